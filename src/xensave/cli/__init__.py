@@ -1,0 +1,56 @@
+"""The command line: one module a command, imported only when it runs.
+
+A command module has `DESCRIPTION`, `add_arguments(parser)` and `run(args) -> int`, which
+returns the exit code: 0 fine, 1 the answer is no (findings, a refusal, bad input), 2 usage or
+input/output. Raised XensaveErrors become one line on stderr here.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from xensave import __version__
+
+COMMANDS: dict[str, str] = {
+    "show": "what a saved guest holds",
+    "verify": "does an image keep to the specifications",
+    "records": "the number space of a release, and a record's layout and history",
+    "clash": "what two or more sources claim differently",
+    "suggest": "which numbers a downstream should take",
+    "cost": "what a larger maximum costs a hypervisor",
+    "catalogue": "build the catalogue from a Xen repository",
+    "check": "would that hypervisor take this guest",
+    "matrix": "which release restores which release's guests",
+    "review": "review a change to the number space",
+    "convert": "make an image that another release restores",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if words in (["--version"], ["-V"]):
+        sys.stdout.write(f"xensave {__version__}\n")
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_usage())
+        return 0 if words else 2
+    if words[0] not in COMMANDS:
+        kind = "option" if words[0].startswith("-") else "command"
+        sys.stderr.write(f"xensave: unknown {kind} {words[0]!r}; see xensave --help\n")
+        return 2
+    from xensave.cli.run import run_command
+
+    return run_command(words[0], words[1:])
+
+
+def _usage() -> str:
+    lines = [
+        "usage: xensave COMMAND [ARGUMENT ...]",
+        "",
+        "Read, verify, explain and convert what Xen saves.",
+        "",
+    ]
+    lines += [f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items()]
+    lines += ["", "xensave COMMAND --help tells more; xensave --version prints the version.", ""]
+    return "\n".join(lines)

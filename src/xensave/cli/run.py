@@ -1,0 +1,48 @@
+"""Run one command: parse its words, call it, and turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from xensave.cli import COMMANDS
+from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.views.escape import escape
+
+INTERRUPTED = 130
+
+
+def run_command(name: str, words: list[str]) -> int:
+    """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
+    module = import_module(f"xensave.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"xensave {name}", description=module.DESCRIPTION, allow_abbrev=False
+    )
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        code: int = module.run(args)
+        sys.stdout.flush()
+    except XensaveError as error:
+        _complain(name, str(error))
+        return 2 if isinstance(error, (SourceError, UsageError)) else 1
+    except BrokenPipeError:
+        # The reader went away (| head): close quietly, as other filters do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _complain(name, f"{error.filename or 'input/output'}: {error.strerror or error}")
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _complain(command: str, message: str) -> None:
+    if command in COMMANDS:
+        sys.stderr.write(f"xensave {command}: {escape(message)}\n")

@@ -1,0 +1,1 @@
+"""One module a wrapper: xl, libxl, libxc, the HVM context; probes in one explicit tuple."""

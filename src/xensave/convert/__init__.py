@@ -1,0 +1,1 @@
+"""A plan from one release to another, losses stated, and its application to a stream."""

@@ -1,0 +1,1 @@
+"""C headers, hypervisor binaries and mailed patches to layouts and numbers."""

@@ -1,0 +1,1 @@
+"""Rules: one subject a file, plain functions yielding Findings, one explicit table."""

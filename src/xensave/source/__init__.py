@@ -1,0 +1,1 @@
+"""Bytes: files, pipes and compressed inputs; exact reads, short reads raise Truncated."""
