@@ -31,7 +31,7 @@ class Field(NamedTuple):
     """A member of a record's struct.
 
     `offset` is from the start of the enclosing struct or union; `size` covers the whole member
-    (all array elements). `count` holds the array dimensions, outermost first: () for a scalar,
+    (all array elements). `dims` holds the array dimensions, outermost first: () for a scalar,
     (0,) for a flexible array. `bits` is (shift, width) within the little-endian integer of
     `size` bytes at `offset`. `fields` are the members of a struct or union type, and describe
     one element where the member is an array; `union` says that they overlap. An anonymous
@@ -42,7 +42,7 @@ class Field(NamedTuple):
     type: str
     offset: int
     size: int
-    count: tuple[int, ...] = ()
+    dims: tuple[int, ...] = ()
     bits: tuple[int, int] | None = None
     fields: tuple[Field, ...] = ()
     union: bool = False
