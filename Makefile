@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test format lint types unit clean
 
 demo: $(STAMP)
-	$(BIN)/xensave show examples/pvh.img.zst
-	$(BIN)/xensave verify examples/pvh.img.zst
+	$(BIN)/xensave show examples/hvm1.img.zst
+	$(BIN)/xensave verify examples/hvm1.img.zst
 
 test: lint types unit
 
