@@ -1,0 +1,50 @@
+"""What start-up may import: modules counted, not seconds."""
+
+import subprocess
+import sys
+
+HEAVY = {
+    "argparse",
+    "dataclasses",
+    "inspect",
+    "json",
+    "logging",
+    "numpy",
+    "pathlib",
+    "re",
+    "typing",
+}
+
+
+def modules_after(code, *argv):
+    script = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script, *argv], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def path():
+    return f"sys.path[:0] = {sys.path!r}\n"
+
+
+def test_import_xensave_is_cheap():
+    assert modules_after(path() + "import xensave") == {"xensave", "__future__"}
+
+
+def test_version_needs_no_parser():
+    code = path() + "from xensave.cli import main; main(['--version'])"
+    assert not modules_after(code) & HEAVY
+
+
+def test_help_needs_no_parser():
+    code = path() + "from xensave.cli import main; main(['--help'])"
+    assert not modules_after(code) & HEAVY
+
+
+def test_show_stays_light():
+    code = path() + "from xensave.cli import main; main(['show', 'examples/hvm1.ctx'])"
+    heavy = HEAVY - {"argparse", "json", "re", "typing"}
+    loaded = {name.split(".")[0] for name in modules_after(code)}
+    assert "xensave" in loaded
+    assert not loaded & (heavy | {"rich", "clang", "capstone", "elftools", "matplotlib"})
