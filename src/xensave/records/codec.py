@@ -1,0 +1,101 @@
+r"""Decode a record's body by its layout, and encode it again, byte for byte.
+
+>>> from xensave.catalogue.model import Field, Layout
+>>> layout = Layout("DEMO", "DEMO.1", "struct demo", 8, 4, (
+...     Field("count", "uint32_t", 0, 4), Field("route", "uint8_t", 4, 4, dims=(4,))))
+>>> values = decode(layout, bytes.fromhex("0500000001020304"))
+>>> values
+{'count': 5, 'route': b'\x01\x02\x03\x04'}
+>>> values["count"] = 6
+>>> encode(layout, values).hex()
+'0600000001020304'
+"""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Field, Layout
+from xensave.errors import Truncated
+from xensave.records.compiler import compiled, element_size
+from xensave.records.scalars import Buffer
+from xensave.records.values import Value, Values
+
+
+def decode(
+    layout: Layout, body: Buffer, *, zeroextend: bool = False, offset: int | None = None
+) -> Values:
+    """Return the fields of a body by name, in the order of the struct.
+
+    Arrays of 8-bit integers are bytes, other arrays lists, structs and unions dicts; the members
+    of anonymous ones are their parent's. All members of a union are decoded, and a flexible
+    array has as many elements as the body holds. Bytes beyond the layout are no error: `tail`
+    returns them.
+
+    `zeroextend` fills a short body with zeros, as hvm_load_entry_zeroextend() does; otherwise a
+    short one raises Truncated, which names the first field that is cut. `offset` is where the
+    body stands in the input, for that error.
+    """
+    kept = bytes(body)
+    node = compiled(layout)
+    if len(kept) >= layout.size:
+        return Values(node.read(kept, 0), kept)
+    if not zeroextend:
+        raise _cut(layout, len(kept), offset)
+    return Values(node.read(kept.ljust(layout.size, b"\0"), 0), kept)
+
+
+def encode(layout: Layout, values: dict[str, Value]) -> bytes:
+    """Return the body whose fields have these values: what `decode` read is what comes out.
+
+    What no field covers (padding, unused bits, the tail) and fields that are left out come from
+    the body that `values` were decoded from, or are zero in a plain dict. Of the members of a
+    union the one that was changed is written; UsageError where two were, differently, or where a
+    value does not fit its field. A body that was short stays so, unless a field beyond its end
+    was set.
+    """
+    body = values.body if isinstance(values, Values) else bytes(layout.size)
+    full = bytearray(body.ljust(layout.size, b"\0"))
+    compiled(layout).write(full, 0, values, "")
+    if len(body) < layout.size and not any(full[len(body) :]):
+        del full[len(body) :]
+    return bytes(full)
+
+
+def tail(layout: Layout, body: Buffer) -> bytes:
+    """Return the bytes of a body that lie beyond its layout and the elements that fit in it."""
+    end = layout.size
+    last = layout.fields[-1] if layout.fields else None
+    if last is not None and last.dims[:1] == (0,):
+        unit = element_size(last)
+        end = last.offset + max(0, len(body) - last.offset) // unit * unit
+    return bytes(body[end:])
+
+
+def _cut(layout: Layout, length: int, offset: int | None) -> Truncated:
+    path = _first_beyond(layout.fields, 0, length)
+    return Truncated(
+        f"{layout.struct or layout.record} takes {layout.size} bytes, here are {length}",
+        wanted=layout.size,
+        got=length,
+        offset=offset,
+        record=layout.record,
+        path=path or None,
+    )
+
+
+def _first_beyond(fields: tuple[Field, ...], base: int, length: int) -> str:
+    """Return the path of the first field that does not end within `length` bytes."""
+    for field in fields:
+        start = base + field.offset
+        if not field.size or start + field.size <= length:
+            continue
+        index = ""
+        for depth, count in enumerate(field.dims):
+            unit = field.size
+            for outer in field.dims[: depth + 1]:
+                unit //= outer or 1
+            place = min(max(0, length - start) // unit, count - 1)
+            index += f"[{place}]"
+            start += place * unit
+        inner = _first_beyond(field.fields, start, length)
+        return ".".join(part for part in (field.name + index, inner) if part)
+    return ""

@@ -1,0 +1,115 @@
+"""Many records of one shape at once: a column of values for each field, without a copy.
+
+>>> from xensave.catalogue.model import Field, Layout
+>>> layout = Layout("DEMO", "DEMO.1", "struct demo", 8, 4, (
+...     Field("count", "uint32_t", 0, 4), Field("route", "uint8_t", 4, 4, dims=(4,))))
+>>> found = columns(layout, [bytes([n, 0, 0, 0, 1, 2, 3, 4]) for n in range(3)])
+>>> found["count"].tolist(), found["route"].shape
+([0, 1, 2], (3, 4))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from xensave.catalogue.model import Field, Layout
+from xensave.errors import Truncated, UsageError
+from xensave.records.compiler import element_size, is_signed
+from xensave.records.scalars import Buffer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Column = NDArray[np.generic]
+    Rows = NDArray[np.uint8]
+
+
+def columns(layout: Layout, bodies: Sequence[Buffer]) -> dict[str, Column]:
+    """Return a column for each field by its path: "rip", "channels.mode", "redirtbl.bits".
+
+    A column's first axis is the record, the others are the dimensions of the arrays around the
+    field. All bodies have one length, at least the layout's size (Truncated, UsageError). A
+    flexible array has as many elements as fit.
+    """
+    if not bodies:
+        raise UsageError("no records to make columns of")
+    return place_columns(layout, rows_of(bodies), 0, len(bodies[0]))
+
+
+def rows_of(bodies: Sequence[Buffer]) -> Rows:
+    """Return bodies of one length as the rows of an array of bytes; UsageError for several."""
+    import numpy as np
+
+    length = len(bodies[0])
+    if any(len(body) != length for body in bodies):
+        raise UsageError("columns need records of one length")
+    return np.frombuffer(b"".join(bodies), np.uint8).reshape(len(bodies), length)
+
+
+def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[str, Column]:
+    """Return the columns of a record that stands at `start` of every row, `length` bytes long."""
+    if length < layout.size:
+        raise Truncated(
+            f"{layout.struct} takes {layout.size} bytes, here are {length}",
+            wanted=layout.size,
+            got=length,
+            offset=start,
+            record=layout.record,
+        )
+    return dict(_columns(layout.fields, _Span(rows, start + length), "", start, ()))
+
+
+class _Span(NamedTuple):
+    """The rows, and the offset in each at which the record ends."""
+
+    rows: Rows
+    end: int
+
+
+def _columns(
+    fields: tuple[Field, ...],
+    span: _Span,
+    prefix: str,
+    base: int,
+    axes: tuple[tuple[int, int], ...],
+) -> Iterator[tuple[str, Column]]:
+    """Yield (path, column); `axes` holds (count, stride) of the arrays of structs around."""
+    for field in fields:
+        at = base + field.offset
+        unit = element_size(field)
+        counts = tuple(count or (span.end - at) // unit for count in field.dims)
+        around = axes + _strides(counts, unit)
+        path = prefix + field.name
+        if field.fields:
+            inner = f"{path}." if field.name else prefix
+            yield from _columns(field.fields, span, inner, at, around)
+        elif field.name:
+            yield path, _column(field, span.rows, at, unit, around)
+
+
+def _strides(counts: tuple[int, ...], unit: int) -> tuple[tuple[int, int], ...]:
+    axes: list[tuple[int, int]] = []
+    for count in reversed(counts):
+        axes.insert(0, (count, unit))
+        unit *= count
+    return tuple(axes)
+
+
+def _column(
+    field: Field, rows: Rows, at: int, unit: int, axes: tuple[tuple[int, int], ...]
+) -> Column:
+    import numpy as np
+
+    kind = "i" if is_signed(field) and field.bits is None else "u"
+    dtype = np.dtype(f"<{kind}{unit}" if unit in (1, 2, 4, 8) else f"V{unit}")
+    shape = (rows.shape[0], *(count for count, _ in axes))
+    strides = (rows.strides[0], *(stride for _, stride in axes))
+    found: Column = np.ndarray(shape, dtype, buffer=rows, offset=at, strides=strides)
+    if field.bits is None:
+        return found
+    shift, width = field.bits
+    mask = np.array((1 << width) - 1, dtype)
+    shifted: Column = np.bitwise_and(np.right_shift(found, np.array(shift, dtype)), mask)
+    return shifted

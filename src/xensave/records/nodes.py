@@ -1,0 +1,155 @@
+"""The inner nodes of a compiled layout: structs, unions, and arrays of them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from xensave.errors import UsageError
+from xensave.records.scalars import Buffer, Integer, Integers, Node, Octets, items
+from xensave.records.values import Value
+
+
+class Array:
+    """An array of structs, unions or arrays."""
+
+    __slots__ = ("count", "element", "size")
+
+    def __init__(self, element: Node, count: int) -> None:
+        self.element = element
+        self.count = count
+        self.size = element.size * count
+
+    def read(self, buffer: Buffer, at: int) -> Value:
+        """Return the elements as a list."""
+        element = self.element
+        return [element.read(buffer, at + index * element.size) for index in range(self.count)]
+
+    def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
+        """Put the elements, which must be as many."""
+        for index, item in enumerate(items(value, self.count, path)):
+            self.element.write(buffer, at + index * self.element.size, item, f"{path}[{index}]")
+
+
+class Flexible:
+    """An array without a length: as many whole elements as the body has bytes for."""
+
+    __slots__ = ("element", "size")
+
+    def __init__(self, element: Node) -> None:
+        self.element = element
+        self.size = 0
+
+    def _fixed(self, count: int) -> Node:
+        element = self.element
+        if isinstance(element, Integer):
+            return Octets(count) if element.size == 1 else Integers(element, count)
+        return Array(element, count)
+
+    def read(self, buffer: Buffer, at: int) -> Value:
+        """Return the elements that are there."""
+        room = max(0, len(buffer) - at)
+        return self._fixed(room // self.element.size).read(buffer, at)
+
+    def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
+        """Put the elements; the body grows or shrinks with their number."""
+        if not isinstance(value, (list, bytes)):
+            raise UsageError(f"{path} takes a list")
+        unit = self.element.size
+        wanted = len(value) * unit
+        present = max(0, len(buffer) - at) // unit * unit
+        if wanted < present:
+            del buffer[at + wanted : at + present]
+        else:
+            buffer[at + present : at + present] = bytes(wanted - present)
+        self._fixed(len(value)).write(buffer, at, value, path)
+
+
+class Member(NamedTuple):
+    """A named part of a struct: those of an anonymous struct or union are its parent's."""
+
+    name: str
+    offset: int
+    node: Node
+
+
+class Struct:
+    """A struct or union: its members by name, in the order of their declaration."""
+
+    __slots__ = ("_blank", "_fast", "_names", "_rest", "members", "size")
+
+    def __init__(self, members: tuple[Member, ...], size: int) -> None:
+        self.size = size
+        self.members = {member.name: member for member in members}
+        self._blank = dict.fromkeys(self.members, 0)
+        form, fast = _one_sweep(self.members.values())
+        self._fast = form
+        self._names = tuple(member.name for member in fast)
+        taken = set(self._names)
+        self._rest = tuple(m for m in self.members.values() if m.name not in taken)
+
+    def read(self, buffer: Buffer, at: int) -> dict[str, Value]:
+        """Return the members by name."""
+        fields: dict[str, Value] = {**self._blank}
+        fields.update(zip(self._names, self._fast.unpack_from(buffer, at), strict=True))
+        for name, offset, node in self._rest:
+            fields[name] = node.read(buffer, at + offset)
+        return fields
+
+    def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
+        """Put those members that differ from what is there; the others are left alone."""
+        if not isinstance(value, dict):
+            raise UsageError(f"{path} takes its members by name")
+        before = self.read(buffer, at)
+        changed = [name for name in value if name not in before or value[name] != before[name]]
+        for name in changed:
+            where = f"{path}.{name}" if path else name
+            member = self.members.get(name)
+            if member is None:
+                raise UsageError(f"there is no field {where}")
+            member.node.write(buffer, at + member.offset, value[name], where)
+        if len(changed) > 1:
+            self._agree(buffer, at, value, changed, path)
+
+    def _agree(
+        self,
+        buffer: bytearray,
+        at: int,
+        value: dict[str, Value],
+        changed: list[str],
+        path: str,
+    ) -> None:
+        after = self.read(buffer, at)
+        for name in changed:
+            if not _holds(after[name], value[name]):
+                where = f"{path}.{name}" if path else name
+                raise UsageError(f"{where} and another member of its union differ: change one")
+
+
+def _holds(found: Value, wanted: Value) -> bool:
+    """Whether found says what was wanted; a dict may leave members out."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(_holds(found[name], item) for name, item in wanted.items())
+    if isinstance(found, list) and isinstance(wanted, (list, tuple)):
+        return all(map(_holds, found, wanted))
+    return found == wanted
+
+
+def _one_sweep(members: Iterable[Member]) -> tuple[struct.Struct, list[Member]]:
+    """Gather the scalars and byte arrays that one struct.Struct can read, in offset order."""
+    form, end = "<", 0
+    fast: list[Member] = []
+    for member in members:
+        if member.offset < end:
+            continue
+        if isinstance(member.node, Integer):
+            code = member.node.code
+        elif isinstance(member.node, Octets):
+            code = f"{member.node.size}s"
+        else:
+            continue
+        form += f"{member.offset - end}x{code}"
+        end = member.offset + member.node.size
+        fast.append(member)
+    return struct.Struct(form), fast
