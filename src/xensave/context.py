@@ -1,0 +1,265 @@
+"""An HVM context: the save records that Xen writes of one guest, from HEADER to END.
+
+It is what XEN_DOMCTL_gethvmcontext returns, what `xen-hvmctx` prints, and the body of the
+HVM_CONTEXT record of a libxc stream. Each record is a descriptor of eight bytes (typecode and
+instance of 16 bits, length of 32, little-endian) and a body; the typecode binds a struct of
+xen/include/public/arch-x86/hvm/save.h.
+
+>>> context = Context.parse(open("examples/pvh1.ctx", "rb").read(), release="4.17")
+>>> hex(context["CPU", 0].integer("cr0"))
+'0x80050033'
+>>> stopped = context.replace("CPU", 0, rip=0x1000)
+>>> stopped["CPU", 0].rip
+4096
+>>> len(stopped.to_bytes()) == len(context.to_bytes())
+True
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from xensave import catalogue
+from xensave.catalogue.model import Layout
+from xensave.errors import Truncated, UsageError
+from xensave.records.codec import decode, encode, tail
+from xensave.records.scalars import Buffer
+from xensave.records.values import Value, Values, get, integer, integers, octets, structs
+
+DESCRIPTOR = struct.Struct("<HHI")
+END = 0
+
+
+class AbsentRecord(UsageError, KeyError):
+    """A context was asked for a record that it does not hold."""
+
+
+class ContextRecord:
+    """One save record: `typecode`, `instance`, its `body`, and the `layout` that fits it.
+
+    `name` is the record's name ("CPU"), or "type 22" where no release binds the number. `offset`
+    is that of its descriptor in the input. `layout` is None where the number is unknown. Fields
+    are attributes (`record.rip`) or paths (`record["timers[1].cmp"]`), and typed by `integer`,
+    `octets`, `integers` and `structs`. A record does not change: `replace` makes another.
+    """
+
+    __slots__ = ("_values", "body", "instance", "layout", "name", "offset", "typecode")
+
+    def __init__(
+        self,
+        typecode: int,
+        instance: int,
+        body: bytes,
+        *,
+        offset: int = 0,
+        release: str | None = None,
+    ) -> None:
+        self.typecode = typecode
+        self.instance = instance
+        self.body = body
+        self.offset = offset
+        self.name = catalogue.name_of(typecode, release) or f"type {typecode}"
+        self.layout: Layout | None = catalogue.layout_for(typecode, len(body), release)
+        self._values: Values | None = None
+
+    @property
+    def length(self) -> int:
+        """The length of the body in bytes, which the descriptor states."""
+        return len(self.body)
+
+    @property
+    def label(self) -> str:
+        """Name and instance, as errors give them: "CPU[1]"."""
+        return f"{self.name}[{self.instance}]"
+
+    @property
+    def values(self) -> Values:
+        """The fields by name; a body shorter than the layout counts as filled with zeros.
+
+        None where the typecode is unknown: the body is then all there is.
+        """
+        if self._values is None:
+            if self.layout is None:
+                return Values({}, self.body)
+            place = self.offset + DESCRIPTOR.size
+            self._values = decode(self.layout, self.body, zeroextend=True, offset=place)
+        return self._values
+
+    @property
+    def tail(self) -> bytes:
+        """The bytes beyond the layout: of CPU_XSAVE the extended components."""
+        return self.body if self.layout is None else tail(self.layout, self.body)
+
+    def __getattr__(self, name: str) -> Value:
+        if not name.startswith("_") or name in self.values:
+            found = self.values.get(name)
+            if found is not None:
+                return found
+        raise AttributeError(f"{self.label} has no field {name!r}")
+
+    def __getitem__(self, path: str) -> Value:
+        return get(self.values, path)
+
+    def integer(self, path: str) -> int:
+        """Return a field that is an integer; UsageError where it is not."""
+        return integer(self.values, path)
+
+    def octets(self, path: str) -> bytes:
+        """Return a field that is an array of bytes; UsageError where it is not."""
+        return octets(self.values, path)
+
+    def integers(self, path: str) -> list[int]:
+        """Return a field that is an array of integers; UsageError where it is not."""
+        return integers(self.values, path)
+
+    def structs(self, path: str) -> list[dict[str, Value]]:
+        """Return a field that is an array of structs; UsageError where it is not."""
+        return structs(self.values, path)
+
+    def replace(self, **fields: Value) -> ContextRecord:
+        """Return this record with some fields changed and every other bit as it was."""
+        if self.layout is None:
+            raise UsageError(f"{self.label} has no known layout: its fields have no names")
+        return self.with_body(encode(self.layout, Values(fields, self.body)))
+
+    def with_body(self, body: bytes) -> ContextRecord:
+        """Return this record with another body and the same layout."""
+        other = object.__new__(ContextRecord)
+        other.typecode, other.instance, other.body = self.typecode, self.instance, body
+        other.name, other.layout, other.offset = self.name, self.layout, self.offset
+        other._values = None
+        return other
+
+    def to_bytes(self) -> bytes:
+        """Return descriptor and body."""
+        return DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
+
+    def __repr__(self) -> str:
+        return f"<{self.label} at {self.offset:#x}, {len(self.body)} bytes>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ContextRecord):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash((self.typecode, self.instance, self.body))
+
+
+class Context:
+    """The records of one HVM context in their order, END included, and what follows it.
+
+    `release` is the Xen release that wrote it, where known: layouts are taken from there, and by
+    length otherwise. Iteration yields every record.
+    """
+
+    __slots__ = ("offset", "records", "release", "tail")
+
+    def __init__(
+        self,
+        records: tuple[ContextRecord, ...],
+        *,
+        tail: bytes = b"",
+        release: str | None = None,
+        offset: int = 0,
+    ) -> None:
+        self.records = records
+        self.tail = tail
+        self.release = release
+        self.offset = offset
+
+    @classmethod
+    def parse(cls, data: Buffer, release: str | None = None, offset: int = 0) -> Context:
+        """Read a context; `offset` is where `data` stands in its input.
+
+        Raises Truncated where a descriptor or body is cut, or END is missing: with the offset of
+        that descriptor and the record. What the records hold is not judged here.
+        """
+        view = memoryview(data)
+        records: list[ContextRecord] = []
+        at = 0
+        while not records or records[-1].typecode != END:
+            record = _record(view, at, offset, release, len(records))
+            records.append(record)
+            at += DESCRIPTOR.size + record.length
+        return cls(tuple(records), tail=bytes(view[at:]), release=release, offset=offset)
+
+    def __iter__(self) -> Iterator[ContextRecord]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __contains__(self, key: object) -> bool:
+        return any(_matches(record, key) for record in self.records)
+
+    def __getitem__(self, key: str | int | tuple[str | int, int]) -> ContextRecord:
+        """Return a record: context["CPU", 1], by number context[2, 1], or the first of a name."""
+        for record in self.records:
+            if _matches(record, key):
+                return record
+        name, instance = key if isinstance(key, tuple) else (key, None)
+        shown = f"type {name}" if isinstance(name, int) else name
+        suffix = "" if instance is None else f"[{instance}]"
+        raise AbsentRecord(f"the context holds no {shown}{suffix}", offset=self.offset)
+
+    def all(self, name: str | int) -> tuple[ContextRecord, ...]:
+        """Return every record of a name or typecode, in order; () where there is none."""
+        return tuple(record for record in self.records if _matches(record, name))
+
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs it holds the registers of."""
+        return len(self.all("CPU"))
+
+    def replace(self, name: str | int, instance: int, **fields: Value) -> Context:
+        """Return this context with fields of one record changed."""
+        old = self[name, instance]
+        return self.with_records(
+            tuple(r.replace(**fields) if r is old else r for r in self.records)
+        )
+
+    def with_records(self, records: tuple[ContextRecord, ...]) -> Context:
+        """Return this context with other records; what follows END is kept."""
+        return Context(records, tail=self.tail, release=self.release, offset=self.offset)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes: those that were parsed, where nothing was replaced."""
+        return b"".join([*(record.to_bytes() for record in self.records), self.tail])
+
+    def __repr__(self) -> str:
+        return f"<Context of {len(self.records)} records, {self.vcpus} vCPUs>"
+
+
+def _record(
+    view: memoryview, at: int, offset: int, release: str | None, index: int
+) -> ContextRecord:
+    left = len(view) - at
+    if left < DESCRIPTOR.size:
+        what = "no END record" if left == 0 else "a descriptor is cut"
+        raise Truncated(
+            f"{what}: {DESCRIPTOR.size} bytes of descriptor were due, {left} are left",
+            wanted=DESCRIPTOR.size,
+            got=left,
+            offset=offset + at,
+            record=f"HVM record {index}",
+        )
+    typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
+    start = at + DESCRIPTOR.size
+    if length > len(view) - start:
+        name = catalogue.name_of(typecode, release) or f"type {typecode}"
+        raise Truncated(
+            f"its descriptor states {length} bytes, {len(view) - start} are left",
+            wanted=length,
+            got=len(view) - start,
+            offset=offset + at,
+            record=f"{name}[{instance}]",
+        )
+    body = bytes(view[start : start + length])
+    return ContextRecord(typecode, instance, body, offset=offset + at, release=release)
+
+
+def _matches(record: ContextRecord, key: object) -> bool:
+    name, instance = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+    return name in (record.name, record.typecode) and instance in (None, record.instance)
