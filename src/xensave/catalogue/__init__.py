@@ -1,1 +1,155 @@
-"""The record layouts and numbers of every Xen release, as data with a schema."""
+"""The record layouts and numbers of every Xen release, as data with a schema.
+
+>>> from xensave.catalogue import layout_for, release
+>>> release("4.17").binding("RTC").layout
+'RTC.2'
+>>> layout_for("RTC", 16).introduced.release
+'3.1'
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from xensave.catalogue.load import index, load_record, load_release
+from xensave.catalogue.model import Binding, Layout, Release, Reservation, Shape
+from xensave.catalogue.names import MASTER, normalise, point_release, release_names
+from xensave.errors import UsageError
+
+__all__ = [
+    "MASTER",
+    "layout",
+    "layout_for",
+    "layouts_of",
+    "name_of",
+    "names_of",
+    "normalise",
+    "point_release",
+    "record_names",
+    "release",
+    "release_names",
+    "reservation_of",
+    "shape",
+]
+
+
+@cache
+def release(name: str) -> Release:
+    """The number space of a release: "4.17" is 4.17.0; a point release is itself ("4.17.7").
+
+    Raises UsageError for one that the catalogue does not have.
+    """
+    found = load_release(normalise(name))
+    point = point_release(name)
+    if point is None:
+        return found
+    ref = "RELEASE-" + ".".join(str(number) for number in point)
+    for variant in found.variants:
+        if ref in variant.refs:
+            kept = [old for old in found.bindings if old.name not in variant.absent]
+            merged = {binding.name: binding for binding in [*kept, *variant.bindings]}
+            return found._replace(
+                ref=ref,
+                code_max=variant.code_max,
+                entry_size=variant.entry_size,
+                check_pass=variant.check_pass,
+                bindings=tuple(sorted(merged.values(), key=_by_code)),
+            )
+    return found
+
+
+def _by_code(binding: Binding) -> int:
+    return binding.code
+
+
+def record_names() -> list[str]:
+    """Every record that a release has or had, by number, then by age."""
+    return list(index()["records"])
+
+
+def layouts_of(record: str) -> tuple[Layout, ...]:
+    """Every layout of a record, oldest first. Raises UsageError for an unknown name."""
+    return load_record(record)
+
+
+def layout(layout_id: str) -> Layout:
+    """The layout with that id ("CPU.4"). Raises UsageError where there is none."""
+    for found in load_record(layout_id.rpartition(".")[0]):
+        if found.id == layout_id:
+            return found
+    raise UsageError(f"no layout {layout_id!r}")
+
+
+def names_of(code: int) -> tuple[str, ...]:
+    """The names that a number has had, newest first.
+
+    >>> names_of(15)
+    ('VIRIDIAN_DOMAIN', 'VIRIDIAN')
+    """
+    order = index()["releases"]
+    entries = [(name, entry) for name, entry in index()["records"].items() if entry["code"] == code]
+    entries.sort(key=lambda item: order.index(item[1]["last"]), reverse=True)
+    return tuple(name for name, _ in entries)
+
+
+def name_of(code: int, release_name: str | None = None) -> str | None:
+    """The name of a number in a release, or its newest name; None where it has none."""
+    if release_name is None:
+        return next(iter(names_of(code)), None)
+    binding = release(release_name).binding(code)
+    return binding.name if binding else None
+
+
+def reservation_of(code: int, release_name: str = MASTER) -> Reservation | None:
+    """The reservation of a release's headers that a number falls in.
+
+    >>> reservation_of(22).owner
+    'Amazon'
+    """
+    for found in release(release_name).reservations:
+        if found.first <= code <= found.last:
+            return found
+    return None
+
+
+def layout_for(key: int | str, length: int, release_name: str | None = None) -> Layout | None:
+    """The layout of a record (by number or name) of `length` bytes; None for an unknown record.
+
+    A known release's own layout is taken, or the older one that it converts where the length is
+    that one's. Where the release is unknown, or has neither of that length, the newest layout of
+    just that length is; failing that, the release's own, or the newest.
+    """
+    own = None
+    if release_name is not None:
+        binding = release(release_name).binding(key)
+        if binding is not None:
+            own = layout(binding.layout)
+            if own.size == length or (own.flexible and length >= own.size):
+                return own
+            if binding.compat is not None and layout(binding.compat).size == length:
+                return layout(binding.compat)
+    names = names_of(key) if isinstance(key, int) else (key,)
+    known = [name for name in names if name in index()["records"]]
+    sized = _sized(known, length)
+    if sized is not None:
+        return layout(sized)
+    return own or (load_record(known[0])[-1] if known else None)
+
+
+def _sized(records: list[str], length: int) -> str | None:
+    """The newest layout of exactly that length; one that a release saved before a compat one."""
+    entries = [
+        entry for name in records for entry in reversed(index()["records"][name]["layouts"])
+    ]
+    for wanted in (False, True):
+        for layout_id, size, compat in entries:
+            if size == length and compat is wanted:
+                return layout_id
+    return None
+
+
+def shape(found: Layout, bits: int = 64) -> Shape:
+    """A layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
+    if bits == 32 and found.x86_32 is not None:
+        return found.x86_32
+    return Shape(found.size, found.align, found.fields)

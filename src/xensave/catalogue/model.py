@@ -48,10 +48,20 @@ class Field(NamedTuple):
     union: bool = False
 
 
+class Shape(NamedTuple):
+    """A struct as another ABI lays it out."""
+
+    size: int
+    align: int
+    fields: tuple[Field, ...]
+
+
 class Layout(NamedTuple):
     """One version of a record's struct: `record` its name, `id` unique ("CPU.3").
 
-    `size` is sizeof on x86-64. `compat` is true for a struct bound only by the _COMPAT form.
+    `size` is sizeof on x86-64. `flexible` says that data may follow the struct. `compat` is true
+    for a struct bound only by the _COMPAT form. `x86_32` is the struct on 32-bit x86 where its
+    size, alignment or fields differ there; only the x86-64 form is ever on the wire.
     """
 
     record: str
@@ -64,6 +74,7 @@ class Layout(NamedTuple):
     releases: tuple[str, ...] = ()
     flexible: bool = False
     compat: bool = False
+    x86_32: Shape | None = None
 
 
 class Binding(NamedTuple):
@@ -72,7 +83,9 @@ class Binding(NamedTuple):
     `load` is EXACT (any other length is refused), ZEROEXTEND (shorter ones are zero-filled) or
     OWN (the handler checks its own length). `kind` is PER_DOMAIN or PER_VCPU. `compat` is the id
     of the older layout that the release converts on load, if any. `handler` names the load
-    function in Xen, "" for HEADER and END, which no handler loads.
+    function in Xen, "" for HEADER and END, which no handler loads; `save` and `check` name the
+    other two, "" where there is none, and `file` where they are registered. `instances` is how
+    many records a domain (or vCPU) saves at most, 0 where the save handler computes its size.
     """
 
     name: str
@@ -83,6 +96,10 @@ class Binding(NamedTuple):
     load: str
     compat: str | None = None
     handler: str = ""
+    save: str = ""
+    check: str = ""
+    instances: int = 1
+    file: str = ""
 
 
 class Reservation(NamedTuple):
@@ -95,11 +112,31 @@ class Reservation(NamedTuple):
     citation: Citation | None = None
 
 
+class Variant(NamedTuple):
+    """Point releases of a series that differ from its first one.
+
+    `refs` are their tags; `bindings` the records that they bind otherwise, or alone; `absent` the
+    names of those that they lack; the numbers are their own.
+    """
+
+    refs: tuple[str, ...]
+    code_max: int
+    entry_size: int
+    check_pass: bool
+    bindings: tuple[Binding, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
 class Release(NamedTuple):
-    """The number space of one release.
+    """The number space of one release series, as its first release (4.17.0) has it.
+
+    What a series' first release restores, its point releases restore too; those that differ from
+    it are its `variants`.
 
     `table_entries` x `entry_size` bytes is the handler table; `check_pass` says whether incoming
-    state is checked in a pass of its own before any load (4.19 on).
+    state is checked in a pass of its own before any load (4.19 on). The toolstack writes libxc
+    streams of version `stream_write` and reads those of `stream_read`; 0 and () are the legacy
+    stream, which has no version (up to 4.5).
     """
 
     name: str
@@ -110,8 +147,18 @@ class Release(NamedTuple):
     check_pass: bool
     bindings: tuple[Binding, ...]
     reservations: tuple[Reservation, ...]
+    stream_write: int = 0
+    stream_read: tuple[int, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @property
     def table_entries(self) -> int:
         """How many entries the handler table has: one per number from 0 to the maximum."""
         return self.code_max + 1
+
+    def binding(self, key: str | int) -> Binding | None:
+        """The binding of a record, by name or number, or None."""
+        for binding in self.bindings:
+            if key in (binding.name, binding.code):
+                return binding
+        return None

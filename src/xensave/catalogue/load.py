@@ -1,0 +1,262 @@
+"""Load the catalogue's data files: lazily, each once.
+
+A release costs one small file, a record's layouts another; the index tells which there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import NotRequired, TypedDict
+
+from xensave.catalogue.model import (
+    SCHEMA,
+    Binding,
+    Citation,
+    Field,
+    Layout,
+    Release,
+    Reservation,
+    Shape,
+    Variant,
+)
+from xensave.errors import Malformed, UsageError
+
+DATA = os.path.join(os.path.dirname(__file__), "data")  # noqa: PTH118, PTH120 - pathlib is slow
+
+
+class RawField(TypedDict):
+    """A field as the data files hold it; what is left out stands at its default."""
+
+    name: str
+    type: str
+    offset: int
+    size: int
+    dims: NotRequired[list[int]]
+    bits: NotRequired[list[int]]
+    fields: NotRequired[list[RawField]]
+    union: NotRequired[bool]
+
+
+class RawCitation(TypedDict):
+    """A commit."""
+
+    commit: str
+    subject: str
+    release: str
+
+
+class RawShape(TypedDict):
+    """A struct on 32-bit x86; without fields, they are those of x86-64."""
+
+    size: int
+    align: int
+    fields: NotRequired[list[RawField]]
+
+
+class RawLayout(TypedDict):
+    """One layout of a record's file."""
+
+    id: str
+    struct: str
+    size: int
+    align: int
+    flexible: bool
+    compat: bool
+    releases: list[str]
+    introduced: RawCitation | None
+    fields: list[RawField]
+    x86_32: NotRequired[RawShape]
+
+
+class RawRecord(TypedDict):
+    """A record's file."""
+
+    schema: int
+    record: str
+    layouts: list[RawLayout]
+
+
+class RawBinding(TypedDict):
+    """A binding of a release."""
+
+    name: str
+    code: int
+    layout: str
+    size: int
+    kind: str
+    load: str
+    compat: NotRequired[str]
+    handler: NotRequired[str]
+    save: NotRequired[str]
+    check: NotRequired[str]
+    instances: NotRequired[int]
+    file: NotRequired[str]
+
+
+class RawReservation(TypedDict):
+    """A reservation of a release."""
+
+    first: int
+    last: int
+    owner: str
+    source: str
+    citation: NotRequired[RawCitation]
+
+
+class RawVariant(TypedDict):
+    """Point releases that differ."""
+
+    refs: list[str]
+    code_max: int
+    entry_size: int
+    check_pass: bool
+    bindings: list[RawBinding]
+    absent: NotRequired[list[str]]
+
+
+class RawRelease(TypedDict):
+    """A release's file."""
+
+    schema: int
+    name: str
+    ref: str
+    commit: str
+    code_max: int
+    entry_size: int
+    check_pass: bool
+    stream_write: int
+    stream_read: list[int]
+    bindings: list[RawBinding]
+    reservations: list[RawReservation]
+    variants: list[RawVariant]
+
+
+class IndexEntry(TypedDict):
+    """What the index says of a record: its number, its releases, its layouts' ids and sizes."""
+
+    code: int
+    first: str
+    last: str
+    layouts: list[tuple[str, int, bool]]
+
+
+class Index(TypedDict):
+    """The index of the data files."""
+
+    schema: int
+    releases: list[str]
+    aliases: dict[str, str]
+    records: dict[str, IndexEntry]
+
+
+def read_json(name: str) -> bytes:
+    """The bytes of a data file."""
+    with open(f"{DATA}/{name}", "rb") as file:
+        return file.read()
+
+
+def check_schema(found: int, name: str) -> None:
+    """Refuse data of another schema than this code reads."""
+    if found != SCHEMA:
+        raise Malformed(f"catalogue {name}: schema {found}, expected {SCHEMA}")
+
+
+@cache
+def index() -> Index:
+    """The index."""
+    found: Index = json.loads(read_json("index.json"))
+    check_schema(found["schema"], "index.json")
+    return found
+
+
+@cache
+def load_record(name: str) -> tuple[Layout, ...]:
+    """Every layout of a record, oldest first."""
+    if name not in index()["records"]:
+        raise UsageError(f"no record {name!r}; there are {', '.join(index()['records'])}")
+    raw: RawRecord = json.loads(read_json(f"records/{name}.json"))
+    check_schema(raw["schema"], f"records/{name}.json")
+    return tuple(_layout(name, layout) for layout in raw["layouts"])
+
+
+@cache
+def load_release(name: str) -> Release:
+    """A release by its series' name, as `release_names()` gives it."""
+    raw: RawRelease = json.loads(read_json(f"releases/{name}.json"))
+    check_schema(raw["schema"], f"releases/{name}.json")
+    return Release(
+        name=raw["name"],
+        ref=raw["ref"],
+        commit=raw["commit"],
+        code_max=raw["code_max"],
+        entry_size=raw["entry_size"],
+        check_pass=raw["check_pass"],
+        bindings=tuple(Binding(**binding) for binding in raw["bindings"]),
+        reservations=tuple(_reservation(found) for found in raw["reservations"]),
+        stream_write=raw["stream_write"],
+        stream_read=tuple(raw["stream_read"]),
+        variants=tuple(_variant(variant) for variant in raw["variants"]),
+    )
+
+
+def _layout(record: str, raw: RawLayout) -> Layout:
+    fields = tuple(_field(field) for field in raw["fields"])
+    introduced = raw["introduced"]
+    narrow = raw.get("x86_32")
+    return Layout(
+        record=record,
+        id=raw["id"],
+        struct=raw["struct"],
+        size=raw["size"],
+        align=raw["align"],
+        fields=fields,
+        introduced=Citation(**introduced) if introduced else None,
+        releases=tuple(raw["releases"]),
+        flexible=raw["flexible"],
+        compat=raw["compat"],
+        x86_32=_shape(narrow, fields) if narrow else None,
+    )
+
+
+def _shape(raw: RawShape, same: tuple[Field, ...]) -> Shape:
+    fields = raw.get("fields")
+    own = same if fields is None else tuple(_field(field) for field in fields)
+    return Shape(raw["size"], raw["align"], own)
+
+
+def _field(raw: RawField) -> Field:
+    bits = raw.get("bits")
+    return Field(
+        name=raw["name"],
+        type=raw["type"],
+        offset=raw["offset"],
+        size=raw["size"],
+        dims=tuple(raw.get("dims", ())),
+        bits=(bits[0], bits[1]) if bits else None,
+        fields=tuple(_field(field) for field in raw.get("fields", ())),
+        union=raw.get("union", False),
+    )
+
+
+def _reservation(raw: RawReservation) -> Reservation:
+    citation = raw.get("citation")
+    return Reservation(
+        first=raw["first"],
+        last=raw["last"],
+        owner=raw["owner"],
+        source=raw["source"],
+        citation=Citation(**citation) if citation else None,
+    )
+
+
+def _variant(raw: RawVariant) -> Variant:
+    return Variant(
+        refs=tuple(raw["refs"]),
+        code_max=raw["code_max"],
+        entry_size=raw["entry_size"],
+        check_pass=raw["check_pass"],
+        bindings=tuple(Binding(**binding) for binding in raw["bindings"]),
+        absent=tuple(raw.get("absent", ())),
+    )

@@ -1,0 +1,54 @@
+"""The names of releases: as users, tags, branches and version strings spell them."""
+
+from __future__ import annotations
+
+import re
+
+from xensave.catalogue.load import index
+from xensave.errors import UsageError
+
+MASTER = "master"
+_NAME = re.compile(
+    r"(?:xen[-_ ]?)?(?:release[-_]|stable-|staging-|v)?(\d+)\.(\d+)((?:\.\d+)*)(?:[-+~].*)?",
+    re.IGNORECASE,
+)
+_MASTER = ("master", "staging", "unstable", "xen-unstable")
+
+
+def release_names() -> list[str]:
+    """Every release series of the catalogue, oldest first, then "master"."""
+    return list(index()["releases"])
+
+
+def normalise(name: str) -> str:
+    """The series of a release as `release_names()` spells it.
+
+    >>> [normalise(name) for name in ("RELEASE-4.17.7", "xen-4.17", "v4.17", "stable-4.17")]
+    ['4.17', '4.17', '4.17', '4.17']
+    >>> normalise("unstable")
+    'master'
+
+    Raises UsageError for a release that the catalogue does not have.
+    """
+    if name.lower() in _MASTER:
+        return MASTER
+    match = _NAME.fullmatch(name.strip())
+    found = f"{int(match[1])}.{int(match[2])}" if match else name
+    found = index()["aliases"].get(found, found)
+    if found not in index()["releases"]:
+        names = release_names()
+        raise UsageError(f"no release {name!r}; there are {', '.join(names)}")
+    return found
+
+
+def point_release(name: str) -> tuple[int, ...] | None:
+    """The numbers of a point release, for rules with a date; None where the name has none.
+
+    >>> point_release("RELEASE-4.17.7"), point_release("4.17"), point_release("master")
+    ((4, 17, 7), None, None)
+    """
+    match = _NAME.fullmatch(name.strip())
+    if match is None or not match[3]:
+        return None
+    points = [int(number) for number in match[3].split(".")[1:]]
+    return (int(match[1]), int(match[2]), *points)
