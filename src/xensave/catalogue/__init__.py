@@ -35,7 +35,7 @@ __all__ = [
 
 @cache
 def release(name: str) -> Release:
-    """The number space of a release: "4.17" is 4.17.0; a point release is itself ("4.17.7").
+    """Return the number space of a release: "4.17" is 4.17.0; a point release is itself ("4.17.7").
 
     Raises UsageError for one that the catalogue does not have.
     """
@@ -73,7 +73,7 @@ def layouts_of(record: str) -> tuple[Layout, ...]:
 
 
 def layout(layout_id: str) -> Layout:
-    """The layout with that id ("CPU.4"). Raises UsageError where there is none."""
+    """Return the layout with that id ("CPU.4"). Raises UsageError where there is none."""
     for found in load_record(layout_id.rpartition(".")[0]):
         if found.id == layout_id:
             return found
@@ -81,7 +81,7 @@ def layout(layout_id: str) -> Layout:
 
 
 def names_of(code: int) -> tuple[str, ...]:
-    """The names that a number has had, newest first.
+    """Return the names that a number has had, newest first.
 
     >>> names_of(15)
     ('VIRIDIAN_DOMAIN', 'VIRIDIAN')
@@ -93,7 +93,7 @@ def names_of(code: int) -> tuple[str, ...]:
 
 
 def name_of(code: int, release_name: str | None = None) -> str | None:
-    """The name of a number in a release, or its newest name; None where it has none."""
+    """Return the name of a number in a release, or its newest name; None where it has none."""
     if release_name is None:
         return next(iter(names_of(code)), None)
     binding = release(release_name).binding(code)
@@ -101,7 +101,7 @@ def name_of(code: int, release_name: str | None = None) -> str | None:
 
 
 def reservation_of(code: int, release_name: str = MASTER) -> Reservation | None:
-    """The reservation of a release's headers that a number falls in.
+    """Return the reservation of a release's headers that a number falls in.
 
     >>> reservation_of(22).owner
     'Amazon'
@@ -113,7 +113,7 @@ def reservation_of(code: int, release_name: str = MASTER) -> Reservation | None:
 
 
 def layout_for(key: int | str, length: int, release_name: str | None = None) -> Layout | None:
-    """The layout of a record (by number or name) of `length` bytes; None for an unknown record.
+    """Return the layout of a record, by number or name, of `length` bytes; None if unknown.
 
     A known release's own layout is taken, or the older one that it converts where the length is
     that one's. Where the release is unknown, or has neither of that length, the newest layout of
@@ -137,10 +137,8 @@ def layout_for(key: int | str, length: int, release_name: str | None = None) -> 
 
 
 def _sized(records: list[str], length: int) -> str | None:
-    """The newest layout of exactly that length; one that a release saved before a compat one."""
-    entries = [
-        entry for name in records for entry in reversed(index()["records"][name]["layouts"])
-    ]
+    """Return the newest layout of that length, one that a release saves before a compat one."""
+    entries = [entry for name in records for entry in reversed(index()["records"][name]["layouts"])]
     for wanted in (False, True):
         for layout_id, size, compat in entries:
             if size == length and compat is wanted:
@@ -149,7 +147,7 @@ def _sized(records: list[str], length: int) -> str | None:
 
 
 def shape(found: Layout, bits: int = 64) -> Shape:
-    """A layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
+    """Return a layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
     if bits == 32 and found.x86_32 is not None:
         return found.x86_32
     return Shape(found.size, found.align, found.fields)

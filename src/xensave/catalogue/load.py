@@ -152,7 +152,7 @@ class Index(TypedDict):
 
 
 def read_json(name: str) -> bytes:
-    """The bytes of a data file."""
+    """Return the bytes of a data file."""
     with open(f"{DATA}/{name}", "rb") as file:
         return file.read()
 
@@ -165,7 +165,7 @@ def check_schema(found: int, name: str) -> None:
 
 @cache
 def index() -> Index:
-    """The index."""
+    """Return the index."""
     found: Index = json.loads(read_json("index.json"))
     check_schema(found["schema"], "index.json")
     return found
@@ -183,7 +183,7 @@ def load_record(name: str) -> tuple[Layout, ...]:
 
 @cache
 def load_release(name: str) -> Release:
-    """A release by its series' name, as `release_names()` gives it."""
+    """Return a release by its series' name, as `release_names()` gives it."""
     raw: RawRelease = json.loads(read_json(f"releases/{name}.json"))
     check_schema(raw["schema"], f"releases/{name}.json")
     return Release(

@@ -157,7 +157,7 @@ class Release(NamedTuple):
         return self.code_max + 1
 
     def binding(self, key: str | int) -> Binding | None:
-        """The binding of a record, by name or number, or None."""
+        """Return the binding of a record, by name or number, or None."""
         for binding in self.bindings:
             if key in (binding.name, binding.code):
                 return binding

@@ -21,7 +21,7 @@ def release_names() -> list[str]:
 
 
 def normalise(name: str) -> str:
-    """The series of a release as `release_names()` spells it.
+    """Return the series of a release as `release_names()` spells it.
 
     >>> [normalise(name) for name in ("RELEASE-4.17.7", "xen-4.17", "v4.17", "stable-4.17")]
     ['4.17', '4.17', '4.17', '4.17']
@@ -42,7 +42,7 @@ def normalise(name: str) -> str:
 
 
 def point_release(name: str) -> tuple[int, ...] | None:
-    """The numbers of a point release, for rules with a date; None where the name has none.
+    """Return the numbers of a point release, for rules with a date; None where the name has none.
 
     >>> point_release("RELEASE-4.17.7"), point_release("4.17"), point_release("master")
     ((4, 17, 7), None, None)

@@ -1,0 +1,38 @@
+"""`xensave catalogue`: build the catalogue's data from a Xen repository."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+DESCRIPTION = "Build the catalogue of records and number spaces from a Xen repository."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("action", choices=["build"], help="what to do")
+    parser.add_argument(
+        "--xen-git", required=True, metavar="DIR", help="a git repository of Xen with its tags"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default=str(Path(__file__).parents[1] / "catalogue" / "data"),
+        help="where the data files go (the package's own data)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, and say what was written."""
+    from xensave.headers.survey.run import build
+    from xensave.views.escape import escape
+
+    def progress(message: str) -> None:
+        if not args.quiet:
+            sys.stderr.write(escape(message) + "\n")
+
+    count = build(args.xen_git, args.out, progress)
+    sys.stdout.write(f"{count} files written to {escape(args.out)}\n")
+    return 0

@@ -1,0 +1,71 @@
+"""Small readings of C text where a compiler cannot help: calls, bodies, comments.
+
+The hypervisor's sources do not compile alone, so the handlers are read as text: comments are
+blanked, parentheses and braces are balanced, nothing else is understood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BLANK = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+_PAIRS = {"(": ")", "{": "}", "[": "]"}
+
+
+def without_comments(text: str) -> str:
+    """Return the text with comments blanked to spaces, so that offsets and lines stay."""
+
+    def blank(match: re.Match[str]) -> str:
+        found = match.group()
+        return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
+
+    return _BLANK.sub(blank, text)
+
+
+def closing(text: str, start: int) -> int:
+    """Return the offset of the bracket that closes the one at `start`, or -1 where none does."""
+    opener = text[start]
+    depth = 0
+    pattern = re.compile(rf'"(?:\\.|[^"\\\n])*"|[{re.escape(opener + _PAIRS[opener])}]')
+    for match in pattern.finditer(text, start):
+        if match.group() == opener:
+            depth += 1
+        elif match.group() == _PAIRS[opener]:
+            depth -= 1
+            if depth == 0:
+                return match.start()
+    return -1
+
+
+def calls(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Each `name(...)` outside of a #define: its offset and its arguments."""
+    for match in re.finditer(rf"\b{re.escape(name)}\s*\(", text):
+        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        end = closing(text, match.end() - 1)
+        if end >= 0 and not line.lstrip().startswith("#"):
+            yield match.start(), arguments(text[match.end() : end])
+
+
+def arguments(text: str) -> list[str]:
+    """Return the arguments of a call, split at the commas of the outermost level."""
+    parts = [""]
+    depth = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [" ".join(part.split()) for part in parts]
+
+
+def body(text: str, function: str) -> str | None:
+    """Return the body of a function that the text defines."""
+    for match in re.finditer(rf"\b{re.escape(function)}\s*\(", text):
+        end = closing(text, match.end() - 1)
+        opener = re.compile(r"\s*\{").match(text, end + 1) if end >= 0 else None
+        if opener:
+            stop = closing(text, opener.end() - 1)
+            return text[opener.end() : stop] if stop >= 0 else None
+    return None

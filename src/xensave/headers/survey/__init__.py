@@ -1,0 +1,1 @@
+"""From a Xen repository to the catalogue's data: releases, layouts, history, number spaces."""

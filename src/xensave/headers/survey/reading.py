@@ -1,0 +1,79 @@
+"""Read what one revision of Xen says: its headers, its handlers, its stream versions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from xensave.errors import Malformed
+from xensave.headers.ctext import without_comments
+from xensave.headers.handlers import REGISTER, REGISTER_CALL, TABLE, HandlerTable, read_handlers
+from xensave.headers.model import HeaderSpace
+from xensave.headers.save import read_tree
+from xensave.headers.tree import GitRepository, GitTree
+
+HANDLER_SOURCES = ("xen/arch/x86/*.c", "xen/common/*.c")
+STREAM_SOURCES = ("tools/libxc/xc_sr_*", "tools/libs/*sr_*")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one revision says.
+
+    `streams` is the libxc stream version written, and those read: (0, ()) for the legacy stream.
+    """
+
+    ref: str
+    commit: str
+    space: HeaderSpace
+    table: HandlerTable
+    streams: tuple[int, tuple[int, ...]]
+
+
+def read_release(repository: GitRepository, ref: str) -> Reading:
+    """Everything the catalogue keeps of one revision."""
+    tree = GitTree(repository, ref)
+    pattern = f"{TABLE}|{REGISTER}|{REGISTER_CALL}"
+    return Reading(
+        ref=ref,
+        commit=tree.commit,
+        space=read_tree(tree),
+        table=read_handlers(_matching(tree, pattern, HANDLER_SOURCES)),
+        streams=_stream_versions(tree),
+    )
+
+
+def version_of(repository: GitRepository, ref: str) -> str:
+    """Return the version that a revision's build reports ("4.23")."""
+    text = GitTree(repository, ref).read("xen/Makefile") or ""
+    numbers = dict(re.findall(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)", text))
+    if len(numbers) != 2:
+        raise Malformed(f"{ref}: no version in xen/Makefile")
+    return f"{numbers['VERSION']}.{numbers['SUBVERSION']}"
+
+
+def _matching(tree: GitTree, pattern: str, paths: tuple[str, ...]) -> dict[str, str]:
+    found = tree.repository.git(
+        "grep", "-l", "-z", "-E", pattern, tree.commit, "--", *paths, missing_ok=True
+    )
+    names = [name.split(":", 1)[1] for name in found.split("\0") if name]
+    return {name: tree.read(name) or "" for name in names}
+
+
+def _stream_versions(tree: GitTree) -> tuple[int, tuple[int, ...]]:
+    sources = _matching(tree, r"ihdr\.version|IHDR_VERSION|IHDR_ID", STREAM_SOURCES)
+    text = "\n".join(without_comments(source) for source in sources.values())
+    if not text:
+        return 0, ()
+    macro = re.search(r"#define\s+IHDR_VERSION\s+(0x[0-9a-fA-F]+|\d+)", text)
+    written = re.search(r"\.version\s*=\s*htonl\((\w+)\)", text)
+    span = re.search(r"ihdr\.version\s*<\s*(\d+)\s*\|\|\s*ihdr\.version\s*>\s*(\d+)", text)
+    one = re.search(r"ihdr\.version\s*!=\s*(\w+)", text)
+    names = {"IHDR_VERSION": macro[1]} if macro else {}
+    if written is None or (span is None and one is None):
+        raise Malformed(f"{tree.label}: no stream version in the toolstack's sources")
+    writes = int(names.get(written[1], written[1]), 0)
+    if span:
+        return writes, tuple(range(int(span[1]), int(span[2]) + 1))
+    reads = one[1] if one else ""
+    return writes, (int(names.get(reads, reads), 0),)

@@ -1,0 +1,33 @@
+"""Build the catalogue from a Xen repository: read, assemble, write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from xensave.headers.survey.assemble import assemble
+from xensave.headers.survey.history import read_history
+from xensave.headers.survey.reading import read_release, version_of
+from xensave.headers.survey.series import MASTER, series
+from xensave.headers.survey.write import write_catalogue
+from xensave.headers.tree import GitRepository
+
+
+def build(
+    gitdir: str | os.PathLike[str], out: str | os.PathLike[str], progress: Callable[[str], None]
+) -> int:
+    """Read every release of the repository and write the data files; how many there are."""
+    with GitRepository(gitdir) as repository:
+        readings = {}
+        for name, refs in series(repository).items():
+            progress(f"reading {name}: {refs[0]} to {refs[-1]}")
+            readings[name] = [read_release(repository, ref) for ref in refs]
+        progress("reading the headers' history")
+        history = read_history(
+            repository, [points[-1].ref for points in readings.values()], progress
+        )
+        catalogue = assemble(readings, history)
+        commit = readings[MASTER][-1].commit
+        aliases = {version_of(repository, MASTER): MASTER}
+        return write_catalogue(catalogue, Path(out), f"Xen {commit}", aliases)

@@ -1,0 +1,36 @@
+"""The release series of Xen and the tags that stand for them."""
+
+from __future__ import annotations
+
+import re
+
+from xensave.errors import UsageError
+from xensave.headers.tree import GitRepository
+
+# Before 4.0 the repository has no release tags: the last candidate or the branch point stands in.
+EARLY = {
+    "3.1": "3.1.0-branched",
+    "3.2": "3.2.0-rc6",
+    "3.3": "3.3.0-branched",
+    "3.4": "3.4.0-rc3",
+}
+MASTER = "master"
+
+_TAG = re.compile(r"RELEASE-(4\.\d+)\.(\d+)(?:\.(\d+))?")
+
+
+def series(repository: GitRepository) -> dict[str, list[str]]:
+    """Each series, oldest first, with its tags from the oldest to the newest; "master" is last."""
+    tags: dict[str, list[tuple[tuple[int, ...], str]]] = {}
+    for tag in repository.git("tag", "--list", "RELEASE-4.*").split():
+        match = _TAG.fullmatch(tag)
+        if match:
+            point = tuple(int(number or 0) for number in match.groups()[1:])
+            tags.setdefault(match[1], []).append((point, tag))
+    if not tags:
+        raise UsageError(f"{repository.path}: no RELEASE tags: not Xen's repository?")
+    found = {name: [ref] for name, ref in EARLY.items()}
+    for name in sorted(tags, key=lambda name: int(name.split(".")[1])):
+        found[name] = [tag for _, tag in sorted(tags[name])]
+    found[MASTER] = [MASTER]
+    return found

@@ -1,0 +1,174 @@
+"""Where headers come from: a directory, or a revision of a git repository, read-only.
+
+A tree gives the text of a file by its path. Paths are relative to the tree's root and use "/".
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+from xensave.errors import SourceError, UsageError
+
+PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen", "")
+
+
+class Tree(Protocol):
+    """Files by path, from wherever they lie."""
+
+    label: str
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file, or None where there is none."""
+        ...
+
+    def paths(self) -> Iterator[str]:
+        """Every path of the tree."""
+        ...
+
+
+class DirectoryTree:
+    """The files below a directory."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self.label = str(root)
+        if not self.root.is_dir():
+            raise SourceError(f"{self.label}: no such directory")
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file below the directory."""
+        try:
+            return (self.root / path).read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def paths(self) -> Iterator[str]:
+        """Every file below the directory."""
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+
+class MemoryTree:
+    """Files given as a mapping from path to text: a patched header, a test."""
+
+    def __init__(self, files: dict[str, str], label: str = "memory") -> None:
+        self.files = files
+        self.label = label
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file."""
+        return self.files.get(path)
+
+    def paths(self) -> Iterator[str]:
+        """Every path given."""
+        return iter(self.files)
+
+
+class GitRepository:
+    """A git repository, bare or not, read with git's own tool; nothing is written to it.
+
+    One `git cat-file --batch` serves every read; `close()` ends it, and so does leaving a `with`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise SourceError(f"{path}: no such directory")
+        self._batch: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> GitRepository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the reader process."""
+        if self._batch is not None and self._batch.stdin and self._batch.stdout:
+            self._batch.stdin.close()
+            self._batch.stdout.close()
+            self._batch.wait()
+            self._batch = None
+
+    def git(self, *words: str, missing_ok: bool = False) -> str:
+        """Return the output of a git command, "" for exit status 1 where `missing_ok`."""
+        command = ["git", "--no-replace-objects", "-C", str(self.path), *words]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode == 1 and missing_ok:
+            return ""
+        if done.returncode:
+            reason = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
+            raise SourceError(f"{self.path}: git {words[0]}: {reason}")
+        return done.stdout.decode("utf-8", "replace")
+
+    def commit(self, revision: str) -> str:
+        """Return the full hash of a revision's commit."""
+        if revision.startswith("-"):
+            raise UsageError(f"not a revision: {revision!r}")
+        return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
+
+    def read(self, name: str) -> str | None:
+        """Return the text of a blob by git's name for it ("REV:path"), or None."""
+        if "\n" in name:
+            return None
+        stdin, stdout = self._pipes()
+        stdin.write(name.encode() + b"\n")
+        stdin.flush()
+        head = stdout.readline().split()
+        if len(head) != 3 or head[1] not in (b"blob", b"tree", b"commit", b"tag"):
+            return None
+        data = stdout.read(int(head[2]) + 1)[:-1]
+        return data.decode("utf-8", "replace") if head[1] == b"blob" else None
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        if self._batch is None:
+            command = ["git", "--no-replace-objects", "-C", str(self.path), "cat-file", "--batch"]
+            self._batch = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self._batch.stdin is None or self._batch.stdout is None:
+            raise SourceError(f"{self.path}: git cat-file did not start")
+        return self._batch.stdin, self._batch.stdout
+
+
+class GitTree:
+    """The files of one revision."""
+
+    def __init__(self, repository: GitRepository, revision: str) -> None:
+        self.repository = repository
+        try:
+            self.commit = repository.commit(revision)
+        except SourceError as error:
+            raise UsageError(f"{repository.path}: no such revision: {revision!r}") from error
+        self.label = f"{repository.path}@{revision}"
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file of the revision."""
+        return self.repository.read(f"{self.commit}:{path}")
+
+    def paths(self) -> Iterator[str]:
+        """Every path of the revision."""
+        listing = self.repository.git("ls-tree", "-r", "-z", "--name-only", self.commit)
+        return iter(listing.rstrip("\0").split("\0"))
+
+
+def public_prefix(tree: Tree) -> str:
+    """Return the folder of the public headers within a tree, with a trailing "/" ("" for the root).
+
+    Raises UsageError where the tree has no hvm/save.h.
+    """
+    for folder in PUBLIC:
+        prefix = f"{folder}/" if folder else ""
+        if tree.read(f"{prefix}hvm/save.h") is not None:
+            return prefix
+    found = [
+        path.removesuffix("hvm/save.h")
+        for path in tree.paths()
+        if path.endswith("public/hvm/save.h")
+    ]
+    if not found:
+        raise UsageError(f"{tree.label}: no public headers: no hvm/save.h in it")
+    return min(found, key=lambda prefix: (len(prefix), prefix))
