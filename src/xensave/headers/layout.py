@@ -41,7 +41,8 @@ def _field(cursor: Cursor) -> Field:
     canonical = element.get_canonical()
     nested = _fields(canonical) if canonical.kind == RECORD_TYPE else ()
     union = canonical.get_declaration().kind == UNION
-    anonymous = not cursor.spelling or cursor.is_anonymous()
+    # libclang calls a named member of an unnamed type anonymous too; its spelling tells.
+    anonymous = not cursor.spelling.isidentifier()
     size = max(cursor.type.get_size(), 0)
     bit_offset = cursor.get_field_offsetof()
     bits = None
