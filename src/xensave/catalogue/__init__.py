@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from xensave.catalogue.load import index, load_record, load_release
-from xensave.catalogue.model import Binding, Layout, Release, Reservation, Shape
+from xensave.catalogue.load import index, load_record, load_release, load_space
+from xensave.catalogue.model import Binding, Layout, Release, Reservation, Shape, Space
 from xensave.catalogue.names import MASTER, normalise, point_release, release_names
 from xensave.errors import UsageError
 
@@ -30,6 +30,8 @@ __all__ = [
     "release_names",
     "reservation_of",
     "shape",
+    "space",
+    "space_names",
 ]
 
 
@@ -151,3 +153,19 @@ def shape(found: Layout, bits: int = 64) -> Shape:
     if bits == 32 and found.x86_32 is not None:
         return found.x86_32
     return Shape(found.size, found.align, found.fields)
+
+
+def space_names() -> list[str]:
+    """Return the names of the other numbered ABIs."""
+    return list(index()["spaces"])
+
+
+def space(name: str) -> Space:
+    """Return another numbered ABI of the public headers by its name.
+
+    >>> space("hvm-param").name_of(1), space("hvm-param").number_of("VIRIDIAN")
+    ('STORE_PFN', 9)
+
+    Raises UsageError for one that the catalogue lacks.
+    """
+    return load_space(name)

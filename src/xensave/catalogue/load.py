@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
-from typing import NotRequired, TypedDict
 
 from xensave.catalogue.model import (
     SCHEMA,
@@ -16,139 +15,27 @@ from xensave.catalogue.model import (
     Citation,
     Field,
     Layout,
+    Number,
     Release,
     Reservation,
     Shape,
+    Space,
     Variant,
+)
+from xensave.catalogue.raw import (
+    Index,
+    RawField,
+    RawLayout,
+    RawRecord,
+    RawRelease,
+    RawReservation,
+    RawShape,
+    RawSpace,
+    RawVariant,
 )
 from xensave.errors import Malformed, UsageError
 
 DATA = os.path.join(os.path.dirname(__file__), "data")  # noqa: PTH118, PTH120 - pathlib is slow
-
-
-class RawField(TypedDict):
-    """A field as the data files hold it; what is left out stands at its default."""
-
-    name: str
-    type: str
-    offset: int
-    size: int
-    dims: NotRequired[list[int]]
-    bits: NotRequired[list[int]]
-    fields: NotRequired[list[RawField]]
-    union: NotRequired[bool]
-
-
-class RawCitation(TypedDict):
-    """A commit."""
-
-    commit: str
-    subject: str
-    release: str
-
-
-class RawShape(TypedDict):
-    """A struct on 32-bit x86; without fields, they are those of x86-64."""
-
-    size: int
-    align: int
-    fields: NotRequired[list[RawField]]
-
-
-class RawLayout(TypedDict):
-    """One layout of a record's file."""
-
-    id: str
-    struct: str
-    size: int
-    align: int
-    flexible: bool
-    compat: bool
-    releases: list[str]
-    introduced: RawCitation | None
-    fields: list[RawField]
-    x86_32: NotRequired[RawShape]
-
-
-class RawRecord(TypedDict):
-    """A record's file."""
-
-    schema: int
-    record: str
-    layouts: list[RawLayout]
-
-
-class RawBinding(TypedDict):
-    """A binding of a release."""
-
-    name: str
-    code: int
-    layout: str
-    size: int
-    kind: str
-    load: str
-    compat: NotRequired[str]
-    handler: NotRequired[str]
-    save: NotRequired[str]
-    check: NotRequired[str]
-    instances: NotRequired[int]
-    file: NotRequired[str]
-
-
-class RawReservation(TypedDict):
-    """A reservation of a release."""
-
-    first: int
-    last: int
-    owner: str
-    source: str
-    citation: NotRequired[RawCitation]
-
-
-class RawVariant(TypedDict):
-    """Point releases that differ."""
-
-    refs: list[str]
-    code_max: int
-    entry_size: int
-    check_pass: bool
-    bindings: list[RawBinding]
-    absent: NotRequired[list[str]]
-
-
-class RawRelease(TypedDict):
-    """A release's file."""
-
-    schema: int
-    name: str
-    ref: str
-    commit: str
-    code_max: int
-    entry_size: int
-    check_pass: bool
-    stream_write: int
-    stream_read: list[int]
-    bindings: list[RawBinding]
-    reservations: list[RawReservation]
-    variants: list[RawVariant]
-
-
-class IndexEntry(TypedDict):
-    """What the index says of a record: its number, its releases, its layouts' ids and sizes."""
-
-    code: int
-    first: str
-    last: str
-    layouts: list[tuple[str, int, bool]]
-
-
-class Index(TypedDict):
-    """The index of the data files."""
-
-    schema: int
-    releases: list[str]
-    aliases: dict[str, str]
-    records: dict[str, IndexEntry]
 
 
 def read_json(name: str) -> bytes:
@@ -198,6 +85,21 @@ def load_release(name: str) -> Release:
         stream_write=raw["stream_write"],
         stream_read=tuple(raw["stream_read"]),
         variants=tuple(_variant(variant) for variant in raw["variants"]),
+    )
+
+
+@cache
+def load_space(name: str) -> Space:
+    """Return another numbered ABI. Raises UsageError for one that the catalogue lacks."""
+    if name not in index()["spaces"]:
+        raise UsageError(f"no space {name!r}; there are {', '.join(index()['spaces'])}")
+    raw: RawSpace = json.loads(read_json(f"spaces/{name}.json"))
+    check_schema(raw["schema"], f"spaces/{name}.json")
+    return Space(
+        name=raw["space"],
+        title=raw["title"],
+        numbers=tuple(Number(**number) for number in raw["numbers"]),
+        limits=tuple((release, limit) for release, limit in raw["limits"]),
     )
 
 

@@ -162,3 +162,40 @@ class Release(NamedTuple):
             if key in (binding.name, binding.code):
                 return binding
         return None
+
+
+class Number(NamedTuple):
+    """A number of another space: its name, its macro, the first and last release that has it."""
+
+    number: int
+    name: str
+    macro: str
+    first: str
+    last: str
+
+
+class Space(NamedTuple):
+    """Another numbered ABI of the public headers: HVM params, hypercalls, stream records.
+
+    `numbers` are in order, the names of one number from the oldest to the newest. `limits` holds, by release, the macro that bounds the numbers (HVM_NR_PARAMS), where there is
+    one.
+    """
+
+    name: str
+    title: str
+    numbers: tuple[Number, ...]
+    limits: tuple[tuple[str, int], ...] = ()
+
+    def name_of(self, number: int) -> str | None:
+        """Return the name that a number has, or had last; None where it never had one."""
+        for found in reversed(self.numbers):
+            if found.number == number:
+                return found.name
+        return None
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of a name, or None."""
+        for found in reversed(self.numbers):
+            if found.name == name:
+                return found.number
+        return None

@@ -38,9 +38,9 @@ def constants(
     roots = list(roots)
     defines = list(defines)
     unit = unit or compile_headers(tree, prefix, roots, defines=defines)
-    places = _macros(unit, wanted)
-    found = [*_evaluate(tree, prefix, roots, defines, places), *_enumerators(unit, wanted)]
-    return sorted(found, key=lambda item: (item.place.file or "", item.place.line or 0))
+    macros = _evaluate(tree, prefix, roots, defines, _macros(unit, wanted))
+    found = {item.name: item for item in [*macros, *_enumerators(unit, wanted)]}
+    return sorted(found.values(), key=lambda item: (item.place.file or "", item.place.line or 0))
 
 
 def _macros(unit: Unit, wanted: Callable[[str], bool]) -> dict[str, Place]:

@@ -17,7 +17,7 @@ LayoutKey = tuple[str, int, tuple[Field, ...]]
 
 
 def layout_key(layout: Layout) -> LayoutKey:
-    """Return what makes two structs one layout: the record, the size and the fields; not the tag."""
+    """Return what makes two structs one layout: record, size and fields; not the tag."""
     return layout.record, layout.size, layout.fields
 
 

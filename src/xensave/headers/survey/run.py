@@ -10,6 +10,7 @@ from xensave.headers.survey.assemble import assemble
 from xensave.headers.survey.history import read_history
 from xensave.headers.survey.reading import read_release, version_of
 from xensave.headers.survey.series import MASTER, series
+from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
 from xensave.headers.tree import GitRepository
 
@@ -27,7 +28,10 @@ def build(
         history = read_history(
             repository, [points[-1].ref for points in readings.values()], progress
         )
+        progress("reading the other number spaces")
+        firsts = {name: points[0].ref for name, points in readings.items()}
+        spaces = survey_spaces(repository, firsts)
         catalogue = assemble(readings, history)
         commit = readings[MASTER][-1].commit
         aliases = {version_of(repository, MASTER): MASTER}
-        return write_catalogue(catalogue, Path(out), f"Xen {commit}", aliases)
+        return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases)

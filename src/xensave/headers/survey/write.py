@@ -7,25 +7,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xensave import __version__
-from xensave.catalogue.model import SCHEMA, Field, Layout, Release, Reservation
+from xensave.catalogue.model import SCHEMA, Field, Layout, Release, Reservation, Space
 from xensave.headers.survey.assemble import Catalogue
 
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
 _COMPACT_DEPTH = 1
 
 
-def write_catalogue(catalogue: Catalogue, out: Path, source: str, aliases: dict[str, str]) -> int:
-    """Write index, releases and records below `out`; how many files were written."""
+def write_catalogue(
+    catalogue: Catalogue, spaces: list[Space], out: Path, source: str, aliases: dict[str, str]
+) -> int:
+    """Write index, releases, records and spaces below `out`; return how many files that is."""
     head: dict[str, Json] = {
         "schema": SCHEMA,
         "producer": {"name": "xensave catalogue build", "version": __version__, "source": source},
     }
-    files: dict[str, Json] = {"index.json": {**head, **_index(catalogue, aliases)}}
+    files: dict[str, Json] = {"index.json": {**head, **_index(catalogue, spaces, aliases)}}
     for release in catalogue.releases:
         files[f"releases/{release.name}.json"] = {**head, **_release(release)}
     for record in dict.fromkeys(layout.record for layout in catalogue.layouts):
         layouts = [_layout(layout) for layout in catalogue.layouts if layout.record == record]
         files[f"records/{record}.json"] = {**head, "record": record, "layouts": list(layouts)}
+    for space in spaces:
+        files[f"spaces/{space.name}.json"] = {**head, **_space(space)}
     write_files(files, out)
     return len(files)
 
@@ -76,7 +80,7 @@ def _is_nested(value: Json) -> bool:
     return isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)
 
 
-def _index(catalogue: Catalogue, aliases: dict[str, str]) -> dict[str, Json]:
+def _index(catalogue: Catalogue, spaces: list[Space], aliases: dict[str, str]) -> dict[str, Json]:
     records: dict[str, Json] = {}
     for layout in catalogue.layouts:
         users = [
@@ -100,6 +104,7 @@ def _index(catalogue: Catalogue, aliases: dict[str, str]) -> dict[str, Json]:
         "releases": [release.name for release in catalogue.releases],
         "aliases": dict(aliases),
         "records": records,
+        "spaces": [space.name for space in spaces],
     }
 
 
@@ -130,6 +135,15 @@ def _reservation(found: Reservation) -> Json:
     if found.citation:
         plain["citation"] = _plain(found.citation)
     return plain
+
+
+def _space(space: Space) -> dict[str, Json]:
+    return {
+        "space": space.name,
+        "title": space.title,
+        "limits": [list(limit) for limit in space.limits],
+        "numbers": [_plain(number) for number in space.numbers],
+    }
 
 
 def _layout(layout: Layout) -> Json:
