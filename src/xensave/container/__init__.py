@@ -1,1 +1,6 @@
-"""One module a wrapper: xl, libxl, libxc, the HVM context; probes in one explicit tuple."""
+"""One module a wrapper: xl, libxl, libxc, the HVM context; `walk` goes through them all."""
+
+from xensave.container.events import Event
+from xensave.container.walk import FORMATS, walk
+
+__all__ = ["FORMATS", "Event", "walk"]

@@ -1,1 +1,7 @@
-"""Bytes: files, pipes and compressed inputs; exact reads, short reads raise Truncated."""
+"""Sources: bytes from a file, a pipe or a compressed file, read exactly or not at all."""
+
+from xensave.source.base import Source
+from xensave.source.memory import MemorySource
+from xensave.source.opening import BinaryFile, Input, open_source
+
+__all__ = ["BinaryFile", "Input", "MemorySource", "Source", "open_source"]

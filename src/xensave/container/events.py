@@ -1,0 +1,155 @@
+"""What a walk over an image gives: headers and records in order, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from xensave.container.framing import padding_size
+from xensave.container.libxc import DomainHeader, ImageHeader
+from xensave.container.libxl import LibxlHeader
+from xensave.container.xl import XlHeader
+from xensave.errors import UsageError, XensaveError
+from xensave.source import Source
+from xensave.source.base import write_all
+
+T = TypeVar("T")
+
+XL = "xl"
+LIBXL = "libxl"
+LIBXC = "libxc"
+HVM = "hvm"
+
+HEADER_KIND = "header"
+RECORD = "record"
+CONTEXT = "context"
+TRAILER = "trailer"
+
+Header = XlHeader | LibxlHeader | ImageHeader | DomainHeader
+
+
+class Event:
+    """A header or record of one layer, and its bytes for as long as the walk stands at it.
+
+    `layer` is XL, LIBXL, LIBXC or HVM. `kind` is HEADER_KIND (then `header` holds the parsed
+    fields; the body of the xl header is its optional data), RECORD (then `type` is its number),
+    CONTEXT (the whole input is a bare HVM context, which is the body) or TRAILER (bytes after
+    the outermost END). `offset` is where its first byte stands in the input, `raw` its fixed
+    bytes, `length` the length of its body.
+
+    Bodies are read when asked for and passed over otherwise. From a source that is not seekable
+    they can only be read until the walk goes on.
+    """
+
+    __slots__ = ("_head", "_source", "header", "kind", "layer", "length", "name", "offset",
+                 "pad_length", "raw", "type")  # fmt: skip
+
+    def __init__(
+        self,
+        source: Source,
+        layer: str,
+        kind: str,
+        name: str,
+        raw: memoryview,
+        *,
+        length: int = 0,
+        type_: int = -1,
+        header: Header | None = None,
+    ) -> None:
+        self._source = source
+        self._head: bytes | memoryview = b""
+        self.layer = layer
+        self.kind = kind
+        self.name = name
+        self.raw = raw
+        self.offset = source.offset - len(raw)
+        self.length = length
+        self.pad_length = padding_size(length) if kind == RECORD else 0
+        self.type = type_
+        self.header = header
+
+    def __repr__(self) -> str:
+        return f"<{self.label} at {self.offset:#x}, {self.length} bytes>"
+
+    @property
+    def label(self) -> str:
+        """The layer and name, as findings and errors give it: "libxc PAGE_DATA"."""
+        return f"{self.layer} {self.name}"
+
+    @property
+    def body_offset(self) -> int:
+        """Where the body begins."""
+        return self.offset + len(self.raw)
+
+    @property
+    def end(self) -> int:
+        """Where the next event begins."""
+        return self.body_offset + self.length + self.pad_length
+
+    def is_record(self, layer: str, type_: int) -> bool:
+        """Tell whether this is that layer's record of that type."""
+        return self.type == type_ and self.layer == layer and self.kind == RECORD
+
+    def prefix(self, n: int) -> bytes | memoryview:
+        """Return the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
+        n = min(n, self.length)
+        if n > len(self._head):
+            self._head = self._named(self._more, n)
+        return self._head[:n]
+
+    def body(self) -> bytes | memoryview:
+        """Return the whole body. Raises LimitExceeded above the source's limit for one read."""
+        return self.prefix(self.length)
+
+    def padding(self) -> bytes:
+        """Return the bytes that pad the body to a multiple of 8; they should be zero."""
+        return bytes(self._named(self._padding)) if self.pad_length else b""
+
+    def to_bytes(self) -> bytes:
+        """Return header, body and padding: the bytes that the walk read here."""
+        return b"".join((self.raw, self.body(), self.padding()))
+
+    def copy_to(self, out_fd: int) -> None:
+        """Write header, body and padding to a descriptor; unread bodies go through the kernel."""
+        self._named(self._copy, out_fd)
+
+    def finish(self) -> None:
+        """Pass over what was not read; the walk does this before it goes on."""
+        left = self.end - self._source.offset
+        if left > 0:
+            self._named(self._source.skip, left)
+
+    def _more(self, n: int) -> bytes | memoryview:
+        if self._source.seekable:
+            return self._source.view(self.body_offset, n)
+        if self._source.offset != self.body_offset + len(self._head):
+            raise UsageError("the body of a forward-only source was passed over")
+        more = self._source.read(n - len(self._head))
+        return bytes(self._head) + more if self._head else more
+
+    def _padding(self) -> memoryview:
+        at = self.body_offset + self.length
+        if self._source.seekable:
+            return self._source.view(at, self.pad_length)
+        if self._source.offset < at:
+            self._source.skip(at - self._source.offset)
+        pad = self._source.peek(self.pad_length)
+        if len(pad) < self.pad_length:
+            self._source.skip(self.pad_length)
+        return pad
+
+    def _copy(self, out_fd: int) -> None:
+        read = self._source.offset - self.body_offset
+        if read > len(self._head):
+            raise UsageError("the body of a forward-only source was passed over")
+        write_all(out_fd, self.raw)
+        write_all(out_fd, memoryview(self._head)[:read])
+        self._source.copy_to(out_fd, self.end - self._source.offset)
+
+    def _named(self, act: Callable[..., T], *args: int) -> T:
+        """Let an error say which record it was in."""
+        try:
+            return act(*args)
+        except XensaveError as error:
+            error.record = error.record or self.label
+            raise

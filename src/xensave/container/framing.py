@@ -1,0 +1,39 @@
+"""What libxl and libxc records share: a type, a length, a body padded to 8 bytes."""
+
+from __future__ import annotations
+
+import struct
+
+HEADER = struct.Struct("<II")
+HEADER_SIZE = 8
+OPTIONAL = 1 << 31
+"""The bit of a record's type that lets a reader ignore it."""
+
+
+def padding_size(length: int) -> int:
+    """Return how many bytes of padding follow a body.
+
+    >>> [padding_size(n) for n in (0, 1, 7, 8, 9)]
+    [0, 7, 1, 0, 7]
+    """
+    return -length & 7
+
+
+def pack_record(type_: int, body: bytes | memoryview = b"", padding: bytes | None = None) -> bytes:
+    """Return a record: header, body, and padding (zeros unless other bytes are to be kept).
+
+    >>> pack_record(0x0D).hex()
+    '0d00000000000000'
+    """
+    pad = bytes(padding_size(len(body))) if padding is None else padding
+    return HEADER.pack(type_, len(body)) + body + pad
+
+
+def record_name(type_: int, names: dict[int, str]) -> str:
+    """Return a record type's name, or what can be said of an unknown one.
+
+    >>> record_name(0x80000005, {})
+    'optional record 0x80000005'
+    """
+    kind = "optional" if type_ & OPTIONAL else "mandatory"
+    return names.get(type_) or f"{kind} record {type_:#x}"

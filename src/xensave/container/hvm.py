@@ -1,0 +1,94 @@
+"""The HVM context: descriptors, each followed by its record, from HEADER (1) to END (0).
+
+A descriptor is a 16-bit typecode, a 16-bit instance (the vCPU's number in a record per vCPU) and
+a 32-bit length. Nothing is aligned or padded. Source: struct hvm_save_descriptor and HVM_SAVE_*
+in xen/include/public/hvm/save.h, since Xen 3.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from xensave.errors import Truncated
+
+DESCRIPTOR = struct.Struct("<HHI")
+END_TYPECODE = 0
+HEADER_TYPECODE = 1
+HEADER_MAGIC = 0x54381286
+HEADER_VERSION = 1
+
+
+class Entry(NamedTuple):
+    """A descriptor and the bytes of its record; `offset` is the descriptor's in the context."""
+
+    typecode: int
+    instance: int
+    body: bytes | memoryview
+    offset: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Return the descriptor and the record."""
+        return DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
+
+    @property
+    def label(self) -> str:
+        """The typecode and instance, for messages: "typecode 2[0]"."""
+        return f"typecode {self.typecode}[{self.instance}]"
+
+
+class RawContext(NamedTuple):
+    """A context as entries (END is the last) and what followed END."""
+
+    entries: list[Entry]
+    tail: bytes = b""
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> RawContext:
+        """Split a context. Raises Truncated where a record or END is missing."""
+        entries = list(iterate(data))
+        last = entries[-1]
+        return cls(entries, bytes(data[last.offset + DESCRIPTOR.size + len(last.body) :]))
+
+    def to_bytes(self) -> bytes:
+        """Return the context again, byte for byte."""
+        return pack_entries(self.entries) + self.tail
+
+
+def iterate(data: bytes | memoryview) -> Iterator[Entry]:
+    """Yield entries up to END. Raises Truncated where the next one is not all there.
+
+    >>> [(entry.typecode, entry.offset) for entry in iterate(bytes([3, 0, 0, 0, 1, 0, 0, 0, 9])
+    ...                                                      + bytes(8))]
+    [(3, 0), (0, 9)]
+    """
+    view = memoryview(data)
+    size = len(view)
+    at = 0
+    while True:
+        if at + DESCRIPTOR.size > size:
+            raise _missing("a descriptor, or END,", DESCRIPTOR.size, size - at, at)
+        typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
+        start = at + DESCRIPTOR.size
+        if length > size - start:
+            raise _missing(f"typecode {typecode}[{instance}]", length, size - start, at)
+        yield Entry(typecode, instance, view[start : start + length], at)
+        if typecode == END_TYPECODE:
+            return
+        at = start + length
+
+
+def pack_entries(entries: Iterable[Entry]) -> bytes:
+    """Return entries as they lie in a context; END is not added."""
+    return b"".join(entry.to_bytes() for entry in entries)
+
+
+def _missing(what: str, wanted: int, got: int, offset: int) -> Truncated:
+    return Truncated(
+        f"HVM context ends: {what} needs {wanted} bytes, {got} are left",
+        wanted=wanted,
+        got=got,
+        offset=offset,
+        record="HVM context",
+    )

@@ -1,0 +1,104 @@
+"""The header that `xl save` and `xl migrate` put before a stream.
+
+32 bytes of magic, four native 32-bit words (byte order, mandatory flags, optional flags, length
+of the optional data), then the optional data: a 32-bit length and the domain's configuration.
+Source: struct save_file_header in tools/xl/xl.h, read by tools/xl/xl_vmcontrol.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from xensave.errors import Malformed, Unsupported
+
+MAGIC = b"Xen saved domain, xl format\n \0 \r"
+SIZE = 48
+BYTE_ORDER = 0x01020304
+SWAPPED = 0x04030201
+
+FLAG_JSON = 1 << 0
+FLAG_STREAM_V2 = 1 << 1
+KNOWN_FLAGS = FLAG_JSON | FLAG_STREAM_V2
+
+_WORDS = struct.Struct("<4I")
+
+
+class XlHeader(NamedTuple):
+    """The fixed part of the header; `optional_length` bytes of optional data follow it.
+
+    >>> header = XlHeader(mandatory_flags=FLAG_STREAM_V2, optional_length=0)
+    >>> XlHeader.parse(header.to_bytes()) == header
+    True
+    """
+
+    mandatory_flags: int = FLAG_JSON | FLAG_STREAM_V2
+    optional_flags: int = 0
+    optional_length: int = 0
+    byte_order: int = BYTE_ORDER
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> XlHeader:
+        """Read SIZE bytes. Raises Malformed for a bad magic, Unsupported for big endian."""
+        if bytes(data[: len(MAGIC)]) != MAGIC:
+            raise Malformed("not the magic of an xl header", offset=0, record="xl header")
+        order, mandatory, optional, length = _WORDS.unpack_from(data, len(MAGIC))
+        if order == SWAPPED:
+            raise Unsupported("big-endian xl header", offset=32, record="xl header")
+        return cls(mandatory, optional, length, order)
+
+    def to_bytes(self) -> bytes:
+        """Return the SIZE bytes again."""
+        return MAGIC + _WORDS.pack(
+            self.byte_order, self.mandatory_flags, self.optional_flags, self.optional_length
+        )
+
+    @property
+    def json(self) -> bool:
+        """Whether the configuration is JSON (it is xl's own syntax else)."""
+        return bool(self.mandatory_flags & FLAG_JSON)
+
+    @property
+    def stream_v2(self) -> bool:
+        """Whether a libxl stream follows (a legacy stream does else)."""
+        return bool(self.mandatory_flags & FLAG_STREAM_V2)
+
+
+class OptionalData(NamedTuple):
+    r"""The optional data: the configuration as it lies there, and what may follow it.
+
+    >>> OptionalData.parse(b"\x03\0\0\0{}\0")
+    OptionalData(config=b'{}\x00', tail=b'')
+    """
+
+    config: bytes
+    tail: bytes = b""
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> OptionalData:
+        """Read optional data. Raises Malformed where its own length does not fit."""
+        if not data:
+            return cls(b"")
+        if len(data) < 4:
+            raise Malformed(f"{len(data)} bytes of optional data hold no length", record=_OPTIONAL)
+        length = int.from_bytes(data[:4], "little")
+        if length > len(data) - 4:
+            raise Malformed(
+                f"configuration of {length} bytes in {len(data) - 4} of optional data",
+                record=_OPTIONAL,
+            )
+        return cls(bytes(data[4 : 4 + length]), bytes(data[4 + length :]))
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes again; none for no configuration and no tail."""
+        if not self.config and not self.tail:
+            return b""
+        return len(self.config).to_bytes(4, "little") + self.config + self.tail
+
+    @property
+    def text(self) -> str:
+        """The configuration as text, without the NUL that ends it."""
+        return self.config.rstrip(b"\0").decode("utf-8", "replace")
+
+
+_OPTIONAL = "xl optional data"

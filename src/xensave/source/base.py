@@ -1,0 +1,83 @@
+"""What every source can do: exact reads, passing over, copying on."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Self
+
+from xensave.errors import LimitExceeded, Truncated, UsageError
+from xensave.source.limits import READ_LIMIT
+
+
+class Source(ABC):
+    """Bytes read forward, exactly as many as asked or `Truncated`.
+
+    `offset` counts (decompressed) bytes from the start. `size` is None where it cannot be known
+    before the end. Where `seekable` is true, `view` gives any range again.
+    """
+
+    name: str
+    offset: int
+    size: int | None
+    seekable: bool
+    max_size: int | None
+
+    @abstractmethod
+    def read(self, n: int) -> memoryview:
+        """Return the next n bytes.
+
+        Raises Truncated where fewer are left, LimitExceeded for more than READ_LIMIT.
+        """
+
+    @abstractmethod
+    def peek(self, n: int) -> memoryview:
+        """Return the next bytes without passing them: up to n, fewer only at the end."""
+
+    @abstractmethod
+    def skip(self, n: int) -> None:
+        """Pass over exactly n bytes without looking at them, or raise Truncated."""
+
+    @abstractmethod
+    def copy_to(self, out_fd: int, n: int) -> None:
+        """Write exactly the next n bytes to a file descriptor, inside the kernel if it can."""
+
+    def at_end(self) -> bool:
+        """Tell whether no byte is left. On a live pipe this waits for one, or for its end."""
+        return not self.peek(1)
+
+    def view(self, offset: int, n: int) -> memoryview:
+        """Return n bytes at an offset without moving; only where `seekable`."""
+        raise UsageError(f"{self.name} can only be read forward")
+
+    def close(self) -> None:
+        """Release the file; views handed out before stay valid."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self, n: int, limit: int | None = READ_LIMIT) -> None:
+        """Refuse what is over a limit before anything is done about it."""
+        if limit is not None and n > limit:
+            raise LimitExceeded(
+                f"asked for {n} bytes at once, the limit is {limit}", offset=self.offset
+            )
+        if self.max_size is not None and self.offset + n > self.max_size:
+            raise LimitExceeded(
+                f"input is larger than the limit of {self.max_size} bytes", offset=self.offset
+            )
+
+    def _short(self, wanted: int, got: int) -> Truncated:
+        return Truncated(
+            f"input ends after {got} of {wanted} bytes", wanted=wanted, got=got, offset=self.offset
+        )
+
+
+def write_all(fd: int, data: memoryview) -> None:
+    """Write every byte, however few the kernel takes at a time."""
+    while data:
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,113 @@
+"""Decompressors of one frame each, all of one shape: that of bz2, lzma and lz4."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
+
+
+class Frame(Protocol):
+    """Decompresses one frame: feed it while it needs input, until it is at its end."""
+
+    @property
+    def eof(self) -> bool:
+        """Tell whether the frame is complete."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Tell whether more output takes more input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Return what followed the frame in the last input."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """Return up to max_length bytes."""
+
+
+class _Gzip:
+    """zlib's object in the shape of the others."""
+
+    def __init__(self) -> None:
+        import zlib
+
+        self._object = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._object.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._object.decompress(self._object.unconsumed_tail + data, max_length)
+
+
+class _Zstd:
+    """zstd has no output limit: what bounds it is how little it is fed at a time."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        import zstandard
+
+        self._object = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._object.unused_data)
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return bytes(self._object.decompress(data))
+
+
+def gzip() -> Frame:
+    """Start a gzip member."""
+    return _Gzip()
+
+
+def zstd() -> Frame:
+    """Start a zstd frame."""
+    return _Zstd()
+
+
+def xz() -> Frame:
+    """Start an xz stream."""
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+
+
+def bzip2() -> Frame:
+    """Start a bzip2 stream."""
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def lz4() -> Frame:
+    """Start an lz4 frame."""
+    import lz4.frame
+
+    return cast(Frame, lz4.frame.LZ4FrameDecompressor())
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what the decompressors raise for corrupt data; each library has its own."""
+    import lzma
+    import zlib
+
+    import zstandard
+
+    return (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError, RuntimeError)

@@ -1,0 +1,80 @@
+"""Bytes moved by the kernel: never copied through this process where the system allows.
+
+Each function does what it can and returns how much is left for a plain read and write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from xensave.source.limits import PIPE_SIZE, SKIP_CHUNK
+
+F_SETPIPE_SZ = 1031
+
+Mover = Callable[[int, int], int]
+
+# "Not between these two files": the caller then reads and writes.
+CANNOT = frozenset(
+    {
+        errno.EXDEV,
+        errno.EINVAL,
+        errno.ENOSYS,
+        errno.EOPNOTSUPP,
+        errno.EBADF,
+        errno.ETXTBSY,
+        errno.EPERM,
+    }
+)
+
+
+def is_pipe(fd: int) -> bool:
+    """Tell whether fd is a pipe or FIFO, which splice can drain."""
+    return stat.S_ISFIFO(os.fstat(fd).st_mode)
+
+
+def widen_pipe(fd: int) -> None:
+    """Ask for a larger pipe; it works as well, only slower, where the system says no."""
+    import fcntl
+    from contextlib import suppress
+
+    with suppress(OSError):
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
+
+
+def splice(src: int, dst: int, n: int) -> int:
+    """Move n bytes from a pipe; return what is left at its end or where splice cannot."""
+    while n:
+        try:
+            moved = os.splice(src, dst, min(n, SKIP_CHUNK))
+        except OSError as error:
+            if error.errno in CANNOT:
+                return n
+            raise
+        if not moved:
+            return n
+        n -= moved
+    return 0
+
+
+def copy_range(src: int, offset: int, dst: int, n: int) -> int:
+    """Copy n bytes of a file from an offset; return what is left where the kernel cannot."""
+    left = _repeat(lambda at, m: os.copy_file_range(src, dst, m, at), offset, n)
+    return _repeat(lambda at, m: os.sendfile(dst, src, at, m), offset + n - left, left)
+
+
+def _repeat(move: Mover, offset: int, n: int) -> int:
+    while n:
+        try:
+            moved = move(offset, n)
+        except OSError as error:
+            if error.errno in CANNOT:
+                return n
+            raise
+        if not moved:
+            return n
+        offset += moved
+        n -= moved
+    return 0

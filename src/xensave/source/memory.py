@@ -1,0 +1,111 @@
+"""Bytes that lie in memory: a mapped file, or a buffer. Reads are views, passing over is free."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from contextlib import suppress
+
+from xensave.source.base import Source, write_all
+from xensave.source.kernel import copy_range
+from xensave.source.limits import SKIP_CHUNK
+
+
+class MemorySource(Source):
+    """A source over a buffer; nothing is copied.
+
+    >>> source = MemorySource(b"abcdef", "example")
+    >>> bytes(source.read(2)), source.offset, bytes(source.peek(9))
+    (b'ab', 2, b'cdef')
+    """
+
+    seekable = True
+
+    def __init__(
+        self,
+        data: bytes | bytearray | memoryview | mmap.mmap,
+        name: str = "<bytes>",
+        *,
+        max_size: int | None = None,
+    ) -> None:
+        self._view = memoryview(data).cast("B")
+        self._length = len(self._view)
+        self.name = name
+        self.offset = 0
+        self.size: int | None = self._length
+        self.max_size = max_size
+
+    def read(self, n: int) -> memoryview:
+        """Return the next n bytes as a view."""
+        start = self.offset
+        self.skip(n)
+        self.offset = start
+        self._check(n)
+        self.offset = start + n
+        return self._view[start : self.offset]
+
+    def peek(self, n: int) -> memoryview:
+        """Return up to n of the next bytes as a view."""
+        return self._view[self.offset : self.offset + n]
+
+    def skip(self, n: int) -> None:
+        """Move the offset."""
+        end = self.offset + n
+        if end > self._length:
+            raise self._short(n, self._length - self.offset)
+        if self.max_size is not None:
+            self._check(n, None)
+        self.offset = end
+
+    def view(self, offset: int, n: int) -> memoryview:
+        """Return n bytes at an offset; Truncated where they are not all there."""
+        if offset + n > self._length:
+            raise self._short(n, max(0, self._length - offset))
+        return self._view[offset : offset + n]
+
+    def at_end(self) -> bool:
+        """Tell whether the offset has reached the size."""
+        return self.offset == self._length
+
+    def copy_to(self, out_fd: int, n: int) -> None:
+        """Write the next n bytes from memory."""
+        start = self.offset
+        self.skip(n)
+        for at in range(start, self.offset, SKIP_CHUNK):
+            write_all(out_fd, self._view[at : min(at + SKIP_CHUNK, self.offset)])
+
+
+class MappedSource(MemorySource):
+    """A regular file, mapped; copied on by the kernel (copy_file_range, sendfile).
+
+    The file must not be cut short while it is open: as with every mapped file, reading a page
+    that is gone kills the process.
+    """
+
+    def __init__(
+        self, fd: int, start: int, name: str, *, owned: bool, max_size: int | None = None
+    ) -> None:
+        self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        super().__init__(memoryview(self._map)[start:], name, max_size=max_size)
+        self._fd = fd
+        self._start = start
+        self._owned = owned
+
+    def copy_to(self, out_fd: int, n: int) -> None:
+        """Copy the next n bytes inside the kernel; from the map where it cannot."""
+        start = self.offset
+        self.skip(n)
+        left = copy_range(self._fd, self._start + start, out_fd, n)
+        if left:
+            self.offset -= left
+            super().copy_to(out_fd, left)
+
+    def close(self) -> None:
+        """Close the file. The map itself goes when the last view of it does."""
+        self._view.release()
+        # A view that a caller still holds keeps the map; it is unmapped with the last of them.
+        with suppress(BufferError):
+            self._map.close()
+        if self._owned:
+            os.close(self._fd)
+            self._owned = False

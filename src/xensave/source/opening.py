@@ -1,0 +1,124 @@
+"""From what the caller has (a path, `-`, a descriptor, an open file) to a source."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from xensave.errors import SourceError
+from xensave.source.base import Source
+from xensave.source.compressed import MAGIC_SIZE, Decompressor, recognise
+from xensave.source.memory import MappedSource, MemorySource
+from xensave.source.stream import StreamSource, descriptor_source
+
+
+class BinaryFile(Protocol):
+    """What is needed of a file object: `read(n)` that returns bytes."""
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, none at the end."""
+
+
+Input = str | os.PathLike[str] | int | bytes | BinaryFile
+
+
+def open_source(what: Input, *, max_size: int | None = None) -> Source:
+    """Open input for reading, decompressing it if its first bytes say so.
+
+    `what` is a path, `-` for standard input, a file descriptor, an open binary file or the bytes
+    themselves. A regular file is mapped; anything else is read forward once. zstd, xz, gzip,
+    bzip2 and lz4 are recognised; compression inside compression is not undone. `max_size` limits
+    the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO.
+
+    Raises SourceError where there is nothing to read: no file, no permission, an empty one.
+
+    >>> import gzip
+    >>> with open_source(gzip.compress(b"Xen saved domain")) as source:
+    ...     bytes(source.read(3)), source.seekable
+    (b'Xen', False)
+    """
+    source = _plain(what, max_size)
+    head = bytes(source.peek(MAGIC_SIZE))
+    if not head:
+        source.close()
+        raise SourceError(f"{source.name}: is empty")
+    codec = recognise(head)
+    if codec is None:
+        return source
+    # The limit is on what comes out, not on what goes in.
+    source.max_size = None
+    frames = Decompressor(codec, _puller(source), bounded=max_size is None)
+    return StreamSource(frames.read, source.name, beneath=source, max_size=max_size)
+
+
+def _puller(source: Source) -> Callable[[int], bytes]:
+    if isinstance(source, StreamSource):
+        return source.read_some
+    return lambda n: bytes(source.read(len(source.peek(n))))
+
+
+def _plain(what: Input, max_size: int | None) -> Source:
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        return MemorySource(what, max_size=max_size)
+    if isinstance(what, int):
+        return _of_descriptor(what, f"<fd {what}>", owned=False, max_size=max_size)
+    if isinstance(what, (str, os.PathLike)):
+        path = os.fspath(what)
+        if path == "-":
+            return _of_descriptor(0, "<stdin>", owned=False, max_size=max_size)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise SourceError(f"{path}: {reason}") from error
+        return _of_descriptor(fd, path, owned=True, max_size=max_size)
+    return _of_file(what, max_size)
+
+
+def _of_file(file: BinaryFile, max_size: int | None) -> Source:
+    name = str(getattr(file, "name", "<file>"))
+    try:
+        fd = cast(int, file.fileno())  # type: ignore[attr-defined]  # io.BytesIO has none
+        position = cast(int, file.tell())  # type: ignore[attr-defined]  # nor has a pipe a place
+    except (AttributeError, OSError):
+        return StreamSource(_checked(file, name), name, max_size=max_size)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return StreamSource(_checked(file, name), name, max_size=max_size)
+    return _mapped(fd, position, name, owned=False, max_size=max_size)
+
+
+def _checked(file: BinaryFile, name: str) -> Callable[[int], bytes]:
+    read = cast("Callable[[int], bytes]", getattr(file, "read1", file.read))
+
+    def pull(n: int) -> bytes:
+        data = read(n)
+        if not isinstance(data, bytes):
+            raise SourceError(f"{name}: is not open for reading bytes")
+        return data
+
+    return pull
+
+
+def _of_descriptor(fd: int, name: str, *, owned: bool, max_size: int | None) -> Source:
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISREG(mode):
+            position = os.lseek(fd, 0, os.SEEK_CUR)
+            return _mapped(fd, position, name, owned=owned, max_size=max_size)
+        if not stat.S_ISDIR(mode):
+            return descriptor_source(fd, name, owned=owned, max_size=max_size)
+        reason = "is a directory"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if owned:
+        os.close(fd)
+    raise SourceError(f"{name}: {reason}")
+
+
+def _mapped(fd: int, position: int, name: str, *, owned: bool, max_size: int | None) -> Source:
+    if os.fstat(fd).st_size <= position:
+        # A file of /proc or /sys has no size, and bytes all the same; an empty one has none.
+        return descriptor_source(fd, name, owned=owned, max_size=max_size)
+    return MappedSource(fd, position, name, owned=owned, max_size=max_size)
