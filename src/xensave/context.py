@@ -17,18 +17,16 @@ True
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 from xensave import catalogue
 from xensave.catalogue.model import Layout
+from xensave.container import hvm
 from xensave.errors import Truncated, UsageError
 from xensave.records.codec import decode, encode, tail
 from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values, get, integer, integers, octets, structs
-
-DESCRIPTOR = struct.Struct("<HHI")
-END = 0
 
 
 class AbsentRecord(UsageError, KeyError):
@@ -59,8 +57,8 @@ class ContextRecord:
         self.instance = instance
         self.body = body
         self.offset = offset
-        self.name = catalogue.name_of(typecode, release) or f"type {typecode}"
-        self.layout: Layout | None = catalogue.layout_for(typecode, len(body), release)
+        self.name = _name(typecode, release)
+        self.layout = _layout(typecode, len(body), release)
         self._values: Values | None = None
 
     @property
@@ -77,12 +75,12 @@ class ContextRecord:
     def values(self) -> Values:
         """The fields by name; a body shorter than the layout counts as filled with zeros.
 
-        None where the typecode is unknown: the body is then all there is.
+        There are none where the typecode is unknown.
         """
         if self._values is None:
             if self.layout is None:
                 return Values({}, self.body)
-            place = self.offset + DESCRIPTOR.size
+            place = self.offset + hvm.DESCRIPTOR.size
             self._values = decode(self.layout, self.body, zeroextend=True, offset=place)
         return self._values
 
@@ -133,7 +131,7 @@ class ContextRecord:
 
     def to_bytes(self) -> bytes:
         """Return descriptor and body."""
-        return DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
+        return hvm.DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
 
     def __repr__(self) -> str:
         return f"<{self.label} at {self.offset:#x}, {len(self.body)} bytes>"
@@ -178,12 +176,18 @@ class Context:
         """
         view = memoryview(data)
         records: list[ContextRecord] = []
-        at = 0
-        while not records or records[-1].typecode != END:
-            record = _record(view, at, offset, release, len(records))
-            records.append(record)
-            at += DESCRIPTOR.size + record.length
-        return cls(tuple(records), tail=bytes(view[at:]), release=release, offset=offset)
+        try:
+            for typecode, instance, body, at in hvm.iterate(view):
+                place = offset + at
+                records.append(
+                    ContextRecord(typecode, instance, bytes(body), offset=place, release=release)
+                )
+        except Truncated as error:
+            error.offset = offset + (error.offset or 0)
+            error.record = f"HVM record {len(records)}"
+            raise
+        end = records[-1].offset - offset + hvm.DESCRIPTOR.size + records[-1].length
+        return cls(tuple(records), tail=bytes(view[end:]), release=release, offset=offset)
 
     def __iter__(self) -> Iterator[ContextRecord]:
         return iter(self.records)
@@ -232,32 +236,16 @@ class Context:
         return f"<Context of {len(self.records)} records, {self.vcpus} vCPUs>"
 
 
-def _record(
-    view: memoryview, at: int, offset: int, release: str | None, index: int
-) -> ContextRecord:
-    left = len(view) - at
-    if left < DESCRIPTOR.size:
-        what = "no END record" if left == 0 else "a descriptor is cut"
-        raise Truncated(
-            f"{what}: {DESCRIPTOR.size} bytes of descriptor were due, {left} are left",
-            wanted=DESCRIPTOR.size,
-            got=left,
-            offset=offset + at,
-            record=f"HVM record {index}",
-        )
-    typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
-    start = at + DESCRIPTOR.size
-    if length > len(view) - start:
-        name = catalogue.name_of(typecode, release) or f"type {typecode}"
-        raise Truncated(
-            f"its descriptor states {length} bytes, {len(view) - start} are left",
-            wanted=length,
-            got=len(view) - start,
-            offset=offset + at,
-            record=f"{name}[{instance}]",
-        )
-    body = bytes(view[start : start + length])
-    return ContextRecord(typecode, instance, body, offset=offset + at, release=release)
+@lru_cache(4096)
+def _name(typecode: int, release: str | None) -> str:
+    """Name the record as the release that wrote it does, or any that had the number."""
+    name = catalogue.name_of(typecode, release) or catalogue.name_of(typecode)
+    return name or f"type {typecode}"
+
+
+@lru_cache(4096)
+def _layout(typecode: int, length: int, release: str | None) -> Layout | None:
+    return catalogue.layout_for(typecode, length, release)
 
 
 def _matches(record: ContextRecord, key: object) -> bool:

@@ -45,6 +45,8 @@ def rows_of(bodies: Sequence[Buffer]) -> Rows:
     length = len(bodies[0])
     if any(len(body) != length for body in bodies):
         raise UsageError("columns need records of one length")
+    if not length:
+        return np.empty((len(bodies), 0), np.uint8)
     return np.frombuffer(b"".join(bodies), np.uint8).reshape(len(bodies), length)
 
 
@@ -102,7 +104,8 @@ def _column(
 ) -> Column:
     import numpy as np
 
-    kind = "i" if is_signed(field) and field.bits is None else "u"
+    octets = unit == 1 and bool(field.dims)
+    kind = "i" if is_signed(field) and field.bits is None and not octets else "u"
     dtype = np.dtype(f"<{kind}{unit}" if unit in (1, 2, 4, 8) else f"V{unit}")
     shape = (rows.shape[0], *(count for count, _ in axes))
     strides = (rows.strides[0], *(stride for _, stride in axes))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from xensave import catalogue
+from xensave.catalogue.model import Layout
 from xensave.errors import Malformed, Truncated
 from xensave.records.codec import decode
 from xensave.records.meaning.fxsave import FXSAVE
@@ -68,7 +69,7 @@ def _names() -> dict[int, str]:
 
 
 @cache
-def _layouts() -> dict[str, catalogue.Layout]:
+def _layouts() -> dict[str, Layout]:
     bindings = catalogue.release(RELEASE).bindings
     return {binding.name: catalogue.layout(binding.layout) for binding in bindings}
 

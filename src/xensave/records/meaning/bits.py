@@ -70,7 +70,7 @@ CR4 = register(
     " CET:23 PKS:24 UINTR:25 LASS:27 LAM_SUP:28 FRED:32"
 )
 EFER = register("SCE:0 LME:8 LMA:10 NXE:11 SVME:12 LMSLE:13 FFXSE:14 TCE:15 MCOMMIT:17 AIBRSE:21")
-DR6 = register("B0:0 B1:1 B2:2 B3:3 BD:13 BS:14 BT:15 RTM:16 reserved:4-12 reserved:17-31")
+DR6 = register("B0:0 B1:1 B2:2 B3:3 BD:13 BS:14 BT:15 -:4-11 -:16-31")
 DR7 = register(
     "L0:0 G0:1 L1:2 G1:3 L2:4 G2:5 L3:6 G3:7 LE:8 GE:9 -:10 RTM:11 GD:13"
     " RW0:16-17 LEN0:18-19 RW1:20-21 LEN1:22-23 RW2:24-25 LEN2:26-27 RW3:28-29 LEN3:30-31"
@@ -84,7 +84,7 @@ XCR0 = register(
 MXCSR = register(
     "IE:0 DE:1 ZE:2 OE:3 UE:4 PE:5 DAZ:6 IM:7 DM:8 ZM:9 OM:10 UM:11 PM:12 RC:13-14 FZ:15 MM:17"
 )
-FCW = register("IM:0 DM:1 ZM:2 OM:3 UM:4 PM:5 PC:8-9 RC:10-11 X:12 reserved:6 reserved:7")
+FCW = register("IM:0 DM:1 ZM:2 OM:3 UM:4 PM:5 PC:8-9 RC:10-11 X:12 -:6")
 FSW = register("IE:0 DE:1 ZE:2 OE:3 UE:4 PE:5 SF:6 ES:7 C0:8 C1:9 C2:10 TOP:11-13 C3:14 B:15")
 APIC_BASE = register("BSP:8 x2APIC:10 enabled:11 page:12-51")
 # ACPI 4.8.4.1: the PM1 event registers.

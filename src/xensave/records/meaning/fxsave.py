@@ -6,35 +6,17 @@ SDM volume 1, 10.5.1; AMD APM volume 2, 11.4.4.
 
 from __future__ import annotations
 
-from xensave.catalogue.model import Field, Layout
+from xensave.records.overlay import overlay
 
-_ST = (
-    Field("significand", "uint64_t", 0, 8),
-    Field("exponent", "uint16_t", 8, 2),
-    Field("reserved", "uint16_t", 10, 6, dims=(3,)),
-)
-_XMM = (Field("low", "uint64_t", 0, 8), Field("high", "uint64_t", 8, 8))
+_ST = overlay("st", "significand:u64 exponent:u16 reserved:u16[3]")
+XMM = overlay("xmm", "low:u64 high:u64")
 
-FXSAVE = Layout(
-    record="FXSAVE",
-    id="FXSAVE",
-    struct="fxsave",
-    size=512,
-    align=16,
-    fields=(
-        Field("fcw", "uint16_t", 0, 2),
-        Field("fsw", "uint16_t", 2, 2),
-        Field("ftw", "uint8_t", 4, 1),
-        Field("reserved0", "uint8_t", 5, 1),
-        Field("fop", "uint16_t", 6, 2),
-        Field("fip", "uint64_t", 8, 8),
-        Field("fdp", "uint64_t", 16, 8),
-        Field("mxcsr", "uint32_t", 24, 4),
-        Field("mxcsr_mask", "uint32_t", 28, 4),
-        Field("st", "struct st", 32, 128, dims=(8,), fields=_ST),
-        Field("xmm", "struct xmm", 160, 256, dims=(16,), fields=_XMM),
-        Field("reserved1", "uint64_t", 416, 96, dims=(12,)),
-    ),
+FXSAVE = overlay(
+    "fxsave",
+    "fcw:u16 fsw:u16 ftw:u8 reserved0:u8 fop:u16 fip:u64 fdp:u64 mxcsr:u32 mxcsr_mask:u32"
+    " st:st[8] xmm:xmm[16] reserved1:u64[12]",
+    _ST,
+    XMM,
 )
 
 

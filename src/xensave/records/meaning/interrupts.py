@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.model import Field, Layout
+from xensave.records.overlay import overlay
 
 _DELIVERY = ("fixed", "lowest priority", "SMI", "reserved 3", "NMI", "INIT", "SIPI", "ExtINT")
 _LVT = ("LVT_TIMER", "LVT_THERMAL", "LVT_PMC", "LVT_LINT0", "LVT_LINT1", "LVT_ERROR", "LVT_CMCI")
 
-# Intel SDM volume 3, 11.4.1: register, offset in the page.
-_REGISTERS = (
-    ("ID", 0x20),
-    ("VERSION", 0x30),
-    ("TPR", 0x80),
-    ("APR", 0x90),
-    ("PPR", 0xA0),
-    ("EOI", 0xB0),
-    ("RRD", 0xC0),
-    ("LDR", 0xD0),
-    ("DFR", 0xE0),
-    ("SVR", 0xF0),
-    *((f"ISR{n}", 0x100 + 16 * n) for n in range(8)),
-    *((f"TMR{n}", 0x180 + 16 * n) for n in range(8)),
-    *((f"IRR{n}", 0x200 + 16 * n) for n in range(8)),
-    ("ESR", 0x280),
-    ("LVT_CMCI", 0x2F0),
-    ("ICR", 0x300),
-    ("ICR2", 0x310),
-    ("LVT_TIMER", 0x320),
-    ("LVT_THERMAL", 0x330),
-    ("LVT_PMC", 0x340),
-    ("LVT_LINT0", 0x350),
-    ("LVT_LINT1", 0x360),
-    ("LVT_ERROR", 0x370),
-    ("TIMER_INITIAL", 0x380),
-    ("TIMER_CURRENT", 0x390),
-    ("TIMER_DIVIDE", 0x3E0),
-)
-
-LAPIC_PAGE = Layout(
-    record="LAPIC_PAGE",
-    id="LAPIC_PAGE",
-    struct="lapic page",
+# Intel SDM volume 3, 11.4.1: the registers of the page by their offset.
+LAPIC_PAGE = overlay(
+    "lapic_page",
+    "ID:u32@0x20 VERSION:u32@0x30 TPR:u32@0x80 APR:u32@0x90 PPR:u32@0xa0 EOI:u32@0xb0"
+    " RRD:u32@0xc0 LDR:u32@0xd0 DFR:u32@0xe0 SVR:u32@0xf0 "
+    + " ".join(
+        f"{name}{n}:u32@{start + 16 * n:#x}"
+        for name, start in (("ISR", 0x100), ("TMR", 0x180), ("IRR", 0x200))
+        for n in range(8)
+    )
+    + " ESR:u32@0x280 LVT_CMCI:u32@0x2f0 ICR:u32@0x300 ICR2:u32@0x310 LVT_TIMER:u32@0x320"
+    " LVT_THERMAL:u32@0x330 LVT_PMC:u32@0x340 LVT_LINT0:u32@0x350 LVT_LINT1:u32@0x360"
+    " LVT_ERROR:u32@0x370 TIMER_INITIAL:u32@0x380 TIMER_CURRENT:u32@0x390 TIMER_DIVIDE:u32@0x3e0",
     size=1024,
-    align=4,
-    fields=tuple(Field(name, "uint32_t", offset, 4) for name, offset in _REGISTERS),
 )
 
 
@@ -65,6 +42,8 @@ def lapic_register(name: str, value: int) -> str:
         return f"vector {value & 0xFF:#x}, {'enabled' if value >> 8 & 1 else 'disabled'}"
     if name == "ICR":
         return f"vector {value & 0xFF:#x}, {_DELIVERY[value >> 8 & 7]}"
+    if name == "TIMER_DIVIDE":
+        return divide_by(value)
     return ""
 
 

@@ -1,0 +1,82 @@
+"""Array elements that read best as one row: a label, the value, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from xensave.records.values import Value, integer, integers
+
+
+class Row(NamedTuple):
+    """One element in a line: "IOREQ_SERVER_PFN", "0xfeff0", ""."""
+
+    label: str
+    value: str
+    meaning: str
+
+
+def _msr(entry: dict[str, Value]) -> Row:
+    from xensave.records.meaning.msr import msr_name
+
+    index = integer(entry, "index")
+    value = integer(entry, "value" if "value" in entry else "val")
+    name = msr_name(index)
+    return Row(f"{name} ({index:#x})" if name else f"MSR {index:#x}", f"{value:#018x}", "")
+
+
+def _param(entry: dict[str, Value]) -> Row:
+    from xensave.records.meaning.params import param_meaning, param_name
+
+    index, value = integer(entry, "index"), integer(entry, "value")
+    return Row(f"{param_name(index)} ({index})", f"{value:#x}", param_meaning(index, value))
+
+
+def _leaf(entry: dict[str, Value]) -> Row:
+    from xensave.records.meaning.cpuid import NO_SUBLEAF, leaf_meaning
+
+    leaf, subleaf = integer(entry, "leaf"), integer(entry, "subleaf")
+    a, b, c, d = (integer(entry, register) for register in "abcd")
+    label = f"{leaf:#010x}" + ("" if subleaf == NO_SUBLEAF else f".{subleaf}")
+    words = f"a {a:08x}  b {b:08x}  c {c:08x}  d {d:08x}"
+    return Row(label, words, leaf_meaning(leaf, subleaf, (a, b, c, d)))
+
+
+def _st(entry: dict[str, Value]) -> Row:
+    from xensave.records.meaning.fxsave import x87_number
+
+    significand, exponent = integer(entry, "significand"), integer(entry, "exponent")
+    number = x87_number(significand, exponent)
+    return Row("", f"{exponent:#06x} {significand:016x}", number if number != "0" else "")
+
+
+def _wide(entry: dict[str, Value]) -> Row:
+    return Row("", f"0x{integer(entry, 'high'):016x}{integer(entry, 'low'):016x}", "")
+
+
+def _words(entry: dict[str, Value]) -> Row:
+    words = reversed(integers(entry, "word"))
+    return Row("", "0x" + "".join(f"{word:016x}" for word in words), "")
+
+
+def _trap(entry: dict[str, Value]) -> Row:
+    vector, flags = integer(entry, "vector"), integer(entry, "flags")
+    target = f"{integer(entry, 'cs'):#06x}:{integer(entry, 'address'):#x}"
+    masks = ", masks events" if flags & 4 else ""
+    return Row("", target, f"vector {vector:#x}, DPL {flags & 3}{masks}")
+
+
+ROWS: dict[str, Callable[[dict[str, Value]], Row]] = {
+    "struct hvm_one_msr": _msr,
+    "struct msr": _msr,
+    "struct param": _param,
+    "struct leaf": _leaf,
+    "struct st": _st,
+    "struct xmm": _wide,
+    "struct zmm": _words,
+    "struct zmm_high": _words,
+    "struct trap": _trap,
+}
+
+# Those whose label tells what the element is.
+LABELLED = {"struct hvm_one_msr", "struct msr", "struct param", "struct leaf"}

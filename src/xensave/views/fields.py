@@ -1,0 +1,158 @@
+"""The fields of a record as lines: name, value, meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from xensave.catalogue.model import Field
+from xensave.records.compiler import element_size
+from xensave.records.meaning.explain import Part, meaning, parts
+from xensave.records.meaning.rows import LABELLED, ROWS
+from xensave.records.subject import Subject
+from xensave.records.values import Value
+from xensave.views.escape import escape
+from xensave.views.terminal import hang
+
+_INLINE = 16
+_COLUMN = 30
+_VALUE = 20
+# Arrays whose elements mean something by their place: equal ones are not shown as one.
+_BY_INDEX = {("MTRR", "msr_mtrr_var"), ("MTRR", "msr_mtrr_fixed")}
+# What `parts` decodes is shown there.
+_COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data"}
+
+
+def record_lines(subject: Subject, width: int) -> Iterator[str]:
+    """Yield a record's heading, its fields, and the parts that its byte arrays hold."""
+    layout = f", {subject.layout.id}" if subject.layout else ""
+    place = f"{subject.length} bytes at {subject.offset:#x}"
+    yield f"{escape(subject.label)}  type {subject.typecode}, {place}{layout}"
+    if subject.note:
+        yield from hang("", escape(subject.note), width, 2)
+    values = subject.values
+    found = parts(subject.name, values)
+    if subject.layout is not None:
+        covered = _COVERED.get(subject.name) if found else None
+        writer = _Writer(subject.name, width, covered)
+        yield from writer.fields(subject.layout.fields, values, "")
+    for part in found:
+        yield from part_lines(part, width)
+    if subject.tail and subject.name not in ("CPU_XSAVE",):
+        yield f"  {len(subject.tail)} bytes beyond the layout" if subject.layout else "  body"
+        yield from hex_lines(subject.tail, width, "    ")
+
+
+def part_lines(part: Part, width: int) -> Iterator[str]:
+    """Yield a part's name and its fields."""
+    yield f"  {part.name}" + (f"  {part.note}" if part.note else "")
+    writer = _Writer(part.kind, width, None, indent="    ")
+    yield from writer.fields(part.layout.fields, part.values, "")
+
+
+class _Writer:
+    """Writes fields as lines: `kind` is the key of their meanings."""
+
+    def __init__(self, kind: str, width: int, covered: str | None, indent: str = "  ") -> None:
+        self.kind = kind
+        self.width = width
+        self.covered = covered
+        self.indent = indent
+
+    def fields(
+        self, fields: tuple[Field, ...], values: dict[str, Value], prefix: str
+    ) -> Iterator[str]:
+        for field in fields:
+            if field.name:
+                yield from self._field(field, values[field.name], prefix + field.name)
+            elif field.union:
+                yield from self.fields(field.fields[:1], values, prefix)
+            else:
+                yield from self.fields(field.fields, values, prefix)
+
+    def _field(self, field: Field, value: Value, path: str) -> Iterator[str]:
+        if isinstance(value, bytes):
+            yield from self._octets(field, value, path)
+        elif isinstance(value, list):
+            yield from self._list(field, value, path)
+        elif isinstance(value, dict):
+            yield from self._struct(field, value, path)
+        else:
+            digits = 0 if field.bits else 2 + 2 * element_size(field)
+            yield from self._line(path, _number(value, digits), meaning(self.kind, path, value))
+
+    def _struct(self, field: Field, value: dict[str, Value], path: str) -> Iterator[str]:
+        row = ROWS.get(field.type)
+        if row is not None:
+            label, text, means = row(value)
+            yield from self._line(label or path, text, means)
+        elif field.union:
+            yield from self._union(field.fields[0], value, path)
+        else:
+            yield from self.fields(field.fields, value, path + ".")
+
+    def _union(self, first: Field, value: dict[str, Value], path: str) -> Iterator[str]:
+        """Show a union by its first member, under its own name."""
+        found = value.get(first.name)
+        if isinstance(found, int):
+            means = meaning(self.kind, f"{path}.{first.name}", found)
+            yield from self._line(path, _number(found, 2 + 2 * first.size), means)
+        else:
+            yield from self.fields((first,), value, path + ".")
+
+    def _list(self, field: Field, items: list[Value], path: str) -> Iterator[str]:
+        inner = field._replace(dims=field.dims[1:], size=element_size(field))
+        index = 0
+        for item, run in groupby(items):
+            count = sum(1 for _ in run)
+            last = index + count - 1
+            if count == 1 or field.type in LABELLED or (self.kind, path) in _BY_INDEX:
+                for n in range(index, last + 1):
+                    yield from self._field(inner, item, f"{path}[{n}]")
+            else:
+                yield from self._field(inner, item, f"{path}[{index}-{last}]")
+            index += count
+        if not items:
+            yield from self._line(path, "none", "")
+
+    def _octets(self, field: Field, value: bytes, path: str) -> Iterator[str]:
+        if path == self.covered:
+            yield from self._line(path, f"{len(value)} bytes, below", "")
+        elif self.kind == "RTC" and path == "cmos_data":
+            for index, byte in enumerate(value):
+                label = f"{path}[{index}]"
+                yield from self._line(label, f"{byte:#04x}", meaning(self.kind, label, byte))
+        elif len(value) <= _INLINE:
+            yield from self._line(path, value.hex(" "), "")
+        elif not any(value):
+            yield from self._line(path, f"{len(value)} bytes of zero", "")
+        else:
+            yield from self._line(path, f"{len(value)} bytes", "")
+            yield from hex_lines(value, self.width, self.indent + "  ")
+
+    def _line(self, label: str, value: str, means: str) -> list[str]:
+        text = f"{value:<{_VALUE}} {means}" if means else value
+        if self.width < _COLUMN + _VALUE + 10:
+            text = f"{value}  {means}" if means else value
+            return hang(self.indent + label, text, self.width, 16)
+        return hang(f"{self.indent}{label}", text, self.width, _COLUMN)
+
+
+def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:
+    """Yield a hex dump with offsets; lines that repeat the one before are left out as "*"."""
+    row = 32 if width >= len(indent) + 6 + 96 else 16 if width >= len(indent) + 6 + 48 else 8
+    before, skipping = None, False
+    for at in range(0, len(data), row):
+        chunk = data[at : at + row]
+        if chunk == before and at + row < len(data):
+            if not skipping:
+                yield f"{indent}*"
+            skipping = True
+            continue
+        before, skipping = chunk, False
+        yield f"{indent}{at:04x}  {chunk.hex(' ')}"
+
+
+def _number(value: int, digits: int) -> str:
+    """Format an integer: hexadecimal of so many digits, or decimal for 0 and negative ones."""
+    return f"{value:#0{digits}x}" if digits and value >= 0 else str(value)

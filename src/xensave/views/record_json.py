@@ -1,0 +1,89 @@
+"""A record as JSON: integers as numbers, arrays of bytes as hexadecimal, meanings beside."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Field, Layout
+from xensave.records.compiler import element_size
+from xensave.records.meaning.explain import meaning, parts
+from xensave.records.meaning.rows import ROWS
+from xensave.records.subject import Subject
+from xensave.records.values import Value
+
+Json = bool | int | str | None | list["Json"] | dict[str, "Json"]
+
+
+def record_json(subject: Subject) -> dict[str, Json]:
+    """Return a record as an object.
+
+    Keys: layer, name, type, instance, offset, length, layout, fields, meanings (by field path),
+    parts (what byte arrays hold: name, note, fields, meanings), tail (hexadecimal) and note.
+    """
+    values = subject.values
+    result: dict[str, Json] = {
+        "layer": subject.layer,
+        "name": subject.name,
+        "type": subject.typecode,
+        "instance": subject.instance,
+        "offset": subject.offset,
+        "length": subject.length,
+        "layout": subject.layout.id if subject.layout else None,
+        "fields": _plain(values),
+        "meanings": _meanings(subject.name, subject.layout, values),
+        "parts": [
+            {
+                "name": part.name,
+                "note": part.note,
+                "fields": _plain(part.values),
+                "meanings": _meanings(part.kind, part.layout, part.values),
+            }
+            for part in parts(subject.name, values)
+        ],
+        "tail": subject.tail.hex(),
+    }
+    if subject.note:
+        result["note"] = subject.note
+    return result
+
+
+def _plain(value: Value) -> Json:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    if layout is not None:
+        _of_fields(kind, layout.fields, values, "", found)
+    return found
+
+
+def _of_fields(
+    kind: str,
+    fields: tuple[Field, ...],
+    values: dict[str, Value],
+    prefix: str,
+    found: dict[str, Json],
+) -> None:
+    for field in fields:
+        if field.name:
+            _of_value(kind, field, values[field.name], prefix + field.name, found)
+        else:
+            _of_fields(kind, field.fields, values, prefix, found)
+
+
+def _of_value(kind: str, field: Field, value: Value, path: str, found: dict[str, Json]) -> None:
+    if isinstance(value, dict):
+        if field.type in ROWS:
+            label, _, means = ROWS[field.type](value)
+            found.update({path: text} if (text := ": ".join(filter(None, (label, means)))) else {})
+        _of_fields(kind, field.fields, value, f"{path}.", found)
+    elif isinstance(value, (list, bytes)):
+        element = field._replace(dims=field.dims[1:], size=element_size(field))
+        for index, item in enumerate(value):
+            _of_value(kind, element, item, f"{path}[{index}]", found)
+    else:
+        means = meaning(kind, path, value)
+        found.update({path: means} if means else {})
