@@ -23,13 +23,13 @@ from functools import lru_cache
 from xensave import catalogue
 from xensave.catalogue.model import Layout
 from xensave.container import hvm
-from xensave.errors import Truncated, UsageError
+from xensave.errors import Truncated, UsageError, XensaveError
 from xensave.records.codec import decode, encode, tail
 from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values, get, integer, integers, octets, structs
 
 
-class AbsentRecord(UsageError, KeyError):
+class AbsentRecord(XensaveError, KeyError):
     """A context was asked for a record that it does not hold."""
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from xensave.catalogue.model import Field
+from xensave.container.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
 from xensave.records.compiler import element_size
 from xensave.records.meaning.explain import Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
-from xensave.records.subject import Subject
+from xensave.records.subject import HVM, Subject
 from xensave.records.values import Value
 from xensave.views.escape import escape
 from xensave.views.terminal import hang
@@ -25,7 +26,7 @@ _COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data"}
 
 def record_lines(subject: Subject, width: int) -> Iterator[str]:
     """Yield a record's heading, its fields, and the parts that its byte arrays hold."""
-    layout = f", {subject.layout.id}" if subject.layout else ""
+    layout = f", {subject.layout.id}" if subject.layout and subject.layer == HVM else ""
     place = f"{subject.length} bytes at {subject.offset:#x}"
     yield f"{escape(subject.label)}  type {subject.typecode}, {place}{layout}"
     if subject.note:
@@ -38,9 +39,17 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
         yield from writer.fields(subject.layout.fields, values, "")
     for part in found:
         yield from part_lines(part, width)
-    if subject.tail and subject.name not in ("CPU_XSAVE",):
+    if subject.name == "EMULATOR_XENSTORE_DATA":
+        yield from _xenstore_lines(subject.body, width)
+    elif subject.tail and subject.name != "CPU_XSAVE":
         yield f"  {len(subject.tail)} bytes beyond the layout" if subject.layout else "  body"
         yield from hex_lines(subject.tail, width, "    ")
+
+
+def _xenstore_lines(body: bytes, width: int) -> Iterator[str]:
+    """Yield the keys and values that follow the emulator's id and index."""
+    for key, value in parse_xenstore(body[EMULATOR_HEADER_SIZE:]):
+        yield from hang(f"  {escape(key)}", escape(value), width, _COLUMN)
 
 
 def part_lines(part: Part, width: int) -> Iterator[str]:
@@ -131,7 +140,7 @@ class _Writer:
             yield from hex_lines(value, self.width, self.indent + "  ")
 
     def _line(self, label: str, value: str, means: str) -> list[str]:
-        text = f"{value:<{_VALUE}} {means}" if means else value
+        text = f"{value:<{_VALUE}}  {means}" if means else value
         if self.width < _COLUMN + _VALUE + 10:
             text = f"{value}  {means}" if means else value
             return hang(self.indent + label, text, self.width, 16)

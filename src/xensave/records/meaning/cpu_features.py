@@ -19,7 +19,9 @@ FEATURES: dict[tuple[int, int, str], Register] = {
         "POPCNT:23 TSC_DEADLINE:24 AESNI:25 XSAVE:26 OSXSAVE:27 AVX:28 F16C:29 RDRAND:30 "
         "HYPERVISOR:31"
     ),
+    # AMD repeats most of leaf 1's d here: those bits are left out.
     (0x80000001, 0, "d"): register(
+        "-:0-9 -:12-17 -:23-24 "
         "SYSCALL:11 NX:20 MMXEXT:22 FFXSR:25 PAGE1GB:26 RDTSCP:27 LM:29 3DNOWEXT:30 3DNOW:31"
     ),
     (0x80000001, 0, "c"): register(

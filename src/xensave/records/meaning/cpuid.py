@@ -28,6 +28,8 @@ def leaf_meaning(leaf: int, subleaf: int, registers: Registers) -> str:
     """
     a, b, c, d = registers
     words: list[str] = []
+    if not any(registers):
+        return ""
     if leaf in (0, 0x80000000):
         words.append(f"{_text(b, d, c)}, leaves to {a:#x}")
     elif leaf == 1:

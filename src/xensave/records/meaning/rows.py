@@ -39,6 +39,8 @@ def _leaf(entry: dict[str, Value]) -> Row:
     a, b, c, d = (integer(entry, register) for register in "abcd")
     label = f"{leaf:#010x}" + ("" if subleaf == NO_SUBLEAF else f".{subleaf}")
     words = f"a {a:08x}  b {b:08x}  c {c:08x}  d {d:08x}"
+    if not (a or b or c or d):
+        return Row(label, "all zero", "")
     return Row(label, words, leaf_meaning(leaf, subleaf, (a, b, c, d)))
 
 

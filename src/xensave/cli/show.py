@@ -1,0 +1,112 @@
+"""`xensave show`: what a saved guest holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+
+from xensave.errors import UsageError
+from xensave.image import Image, open_image
+
+DESCRIPTION = "Show what a saved guest holds: a summary, or its records field by field."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a save image, a libxl or libxc stream or an HVM context, compressed or not;"
+        " - for standard input",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--record",
+        metavar="NAME[:INSTANCE]",
+        action="append",
+        help="the fields of a record: CPU, CPU:1, HVM_PARAMS, a number, or libxc/END where a name"
+        " is in several layers; may be repeated",
+    )
+    what.add_argument("--all", action="store_true", help="the fields of every record")
+    parser.add_argument(
+        "--style",
+        choices=["text", "hvmctx"],
+        default="text",
+        help="hvmctx: the HVM context as Xen 4.17's xen-hvmctx prints it",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--release",
+        metavar="R",
+        help="take layouts from this Xen release, not the one that the image names",
+    )
+    parser.add_argument(
+        "--max-size", metavar="BYTES", type=int, help="the most that the input may decompress to"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the image and print what was asked for."""
+    if args.style == "hvmctx" and (args.json or args.record or args.all):
+        raise UsageError("--style hvmctx prints the whole context: it takes no --json or --record")
+    with open_image(args.image, release=args.release, max_size=args.max_size) as image:
+        if args.style == "hvmctx":
+            _print_hvmctx(image)
+        elif args.json:
+            _print_json(image, args.record, everything=args.all)
+        else:
+            _print_text(image, args.record, everything=args.all)
+    return 0
+
+
+def _print_hvmctx(image: Image) -> None:
+    from xensave.views.hvmctx import hvmctx
+
+    for text in hvmctx(image.context_bytes):
+        sys.stdout.write(text)
+
+
+def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> None:
+    from xensave.image.subjects import all_subjects, find_subjects
+    from xensave.views.record_json import record_json
+    from xensave.views.summary import summary_json
+
+    if specs:
+        found = [subject for spec in specs for subject in find_subjects(image, spec)]
+        _dump([record_json(subject) for subject in found])
+        return
+    summary = summary_json(image)
+    if everything:
+        summary["contents"] = [record_json(subject) for subject in all_subjects(image)]
+    _dump(summary)
+
+
+def _dump(value: object) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _print_text(image: Image, specs: list[str] | None, *, everything: bool) -> None:
+    from xensave.views.terminal import width_of
+
+    width = width_of(sys.stdout)
+    if not specs and not everything:
+        from xensave.views.summary import summary_lines
+
+        _write(summary_lines(image, width))
+        return
+    from xensave.image.subjects import all_subjects, find_subjects
+    from xensave.views.fields import record_lines
+
+    if specs:
+        found = [subject for spec in specs for subject in find_subjects(image, spec)]
+    else:
+        found = list(all_subjects(image))
+    for subject in found:
+        _write(record_lines(subject, width))
+
+
+def _write(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,76 @@
+"""A guest's device model, as libxl's stream carries it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xensave.container.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
+from xensave.errors import XensaveError
+from xensave.image.tally import Kept
+
+_QEMU = b"QEVM"
+_TRADITIONAL = b"QemuDeviceModelRecord"
+_LEGACY = b"DeviceModelRecord0002"
+
+
+class Emulator(NamedTuple):
+    """One emulator: its kind, and what was saved of it.
+
+    `instance` tells several of one kind apart. `format` says how the context begins, and
+    `version` is that of QEMU's migration stream ("QEVM", then a big-endian 32-bit number; 3
+    today), None for other formats. `length` counts the bytes of the context.
+    """
+
+    kind: str
+    instance: int
+    format: str
+    version: int | None
+    length: int
+    xenstore: tuple[tuple[str, str], ...]
+
+
+def emulators(contexts: list[Kept], stores: list[Kept]) -> tuple[Emulator, ...]:
+    """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator."""
+    states: dict[EmulatorHeader, Kept] = {}
+    keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
+    for record in contexts:
+        states[_header(record)] = record
+    for record in stores:
+        keys.setdefault(_header(record), []).extend(_pairs(record))
+    return tuple(
+        _emulator(header, states.get(header), keys.get(header, []))
+        for header in dict.fromkeys([*states, *keys])
+    )
+
+
+def _header(record: Kept) -> EmulatorHeader:
+    try:
+        return EmulatorHeader.parse(record.body)
+    except XensaveError as error:
+        error.offset = record.offset
+        raise
+
+
+def _pairs(record: Kept) -> list[tuple[str, str]]:
+    try:
+        return parse_xenstore(record.body[EMULATOR_HEADER_SIZE:])
+    except XensaveError as error:
+        error.offset = record.offset
+        raise
+
+
+def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str, str]]) -> Emulator:
+    data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
+    length = state.length - EMULATOR_HEADER_SIZE if state else 0
+    format_, version = _format(data)
+    return Emulator(header.name, header.emulator_index, format_, version, length, tuple(pairs))
+
+
+def _format(data: bytes) -> tuple[str, int | None]:
+    if data.startswith(_QEMU) and len(data) >= 8:
+        return "QEMU migration stream", int.from_bytes(data[4:8], "big")
+    if data.startswith(_TRADITIONAL):
+        return "QemuDeviceModelRecord", None
+    if data.startswith(_LEGACY):
+        return "DeviceModelRecord0002", None
+    return ("unknown" if data else "none"), None

@@ -1,0 +1,329 @@
+"""The image: opened lazily, walked once, and asked for what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import NamedTuple, Self, TypeAlias
+
+from xensave import catalogue
+from xensave.container import libxc, libxl
+from xensave.container.events import LIBXC, LIBXL, XL, Event
+from xensave.container.libxc import DomainHeader, ImageHeader
+from xensave.container.walk import walk
+from xensave.container.xl import OptionalData
+from xensave.context import AbsentRecord, Context
+from xensave.errors import Malformed, UsageError
+from xensave.image.emulator import Emulator, emulators
+from xensave.image.tally import Count, Kept, Tally, tally
+from xensave.records.codec import decode
+from xensave.records.stream import stream_layout
+from xensave.records.values import Values, integer, structs
+from xensave.source import Input, Source, open_source
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class CpuidLeaf(NamedTuple):
+    """A leaf of the guest's CPU policy; `subleaf` 0xffffffff means that it has none."""
+
+    leaf: int
+    subleaf: int
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+class TscInfo(NamedTuple):
+    """How the guest's time stamp counter was kept: mode, kHz, elapsed ns, incarnation."""
+
+    mode: int
+    khz: int
+    nsec: int
+    incarnation: int
+
+
+class Image:
+    """A save image, a libxl or libxc stream, or a bare HVM context.
+
+    Nothing is read until something is asked; then one pass counts the records and keeps those
+    that are small. Contents of pages are never read. Errors of that pass (Truncated, Malformed,
+    Unsupported, LimitExceeded) come with the first question. What an image does not carry is
+    None or empty.
+    """
+
+    def __init__(
+        self, what: Input, *, release: str | None = None, max_size: int | None = None
+    ) -> None:
+        self._what = what
+        self._max_size = max_size
+        self._release = catalogue.normalise(release) if release is not None else None
+        self._source = open_source(what, max_size=max_size)
+        self._tally: Tally | None = None
+        self._context: Context | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the input; what was read stays."""
+        self._source.close()
+
+    @property
+    def name(self) -> str:
+        """The input's name: its path, or "<stdin>"."""
+        return self._source.name
+
+    @property
+    def tally(self) -> Tally:
+        """What the pass over the image found."""
+        if self._tally is None:
+            self._tally = tally(self._source)
+        return self._tally
+
+    def events(self) -> Iterator[Event]:
+        """Walk the image again, record by record, pages included.
+
+        Raises UsageError for a pipe that was read already.
+        """
+        source = self._again()
+        yield from walk(source)
+
+    def _again(self) -> Source:
+        if self._tally is None and self._source.offset == 0:
+            return self._source
+        if self._source.seekable:
+            self._source.offset = 0
+            return self._source
+        if isinstance(self._what, (str, os.PathLike)) and self._what != "-":
+            return open_source(self._what, max_size=self._max_size)
+        raise UsageError(f"{self.name}: a pipe can be read once only")
+
+    @property
+    def size(self) -> int:
+        """The bytes of the image, decompressed."""
+        return self.tally.size
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The layers from the outside in, with their versions: ("xl", "libxl v2", "libxc v3")."""
+        found = self.tally
+        layers = []
+        for label, header in found.headers.items():
+            layer = label.split()[0]
+            if layer == XL:
+                layers.append("xl")
+            elif label == f"{LIBXL} header" or isinstance(header, ImageHeader):
+                layers.append(f"{layer} v{getattr(header, 'version', 0)}")
+        if self._kept_context() is not None:
+            layers.append("HVM context")
+        return tuple(layers)
+
+    @property
+    def counts(self) -> tuple[Count, ...]:
+        """Records by layer and type, in the order of first occurrence."""
+        return tuple(self.tally.counts.values())
+
+    @property
+    def domain(self) -> DomainHeader | None:
+        """The domain header of the libxc stream."""
+        header = self.tally.headers.get(f"{LIBXC} domain header")
+        return header if isinstance(header, DomainHeader) else None
+
+    @property
+    def xen(self) -> str | None:
+        """The version of the Xen that saved it: "4.17"; None in a bare context."""
+        domain = self.domain
+        if domain is None or not domain.xen_major:
+            return None
+        return f"{domain.xen_major}.{domain.xen_minor}"
+
+    @property
+    def release(self) -> str | None:
+        """The release whose layouts it is read by: the one given, or the one that saved it.
+
+        None where that is not known, or not in the catalogue: layouts go by length then.
+        """
+        if self._release is not None:
+            return self._release
+        return self.xen if self.xen in catalogue.release_names() else None
+
+    @property
+    def type(self) -> str:
+        """The guest's type: "pv", "pvh" or "hvm".
+
+        The configuration says it; without one a guest with an emulator or a PIC is "hvm".
+        """
+        domain = self.domain
+        if domain is not None and domain.type == libxc.PV:
+            return "pv"
+        stated = self._config_value("c_info", "type")
+        if stated in ("pvh", "hvm"):
+            return str(stated)
+        if self.tally.all(LIBXL, libxl.EMULATOR_CONTEXT):
+            return "hvm"
+        context = self._find_context()
+        return "hvm" if context is None or "PIC" in context else "pvh"
+
+    @property
+    def guest(self) -> str | None:
+        """The guest's name, from the configuration. It is the guest's owner's text: escape it."""
+        name = self._config_value("c_info", "name")
+        return name if isinstance(name, str) else None
+
+    @property
+    def config(self) -> dict[str, Json]:
+        """The domain's configuration as libxl's JSON; {} where there is none."""
+        text = self.config_text.strip()
+        if not text.startswith("{"):
+            return {}
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"configuration is no JSON: {error}", record="xl header") from error
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def config_text(self) -> str:
+        """The domain's configuration as it was saved: JSON, or xl's own syntax."""
+        return OptionalData.parse(self.tally.config).text
+
+    def _config_value(self, section: str, key: str) -> Json:
+        part = self.config.get(section)
+        return part.get(key) if isinstance(part, dict) else None
+
+    @property
+    def context(self) -> Context:
+        """The HVM context: of a checkpointed stream, the last.
+
+        Raises AbsentRecord where there is none, as in a PV guest's image.
+        """
+        found = self._find_context()
+        if found is None:
+            raise AbsentRecord("the image holds no HVM context")
+        return found
+
+    @property
+    def context_bytes(self) -> bytes:
+        """The HVM context as it lies in the image, whether or not it can be parsed."""
+        kept = self._kept_context()
+        if kept is None:
+            raise AbsentRecord("the image holds no HVM context")
+        return kept.body
+
+    def _find_context(self) -> Context | None:
+        if self._context is None:
+            kept = self._kept_context()
+            if kept is None:
+                return None
+            self._context = Context.parse(kept.body, self.release, kept.body_offset)
+        return self._context
+
+    def _kept_context(self) -> Kept | None:
+        if self.tally.context is not None:
+            return self.tally.context
+        found = self.tally.all(LIBXC, libxc.HVM_CONTEXT)
+        return found[-1] if found else None
+
+    @property
+    def has_context(self) -> bool:
+        """Whether there is an HVM context."""
+        return self._kept_context() is not None
+
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs were saved."""
+        context = self._find_context()
+        if context is not None:
+            return context.vcpus
+        basic = self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)
+        return len({record.body[:4] for record in basic})
+
+    @property
+    def frames(self) -> int:
+        """How many page frame numbers the image lists, with or without contents."""
+        return self.tally.frames
+
+    @property
+    def pages(self) -> int:
+        """How many pages have contents; more than the guest has if some were sent twice."""
+        count = self.tally.counts.get((LIBXC, libxc.PAGE_DATA))
+        if count is None:
+            return 0
+        contents = count.bytes - 8 * count.records - 8 * self.frames
+        return max(0, contents) // libxc.PAGE_SIZE
+
+    @property
+    def memory(self) -> int | None:
+        """The guest's memory in bytes as configured; None where the image does not say."""
+        kilobytes = self._config_value("b_info", "max_memkb")
+        return kilobytes * 1024 if isinstance(kilobytes, int) else None
+
+    @property
+    def params(self) -> dict[int, int]:
+        """The HVM params: index to value. `xensave.records.meaning.params` has their names."""
+        return {
+            integer(entry, "index"): integer(entry, "value")
+            for values in self._decoded(libxc.HVM_PARAMS)
+            for entry in structs(values, "params")
+        }
+
+    @property
+    def cpuid_policy(self) -> tuple[CpuidLeaf, ...]:
+        """The CPUID leaves that the guest was given (v3 streams)."""
+        return tuple(
+            CpuidLeaf(*(integer(entry, name) for name in CpuidLeaf._fields))
+            for values in self._decoded(libxc.X86_CPUID_POLICY)
+            for entry in structs(values, "leaves")
+        )
+
+    @property
+    def msr_policy(self) -> dict[int, int]:
+        """The MSRs of the guest's CPU policy: index to value (v3 streams)."""
+        return {
+            integer(entry, "index"): integer(entry, "value")
+            for values in self._decoded(libxc.X86_MSR_POLICY)
+            for entry in structs(values, "entries")
+        }
+
+    @property
+    def tsc_info(self) -> TscInfo | None:
+        """How the time stamp counter was kept."""
+        for values in self._decoded(libxc.X86_TSC_INFO):
+            return TscInfo(*(integer(values, name) for name in TscInfo._fields))
+        return None
+
+    def _decoded(self, type_: int) -> Iterator[Values]:
+        for record in self.tally.all(LIBXC, type_):
+            layout = stream_layout(record.name, record.length)
+            if layout is not None:
+                yield decode(layout, record.body, offset=record.body_offset)
+
+    @property
+    def emulators(self) -> tuple[Emulator, ...]:
+        """The device models: kind, stream version, xenstore keys and values."""
+        found = self.tally
+        return emulators(
+            found.all(LIBXL, libxl.EMULATOR_CONTEXT),
+            found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA),
+        )
+
+
+def open_image(what: Input, *, release: str | None = None, max_size: int | None = None) -> Image:
+    """Open an image: a path, "-", a descriptor, a binary file or bytes; compressed or not.
+
+    `release` is the Xen release to take layouts from where the image does not name it, or names
+    it wrongly. `max_size` limits the decompressed bytes.
+
+    Raises SourceError where there is nothing to read; other errors come when it is asked.
+
+    >>> with open_image("examples/hvm1.ctx", release="4.17") as image:
+    ...     image.containers, image.type, len(image.context)
+    (('HVM context',), 'hvm', 20)
+    """
+    return Image(what, release=release, max_size=max_size)

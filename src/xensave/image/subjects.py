@@ -1,0 +1,132 @@
+"""The records of an image, to be shown one by one: those of the context and of the streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from xensave import catalogue
+from xensave.container import libxc, libxl
+from xensave.container.events import LIBXC, LIBXL
+from xensave.context import AbsentRecord, ContextRecord
+from xensave.errors import UsageError
+from xensave.image.image import Image
+from xensave.image.tally import Kept
+from xensave.records.stream import stream_layout
+from xensave.records.subject import HVM, Subject
+
+_SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)(?::(\d+))?")
+_NAMES = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
+
+
+def all_subjects(image: Image) -> Iterator[Subject]:
+    """Yield every record but those of pages: the streams', and the context's in their place."""
+    for kept in sorted(
+        (record for records in image.tally.kept.values() for record in records),
+        key=lambda record: record.offset,
+    ):
+        if (kept.layer, kept.type) == (LIBXC, libxc.HVM_CONTEXT):
+            yield from context_subjects(image)
+        else:
+            yield stream_subject(kept)
+    if image.tally.context is not None:
+        yield from context_subjects(image)
+
+
+def context_subjects(image: Image) -> Iterator[Subject]:
+    """Yield the records of the HVM context."""
+    for record in image.context:
+        yield context_subject(record, image.release)
+
+
+def context_subject(record: ContextRecord, release: str | None = None) -> Subject:
+    """Return a record of an HVM context, with what is known of its number and length."""
+    return Subject(
+        HVM,
+        record.name,
+        record.typecode,
+        record.instance,
+        record.offset,
+        record.length,
+        record.layout,
+        record.body,
+        _note(record, release),
+    )
+
+
+def stream_subject(kept: Kept) -> Subject:
+    """Return a record of a libxc or libxl stream."""
+    layout = stream_layout(kept.name, kept.length) if kept.layer == LIBXC else None
+    note = ""
+    if len(kept.body) < kept.length:
+        note = f"the first {len(kept.body)} bytes of {kept.length}"
+    return Subject(
+        kept.layer, kept.name, kept.type, None, kept.offset, kept.length, layout, kept.body, note
+    )
+
+
+def find_subjects(image: Image, spec: str) -> list[Subject]:
+    """Return the records that a specification names: "CPU", "CPU:1", "2", "libxc/HVM_PARAMS".
+
+    A name or number is looked for in the HVM context, then in the libxc stream, then in the
+    libxl stream; a layer before it settles which. Raises UsageError for what no record is
+    called, AbsentRecord for what this image does not hold.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise UsageError(
+            f"{spec!r} names no record; write it like CPU, CPU:1, 2 or libxc/HVM_PARAMS"
+        )
+    layer, word, instance = match.groups()
+    name = word.upper() if not word[0].isdigit() else int(word, 0)
+    found = [
+        subject
+        for subject in all_subjects(image)
+        if name in (subject.name.upper(), subject.typecode)
+        and layer in (None, subject.layer)
+        and (instance is None or subject.instance == int(instance))
+    ]
+    if not found:
+        raise _absent(image, spec, name, layer)
+    # A bare number or name means the innermost layer that has it.
+    for wanted in (HVM, LIBXC, LIBXL):
+        chosen = [subject for subject in found if subject.layer == wanted]
+        if chosen:
+            return chosen
+    return found
+
+
+def _absent(image: Image, spec: str, name: str | int, layer: str | None) -> Exception:
+    counted = [
+        count
+        for count in image.counts
+        if name in (count.name, count.type) and layer in (None, count.layer)
+    ]
+    if counted:
+        count = counted[0]
+        return AbsentRecord(
+            f"{count.layer} {count.name}: {count.records} records of {count.bytes} bytes, "
+            "whose contents are not shown"
+        )
+    known = {*catalogue.record_names(), *libxc.RECORDS.values(), *libxl.RECORDS.values()}
+    if isinstance(name, str) and name not in known:
+        return UsageError(f"no record is called {spec!r}")
+    return AbsentRecord(f"the image holds no {spec}")
+
+
+def _note(record: ContextRecord, release: str | None) -> str:
+    code = record.typecode
+    if record.layout is None:
+        reservation = catalogue.reservation_of(code)
+        if reservation is None:
+            return "no release of Xen has this number"
+        span = f"{reservation.first} - {reservation.last}"
+        return f"no release of Xen has this number; {span} are reserved for {reservation.owner}"
+    notes = []
+    if release is not None and catalogue.name_of(code, release) is None:
+        notes.append(f"Xen {release} has no record of this number")
+    if record.length < record.layout.size:
+        notes.append(
+            f"{record.length} of the layout's {record.layout.size} bytes: the rest is shown as zero"
+        )
+    return "; ".join(notes)

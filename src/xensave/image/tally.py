@@ -1,0 +1,145 @@
+"""One pass over an image: every record counted, what is small kept, pages passed over."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xensave.container import libxc, libxl
+from xensave.container.events import (
+    CONTEXT,
+    HEADER_KIND,
+    LIBXC,
+    LIBXL,
+    RECORD,
+    TRAILER,
+    Event,
+    Header,
+)
+from xensave.container.walk import walk
+from xensave.errors import LimitExceeded
+from xensave.source import Source
+
+# What all records that are kept may take together, and what each costs beside its bytes.
+KEEP_LIMIT = 64 << 20
+_OVERHEAD = 512
+# Of these only the beginning is of interest here.
+_PREFIX = {(LIBXC, libxc.PAGE_DATA): 8, (LIBXL, libxl.EMULATOR_CONTEXT): 256}
+
+
+class Count(NamedTuple):
+    """How many records of a type there are in a layer, and the bytes of their bodies."""
+
+    layer: str
+    name: str
+    type: int
+    records: int
+    bytes: int
+
+
+class Kept(NamedTuple):
+    """A record's place and bytes; `body` may be only the beginning of `length` bytes.
+
+    `offset` is that of its header, `body_offset` that of its body.
+    """
+
+    layer: str
+    name: str
+    type: int
+    offset: int
+    body_offset: int
+    length: int
+    body: bytes
+
+
+class Tally:
+    """What a pass found: headers by label, counts and kept records by layer and type.
+
+    `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
+    than once. Of a checkpointed stream the records of the last checkpoint that
+    had them are kept.
+    """
+
+    def __init__(self) -> None:
+        self.headers: dict[str, Header] = {}
+        self.config = b""
+        self.context: Kept | None = None
+        self.counts: dict[tuple[str, int], Count] = {}
+        self.kept: dict[tuple[str, int], list[Kept]] = {}
+        self.frames = 0
+        self.checkpoints = 0
+        self.trailer = 0
+        self.size = 0
+        self._epochs: dict[tuple[str, int], int] = {}
+        self._room = KEEP_LIMIT
+
+    def all(self, layer: str, type_: int) -> list[Kept]:
+        """Return the kept records of a type, in order."""
+        return self.kept.get((layer, type_), [])
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        if event.kind == RECORD:
+            self._record(event)
+        elif event.kind == HEADER_KIND:
+            if event.header is not None:
+                self.headers[event.label] = event.header
+            if event.length:
+                self.config = self._take(event, event.length)
+        elif event.kind == CONTEXT:
+            self.context = self._keep(event, event.length)
+        elif event.kind == TRAILER:
+            self.trailer += event.length
+
+    def _record(self, event: Event) -> None:
+        key = (event.layer, event.type)
+        old = self.counts.get(key)
+        if old is None:
+            self.counts[key] = Count(event.layer, event.name, event.type, 1, event.length)
+        else:
+            self.counts[key] = old._replace(records=old.records + 1, bytes=old.bytes + event.length)
+        if key == (LIBXC, libxc.PAGE_DATA):
+            self.frames += int.from_bytes(event.prefix(4), "little")
+        elif key == (LIBXC, libxc.CHECKPOINT):
+            self.checkpoints += 1
+        elif event.length:
+            self._renew(key)
+            kept = self._keep(event, min(event.length, _PREFIX.get(key, event.length)))
+            self.kept.setdefault(key, []).append(kept)
+
+    def _renew(self, key: tuple[str, int]) -> None:
+        """Drop what an earlier checkpoint had of this type."""
+        if self._epochs.get(key, self.checkpoints) != self.checkpoints:
+            for old in self.kept.pop(key, []):
+                self._room += len(old.body) + _OVERHEAD
+        self._epochs[key] = self.checkpoints
+
+    def _keep(self, event: Event, length: int) -> Kept:
+        body = self._take(event, length)
+        return Kept(
+            event.layer,
+            event.name,
+            event.type,
+            event.offset,
+            event.body_offset,
+            event.length,
+            body,
+        )
+
+    def _take(self, event: Event, length: int) -> bytes:
+        self._room -= length + _OVERHEAD
+        if self._room < 0:
+            raise LimitExceeded(
+                f"records other than pages take more than {KEEP_LIMIT} bytes",
+                offset=event.offset,
+                record=event.label,
+            )
+        return bytes(event.prefix(length))
+
+
+def tally(source: Source) -> Tally:
+    """Walk a source to its end. Raises what `walk` raises, and LimitExceeded for KEEP_LIMIT."""
+    found = Tally()
+    for event in walk(source):
+        found.add(event)
+        found.size = event.end
+    return found

@@ -1,0 +1,159 @@
+"""What a person wants to know of an image first, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.context import Context
+from xensave.image import Emulator, Image
+from xensave.records.meaning.params import param_meaning, param_name
+from xensave.records.meaning.timers import tsc_mode
+from xensave.views.escape import escape
+from xensave.views.record_json import Json
+from xensave.views.terminal import hang
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_LABEL = 12
+_VIRIDIAN = 9
+
+
+def summary_lines(image: Image, width: int) -> Iterator[str]:
+    """Yield the summary: guest, hypervisor, memory, devices, then the records."""
+    yield f"{escape(image.name)}: {' > '.join(image.containers)}, {image.size:,} bytes"
+    for label, text in _facts(image):
+        yield from hang(f"  {label}", text, width, _LABEL)
+    if image.counts:
+        yield ""
+        yield from _table(
+            ("record", "count", "bytes"),
+            [(f"{c.layer} {c.name}", f"{c.records:,}", f"{c.bytes:,}") for c in image.counts],
+        )
+    if image.has_context:
+        yield ""
+        yield from _table(("HVM record", "count", "bytes"), _context_rows(image.context))
+
+
+def summary_json(image: Image) -> dict[str, Json]:
+    """Return the summary as an object; docs/show.md says what its keys are."""
+    tsc = image.tsc_info
+    return {
+        "input": image.name,
+        "containers": list(image.containers),
+        "size": image.size,
+        "guest": image.guest,
+        "type": image.type,
+        "xen": image.xen,
+        "release": image.release,
+        "vcpus": image.vcpus,
+        "memory": image.memory,
+        "pages": image.pages,
+        "frames": image.frames,
+        "checkpoints": image.tally.checkpoints,
+        "trailer": image.tally.trailer,
+        "tsc": dict(tsc._asdict()) if tsc else None,
+        "params": [
+            {"index": index, "name": param_name(index), "value": value}
+            for index, value in image.params.items()
+        ],
+        "emulators": [_emulator_json(emulator) for emulator in image.emulators],
+        "records": [dict(count._asdict()) for count in image.counts],
+        "context": _context_json(image.context) if image.has_context else None,
+    }
+
+
+def _facts(image: Image) -> Iterator[tuple[str, str]]:
+    name = escape(image.guest) + ", " if image.guest else ""
+    vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
+    yield "guest", f"{name}{image.type.upper()}, {vcpus}"
+    yield "saved by", _saved_by(image)
+    if image.memory is not None or image.frames:
+        yield "memory", _memory(image)
+    if image.tsc_info is not None:
+        mode, khz, nsec, _ = image.tsc_info
+        yield "TSC", f"mode {tsc_mode(mode)}, {khz / 1000:.3f} MHz, {nsec / 1e9:.3f} s"
+    if image.params.get(_VIRIDIAN):
+        yield "viridian", param_meaning(_VIRIDIAN, image.params[_VIRIDIAN])
+    for emulator in image.emulators:
+        yield "emulator", _emulator(emulator)
+    if image.tally.checkpoints:
+        yield "checkpoints", f"{image.tally.checkpoints:,}; the last is shown"
+    if image.tally.trailer:
+        yield "trailer", f"{image.tally.trailer:,} bytes after the end of the stream"
+
+
+def _saved_by(image: Image) -> str:
+    text = f"Xen {image.xen}" if image.xen else "a Xen that it does not name"
+    if image.release is None:
+        unknown = ", which the catalogue does not have" if image.xen else ""
+        return f"{text}{unknown}: layouts are taken by length"
+    return text if image.release == image.xen else f"{text}, read as of Xen {image.release}"
+
+
+def _memory(image: Image) -> str:
+    configured = f"{_size(image.memory)} configured, " if image.memory is not None else ""
+    return f"{configured}{image.pages:,} pages with contents ({_size(image.pages * 4096)})"
+
+
+def _emulator(emulator: Emulator) -> str:
+    version = f" version {emulator.version}" if emulator.version is not None else ""
+    text = f"{emulator.kind} {emulator.instance}: {emulator.format}{version}"
+    keys = f", {len(emulator.xenstore)} xenstore keys" if emulator.xenstore else ""
+    return f"{text}, {emulator.length:,} bytes{keys}"
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.4g} {_UNITS[unit]}" if value < 10000 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def _context_rows(context: Context) -> list[tuple[str, ...]]:
+    totals: dict[str, tuple[int, int]] = {}
+    for record in context:
+        count, size = totals.get(record.name, (0, 0))
+        totals[record.name] = (count + 1, size + record.length)
+    rows: list[tuple[str, ...]] = [
+        (name, f"{count:,}", f"{size:,}") for name, (count, size) in totals.items()
+    ]
+    if context.tail:
+        rows.append(("after END", "", f"{len(context.tail):,}"))
+    return rows
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in [heads, *rows]:
+        first, *numbers = row
+        cells = [escape(first).ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
+        yield "  " + "  ".join(cells)
+
+
+def _emulator_json(emulator: Emulator) -> Json:
+    return {
+        "kind": emulator.kind,
+        "instance": emulator.instance,
+        "format": emulator.format,
+        "version": emulator.version,
+        "length": emulator.length,
+        "xenstore": [{"key": key, "value": value} for key, value in emulator.xenstore],
+    }
+
+
+def _context_json(context: Context) -> Json:
+    return {
+        "offset": context.offset,
+        "records": [
+            {
+                "name": record.name,
+                "type": record.typecode,
+                "instance": record.instance,
+                "offset": record.offset,
+                "length": record.length,
+                "layout": record.layout.id if record.layout else None,
+            }
+            for record in context
+        ],
+        "tail": len(context.tail),
+    }
