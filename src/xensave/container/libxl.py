@@ -79,8 +79,8 @@ class LibxlHeader(NamedTuple):
 class EmulatorHeader(NamedTuple):
     """What begins the body of both emulator records: whose state, and of which instance of it."""
 
-    emulator: int
-    index: int
+    emulator_id: int
+    emulator_index: int
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> EmulatorHeader:
@@ -91,12 +91,12 @@ class EmulatorHeader(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return the 8 bytes again."""
-        return _EMULATOR.pack(self.emulator, self.index)
+        return _EMULATOR.pack(*self)
 
     @property
     def name(self) -> str:
         """The emulator's name, or its number."""
-        return EMULATORS.get(self.emulator, f"emulator {self.emulator:#x}")
+        return EMULATORS.get(self.emulator_id, f"emulator {self.emulator_id:#x}")
 
 
 def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
