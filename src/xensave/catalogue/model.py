@@ -177,8 +177,8 @@ class Number(NamedTuple):
 class Space(NamedTuple):
     """Another numbered ABI of the public headers: HVM params, hypercalls, stream records.
 
-    `numbers` are in order, the names of one number from the oldest to the newest. `limits` holds, by release, the macro that bounds the numbers (HVM_NR_PARAMS), where there is
-    one.
+    `numbers` are in order, the names of one number from the oldest to the newest. `limits` holds,
+    by release, the macro that bounds the numbers (HVM_NR_PARAMS), where there is one.
     """
 
     name: str
