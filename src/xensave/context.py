@@ -19,14 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from xensave import catalogue
-from xensave.catalogue.model import Layout
 from xensave.container import hvm
 from xensave.errors import Truncated, UsageError, XensaveError
-from xensave.records.codec import decode, encode, tail
-from xensave.records.scalars import Buffer
-from xensave.records.values import Value, Values, get, integer, integers, octets, structs
+
+if TYPE_CHECKING:
+    from xensave.catalogue.model import Layout
+    from xensave.records.scalars import Buffer
+    from xensave.records.values import Value, Values
 
 
 class AbsentRecord(XensaveError, KeyError):
@@ -42,7 +44,7 @@ class ContextRecord:
     `octets`, `integers` and `structs`. A record does not change: `replace` makes another.
     """
 
-    __slots__ = ("_values", "body", "instance", "layout", "name", "offset", "typecode")
+    __slots__ = ("_layout", "_values", "body", "instance", "name", "offset", "release", "typecode")
 
     def __init__(
         self,
@@ -58,7 +60,8 @@ class ContextRecord:
         self.body = body
         self.offset = offset
         self.name = _name(typecode, release)
-        self.layout = _layout(typecode, len(body), release)
+        self.release = release
+        self._layout: Layout | None = None
         self._values: Values | None = None
 
     @property
@@ -72,12 +75,22 @@ class ContextRecord:
         return f"{self.name}[{self.instance}]"
 
     @property
+    def layout(self) -> Layout | None:
+        """The layout that fits the record: of the release that wrote it, or by its length."""
+        if self._layout is None:
+            self._layout = _layout_for(self.typecode, len(self.body), self.release)
+        return self._layout
+
+    @property
     def values(self) -> Values:
         """The fields by name; a body shorter than the layout counts as filled with zeros.
 
         There are none where the typecode is unknown.
         """
         if self._values is None:
+            from xensave.records.codec import decode
+            from xensave.records.values import Values
+
             if self.layout is None:
                 return Values({}, self.body)
             place = self.offset + hvm.DESCRIPTOR.size
@@ -87,6 +100,8 @@ class ContextRecord:
     @property
     def tail(self) -> bytes:
         """The bytes beyond the layout: of CPU_XSAVE the extended components."""
+        from xensave.records.codec import tail
+
         return self.body if self.layout is None else tail(self.layout, self.body)
 
     def __getattr__(self, name: str) -> Value:
@@ -97,35 +112,49 @@ class ContextRecord:
         raise AttributeError(f"{self.label} has no field {name!r}")
 
     def __getitem__(self, path: str) -> Value:
+        from xensave.records.values import get
+
         return get(self.values, path)
 
     def integer(self, path: str) -> int:
         """Return a field that is an integer; UsageError where it is not."""
+        from xensave.records.values import integer
+
         return integer(self.values, path)
 
     def octets(self, path: str) -> bytes:
         """Return a field that is an array of bytes; UsageError where it is not."""
+        from xensave.records.values import octets
+
         return octets(self.values, path)
 
     def integers(self, path: str) -> list[int]:
         """Return a field that is an array of integers; UsageError where it is not."""
+        from xensave.records.values import integers
+
         return integers(self.values, path)
 
     def structs(self, path: str) -> list[dict[str, Value]]:
         """Return a field that is an array of structs; UsageError where it is not."""
+        from xensave.records.values import structs
+
         return structs(self.values, path)
 
     def replace(self, **fields: Value) -> ContextRecord:
         """Return this record with some fields changed and every other bit as it was."""
         if self.layout is None:
             raise UsageError(f"{self.label} has no known layout: its fields have no names")
+        from xensave.records.codec import encode
+        from xensave.records.values import Values
+
         return self.with_body(encode(self.layout, Values(fields, self.body)))
 
     def with_body(self, body: bytes) -> ContextRecord:
         """Return this record with another body and the same layout."""
         other = object.__new__(ContextRecord)
         other.typecode, other.instance, other.body = self.typecode, self.instance, body
-        other.name, other.layout, other.offset = self.name, self.layout, self.offset
+        other.name, other.offset, other.release = self.name, self.offset, self.release
+        other._layout = self.layout
         other._values = None
         return other
 
@@ -244,7 +273,7 @@ def _name(typecode: int, release: str | None) -> str:
 
 
 @lru_cache(4096)
-def _layout(typecode: int, length: int, release: str | None) -> Layout | None:
+def _layout_for(typecode: int, length: int, release: str | None) -> Layout | None:
     return catalogue.layout_for(typecode, length, release)
 
 

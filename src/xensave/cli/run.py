@@ -10,6 +10,7 @@ from importlib import import_module
 from xensave.cli import COMMANDS
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
+from xensave.views.terminal import width_of
 
 INTERRUPTED = 130
 
@@ -18,7 +19,10 @@ def run_command(name: str, words: list[str]) -> int:
     """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
     module = import_module(f"xensave.cli.{name}")
     parser = argparse.ArgumentParser(
-        prog=f"xensave {name}", description=module.DESCRIPTION, allow_abbrev=False
+        prog=f"xensave {name}",
+        description=module.DESCRIPTION,
+        allow_abbrev=False,
+        formatter_class=_formatter,
     )
     module.add_arguments(parser)
     try:
@@ -41,6 +45,11 @@ def run_command(name: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Given a width, argparse does not import shutil to ask for one.
+    return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)
 
 
 def _complain(command: str, message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 
@@ -84,6 +83,8 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
 
 
 def _dump(value: object) -> None:
+    import json
+
     json.dump(value, sys.stdout, indent=2)
     sys.stdout.write("\n")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from typing import NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 from xensave import catalogue
 from xensave.container import libxc, libxl
@@ -17,10 +16,10 @@ from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.tally import Count, Kept, Tally, tally
-from xensave.records.codec import decode
-from xensave.records.stream import stream_layout
-from xensave.records.values import Values, integer, structs
 from xensave.source import Input, Source, open_source
+
+if TYPE_CHECKING:
+    from xensave.records.values import Value, Values
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -182,6 +181,8 @@ class Image:
         text = self.config_text.strip()
         if not text.startswith("{"):
             return {}
+        import json
+
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -267,39 +268,54 @@ class Image:
     @property
     def params(self) -> dict[int, int]:
         """The HVM params: index to value. `xensave.records.meaning.params` has their names."""
-        return {
-            integer(entry, "index"): integer(entry, "value")
-            for values in self._decoded(libxc.HVM_PARAMS)
-            for entry in structs(values, "params")
-        }
+        return self._pairs(libxc.HVM_PARAMS, "params")
 
     @property
     def cpuid_policy(self) -> tuple[CpuidLeaf, ...]:
         """The CPUID leaves that the guest was given (v3 streams)."""
+        from xensave.records.values import integer
+
         return tuple(
             CpuidLeaf(*(integer(entry, name) for name in CpuidLeaf._fields))
-            for values in self._decoded(libxc.X86_CPUID_POLICY)
-            for entry in structs(values, "leaves")
+            for entry in self._entries(libxc.X86_CPUID_POLICY, "leaves")
         )
 
     @property
     def msr_policy(self) -> dict[int, int]:
         """The MSRs of the guest's CPU policy: index to value (v3 streams)."""
-        return {
-            integer(entry, "index"): integer(entry, "value")
-            for values in self._decoded(libxc.X86_MSR_POLICY)
-            for entry in structs(values, "entries")
-        }
+        return self._pairs(libxc.X86_MSR_POLICY, "entries")
 
     @property
     def tsc_info(self) -> TscInfo | None:
         """How the time stamp counter was kept."""
         for values in self._decoded(libxc.X86_TSC_INFO):
+            from xensave.records.values import integer
+
             return TscInfo(*(integer(values, name) for name in TscInfo._fields))
         return None
 
+    def _pairs(self, type_: int, path: str) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for entry in self._entries(type_, path):
+            from xensave.records.values import integer
+
+            found[integer(entry, "index")] = integer(entry, "value")
+        return found
+
+    def _entries(self, type_: int, path: str) -> Iterator[dict[str, Value]]:
+        for values in self._decoded(type_):
+            from xensave.records.values import structs
+
+            yield from structs(values, path)
+
     def _decoded(self, type_: int) -> Iterator[Values]:
-        for record in self.tally.all(LIBXC, type_):
+        records = self.tally.all(LIBXC, type_)
+        if not records:
+            return
+        from xensave.records.codec import decode
+        from xensave.records.stream import stream_layout
+
+        for record in records:
             layout = stream_layout(record.name, record.length)
             if layout is not None:
                 yield decode(layout, record.body, offset=record.body_offset)

@@ -13,76 +13,83 @@ True
 
 from __future__ import annotations
 
+from functools import cache
+
 from xensave.catalogue.model import Layout
 from xensave.records.overlay import overlay
 
-_MSR = overlay("msr", "index:u32 flags:u32 value:u64")
 _VCPU = "vcpu_id:u32 reserved:u32"
+_MSR = {"msr": "index:u32 flags:u32 value:u64"}
 
-LAYOUTS = {
-    "HVM_PARAMS": overlay(
-        "hvm_params",
-        "count:u32 reserved:u32 params:param[]",
-        overlay("param", "index:u64 value:u64"),
-    ),
-    "X86_TSC_INFO": overlay(
-        "x86_tsc_info", "mode:u32 khz:u32 nsec:u64 incarnation:u32 reserved:u32"
-    ),
-    "X86_PV_INFO": overlay("x86_pv_info", "guest_width:u8 pt_levels:u8 reserved:u8[6]"),
-    "X86_PV_P2M_FRAMES": overlay("x86_pv_p2m_frames", "start_pfn:u32 end_pfn:u32 p2m_pfn:u64[]"),
-    "X86_CPUID_POLICY": overlay(
-        "x86_cpuid_policy",
+# Record: its struct as `overlay` spells it, and the structs inside it.
+_STRUCTS: dict[str, tuple[str, dict[str, str]]] = {
+    "HVM_PARAMS": ("count:u32 reserved:u32 params:param[]", {"param": "index:u64 value:u64"}),
+    "X86_TSC_INFO": ("mode:u32 khz:u32 nsec:u64 incarnation:u32 reserved:u32", {}),
+    "X86_PV_INFO": ("guest_width:u8 pt_levels:u8 reserved:u8[6]", {}),
+    "X86_PV_P2M_FRAMES": ("start_pfn:u32 end_pfn:u32 p2m_pfn:u64[]", {}),
+    "X86_CPUID_POLICY": (
         "leaves:leaf[]",
-        overlay("leaf", "leaf:u32 subleaf:u32 a:u32 b:u32 c:u32 d:u32"),
+        {"leaf": "leaf:u32 subleaf:u32 a:u32 b:u32 c:u32 d:u32"},
     ),
-    "X86_MSR_POLICY": overlay("x86_msr_policy", "entries:msr[]", _MSR),
-    "X86_PV_VCPU_MSRS": overlay("x86_pv_vcpu_msrs", f"{_VCPU} entries:msr[]", _MSR),
-    "X86_PV_VCPU_EXTENDED": overlay(
-        "x86_pv_vcpu_extended",
+    "X86_MSR_POLICY": ("entries:msr[]", _MSR),
+    "X86_PV_VCPU_MSRS": (f"{_VCPU} entries:msr[]", _MSR),
+    "X86_PV_VCPU_EXTENDED": (
         f"{_VCPU} vcpu:u32 size:u32 syscall32_callback_eip:u64 sysenter_callback_eip:u64"
         " syscall32_callback_cs:u16 sysenter_callback_cs:u16 syscall32_disables_events:u8"
         " sysenter_disables_events:u8 mcg_cap:u64 mci_ctl2_bank0:u64 mci_ctl2_bank1:u64"
         " mcg_ext_ctl:u64",
+        {},
     ),
-    "X86_PV_VCPU_XSAVE": overlay(
-        "x86_pv_vcpu_xsave", f"{_VCPU} xcr0:u64 xcr0_accum:u64 save_area:u8[]"
-    ),
-    "CHECKPOINT_DIRTY_PFN_LIST": overlay("checkpoint_dirty_pfn_list", "pfn:u64[]"),
+    "X86_PV_VCPU_XSAVE": (f"{_VCPU} xcr0:u64 xcr0_accum:u64 save_area:u8[]", {}),
+    "CHECKPOINT_DIRTY_PFN_LIST": ("pfn:u64[]", {}),
 }
 
-_TRAP64 = overlay("trap", "vector:u8 flags:u8 cs:u16 address:u64")
-_TRAP32 = overlay("trap", "vector:u8 flags:u8 cs:u16 address:u32")
-_REGS64 = overlay(
-    "regs",
-    "r15:u64 r14:u64 r13:u64 r12:u64 rbp:u64 rbx:u64 r11:u64 r10:u64 r9:u64 r8:u64 rax:u64"
-    " rcx:u64 rdx:u64 rsi:u64 rdi:u64 error_code:u32 entry_vector:u32 rip:u64 cs:u16 pad0:u16"
-    " saved_upcall_mask:u8 pad1:u8[3] rflags:u64 rsp:u64 ss:u16 pad2:u16[3] es:u16 pad3:u16[3]"
-    " ds:u16 pad4:u16[3] fs:u16 pad5:u16[3] gs:u16 pad6:u16[3]",
-)
-_REGS32 = overlay(
-    "regs",
-    "ebx:u32 ecx:u32 edx:u32 esi:u32 edi:u32 ebp:u32 eax:u32 error_code:u16 entry_vector:u16"
-    " eip:u32 cs:u16 saved_upcall_mask:u8 pad0:u8 eflags:u32 esp:u32 ss:u16 pad1:u16 es:u16"
-    " pad2:u16 ds:u16 pad3:u16 fs:u16 pad4:u16 gs:u16 pad5:u16",
-)
-PV64 = overlay(
-    "vcpu_guest_context_x86_64",
+# X86_PV_VCPU_BASIC of a 64-bit guest ...
+_PV64 = (
     f"{_VCPU} fpu_ctxt:u8[512] flags:u64 user_regs:regs trap_ctxt:trap[256] ldt_base:u64"
     " ldt_ents:u64 gdt_frames:u64[16] gdt_ents:u64 kernel_ss:u64 kernel_sp:u64 ctrlreg:u64[8]"
     " debugreg:u64[8] event_callback_eip:u64 failsafe_callback_eip:u64 syscall_callback_eip:u64"
     " vm_assist:u64 fs_base:u64 gs_base_kernel:u64 gs_base_user:u64",
-    _REGS64,
-    _TRAP64,
+    {
+        "trap": "vector:u8 flags:u8 cs:u16 address:u64",
+        "regs": (
+            "r15:u64 r14:u64 r13:u64 r12:u64 rbp:u64 rbx:u64 r11:u64 r10:u64 r9:u64 r8:u64"
+            " rax:u64 rcx:u64 rdx:u64 rsi:u64 rdi:u64 error_code:u32 entry_vector:u32 rip:u64"
+            " cs:u16 pad0:u16 saved_upcall_mask:u8 pad1:u8[3] rflags:u64 rsp:u64 ss:u16"
+            " pad2:u16[3] es:u16 pad3:u16[3] ds:u16 pad4:u16[3] fs:u16 pad5:u16[3] gs:u16"
+            " pad6:u16[3]"
+        ),
+    },
 )
-PV32 = overlay(
-    "vcpu_guest_context_x86_32",
+# ... and of a 32-bit guest.
+_PV32 = (
     f"{_VCPU} fpu_ctxt:u8[512] flags:u32 user_regs:regs trap_ctxt:trap[256] ldt_base:u32"
     " ldt_ents:u32 gdt_frames:u32[16] gdt_ents:u32 kernel_ss:u32 kernel_sp:u32 ctrlreg:u32[8]"
     " debugreg:u32[8] event_callback_cs:u32 event_callback_eip:u32 failsafe_callback_cs:u32"
     " failsafe_callback_eip:u32 vm_assist:u32",
-    _REGS32,
-    _TRAP32,
+    {
+        "trap": "vector:u8 flags:u8 cs:u16 address:u32",
+        "regs": (
+            "ebx:u32 ecx:u32 edx:u32 esi:u32 edi:u32 ebp:u32 eax:u32 error_code:u16"
+            " entry_vector:u16 eip:u32 cs:u16 saved_upcall_mask:u8 pad0:u8 eflags:u32 esp:u32"
+            " ss:u16 pad1:u16 es:u16 pad2:u16 ds:u16 pad3:u16 fs:u16 pad4:u16 gs:u16 pad5:u16"
+        ),
+    },
 )
+_BASIC = "X86_PV_VCPU_BASIC"
+_PV64_SIZE = 5176
+
+
+@cache
+def _make(name: str, bits: int = 0) -> Layout:
+    spec, inner = {64: _PV64, 32: _PV32}.get(bits) or _STRUCTS[name]
+    types = [overlay(part, fields) for part, fields in inner.items()]
+    return overlay(f"{name.lower()}_{bits}" if bits else name.lower(), spec, *types)
+
+
+def stream_layouts() -> list[Layout]:
+    """Return every layout there is."""
+    return [*map(_make, _STRUCTS), _make(_BASIC, 64), _make(_BASIC, 32)]
 
 
 def stream_layout(name: str, length: int) -> Layout | None:
@@ -90,6 +97,6 @@ def stream_layout(name: str, length: int) -> Layout | None:
 
     A PV vCPU's basic context is that of a 64-bit or of a 32-bit guest, by its length.
     """
-    if name == "X86_PV_VCPU_BASIC":
-        return PV64 if length >= PV64.size else PV32
-    return LAYOUTS.get(name)
+    if name == _BASIC:
+        return _make(name, 64 if length >= _PV64_SIZE else 32)
+    return _make(name) if name in _STRUCTS else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from xensave.context import Context
 from xensave.image import Emulator, Image
-from xensave.records.meaning.params import param_meaning, param_name
-from xensave.records.meaning.timers import tsc_mode
 from xensave.views.escape import escape
-from xensave.views.record_json import Json
 from xensave.views.terminal import hang
+
+if TYPE_CHECKING:
+    from xensave.views.record_json import Json
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _LABEL = 12
@@ -35,6 +36,8 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
 
 def summary_json(image: Image) -> dict[str, Json]:
     """Return the summary as an object; docs/show.md says what its keys are."""
+    from xensave.records.meaning.params import param_name
+
     tsc = image.tsc_info
     return {
         "input": image.name,
@@ -69,9 +72,13 @@ def _facts(image: Image) -> Iterator[tuple[str, str]]:
     if image.memory is not None or image.frames:
         yield "memory", _memory(image)
     if image.tsc_info is not None:
+        from xensave.records.meaning.timers import tsc_mode
+
         mode, khz, nsec, _ = image.tsc_info
         yield "TSC", f"mode {tsc_mode(mode)}, {khz / 1000:.3f} MHz, {nsec / 1e9:.3f} s"
     if image.params.get(_VIRIDIAN):
+        from xensave.records.meaning.params import param_meaning
+
         yield "viridian", param_meaning(_VIRIDIAN, image.params[_VIRIDIAN])
     for emulator in image.emulators:
         yield "emulator", _emulator(emulator)
