@@ -1,8 +1,8 @@
 """The bodies of libxc's records: each read from its bytes and written back.
 
 Every `parse` takes a whole body, raises Malformed where its length is not what its own counts
-say, and is undone by `to_bytes`. Reserved fields are kept. Bodies that are opaque here (SHARED_INFO,
-HVM_CONTEXT, TOOLSTACK) have no class; END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body.
+say, and is undone by `to_bytes`. Reserved fields are kept. SHARED_INFO, HVM_CONTEXT and TOOLSTACK
+are opaque here; END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body.
 Source: docs/specs/libxc-migration-stream.pandoc.
 """
 

@@ -1,0 +1,57 @@
+"""Rules of libxl's emulator records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from xensave.container import libxc, libxl
+from xensave.container.events import Event
+from xensave.errors import Malformed
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+XENSTORE_LIMIT = 16 << 20
+"""Longer xenstore data is not looked into; QEMU's is a few KiB."""
+
+HEADER = Rule("LIBXL_EMULATOR_HEADER_COMPLETE", ERROR, "An emulator record begins with 8 bytes.")
+KNOWN = Rule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
+HVM_ONLY = Rule("LIBXL_EMULATOR_HVM_ONLY", ERROR, "Only HVM guests have emulators.")
+TERMINATED = Rule("LIBXL_XENSTORE_TERMINATED", ERROR, "Xenstore data ends in NUL.")
+PAIRED = Rule("LIBXL_XENSTORE_PAIRED", ERROR, "Xenstore data is keys with values.")
+KEYS = Rule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
+SIZE = Rule("LIBXL_XENSTORE_BOUNDED", NOTE, "Xenstore data is of a size to be looked into.")
+
+_KEY = re.compile(r"[A-Za-z0-9/_@-]+\Z")
+
+
+def header(event: Event, state: State) -> Iterator[Fault]:
+    """Check the sub-header, and that the guest is of a kind that has emulators."""
+    if state.guest == libxc.PV:
+        yield Fault(HVM_ONLY, "an emulator's record in a PV guest's stream: libxl refuses it")
+    if event.length < libxl.EMULATOR_HEADER_SIZE:
+        yield Fault(HEADER, f"{event.length} bytes, at least {libxl.EMULATOR_HEADER_SIZE} expected")
+        return
+    head = libxl.EmulatorHeader.parse(event.prefix(libxl.EMULATOR_HEADER_SIZE))
+    if head.emulator_id not in libxl.EMULATORS:
+        yield Fault(KNOWN, f"emulator id {head.emulator_id:#x}, expected 0 - 2", event.body_offset)
+
+
+def xenstore(event: Event, _: State) -> Iterator[Fault]:
+    """Check the keys and values."""
+    if event.length > XENSTORE_LIMIT:
+        yield Fault(SIZE, f"{event.length} bytes are not looked into")
+        return
+    data = bytes(event.body()[libxl.EMULATOR_HEADER_SIZE :])
+    if data and data[-1]:
+        yield Fault(TERMINATED, "the last byte is not NUL", event.body_offset + event.length - 1)
+        return
+    try:
+        pairs = libxl.parse_xenstore(data)
+    except Malformed as error:
+        yield Fault(PAIRED, error.message)
+        return
+    for key, _value in pairs:
+        if not _KEY.match(key):
+            yield Fault(KEYS, f"key {key[:64]!r} has other characters")

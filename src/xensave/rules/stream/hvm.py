@@ -1,0 +1,102 @@
+"""Rules of TSC_INFO, HVM_PARAMS and the framing of the HVM context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import hvm, libxc
+from xensave.container.events import Event
+from xensave.container.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
+from xensave.errors import Truncated
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+CONTEXT_LIMIT = 16 << 20
+"""A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
+
+TSC_LENGTH = Rule("LIBXC_TSC_INFO_LENGTH", ERROR, "X86_TSC_INFO has 24 bytes.")
+TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
+TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "Its mode is one of 0 - 3.")
+PARAMS_LENGTH = Rule("LIBXC_HVM_PARAMS_LENGTH", ERROR, "HVM_PARAMS has 8 bytes, and 16 for each.")
+PARAMS_RESERVED = Rule("LIBXC_HVM_PARAMS_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
+PARAMS_EMPTY = Rule("LIBXC_HVM_PARAMS_NOT_EMPTY", NOTE, "It has params; Xen 4.6 - 4.8 left none.")
+PARAMS_FIRST = Rule(
+    "LIBXC_HVM_PARAMS_BEFORE_CONTEXT", NOTE, "HVM_PARAMS precedes HVM_CONTEXT; Xen writes it after."
+)
+CONTEXT_EMPTY = Rule("LIBXC_HVM_CONTEXT_NOT_EMPTY", ERROR, "HVM_CONTEXT has a content.")
+CONTEXT_SIZE = Rule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")
+HEADER = Rule("HVM_HEADER_FIRST", ERROR, "A context begins with HEADER, typecode 1, instance 0.")
+MAGIC = Rule("HVM_HEADER_MAGIC", ERROR, "HEADER's magic is 0x54381286.")
+VERSION = Rule("HVM_HEADER_VERSION_1", ERROR, "HEADER's version is 1.")
+FRAMING = Rule("HVM_RECORDS_COMPLETE", ERROR, "Every record lies within the context, up to END.")
+END_EMPTY = Rule("HVM_END_EMPTY", ERROR, "END has no body.")
+END_LAST = Rule("HVM_END_LAST", WARNING, "Nothing follows END.")
+
+
+def tsc_info(event: Event, _: State) -> Iterator[Fault]:
+    """Check X86_TSC_INFO."""
+    if event.length != TSC_INFO.size:
+        yield Fault(TSC_LENGTH, f"{event.length} bytes, expected {TSC_INFO.size}")
+        return
+    mode, _khz, _nsec, _incarnation, reserved = TSC_INFO.unpack(event.body())
+    if reserved:
+        yield Fault(TSC_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 20)
+    if mode not in TSC_MODES:
+        yield Fault(TSC_MODE, f"mode {mode}, expected 0 - 3")
+
+
+def params(event: Event, state: State) -> Iterator[Fault]:
+    """Check HVM_PARAMS' count against its length."""
+    if state.libxc(libxc.HVM_CONTEXT):
+        yield Fault(PARAMS_FIRST, "after HVM_CONTEXT, as Xen itself writes it")
+    if event.length < PAIR.size:
+        yield Fault(PARAMS_LENGTH, f"{event.length} bytes, at least {PAIR.size} expected")
+        return
+    count, reserved = PAIR.unpack(event.prefix(PAIR.size))
+    if reserved:
+        yield Fault(PARAMS_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
+    wanted = PAIR.size + PARAM.size * count
+    if event.length != wanted:
+        yield Fault(PARAMS_LENGTH, f"{event.length} bytes, expected {wanted} for {count} params")
+    elif not count:
+        yield Fault(PARAMS_EMPTY, "no params; a reader tolerates it")
+
+
+def context(event: Event, _: State) -> Iterator[Fault]:
+    """Check the framing of a context: HEADER, whole records, END."""
+    if not event.length:
+        yield Fault(CONTEXT_EMPTY, "no bytes")
+    elif event.length > CONTEXT_LIMIT:
+        yield Fault(CONTEXT_SIZE, f"{event.length} bytes are not looked into")
+    else:
+        yield from _framing(event.body(), event.body_offset)
+
+
+def _framing(data: bytes | memoryview, base: int) -> Iterator[Fault]:
+    entry = None
+    try:
+        for entry in hvm.iterate(data):
+            if entry.offset == 0:
+                yield from _header(entry, base)
+    except Truncated as error:
+        yield Fault(FRAMING, error.message, base + (error.offset or 0))
+        return
+    assert entry is not None
+    end = entry.offset + hvm.DESCRIPTOR.size + len(entry.body)
+    if entry.body:
+        yield Fault(END_EMPTY, f"END has {len(entry.body)} bytes", base + entry.offset)
+    if end < len(data):
+        yield Fault(END_LAST, f"{len(data) - end} bytes follow END", base + end)
+
+
+def _header(entry: hvm.Entry, base: int) -> Iterator[Fault]:
+    if (entry.typecode, entry.instance) != (hvm.HEADER_TYPECODE, 0):
+        yield Fault(HEADER, f"begins with {entry.label}, expected typecode 1[0]", base)
+        return
+    magic = int.from_bytes(entry.body[:4], "little")
+    version = int.from_bytes(entry.body[4:8], "little")
+    if magic != hvm.HEADER_MAGIC:
+        yield Fault(MAGIC, f"magic {magic:#x}, expected {hvm.HEADER_MAGIC:#x}", base + 8)
+    if version != hvm.HEADER_VERSION:
+        yield Fault(VERSION, f"version {version}, expected {hvm.HEADER_VERSION}", base + 12)

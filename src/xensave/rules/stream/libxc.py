@@ -1,0 +1,123 @@
+"""Rules of every libxc record and of the two headers (docs/specs/libxc-migration-stream.pandoc)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import Event
+from xensave.container.framing import OPTIONAL
+from xensave.findings import ERROR, NOTE
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+LENGTH_MAX = 128 << 20
+"""libxc refuses longer records (REC_LENGTH_MAX, xg_sr_stream_format.h)."""
+
+OPTIONS = Rule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
+IMAGE_RESERVED = Rule("LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero.")
+DOMAIN_TYPE = Rule("LIBXC_DOMAIN_TYPE_KNOWN", ERROR, "The domain is x86 PV (1) or x86 HVM (2).")
+DOMAIN_RESERVED = Rule("LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's reserved is zero.")
+PAGE_SHIFT = Rule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
+MANDATORY = Rule("LIBXC_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.")
+UNKNOWN_OPTIONAL = Rule(
+    "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over."
+)
+TOO_LONG = Rule("LIBXC_RECORD_LENGTH_BOUNDED", ERROR, "A record has at most 128 MiB.")
+PADDING = Rule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
+GUEST = Rule("LIBXC_RECORD_FITS_GUEST", ERROR, "PV guests have no HVM records, and the reverse.")
+EMPTY = Rule(
+    "LIBXC_MARKER_EMPTY", ERROR, "END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body."
+)
+DEPRECATED = Rule("LIBXC_TOOLSTACK_ABSENT", ERROR, "TOOLSTACK is deprecated; no reader takes it.")
+DIRECTION = Rule(
+    "LIBXC_DIRTY_PFN_LIST_BACKWARD",
+    ERROR,
+    "CHECKPOINT_DIRTY_PFN_LIST goes from secondary to primary only.",
+)
+DIRTY_LENGTH = Rule("LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "It is a list of 8-byte PFNs.")
+NO_CONTEXT = Rule(
+    "LIBXC_GUEST_STATE_PRESENT", NOTE, "A restore needs HVM_CONTEXT, or vCPU 0's X86_PV_VCPU_BASIC."
+)
+
+PV_RECORDS = frozenset(
+    {
+        libxc.X86_PV_INFO,
+        libxc.X86_PV_P2M_FRAMES,
+        libxc.X86_PV_VCPU_BASIC,
+        libxc.X86_PV_VCPU_EXTENDED,
+        libxc.X86_PV_VCPU_XSAVE,
+        libxc.X86_PV_VCPU_MSRS,
+        libxc.SHARED_INFO,
+    }
+)
+HVM_RECORDS = frozenset({libxc.HVM_CONTEXT, libxc.HVM_PARAMS})
+FOREIGN = {libxc.PV: HVM_RECORDS, libxc.HVM: PV_RECORDS}
+
+
+def image_header(event: Event, _: State) -> Iterator[Fault]:
+    """Check the image header; the walk itself needs its marker, version and byte order."""
+    head = event.header
+    assert isinstance(head, libxc.ImageHeader)
+    if head.options & ~libxc.OPTION_BIG_ENDIAN:
+        yield Fault(OPTIONS, f"reserved option bits {head.options & ~1:#x} are set")
+    if any(head.reserved):
+        yield Fault(
+            IMAGE_RESERVED, f"reserved fields are {head.reserved[0]:#x}, {head.reserved[1]:#x}"
+        )
+
+
+def domain_header(event: Event, _: State) -> Iterator[Fault]:
+    """Check the domain header."""
+    head = event.header
+    assert isinstance(head, libxc.DomainHeader)
+    if head.type not in libxc.DOMAIN_TYPES:
+        yield Fault(DOMAIN_TYPE, f"domain type {head.type:#x}, expected 1 or 2")
+    if head.page_shift != libxc.PAGE_SHIFT:
+        yield Fault(PAGE_SHIFT, f"page shift {head.page_shift}, expected {libxc.PAGE_SHIFT}")
+    if head.reserved:
+        yield Fault(DOMAIN_RESERVED, f"reserved field is {head.reserved:#x}")
+
+
+def record(event: Event, state: State) -> Iterator[Fault]:
+    """Check what every record shares: type, length, padding, and that this guest has it."""
+    if event.type not in libxc.RECORDS:
+        if event.type & OPTIONAL:
+            yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known; a restore skips it")
+        else:
+            yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
+    elif event.type in FOREIGN.get(state.guest, ()):
+        assert state.domain is not None
+        yield Fault(GUEST, f"in the stream of an {state.domain.type_name} guest")
+    if event.length > LENGTH_MAX:
+        yield Fault(TOO_LONG, f"{event.length} bytes, libxc takes {LENGTH_MAX} at most")
+    if event.pad_length and any(event.padding()):
+        yield Fault(
+            PADDING, f"padding is {event.padding().hex(' ')}", event.body_offset + event.length
+        )
+
+
+def marker(event: Event, _: State) -> Iterator[Fault]:
+    """Check that a record that only marks a place has no body."""
+    if event.length:
+        yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
+
+
+def toolstack(_: Event, __: State) -> Iterator[Fault]:
+    """Refuse the record of libxc's development."""
+    yield Fault(DEPRECATED, "a deprecated record: a restore fails")
+
+
+def dirty_pfn_list(event: Event, _: State) -> Iterator[Fault]:
+    """Refuse the record of the back channel in a stream that goes forward."""
+    yield Fault(DIRECTION, "belongs to COLO's back channel")
+    if event.length % 8:
+        yield Fault(DIRTY_LENGTH, f"{event.length} bytes, a multiple of 8 expected")
+
+
+def end(_: Event, state: State) -> Iterator[Fault]:
+    """Check that the stream held a guest's state."""
+    if state.guest == libxc.HVM and not state.libxc(libxc.HVM_CONTEXT):
+        yield Fault(NO_CONTEXT, "END without HVM_CONTEXT before it: a restore would fail")
+    elif state.guest == libxc.PV and 0 not in state.vcpus:
+        yield Fault(NO_CONTEXT, "END without vCPU 0's X86_PV_VCPU_BASIC: a restore would fail")

@@ -1,0 +1,96 @@
+"""Rules of libxl streams (docs/specs/libxl-migration-stream.pandoc, libxl_stream_read.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxl
+from xensave.container.events import LIBXL, Event
+from xensave.container.framing import OPTIONAL
+from xensave.container.libxc_records import PAIR
+from xensave.findings import ERROR, WARNING
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
+MANDATORY = Rule("LIBXL_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.")
+UNKNOWN_OPTIONAL = Rule(
+    "LIBXL_RECORD_OPTIONAL_KNOWN", WARNING, "Optional records too: libxl refuses any other."
+)
+PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
+EMPTY = Rule("LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body.")
+ONCE = Rule("LIBXL_LIBXC_CONTEXT_ONCE", ERROR, "A libxc stream comes once, outside checkpoints.")
+PRESENT = Rule("LIBXL_LIBXC_CONTEXT_PRESENT", WARNING, "A libxc stream comes before END.")
+END_OUTSIDE = Rule("LIBXL_END_OUTSIDE_CHECKPOINT", ERROR, "END does not cut a checkpoint short.")
+CHECKPOINT_END = Rule(
+    "LIBXL_CHECKPOINT_END_EXPECTED", ERROR, "CHECKPOINT_END ends what a CHECKPOINT began."
+)
+STATE_EXPECTED = Rule(
+    "LIBXL_CHECKPOINT_STATE_EXPECTED", ERROR, "CHECKPOINT_STATE stands between two checkpoints."
+)
+STATE_LENGTH = Rule("LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes.")
+STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "Its control id is one of 0 - 3.")
+STATE_PADDING = Rule("LIBXL_CHECKPOINT_STATE_PADDING_ZERO", ERROR, "Its padding is zero.")
+
+
+def header(event: Event, _: State) -> Iterator[Fault]:
+    """Check the stream's header; the walk itself needs its magic, version and byte order."""
+    assert isinstance(event.header, libxl.LibxlHeader)
+    unknown = event.header.options & ~libxl.KNOWN_OPTIONS
+    if unknown:
+        yield Fault(OPTIONS, f"reserved option bits {unknown:#x} are set")
+
+
+def record(event: Event, _: State) -> Iterator[Fault]:
+    """Check what every record shares: a known type and zero padding."""
+    if event.type not in libxl.RECORDS:
+        if event.type & OPTIONAL:
+            yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known: libxl refuses it")
+        else:
+            yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
+    if any(event.padding()):
+        yield Fault(
+            PADDING, f"padding is {event.padding().hex(' ')}", event.body_offset + event.length
+        )
+
+
+def marker(event: Event, _: State) -> Iterator[Fault]:
+    """Check that a record that only marks a place has no body."""
+    if event.length:
+        yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
+
+
+def context(event: Event, state: State) -> Iterator[Fault]:
+    """Check where LIBXC_CONTEXT stands."""
+    if state.checkpoint:
+        yield Fault(ONCE, "a libxc stream begins inside a checkpoint")
+    elif state.seen(LIBXL, libxl.LIBXC_CONTEXT):
+        yield Fault(ONCE, "a second libxc stream")
+
+
+def end(event: Event, state: State) -> Iterator[Fault]:
+    """Check what must have come before END."""
+    if state.checkpoint:
+        yield Fault(END_OUTSIDE, "END before the CHECKPOINT_END that is due")
+    if not state.seen(LIBXL, libxl.LIBXC_CONTEXT):
+        yield Fault(PRESENT, "END without a libxc stream before it: there is no guest in it")
+
+
+def checkpoint_end(event: Event, state: State) -> Iterator[Fault]:
+    """Check that a checkpoint is open."""
+    if not state.checkpoint:
+        yield Fault(CHECKPOINT_END, "no CHECKPOINT came before it")
+
+
+def checkpoint_state(event: Event, state: State) -> Iterator[Fault]:
+    """Check COLO's control record."""
+    if not state.control:
+        yield Fault(STATE_EXPECTED, "no checkpoint has just ended")
+    if event.length not in (4, 8):
+        yield Fault(STATE_LENGTH, f"{event.length} bytes, expected 4 (8 with its padding)")
+        return
+    control, padding = PAIR.unpack(bytes(event.body()).ljust(8, b"\0"))
+    if control not in libxl.CHECKPOINT_STATES:
+        yield Fault(STATE_KNOWN, f"control id {control:#x}, expected 0 - 3")
+    if padding:
+        yield Fault(STATE_PADDING, f"padding is {padding:#x}", event.body_offset + 4)

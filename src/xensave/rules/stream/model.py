@@ -1,0 +1,46 @@
+"""What a stream rule is, and what a check says when a record breaks one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from xensave.container.events import Event
+from xensave.rules.stream.state import State
+
+
+class Rule(NamedTuple):
+    """A rule's id (LAYER_SUBJECT_PREDICATE), its severity, and what it demands in a sentence.
+
+    Errors and warnings make a stream invalid. A note says what a reader tolerates, or what the
+    specification leaves open and a restore would stumble over.
+    """
+
+    id: str
+    severity: str
+    sentence: str
+
+
+class Fault(NamedTuple):
+    """A rule broken: what was found, and where if not at the record's first byte."""
+
+    rule: Rule
+    message: str
+    offset: int | None = None
+
+
+CheckFunction = Callable[[Event, State], Iterable[Fault]]
+
+
+class Check(NamedTuple):
+    """A line of the table: which events a function looks at, and the rules that it may report.
+
+    `types` are the record types of the layer; None stands for every record. `kind` other than
+    records: the header of that name.
+    """
+
+    layer: str
+    types: tuple[int, ...] | None
+    function: CheckFunction
+    rules: tuple[Rule, ...]
+    header: str | None = None

@@ -1,0 +1,113 @@
+"""Rules of the records that only PV guests have (xg_sr_restore_x86_pv.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import Event
+from xensave.container.libxc_records import MSR, PAIR, PV_INFO
+from xensave.findings import ERROR, NOTE
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+INFO_ONCE = Rule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.")
+INFO_LENGTH = Rule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
+INFO_VALUES = Rule("LIBXC_PV_INFO_COMBINATION", ERROR, "Width and levels are 4 and 3, or 8 and 4.")
+INFO_RESERVED = Rule("LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
+INFO_FIRST = Rule("LIBXC_PV_INFO_FIRST", ERROR, "X86_PV_INFO comes before what depends on it.")
+P2M_LENGTH = Rule(
+    "LIBXC_P2M_FRAMES_LENGTH", ERROR, "X86_PV_P2M_FRAMES has 8 bytes, and 8 for each frame."
+)
+P2M_ORDER = Rule("LIBXC_P2M_FRAMES_RANGE", ERROR, "Its first PFN is not above its last.")
+SHARED = Rule("LIBXC_SHARED_INFO_LENGTH", ERROR, "SHARED_INFO is one page.")
+VCPU_LENGTH = Rule("LIBXC_VCPU_HEADER_COMPLETE", ERROR, "A vCPU's record begins with 8 bytes.")
+VCPU_RESERVED = Rule("LIBXC_VCPU_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
+VCPU_EMPTY = Rule("LIBXC_VCPU_NOT_EMPTY", NOTE, "It has a content; Xen 4.6 - 4.8 left some empty.")
+VCPU_SIZE = Rule("LIBXC_VCPU_LENGTH", ERROR, "Its content has the size that its hypercall takes.")
+VCPU_ORDER = Rule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
+
+VALID = {4: 3, 8: 4}
+CONTEXT_SIZE = {4: 2800, 8: 5168}
+"""sizeof(struct vcpu_guest_context) by the guest's width."""
+
+EXTENDED_MAX = 128
+XSAVE_MIN = 16
+
+
+def info(event: Event, state: State) -> Iterator[Fault]:
+    """Check X86_PV_INFO."""
+    if state.libxc(libxc.X86_PV_INFO):
+        yield Fault(INFO_ONCE, "a second one")
+    if event.length != PV_INFO.size:
+        yield Fault(INFO_LENGTH, f"{event.length} bytes, expected {PV_INFO.size}")
+        return
+    width, levels, reserved = PV_INFO.unpack(event.body())
+    if VALID.get(width) != levels:
+        yield Fault(INFO_VALUES, f"width {width} with {levels} levels, expected 4/3 or 8/4")
+    if any(reserved):
+        yield Fault(INFO_RESERVED, f"reserved field is {reserved.hex(' ')}", event.body_offset + 2)
+
+
+def p2m_frames(event: Event, state: State) -> Iterator[Fault]:
+    """Check the frames' range against the length."""
+    yield from needs_info(event, state)
+    if event.length < PAIR.size or event.length % 8:
+        yield Fault(P2M_LENGTH, f"{event.length} bytes, expected 8 and a multiple of 8")
+        return
+    start, end = PAIR.unpack(event.prefix(PAIR.size))
+    if start > end:
+        yield Fault(P2M_ORDER, f"first PFN {start:#x} is above the last, {end:#x}")
+    elif state.width in VALID:
+        per_frame = libxc.PAGE_SIZE // state.width
+        frames = end // per_frame - start // per_frame + 1
+        if event.length != PAIR.size + 8 * frames:
+            yield Fault(
+                P2M_LENGTH,
+                f"{event.length} bytes, expected {PAIR.size + 8 * frames} for PFNs "
+                f"{start:#x} - {end:#x}",
+            )
+
+
+def needs_info(_: Event, state: State) -> Iterator[Fault]:
+    """Check that X86_PV_INFO came before."""
+    if not state.libxc(libxc.X86_PV_INFO):
+        yield Fault(INFO_FIRST, "no X86_PV_INFO came before it")
+
+
+def shared_info(event: Event, state: State) -> Iterator[Fault]:
+    """Check SHARED_INFO."""
+    yield from needs_info(event, state)
+    if event.length != libxc.PAGE_SIZE:
+        yield Fault(SHARED, f"{event.length} bytes, expected {libxc.PAGE_SIZE}")
+
+
+def vcpu(event: Event, state: State) -> Iterator[Fault]:
+    """Check the front of a vCPU's record, and how long its content is."""
+    if not state.libxc(libxc.PAGE_DATA):
+        yield Fault(VCPU_ORDER, "no PAGE_DATA came before it")
+    if event.length < PAIR.size:
+        yield Fault(VCPU_LENGTH, f"{event.length} bytes, at least {PAIR.size} expected")
+        return
+    vcpu_id, reserved = PAIR.unpack(event.prefix(PAIR.size))
+    if reserved:
+        yield Fault(VCPU_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
+    size = event.length - PAIR.size
+    if not size:
+        yield Fault(VCPU_EMPTY, f"empty for vCPU {vcpu_id}; a reader tolerates it")
+        return
+    wanted = _wanted(event.type, size, state.width)
+    if wanted:
+        yield Fault(VCPU_SIZE, f"vCPU {vcpu_id}: content of {size} bytes, expected {wanted}")
+
+
+def _wanted(type_: int, size: int, width: int) -> str | None:
+    """Return what a content's size should be, or None where it is so."""
+    if type_ == libxc.X86_PV_VCPU_BASIC:
+        exact = CONTEXT_SIZE.get(width, size)
+        return None if size == exact else str(exact)
+    if type_ == libxc.X86_PV_VCPU_EXTENDED:
+        return None if size <= EXTENDED_MAX else f"at most {EXTENDED_MAX}"
+    if type_ == libxc.X86_PV_VCPU_XSAVE:
+        return None if size >= XSAVE_MIN else f"at least {XSAVE_MIN}"
+    return None if size % MSR.size == 0 else f"a multiple of {MSR.size}"

@@ -1,0 +1,101 @@
+"""Every rule over every header and record of a stream, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import Event, walk
+from xensave.container.events import RECORD
+from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.findings import Finding, Place
+from xensave.rules.stream.model import CheckFunction, Fault
+from xensave.rules.stream.state import State
+from xensave.rules.stream.table import CHECKS
+from xensave.rules.stream.whole import rule_of
+from xensave.source import Source
+
+Key = tuple[str, str | int]
+
+
+def _index() -> tuple[dict[Key, list[CheckFunction]], dict[str, list[CheckFunction]]]:
+    by_key: dict[Key, list[CheckFunction]] = {}
+    shared: dict[str, list[CheckFunction]] = {}
+    for check in CHECKS:
+        if check.types is None:
+            shared.setdefault(check.layer, []).append(check.function)
+            continue
+        for key in [check.header] if check.header else check.types:
+            by_key.setdefault((check.layer, key), []).append(check.function)
+    return by_key, shared
+
+
+_BY_KEY, _SHARED = _index()
+
+
+def checks_of(event: Event) -> list[CheckFunction]:
+    """Return the checks that look at an event; those of every record of its layer come last."""
+    if event.kind == RECORD:
+        return _BY_KEY.get((event.layer, event.type), []) + _SHARED[event.layer]
+    return _BY_KEY.get((event.layer, event.name), [])
+
+
+class Verification:
+    """One pass of all rules over a source; iterate over it for the findings.
+
+    `event` is where it stands, `state` what it has seen. It goes on after a finding as long as
+    the stream can be followed; where it cannot, that is the last finding.
+    """
+
+    def __init__(self, source: Source, format: str | None = None) -> None:
+        self._source = source
+        self._format = format
+        self.state = State()
+        self.event: Event | None = None
+
+    def events(self) -> Iterator[tuple[Event, list[Finding]]]:
+        """Yield each event with what was found at it. Errors of the stream are raised."""
+        for event in walk(self._source, self._format):
+            self.event = event
+            found = [
+                _finding(fault, event)
+                for check in checks_of(event)
+                for fault in check(event, self.state)
+            ]
+            self.state.update(event)
+            yield event, found
+
+    def __iter__(self) -> Iterator[Finding]:
+        try:
+            for _, found in self.events():
+                yield from found
+        except (SourceError, UsageError):
+            raise
+        except XensaveError as error:
+            yield stopped(error)
+
+
+def verify(source: Source, format: str | None = None) -> Iterator[Finding]:
+    """Yield what breaks the rules of the formats, in the order of the stream.
+
+    `format` is "xl", "libxl", "libxc" or "hvm"; without it the first bytes tell. Raises only
+    SourceError, where the input itself fails.
+
+    >>> from xensave.source import open_source
+    >>> for finding in verify(open_source(b"LibxlFmt" + bytes(4))):
+    ...     print(finding.rule, "-", finding.message)
+    STREAM_COMPLETE - input ends after 12 of 16 bytes
+    """
+    return iter(Verification(source, format))
+
+
+def stopped(error: XensaveError) -> Finding:
+    """Return the finding that a stream cannot be followed any further."""
+    rule = rule_of(error)
+    place = Place(offset=error.offset, record=error.record, path=error.path)
+    return Finding(rule.id, rule.severity, place, error.message)
+
+
+def _finding(fault: Fault, event: Event) -> Finding:
+    offset = event.offset if fault.offset is None else fault.offset
+    place = Place(offset=offset, record=event.label)
+    return Finding(fault.rule.id, fault.rule.severity, place, fault.message)

@@ -1,0 +1,110 @@
+"""What of a stream must be remembered from one record to the next."""
+
+from __future__ import annotations
+
+from xensave.container import libxc, libxl
+from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, RECORD, XL, Event
+from xensave.container.libxc_records import PAIR
+
+
+class State:
+    """Facts of the records so far; rules read them, `update` alone changes them.
+
+    `counts` holds how often each (layer, type) was seen. `checkpoint` is true between libxc's
+    CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on.
+    """
+
+    __slots__ = ("checkpoint", "control", "counts", "domain", "formats", "image", "max_pfn",
+                 "records", "vcpus", "width")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, int], int] = {}
+        self.formats: list[str] = []
+        self.image: libxc.ImageHeader | None = None
+        self.domain: libxc.DomainHeader | None = None
+        self.width = 0
+        self.max_pfn = -1
+        self.vcpus: set[int] = set()
+        self.records = 0
+        self.checkpoint = False
+        self.control = False
+
+    def seen(self, layer: str, *types: int) -> bool:
+        """Tell whether any of these records came before."""
+        return any((layer, type_) in self.counts for type_ in types)
+
+    def libxc(self, *types: int) -> bool:
+        """Tell whether any of these libxc records came before."""
+        return self.seen(LIBXC, *types)
+
+    @property
+    def version(self) -> int:
+        """The libxc stream's version, 0 before its header."""
+        return self.image.version if self.image else 0
+
+    @property
+    def guest(self) -> int:
+        """The guest's type (libxc.PV or HVM), 0 before the domain header."""
+        return self.domain.type if self.domain else 0
+
+    def update(self, event: Event) -> None:
+        """Take in a header or record."""
+        if event.kind == RECORD:
+            self.records += 1
+            key = (event.layer, event.type)
+            self.counts[key] = self.counts.get(key, 0) + 1
+            learn = LEARN.get(key)
+            if learn is not None:
+                learn(self, event)
+        elif event.kind == HEADER_KIND:
+            self._header(event)
+
+    def _header(self, event: Event) -> None:
+        header = event.header
+        if isinstance(header, libxc.ImageHeader):
+            self.image = header
+        elif isinstance(header, libxc.DomainHeader):
+            self.domain = header
+        if event.name != "domain header":
+            self.formats.append(_describe(event))
+
+
+def _describe(event: Event) -> str:
+    if isinstance(event.header, (libxc.ImageHeader, libxl.LibxlHeader)):
+        return f"{event.layer} version {event.header.version}"
+    return event.layer if event.layer != XL else "xl"
+
+
+def _pv_info(state: State, event: Event) -> None:
+    if event.length:
+        state.width = event.prefix(1)[0]
+
+
+def _p2m_frames(state: State, event: Event) -> None:
+    if event.length >= PAIR.size:
+        state.max_pfn = max(state.max_pfn, PAIR.unpack_from(event.prefix(PAIR.size))[1])
+
+
+def _vcpu(state: State, event: Event) -> None:
+    if event.length > PAIR.size:
+        state.vcpus.add(PAIR.unpack_from(event.prefix(PAIR.size))[0])
+
+
+def _checkpoint(state: State, _: Event) -> None:
+    # Outside a libxl stream nothing is handed over.
+    state.checkpoint = bool(state.counts.get((LIBXL, libxl.LIBXC_CONTEXT)))
+    state.control = False
+
+
+def _checkpoint_end(state: State, _: Event) -> None:
+    state.control = state.checkpoint
+    state.checkpoint = False
+
+
+LEARN = {
+    (LIBXC, libxc.X86_PV_INFO): _pv_info,
+    (LIBXC, libxc.X86_PV_P2M_FRAMES): _p2m_frames,
+    (LIBXC, libxc.X86_PV_VCPU_BASIC): _vcpu,
+    (LIBXC, libxc.CHECKPOINT): _checkpoint,
+    (LIBXL, libxl.CHECKPOINT_END): _checkpoint_end,
+}

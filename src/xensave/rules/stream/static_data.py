@@ -1,0 +1,71 @@
+"""Rules of the static data: STATIC_DATA_END and the CPU policies before it (version 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import Event
+from xensave.container.libxc_records import LEAF, MSR
+from xensave.findings import ERROR
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+VERSION = Rule(
+    "LIBXC_STATIC_DATA_VERSION_3", ERROR, "Version 2 has no STATIC_DATA_END and no policies."
+)
+ONCE = Rule("LIBXC_STATIC_DATA_END_ONCE", ERROR, "STATIC_DATA_END comes once.")
+FIRST = Rule(
+    "LIBXC_STATIC_DATA_END_FIRST", ERROR, "STATIC_DATA_END comes before memory and registers."
+)
+LATE = Rule("LIBXC_POLICY_BEFORE_STATIC_DATA_END", ERROR, "Policies come before STATIC_DATA_END.")
+LENGTH = Rule(
+    "LIBXC_POLICY_LENGTH", ERROR, "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR)."
+)
+FLAGS = Rule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
+
+POLICY_LIMIT = 1 << 20
+ENTRY_SIZE = {libxc.X86_CPUID_POLICY: LEAF.size, libxc.X86_MSR_POLICY: MSR.size}
+
+CONTENT = (
+    libxc.PAGE_DATA,
+    libxc.X86_PV_P2M_FRAMES,
+    libxc.X86_PV_VCPU_BASIC,
+    libxc.X86_PV_VCPU_EXTENDED,
+    libxc.X86_PV_VCPU_XSAVE,
+    libxc.X86_PV_VCPU_MSRS,
+    libxc.SHARED_INFO,
+    libxc.X86_TSC_INFO,
+    libxc.HVM_CONTEXT,
+    libxc.HVM_PARAMS,
+)
+
+
+def static_data_end(_: Event, state: State) -> Iterator[Fault]:
+    """Check that the marker belongs here."""
+    if state.version == 2:
+        yield Fault(VERSION, "in a version 2 stream")
+    if state.libxc(libxc.STATIC_DATA_END):
+        yield Fault(ONCE, "a second one")
+
+
+def content(_: Event, state: State) -> Iterator[Fault]:
+    """Check, at the first memory or register record, that the marker came before."""
+    if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END) and not state.libxc(*CONTENT):
+        yield Fault(FIRST, "STATIC_DATA_END is missing before it")
+
+
+def policy(event: Event, state: State) -> Iterator[Fault]:
+    """Check a policy's place and length."""
+    if state.version == 2:
+        yield Fault(VERSION, "in a version 2 stream")
+    if state.libxc(libxc.STATIC_DATA_END):
+        yield Fault(LATE, "after STATIC_DATA_END, where no reader heeds it")
+    size = ENTRY_SIZE[event.type]
+    if not event.length or event.length % size:
+        yield Fault(LENGTH, f"{event.length} bytes, a multiple of {size} above zero expected")
+    elif event.type == libxc.X86_MSR_POLICY and event.length <= POLICY_LIMIT:
+        for n, (msr, flags, _) in enumerate(MSR.iter_unpack(event.body())):
+            if flags:
+                where = event.body_offset + n * size + 4
+                yield Fault(FLAGS, f"MSR {msr:#x} has flags {flags:#x}", where)

@@ -1,0 +1,41 @@
+"""Rules of the input as a whole: that it can be followed, and that it ends where it should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container.events import Event
+from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.state import State
+
+TRUNCATED = Rule("STREAM_COMPLETE", ERROR, "The input does not end before the stream does.")
+FOLLOWED = Rule("STREAM_WELL_FORMED", ERROR, "Headers say what follows, and it does.")
+SUPPORTED = Rule("STREAM_SUPPORTED", ERROR, "The stream is of a version and byte order read here.")
+LIMITED = Rule("STREAM_WITHIN_LIMITS", ERROR, "The input keeps within the limits set for it.")
+TRAILER = Rule("STREAM_ENDS_THE_INPUT", WARNING, "Nothing follows the stream.")
+CONTROL = Rule("STREAM_MIGRATION_CONTROL", NOTE, "After a live migration xl's own messages follow.")
+
+STOPS = (TRUNCATED, FOLLOWED, SUPPORTED, LIMITED)
+
+MESSAGE = b"domain is yours, you are cleared to unpause"
+"""What xl's sender tells the receiver after a live stream (tools/xl/xl.h)."""
+
+
+def trailer(event: Event, _: State) -> Iterator[Fault]:
+    """Tell the messages of a live migration from bytes that do not belong."""
+    head = bytes(event.prefix(len(MESSAGE)))
+    if head and MESSAGE.startswith(head):
+        yield Fault(CONTROL, "xl's message to the receiver of a live migration")
+    else:
+        yield Fault(TRAILER, f"{event.length} bytes after the end of the stream")
+
+
+def rule_of(error: XensaveError) -> Rule:
+    """Return the rule that is broken where a stream cannot be followed any further."""
+    if isinstance(error, Truncated):
+        return TRUNCATED
+    if isinstance(error, Unsupported):
+        return SUPPORTED
+    return LIMITED if isinstance(error, LimitExceeded) else FOLLOWED
