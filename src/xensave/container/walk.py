@@ -26,8 +26,8 @@ from xensave.container.events import (
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
 from xensave.container.probe import HEAD_SIZE, probe
 from xensave.errors import Truncated, XensaveError
-from xensave.source import Source
-from xensave.source.limits import CHUNK, READ_LIMIT
+from xensave.source import MemorySource, Source, read_all
+from xensave.source.limits import CHUNK
 
 FORMATS = (XL, LIBXL, LIBXC, HVM)
 
@@ -148,18 +148,12 @@ def _is_control(source: Source, domain: Event) -> bool:
 
 
 def _context(source: Source) -> Iterator[Event]:
-    if source.size is not None:
-        length = source.size - source.offset
-        yield Event(source, HVM, CONTEXT, "context", memoryview(b""), length=length)
-        return
-    from xensave.source import MemorySource
-
-    # How long a context in a pipe is shows at its end: take it in, within the limit of a read.
-    data = bytearray()
-    while not source.at_end() and len(data) <= READ_LIMIT:
-        data += source.read(len(source.peek(CHUNK)))
-    memory = MemorySource(data, source.name)
-    yield Event(memory, HVM, CONTEXT, "context", memoryview(b""), length=len(data))
+    # How long a context in a pipe is shows at its end only: it is taken in first.
+    known = source if source.size is not None else MemorySource(read_all(source), source.name)
+    length = (known.size or 0) - known.offset
+    event = Event(known, HVM, CONTEXT, "context", memoryview(b""), length=length)
+    yield event
+    event.finish()
 
 
 def _trailer(source: Source, layer: str) -> Iterator[Event]:

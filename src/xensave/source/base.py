@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from xensave.errors import LimitExceeded, Truncated, UsageError
-from xensave.source.limits import READ_LIMIT
+from xensave.source.limits import CHUNK, READ_LIMIT
 
 
 class Source(ABC):
@@ -75,6 +75,17 @@ class Source(ABC):
         return Truncated(
             f"input ends after {got} of {wanted} bytes", wanted=wanted, got=got, offset=self.offset
         )
+
+
+def read_all(source: Source, limit: int = READ_LIMIT) -> bytes:
+    """Return everything up to the end. Raises LimitExceeded where that is more than `limit`."""
+    whole = bytearray()
+    while not source.at_end():
+        part = source.read(len(source.peek(CHUNK)))
+        if len(whole) + len(part) > limit:
+            raise LimitExceeded(f"input is larger than {limit} bytes", offset=source.offset)
+        whole += part
+    return bytes(whole)
 
 
 def write_all(fd: int, data: memoryview) -> None:

@@ -52,6 +52,16 @@ class Verification:
         self.state = State()
         self.event: Event | None = None
 
+    @property
+    def size(self) -> int | None:
+        """The input's size in bytes, where it is known beforehand."""
+        return self._source.size
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the input were passed."""
+        return self._source.offset
+
     def events(self) -> Iterator[tuple[Event, list[Finding]]]:
         """Yield each event with what was found at it. Errors of the stream are raised."""
         for event in walk(self._source, self._format):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.container import libxc, libxl
-from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, RECORD, XL, Event
+from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event
 from xensave.container.libxc_records import PAIR
 
 
@@ -58,6 +58,8 @@ class State:
                 learn(self, event)
         elif event.kind == HEADER_KIND:
             self._header(event)
+        elif event.kind == CONTEXT:
+            self.formats.append("HVM context")
 
     def _header(self, event: Event) -> None:
         header = event.header
@@ -72,7 +74,7 @@ class State:
 def _describe(event: Event) -> str:
     if isinstance(event.header, (libxc.ImageHeader, libxl.LibxlHeader)):
         return f"{event.layer} version {event.header.version}"
-    return event.layer if event.layer != XL else "xl"
+    return event.layer
 
 
 def _pv_info(state: State, event: Event) -> None:

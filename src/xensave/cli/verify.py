@@ -1,0 +1,227 @@
+"""`xensave verify`: does an image keep to the specifications."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from xensave.container.events import Event
+from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.findings import ERROR, NOTE, WARNING, Finding
+from xensave.rules.stream.run import Verification, stopped
+from xensave.source import open_source
+from xensave.views.escape import escape
+from xensave.views.event import event_line
+from xensave.views.findings import finding_line, json_end, json_pieces, summary_line
+
+DESCRIPTION = (
+    "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
+    " 2: an input could not be read. Takes the options of verify-stream-v2 as well."
+)
+
+_NOTES_KEPT = 1000
+_PROGRESS_SECONDS = 0.2
+
+Say = Callable[[str, str], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="*",
+        help="images, compressed or not; - for standard input, which is also the default",
+    )
+    parser.add_argument(
+        "-i", "--in", dest="input", metavar="FD|FILE", help="one more input: a descriptor or a file"
+    )
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=["libxc", "libxl", "xl", "hvm"],
+        help="what the input is (by default its first bytes tell)",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="name every record, and print notes"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    parser.add_argument("--syslog", action="store_true", help="write to syslog, not the terminal")
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
+    parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
+    parser.add_argument(
+        "--max-size", metavar="BYTES", type=int, help="the most that an input may decompress to"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify each input; the exit code is that of the worst."""
+    if args.json and (args.syslog or args.verbose):
+        raise UsageError("--json goes with neither --verbose nor --syslog")
+    if args.rules:
+        return _list_rules()
+    inputs: list[str | int] = list(args.images)
+    if args.input is not None:
+        inputs.append(int(args.input) if args.input.isdecimal() else args.input)
+    return max([_verify_input(what, args) for what in inputs or ["-"]])
+
+
+def _verify_input(what: str | int, args: argparse.Namespace) -> int:
+    say = _sayer(args)
+    try:
+        with open_source(what, max_size=args.max_size) as source:
+            check = _Check(source.name, Verification(source, args.format), args, say)
+            if args.json and not args.quiet:
+                check.print_json()
+            else:
+                check.print_text()
+    except (SourceError, UsageError) as error:
+        if not args.quiet:
+            sys.stdout.flush()
+            sys.stderr.write(f"xensave verify: {escape(str(error))}\n")
+        return 2
+    except XensaveError as error:
+        # Compressed input that is corrupt in its first bytes.
+        say(ERROR, finding_line(str(what), stopped(error)))
+        return 1
+    return check.code
+
+
+class _Check:
+    """One input's way through the rules to the output."""
+
+    def __init__(
+        self, name: str, verification: Verification, args: argparse.Namespace, say: Say
+    ) -> None:
+        self.name = name
+        self.verification = verification
+        self.args = args
+        self.say = say
+        self.counts: Counter[str] = Counter()
+        self.colour = not args.syslog and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.progress = _Progress(verification) if _wants_progress(args) else None
+
+    @property
+    def code(self) -> int:
+        return 1 if self.counts[ERROR] or self.counts[WARNING] else 0
+
+    def steps(self) -> Iterator[tuple[Event | None, list[Finding]]]:
+        """Yield events with findings; where the stream stops, a last finding without event."""
+        try:
+            for event, found in self.verification.events():
+                self.counts.update(finding.severity for finding in found)
+                if self.progress is not None:
+                    self.progress.show(event)
+                yield event, found
+        except (SourceError, UsageError):
+            raise
+        except XensaveError as error:
+            finding = stopped(error)
+            self.counts[finding.severity] += 1
+            yield None, [finding]
+        finally:
+            if self.progress is not None:
+                self.progress.clear()
+
+    def print_text(self) -> None:
+        for event, found in self.steps():
+            if event is not None and self.args.verbose:
+                self.say(NOTE, event_line(event))
+            for finding in found:
+                if finding.severity != NOTE or self.args.verbose:
+                    line = finding_line(self.name, finding, colour=self.colour)
+                    self.say(finding.severity, line)
+        self.say(NOTE, summary_line(self.name, self.counts, self.about()))
+
+    def print_json(self) -> None:
+        notes: list[Finding] = []
+
+        def judged() -> Iterator[Finding]:
+            for _, found in self.steps():
+                for finding in found:
+                    if finding.severity != NOTE:
+                        yield finding
+                    elif len(notes) < _NOTES_KEPT:
+                        notes.append(finding)
+
+        for piece in json_pieces(self.name, judged()):
+            sys.stdout.write(piece)
+        state = self.verification.state
+        sys.stdout.write(json_end(self._fields(notes, state.records)) + "\n")
+
+    def _fields(self, notes: list[Finding], records: int) -> dict[str, object]:
+        from xensave.views.findings import finding_object
+
+        return {
+            "notes": [finding_object(note) for note in notes],
+            "valid": self.code == 0,
+            "format": self.verification.state.formats,
+            "records": records,
+            "bytes": self.verification.position,
+        }
+
+    def about(self) -> str:
+        """Return what the stream is, in a line."""
+        state = self.verification.state
+        parts = [", ".join(state.formats)] if state.formats else []
+        if state.domain is not None:
+            parts.append(
+                f"{state.domain.type_name} guest of Xen {state.domain.xen_major}."
+                f"{state.domain.xen_minor}"
+            )
+        parts.append(f"{state.records} records, {self.verification.position} bytes")
+        return "; ".join(parts)
+
+
+def _sayer(args: argparse.Namespace) -> Say:
+    """Return what takes a severity and a line to where the output goes."""
+    if args.quiet:
+        return lambda _severity, _line: None
+    if not args.syslog:
+        return lambda _severity, line: print(line)
+    import syslog
+
+    syslog.openlog("xensave-verify", syslog.LOG_PID)
+    levels = {ERROR: syslog.LOG_ERR, WARNING: syslog.LOG_WARNING, NOTE: syslog.LOG_INFO}
+    return lambda severity, line: syslog.syslog(levels[severity], line)
+
+
+def _wants_progress(args: argparse.Namespace) -> bool:
+    return sys.stderr.isatty() and not (args.quiet or args.verbose)
+
+
+class _Progress:
+    """How far it is, on a terminal, a few times a second."""
+
+    def __init__(self, verification: Verification) -> None:
+        import time
+
+        self._now = time.monotonic
+        self._next = self._now() + _PROGRESS_SECONDS
+        self._size = verification.size
+        self._shown = False
+
+    def show(self, event: Event) -> None:
+        if self._now() < self._next:
+            return
+        self._next = self._now() + _PROGRESS_SECONDS
+        self._shown = True
+        part = f" ({100 * event.offset // self._size} %)" if self._size else ""
+        sys.stderr.write(f"\r\x1b[K{event.offset >> 20} MiB{part}")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _list_rules() -> int:
+    from xensave.rules.stream.table import RULES
+
+    for rule in RULES:
+        print(f"{rule.id:<38} {rule.severity:<8} {rule.sentence}")
+    return 0

@@ -1,0 +1,71 @@
+"""Findings of images as text and as JSON. What came from the input is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from xensave.findings import ERROR, NOTE, WARNING, Finding
+from xensave.views.escape import escape
+
+_COLOURS = {ERROR: "\x1b[31m", WARNING: "\x1b[33m", NOTE: "\x1b[36m"}
+_RESET = "\x1b[0m"
+
+
+def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
+    """Return a finding in one line: input, offset, record, severity, message, rule.
+
+    >>> from xensave.findings import Place
+    >>> place = Place(offset=64, record="libxc END")
+    >>> finding_line("a.img", Finding("LIBXC_MARKER_EMPTY", ERROR, place, "has a body"))
+    'a.img: offset 0x40: libxc END: error: has a body [LIBXC_MARKER_EMPTY]'
+    """
+    severity = finding.severity
+    if colour:
+        severity = f"{_COLOURS[severity]}{severity}{_RESET}"
+    parts = [escape(name), escape(str(finding.place)), f"{severity}: {escape(finding.message)}"]
+    return f"{': '.join(part for part in parts if part)} [{finding.rule}]"
+
+
+def summary_line(name: str, counts: Counter[str], about: str) -> str:
+    """Return the line that closes an input's findings: valid, or how much was found."""
+    if not counts[ERROR] and not counts[WARNING]:
+        return f"{escape(name)}: valid: {about}"
+    found = ", ".join(
+        f"{counts[severity]} {severity}{'s' if counts[severity] != 1 else ''}"
+        for severity in (ERROR, WARNING)
+        if counts[severity]
+    )
+    return f"{escape(name)}: {found}: {about}"
+
+
+def finding_object(finding: Finding) -> dict[str, object]:
+    """Return a finding as a JSON object."""
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "offset": finding.place.offset,
+        "record": finding.place.record,
+        "message": finding.message,
+    }
+
+
+def json_pieces(name: str, findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield the beginning of an image's JSON object: its name and its findings as they come.
+
+    However many findings there are, none is kept. `json_end` closes the object.
+    """
+    yield f'{{"image": {json.dumps(name)}, "findings": ['
+    separator = ""
+    for finding in findings:
+        yield separator + json.dumps(finding_object(finding))
+        separator = ", "
+    yield "]"
+
+
+def json_end(fields: dict[str, object]) -> str:
+    """Return the end of an image's JSON object: what is known after the last record."""
+    return (
+        "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()) + "}"
+    )
