@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
@@ -96,7 +95,7 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool) -> N
     if not specs and not everything:
         from xensave.views.summary import summary_lines
 
-        _write(summary_lines(image, width))
+        _write(list(summary_lines(image, width)))
         return
     from xensave.image.subjects import all_subjects, find_subjects
     from xensave.views.fields import record_lines
@@ -106,8 +105,8 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool) -> N
     else:
         found = list(all_subjects(image))
     for subject in found:
-        _write(record_lines(subject, width))
+        _write(list(record_lines(subject, width)))
 
 
-def _write(lines: Iterable[str]) -> None:
+def _write(lines: list[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)

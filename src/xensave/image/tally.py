@@ -51,6 +51,15 @@ class Kept(NamedTuple):
     body: bytes
 
 
+class _Sum:
+    __slots__ = ("bytes", "name", "records")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.records = 0
+        self.bytes = 0
+
+
 class Tally:
     """What a pass found: headers by label, counts and kept records by layer and type.
 
@@ -63,7 +72,7 @@ class Tally:
         self.headers: dict[str, Header] = {}
         self.config = b""
         self.context: Kept | None = None
-        self.counts: dict[tuple[str, int], Count] = {}
+        self._sums: dict[tuple[str, int], _Sum] = {}
         self.kept: dict[tuple[str, int], list[Kept]] = {}
         self.frames = 0
         self.checkpoints = 0
@@ -71,6 +80,14 @@ class Tally:
         self.size = 0
         self._epochs: dict[tuple[str, int], int] = {}
         self._room = KEEP_LIMIT
+
+    @property
+    def counts(self) -> dict[tuple[str, int], Count]:
+        """Records by layer and type, in the order of first occurrence."""
+        return {
+            (layer, type_): Count(layer, found.name, type_, found.records, found.bytes)
+            for (layer, type_), found in self._sums.items()
+        }
 
     def all(self, layer: str, type_: int) -> list[Kept]:
         """Return the kept records of a type, in order."""
@@ -92,11 +109,11 @@ class Tally:
 
     def _record(self, event: Event) -> None:
         key = (event.layer, event.type)
-        old = self.counts.get(key)
-        if old is None:
-            self.counts[key] = Count(event.layer, event.name, event.type, 1, event.length)
-        else:
-            self.counts[key] = old._replace(records=old.records + 1, bytes=old.bytes + event.length)
+        found = self._sums.get(key)
+        if found is None:
+            found = self._sums[key] = _Sum(event.name)
+        found.records += 1
+        found.bytes += event.length
         if key == (LIBXC, libxc.PAGE_DATA):
             self.frames += int.from_bytes(event.prefix(4), "little")
         elif key == (LIBXC, libxc.CHECKPOINT):

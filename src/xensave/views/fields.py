@@ -28,7 +28,8 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
     """Yield a record's heading, its fields, and the parts that its byte arrays hold."""
     layout = f", {subject.layout.id}" if subject.layout and subject.layer == HVM else ""
     place = f"{subject.length} bytes at {subject.offset:#x}"
-    yield f"{escape(subject.label)}  type {subject.typecode}, {place}{layout}"
+    name = escape(subject.label)
+    yield from hang(name, f"type {subject.typecode}, {place}{layout}", width, len(name) + 2)
     if subject.note:
         yield from hang("", escape(subject.note), width, 2)
     values = subject.values

@@ -20,7 +20,7 @@ _VIRIDIAN = 9
 
 def summary_lines(image: Image, width: int) -> Iterator[str]:
     """Yield the summary: guest, hypervisor, memory, devices, then the records."""
-    yield f"{escape(image.name)}: {' > '.join(image.containers)}, {image.size:,} bytes"
+    yield escape(image.name)
     for label, text in _facts(image):
         yield from hang(f"  {label}", text, width, _LABEL)
     if image.counts:
@@ -65,6 +65,7 @@ def summary_json(image: Image) -> dict[str, Json]:
 
 
 def _facts(image: Image) -> Iterator[tuple[str, str]]:
+    yield "image", f"{' > '.join(image.containers)}, {image.size:,} bytes"
     name = escape(image.guest) + ", " if image.guest else ""
     vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
     yield "guest", f"{name}{image.type.upper()}, {vcpus}"

@@ -32,7 +32,8 @@ def hang(label: str, text: str, width: int, column: int) -> list[str]:
     """
     if not text:
         return [label]
-    if width - column < _NARROWEST and width < column + len(text):
+    room = width - column
+    if len(text) > room and (room < _NARROWEST or max(map(len, text.split(" "))) > room):
         column = len(label) - len(label.lstrip()) + 2
         lines, line = [label], ""
     elif len(label) + 1 > column:
