@@ -1,5 +1,7 @@
 """HVM contexts: read, indexed, changed and written, byte for byte."""
 
+import copy
+import pickle
 import random
 import struct
 from pathlib import Path
@@ -144,6 +146,15 @@ def test_random_bytes_never_raise_anything_else():
         assert context.to_bytes() == data
         for record in context:
             assert record.layout is None or record.replace(**record.values) == record
+
+
+def test_copies_are_equal(hvm):
+    context = Context.parse(hvm, "4.17")
+    for made in (copy.deepcopy(context), pickle.loads(pickle.dumps(context))):
+        assert made.to_bytes() == hvm
+        assert made["CPU"] == context["CPU"]
+        assert made["CPU"].rip == context["CPU"].rip
+    assert context["VIRIDIAN_VCPU"]._pad == bytes(7)
 
 
 def test_exported():

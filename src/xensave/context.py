@@ -105,10 +105,11 @@ class ContextRecord:
         return self.body if self.layout is None else tail(self.layout, self.body)
 
     def __getattr__(self, name: str) -> Value:
-        if not name.startswith("_") or name in self.values:
-            found = self.values.get(name)
-            if found is not None:
-                return found
+        # Copying asks an instance without slots for these: they are no fields.
+        if name.startswith("__") or name in ContextRecord.__slots__:
+            raise AttributeError(name)
+        if name in self.values:
+            return self.values[name]
         raise AttributeError(f"{self.label} has no field {name!r}")
 
     def __getitem__(self, path: str) -> Value:
