@@ -1,0 +1,67 @@
+"""Hypothesis strategies: contexts, streams and images of every release, whole or damaged.
+
+>>> from hypothesis import given
+>>> from xensave.testing import strategies
+>>> @given(strategies.damaged(strategies.contexts()))
+... def a_loader_survives(context): ...
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from xensave import catalogue
+from xensave.container import hvm, libxc
+from xensave.container.framing import pack_record
+from xensave.testing import streams
+from xensave.testing.mutate import mutate
+
+STREAMED = tuple(catalogue.release_names()[catalogue.release_names().index("4.6") :])
+"""The releases whose toolstack writes migration streams v2 or v3; older ones wrote legacy."""
+
+
+def releases() -> SearchStrategy[str]:
+    """Any release of the catalogue."""
+    return st.sampled_from(catalogue.release_names())
+
+
+@st.composite
+def contexts(draw: st.DrawFn, release: str | None = None) -> bytes:
+    """A well-framed HVM context: some of a release's records, with any bodies of their size."""
+    chosen = release or draw(releases())
+    whole = hvm.RawContext.parse(streams.context(chosen, vcpus=draw(st.integers(1, 3))))
+    header, *middle, end = whole.entries
+    kept = [entry for entry in middle if draw(st.booleans())]
+    filled = [entry._replace(body=_body(draw, len(entry.body))) for entry in kept]
+    return hvm.pack_entries([header, *filled, end])
+
+
+def _body(draw: st.DrawFn, size: int) -> bytes:
+    return draw(st.randoms(use_true_random=False)).randbytes(size)
+
+
+@st.composite
+def libxc_streams(draw: st.DrawFn) -> bytes:
+    """A libxc stream of an HVM guest, with records that are optional or unknown among the rest."""
+    release = draw(st.sampled_from(STREAMED))
+    body = draw(st.binary(max_size=32))
+    strange = pack_record(1 << 31 | draw(st.integers(0, 0xFFFF)), body)
+    records = streams.memory(draw(st.integers(0, 2))) + strange + streams.hvm_tail(release)
+    return streams.libxc_stream(records, release, libxc.HVM)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> bytes:
+    """An `xl save` image: plain, or checkpointed as Remus sends it."""
+    if draw(st.booleans()):
+        return streams.checkpointed(draw(st.sampled_from(STREAMED)), draw(st.integers(1, 2)))
+    return streams.xl_image(streams.libxl_stream(draw(libxc_streams())))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: SearchStrategy[bytes]) -> bytes:
+    """What another strategy makes, with a few random injuries."""
+    return mutate(draw(whole), Random(draw(st.integers(0, 2**32))))

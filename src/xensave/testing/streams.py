@@ -1,0 +1,121 @@
+"""Valid bytes of every wrapper, from the inside out.
+
+>>> from xensave.testing.streams import context, hvm_image
+>>> from xensave.source import open_source
+>>> from xensave.container.walk import walk
+>>> image = hvm_image("4.17", pages=2)
+>>> [event.name for event in walk(open_source(image)) if event.name.startswith("HVM")]
+['HVM_CONTEXT', 'HVM_PARAMS']
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from xensave import catalogue
+from xensave.catalogue.model import PER_VCPU, Binding
+from xensave.container import hvm, libxc, libxl, xl
+from xensave.container.framing import pack_record
+from xensave.container.libxc_records import HvmParams, PageData, TscInfo
+
+PAGES_PER_RECORD = 1024
+STREAM_V3_SINCE = (4, 14)
+_HEADER_BODY = struct.Struct("<IIQII")
+
+
+def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
+    """Return an HVM context with every record of a release, each body `fill` bytes.
+
+    Its framing is what that release writes: HEADER, the records by typecode with an instance for
+    each vCPU, END. Flexible records (CPU_XSAVE, CPU_MSR) are left out: their length is a guest's.
+    """
+    entries = [hvm.Entry(hvm.HEADER_TYPECODE, 0, _header_body(release))]
+    for binding in sorted(catalogue.release(release).bindings, key=lambda each: each.code):
+        if binding.name in ("HEADER", "END") or catalogue.layout(binding.layout).flexible:
+            continue
+        entries += _instances(binding, vcpus, fill)
+    return hvm.pack_entries([*entries, hvm.Entry(hvm.END_TYPECODE, 0, b"")])
+
+
+def _header_body(release: str) -> bytes:
+    header = next(b for b in catalogue.release(release).bindings if b.name == "HEADER")
+    body = _HEADER_BODY.pack(hvm.HEADER_MAGIC, hvm.HEADER_VERSION, (1 << 64) - 1, 0x60FB1, 2300000)
+    return body[: header.size].ljust(header.size, b"\0")
+
+
+def _instances(binding: Binding, vcpus: int, fill: int) -> Iterable[hvm.Entry]:
+    count = vcpus if binding.kind == PER_VCPU else binding.instances
+    return [hvm.Entry(binding.code, i, bytes([fill]) * binding.size) for i in range(count)]
+
+
+def page_data(pfns: Sequence[int], page: bytes = bytes(libxc.PAGE_SIZE)) -> bytes:
+    """Return a PAGE_DATA record of NOTAB pages with the same contents."""
+    body = PageData(tuple(pfns)).to_bytes() + page * len(pfns)
+    return pack_record(libxc.PAGE_DATA, body)
+
+
+def memory(pages: int) -> bytes:
+    """Return PAGE_DATA records for PFNs 0 to `pages` - 1."""
+    starts = range(0, pages, PAGES_PER_RECORD)
+    return b"".join(
+        page_data(range(start, min(start + PAGES_PER_RECORD, pages))) for start in starts
+    )
+
+
+def libxc_stream(records: bytes, release: str = "4.17", domain: int = libxc.HVM) -> bytes:
+    """Return a libxc stream around packed records; the release says which version, 2 or 3."""
+    series = catalogue.normalise(release)
+    major, minor = (int(part) for part in _numbered(series).split("."))
+    three = (major, minor) >= STREAM_V3_SINCE
+    image = libxc.ImageHeader(version=3 if three else 2)
+    header = libxc.DomainHeader(domain, xen_major=major, xen_minor=minor)
+    static = pack_record(libxc.STATIC_DATA_END) if three else b""
+    return image.to_bytes() + header.to_bytes() + static + records + pack_record(libxc.END)
+
+
+def _numbered(series: str) -> str:
+    return catalogue.release_names()[-2] if series == catalogue.MASTER else series
+
+
+def libxl_stream(stream: bytes, records: bytes = b"") -> bytes:
+    """Return a libxl stream around a libxc one, with packed records between it and END."""
+    return b"".join(
+        (
+            libxl.LibxlHeader().to_bytes(),
+            pack_record(libxl.LIBXC_CONTEXT),
+            stream,
+            records,
+            pack_record(libxl.END),
+        )
+    )
+
+
+def xl_image(stream: bytes, config: bytes = b'{"c_info":{"name":"guest"}}\n\0') -> bytes:
+    """Return what `xl save` writes: its header with the configuration, and a libxl stream."""
+    optional = xl.OptionalData(config).to_bytes()
+    return xl.XlHeader(optional_length=len(optional)).to_bytes() + optional + stream
+
+
+def hvm_tail(release: str, vcpus: int = 1) -> bytes:
+    """Return the packed records that follow an HVM guest's memory."""
+    return b"".join(
+        (
+            pack_record(libxc.X86_TSC_INFO, TscInfo(0, 2300000, 0, 0, 0).to_bytes()),
+            pack_record(libxc.HVM_CONTEXT, context(release, vcpus)),
+            pack_record(libxc.HVM_PARAMS, HvmParams(((1, 0xFEFFE),)).to_bytes()),
+        )
+    )
+
+
+def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes:
+    """Return a whole `xl save` image of an HVM guest with empty pages."""
+    records = memory(pages) + hvm_tail(release, vcpus)
+    return xl_image(libxl_stream(libxc_stream(records, release)))
+
+
+def checkpointed(release: str, checkpoints: int) -> bytes:
+    """Return a Remus-like image: `checkpoints` rounds of one page and state, then END."""
+    one = memory(1) + hvm_tail(release) + pack_record(libxc.CHECKPOINT)
+    rounds = (one + pack_record(libxl.CHECKPOINT_END)) * checkpoints
+    return xl_image(libxl_stream(libxc_stream(rounds, release)))
