@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from xensave.container import libxc
-from xensave.container.framing import HEADER, pack_record
+from xensave.container.framing import HEADER
 from xensave.container.libxc_records import PageData
 from xensave.testing import streams
 
