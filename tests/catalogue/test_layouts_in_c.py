@@ -33,7 +33,9 @@ def test_the_check_can_fail():
     wrong = layout._replace(size=layout.size + 8)
     text = HEAD + struct("x", catalogue.shape(layout)) + assertions("x", catalogue.shape(wrong))
     command = ["gcc", "-fsyntax-only", "-xc", "-"]
-    assert subprocess.run(command, input=text, text=True, capture_output=True, check=False).returncode
+    assert subprocess.run(
+        command, input=text, text=True, capture_output=True, check=False
+    ).returncode
 
 
 def test_bit_fields(tmp_path):

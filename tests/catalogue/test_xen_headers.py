@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from cstructs import HEAD, check, members
@@ -100,5 +101,5 @@ def test_the_data_is_what_build_makes(tmp_path):
         pytest.skip(f"the repository's master is not {source}: NOT CHECKED")
     build(XEN, tmp_path, lambda _: None)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
-    kept = {name: open(f"{DATA}/{name}", "rb").read() for name in made}
+    kept = {name: Path(DATA, name).read_bytes() for name in made}
     assert made == kept

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-import clang.cindex as ci
+from xensave.errors import UsageError
+
+try:
+    import clang.cindex as ci
+except ImportError as error:
+    message = "reading C headers needs libclang: pip install xensave[headers]"
+    raise UsageError(message) from error
 
 
 class File(Protocol):

@@ -7,17 +7,17 @@ import re
 from xensave.findings import Place
 from xensave.headers.model import HeaderReservation
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_PIECE = re.compile(r"/\*.*?\*/|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL)
+_STAR = re.compile(r"(?m)^[ \t]*\*(?!/)")
+_NUMBER = r"(0x[0-9a-f]+|\d+)"
+_OWNER = r"\s+reserved\s+(?:for|by|to)\s+(?:the\s+)?((?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*)*))"
 _RANGE = re.compile(
-    r"\b(?:ranges?|numbers?|codes?|typecodes?|type-codes?)?\s*"
-    r"(0x[0-9a-f]+|\d+)\s*(?:-|\.\.|to|through|and)\s*(0x[0-9a-f]+|\d+)"
-    r"\s*(?:\(inclusive\))?\s*,?\s*(?:is|are)?\s*reserved\s+(?:for|by|to)\s+"
-    r"(?:the\s+)?([A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*)*)",
+    rf"(?:\b(?:ranges?|numbers?|codes?|type-?codes?)\s+)?\b{_NUMBER}\s*(?:-|\.\.|to|through|and)\s*"
+    rf"{_NUMBER}(?:\s+\(inclusive\))?,?(?:\s+(?:is|are))?{_OWNER}",
     re.IGNORECASE,
 )
 _ONE = re.compile(
-    r"\b(?:number|code|typecode|type-code)\s+(0x[0-9a-f]+|\d+)\s*,?\s*(?:is\s+)?"
-    r"reserved\s+(?:for|by|to)\s+(?:the\s+)?([A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*)*)",
+    rf"\b(?:number|code|type-?code)\s+{_NUMBER},?(?:\s+is)?{_OWNER}",
     re.IGNORECASE,
 )
 
@@ -30,12 +30,14 @@ def reservations(text: str, file: str) -> list[HeaderReservation]:
     (22, 34, 'Amazon', 'save.h:1')
     """
     found = []
-    for comment in _COMMENT.finditer(text):
+    for comment in _PIECE.finditer(text):
+        if not comment.group().startswith("/"):
+            continue
+        words = _STAR.sub(lambda star: " " * len(star.group()), comment.group())
         for pattern in (_RANGE, _ONE):
-            for match in pattern.finditer(comment.group()):
+            for match in pattern.finditer(words):
                 *numbers, owner = match.groups()
-                start = comment.start() + match.start() + _leading_space(match.group())
-                line = text.count("\n", 0, start) + 1
+                line = text.count("\n", 0, comment.start() + match.start()) + 1
                 values = [int(number, 0) for number in numbers]
                 found.append(
                     HeaderReservation(
@@ -47,7 +49,3 @@ def reservations(text: str, file: str) -> list[HeaderReservation]:
                     )
                 )
     return found
-
-
-def _leading_space(text: str) -> int:
-    return len(text) - len(text.lstrip())
