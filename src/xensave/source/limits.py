@@ -11,6 +11,9 @@ CHUNK = 64 * KIB
 SKIP_CHUNK = 1 * MIB
 """The most that is moved at once where bytes are passed over or copied."""
 
+MAPPED_WINDOW = 64 * MIB
+"""How much of a mapped file is passed before the pages behind are let go."""
+
 PIPE_SIZE = 1 * MIB
 """The capacity asked of an input pipe, so that passing over pages takes few system calls."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from xensave.source.base import Source, write_all
 from xensave.source.kernel import copy_range
-from xensave.source.limits import SKIP_CHUNK
+from xensave.source.limits import MAPPED_WINDOW, READ_LIMIT, SKIP_CHUNK
 
 
 class MemorySource(Source):
@@ -37,12 +37,8 @@ class MemorySource(Source):
 
     def read(self, n: int) -> memoryview:
         """Return the next n bytes as a view."""
-        start = self.offset
-        self.skip(n)
-        self.offset = start
-        self._check(n)
-        self.offset = start + n
-        return self._view[start : self.offset]
+        start = self._advance(n, READ_LIMIT)
+        return self._view[start : start + n]
 
     def peek(self, n: int) -> memoryview:
         """Return up to n of the next bytes as a view."""
@@ -50,12 +46,7 @@ class MemorySource(Source):
 
     def skip(self, n: int) -> None:
         """Move the offset."""
-        end = self.offset + n
-        if end > self._length:
-            raise self._short(n, self._length - self.offset)
-        if self.max_size is not None:
-            self._check(n, None)
-        self.offset = end
+        self._advance(n)
 
     def view(self, offset: int, n: int) -> memoryview:
         """Return n bytes at an offset; Truncated where they are not all there."""
@@ -69,10 +60,19 @@ class MemorySource(Source):
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Write the next n bytes from memory."""
-        start = self.offset
-        self.skip(n)
+        start = self._advance(n)
         for at in range(start, self.offset, SKIP_CHUNK):
             write_all(out_fd, self._view[at : min(at + SKIP_CHUNK, self.offset)])
+
+    def _advance(self, n: int, limit: int | None = None) -> int:
+        """Move the offset by n, and return where it was."""
+        start = self.offset
+        if n > self._length - start:
+            raise self._short(n, self._length - start)
+        if limit is not None or self.max_size is not None:
+            self._check(n, limit)
+        self.offset = start + n
+        return start
 
 
 class MappedSource(MemorySource):
@@ -90,11 +90,11 @@ class MappedSource(MemorySource):
         self._fd = fd
         self._start = start
         self._owned = owned
+        self._mapped = 0
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Copy the next n bytes inside the kernel; from the map where it cannot."""
-        start = self.offset
-        self.skip(n)
+        start = self._advance(n)
         left = copy_range(self._fd, self._start + start, out_fd, n)
         if left:
             self.offset -= left
@@ -109,3 +109,13 @@ class MappedSource(MemorySource):
         if self._owned:
             os.close(self._fd)
             self._owned = False
+
+    def _advance(self, n: int, limit: int | None = None) -> int:
+        """Move the offset, and let go of pages far behind: a view of them maps them again."""
+        start = super()._advance(n, limit)
+        at = self._start + self.offset
+        if at - self._mapped >= MAPPED_WINDOW:
+            end = at & -mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, self._mapped, end - self._mapped)
+            self._mapped = end
+        return start

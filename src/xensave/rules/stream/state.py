@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.container import libxc, libxl
-from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event
+from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.libxc_records import PAIR
 
 
@@ -15,7 +15,7 @@ class State:
     """
 
     __slots__ = ("checkpoint", "control", "counts", "domain", "formats", "image", "max_pfn",
-                 "records", "vcpus", "width")  # fmt: skip
+                 "records", "trailing", "vcpus", "width")  # fmt: skip
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, int], int] = {}
@@ -26,6 +26,7 @@ class State:
         self.max_pfn = -1
         self.vcpus: set[int] = set()
         self.records = 0
+        self.trailing = False
         self.checkpoint = False
         self.control = False
 
@@ -58,6 +59,8 @@ class State:
                 learn(self, event)
         elif event.kind == HEADER_KIND:
             self._header(event)
+        elif event.kind == TRAILER:
+            self.trailing = True
         elif event.kind == CONTEXT:
             self.formats.append("HVM context")
 

@@ -23,13 +23,15 @@ MESSAGE = b"domain is yours, you are cleared to unpause"
 """What xl's sender tells the receiver after a live stream (tools/xl/xl.h)."""
 
 
-def trailer(event: Event, _: State) -> Iterator[Fault]:
-    """Tell the messages of a live migration from bytes that do not belong."""
+def trailer(event: Event, state: State) -> Iterator[Fault]:
+    """Tell the messages of a live migration from bytes that do not belong, at the first of them."""
+    if state.trailing:
+        return
     head = bytes(event.prefix(len(MESSAGE)))
     if head and MESSAGE.startswith(head):
         yield Fault(CONTROL, "xl's message to the receiver of a live migration")
     else:
-        yield Fault(TRAILER, f"{event.length} bytes after the end of the stream")
+        yield Fault(TRAILER, "bytes follow the end of the stream")
 
 
 def rule_of(error: XensaveError) -> Rule:
