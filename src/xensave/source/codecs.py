@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
 from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
 
@@ -72,6 +72,30 @@ class _Zstd:
         return bytes(self._object.decompress(data))
 
 
+class _Lz4:
+    """lz4's object, whose unused data is None where there is none."""
+
+    def __init__(self) -> None:
+        import lz4.frame
+
+        self._object = lz4.frame.LZ4FrameDecompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._object.needs_input)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._object.unused_data or b"")
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return bytes(self._object.decompress(data, max_length))
+
+
 def gzip() -> Frame:
     """Start a gzip member."""
     return _Gzip()
@@ -98,9 +122,7 @@ def bzip2() -> Frame:
 
 def lz4() -> Frame:
     """Start an lz4 frame."""
-    import lz4.frame
-
-    return cast(Frame, lz4.frame.LZ4FrameDecompressor())
+    return _Lz4()
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -67,10 +67,10 @@ class StreamSource(Source):
 
     def skip(self, n: int) -> None:
         """Pass over n bytes: by splice to /dev/null from a pipe, else by reading them."""
+        self._check(n, None)
         if n <= len(self._chunk):
             self._take(n)
             return
-        self._check(n, None)
         left = n - len(self._drop())
         if self._pipe is not None:
             left = self._advance(left, splice(self._pipe, self._devnull(), left))
