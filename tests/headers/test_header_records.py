@@ -204,6 +204,10 @@ def test_revisions(checkout):
     assert read_revision(checkout, "HEAD~").record("S").code == 7
     assert read_revision(checkout, "HEAD").record("S").code == 8
     assert read_revision(checkout / ".git", "HEAD").record("S").code == 8
+    header.write_text('#include "x blob"\n' + header.read_text())
+    git("commit", "-q", "-a", "-m", "three")
+    with pytest.raises(Malformed, match="'x blob' file not found"):
+        read_revision(checkout, "HEAD")
     for revision in ("nowhere", "", "--all", "HEAD:xen", "a\nb"):
         with pytest.raises(UsageError):
             read_revision(checkout, revision)

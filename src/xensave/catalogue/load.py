@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import (
     SCHEMA,
@@ -22,18 +23,20 @@ from xensave.catalogue.model import (
     Space,
     Variant,
 )
-from xensave.catalogue.raw import (
-    Index,
-    RawField,
-    RawLayout,
-    RawRecord,
-    RawRelease,
-    RawReservation,
-    RawShape,
-    RawSpace,
-    RawVariant,
-)
 from xensave.errors import Malformed, UsageError
+
+if TYPE_CHECKING:
+    from xensave.catalogue.raw import (
+        Index,
+        RawField,
+        RawLayout,
+        RawRecord,
+        RawRelease,
+        RawReservation,
+        RawShape,
+        RawSpace,
+        RawVariant,
+    )
 
 DATA = os.path.join(os.path.dirname(__file__), "data")  # noqa: PTH118, PTH120 - pathlib is slow
 

@@ -119,9 +119,9 @@ class GitRepository:
         stdin, stdout = self._pipes()
         stdin.write(name.encode() + b"\n")
         stdin.flush()
-        head = stdout.readline().split()
-        if len(head) != 3 or head[1] not in (b"blob", b"tree", b"commit", b"tag"):
-            return None
+        head = stdout.readline().rstrip(b"\n").rsplit(b" ", 2)
+        if len(head) != 3 or not head[2].isdigit():
+            return None  # "NAME missing", "NAME ambiguous"
         data = stdout.read(int(head[2]) + 1)[:-1]
         return data.decode("utf-8", "replace") if head[1] == b"blob" else None
 
