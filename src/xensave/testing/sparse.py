@@ -10,6 +10,8 @@ from xensave.container.framing import HEADER
 from xensave.container.libxc_records import PageData
 from xensave.testing import streams
 
+_MARKER = b"<the records>"
+
 
 def write_sparse_image(
     path: str | os.PathLike[str], size: int, release: str = "4.17", vcpus: int = 1
@@ -22,10 +24,8 @@ def write_sparse_image(
     ...     size >= 64 << 20, os.stat(file.name).st_blocks * 512 < 1 << 20
     (True, True)
     """
-    marker = b"\0" * 8
-    frame = streams.xl_image(streams.libxl_stream(streams.libxc_stream(marker, release)))
-    at = frame.rindex(marker, 0, len(frame) - 32)
-    head, foot = frame[:at], frame[at + len(marker) :]
+    frame = streams.xl_image(streams.libxl_stream(streams.libxc_stream(_MARKER, release)))
+    head, _, foot = frame.partition(_MARKER)
     with open(path, "wb") as file:
         file.write(head)
         _write_pages(file, -(-size // libxc.PAGE_SIZE))
