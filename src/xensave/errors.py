@@ -11,7 +11,8 @@ class XensaveError(Exception):
     """The base of every error that xensave raises on purpose.
 
     `offset` is in bytes from the start of the (decompressed) input, `record` names the record
-    ("libxc PAGE_DATA", "CPU[1]"), `path` the field inside it ("fpu_regs", "cs.sel").
+    ("libxc PAGE_DATA", "CPU[1]"), `path` the field inside it ("fpu_regs", "cs.sel"). `source`, the
+    input's name, is added by the `with` block that has the input open.
 
     >>> from xensave.errors import Malformed
     >>> print(Malformed("bad magic 0x0, expected 0x54381286", offset=8, record="HEADER[0]"))
@@ -31,9 +32,11 @@ class XensaveError(Exception):
         self.offset = offset
         self.record = record
         self.path = path
+        self.source: str | None = None
 
     def __str__(self) -> str:
-        place = [] if self.offset is None else [f"offset {self.offset:#x}"]
+        place = [] if self.source is None else [self.source]
+        place += [] if self.offset is None else [f"offset {self.offset:#x}"]
         place += [part for part in (self.record, self.path) if part]
         return ": ".join([*place, self.message])
 

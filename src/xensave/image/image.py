@@ -66,7 +66,8 @@ class Image:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        self._source.name_in(error)
         self.close()
 
     def close(self) -> None:

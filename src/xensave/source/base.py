@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import Self
 
-from xensave.errors import LimitExceeded, Truncated, UsageError
+from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 from xensave.source.limits import CHUNK, READ_LIMIT
 
 
@@ -57,8 +57,14 @@ class Source(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        self.name_in(error)
         self.close()
+
+    def name_in(self, error: object) -> None:
+        """Let an error that leaves this input's `with` block say which input it was."""
+        if isinstance(error, XensaveError) and self.name not in str(error):
+            error.source = error.source or self.name
 
     def _check(self, n: int, limit: int | None = READ_LIMIT) -> None:
         """Refuse what is over a limit before anything is done about it."""
