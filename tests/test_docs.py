@@ -39,7 +39,7 @@ def pattern(expected):
     return re.compile(r"\n".join(lines) + r"\n?", re.DOTALL)
 
 
-@pytest.mark.parametrize(("needs", "block"), blocks())
+@pytest.mark.parametrize(("needs", "block"), list(blocks()))
 def test_commands_print_what_the_page_says(needs, block, tmp_path):
     if needs and needs not in os.environ:
         pytest.skip(f"{needs} is not set")
