@@ -1,0 +1,153 @@
+"""`xensave review`: the objections that a careful reviewer would raise to a change."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from xensave.errors import SourceError, UsageError
+from xensave.findings import ERROR, WARNING
+from xensave.views.escape import escape
+
+if TYPE_CHECKING:
+    from xensave.review.result import Result
+    from xensave.review.session import Request
+
+DESCRIPTION = (
+    "Review a change to the number space of HVM save records: patches as mailed, diffs, "
+    "revisions of a tree, or two directories of headers. Exit code: 0 nothing to fail on, "
+    "1 objections, 2 nothing could be reviewed."
+)
+FORMATS = ("text", "json", "sarif", "github", "reply")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words and options."""
+    parser.add_argument(
+        "input", nargs="*", metavar="INPUT",
+        help="an mbox, patch files or a diff (- is stdin); with --tree also a range A..B; "
+        "or two directories of headers, PREVIOUS CURRENT",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tree", metavar="DIR", help="a Xen tree or repository to read whole headers from"
+    )
+    parser.add_argument("--at", metavar="REV", default="HEAD",
+                        help="the revision of the tree that patches apply to")  # fmt: skip
+    parser.add_argument("--staged", action="store_true", help="review what is staged in the tree")
+    parser.add_argument("--history", nargs="?", const="HEAD", metavar="REV",
+                        help="every commit up to REV (or: all) that touched the headers"
+                        )  # fmt: skip
+    parser.add_argument("--base", metavar="RELEASE", help="the release to hold it against")
+    parser.add_argument("--used", action="append", default=[], metavar="RANGE",
+                        help="numbers that are in use, as 22-34; again for more")  # fmt: skip
+    parser.add_argument("--registry", action="append", default=[], metavar="FILE",
+                        help="a vendor's registry beside those shipped")  # fmt: skip
+    parser.add_argument("--config", metavar="FILE",
+                        help="waivers; else .xensave.toml or pyproject.toml")  # fmt: skip
+    parser.add_argument("--format", choices=FORMATS, default="text", help="the output's form")
+    parser.add_argument("--json", action="store_const", dest="format", const="json",
+                        help="the same as --format json")  # fmt: skip
+    parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="who sends the reply")
+    parser.add_argument("--fail-on", choices=(ERROR, WARNING), default=ERROR,
+                        help="the severity from which on the exit code is 1")  # fmt: skip
+    parser.add_argument("--if-touched", action="store_true",
+                        help="a change to no save header is fine, not an error")  # fmt: skip
+    parser.add_argument("--rules", action="store_true", help="list the rules and exit")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Review, print, and say by the exit code whether it passes."""
+    if args.rules:
+        from xensave.views.review.rules import rules
+
+        sys.stdout.write(rules(as_json=args.format == "json"))
+        return 0
+    request = _request(args)
+    if args.history is not None:
+        return _history(request, args)
+    from xensave.review.result import Untouched
+    from xensave.review.session import review
+
+    try:
+        result = review(request, read)
+    except Untouched as error:
+        if not args.if_touched:
+            raise
+        sys.stderr.write(f"xensave review: {escape(error.message)}\n")
+        return 0
+    sys.stdout.write(_render(result, args))
+    return 1 if result.fails(args.fail_on) else 0
+
+
+def _request(args: argparse.Namespace) -> Request:
+    try:
+        import clang.cindex
+        import unidiff
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{error.name} is not installed; pip install 'xensave[review]' brings it"
+        ) from error
+    from xensave.review.session import Request
+
+    del clang, unidiff
+    return Request(
+        inputs=tuple(args.input),
+        tree=args.tree,
+        at=args.at,
+        staged=args.staged,
+        base=args.base,
+        used=tuple(args.used),
+        registries=tuple(args.registry),
+        config=args.config,
+    )
+
+
+def read(name: str) -> bytes:
+    """The bytes of an input; "-" is stdin."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(name, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise SourceError(f"{name}: {error.strerror}") from error
+
+
+def _render(result: Result, args: argparse.Namespace) -> str:
+    if args.format == "json":
+        from xensave.views.review.objects import as_json
+
+        return as_json(result)
+    if args.format == "sarif":
+        from xensave.views.review.sarif import sarif
+
+        return sarif(result)
+    if args.format == "github":
+        from xensave.views.review.github import github
+
+        return github(result)
+    if args.format == "reply":
+        from xensave.views.review.reply import reply
+
+        return reply(result, args.sender)
+    from xensave.views.review.text import text
+
+    return text(result, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+
+
+def _history(request: Request, args: argparse.Namespace) -> int:
+    from xensave.review.session import review_history
+    from xensave.views.review.history import as_json, text
+
+    if args.format not in ("text", "json"):
+        raise UsageError("--history is printed as text or json")
+    if request.inputs:
+        raise UsageError("--history takes no input beside --tree")
+    entries = review_history(request, args.history)
+    lines: Iterator[str] = text(entries) if args.format == "text" else as_json(entries)
+    for line in lines:
+        sys.stdout.write(line)
+    return 0

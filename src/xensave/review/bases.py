@@ -1,0 +1,87 @@
+"""The releases that a change can be held against, and the one that it is nearest to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import cached_property
+from importlib.resources import files
+from typing import NamedTuple
+
+from xensave import catalogue
+from xensave.catalogue.model import Layout, Release
+from xensave.headers.model import HeaderSpace
+
+
+class Base(NamedTuple):
+    """A release, the names that each number had up to it, and why it was chosen."""
+
+    release: Release
+    past: Mapping[int, frozenset[str]]
+    why: str
+
+
+class Bases:
+    """The catalogue's releases in order, oldest first, each loaded when it is asked for."""
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The releases' names."""
+        return catalogue.release_names()
+
+    @cached_property
+    def dates(self) -> Mapping[str, date]:
+        """When each series of releases began, by its name."""
+        text = files("xensave.review").joinpath("data/dates.json").read_text(encoding="utf-8")
+        return {name: date.fromisoformat(day) for name, day in json.loads(text).items()}
+
+    def layouts(self, name: str) -> Mapping[str, Layout]:
+        """A release's layouts by id, compat ones too."""
+        bindings = self.release(name).bindings
+        ids = {layout for each in bindings for layout in (each.layout, each.compat) if layout}
+        return {each: catalogue.layout(each) for each in ids}
+
+    def release(self, name: str) -> Release:
+        """The number space of a release."""
+        return catalogue.release(name)
+
+    def named(self, name: str, why: str = "as asked") -> Base:
+        """The release of a name. Raises UsageError for one that the catalogue does not have."""
+        release = self.release(name)
+        return Base(release, self._past(release.name), why)
+
+    def nearest(self, headers: HeaderSpace, when: datetime | None = None) -> Base | None:
+        """The release whose numbers and sizes are most like these, or None before the first.
+
+        Of several alike it is the last one from before `when`, else the last of all.
+        """
+        candidates = self.before(when)
+        if not candidates:
+            return None
+        mine = {(r.name, r.code, r.layout.size if r.layout else 0) for r in headers.records}
+
+        def likeness(name: str) -> int:
+            release = self.release(name)
+            theirs = {(b.name, b.code, b.size) for b in release.bindings}
+            return -len(mine ^ theirs) - (release.code_max != headers.code_max)
+
+        best = max(enumerate(candidates), key=lambda item: (likeness(item[1]), item[0]))[1]
+        return self.named(best, "nearest by its numbers")
+
+    def before(self, when: datetime | None) -> list[str]:
+        """The releases made up to a time, oldest first; all of them where no time is known."""
+        day = None if when is None else when.astimezone(UTC).date()
+        return [name for name in self.names if day is None or self._date(name) <= day]
+
+    def _date(self, name: str) -> date:
+        series = ".".join(name.split(".")[:2])
+        return self.dates.get(name) or self.dates.get(series) or date.max
+
+    def _past(self, name: str) -> Mapping[int, frozenset[str]]:
+        past: dict[int, frozenset[str]] = {}
+        names = list(self.names)
+        for earlier in names[: names.index(name) + 1]:
+            for binding in self.release(earlier).bindings:
+                past[binding.code] = past.get(binding.code, frozenset()) | {binding.name}
+        return past

@@ -1,0 +1,72 @@
+"""The rules over every commit that ever touched the headers: what they would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from xensave.errors import Malformed, UsageError
+from xensave.review.result import Review
+from xensave.review.revisions import HEADERS, Revisions
+from xensave.review.run import Setting, review_change
+from xensave.rules.numbers.model import Side
+
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A commit and what the rules say of it.
+
+    `unread` is the compiler's message where the headers of the commit, or of the one before it,
+    cannot be read. `whole` says that there is no state before it to compare with, so that all of
+    it was looked at.
+    """
+
+    commit: str
+    date: datetime
+    subject: str
+    review: Review | None
+    unread: str = ""
+    whole: bool = False
+
+
+def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[Entry]:
+    """Every commit up to `revision` that touched the save headers, oldest first.
+
+    "all" takes every branch and tag. Merges are left out: what they bring is in their parents.
+    """
+    where = "--all" if revision == EVERYTHING else revisions.tree(revision).commit
+    log = revisions.repository.git(
+        "log", "--no-merges", "--full-history", "--date-order", "--reverse",
+        "--format=%H%x00%P%x00%cI%x00%s", where, "--", *HEADERS,
+    )  # fmt: skip
+    rows = [row.split("\0", 3) for row in log.split("\n") if row.count("\0") == 3]
+    if not rows:
+        raise UsageError(f"no commit up to {revision} touches the save headers")
+    for commit, parents, when, subject in rows:
+        parent = parents.split(" ", 1)[0]
+        commit_of = Entry(commit, datetime.fromisoformat(when), subject, None)
+        yield _judged(revisions, setting, commit_of, parent)
+
+
+def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -> Entry:
+    """The entry of a commit with what the rules say of it."""
+    before, unread = _side(revisions, parent) if parent else (None, "")
+    after, unread_after = _side(revisions, entry.commit)
+    if after is None:
+        return replace(entry, unread=unread_after or "the headers are deleted")
+    title = f"{entry.commit[:10]} {entry.subject}"
+    review = review_change(before, after, setting, title=title, date=entry.date)
+    return replace(entry, review=review, unread=unread, whole=before is None)
+
+
+def _side(revisions: Revisions, commit: str) -> tuple[Side | None, str]:
+    """A state of the headers; None and why where there is none, or none that can be read."""
+    if not revisions.blobs(commit):
+        return None, ""
+    try:
+        return revisions.side(commit), ""
+    except Malformed as error:
+        return None, error.message.split(": ", 1)[-1]

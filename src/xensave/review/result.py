@@ -1,0 +1,86 @@
+"""What a review found: values that the views print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xensave.errors import UsageError
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.review.config import Waived
+from xensave.review.mail import Message
+from xensave.review.patch import FilePatch
+from xensave.review.trailers import Trailer
+from xensave.rules.numbers.model import Objection
+
+SEVERITIES = (NOTE, WARNING, ERROR)
+
+
+class Untouched(UsageError):
+    """A change that leaves the save headers and their handlers as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One patch, range or state, reviewed.
+
+    `title` names it, `base` is the release that it was held against ("" for none) and `why` says
+    how that was found. `message` and `files` are those of a patch; `source` is where it was read.
+    """
+
+    title: str
+    objections: tuple[Objection, ...]
+    waived: tuple[Waived, ...] = ()
+    base: str = ""
+    why: str = ""
+    source: str = ""
+    message: Message | None = None
+    files: tuple[FilePatch, ...] = ()
+    trailers: tuple[Trailer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """From one version of a series to the next: what became of the objections and trailers."""
+
+    older: int
+    newer: int
+    settled: tuple[Objection, ...]
+    left: tuple[Objection, ...]
+    added: tuple[Objection, ...]
+    carried: tuple[Trailer, ...]
+    gained: tuple[Trailer, ...]
+    dropped: tuple[Trailer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that one run reviewed. `skipped` names patches that touch no save header.
+
+    `progress` compares each version of a series with the one before it.
+    """
+
+    reviews: tuple[Review, ...]
+    progress: tuple[Progress, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def newest(self) -> tuple[Review, ...]:
+        """The reviews of the newest version: what the verdict rests on."""
+        if not self.progress:
+            return self.reviews
+        last = self.progress[-1].newer
+        return tuple(r for r in self.reviews if r.message and r.message.version == last)
+
+    def fails(self, severity: str) -> bool:
+        """Does the newest version draw an objection of this severity or above?"""
+        floor = SEVERITIES.index(severity)
+        return any(
+            SEVERITIES.index(objection.finding.severity) >= floor
+            for objection in objections_of(self.newest)
+        )
+
+
+def objections_of(reviews: Iterable[Review]) -> list[Objection]:
+    """The objections of several reviews, in their order."""
+    return [objection for review in reviews for objection in review.objections]

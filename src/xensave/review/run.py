@@ -1,0 +1,206 @@
+"""Review patches, ranges of revisions, and states of the headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from xensave.catalogue.model import ZEROEXTEND
+from xensave.errors import UsageError
+from xensave.findings import Place
+from xensave.headers.tree import Tree
+from xensave.review.apply import apply
+from xensave.review.bases import Base, Bases
+from xensave.review.config import Config, waive
+from xensave.review.fit import fit
+from xensave.review.graft import Row, graft, rows_of
+from xensave.review.grafted import sides
+from xensave.review.handlers import ZEROEXTENDS
+from xensave.review.mail import Message, messages
+from xensave.review.overlay import Overlay
+from xensave.review.patch import ADDED, FilePatch, header_path, parse_diff
+from xensave.review.result import Result, Review, Untouched
+from xensave.review.sides import read_side
+from xensave.review.versions import number_versions, progress_of, trailers_of
+from xensave.rules.numbers.model import Change, Claim, Side
+from xensave.rules.numbers.run import objections
+
+HEADERS = "xen/include/public/hvm/save.h and arch-x86/hvm/save.h"
+_OURS = ("xen/arch/x86/", "xen/common/", "xen/include/public/")
+
+
+class Setting(NamedTuple):
+    """What every review of one run knows: releases, owners' numbers, waivers, a stated base."""
+
+    bases: Bases
+    claims: tuple[Claim, ...] = ()
+    config: Config = Config()
+    base: str | None = None
+
+
+class _Patch(NamedTuple):
+    message: Message
+    files: tuple[FilePatch, ...]
+
+    @property
+    def source(self) -> str:
+        return self.message.source
+
+    @property
+    def title(self) -> str:
+        return self.message.title or self.message.source
+
+
+def review_change(
+    before: Side | None,
+    after: Side,
+    setting: Setting,
+    *,
+    title: str,
+    date: datetime | None = None,
+    base: Base | None = None,
+) -> Review:
+    """Hold one change, or one state, to the rules."""
+    if base is None:
+        headers = (before or after).headers
+        base = setting.bases.named(setting.base) if setting.base else setting.bases.nearest(
+            headers, date
+        )  # fmt: skip
+    change = Change(
+        before, after, base.release if base else None, base.past if base else {}, setting.claims
+    )
+    standing, waived = waive(objections(change), setting.config)
+    name = base.release.name if base else ""
+    return Review(title, tuple(standing), tuple(waived), name, base.why if base else "")
+
+
+def review_patches(
+    inputs: Iterable[tuple[str, bytes]], setting: Setting, tree: Tree | None = None
+) -> Result:
+    """Review mails, commits and diffs, each input a name and its bytes.
+
+    With a `tree` they are applied to it and whole headers compared; without one, to the release
+    that they fit best. Patches of one version are a series: each is held against what the one
+    before it left. Raises UsageError where there is no patch, none about the save headers, or
+    one that does not apply.
+    """
+    thread, patches, skipped = _read(inputs)
+    by_version: dict[int, list[_Patch]] = {}
+    for patch in patches:
+        by_version.setdefault(patch.message.version, []).append(patch)
+    reviews = []
+    for version in sorted(by_version):
+        series = sorted(by_version[version], key=lambda patch: patch.message.number)
+        step = _in_tree(tree, setting) if tree is not None else _on_release(series, setting)
+        for patch in series:
+            done = step(patch)
+            if done is not None and any(header_path(file.path) for file in patch.files):
+                given = trailers_of(patch.message, thread)
+                reviews.append(
+                    replace(
+                        done,
+                        source=patch.source,
+                        message=patch.message,
+                        files=patch.files,
+                        trailers=given,
+                    )
+                )
+    return Result(tuple(reviews), progress_of(reviews), tuple(skipped))
+
+
+def _read(
+    inputs: Iterable[tuple[str, bytes]],
+) -> tuple[list[Message], list[_Patch], list[str]]:
+    """The whole thread, its patches, and the titles of those that touch no save header."""
+    named = list(inputs)
+    thread = number_versions([m for name, data in named for m in messages(data, name)])
+    if not any(message.diff for message in thread):
+        raise UsageError(f"{', '.join(name for name, _ in named)}: no patch in it")
+    patches = [_Patch(message, tuple(_parsed(message))) for message in thread if message.diff]
+    about = [any(header_path(f.path) or header_path(f.old) for f in p.files) for p in patches]
+    if not any(about):
+        touched = sorted({file.path for patch in patches for file in patch.files})
+        shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
+        raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
+    return thread, patches, [p.title for p, ours in zip(patches, about, strict=True) if not ours]
+
+
+def _parsed(message: Message) -> list[FilePatch]:
+    try:
+        return parse_diff(message.diff)
+    except UsageError as error:
+        raise UsageError(f"{message.source}: {error.message}") from error
+
+
+def _in_tree(tree: Tree, setting: Setting) -> Callable[[_Patch], Review]:
+    """Apply patch after patch to a tree."""
+    state = tree
+
+    def step(patch: _Patch) -> Review:
+        nonlocal state
+        files: dict[str, str | None] = {}
+        for file in patch.files:
+            if not file.path.startswith(_OURS) and not header_path(file.path):
+                continue
+            text = files[file.old] if file.old in files else state.read(file.old or file.path)
+            try:
+                changed = apply(file, text)
+            except UsageError as error:
+                raise UsageError(f"{patch.source}: {error.message} ({state.label})") from error
+            if file.old is not None and file.old != file.new:
+                files[file.old] = None
+            if file.new is not None:
+                files[file.new] = changed
+        before, state = state, Overlay(state, files, f"{tree.label} with {patch.title}")
+        return review_change(
+            read_side(before), read_side(state), setting,
+            title=patch.title, date=patch.message.date,
+        )  # fmt: skip
+
+    return step
+
+
+def _on_release(series: Sequence[_Patch], setting: Setting) -> Callable[[_Patch], Review | None]:
+    """Graft patch after patch onto the release that the series fits."""
+    files = [[file for file in patch.files if header_path(file.path)] for patch in series]
+    date = next((patch.message.date for patch in series if patch.message.date), None)
+    try:
+        base, lines = fit(files, setting.bases, setting.base, date)
+    except UsageError as error:
+        raise UsageError(f"{series[0].source}: {error.message}") from error
+    rows: list[Row] = rows_of(lines)
+    loads = {binding.name: binding.load for binding in base.release.bindings}
+
+    def step(patch: _Patch) -> Review | None:
+        nonlocal rows
+        ours = [file for file in patch.files if header_path(file.path)]
+        loads.update(_zeroextends(patch.files))
+        if not ours:
+            return None
+        rows = graft(rows, ours)
+        before, after = sides(rows, base.release.name, _first_change(ours))
+        return review_change(
+            before, replace(after, loads=dict(loads)), setting, title=patch.title, base=base
+        )
+
+    return step
+
+
+def _zeroextends(files: Iterable[FilePatch]) -> Mapping[str, str]:
+    """The records that a patch begins to load zero-extended, in whatever file."""
+    added = "\n".join(
+        line.text for file in files for hunk in file.hunks for line in hunk.lines
+        if line.kind == ADDED
+    )  # fmt: skip
+    return {match[1]: ZEROEXTEND for match in ZEROEXTENDS.finditer(added)}
+
+
+def _first_change(files: Iterable[FilePatch]) -> Place:
+    for file in files:
+        for hunk in file.hunks:
+            for line in hunk.lines:
+                if line.kind == ADDED:
+                    return Place(file=file.path, line=line.new)
+    return Place(file=next(iter(files)).path, line=1)

@@ -1,0 +1,136 @@
+"""One run of a review, from what a caller asks for to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xensave.errors import UsageError
+from xensave.headers.tree import DirectoryTree, GitTree, Tree
+from xensave.review.bases import Bases
+from xensave.review.claims import claims
+from xensave.review.config import Config, find_config, read_config
+from xensave.review.history import Entry, history
+from xensave.review.result import Result, Review, Untouched
+from xensave.review.revisions import HEADERS, Revisions, is_repository
+from xensave.review.run import Setting, review_change, review_patches
+from xensave.review.sides import read_side
+from xensave.review.staged import StagedTree
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to review and against what; the fields are the command line's options."""
+
+    inputs: tuple[str, ...] = ()
+    tree: str | None = None
+    at: str = "HEAD"
+    staged: bool = False
+    base: str | None = None
+    used: tuple[str, ...] = ()
+    registries: tuple[str, ...] = ()
+    config: str | None = None
+
+
+def review(request: Request, read: Callable[[str], bytes]) -> Result:
+    """Review what is asked for; `read` gives the bytes of an input.
+
+    Patches; with a tree also a range of revisions, what is staged, or the tree as it stands; or
+    two directories of headers. Raises UsageError where there is nothing to review.
+    """
+    setting = setting_of(request)
+    if request.tree is not None:
+        return _in_tree(request, request.tree, setting, read)
+    if request.staged:
+        raise UsageError("--staged needs --tree")
+    if len(request.inputs) == 2 and all(Path(name).is_dir() for name in request.inputs):
+        previous, current = (read_side(DirectoryTree(name)) for name in request.inputs)
+        done = review_change(previous, current, setting, title=" -> ".join(request.inputs))
+        return Result((done,))
+    if not request.inputs:
+        raise UsageError("nothing to review: give a patch (- is stdin), or --tree")
+    return review_patches([(name, read(name)) for name in request.inputs], setting)
+
+
+def review_history(request: Request, revision: str) -> Iterator[Entry]:
+    """The rules over every commit that touched the headers of a repository."""
+    if request.tree is None or not is_repository(request.tree):
+        raise UsageError("--history needs a repository: give --tree")
+    with Revisions(request.tree) as revisions:
+        yield from history(revisions, revision, setting_of(request))
+
+
+def setting_of(request: Request) -> Setting:
+    """The registries, waivers and base that a request names."""
+    config = _config(request)
+    return Setting(
+        Bases(),
+        claims((*config.registries, *request.registries), (*config.used, *request.used)),
+        config,
+        request.base,
+    )
+
+
+def _config(request: Request) -> Config:
+    if request.config is not None:
+        return read_config(request.config)
+    return find_config(request.tree or ".")
+
+
+def _in_tree(
+    request: Request, folder: str, setting: Setting, read: Callable[[str], bytes]
+) -> Result:
+    if not is_repository(folder):
+        if request.staged:
+            raise UsageError(f"{folder}: not a repository, so nothing is staged")
+        return _with_tree(request, DirectoryTree(folder), setting, read)
+    with Revisions(folder) as revisions:
+        if request.staged:
+            return _staged(revisions, setting)
+        ranges = [name for name in request.inputs if ".." in name and not Path(name).exists()]
+        if not ranges:
+            return _with_tree(request, revisions.tree(request.at), setting, read)
+        if len(request.inputs) > 1:
+            raise UsageError("give one range of revisions, or patches, not both")
+        return _range(revisions, ranges[0], setting)
+
+
+def _with_tree(
+    request: Request, tree: Tree, setting: Setting, read: Callable[[str], bytes]
+) -> Result:
+    """Patches on a tree, or the tree as it stands."""
+    if request.inputs:
+        inputs = [(name, read(name)) for name in request.inputs]
+        return review_patches(inputs, setting, tree)
+    return Result((review_change(None, read_side(tree), setting, title=tree.label),))
+
+
+def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
+    first, last = revisions.ends(wanted)
+    done = review_change(
+        revisions.side(first), revisions.side(last), setting,
+        title=wanted, date=revisions.date(last),
+    )  # fmt: skip
+    return _compared(done, same=revisions.blobs(first) == revisions.blobs(last))
+
+
+def _staged(revisions: Revisions, setting: Setting) -> Result:
+    tree, title = StagedTree(revisions.repository), "what is staged"
+    try:
+        head = revisions.tree("HEAD")
+    except UsageError:
+        return Result((review_change(None, read_side(tree), setting, title=title),))
+    done = review_change(read_side(head), read_side(tree), setting, title=title)
+    return _compared(done, same=_texts(head) == _texts(tree))
+
+
+def _compared(done: Review, *, same: bool) -> Result:
+    """Headers that are as they were are nothing to review, unless the handlers are others."""
+    if same and not done.objections and not done.waived:
+        raise Untouched(f"nothing to review: {done.title} leaves the save headers as they are")
+    return Result((done,))
+
+
+def _texts(tree: GitTree | StagedTree) -> list[str | None]:
+    return [tree.read(path) for path in HEADERS]

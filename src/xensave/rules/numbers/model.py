@@ -1,0 +1,164 @@
+"""What the number-space rules read and what they say: plain values.
+
+A `Side` is the number space of one state of the headers, a `Change` two of them with what is
+known of the surroundings. A rule takes a Change and yields `Hit`s; `xensave.rules.numbers.run`
+makes them `Objection`s with the id, severity and remedy that the table states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from xensave.catalogue.model import Release
+from xensave.findings import NOTE, Finding, Place
+from xensave.headers.model import HeaderRecord, HeaderSpace
+
+# A typecode is 16 bits wide in hvm_save_descriptor (xen/include/public/hvm/save.h, since 3.1).
+WIRE_MAX = 0xFFFF
+
+
+class Owned(NamedTuple):
+    """A number that an owner uses: the record's name and size, where the owner says so."""
+
+    name: str | None
+    size: int | None
+
+
+class Claim(NamedTuple):
+    """Numbers `first` to `last` that `owner` holds, and which of them are in use.
+
+    `used` is None where the source does not say; `source` names it (a registry file, an option).
+    An `owner` of "" stands for whoever the change is for.
+    """
+
+    first: int
+    last: int
+    owner: str
+    source: str
+    used: Mapping[int, Owned] | None = None
+
+
+class Handler(NamedTuple):
+    """Where a record is registered with the hypervisor, and how its handler loads it."""
+
+    name: str
+    place: Place
+    load: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One state of the headers.
+
+    `lines` gives the place of a record's struct (path "") and of its fields by dotted path.
+    `handlers` is None without a tree to look into. `loads` is the load mode by record name,
+    where it is known (from the handlers, or from the release that stands in).
+    """
+
+    headers: HeaderSpace
+    lines: Mapping[tuple[str, str], Place] = field(default_factory=dict)
+    handlers: tuple[Handler, ...] | None = None
+    loads: Mapping[str, str] = field(default_factory=dict)
+
+    def place_of(self, record: HeaderRecord, path: str = "") -> Place:
+        """Where a field of a record stands, or the nearest place known: struct, then binding."""
+        parts = path.split(".") if path else []
+        while parts:
+            found = self.lines.get((record.name, ".".join(parts)))
+            if found is not None:
+                return found
+            parts.pop()
+        return self.lines.get((record.name, ""), record.place)
+
+    @property
+    def highest(self) -> HeaderRecord | None:
+        """The record with the largest number."""
+        return max(self.headers.records, key=lambda record: record.code, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change to the number space, and what is known around it.
+
+    `before` is None when a state is looked at as a whole. `base` is the release it is a change
+    to, `past` the names that each number had in that release and all before it (None: unknown),
+    `claims` what vendors' registries and the caller say of numbers in use.
+    """
+
+    before: Side | None
+    after: Side
+    base: Release | None = None
+    past: Mapping[int, frozenset[str]] | None = None
+    claims: tuple[Claim, ...] = ()
+
+    def leniency(self, name: str) -> tuple[str, str | None]:
+        """What softens an objection to a changed record, as words to add and a severity.
+
+        A record that no release has had is still being made: a change to it is worth a note.
+        """
+        if self.past is None or any(name in names for names in self.past.values()):
+            return "", None
+        return f" (no release has {name} yet)", NOTE
+
+
+class Hit(NamedTuple):
+    """One place that a rule objects to.
+
+    `subject` says what it is about and stays the same from one version of a patch to the next;
+    `key` tells apart what differs in substance, so that only what a change brings is reported.
+    `removed` says that `place` is in the state before the change. `severity` and `remedy`, where
+    given, stand in for those of the table.
+    """
+
+    place: Place
+    subject: str
+    message: str
+    key: str = ""
+    removed: bool = False
+    severity: str | None = None
+    remedy: str | None = None
+
+
+class Rule(NamedTuple):
+    """A row of the table: `state` rules look at one state, the others at what changed."""
+
+    id: str
+    severity: str
+    purpose: str
+    remedy: str
+    check: Callable[[Change], Iterator[Hit]]
+    state: bool = False
+
+
+class Objection(NamedTuple):
+    """What a rule objects to, with its rule and where: a finding and which side it points at."""
+
+    finding: Finding
+    subject: str
+    removed: bool = False
+
+
+def same_owner(one: str, other: str) -> bool:
+    """Do two names stand for one owner? Case and surrounding space do not matter.
+
+    >>> same_owner("Amazon", "amazon "), same_owner("Amazon", "Citrix")
+    (True, False)
+    """
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Numbers as ranges, in order.
+
+    >>> spans([35, 37, 36, 40])
+    '35 - 37, 40'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a} - {b}" for a, b in runs)

@@ -1,0 +1,93 @@
+"""Rules on numbers: each has one owner and one meaning, for ever."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.model import WIRE_MAX, Change, Claim, Hit
+
+
+def number_taken_from_owner(change: Change) -> Iterator[Hit]:
+    """A record binds a number that a comment or a registry keeps for an owner."""
+    for record in change.after.headers.records:
+        for claim in _claims(change):
+            if claim.first <= record.code <= claim.last and not _is_the_owners(record, claim):
+                yield Hit(
+                    record.place,
+                    record.name,
+                    f"{record.name} takes {record.code}, which {claim.source} keeps for "
+                    f"{claim.owner} ({claim.first} - {claim.last})",
+                    key=f"{record.code} {claim.owner}",
+                )
+                break
+
+
+def _claims(change: Change) -> Iterator[Claim]:
+    """Registries first: they know by what name and size an owner uses a number."""
+    yield from (claim for claim in change.claims if claim.owner)
+    sides = (change.after, change.before)
+    for side in sides:
+        for kept in side.headers.reservations if side else ():
+            if not any(
+                claim.first <= kept.first and kept.last <= claim.last for claim in change.claims
+            ):
+                yield Claim(kept.first, kept.last, kept.owner, str(kept.place))
+
+
+def _is_the_owners(record: HeaderRecord, claim: Claim) -> bool:
+    """Is this the owner's own record, brought upstream as it was deployed?"""
+    owned = (claim.used or {}).get(record.code)
+    if owned is None or owned.name is None or owned.name.upper() != record.name.upper():
+        return False
+    return owned.size is None or record.layout is None or owned.size == record.layout.size
+
+
+def number_reused(change: Change) -> Iterator[Hit]:
+    """A number that a release gave to one record is given to another."""
+    before = {record.code for record in change.before.headers.records} if change.before else set()
+    for record in change.after.headers.records:
+        earlier = (change.past or {}).get(record.code, frozenset())
+        if record.code in before or not earlier or record.name in earlier:
+            continue
+        names = " and ".join(sorted(earlier))
+        yield Hit(
+            record.place,
+            record.name,
+            f"{record.name} takes {record.code}, which was {names} in earlier releases",
+            key=f"{record.code}",
+        )
+
+
+def number_shared(change: Change) -> Iterator[Hit]:
+    """Two records of one state have the same number."""
+    by_code: dict[int, list[HeaderRecord]] = defaultdict(list)
+    for record in change.after.headers.records:
+        by_code[record.code].append(record)
+    known = {record.name for record in change.before.headers.records} if change.before else set()
+    for code, records in by_code.items():
+        if len(records) < 2:
+            continue
+        # The newcomer is the one to move, else the one that stands last.
+        records.sort(key=lambda r: (r.name not in known, r.place.file or "", r.place.line or 0))
+        first, *others = records
+        for record in others:
+            yield Hit(
+                record.place,
+                record.name,
+                f"{record.name} has number {code}, and so has {first.name} ({first.place})",
+                key=f"{code} {first.name}",
+            )
+
+
+def number_beyond_wire(change: Change) -> Iterator[Hit]:
+    """A number does not fit the 16 bits that a save descriptor has for it."""
+    for record in change.after.headers.records:
+        if not 0 <= record.code <= WIRE_MAX:
+            yield Hit(
+                record.place,
+                record.name,
+                f"{record.name} has number {record.code}; a descriptor holds 0 - {WIRE_MAX}",
+                key=f"{record.code}",
+            )

@@ -1,0 +1,87 @@
+"""Rules on records: a record that a guest was saved with stays loadable under its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.model import Change, Hit
+
+
+def record_renumbered(change: Change) -> Iterator[Hit]:
+    """A record's name is bound to another number."""
+    for old, new in _pairs(change):
+        if new is not None and old.code != new.code:
+            excuse, severity = change.leniency(old.name)
+            yield Hit(
+                new.place,
+                new.name,
+                f"{new.name} moves from {old.code} to {new.code}: saved guests carry {old.code}"
+                f"{excuse}",
+                key=f"{old.code} {new.code}",
+                severity=severity,
+            )
+
+
+def record_renamed(change: Change) -> Iterator[Hit]:
+    """A number keeps its layout and gets another name."""
+    for old, new in _pairs(change):
+        heir = None if new is not None else _heir(change, old)
+        if heir is not None and _same_size(old, heir):
+            yield Hit(
+                heir.place,
+                old.name,
+                f"{old.code}: {old.name} is now called {heir.name}; its {_size(heir)} bytes stay",
+                key=heir.name,
+            )
+
+
+def record_deleted(change: Change) -> Iterator[Hit]:
+    """A record is gone, or its number now means something else."""
+    for old, new in _pairs(change):
+        if new is not None:
+            continue
+        heir = _heir(change, old)
+        excuse, severity = change.leniency(old.name)
+        if heir is None:
+            yield Hit(
+                old.place,
+                old.name,
+                f"{old.name} ({old.code}) is deleted: guests saved with it no longer restore"
+                f"{excuse}",
+                removed=True,
+                severity=severity,
+            )
+        elif not _same_size(old, heir):
+            yield Hit(
+                heir.place,
+                old.name,
+                f"{old.code} was {old.name} of {_size(old)} bytes and becomes {heir.name} of "
+                f"{_size(heir)} bytes{excuse}",
+                severity=severity,
+            )
+
+
+def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord | None]]:
+    for old in change.before.headers.records if change.before else ():
+        yield old, change.after.headers.record(old.name)
+
+
+def _heir(change: Change, old: HeaderRecord) -> HeaderRecord | None:
+    known = {record.name for record in change.before.headers.records} if change.before else set()
+    return next(
+        (
+            record
+            for record in change.after.headers.records
+            if record.code == old.code and record.name not in known
+        ),
+        None,
+    )
+
+
+def _size(record: HeaderRecord) -> int | None:
+    return record.layout.size if record.layout else None
+
+
+def _same_size(old: HeaderRecord, new: HeaderRecord) -> bool:
+    return _size(old) == _size(new)

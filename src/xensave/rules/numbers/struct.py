@@ -1,0 +1,91 @@
+"""Rules on a record's struct as it stands: the same bytes for every compiler and ABI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.model import Layout
+from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.leaves import Leaf, leaves
+from xensave.rules.numbers.model import Change, Hit
+
+
+def struct_size_not_multiple_of_eight(change: Change) -> Iterator[Hit]:
+    """A record's struct is not a multiple of eight bytes long."""
+    for record, layout in _laid_out(change):
+        if layout.size % 8:
+            yield Hit(
+                change.after.place_of(record),
+                record.name,
+                f"{layout.struct} of {record.name} is {layout.size} bytes, not a multiple of 8",
+                key=f"{layout.size}",
+                remedy=f"Pad it to {layout.size + -layout.size % 8} bytes with a named field.",
+            )
+
+
+def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
+    """32-bit and 64-bit x86 compilers lay a record's struct out differently."""
+    for record, layout in _laid_out(change):
+        small = record.x86_32
+        if small is None:
+            continue
+        one, other = _settled(small), _settled(layout)
+        first = next((a for a, b in zip(one, other, strict=False) if _moved(a, b)), None)
+        if layout.size == small.size and first is None:
+            continue
+        where = f", and {first.path} is the first field to differ" if first else ""
+        yield Hit(
+            change.after.place_of(record, first.path if first else other[-1].path if other else ""),
+            record.name,
+            f"{layout.struct} of {record.name} is {layout.size} bytes on x86-64 and "
+            f"{small.size} on 32-bit x86{where}",
+            key=f"{layout.size} {small.size}",
+        )
+
+
+def field_width_not_fixed(change: Change) -> Iterator[Hit]:
+    """A field's type has no width of its own: it is the compiler's or the ABI's to choose."""
+    for record, layout in _laid_out(change):
+        for leaf in leaves(layout):
+            if not leaf.fixed and not leaf.sheltered:
+                yield Hit(
+                    change.after.place_of(record, leaf.path),
+                    f"{record.name}.{leaf.path}",
+                    f"{leaf.path} of {record.name} is of type {leaf.type}, which is no "
+                    "standard type of fixed width",
+                    key=leaf.type,
+                )
+
+
+def field_not_aligned(change: Change) -> Iterator[Hit]:
+    """A field does not lie at a multiple of its own size."""
+    for record, layout in _laid_out(change):
+        for leaf in leaves(layout):
+            size = leaf.width
+            if leaf.bits is None and size in (2, 4, 8) and leaf.offset % size:
+                yield Hit(
+                    change.after.place_of(record, leaf.path),
+                    f"{record.name}.{leaf.path}",
+                    f"{leaf.path} of {record.name} lies at offset {leaf.offset}, not a multiple "
+                    f"of its {size} bytes",
+                    key=f"{leaf.offset}",
+                )
+
+
+def _laid_out(change: Change) -> Iterator[tuple[HeaderRecord, Layout]]:
+    for record in change.after.headers.records:
+        if record.layout is not None:
+            yield record, record.layout
+
+
+def _settled(layout: Layout) -> list[Leaf]:
+    return [leaf for leaf in leaves(layout) if not leaf.sheltered]
+
+
+def _moved(one: Leaf, other: Leaf) -> bool:
+    return (one.path, one.offset, one.size, one.bits) != (
+        other.path,
+        other.offset,
+        other.size,
+        other.bits,
+    )

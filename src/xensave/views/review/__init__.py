@@ -1,0 +1,1 @@
+"""What a review found, as text, JSON, SARIF, workflow commands or a mail."""

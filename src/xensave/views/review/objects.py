@@ -1,0 +1,31 @@
+"""A review as JSON: a list of objects, one for each objection."""
+
+from __future__ import annotations
+
+import json
+
+from xensave.review.result import Result, Review
+from xensave.rules.numbers.model import Objection
+
+
+def as_json(result: Result) -> str:
+    """Rule, severity, file, line, side, message and remedy of each objection, and its patch."""
+    rows = [_row(review, o) for review in result.reviews for o in review.objections]
+    return json.dumps(rows, indent=2, ensure_ascii=True) + "\n"
+
+
+def _row(review: Review, objection: Objection) -> dict[str, object]:
+    finding = objection.finding
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "side": "old" if objection.removed else "new",
+        "subject": objection.subject,
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "patch": review.title,
+        "version": review.message.version if review.message else None,
+        "base": review.base or None,
+    }

@@ -1,0 +1,109 @@
+"""A review as the mail that answers the patch: the hunk quoted, each objection under its line."""
+
+from __future__ import annotations
+
+import email.policy
+import textwrap
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.utils import format_datetime, formataddr, getaddresses
+
+from xensave.errors import UsageError
+from xensave.review.mail import Message
+from xensave.review.patch import FilePatch, Hunk
+from xensave.review.result import Result, Review
+from xensave.rules.numbers.model import Objection
+from xensave.views.review.lines import line_at, patch_of
+
+_WIDTH = 72
+
+
+def reply(result: Result, sender: str | None = None) -> str:
+    """The mails, one for each patch that draws an objection, as `git send-email` takes them.
+
+    Raises UsageError where there is no mail to answer, or nothing to say.
+    """
+    wanted = [review for review in result.newest if review.objections]
+    if not wanted:
+        raise UsageError("no objection: there is nothing to reply")
+    mails = [_mail(review, sender) for review in wanted]
+    if len(mails) == 1:
+        return mails[0]
+    return "".join(f"From xensave Thu Jan  1 00:00:00 1970\n{mail}\n" for mail in mails)
+
+
+def _mail(review: Review, sender: str | None) -> str:
+    message = review.message
+    if message is None or not message.message_id:
+        raise UsageError(f"{review.title}: no mail to reply to: the input has no Message-ID")
+    mail = EmailMessage(policy=email.policy.SMTP.clone(linesep="\n", max_line_length=200))
+    if sender:
+        mail["From"] = sender
+    mail["To"] = message.author
+    others = _others(message, sender)
+    if others:
+        mail["Cc"] = others
+    mail["Subject"] = message.subject if message.is_reply else f"Re: {message.subject}"
+    mail["In-Reply-To"] = message.message_id
+    mail["References"] = f"{message.references} {message.message_id}".strip()
+    mail.set_content("\n".join(_body(review, message)) + "\n", charset="utf-8", cte="8bit")
+    return mail.as_bytes().decode("utf-8", "replace")
+
+
+def _others(message: Message, sender: str | None) -> str:
+    """Everyone whom the patch went to, once, save its author and the sender."""
+    skip = {address for _, address in getaddresses([message.author, sender or ""])}
+    kept: dict[str, str] = {}
+    for name, address in getaddresses([message.to, message.cc]):
+        if address and address not in skip:
+            kept.setdefault(address, formataddr((name, address)))
+    return ", ".join(kept.values())
+
+
+def _body(review: Review, message: Message) -> Iterator[str]:
+    when = f"On {format_datetime(message.date)}, " if message.date else ""
+    yield f"{when}{message.author or 'someone'} wrote:"
+    placed: set[int] = set()
+    for patch in review.files:
+        mine = [o for o in review.objections if patch_of(review, o) is patch]
+        shown = [o for o in mine if line_at(patch, o) is not None]
+        placed |= {id(objection) for objection in shown}
+        if shown:
+            yield from _quoted(patch, shown)
+    rest = [objection for objection in review.objections if id(objection) not in placed]
+    for objection in rest:
+        yield ""
+        yield from _said(objection, with_place=True)
+
+
+def _quoted(patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
+    yield f"> --- {f'a/{patch.old}' if patch.old else '/dev/null'}"
+    yield f"> +++ {f'b/{patch.new}' if patch.new else '/dev/null'}"
+    for hunk in patch.hunks:
+        yield from _hunk(hunk, patch, objections)
+
+
+def _hunk(hunk: Hunk, patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
+    """A hunk up to the last line that is objected to; one without any is left out."""
+    at = [[o for o in objections if line_at(patch, o) is line] for line in hunk.lines]
+    last = max((number for number, said in enumerate(at) if said), default=None)
+    if last is None:
+        return
+    yield f"> {hunk.head}"
+    for line, said in zip(hunk.lines[: last + 1], at, strict=False):
+        yield f"> {line.kind}{line.text}"
+        for objection in said:
+            yield ""
+            yield from _said(objection)
+        if said:
+            yield ""
+
+
+def _said(objection: Objection, *, with_place: bool = False) -> Iterator[str]:
+    finding = objection.finding
+    where = f"{finding.place}: " if with_place else ""
+    sentence = f"{finding.message[:1].upper()}{finding.message[1:]}"
+    yield from textwrap.wrap(f"{where}{sentence}.", _WIDTH, break_on_hyphens=False)
+    if finding.remedy:
+        yield from textwrap.wrap(finding.remedy, _WIDTH, break_on_hyphens=False)
+    yield f"[{finding.severity}: {finding.rule}]"

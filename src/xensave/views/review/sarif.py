@@ -1,0 +1,63 @@
+"""A review as SARIF 2.1.0, as code scanners and editors read it."""
+
+from __future__ import annotations
+
+import json
+
+from xensave import __version__
+from xensave.review.result import Result, Review
+from xensave.rules.numbers.model import Objection, Rule
+from xensave.rules.numbers.table import RULES
+
+SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+_INDEX = {rule.id: number for number, rule in enumerate(RULES)}
+
+
+def sarif(result: Result) -> str:
+    """One run with every rule, every objection, and the waived ones as suppressed."""
+    results: list[dict[str, object]] = []
+    for review in result.reviews:
+        results += [_result(review, objection) for objection in review.objections]
+        results += [
+            {
+                **_result(review, waived.objection),
+                "suppressions": [{"kind": "external", "justification": waived.reason}],
+            }
+            for waived in review.waived
+        ]
+    driver = {
+        "name": "xensave",
+        "semanticVersion": __version__,
+        "rules": [_rule(rule) for rule in RULES],
+    }
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=True) + "\n"
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.purpose},
+        "help": {"text": rule.remedy},
+        "defaultConfiguration": {"level": rule.severity},
+    }
+
+
+def _result(review: Review, objection: Objection) -> dict[str, object]:
+    finding = objection.finding
+    location: dict[str, object] = {"artifactLocation": {"uri": finding.place.file or "unknown"}}
+    if finding.place.line:
+        location["region"] = {"startLine": finding.place.line}
+    remedy = f" {finding.remedy}" if finding.remedy else ""
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": _INDEX[finding.rule],
+        "level": finding.severity,
+        "message": {"text": f"{finding.message}.{remedy}"},
+        "locations": [{"physicalLocation": location}],
+        "partialFingerprints": {"subject/v1": f"{finding.rule}:{objection.subject}"},
+        "properties": {"patch": review.title, "side": "old" if objection.removed else "new"},
+    }

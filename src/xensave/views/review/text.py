@@ -1,0 +1,97 @@
+"""A review as text: each objection under its line, as a compiler prints its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.review.config import Waived
+from xensave.review.result import Progress, Result, Review, objections_of
+from xensave.rules.numbers.model import Objection
+from xensave.views.escape import escape
+from xensave.views.review.lines import line_at, patch_of
+
+_COLOURS = {ERROR: "\x1b[1;31m", WARNING: "\x1b[1;35m", NOTE: "\x1b[1;36m"}
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+def text(result: Result, *, colour: bool = False) -> str:
+    """The reviews, the comparison of versions, and a line that counts."""
+    parts = [line for review in result.reviews for line in _review(review, colour)]
+    for progress in result.progress:
+        parts += _progress(progress)
+    parts += [f"not reviewed, touches no save header: {escape(name)}" for name in result.skipped]
+    return "\n".join([*parts, _count(result)]) + "\n"
+
+
+def _review(review: Review, colour: bool) -> Iterator[str]:
+    against = f" (against {review.base}: {review.why})" if review.base else ""
+    yield _bold(f"{escape(review.title)}{escape(against)}", colour)
+    for objection in review.objections:
+        yield from _objection(review, objection, colour)
+    for waived in review.waived:
+        yield _waived(waived)
+    if review.trailers:
+        yield "  trailers: " + "; ".join(escape(str(trailer)) for trailer in review.trailers)
+    if not review.objections:
+        yield "  no objection"
+    yield ""
+
+
+def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[str]:
+    finding = objection.finding
+    side = " (removed)" if objection.removed else ""
+    severity = finding.severity
+    if colour:
+        severity = f"{_COLOURS[severity]}{severity}{_PLAIN}"
+    place = _bold(escape(str(finding.place)), colour)
+    yield f"{place}{side}: {severity}: {escape(finding.message)} [{finding.rule}]"
+    found = line_at(patch_of(review, objection), objection)
+    if found is not None:
+        yield f"    {escape((found.kind + found.text).expandtabs())}"
+    if finding.remedy:
+        yield f"  remedy: {escape(finding.remedy)}"
+
+
+def _waived(waived: Waived) -> str:
+    finding = waived.objection.finding
+    return f"  waived: {finding.place}: {finding.rule}: {escape(waived.reason)}"
+
+
+def _progress(progress: Progress) -> Iterator[str]:
+    yield f"v{progress.newer} after v{progress.older}:"
+    for word, objections in (
+        ("settled", progress.settled),
+        ("left", progress.left),
+        ("added", progress.added),
+    ):
+        yield f"  {word}: {len(objections) or 'none'}"
+        yield from (f"    {o.finding.rule}: {escape(o.finding.message)}" for o in objections)
+    for word, trailers in (
+        ("carried", progress.carried),
+        ("gained", progress.gained),
+        ("dropped", progress.dropped),
+    ):
+        for trailer in trailers:
+            given = f"given on v{trailer.version}" + (", in a reply" if trailer.replied else "")
+            yield f"  {word}: {escape(str(trailer))} ({given})"
+    yield ""
+
+
+def _count(result: Result) -> str:
+    objections = objections_of(result.newest)
+    counts = [
+        _counted(sum(o.finding.severity == severity for o in objections), severity)
+        for severity in (ERROR, WARNING, NOTE)
+    ]
+    waived = sum(len(review.waived) for review in result.newest)
+    newest = f"v{result.progress[-1].newer}: " if result.progress else ""
+    return newest + ", ".join(counts) + (f", {waived} waived" if waived else "")
+
+
+def _counted(count: int, severity: str) -> str:
+    return f"{count} {severity}{'' if count == 1 else 's'}"
+
+
+def _bold(words: str, colour: bool) -> str:
+    return f"{_BOLD}{words}{_PLAIN}" if colour else words

@@ -1,0 +1,83 @@
+"""The rules over a repository's history, and where they point."""
+
+import json
+
+from xensave.cli import main
+from xensave.review.places import field_lines
+from xensave.review.session import Request, review_history
+
+
+def test_every_commit_that_touched_the_headers(repository, base):
+    grown = base["header"].replace("uint32_t mode;", "uint32_t mode;\n    uint32_t odd;")
+    repository.commit("Something else", README="x\n")
+    repository.commit("Grow", header=grown)
+    repository.commit("Break", header=grown.replace("uint32_t odd", "no_such_type odd"))
+    repository.commit("Mend", header=base["header"])
+    entries = list(review_history(Request(tree=str(repository.path)), "main"))
+    assert [entry.subject for entry in entries] == ["Start", "Grow", "Break", "Mend"]
+    start, grow, broken, mend = entries
+    assert start.whole
+    assert {o.finding.rule for o in grow.review.objections} == {
+        "RECORD_SIZE_CHANGED_UNLESS_COMPAT",
+        "STRUCT_DIFFERS_BETWEEN_ABIS",
+    }
+    assert broken.review is None
+    assert "save.h:13: unknown type name 'no_such_type'" in broken.unread
+    assert mend.whole
+    assert "no_such_type" in mend.unread
+
+
+def test_history_as_text_and_json(repository, base, capsys):
+    repository.commit("Raise", header=base["header"].replace("CODE_MAX 3", "CODE_MAX 9"))
+    assert main(["review", "--tree", str(repository.path), "--history"]) == 0
+    text = capsys.readouterr().out
+    assert "save.h:22: error: HVM_SAVE_CODE_MAX is raised from 3 to 9" in text
+    assert text.splitlines()[-1].startswith("2 commits, 0 of them cannot be read; ")
+    assert main(["review", "--tree", str(repository.path), "--history", "all", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["subject"] for row in rows] == ["Start", "Raise"]
+    assert rows[1]["objections"][0]["rule"] == "MAXIMUM_RAISED_FOR_NO_RECORD"
+
+
+def test_a_repository_without_headers(repository, tmp_path, capsys):
+    other = type(repository)(tmp_path / "other")
+    other.commit("Start", README="x\n")
+    assert main(["review", "--tree", str(other.path), "--history"]) == 2
+    assert "no commit" in capsys.readouterr().err
+    assert main(["review", "--tree", str(other.path)]) == 2
+
+
+def test_ranges(repository, base, capsys):
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.commit("Raise", header=base["header"].replace("CODE_MAX 3", "CODE_MAX 9"))
+    repository.git("checkout", "-q", "main")
+    repository.commit("Else", README="x\n")
+    tree = ["review", "--tree", str(repository.path)]
+    assert main([*tree, "main...topic"]) == 1
+    assert main([*tree, "topic..main"]) == 0
+    assert main([*tree, "main~..main"]) == 2
+    assert main([*tree, "main..nowhere"]) == 2
+    assert main([*tree, "--at", "topic"]) == 1
+    capsys.readouterr()
+
+
+def test_field_lines_of_nested_structs_and_bit_fields():
+    text = """\
+/* struct a { int no; }; */
+struct a {
+    uint32_t one; /* } */
+    struct {
+#define N 3
+        uint8_t low:4,
+                high:4;
+        union { uint16_t w; uint8_t b[2]; };
+    } pair[N];
+    uint64_t last[N][2];
+};
+"""
+    places = field_lines(text, "x.h", "a")
+    assert {path: place.line for path, place in places.items()} == {
+        "": 2, "one": 3, "pair": 9, "pair.low": 6, "pair.high": 7, "pair.w": 8, "pair.b": 8,
+        "last": 10,
+    }  # fmt: skip
+    assert field_lines(text, "x.h", "no") == {}

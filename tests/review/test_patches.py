@@ -1,0 +1,174 @@
+"""Patches without a tree, on a release's stand-in, and with one, on whole headers."""
+
+import pytest
+
+from xensave import catalogue
+from xensave.errors import UsageError
+from xensave.findings import Place
+from xensave.review.bases import Bases
+from xensave.review.graft import graft, rows_of
+from xensave.review.grafted import sides
+from xensave.review.run import review_patches
+from xensave.review.session import Request, review, setting_of
+from xensave.review.standin import standin
+
+FILE = "xen/include/public/arch-x86/hvm/save.h"
+
+
+def diff(*lines, start=100, section=""):
+    old = sum(not line.startswith("+") for line in lines)
+    new = sum(not line.startswith("-") for line in lines)
+    head = f"--- a/{FILE}\n+++ b/{FILE}\n@@ -{start},{old} +{start},{new} @@ {section}\n"
+    return (head + "\n".join(lines) + "\n").encode()
+
+
+def drawn(data, **request):
+    result = review(Request(inputs=("p",), **request), lambda _: data)
+    return [
+        (o.finding.rule, o.finding.place.line, o.removed)
+        for each in result.reviews
+        for o in each.objections
+    ]
+
+
+@pytest.mark.parametrize("name", catalogue.release_names())
+def test_stand_in_of_every_release_has_its_numbers_and_sizes(name):
+    bases = Bases()
+    release = bases.release(name)
+    rows = rows_of(standin(release, bases.layouts(name)))
+    before, after = sides(graft(rows, []), name, Place(file=FILE, line=1))
+    found = {(r.name, r.code, r.layout.size) for r in before.headers.records}
+    assert found == {(b.name, b.code, catalogue.layout(b.layout).size) for b in release.bindings}
+    assert after.headers.code_max == release.code_max
+    kept = [(r.first, r.last, r.owner) for r in before.headers.reservations]
+    assert kept == [(r.first, r.last, r.owner) for r in release.reservations]
+
+
+def test_a_field_inserted_in_the_middle():
+    patch = diff(
+        "     uint32_t timer_divisor;", "+    uint64_t extra;", "     uint64_t tdt_msr;", " };",
+        section="struct hvm_hw_lapic {",
+    )  # fmt: skip
+    assert [rule for rule, *_ in drawn(patch, base="4.13")] == ["FIELD_INSERTED_UNLESS_COMPAT"]
+    assert drawn(patch, base="4.13")[0][1] == 101
+
+
+def test_a_field_appended_loads_zero_extended_or_not():
+    lines = ["     uint64_t mci_ctl2_bank1;", "     uint64_t mcg_ext_ctl;",
+             "+    uint64_t more;", " };"]  # fmt: skip
+    assert drawn(diff(*lines), base="4.17") == []
+    pit = ["     uint32_t speaker_data_on;", "     uint32_t pad0;", "+    uint64_t more;", " };"]
+    assert drawn(diff(*pit), base="4.17") == [("RECORD_SIZE_CHANGED_UNLESS_COMPAT", 102, False)]
+    handler = (
+        b"--- a/xen/arch/x86/emul-i8254.c\n+++ b/xen/arch/x86/emul-i8254.c\n@@ -1,2 +1,2 @@\n"
+        b"-    if ( hvm_load_entry(PIT, h, &pit->hw) )\n"
+        b"+    if ( hvm_load_entry_zeroextend(PIT, h, &pit->hw) )\n     {\n"
+    )
+    assert drawn(diff(*pit) + handler, base="4.17") == []
+
+
+NEW = [
+    "+", "+struct hvm_meter {", "+    uint64_t count;", "+    uint32_t a, b;", "+};", "+",
+    "+DECLARE_HVM_SAVE_TYPE(METER, {code}, struct hvm_meter);",
+]  # fmt: skip
+
+
+def with_new(code, most):
+    lines = [line.replace("{code}", str(code)) for line in NEW]
+    return diff(" #define CPU_MSR_CODE  20", *lines,
+                "-#define HVM_SAVE_CODE_MAX 20", f"+#define HVM_SAVE_CODE_MAX {most}")  # fmt: skip
+
+
+def test_a_new_record():
+    assert drawn(with_new(21, 21), base="4.17") == []
+    assert drawn(with_new(21, 23), base="4.17") == [("MAXIMUM_RAISED_FOR_NO_RECORD", 108, False)]
+    assert drawn(with_new(25, 25), base="4.17") == [
+        ("NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED", 107, False)
+    ]
+    assert ("MAXIMUM_BELOW_RECORD", 108, False) in drawn(with_new(50, 21), base="4.17")
+
+
+def test_a_record_deleted_is_shown_at_the_line_that_goes():
+    patch = diff(" struct hvm_tsc_adjust {", "     uint64_t tsc_adjust;", " };",
+                 "-DECLARE_HVM_SAVE_TYPE(TSC_ADJUST, 19, struct hvm_tsc_adjust);")  # fmt: skip
+    assert drawn(patch, base="4.17") == [("RECORD_DELETED", 103, True)]
+
+
+def test_a_symbolic_number_is_evaluated():
+    patch = with_new("METER_CODE", 21).replace(
+        b"+struct", b"+#define METER_CODE (10 + 11)\n+struct"
+    )
+    patch = patch.replace(b" +100,9 @@", b" +100,10 @@")
+    assert drawn(patch, base="4.17") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["MAKE_STRUCT(hvm_new, 4);", "typedef struct hvm_a *hvm_a_t;", "uint8_t (*f)(int);"]
+)
+def test_what_the_lines_do_not_tell_is_refused_not_passed(line):
+    with pytest.raises(UsageError, match="--tree"):
+        drawn(diff(" #define CPU_MSR_CODE  20", f"+{line}"))
+
+
+def test_an_unknown_type_asks_for_the_tree():
+    patch = with_new(21, 21).replace(b"uint64_t count", b"hvm_thing_t count")
+    with pytest.raises(UsageError, match="--tree"):
+        drawn(patch, base="4.17")
+
+
+def test_a_function_may_change_freely():
+    patch = diff(" {", "-    nat->flags = 0;", "+    nat->flags = 1;", "     return 0;", " }",
+                 section="static inline int fix(void *h)")  # fmt: skip
+    assert drawn(patch) == []
+
+
+def test_a_patch_that_fits_no_release():
+    patch = diff("-#define HVM_SAVE_CODE_MAX 19999", "+#define HVM_SAVE_CODE_MAX 20000")
+    with pytest.raises(UsageError, match="does not apply to any release"):
+        drawn(patch)
+    with pytest.raises(UsageError, match=r"on 4.17 it does not apply.*save.h:100"):
+        drawn(diff(" #define HVM_SAVE_CODE_MAX 18", "+#define A_CODE 19"), base="4.17")
+
+
+def test_a_series_is_held_step_by_step():
+    def mail(number, body):
+        head = f"From: A <a@example.org>\nSubject: [PATCH {number}/2] part {number}\n"
+        return f"From a@b Thu Jan  1 00:00:00 2023\n{head}\n\n---\n".encode() + body + b"\n"
+
+    add = with_new(21, 21)
+    drop = diff(*(line.replace("{code}", "21").replace("+", "-", 1) for line in NEW))
+    result = review_patches(
+        [("2", mail(2, drop)), ("1", mail(1, add))], setting_of(Request(base="4.17"))
+    )
+    rules = [[o.finding.rule for o in each.objections] for each in result.reviews]
+    assert rules == [[], ["RECORD_DELETED"]]
+
+
+def test_with_a_tree_whole_headers_are_compared(repository, base):
+    changed = base["header"].replace("uint64_t period;", "uint64_t period;\n    uint64_t extra;")
+    repository.commit("Grow a record", header=changed)
+    patch = repository.git("format-patch", "--stdout", "-1").encode()
+    request = Request(inputs=("p",), tree=str(repository.path), at="HEAD~")
+    (done,) = review(request, lambda _: patch).reviews
+    assert [o.finding.rule for o in done.objections] == ["RECORD_SIZE_CHANGED_UNLESS_COMPAT"]
+    assert done.title == "Grow a record"
+    with pytest.raises(UsageError, match=r"does not apply: .*save.h:19 is 'uint64_t extra;'"):
+        review(Request(inputs=("p",), tree=str(repository.path)), lambda _: patch)
+
+
+def test_a_patch_applies_where_its_lines_have_moved(repository, base):
+    repository.commit("Move", header="\n\n\n" + base["header"])
+    repository.commit("Raise", header="\n\n\n" + base["header"].replace("MAX 3", "MAX 5"))
+    patch = repository.git("diff", "HEAD~").replace("-17,", "-14,").encode()
+    request = Request(inputs=("p",), tree=str(repository.path), at="HEAD~2")
+    (done,) = review(request, lambda _: patch).reviews
+    assert [o.finding.rule for o in done.objections] == ["MAXIMUM_RAISED_FOR_NO_RECORD"]
+
+
+def test_handlers_of_a_patched_tree_are_seen(repository, base):
+    repository.commit("Drop", handlers=base["handlers"].replace("HVM_REGISTER_SAVE_RESTORE(TIMER",
+                                                                "OTHER(TIMER"))  # fmt: skip
+    request = Request(inputs=("HEAD~..HEAD",), tree=str(repository.path))
+    (done,) = review(request, lambda _: b"").reviews
+    (objection,) = done.objections
+    assert objection.finding.rule == "RECORD_REGISTERED_BY_NO_HANDLER"

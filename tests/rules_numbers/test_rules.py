@@ -1,0 +1,76 @@
+"""Each rule on its own pair of headers: the exact file, line and id, and nothing beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from xensave.catalogue.model import Release
+from xensave.headers.tree import DirectoryTree
+from xensave.review.sides import read_side
+from xensave.rules.numbers.model import Change, Claim, Owned
+from xensave.rules.numbers.run import objections
+from xensave.rules.numbers.table import BY_ID, RULES
+
+RULES_DIR = Path(__file__).parent / "rules"
+BASE = Release("9.9", "RELEASE-9.9.0", "", 3, 40, False, (), ())
+PAST = {1: frozenset({"HEADER"}), 2: frozenset({"CLOCK"}), 3: frozenset({"TIMER"}),
+        7: frozenset({"BELL"})}  # fmt: skip
+ACME = Claim(
+    40, 44, "Acme", "acme.toml",
+    {number: Owned("METER" if number == 42 else None, 8) for number in range(40, 45)},
+)  # fmt: skip
+INITECH = Claim(4, 4, "Initech", "initech.toml", {4: Owned(None, None)})
+UMBRELLA = Claim(44, 44, "Umbrella", "umbrella.toml", {44: Owned(None, None)})
+CLAIMS = {
+    "RESERVATION_OVERLAPS": (ACME, UMBRELLA),
+    "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": (INITECH,),
+}
+# One cause that two rules name: what else a fixture may draw.
+WITH = {
+    "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": {"RESERVATION_EXCEEDS_USE"},
+    "FIELD_DELETED_UNLESS_COMPAT": {"RECORD_SIZE_CHANGED_UNLESS_COMPAT"},
+}
+
+
+def side(folder):
+    return read_side(DirectoryTree(folder))
+
+
+def judged(folder, claims=(ACME,)):
+    change = Change(side(folder / "previous"), side(folder / "current"), BASE, PAST, claims)
+    return objections(change)
+
+
+def as_line(objection):
+    side = "previous" if objection.removed else "current"
+    return f"{side} {objection.finding.place} {objection.finding.rule}"
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in RULES])
+def test_fixture_draws_its_rule_at_its_line(rule):
+    folder = RULES_DIR / rule
+    found = judged(folder, CLAIMS.get(rule, (ACME,)))
+    drawn = [as_line(o) for o in found if o.finding.rule not in WITH.get(rule, set())]
+    assert drawn == (folder / "expected").read_text().splitlines()
+    assert all(o.finding.severity == BY_ID[rule].severity for o in found if o.finding.rule == rule)
+    assert all(o.finding.remedy for o in found)
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in RULES])
+def test_no_change_draws_nothing(rule):
+    previous = side(RULES_DIR / rule / "previous")
+    assert objections(Change(previous, previous, BASE, PAST, CLAIMS.get(rule, (ACME,)))) == []
+
+
+def test_every_fixture_is_of_a_rule():
+    assert {path.name for path in RULES_DIR.iterdir()} == set(BY_ID)
+
+
+def test_ids_and_texts_are_well_formed():
+    assert len(BY_ID) == len(RULES)
+    for rule in RULES:
+        assert rule.id == rule.id.upper()
+        assert rule.purpose.endswith(".")
+        assert rule.purpose.count(". ") == 0
+        assert rule.remedy
+        assert rule.check.__doc__
