@@ -1,1 +1,28 @@
-"""A plan from one release to another, losses stated, and its application to a stream."""
+"""Make an image that another release restores: a plan that says every change, then its application.
+
+>>> from xensave.convert import Settings, plan_conversion
+>>> plan = plan_conversion("examples/hvm1.img.zst", Settings("4.16"))
+>>> [(change.action, change.what) for change in plan.changes]
+[('rewrite', 'Xen 4.17 to 4.16')]
+>>> plan.losses
+()
+"""
+
+from xensave.convert.apply import convert, plan_conversion
+from xensave.convert.plan import Change, Loss, Plan, Refused
+from xensave.convert.rules import RecordRule, load_rules, parse_drop, parse_map
+from xensave.convert.settings import Settings
+
+__all__ = [
+    "Change",
+    "Loss",
+    "Plan",
+    "RecordRule",
+    "Refused",
+    "Settings",
+    "convert",
+    "load_rules",
+    "parse_drop",
+    "parse_map",
+    "plan_conversion",
+]

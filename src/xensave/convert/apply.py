@@ -1,0 +1,124 @@
+"""Walk, convert, write: the plan first where the input can be read twice, else as it comes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from xensave.container.events import LIBXC, LIBXL, RECORD, Event
+from xensave.container.libxl import END
+from xensave.container.probe import HEAD_SIZE, probe
+from xensave.container.walk import walk
+from xensave.convert.output import AtomicFile, Writer
+from xensave.convert.plan import Plan
+from xensave.convert.settings import Settings
+from xensave.convert.stream import StreamConverter
+from xensave.errors import SourceError
+from xensave.source import Source, open_source
+from xensave.source.base import write_all
+from xensave.source.limits import CHUNK
+from xensave.source.stream import StreamSource
+
+
+def plan_conversion(what: str, settings: Settings, *, max_size: int | None = None) -> Plan:
+    """Return what a conversion would do; page data is passed over. A pipe is read to its end.
+
+    Raises Refused where the target would not take the result; losses are for `Plan.check`.
+
+    >>> plan = plan_conversion("examples/hvm1.ctx", Settings("4.13", source="4.17"))
+    >>> [(change.where.record, change.reason) for change in plan.changes]
+    [('RTC[0]', 'RTC.2 of 24 bytes to RTC.1 of 16')]
+    """
+    with open_source(what, max_size=max_size) as source:
+        converter = StreamConverter(settings)
+        for event in walk(source):
+            converter.convert(event)
+        return converter.plan
+
+
+def convert(what: str, out: str, settings: Settings, *, max_size: int | None = None) -> Plan:
+    """Convert `what` to `out` (paths, or "-"); return the plan that was carried out.
+
+    A file appears under its name only when it is complete. Input that can be read twice is
+    planned first: a refusal writes nothing. From a pipe a refusal may come after the pages were
+    passed on; the output then stops without END, and whoever reads it refuses it too.
+
+    Raises Refused, and what a walk raises for a damaged image.
+    """
+    with open_source(what, max_size=max_size) as source:
+        planned = _planned(what, source, settings, max_size)
+        if out == "-":
+            return _pass(source, 1, settings, planned)
+        if _special(out):
+            fd = os.open(out, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                return _pass(source, fd, settings, planned)
+            finally:
+                os.close(fd)
+        with AtomicFile(out) as fd:
+            return _pass(source, fd, settings, planned)
+
+
+def _planned(what: str, source: Source, settings: Settings, max_size: int | None) -> bool:
+    """Plan first, where the input can be read twice, and refuse what loses state."""
+    if source.seekable:
+        start = source.offset
+        converter = StreamConverter(settings)
+        for event in walk(source):
+            converter.convert(event)
+        converter.plan.check(allow_loss=settings.allow_loss)
+        source.offset = start
+        return True
+    if what != "-" and stat.S_ISREG(Path(what).stat().st_mode):
+        plan = plan_conversion(what, settings, max_size=max_size)
+        plan.check(allow_loss=settings.allow_loss)
+        return True
+    return False
+
+
+def _pass(source: Source, fd: int, settings: Settings, planned: bool) -> Plan:
+    """Write the converted image; what was not planned is checked change by change."""
+    converter = StreamConverter(settings)
+    writer = Writer(source, fd)
+    outer = probe(bytes(source.peek(HEAD_SIZE)))
+    seen = 0
+    for event in walk(source, outer):
+        output = converter.convert(event)
+        if not planned and len(converter.plan.changes) > seen:
+            seen = len(converter.plan.changes)
+            converter.plan.check(allow_loss=settings.allow_loss)
+        for part in output:
+            if isinstance(part, Event):
+                writer.keep(part)
+            else:
+                writer.write(part)
+        if isinstance(source, StreamSource) and _is_last(event, outer):
+            _follow(source, event, fd)
+            break
+    writer.flush()
+    return converter.plan
+
+
+def _is_last(event: Event, outer: str) -> bool:
+    """Whether this is the END of the outermost stream: only other messages can follow."""
+    layer = LIBXC if outer == LIBXC else LIBXL
+    return event.kind == RECORD and event.layer == layer and event.type == END
+
+
+def _follow(source: StreamSource, event: Event, fd: int) -> None:
+    """Pass on what follows a stream as it comes: the messages of a migration are a few bytes."""
+    event.finish()
+    while part := source.read_some(CHUNK):
+        write_all(fd, memoryview(part))
+
+
+def _special(path: str) -> bool:
+    """Whether the output is no regular file: a FIFO or a device has no name to be renamed to."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise SourceError(f"{path}: is a directory")
+    return not stat.S_ISREG(mode)

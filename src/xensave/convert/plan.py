@@ -1,0 +1,98 @@
+"""The plan: every change that a conversion makes, why, and what it loses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xensave.catalogue.model import Citation
+from xensave.errors import XensaveError
+from xensave.findings import Finding, Place
+
+CONVERT = "convert"
+DROP = "drop"
+INSERT = "insert"
+MAP = "map"
+REPAIR = "repair"
+REWRITE = "rewrite"
+
+NAMED_LOSSES = 8
+"""How many lost fields of one record are named; the rest are counted."""
+
+
+class Loss(NamedTuple):
+    """State that is not zero and has no place in the result: the field and its value."""
+
+    field: str
+    value: str
+
+
+class Change(NamedTuple):
+    """One change: where, what is done (`action`, `what`), why, what is lost, and on whose word.
+
+    `accepted` says that the user asked for this very loss (--drop, a rules file): it needs no
+    --allow-loss. `lost` counts the fields lost, of which `loss` names the first.
+    """
+
+    where: Place
+    action: str
+    what: str
+    reason: str
+    loss: tuple[Loss, ...] = ()
+    lost: int = 0
+    accepted: bool = False
+    citation: Citation | None = None
+
+
+class Plan:
+    """What a conversion to `target` does: `changes` in the image's order, `findings` of damage.
+
+    `source` is the release that wrote the image, None where it is not known.
+    """
+
+    __slots__ = ("changes", "findings", "source", "target")
+
+    def __init__(self, target: str, source: str | None = None) -> None:
+        self.target = target
+        self.source = source
+        self.changes: list[Change] = []
+        self.findings: list[Finding] = []
+
+    @property
+    def losses(self) -> tuple[Change, ...]:
+        """The changes that lose state which nobody agreed to lose."""
+        return tuple(change for change in self.changes if change.lost and not change.accepted)
+
+    def check(self, *, allow_loss: bool) -> None:
+        """Raise Refused where the plan loses state and that is not allowed."""
+        lossy = self.losses
+        if lossy and not allow_loss:
+            raise _lossy(lossy[0], len(lossy) - 1, self)
+
+
+class Refused(XensaveError):
+    """A conversion that would lose state, or give what the target refuses; `plan` says more."""
+
+    def __init__(
+        self,
+        message: str,
+        plan: Plan,
+        *,
+        offset: int | None = None,
+        record: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message, offset=offset, record=record, path=path)
+        self.plan = plan
+
+
+def _lossy(change: Change, others: int, plan: Plan) -> Refused:
+    named = ", ".join(f"{loss.field} = {loss.value}" for loss in change.loss[:3])
+    more = f" and {change.lost - 3} more" if change.lost > 3 else ""
+    what = "" if change.what == change.where.record else f"{change.what} "
+    rest = f" ({others} more lose state)" if others else ""
+    return Refused(
+        f"{what}would lose {named}{more}{rest}; --allow-loss accepts that",
+        plan,
+        offset=change.where.offset,
+        record=change.where.record,
+    )

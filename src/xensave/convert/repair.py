@@ -1,0 +1,227 @@
+"""Known damage in contexts, and its repair: each with the releases that did it and the fix.
+
+Xen's own load handlers put up with some of it; a context that holds an over-claiming CPU_MSR
+record cannot even be split into records before it is mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from xensave.catalogue.model import Citation
+from xensave.container.hvm import DESCRIPTOR, END_TYPECODE
+from xensave.context import Context, ContextRecord
+from xensave.errors import LimitExceeded, Truncated
+from xensave.findings import WARNING, Finding, Place
+from xensave.records.meaning.xsave import COMPONENTS, HEADER_END
+
+CPU_MSR = 20
+MSR_HEADER, MSR_ENTRY = 8, 16
+XSAVE_HEADER = 24
+XSTATE_BV = XSAVE_HEADER + 512
+X87_SSE = 0b11
+MAX_REPAIRS = 20_000
+COMPONENT_BITS = {0, 1, *(component.bit for component in COMPONENTS)}
+
+SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
+
+
+class Damage(NamedTuple):
+    """A kind of damage: its rule id, who wrote it, what it is, and what ended or named it."""
+
+    rule: str
+    releases: str
+    what: str
+    citation: Citation
+
+
+class Mended(NamedTuple):
+    """A repaired record: the finding, the damage, and the repair in words."""
+
+    finding: Finding
+    damage: Damage
+    done: str
+
+
+MSR_OVERCLAIMS = Damage(
+    "CPU_MSR_LENGTH_OVERCLAIMED",
+    "4.5 - 4.9",
+    "the descriptor claims room for every MSR, fewer were written",
+    Citation(
+        "d2f86bf604",
+        "x86/hvm: Don't corrupt the HVM context stream when writing the MSR record",
+        "4.10",
+    ),
+)
+XSAVE_OVERLONG = Damage(
+    "CPU_XSAVE_OVERLONG",
+    "4.3.0, 4.2.3 and older",
+    "the record has room for all that the host's XSAVE area holds, not what the guest used",
+    Citation(
+        "4cc1344447", "x86/xsave: fix migration from xsave-capable to xsave-incapable host", "4.4"
+    ),
+)
+XSAVE_EMPTY = Damage(
+    "CPU_XSAVE_EMPTY",
+    "before 4.12",
+    "the record holds no state: the guest never used XSAVE",
+    Citation(
+        "1dd6b50dc4", "x86/hvm: Defer the size calculation in hvm_save_cpu_xsave_states()", "4.19"
+    ),
+)
+VMCS_ATTRIBUTES = Damage(
+    "CPU_SEGMENT_ATTRIBUTES_VMCS",
+    "3.3 and older, on Intel",
+    "segment attributes are as the VMCS has them, not as struct segment_register",
+    Citation(
+        "60a3eafa2b",
+        "x86 hvm: Allow restore of old images with different segment attribute format.",
+        "3.4",
+    ),
+)
+
+
+def parse(
+    data: bytes | memoryview, release: str | None, offset: int, *, mend: bool
+) -> tuple[Context, list[Mended]]:
+    """Read a context; with `mend`, repair what is known to be damaged.
+
+    Raises Truncated as Context.parse does; where only `mend` was missing, it says so.
+    """
+    if not mend:
+        try:
+            return Context.parse(data, release, offset), []
+        except Truncated as error:
+            if _mendable(data, release):
+                error.message += f"; {MSR_OVERCLAIMS.rule}: --repair mends it"
+            raise
+    mended: list[Mended] = []
+    context = Context.parse(_split(memoryview(data), offset, mended), release, offset)
+    records: list[ContextRecord] = []
+    for record in context.records:
+        new: ContextRecord | None = record
+        for repair in REPAIRS.get(record.name, ()):
+            if new is not None:
+                new = repair(new, mended)
+        if new is not None:
+            records.append(new)
+    return (context.with_records(tuple(records)) if mended else context), mended
+
+
+def _mendable(data: bytes | memoryview, release: str | None) -> bool:
+    try:
+        Context.parse(_split(memoryview(data), 0, []), release)
+    except Truncated:
+        return False
+    return True
+
+
+def _split(view: memoryview, offset: int, mended: list[Mended]) -> bytes | memoryview:
+    """Return the context with every CPU_MSR descriptor cut to what was written."""
+    parts: list[bytes | memoryview] = []
+    at, kept = 0, 0
+    while at + DESCRIPTOR.size <= len(view):
+        typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
+        start = at + DESCRIPTOR.size
+        written = _written(view, start) if typecode == CPU_MSR else length
+        if written < length and _descriptor_at(view, start + written):
+            label = f"CPU_MSR[{instance}]"
+            done = f"length {length} cut to the {written} bytes written"
+            _note(mended, MSR_OVERCLAIMS, offset + at, label, done)
+            parts += [view[kept:at], DESCRIPTOR.pack(typecode, instance, written)]
+            kept = start
+            length = written
+        if typecode == END_TYPECODE:
+            break
+        at = start + length
+    return b"".join([*parts, view[kept:]]) if parts else view
+
+
+def _written(view: memoryview, start: int) -> int:
+    """Return how long a CPU_MSR body is by its own count."""
+    if start + MSR_HEADER > len(view):
+        return MSR_HEADER
+    return MSR_HEADER + MSR_ENTRY * int.from_bytes(view[start : start + 4], "little")
+
+
+def _descriptor_at(view: memoryview, at: int) -> bool:
+    """Tell whether what may follow the last MSR stands here: END of all, or the next CPU_MSR.
+
+    Records of a downstream come after CPU_MSR too: any higher number whose body fits will do.
+    """
+    if at + DESCRIPTOR.size > len(view):
+        return False
+    typecode: int
+    length: int
+    typecode, _, length = DESCRIPTOR.unpack_from(view, at)
+    start = at + DESCRIPTOR.size
+    if typecode == END_TYPECODE:
+        return length == 0 and start == len(view)
+    if typecode == CPU_MSR:
+        return start + _written(view, start) <= len(view)
+    return typecode > CPU_MSR and start + length <= len(view)
+
+
+def _xsave(record: ContextRecord, mended: list[Mended]) -> ContextRecord | None:
+    """Cut an overlong record, drop an empty one (x87 and SSE state is in the CPU record too)."""
+    accum = int.from_bytes(record.body[16:XSAVE_HEADER], "little")
+    in_use = int.from_bytes(record.body[XSTATE_BV : XSTATE_BV + 8], "little")
+    if record.length <= XSAVE_HEADER or (accum == 0 and not in_use & ~X87_SSE):
+        _note(mended, XSAVE_EMPTY, record.offset, record.label, "dropped")
+        return None
+    size = xsave_size(accum)
+    if size is None or record.length <= size or any(record.body[size:]):
+        return record
+    done = f"{record.length - size} zero bytes cut off"
+    _note(mended, XSAVE_OVERLONG, record.offset, record.label, done)
+    return record.with_body(record.body[:size])
+
+
+def xsave_size(accum: int) -> int | None:
+    """Return how long a CPU_XSAVE record is for a guest that used the components of `accum`.
+
+    Standard format; None where a component is not known.
+
+    >>> xsave_size(0b11), xsave_size(0b111)
+    (600, 856)
+    """
+    if any(accum >> bit & 1 and bit not in COMPONENT_BITS for bit in range(64)):
+        return None
+    ends = [c.offset + c.layout.size for c in COMPONENTS if accum >> c.bit & 1]
+    return XSAVE_HEADER + max([HEADER_END, *ends])
+
+
+def _segments(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
+    """Fold attributes in VMCS form (bits 12 - 15 in use, 8 - 11 not) as Xen does on load."""
+    folded: dict[str, int] = {}
+    for name in SEGMENTS:
+        value = record.integer(f"{name}_arbytes")
+        if value & 0xF000 and not value & 0x0F00:
+            folded[f"{name}_arbytes"] = (value & 0xFF) | (value >> 4 & 0xF00)
+    if not folded:
+        return record
+    done = "folded " + ", ".join(folded)
+    _note(mended, VMCS_ATTRIBUTES, record.offset, record.label, done)
+    return record.replace(**folded)
+
+
+def _note(mended: list[Mended], damage: Damage, offset: int, label: str, done: str) -> None:
+    if len(mended) >= MAX_REPAIRS:
+        raise LimitExceeded(f"over {MAX_REPAIRS} records are damaged", offset=offset, record=label)
+    message = (
+        f"{damage.what} (Xen {damage.releases}; {damage.citation.commit} in "
+        f'{damage.citation.release}: "{damage.citation.subject}")'
+    )
+    place = Place(offset=offset, record=label)
+    mended.append(Mended(Finding(damage.rule, WARNING, place, message, done), damage, done))
+
+
+Repair = Callable[[ContextRecord, list[Mended]], "ContextRecord | None"]
+REPAIRS: dict[str, tuple[Repair, ...]] = {"CPU": (_segments,), "CPU_XSAVE": (_xsave,)}
+"""The repairs of whole records, by name."""
+
+
+def damages() -> Iterator[Damage]:
+    """Every kind of damage that can be repaired."""
+    yield from (MSR_OVERCLAIMS, XSAVE_OVERLONG, XSAVE_EMPTY, VMCS_ATTRIBUTES)

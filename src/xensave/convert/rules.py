@@ -1,0 +1,199 @@
+"""What to do with a downstream's records: keep, drop, or map them to upstream's.
+
+From --map and --drop, or from a TOML file that the downstream keeps under version control:
+
+    schema = 1
+
+    [[record]]
+    from = 22                 # the typecode in the image
+    action = "map"            # or "keep", "drop"
+    to = "VMCE_VCPU"          # a record of the target, by name or number
+    layout = "caps:u64 bank0:u64 bank1:u64 owner:u64"
+    fields = { mci_ctl2_bank0 = "bank0", mci_ctl2_bank1 = "bank1" }
+    set = { mcg_ext_ctl = 0 } # constants
+    ignore = ["owner"]        # state that may be lost
+    reason = "our first form of the vMCE state"
+
+Without `layout` the body is the target record's in any form that a release had. `hook` names a
+Python function, "module:function", that takes the ContextRecord and returns the new body or None
+to drop it; it is looked up beside the rules file first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TypeVar
+
+from xensave import catalogue
+from xensave.catalogue.model import Layout
+from xensave.context import ContextRecord
+from xensave.errors import SourceError, UsageError
+from xensave.records.overlay import overlay
+
+SCHEMA = 1
+KEEP, DROP, MAP = "keep", "drop", "map"
+ACTIONS = (KEEP, DROP, MAP)
+
+T = TypeVar("T")
+
+Hook = Callable[[ContextRecord], "bytes | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRule:
+    """What to do with one typecode; `to` is the record that it becomes (MAP).
+
+    `fields` renames the members of `layout` to the target's; `constants` sets the target's.
+    """
+
+    code: int
+    action: str
+    to: str | int | None = None
+    layout: Layout | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, int] = field(default_factory=dict)
+    ignore: frozenset[str] = frozenset()
+    hook: Hook | None = None
+    reason: str = ""
+
+
+def parse_map(text: str) -> RecordRule:
+    """Read --map FROM=TO.
+
+    >>> rule = parse_map("22=VMCE_VCPU")
+    >>> rule.code, rule.to
+    (22, 'VMCE_VCPU')
+    """
+    left, equals, right = text.partition("=")
+    if not equals or not right:
+        raise UsageError(f"--map {text!r}: write it like 22=VMCE_VCPU")
+    to: str | int = int(right) if right.isdecimal() else right
+    return RecordRule(code_of(left), MAP, to, reason=f"--map {text}")
+
+
+def parse_drop(text: str) -> RecordRule:
+    """Read --drop TYPECODE."""
+    return RecordRule(code_of(text), DROP, reason=f"--drop {text}")
+
+
+def code_of(text: str | int) -> int:
+    """Return a typecode given by number or by a name that some release knows."""
+    if isinstance(text, str) and not text.isdecimal():
+        for name in reversed(catalogue.release_names()):
+            binding = catalogue.release(name).binding(text)
+            if binding is not None:
+                return binding.code
+        raise UsageError(f"no release has a record {text!r}; give its number")
+    code = int(text)
+    if not 1 < code < 1 << 16:
+        raise UsageError(f"typecode {code}: numbers are 2 to 65535 (0 is END, 1 HEADER)")
+    return code
+
+
+def load_rules(path: str) -> tuple[RecordRule, ...]:
+    """Read a rules file. Raises UsageError, naming the entry and key, for what the schema forbids.
+
+    Raises SourceError where there is no such file.
+    """
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    if data.get("schema") != SCHEMA:
+        raise UsageError(f"{path}: schema {data.get('schema')!r}, expected {SCHEMA}")
+    entries = data.get("record", [])
+    unknown = sorted(set(data) - {"schema", "record"})
+    if unknown or not isinstance(entries, list):
+        raise UsageError(f"{path}: {', '.join(unknown) or 'record'}: expected [[record]] entries")
+    rules = tuple(_entry(path, number, entry) for number, entry in enumerate(entries, 1))
+    codes = [rule.code for rule in rules]
+    for code in codes:
+        if codes.count(code) > 1:
+            raise UsageError(f"{path}: two entries for typecode {code}")
+    return rules
+
+
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "from": (int, str),
+    "action": str,
+    "to": (int, str),
+    "layout": str,
+    "fields": dict,
+    "set": dict,
+    "ignore": list,
+    "hook": str,
+    "reason": str,
+}
+
+
+def _entry(path: str, number: int, entry: object) -> RecordRule:
+    where = f"{path}: record {number}"
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where}: is no table")
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise UsageError(f"{where}: unknown key {key!r}; there are {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+            raise UsageError(f"{where}: {key}: {value!r} is of the wrong type")
+    action = entry.get("action", MAP if "to" in entry or "hook" in entry else None)
+    if "from" not in entry or action not in ACTIONS:
+        raise UsageError(f"{where}: takes `from`, and `action` of {', '.join(ACTIONS)}")
+    if action == MAP and "to" not in entry:
+        raise UsageError(f"{where}: `map` takes `to`")
+    return RecordRule(
+        code_of(entry["from"]),
+        action,
+        entry.get("to"),
+        _layout(where, entry.get("layout")),
+        _table(where, "fields", entry.get("fields", {}), str),
+        _table(where, "set", entry.get("set", {}), int),
+        frozenset(str(name) for name in entry.get("ignore", [])),
+        _hook(path, where, entry.get("hook")),
+        entry.get("reason", f"{os.path.basename(path)} record {number}"),  # noqa: PTH119 - a label
+    )
+
+
+def _layout(where: str, spec: str | None) -> Layout | None:
+    if spec is None:
+        return None
+    try:
+        return overlay("downstream", spec)
+    except ValueError as error:
+        raise UsageError(f"{where}: layout: {error}") from error
+
+
+def _table(where: str, key: str, found: dict[str, object], kind: type[T]) -> dict[str, T]:
+    table: dict[str, T] = {}
+    for name, value in found.items():
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UsageError(f"{where}: {key}.{name}: {value!r} is no {kind.__name__}")
+        table[name] = value
+    return table
+
+
+def _hook(path: str, where: str, name: str | None) -> Hook | None:
+    """Import a hook; a rules file with hooks is code, and trusted as such."""
+    if name is None:
+        return None
+    module, _, function = name.partition(":")
+    beside = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - sys.path takes str
+    sys.path.insert(0, beside)
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise UsageError(f"{where}: hook {name!r}: {error}") from error
+    finally:
+        sys.path.remove(beside)
+    if not callable(found):
+        raise UsageError(f"{where}: hook {name!r} is no function")
+    hook: Hook = found
+    return hook

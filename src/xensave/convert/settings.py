@@ -1,0 +1,60 @@
+"""What the user asks of a conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xensave import catalogue
+from xensave.catalogue.model import Release
+from xensave.convert.rules import RecordRule
+from xensave.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The target release, and the source's where the image does not name it; rules and leave.
+
+    >>> Settings("RELEASE-4.17.7").version
+    (4, 17)
+    """
+
+    target: str
+    source: str | None = None
+    rules: tuple[RecordRule, ...] = ()
+    repair: bool = False
+    allow_loss: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for an unknown release, or two rules about one record."""
+        names = [self.target] if self.source is None else [self.target, self.source]
+        for name in names:
+            catalogue.normalise(name)
+        _by_code(self.rules)
+
+    @property
+    def release(self) -> Release:
+        """The target's number space. Raises UsageError for an unknown release."""
+        return catalogue.release(self.target)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What the domain header says of the target; master counts as the newest release."""
+        name = self.release.name
+        if name == catalogue.MASTER:
+            name = catalogue.release_names()[-2]
+        major, minor = name.split(".")
+        return int(major), int(minor)
+
+    @property
+    def by_code(self) -> dict[int, RecordRule]:
+        """The rules by typecode."""
+        return _by_code(self.rules)
+
+
+def _by_code(rules: tuple[RecordRule, ...]) -> dict[int, RecordRule]:
+    found: dict[int, RecordRule] = {}
+    for rule in rules:
+        if rule.code in found:
+            raise UsageError(f"typecode {rule.code}: {found[rule.code].reason} and {rule.reason}")
+        found[rule.code] = rule
+    return found

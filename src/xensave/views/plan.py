@@ -1,0 +1,92 @@
+"""A conversion's plan as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.model import Citation
+from xensave.convert.plan import Change, Plan
+from xensave.views.escape import escape
+from xensave.views.findings import finding_object
+from xensave.views.terminal import hang
+
+_BOLD, _RED, _RESET = "\x1b[1m", "\x1b[31m", "\x1b[0m"
+_COLUMN = 10
+
+
+def plan_lines(plan: Plan, width: int = 100, *, colour: bool = False) -> Iterator[str]:
+    r"""Yield the plan, a few lines a change: what, where, why, what it loses.
+
+    >>> from xensave.findings import Place
+    >>> plan = Plan("4.13", "4.17")
+    >>> plan.changes.append(Change(Place(record="RTC[0]"), "convert", "RTC[0]", "24 bytes to 16"))
+    >>> print("\n".join(plan_lines(plan)))
+    4.17 to 4.13: 1 change, no state lost
+    convert   RTC[0]
+              why: 24 bytes to 16
+    """
+    source = plan.source or "an unknown release"
+    head = f"{source} to {plan.target}: {_count(plan)}"
+    yield f"{_BOLD}{escape(head)}{_RESET}" if colour else escape(head)
+    for change in plan.changes:
+        yield from _change(change, width, colour)
+
+
+def _count(plan: Plan) -> str:
+    if not plan.changes:
+        return "nothing to change"
+    many = "" if len(plan.changes) == 1 else "s"
+    lossy = sum(1 for change in plan.changes if change.lost)
+    loss = "no state lost" if not lossy else f"{lossy} of them lose{'s' * (lossy == 1)} state"
+    return f"{len(plan.changes)} change{many}, {loss}"
+
+
+def _change(change: Change, width: int, colour: bool) -> Iterator[str]:
+    place = f" at {change.where.offset:#x}" if change.where.offset is not None else ""
+    yield f"{change.action:<{_COLUMN}}{escape(change.what)}{place}"
+    yield from _beside("why", change.reason, width)
+    if change.citation is not None:
+        yield from _beside("see", _cited(change.citation), width)
+    if change.lost:
+        named = ", ".join(f"{loss.field} = {loss.value}" for loss in change.loss)
+        if change.lost > len(change.loss):
+            named += f" and {change.lost - len(change.loss)} more"
+        word = "loses, as agreed" if change.accepted else "loses"
+        lines = list(_beside(word, named, width))
+        yield from (f"{_RED}{line}{_RESET}" for line in lines) if colour else lines
+
+
+def _beside(label: str, text: str, width: int) -> list[str]:
+    margin = " " * _COLUMN
+    start = f"{margin}{label}:"
+    return hang(start, escape(text), width, len(start) + 1)
+
+
+def _cited(citation: Citation) -> str:
+    return f'{citation.commit} "{citation.subject}", {citation.release}'
+
+
+def plan_object(plan: Plan, refused: str | None = None) -> dict[str, object]:
+    """Return the plan as a JSON object; `refused` says why it is not carried out."""
+    return {
+        "source": plan.source,
+        "target": plan.target,
+        "refused": refused,
+        "lossy": bool(plan.losses),
+        "changes": [_object(change) for change in plan.changes],
+        "findings": [finding_object(finding) for finding in plan.findings],
+    }
+
+
+def _object(change: Change) -> dict[str, object]:
+    return {
+        "action": change.action,
+        "what": change.what,
+        "offset": change.where.offset,
+        "record": change.where.record,
+        "reason": change.reason,
+        "loss": [{"field": loss.field, "value": loss.value} for loss in change.loss],
+        "lost": change.lost,
+        "accepted": change.accepted,
+        "citation": change.citation._asdict() if change.citation is not None else None,
+    }
