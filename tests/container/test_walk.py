@@ -223,3 +223,5 @@ def test_a_length_that_is_only_claimed():
     with pytest.raises(Truncated) as caught:
         labels(data)
     assert caught.value.record == "libxc HVM_CONTEXT"
+    assert caught.value.offset == len(data) - 8
+    assert (caught.value.wanted, caught.value.got) == (0x100000000, 0)

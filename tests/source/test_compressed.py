@@ -53,8 +53,9 @@ def test_skips_and_reads_cross_frames(kind):
 def test_every_cut_is_truncated(kind):
     packed = compress(kind, DATA)
     for cut in [7, 20, *range(1000, len(packed), 9973), len(packed) - 1]:
-        with pytest.raises(Truncated, match=kind):
+        with pytest.raises(Truncated, match="inside a frame") as caught:
             read_all(open_source(packed[:cut]))
+        assert caught.value.path == f"{kind} data"
 
 
 def test_bytes_after_the_last_frame(kind):
@@ -70,7 +71,7 @@ def test_damage_says_where(kind):
     with pytest.raises((Malformed, Truncated)) as caught:
         read_all(open_source(bytes(packed)))
     assert caught.value.offset is not None
-    assert kind in caught.value.message
+    assert kind in str(caught.value)
 
 
 def test_a_bomb_is_refused_in_bounded_memory(kind, monkeypatch):

@@ -9,7 +9,7 @@ from xensave.container.framing import padding_size
 from xensave.container.libxc import DomainHeader, ImageHeader
 from xensave.container.libxl import LibxlHeader
 from xensave.container.xl import XlHeader
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import Truncated, UsageError, XensaveError
 from xensave.source import Source
 from xensave.source.base import write_all
 
@@ -147,9 +147,15 @@ class Event:
         self._source.copy_to(out_fd, self.end - self._source.offset)
 
     def _named(self, act: Callable[..., T], *args: int) -> T:
-        """Let an error say which record it was in."""
+        """Let an error say which record it was in; what is missing, in terms of the record."""
         try:
             return act(*args)
         except XensaveError as error:
             error.record = error.record or self.label
+            # A path says that it is the compression below that ends too early.
+            if isinstance(error, Truncated) and error.offset is not None and not error.path:
+                error.got += error.offset - self.body_offset
+                error.wanted = self.end - self.body_offset
+                error.message = f"input ends after {error.got} of {error.wanted} bytes of its body"
+                error.offset = self.offset
             raise

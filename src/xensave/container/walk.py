@@ -78,7 +78,7 @@ def _record(source: Source, layer: str, names: dict[int, str]) -> Event:
         raw = source.read(HEADER_SIZE)
     except Truncated as error:
         error.record = f"{layer} record header"
-        if error.got == 0:
+        if error.got == 0 and not error.path:
             error.message = "input ends without an END record"
         raise
     type_, length = HEADER.unpack(raw)

@@ -77,9 +77,13 @@ class Source(ABC):
                 f"input is larger than the limit of {self.max_size} bytes", offset=self.offset
             )
 
-    def _short(self, wanted: int, got: int) -> Truncated:
+    def _short(self, wanted: int, got: int, start: int | None = None) -> Truncated:
+        """Return the error of a read that began at `start`, by default at the offset."""
         return Truncated(
-            f"input ends after {got} of {wanted} bytes", wanted=wanted, got=got, offset=self.offset
+            f"input ends after {got} of {wanted} bytes",
+            wanted=wanted,
+            got=got,
+            offset=self.offset if start is None else start,
         )
 
 

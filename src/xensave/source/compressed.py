@@ -76,10 +76,11 @@ class Decompressor:
     def _step(self, frame: Frame, n: int) -> bytes:
         if frame.needs_input and not self._input and not self._feed():
             raise Truncated(
-                f"{self._codec.name} data ends inside a frame, after {self._taken} bytes",
+                f"ends inside a frame, after {self._taken} compressed bytes",
                 wanted=1,
                 got=0,
                 offset=self._given,
+                path=f"{self._codec.name} data",
             )
         given, self._input = self._input, b""
         if len(given) > self._codec.piece:

@@ -127,7 +127,7 @@ class StreamSource(Source):
             self._chunk = part[left:]
             part = part[:left]
         if not part:
-            raise self._short(wanted, wanted - left)
+            raise self._short(wanted, wanted - left, self.offset - (wanted - left))
         return part
 
     def _gather(self, n: int) -> memoryview:

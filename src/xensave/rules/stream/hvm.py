@@ -16,11 +16,15 @@ CONTEXT_LIMIT = 16 << 20
 """A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
 
 TSC_LENGTH = Rule("LIBXC_TSC_INFO_LENGTH", ERROR, "X86_TSC_INFO has 24 bytes.")
-TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
-TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "Its mode is one of 0 - 3.")
+TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero.")
+TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "The TSC mode is one of 0 - 3.")
 PARAMS_LENGTH = Rule("LIBXC_HVM_PARAMS_LENGTH", ERROR, "HVM_PARAMS has 8 bytes, and 16 for each.")
-PARAMS_RESERVED = Rule("LIBXC_HVM_PARAMS_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
-PARAMS_EMPTY = Rule("LIBXC_HVM_PARAMS_NOT_EMPTY", NOTE, "It has params; Xen 4.6 - 4.8 left none.")
+PARAMS_RESERVED = Rule(
+    "LIBXC_HVM_PARAMS_RESERVED_ZERO", ERROR, "HVM_PARAMS' reserved field is zero."
+)
+PARAMS_EMPTY = Rule(
+    "LIBXC_HVM_PARAMS_NOT_EMPTY", NOTE, "HVM_PARAMS has params; Xen 4.6 - 4.8 left none."
+)
 PARAMS_FIRST = Rule(
     "LIBXC_HVM_PARAMS_BEFORE_CONTEXT", NOTE, "HVM_PARAMS precedes HVM_CONTEXT; Xen writes it after."
 )

@@ -21,7 +21,7 @@ DOMAIN_RESERVED = Rule("LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's
 PAGE_SHIFT = Rule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
 MANDATORY = Rule("LIBXC_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.")
 UNKNOWN_OPTIONAL = Rule(
-    "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over."
+    "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over by libxc."
 )
 TOO_LONG = Rule("LIBXC_RECORD_LENGTH_BOUNDED", ERROR, "A record has at most 128 MiB.")
 PADDING = Rule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
@@ -35,7 +35,9 @@ DIRECTION = Rule(
     ERROR,
     "CHECKPOINT_DIRTY_PFN_LIST goes from secondary to primary only.",
 )
-DIRTY_LENGTH = Rule("LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "It is a list of 8-byte PFNs.")
+DIRTY_LENGTH = Rule(
+    "LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "CHECKPOINT_DIRTY_PFN_LIST is 8-byte PFNs."
+)
 NO_CONTEXT = Rule(
     "LIBXC_GUEST_STATE_PRESENT", NOTE, "A restore needs HVM_CONTEXT, or vCPU 0's X86_PV_VCPU_BASIC."
 )

@@ -13,11 +13,13 @@ from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
 
 OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
-MANDATORY = Rule("LIBXL_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.")
-UNKNOWN_OPTIONAL = Rule(
-    "LIBXL_RECORD_OPTIONAL_KNOWN", WARNING, "Optional records too: libxl refuses any other."
+MANDATORY = Rule(
+    "LIBXL_RECORD_MANDATORY_KNOWN", ERROR, "libxl's mandatory records have a known type."
 )
-PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
+UNKNOWN_OPTIONAL = Rule(
+    "LIBXL_RECORD_OPTIONAL_KNOWN", WARNING, "libxl refuses optional records of other types as well."
+)
+PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a libxl record are zero.")
 EMPTY = Rule("LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body.")
 ONCE = Rule("LIBXL_LIBXC_CONTEXT_ONCE", ERROR, "A libxc stream comes once, outside checkpoints.")
 PRESENT = Rule("LIBXL_LIBXC_CONTEXT_PRESENT", WARNING, "A libxc stream comes before END.")
@@ -29,8 +31,10 @@ STATE_EXPECTED = Rule(
     "LIBXL_CHECKPOINT_STATE_EXPECTED", ERROR, "CHECKPOINT_STATE stands between two checkpoints."
 )
 STATE_LENGTH = Rule("LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes.")
-STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "Its control id is one of 0 - 3.")
-STATE_PADDING = Rule("LIBXL_CHECKPOINT_STATE_PADDING_ZERO", ERROR, "Its padding is zero.")
+STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "A control id is one of 0 - 3.")
+STATE_PADDING = Rule(
+    "LIBXL_CHECKPOINT_STATE_PADDING_ZERO", ERROR, "The padding of a control id is zero."
+)
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:

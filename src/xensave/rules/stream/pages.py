@@ -21,15 +21,17 @@ COUNT_LIMIT = 1 << 20
 """More PFNs in one record are not looked into; writers batch 1,024."""
 
 SHORT = Rule("LIBXC_PAGE_DATA_HEADER_COMPLETE", ERROR, "PAGE_DATA begins with 8 bytes.")
-RESERVED = Rule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
-COUNT = Rule("LIBXC_PAGE_DATA_COUNT_POSITIVE", ERROR, "It has at least one PFN.")
-FIT = Rule("LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "Its PFNs lie within it.")
-BATCH = Rule("LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "It has no more than 1,048,576 PFNs.")
+RESERVED = Rule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "PAGE_DATA's reserved field is zero.")
+COUNT = Rule("LIBXC_PAGE_DATA_COUNT_POSITIVE", ERROR, "PAGE_DATA has at least one PFN.")
+FIT = Rule("LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "PAGE_DATA's PFNs lie within it.")
+BATCH = Rule("LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "PAGE_DATA has no more than 1,048,576 PFNs.")
 PFN_RESERVED = Rule("LIBXC_PFN_RESERVED_ZERO", ERROR, "Bits 52 - 59 of a PFN are clear.")
 TYPE = Rule("LIBXC_PAGE_TYPE_KNOWN", ERROR, "A page type is none of 5 - 8.")
 LENGTH = Rule("LIBXC_PAGE_DATA_LENGTH", ERROR, "A page follows for each PFN whose type has data.")
 RANGE = Rule("LIBXC_PFN_IN_P2M", ERROR, "A PV guest's PFNs lie within its P2M.")
-ORDER = Rule("LIBXC_PAGE_DATA_AFTER_P2M_FRAMES", ERROR, "A PV guest's P2M frames come before it.")
+ORDER = Rule(
+    "LIBXC_PAGE_DATA_AFTER_P2M_FRAMES", ERROR, "A PV guest's P2M frames come before PAGE_DATA."
+)
 
 PAGE = libxc.PAGE_SIZE
 CLEAR_LOW = bytes(type_ << 4 for type_ in range(16))

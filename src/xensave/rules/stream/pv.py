@@ -14,17 +14,23 @@ from xensave.rules.stream.state import State
 INFO_ONCE = Rule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.")
 INFO_LENGTH = Rule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
 INFO_VALUES = Rule("LIBXC_PV_INFO_COMBINATION", ERROR, "Width and levels are 4 and 3, or 8 and 4.")
-INFO_RESERVED = Rule("LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
+INFO_RESERVED = Rule("LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "X86_PV_INFO's reserved field is zero.")
 INFO_FIRST = Rule("LIBXC_PV_INFO_FIRST", ERROR, "X86_PV_INFO comes before what depends on it.")
 P2M_LENGTH = Rule(
     "LIBXC_P2M_FRAMES_LENGTH", ERROR, "X86_PV_P2M_FRAMES has 8 bytes, and 8 for each frame."
 )
-P2M_ORDER = Rule("LIBXC_P2M_FRAMES_RANGE", ERROR, "Its first PFN is not above its last.")
+P2M_ORDER = Rule("LIBXC_P2M_FRAMES_RANGE", ERROR, "A P2M's first PFN is not above its last.")
 SHARED = Rule("LIBXC_SHARED_INFO_LENGTH", ERROR, "SHARED_INFO is one page.")
 VCPU_LENGTH = Rule("LIBXC_VCPU_HEADER_COMPLETE", ERROR, "A vCPU's record begins with 8 bytes.")
-VCPU_RESERVED = Rule("LIBXC_VCPU_RESERVED_ZERO", ERROR, "Its reserved field is zero.")
-VCPU_EMPTY = Rule("LIBXC_VCPU_NOT_EMPTY", NOTE, "It has a content; Xen 4.6 - 4.8 left some empty.")
-VCPU_SIZE = Rule("LIBXC_VCPU_LENGTH", ERROR, "Its content has the size that its hypercall takes.")
+VCPU_RESERVED = Rule(
+    "LIBXC_VCPU_RESERVED_ZERO", ERROR, "The reserved field of a vCPU's record is zero."
+)
+VCPU_EMPTY = Rule(
+    "LIBXC_VCPU_NOT_EMPTY", NOTE, "A vCPU's record has a content; Xen 4.6 - 4.8 left some empty."
+)
+VCPU_SIZE = Rule(
+    "LIBXC_VCPU_LENGTH", ERROR, "A vCPU's content has the size that its hypercall takes."
+)
 VCPU_ORDER = Rule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
 
 VALID = {4: 3, 8: 4}
