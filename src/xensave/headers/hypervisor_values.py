@@ -39,6 +39,8 @@ class State:
         self.registers: dict[str, Value] = {}
         self.memory: dict[int, tuple[Value, int]] = {}
         self.returns: tuple[int, ...] = ()
+        # Of an unknown whose low bits were written apart: how many, and what they are.
+        self._low: dict[int, tuple[int, int]] = {}
 
     def copy(self) -> State:
         """The same state, to go another way with."""
@@ -46,6 +48,7 @@ class State:
         other.registers = dict(self.registers)
         other.memory = dict(self.memory)
         other.returns = self.returns
+        other._low = dict(self._low)
         return other
 
     def fresh(self) -> Value:
@@ -63,7 +66,12 @@ class State:
         """The low `bits` above `shift`; an unknown cut to 32 bits counts as small enough to fit."""
         if value.known:
             return Value(value.const >> shift & (1 << bits) - 1)
-        return value if bits >= 32 else self.fresh()
+        if bits >= 32:
+            return value
+        known, low = self._low.get(value.unknown, (0, 0))
+        if value.const or bits + shift > known:
+            return self.fresh()
+        return Value(low >> shift & (1 << bits) - 1)
 
     def set_register(self, reg: Reg, value: Value) -> None:
         """Write a register: 32 bits clear the upper half, fewer keep what is above."""
@@ -73,11 +81,13 @@ class State:
             self.registers[reg.name] = self.narrowed(value, reg.bits)
             return
         old = self.registers.setdefault(reg.name, self.fresh())
-        if not (old.known and value.known):
-            self.registers[reg.name] = self.fresh()
-            return
         mask = (1 << reg.bits) - 1 << reg.shift
-        self.registers[reg.name] = Value(old.const & ~mask | value.const << reg.shift & mask)
+        if old.known and value.known:
+            self.registers[reg.name] = Value(old.const & ~mask | value.const << reg.shift & mask)
+            return
+        new = self.registers[reg.name] = self.fresh()
+        if value.known and not reg.shift:
+            self._low[new.unknown] = (reg.bits, value.const & mask)
 
     def address(self, mem: Mem) -> Value:
         """The address of a memory operand."""
