@@ -125,6 +125,14 @@ def test_reply_needs_a_mail_and_an_objection(capsys, monkeypatch):
     assert "Message-ID" in err
 
 
+def test_reply_leaves_out_an_address_that_no_mail_can_have(capsys, monkeypatch):
+    feed(monkeypatch, Path(V1).read_bytes().replace(b"jbeulich@", b"jb\xffulich@"))
+    code, out, _ = run(capsys, "-", "--format", "reply")
+    assert code == 1
+    assert "Andrew Cooper" in out
+    assert "Beulich" not in email.message_from_string(out)["Cc"]
+
+
 def feed(monkeypatch, data):
     read, write = os.pipe()
     with os.fdopen(write, "wb") as pipe:

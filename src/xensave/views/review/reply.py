@@ -55,7 +55,7 @@ def _others(message: Message, sender: str | None) -> str:
     skip = {address for _, address in getaddresses([message.author, sender or ""])}
     kept: dict[str, str] = {}
     for name, address in getaddresses([message.to, message.cc]):
-        if address and address not in skip:
+        if address.isascii() and "@" in address and address not in skip:
             kept.setdefault(address, formataddr((name, address)))
     return ", ".join(kept.values())
 
