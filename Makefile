@@ -1,10 +1,11 @@
-# `make demo` shows the sample image, `make test` runs everything that must pass.
+# `make demo` shows the sample image, `make test` runs everything that must pass,
+# `make test-xen` asks a real Xen.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test format lint types unit clean
+.PHONY: demo test test-xen format lint types unit clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -21,6 +22,17 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2
+
+# Boots a real Xen and restores what xensave wrote; sets itself up below .rig.
+test-xen: $(STAMP)
+	XENSAVE_XEN=1 $(BIN)/pytest tests/xen/test_restore.py -p no:cacheprovider -rs
+
+# make bench SIZE=8G DENSE=4G VERIFY_STREAM_V2=xen/tools/python/scripts/verify-stream-v2
+SIZE ?= 8G
+DENSE ?= 4G
+bench: $(STAMP)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench --size $(SIZE) --dense $(DENSE) --json bench.json \
+		$(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2))
 
 format: $(STAMP)
 	$(BIN)/ruff format .
