@@ -57,7 +57,7 @@ def convert(what: str, out: str, settings: Settings, *, max_size: int | None = N
             finally:
                 os.close(fd)
         with AtomicFile(out) as fd:
-            return _pass(source, fd, settings, planned)
+            return _pass(source, fd, settings, planned, fresh=True)
 
 
 def _planned(what: str, source: Source, settings: Settings, max_size: int | None) -> bool:
@@ -77,10 +77,12 @@ def _planned(what: str, source: Source, settings: Settings, max_size: int | None
     return False
 
 
-def _pass(source: Source, fd: int, settings: Settings, planned: bool) -> Plan:
+def _pass(
+    source: Source, fd: int, settings: Settings, planned: bool, *, fresh: bool = False
+) -> Plan:
     """Write the converted image; what was not planned is checked change by change."""
     converter = StreamConverter(settings)
-    writer = Writer(source, fd)
+    writer = Writer(source, fd, fresh=fresh)
     outer = probe(bytes(source.peek(HEAD_SIZE)))
     seen = 0
     for event in walk(source, outer):
@@ -96,7 +98,7 @@ def _pass(source: Source, fd: int, settings: Settings, planned: bool) -> Plan:
         if isinstance(source, StreamSource) and _is_last(event, outer):
             _follow(source, event, fd)
             break
-    writer.flush()
+    writer.close()
     return converter.plan
 
 

@@ -11,6 +11,7 @@ from xensave.container.events import Event
 from xensave.errors import SourceError
 from xensave.source import Source
 from xensave.source.base import write_all
+from xensave.source.memory import MappedSource
 
 RUN_LIMIT = 1 << 30
 """Unchanged bytes of a file are copied in runs of at most this many."""
@@ -20,14 +21,16 @@ class Writer:
     """Writes events and bytes to a descriptor; neighbouring unchanged events of a file in one go.
 
     From a forward-only source each event is written as it is reached: a receiver that waits for
-    a record is not kept waiting for the next one.
+    a record is not kept waiting for the next one. `fresh` says that the descriptor is a new
+    file's: holes of the input are holes of the output then, as `cp` makes them.
     """
 
-    __slots__ = ("_end", "_fd", "_source", "_start")
+    __slots__ = ("_end", "_fd", "_runs", "_source", "_start")
 
-    def __init__(self, source: Source, fd: int) -> None:
+    def __init__(self, source: Source, fd: int, *, fresh: bool = False) -> None:
         self._source = source
         self._fd = fd
+        self._runs = source.data_runs if fresh and isinstance(source, MappedSource) else None
         self._start = self._end = 0
 
     def keep(self, event: Event) -> None:
@@ -48,13 +51,30 @@ class Writer:
     def flush(self) -> None:
         """Write the unchanged bytes that wait."""
         if self._end > self._start:
-            place = self._source.offset
-            self._source.offset = self._start
-            try:
-                self._source.copy_to(self._fd, self._end - self._start)
-            finally:
-                self._source.offset = place
+            self._copy(self._start, self._end - self._start)
         self._start = self._end = 0
+
+    def close(self) -> None:
+        """Write what waits, and give a fresh file its size even if it ends in a hole."""
+        self.flush()
+        if self._runs is not None:
+            os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR))
+
+    def _copy(self, offset: int, n: int) -> None:
+        source, place = self._source, self._source.offset
+        runs = [(offset, n)] if self._runs is None else self._runs(offset, n)
+        at = offset
+        try:
+            for start, length in runs:
+                if start > at:
+                    os.lseek(self._fd, start - at, os.SEEK_CUR)
+                source.offset = start
+                source.copy_to(self._fd, length)
+                at = start + length
+        finally:
+            source.offset = place
+        if at < offset + n:
+            os.lseek(self._fd, offset + n - at, os.SEEK_CUR)
 
 
 class AtomicFile:

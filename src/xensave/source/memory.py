@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
 from xensave.source.base import Source, write_all
@@ -99,6 +101,21 @@ class MappedSource(MemorySource):
         if left:
             self.offset -= left
             super().copy_to(out_fd, left)
+
+    def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
+        """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
+        at, end = self._start + offset, self._start + offset + n
+        while at < end:
+            try:
+                begin = min(os.lseek(self._fd, at, os.SEEK_DATA), end)
+                stop = min(os.lseek(self._fd, begin, os.SEEK_HOLE), end) if begin < end else end
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return
+                begin, stop = at, end
+            if begin < end:
+                yield begin - self._start, stop - begin
+            at = stop
 
     def close(self) -> None:
         """Close the file. The map itself goes when the last view of it does."""
