@@ -1,0 +1,93 @@
+"""The real Xen is asked by `make test-xen` alone; `make test` runs what needs none."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from restore_cases import CASES
+from rig import CannotAskError
+from rig.boot import Session, ask
+from rig.setup import prepare
+
+ASKED = bool(os.environ.get("XENSAVE_XEN"))
+FOLDER = Path(os.environ.get("XENSAVE_RIG") or Path(__file__).parents[2] / ".rig")
+REASON = pytest.StashKey[str]()
+
+collect_ignore = [] if ASKED else ["test_restore.py"]
+
+
+class Asked(NamedTuple):
+    """The images that were made, those that could not be, and what Xen said."""
+
+    images: dict[str, Path]
+    failures: dict[str, str]
+    session: Session
+
+
+@pytest.fixture(scope="session")
+def asked(pytestconfig: pytest.Config) -> Iterator[Asked]:
+    """Set up, boot and ask, once; skip everything where this machine cannot."""
+    say = _speaker(pytestconfig)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        _wait_for(lock.fileno(), say)
+        images = FOLDER / "run" / "images"
+        try:
+            rig = prepare(FOLDER, say)
+            made, failures = _make(images)
+            session = ask(rig, made, say)
+        except CannotAskError as lack:
+            pytestconfig.stash[REASON] = str(lack)
+            pytest.skip(f"no real Xen was asked: {lack}")
+        say(f"Xen answered for {len(session.answers)} images in {session.seconds:.0f} s")
+        yield Asked(made, failures, session)
+        shutil.rmtree(images)
+
+
+def _make(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write the cases' images; one that cannot be made fails its own test only."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    made: dict[str, Path] = {}
+    failures: dict[str, str] = {}
+    for case in CASES:
+        path = folder / case.name.replace(" ", "-")
+        try:
+            path.write_bytes(case.make())
+        except AssertionError as failure:
+            failures[case.name] = str(failure)
+        else:
+            made[case.name] = path
+    return made, failures
+
+
+def _wait_for(lock: int, say: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"waiting for another run in {FOLDER}")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _speaker(config: pytest.Config) -> Callable[[str], None]:
+    """Return a way to tell the person who waits, whatever pytest captures."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"rig: {text}", flush=True)
+
+    return say
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say loudly that nothing was proved."""
+    if reason := config.stash.get(REASON, None):
+        terminalreporter.write_sep("!", "NO REAL XEN WAS ASKED", yellow=True, bold=True)
+        terminalreporter.write_line(reason)

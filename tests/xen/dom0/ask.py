@@ -1,0 +1,118 @@
+"""Run in dom0: restore each image in turn, and write down what was said.
+
+ask.py FOLDER OUT: FOLDER holds cases.json, a list of names, and NAME.gz, the images; OUT takes the
+answers as JSON, written anew after each case, so that a hypervisor that dies leaves the others'.
+"""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COUNTER = re.compile(rb"COUNT cpu0/\d+ (\d+) ")
+ENOUGH = 4
+SECONDS_TO_RESTORE = 180
+SECONDS_TO_COUNT = 90
+IMAGE = Path("/dev/shm/image")
+LOGS = Path("/var/log/xen")
+
+
+def run(*command: str, timeout: float = 60) -> tuple[int, str]:
+    """Return a command's exit code and all that it wrote; -1 where it hung."""
+    with open("/run/said", "w+b") as said:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                timeout=timeout,
+                check=False,
+            )
+            code = done.returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+        said.seek(0)
+        return code, said.read().decode("utf-8", "backslashreplace")
+
+
+def start() -> None:
+    """Start what xl needs: xenstored, dom0's own entries, xenconsoled."""
+    must("xenstored", "--pid-file=/run/xenstored.pid")
+    for _ in range(100):
+        if run("xenstore-read", "-s", "/")[0] == 0:
+            break
+        time.sleep(0.1)
+    must("xen-init-dom0")
+    must("xenconsoled", "--log=guest", f"--log-dir={LOGS}", "--pid-file=/run/xenconsoled.pid")
+    # A guest must not starve dom0, which waits for it.
+    must("xl", "sched-credit2", "-d", "0", "-w", "65535")
+
+
+def must(*command: str) -> None:
+    """Run a command that cannot be done without."""
+    code, said = run(*command)
+    if code:
+        raise SystemExit(f"{command[0]}: exit {code}: {said}")
+
+
+def guests() -> list[dict[str, object]]:
+    """Return the domains there are beside dom0."""
+    listed = json.loads(run("xl", "list", "-l")[1])
+    return [entry for entry in listed if entry["domid"]]
+
+
+def printed(before: dict[Path, int]) -> bytes:
+    """Return what guests' consoles printed since their logs had the sizes `before`."""
+    return b"".join(
+        path.read_bytes()[before.get(path, 0) :] for path in sorted(LOGS.glob("guest-*.log"))
+    )
+
+
+def restore(image: Path) -> dict[str, object]:
+    """Restore one image, let its guest count, and remove it again."""
+    with gzip.open(image) as packed, IMAGE.open("wb") as out:
+        shutil.copyfileobj(packed, out, 1 << 20)
+    before = {path: path.stat().st_size for path in LOGS.glob("guest-*.log")}
+    run("xl", "dmesg", "-c")
+    began = time.monotonic()
+    code, log = run("xl", "restore", "-e", str(IMAGE), timeout=SECONDS_TO_RESTORE)
+    took = time.monotonic() - began
+    end = time.monotonic() + (SECONDS_TO_COUNT if code == 0 else 0)
+    while len(COUNTER.findall(printed(before))) < ENOUGH and time.monotonic() < end:
+        time.sleep(0.5)
+    answer = {
+        "restored": code == 0,
+        "exit": code,
+        "seconds": round(took, 2),
+        "log": log.splitlines(),
+        "xen": run("xl", "dmesg", "-c")[1].splitlines(),
+        "guest": printed(before).decode("latin-1").splitlines(),
+        "counters": [int(n) for n in COUNTER.findall(printed(before))],
+        "left": len(guests()),
+    }
+    for guest in guests():
+        run("xl", "destroy", str(guest["domid"]))
+    return answer
+
+
+def main(folder: Path, out: str) -> None:
+    """Ask about every case, and keep the answers so far on the disk `out`."""
+    start()
+    answers: dict[str, object] = {}
+    with open(out, "r+b", buffering=0) as disk:
+        for name in json.loads((folder / "cases.json").read_text()):
+            print(f"RIG: {name}", flush=True)
+            answers[name] = restore(folder / f"{name}.gz")
+            disk.seek(0)
+            disk.write(json.dumps(answers).encode() + b"\0")
+            os.fsync(disk.fileno())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

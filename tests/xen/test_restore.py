@@ -1,0 +1,54 @@
+"""A real Xen 4.17 restores what it shall, refuses what it shall, and the guests go on counting."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from restore_cases import CASES, Case
+
+# Xen's own words for where a context is refused: an entry that its handler refused (type and
+# instance), or a number that it has no handler for.
+REFUSED = re.compile(r"failed to load entry (\d+)/\d+ rc -(\d+)|unknown entry typecode (\d+)")
+# What libxc says of a domctl that failed.
+RESTORE_FAILED = re.compile(r"Restore failed \((\d+) = ")
+COUNTER = re.compile(rb"COUNT cpu0/0 (\d+) mono")
+RESTORED = [case for case in CASES if case.refusal is None]
+REFUSALS = [case for case in CASES if case.refusal is not None]
+
+
+def of_case(cases):
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name.replace(" ", "-"))
+
+
+def answer_to(asked, case: Case):
+    assert case.name not in asked.failures, asked.failures[case.name]
+    answers = asked.session.answers
+    assert case.name in answers, f"Xen died before it answered: see {asked.session.console}"
+    return answers[case.name]
+
+
+@of_case(RESTORED)
+def test_restored_and_goes_on_counting(asked, case):
+    answer = answer_to(asked, case)
+    assert answer["restored"], "\n".join(answer["log"] + answer["xen"])
+    assert not any("Linux version" in line for line in answer["guest"]), "it booted anew"
+    # The last number printed before the save still stands in the guest's memory.
+    memory = asked.images[case.name].read_bytes()
+    before = max((int(number) for number in COUNTER.findall(memory)), default=-1)
+    counters = answer["counters"]
+    assert len(counters) >= 4, answer["guest"]
+    assert counters[0] == before + 1
+    assert all(later == earlier + 1 for earlier, later in pairwise(counters))
+    assert answer["left"] == 1
+
+
+@of_case(REFUSALS)
+def test_refused(asked, case):
+    answer = answer_to(asked, case)
+    assert not answer["restored"]
+    failed = [int(m[1]) for m in map(RESTORE_FAILED.search, answer["log"]) if m]
+    assert failed == [case.refusal.errno], answer["log"]
+    named = [int(m[1] or m[3]) for m in map(REFUSED.search, answer["xen"]) if m]
+    assert named == [case.refusal.typecode], answer["xen"]
+    assert answer["left"] == 0
+    assert not answer["counters"]
