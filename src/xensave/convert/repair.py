@@ -171,7 +171,8 @@ def _xsave(record: ContextRecord, mended: list[Mended]) -> ContextRecord | None:
         _note(mended, XSAVE_EMPTY, record.offset, record.label, "dropped")
         return None
     size = xsave_size(accum)
-    if size is None or record.length <= size or any(record.body[size:]):
+    sound = not in_use & ~(accum | X87_SSE)
+    if size is None or record.length <= size or any(record.body[size:]) or not sound:
         return record
     done = f"{record.length - size} zero bytes cut off"
     _note(mended, XSAVE_OVERLONG, record.offset, record.label, done)
