@@ -1,1 +1,36 @@
-"""The save, check and load loops of a chosen release: verdicts."""
+"""Xen's save, check and load loops of a chosen release: which guest it takes, and why not.
+
+>>> from xensave.engine import Domain, Hypervisor
+>>> with open("examples/pvh1.ctx", "rb") as file:
+...     context = file.read()
+>>> hypervisor = Hypervisor("4.17.7", Domain("pvh"))
+>>> hypervisor.load(context).loaded
+10
+>>> verdict = hypervisor.load(context[:-1])
+>>> verdict.accepted, verdict.errno, verdict.loaded
+(False, 'ENODATA', 10)
+"""
+
+from xensave.engine.domain import HVM, PVH, Domain
+from xensave.engine.handler import Handler
+from xensave.engine.hypervisor import Hypervisor
+from xensave.engine.model import Cite, Rule
+from xensave.engine.plugins import Plugin
+from xensave.engine.policy import Policy, default_policy
+from xensave.engine.state import State
+from xensave.engine.verdict import Verdict
+
+__all__ = [
+    "HVM",
+    "PVH",
+    "Cite",
+    "Domain",
+    "Handler",
+    "Hypervisor",
+    "Plugin",
+    "Policy",
+    "Rule",
+    "State",
+    "Verdict",
+    "default_policy",
+]

@@ -1,0 +1,56 @@
+"""When a rule is in force: releases and point releases that start and end it.
+
+A change lands in a release and is often carried back to the point releases of older series, so a
+date is a set: "4.16" begins a rule for 4.16.0 and all that follow, "4.15.1" for 4.15.1 and the
+later ones of 4.15 only when a release of a later series is in the set too.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from xensave.catalogue import MASTER, normalise, point_release
+
+Version = tuple[int, ...]
+
+_MASTER: Version = (1 << 16,)
+_NEWEST = 1 << 16
+
+
+def version(name: str) -> Version:
+    """Return a release as numbers to compare; a series stands for its newest point release.
+
+    >>> version("RELEASE-4.17.7"), version("4.17") > version("4.17.7"), version("4.17") < (4, 18)
+    ((4, 17, 7), True, True)
+    """
+    series = normalise(name)
+    if series == MASTER:
+        return _MASTER
+    point = point_release(name)
+    return point if point is not None else (*series_numbers(series), _NEWEST)
+
+
+def series_numbers(series: str) -> Version:
+    """Return "4.17" as (4, 17)."""
+    return tuple(int(number) for number in series.split("."))
+
+
+def begun(dates: tuple[str, ...], at: Version) -> bool:
+    """Whether one of these dates has come in the release `at`.
+
+    >>> dates = ("4.13.4", "4.14.3", "4.15.1", "4.16.0")
+    >>> [begun(dates, version(name)) for name in ("4.13.3", "4.13.4", "4.14.0", "4.15.1", "4.22")]
+    [False, True, False, True, True]
+    """
+    if not dates:
+        return False
+    numbers = [series_numbers(date) for date in dates]
+    if at >= max(numbers):
+        return True
+    return any(date[:2] == at[:2] and at >= date for date in numbers)
+
+
+@cache
+def in_force(since: tuple[str, ...], until: tuple[str, ...], at: Version) -> bool:
+    """Whether a rule holds in the release `at`: begun (or never begun late) and not ended."""
+    return (not since or begun(since, at)) and not begun(until, at)

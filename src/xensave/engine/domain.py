@@ -1,0 +1,43 @@
+"""The domain that a context is loaded into: what of it the handlers ask."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+HVM = "hvm"
+PVH = "pvh"
+
+LAPIC = "local APIC"
+PIC = "PIC"
+IOAPIC = "IOAPIC"
+PIT = "PIT"
+RTC = "RTC"
+HPET = "HPET"
+PM = "PM timer"
+
+_DEVICES = {
+    HVM: frozenset((LAPIC, PIC, IOAPIC, PIT, RTC, HPET, PM)),
+    PVH: frozenset((LAPIC,)),
+}
+
+
+class Domain(NamedTuple):
+    """A domain as its creator made it.
+
+    `type` is "hvm" or "pvh"; a PVH domain has a local APIC and no other emulated device (from
+    4.7 on, when domains got emulation flags). `nested` is nested virtualisation, `hap` hardware
+    assisted paging: with shadow paging a guest's CR3 must name memory that is there.
+
+    >>> Domain("pvh", vcpus=4).lacks("PIT")
+    True
+    """
+
+    type: str = HVM
+    vcpus: int = 1
+    viridian: bool = False
+    nested: bool = False
+    hap: bool = True
+
+    def lacks(self, device: str) -> bool:
+        """Whether the domain has no such emulated device."""
+        return device not in _DEVICES[self.type]

@@ -1,0 +1,11 @@
+"""The errnos that Xen's save and load code returns, by name; EOPNOTSUPP is spelled ENOTSUP."""
+
+EPERM = "EPERM"
+ENOENT = "ENOENT"
+EIO = "EIO"
+ENXIO = "ENXIO"
+ENODEV = "ENODEV"
+EINVAL = "EINVAL"
+EDOM = "EDOM"
+ENODATA = "ENODATA"
+ENOTSUP = "ENOTSUP"

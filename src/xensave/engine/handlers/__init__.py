@@ -1,0 +1,1 @@
+"""What each record's handler requires, one subject a file; `table` lists them all."""

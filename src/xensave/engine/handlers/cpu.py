@@ -1,0 +1,331 @@
+"""CPU: control registers, EFER, debug registers and the event that is pending."""
+
+from __future__ import annotations
+
+from xensave.engine.body import Body
+from xensave.engine.errnos import EINVAL
+from xensave.engine.machine import Machine
+from xensave.engine.model import Cite, Depends, Rule
+
+RECORD = "CPU"
+_LOAD = "hvm_load_cpu_ctxt"
+
+_CR0_KNOWN = 0xE005003F
+_CR0_PE = 1 << 0
+_CR0_ET = 1 << 4
+_CR0_PG = 1 << 31
+
+# (bits, the features one of which they need, since): bits without a feature are always valid.
+_CR4: tuple[tuple[int, tuple[str, ...], tuple[int, ...]], ...] = (
+    (0x003, ("vme",), ()),
+    (0x004, ("tsc",), ()),
+    (0x008, ("de",), ()),
+    (0x010, ("pse",), ()),
+    (0x020, ("pae",), ()),
+    (0x040, ("mce", "mca"), ()),
+    (0x080, ("pge",), ()),
+    (0x100, (), ()),
+    (0x200, ("fxsr",), ()),
+    (0x400, ("sse",), ()),
+    (1 << 18, ("xsave",), (4, 0)),
+    (1 << 16, ("fsgsbase",), (4, 1)),
+    (1 << 20, ("smep",), (4, 1)),
+    (1 << 17, ("pcid",), (4, 2)),
+    (1 << 21, ("smap",), (4, 5)),
+    (1 << 22, ("pku",), (4, 7)),
+    (1 << 11, ("umip",), (4, 10)),
+    (1 << 23, ("cet_ss", "cet_ibt"), (4, 16)),
+    (1 << 24, ("pks",), (4, 18)),
+    (1 << 27, ("lass",), (4, 22)),
+)
+_CR4_VMXE = 1 << 13
+_CR4_FIXED_UNTIL = (4, 5)
+_CR4_FIXED = 0x7FF
+_POLICY_SINCE = (4, 9)
+
+_SCE, _LME, _LMA, _NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
+_SVME, _LMSLE, _FFXSE, _AIBRSE = 1 << 12, 1 << 13, 1 << 14, 1 << 21
+_EFER = (
+    (_SCE, "syscall", "SCE"),
+    (_LME | _LMA, "lm", "LME or LMA"),
+    (_NXE, "nx", "NXE"),
+    (_FFXSE, "ffxsr", "FFXSE"),
+    (_AIBRSE, "auto_ibrs", "AutoIBRS"),
+)
+
+_FLAGS_KNOWN = 1
+_SVM_TYPES_SINCE = (4, 9)
+
+
+def cr0(body: Body, machine: Machine) -> str | None:
+    """Refuse reserved bits, PG without PE, and a CR0 without ET."""
+    value = body["cr0"]
+    if value & ~_CR0_KNOWN or not value & _CR0_ET or value & (_CR0_PE | _CR0_PG) == _CR0_PG:
+        return f"cr0 is {value:#x}"
+    return None
+
+
+def cr4(body: Body, machine: Machine) -> str | None:
+    """Refuse bits that the domain's policy (before 4.9 the host's CPU) does not have."""
+    value = body["cr4"]
+    allowed, known = _cr4_bits(machine)
+    rest = value & ~allowed
+    if not rest:
+        return None
+    if rest & known == rest and machine.version < _POLICY_SINCE:
+        raise Depends(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
+    return f"cr4 is {value:#x}, valid are {allowed:#x}, not {rest:#x}"
+
+
+def _cr4_bits(machine: Machine) -> tuple[int, int]:
+    """Return the bits that the policy allows, and those that the release knows at all."""
+    allowed = known = _CR4_FIXED if machine.version < _CR4_FIXED_UNTIL else 0
+    for bits, features, since in _CR4:
+        if machine.version < since:
+            continue
+        known |= bits
+        if not features or any(machine.policy.has(feature) for feature in features):
+            allowed |= bits
+    return allowed | _vmxe(machine), known | _CR4_VMXE
+
+
+def _vmxe(machine: Machine) -> int:
+    """Return VMXE where it may be set: on restore the policy was enough from 4.5 to 4.14."""
+    restore = _CR4_FIXED_UNTIL <= machine.version < (4, 15)
+    if machine.policy.has("vmx") and (restore or machine.domain.nested):
+        return _CR4_VMXE
+    return 0
+
+
+def efer_known(body: Body, machine: Machine) -> str | None:
+    """Refuse bits that the release does not know."""
+    value = body["msr_efer"]
+    known = _SCE | _LME | _LMA | _NXE | _FFXSE
+    version = machine.version
+    if version >= (4, 6) or (version >= (4, 2) and machine.domain.nested):
+        known |= _SVME
+    if (4, 1) <= version < (4, 12):
+        known |= _LMSLE
+    if version >= (4, 18):
+        known |= _AIBRSE
+    return f"msr_efer is {value:#x}, known are {known:#x}" if value & ~known else None
+
+
+def efer_features(body: Body, machine: Machine) -> str | None:
+    """Refuse bits whose feature the domain's policy (before 4.9 the host's CPU) lacks."""
+    value = body["msr_efer"]
+    for bits, feature, name in _EFER:
+        if not value & bits or machine.policy.has(feature):
+            continue
+        if bits == _AIBRSE and machine.version < (4, 18):
+            continue
+        if machine.version < _POLICY_SINCE:
+            raise Depends(f"whether the host's CPU has {feature}, for EFER {value:#x}")
+        return f"{name} without feature {feature}, msr_efer is {value:#x}"
+    return None
+
+
+def efer_long_mode(body: Body, machine: Machine) -> str | None:
+    """Refuse LMA without LME, and from 4.6 on without paging."""
+    value = body["msr_efer"]
+    if not value & _LMA:
+        return None
+    paging = machine.version < (4, 6) or body["cr0"] & _CR0_PG
+    if not value & _LME or not paging:
+        return f"LMA, LME and CR0.PG are inconsistent, msr_efer is {value:#x}"
+    return None
+
+
+def efer_svme(body: Body, machine: Machine) -> str | None:
+    """Refuse SVME in a domain without nested virtualisation."""
+    value = body["msr_efer"]
+    if value & _SVME and not (machine.domain.nested and machine.policy.has("svm")):
+        return f"SVME without nested virtualisation, msr_efer is {value:#x}"
+    return None
+
+
+def efer_lmsle(body: Body, machine: Machine) -> str | None:
+    """Leave LMSLE to the host: only some AMD CPUs have it, and no policy tells."""
+    value = body["msr_efer"]
+    if not value & _LMSLE:
+        return None
+    if machine.policy.amd:
+        raise Depends("whether the host's CPU has long mode segment limits (EFER.LMSLE)")
+    return f"LMSLE without support, msr_efer is {value:#x}"
+
+
+def pad0(body: Body, machine: Machine) -> str | None:
+    """Refuse a padding that is not zero."""
+    return f"pad0 is {body['pad0']:#x}" if body["pad0"] else None
+
+
+def cr3(body: Body, machine: Machine) -> str | None:
+    """Refuse a CR3 beyond the guest's physical addresses."""
+    width = machine.policy.maxphysaddr
+    value = body["cr3"]
+    return f"cr3 is {value:#x}, addresses have {width} bits" if value >> width else None
+
+
+def dr67(body: Body, machine: Machine) -> str | None:
+    """Refuse upper halves of DR6 and DR7 that are not zero."""
+    if body["dr6"] >> 32 or body["dr7"] >> 32:
+        return f"dr6 is {body['dr6']:#x}, dr7 {body['dr7']:#x}"
+    return None
+
+
+def flags(body: Body, machine: Machine) -> str | None:
+    """Refuse flags other than XEN_X86_FPU_INITIALISED."""
+    return f"flags are {body['flags']:#x}" if body["flags"] & ~_FLAGS_KNOWN else None
+
+
+def tsc_aux(body: Body, machine: Machine) -> str | None:
+    """Refuse a TSC_AUX of more than 32 bits."""
+    value = body["msr_tsc_aux"]
+    return f"msr_tsc_aux is {value:#x}" if value >> 32 else None
+
+
+def pending_event(body: Body, machine: Machine) -> str | None:
+    """Refuse an event of a type that the virtualisation hardware does not inject."""
+    if not body["pending_valid"]:
+        return None
+    kind = body["pending_type"]
+    newest = 4 if machine.policy.amd and machine.version >= _SVM_TYPES_SINCE else 6
+    if kind == 1 or kind > newest or body["pending_reserved"]:
+        return f"pending_event is {body['pending_event']:#x}"
+    return None
+
+
+def error_code(body: Body, machine: Machine) -> str | None:
+    """Refuse a pending event's error code of more than 16 bits."""
+    if body["pending_valid"] and body["pending_error_valid"] and body["error_code"] >> 16:
+        return f"error_code is {body['error_code']:#x}"
+    return None
+
+
+def shadow_cr3(body: Body, machine: Machine) -> str | None:
+    """Leave a shadow-paged guest's CR3 to its memory map."""
+    if not machine.domain.hap and body["cr0"] & _CR0_PG:
+        raise Depends(f"whether the guest has memory at CR3 {body['cr3']:#x} (shadow paging)")
+    return None
+
+
+def convert(data: bytes, length: int) -> bytes:
+    """Convert a shorter CPU record: that of 3.x has no TSC_AUX, none but 4.7's has flags.
+
+    `data` is zero-extended already; this is _hvm_hw_fix_cpu() of the public header.
+    """
+    if length == 1016:
+        data = data[:1000] + bytes(8) + data[1000:1016] + data[1024:]
+    if len(data) == 1032:
+        data = data[:1024] + _FLAGS_KNOWN.to_bytes(4, "little") + data[1028:]
+    return data
+
+
+RULES = (
+    Rule("CPU_PAD", RECORD, EINVAL, "padding must be zero", pad0, Cite(_LOAD), ("4.7",)),
+    Rule(
+        "CPU_CR0",
+        RECORD,
+        EINVAL,
+        "CR0 must be one that a guest can have",
+        cr0,
+        Cite(_LOAD),
+        ("3.2",),
+    ),
+    Rule(
+        "CPU_CR4",
+        RECORD,
+        EINVAL,
+        "CR4 bits need their features",
+        cr4,
+        Cite("hvm_cr4_guest_valid_bits"),
+        ("3.2",),
+    ),
+    Rule(
+        "CPU_EFER_KNOWN",
+        RECORD,
+        EINVAL,
+        "EFER must have no unknown bits",
+        efer_known,
+        Cite("hvm_efer_valid"),
+        ("3.2",),
+        ("4.6",),
+    ),
+    Rule(
+        "CPU_EFER_KNOWN",
+        RECORD,
+        EINVAL,
+        "EFER must have no unknown bits",
+        efer_known,
+        Cite("hvm_efer_valid"),
+        ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
+    ),
+    Rule(
+        "CPU_EFER_FEATURE",
+        RECORD,
+        EINVAL,
+        "EFER bits need their features",
+        efer_features,
+        Cite("hvm_efer_valid"),
+        ("3.2",),
+    ),
+    Rule(
+        "CPU_EFER_LONG_MODE",
+        RECORD,
+        EINVAL,
+        "EFER must be consistent with itself and CR0",
+        efer_long_mode,
+        Cite("hvm_efer_valid"),
+        ("3.2",),
+    ),
+    Rule(
+        "CPU_EFER_SVME",
+        RECORD,
+        EINVAL,
+        "SVME needs nested virtualisation",
+        efer_svme,
+        Cite("hvm_efer_valid"),
+        ("4.2",),
+    ),
+    Rule(
+        "CPU_EFER_LMSLE",
+        RECORD,
+        EINVAL,
+        "LMSLE needs support of the CPU",
+        efer_lmsle,
+        Cite("hvm_efer_valid"),
+        ("4.1",),
+        ("4.12",),
+    ),
+    Rule("CPU_DR", RECORD, EINVAL, "DR6 and DR7 have 32 bits", dr67, Cite(_LOAD), ("4.18",)),
+    Rule(
+        "CPU_CR3", RECORD, EINVAL, "CR3 must lie in the address width", cr3, Cite(_LOAD), ("4.14",)
+    ),
+    Rule("CPU_FLAGS", RECORD, EINVAL, "only one flag is known", flags, Cite(_LOAD), ("4.7",)),
+    Rule("CPU_TSC_AUX", RECORD, EINVAL, "TSC_AUX has 32 bits", tsc_aux, Cite(_LOAD), ("4.12",)),
+    Rule(
+        "CPU_PENDING_EVENT",
+        RECORD,
+        EINVAL,
+        "a pending event must be one that can be injected",
+        pending_event,
+        Cite("svm_vmcb_restore or vmx_vmcs_restore"),
+    ),
+    Rule(
+        "CPU_ERROR_CODE",
+        RECORD,
+        EINVAL,
+        "an error code has 16 bits",
+        error_code,
+        Cite("svm_vmcb_restore or vmx_vmcs_restore"),
+        ("4.9",),
+    ),
+    Rule(
+        "CPU_SHADOW_CR3",
+        RECORD,
+        EINVAL,
+        "CR3 must name memory of the guest",
+        shadow_cr3,
+        Cite("svm_vmcb_restore or vmx_restore_cr0_cr3"),
+    ),
+)

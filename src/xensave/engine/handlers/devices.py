@@ -1,0 +1,171 @@
+"""The emulated devices of a PC: PIC, IOAPIC, PIT, RTC, HPET, PM timer and interrupt lines."""
+
+from __future__ import annotations
+
+from xensave.engine.body import Body
+from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
+from xensave.engine.errnos import EDOM, EINVAL, ENODATA
+from xensave.engine.handler import PAIR, Spec
+from xensave.engine.machine import Machine
+from xensave.engine.model import CHECK, Cite, Rule
+
+_CHECKED = ("4.19",)
+_ROUTE_MAX = 15
+_COUNT_MAX = 0x10000
+_STATE_MAX = 4
+_RW_MODE_MAX = 3
+_ELCR_MASTER = 0xFC
+_ELCR_SLAVE = 0xDE
+
+SPECS = (
+    Spec("PIC", PAIR, PIC, checked=_CHECKED),
+    Spec("IOAPIC", device=IOAPIC, entry_errno=ENODATA),
+    Spec("PCI_IRQ"),
+    Spec("ISA_IRQ"),
+    Spec("PCI_LINK", checked=_CHECKED),
+    Spec("PIT", device=PIT, entry_errno=ENODATA, checked=_CHECKED),
+    Spec("RTC", device=RTC),
+    Spec("HPET", device=HPET),
+    Spec("PMTIMER", device=PM),
+)
+
+
+def route(body: Body, machine: Machine) -> str | None:
+    """Refuse a link that is routed to no ISA interrupt."""
+    for link, gsi in enumerate(body.octets("route")):
+        if gsi > _ROUTE_MAX:
+            return f"route[{link}] is {gsi}"
+    return None
+
+
+def link_padding(body: Body, machine: Machine) -> str | None:
+    """Refuse padding that is not zero."""
+    return f"pad0 is {body.octets('pad0').hex()}" if body["pad0"] else None
+
+
+def pic_output(body: Body, machine: Machine) -> str | None:
+    """Refuse an output that is neither low nor high."""
+    return f"int_output is {body['int_output']}" if body["int_output"] > 1 else None
+
+
+def pic_state(body: Body, machine: Machine) -> str | None:
+    """Refuse a master in the slave's place, output during initialisation, and fixed ELCR bits."""
+    master = body["is_master"]
+    if bool(master) != (body.instance == 0):
+        return f"is_master is {master} in PIC {body.instance}"
+    if body["int_output"] and body["init_state"]:
+        return f"int_output is set in init_state {body['init_state']}"
+    if body["elcr"] & ~(_ELCR_MASTER if master else _ELCR_SLAVE):
+        return f"elcr is {body['elcr']:#x}"
+    return None
+
+
+def pit_domain(body: Body, machine: Machine) -> str | None:
+    """Refuse values that no PIT reaches, up to the first channel whose gate is wrong.
+
+    The gates of channels 0 and 1 are always set; a channel before the one with a wrong gate is
+    judged first, one after it not any more.
+    """
+    if body["speaker_data_on"] > 1 or body["pad0"]:
+        return f"speaker_data_on is {body['speaker_data_on']}, pad0 {body['pad0']:#x}"
+    for index in range(3):
+        wrong = _channel(body, f"channels[{index}]")
+        if wrong is not None:
+            return wrong
+        if index != 2 and not body[f"channels[{index}].gate"]:
+            return None
+    return None
+
+
+def _channel(body: Body, channel: str) -> str | None:
+    limits = (
+        ("count", _COUNT_MAX),
+        ("count_latched", _STATE_MAX),
+        ("read_state", _STATE_MAX),
+        ("write_state", _STATE_MAX),
+        ("rw_mode", _RW_MODE_MAX),
+        ("gate", 1),
+        ("bcd", 1),
+    )
+    for name, most in limits:
+        value = body[f"{channel}.{name}"]
+        if value > most:
+            return f"{channel}.{name} is {value}, at most {most}"
+    return None
+
+
+def pit_gate(body: Body, machine: Machine) -> str | None:
+    """Refuse a gate of channel 0 or 1 that is off: nothing can clear it."""
+    for index in range(2):
+        if not body[f"channels[{index}].gate"]:
+            return f"channels[{index}].gate is 0"
+    return None
+
+
+_LINKS = "a link must be routed to an ISA interrupt"
+
+RULES = (
+    Rule(
+        "PCI_LINK_ROUTE", "PCI_LINK", EINVAL, _LINKS, route, Cite("irq_load_link"), until=_CHECKED
+    ),
+    Rule(
+        "PCI_LINK_PAD",
+        "PCI_LINK",
+        EINVAL,
+        "padding must be zero",
+        link_padding,
+        Cite("irq_check_link"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+    Rule(
+        "PCI_LINK_ROUTE",
+        "PCI_LINK",
+        EINVAL,
+        _LINKS,
+        route,
+        Cite("irq_check_link"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+    Rule(
+        "PIC_OUTPUT",
+        "PIC",
+        EDOM,
+        "the output is 0 or 1",
+        pic_output,
+        Cite("vpic_check"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+    Rule(
+        "PIC_STATE",
+        "PIC",
+        EINVAL,
+        "the state must be one that a PIC reaches",
+        pic_state,
+        Cite("vpic_check"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+    Rule(
+        "PIT_RANGE",
+        "PIT",
+        EDOM,
+        "values must be ones that a PIT reaches",
+        pit_domain,
+        Cite("pit_check"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+    Rule(
+        "PIT_GATE",
+        "PIT",
+        EINVAL,
+        "the gates of channels 0 and 1 are on",
+        pit_gate,
+        Cite("pit_check"),
+        _CHECKED,
+        stage=CHECK,
+    ),
+)

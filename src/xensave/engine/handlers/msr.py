@@ -1,0 +1,204 @@
+"""CPU_MSR: a list of MSRs, each of which the release and the policy must take."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from xensave.engine.dates import in_force
+from xensave.engine.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
+from xensave.engine.handler import VCPU, Handler, Note, Spec
+from xensave.engine.machine import Machine
+from xensave.engine.model import Cite, Depends, Refused
+from xensave.engine.reader import SIZE, Reader
+
+SPECS = (Spec("CPU_MSR", VCPU),)
+
+LOAD = Cite("hvm_load_cpu_msrs")
+WRITE = Cite("guest_wrmsr")
+
+_HEAD = 8
+_ENTRY = struct.Struct("<IIQ")
+_SENT_SPEC_CTRL, _SENT_BNDCFGS, _SENT_XSS = 2, 1, 1
+_SAVED_MOST = 10
+
+_IBRS_STIBP = 0x3
+_SPEC_CTRL_BITS = (
+    (0x04, ("ssbd",), ()),
+    (0x04, ("amd_ssbd",), ("4.14",)),
+    (0x80, ("intel_psfd", "psfd"), ("4.14",)),
+    (0x18, ("ipred_ctrl",), ("4.15",)),
+    (0x60, ("rrsba_ctrl",), ("4.15",)),
+    (0x400, ("bhi_ctrl",), ("4.15",)),
+)
+_BNDCFGS_RESERVED = 0xFFC
+_XCR0_BND = 3 << 3
+_BY_POLICY = ("4.10.0",)
+
+
+def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
+    """SPEC_CTRL: the policy must have it, and each bit that is set."""
+    policy = machine.policy
+    amd = in_force(("4.14",), (), machine.version) and policy.has("ibrs")
+    if not policy.has("ibrsb") and not amd:
+        _host_may(machine, "IBRSB")
+        return "the policy has no speculation control"
+    valid = _IBRS_STIBP
+    for bits, features, since in _SPEC_CTRL_BITS:
+        if in_force(since, (), machine.version) and any(policy.has(name) for name in features):
+            valid |= bits
+    return f"valid are {valid:#x}" if value & ~valid else None
+
+
+def misc_features(value: int, vcpu: int, machine: Machine) -> str | None:
+    """MISC_FEATURES_ENABLES: only CPUID faulting, where the policy has it."""
+    if not in_force(_BY_POLICY, (), machine.version):
+        return None
+    valid = 1 if machine.policy.cpuid_faulting else 0
+    return f"valid are {valid:#x}" if value & ~valid else None
+
+
+def bndcfgs(value: int, vcpu: int, machine: Machine) -> str | None:
+    """BNDCFGS: MPX in the policy, a canonical address, and XCR0 with the MPX states."""
+    policy, version = machine.policy, machine.version
+    if version < (4, 13) and not value:
+        return None
+    if not policy.has("mpx"):
+        _host_may(machine, "MPX", until=(4, 13))
+        return "the policy has no MPX"
+    if policy.amd and version < (4, 17):
+        return "there is no MPX for guests on AMD CPUs"
+    if (value + (1 << 47)) >> 48 not in (0, 1 << 16) or value & _BNDCFGS_RESERVED:
+        return "it is not canonical, or has reserved bits"
+    if version >= (4, 13) and value & 1 and not machine.xcr0_accum(vcpu) & _XCR0_BND:
+        return "it enables MPX in a vCPU whose XCR0 never had its states"
+    return None
+
+
+def xss(value: int, vcpu: int, machine: Machine) -> str | None:
+    """XSS: the policy must have XSAVES; no guest has a supervisor state yet."""
+    if not machine.policy.has("xsaves"):
+        _host_may(machine, "XSAVES", until=(4, 13))
+        return "the policy has no XSAVES"
+    return "must be zero" if value and machine.version >= (4, 13) else None
+
+
+def virt_spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
+    """VIRT_SPEC_CTRL: the policy must have it."""
+    return None if machine.policy.has("virt_ssbd") else "the policy has no VIRT_SSBD"
+
+
+def pkrs(value: int, vcpu: int, machine: Machine) -> str | None:
+    """PKRS: the policy must have PKS; 32 bits."""
+    if not machine.policy.has("pks"):
+        return "the policy has no PKS"
+    return "it has 32 bits" if value >> 32 else None
+
+
+def dr_mask(value: int, vcpu: int, machine: Machine) -> str | None:
+    """Debug address masks: the policy must have DBEXT; 32 bits."""
+    if not machine.policy.has("dbext"):
+        _host_may(machine, "DBEXT", until=(4, 12))
+        return "the policy has no DBEXT"
+    return "it has 32 bits" if value >> 32 else None
+
+
+def _host_may(machine: Machine, feature: str, until: tuple[int, ...] = (4, 9)) -> None:
+    """Where the release asked the host, not the policy, only the host can tell."""
+    if machine.version < until:
+        raise Depends(f"whether the host's CPU has {feature}")
+
+
+class Msr(NamedTuple):
+    """An MSR that a load takes: its name, since when, on which vendor's CPUs, and its test."""
+
+    number: int
+    name: str
+    test: Callable[[int, int, Machine], str | None]
+    since: tuple[str, ...]
+    until: tuple[str, ...] = ()
+    amd: bool | None = None
+
+
+MSRS = (
+    Msr(
+        0x48, "SPEC_CTRL", spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.0"), ("4.10.0",), amd=False
+    ),
+    Msr(0x48, "SPEC_CTRL", spec_ctrl, ("4.10.1", "4.11.0")),
+    Msr(
+        0x140,
+        "MISC_FEATURES_ENABLES",
+        misc_features,
+        ("4.8.4", "4.9.2", "4.10.0"),
+        _BY_POLICY,
+        amd=False,
+    ),
+    Msr(0x140, "MISC_FEATURES_ENABLES", misc_features, _BY_POLICY),
+    Msr(0xD90, "BNDCFGS", bndcfgs, ("4.5",), ("4.13",), amd=False),
+    Msr(0xD90, "BNDCFGS", bndcfgs, ("4.13",)),
+    Msr(0xDA0, "XSS", xss, ("4.7",), ("4.13",), amd=False),
+    Msr(0xDA0, "XSS", xss, ("4.13",)),
+    Msr(0x6E1, "PKRS", pkrs, ("4.18",)),
+    Msr(0xC001011F, "VIRT_SPEC_CTRL", virt_spec_ctrl, ("4.17",)),
+    *(
+        Msr(index, f"DR{number}_ADDRESS_MASK", dr_mask, *span)
+        for number, index in enumerate((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B))
+        for span in ((("4.5",), ("4.12",), True), (("4.12",), (), None))
+    ),
+)
+
+
+class MsrHandler(Handler):
+    """hvm_load_cpu_msrs(): it checks its own length, then writes each MSR."""
+
+    __slots__ = ()
+
+    def save_size(self, machine: Machine) -> int:
+        """Return the bytes for every MSR that the release sends, descriptor included."""
+        indices = {msr.number for msr in MSRS if in_force(msr.since, msr.until, machine.version)}
+        return SIZE + _HEAD + len(indices) * _ENTRY.size
+
+    def load(self, reader: Reader, machine: Machine) -> Note:
+        """Check the record and each MSR in it; raises Refused."""
+        self._admit(reader, machine)
+        _, vcpu, length = reader.descriptor()
+        if length > reader.left - SIZE:
+            reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
+            raise Refused(ENODATA, "MSR_LENGTH", reason, LOAD)
+        if length < _HEAD + _ENTRY.size:
+            reason = f"its length is {length}, at least {_HEAD + _ENTRY.size}"
+            raise Refused(EINVAL, "MSR_LENGTH", reason, LOAD)
+        data = reader.variable(length)
+        count = int.from_bytes(data[:4], "little")
+        if length != _HEAD + count * _ENTRY.size:
+            reason = f"its length is {length}, {count} MSRs take {_HEAD + count * _ENTRY.size}"
+            raise Refused(ENOTSUP, "MSR_COUNT", reason, LOAD)
+        entries = list(_ENTRY.iter_unpack(data[_HEAD:]))
+        for index, reserved, _ in entries:
+            if reserved:
+                reason = f"MSR {index:#x} has reserved bits {reserved:#x}"
+                raise Refused(ENOTSUP, "MSR_RESERVED", reason, LOAD)
+        depends = []
+        for index, _, value in entries:
+            try:
+                self._write(index, value, vcpu, machine)
+            except Depends as unknown:
+                depends.append(f"{self.name}[{vcpu}]: {unknown}, for MSR {index:#x}")
+        return Note("", tuple(depends))
+
+    def stored(self, body: bytes) -> bytes:
+        """Return the body as it is: its length is its own."""
+        return body
+
+    def _write(self, index: int, value: int, vcpu: int, machine: Machine) -> None:
+        for msr in MSRS:
+            if msr.number != index or not in_force(msr.since, msr.until, machine.version):
+                continue
+            if msr.amd is not None and msr.amd != machine.policy.amd:
+                continue
+            wrong = msr.test(value, vcpu, machine)
+            if wrong is None:
+                return
+            raise Refused(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", WRITE)
+        raise Refused(ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", LOAD)

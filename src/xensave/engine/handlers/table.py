@@ -1,0 +1,54 @@
+"""Every handler of Xen, and every rule: a line each; a release takes those in force."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Release
+from xensave.engine.dates import Version, begun, in_force
+from xensave.engine.handler import VCPU, Handler, Spec
+from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
+from xensave.engine.model import Rule
+
+SPECS: dict[str, Spec] = {
+    spec.record: spec
+    for spec in (
+        Spec("CPU", VCPU),
+        *devices.SPECS,
+        *vcpu.SPECS,
+        *xsave.SPECS,
+        *msr.SPECS,
+    )
+}
+
+RULES: tuple[Rule, ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
+
+_FIXUPS = {"CPU": cpu.convert}
+_OWN: dict[str, type[Handler]] = {"CPU_XSAVE": xsave.XsaveHandler, "CPU_MSR": msr.MsrHandler}
+_DEVICES_SINCE = ("4.7",)
+
+
+def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
+    """Return the rules of a record that are in force, in the order that they apply."""
+    return tuple(
+        rule
+        for rule in RULES
+        if rule.record == record and in_force(rule.since, rule.until, version)
+    )
+
+
+def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
+    """Return a release's handler table by typecode; HEADER and END have none."""
+    table = {}
+    for binding in release.bindings:
+        if not binding.handler:
+            continue
+        spec = SPECS[binding.name]
+        kind = _OWN.get(binding.name, Handler)
+        table[binding.code] = kind(
+            binding,
+            spec,
+            rules_of(binding.name, version),
+            checks=begun(spec.checked, version),
+            device=begun(_DEVICES_SINCE, version),
+            fixup=_FIXUPS.get(binding.name),
+        )
+    return table

@@ -1,0 +1,160 @@
+"""CPU_XSAVE: the extended state, whose length depends on the states that XCR0 ever enabled."""
+
+from __future__ import annotations
+
+from xensave.engine.body import Body
+from xensave.engine.dates import in_force
+from xensave.engine.errnos import EINVAL, EIO, ENODATA, ENOTSUP
+from xensave.engine.handler import VCPU, Handler, Note, Spec
+from xensave.engine.machine import Machine
+from xensave.engine.model import Cite, Depends, Refused
+from xensave.engine.reader import SIZE, Reader
+
+SPECS = (Spec("CPU_XSAVE", VCPU),)
+
+LOAD = Cite("hvm_load_cpu_xsave_states")
+VALIDATE = Cite("validate_xstate")
+
+_HEAD = 24
+_MINIMUM = _HEAD + 576
+_FP, _SSE, _YMM = 1 << 0, 1 << 1, 1 << 2
+_BND = 3 << 3
+_AVX512 = 7 << 5
+_PKRU = 1 << 9
+_TILE = 3 << 17
+_LWP = 1 << 62
+_ARCHITECTURAL = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
+
+CHECKED_LENGTH = ("4.2.4", "4.3.1", "4.4.0")
+BOUNDED_BY_HOST = (CHECKED_LENGTH, ("4.3.4", "4.4.2", "4.5.0"))
+ZERO_EXCESS = ("4.3.4", "4.4.2", "4.5.0")
+EXACT_LENGTH = ("4.7.1", "4.8.0")
+HEADER_CHECKED = ("4.7.0",)
+POLICY_CHECKED = ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0")
+MASK_CHECKED = (CHECKED_LENGTH, ("4.5.0",))
+STATES_CHECKED = ("4.5.0",)
+TILES_PAIRED = ("4.19.0",)
+
+
+class XsaveHandler(Handler):
+    """hvm_load_cpu_xsave_states(): it checks its own length."""
+
+    __slots__ = ()
+
+    def save_size(self, machine: Machine) -> int:
+        """Return the bytes for every state that the host's XCR0 may have, descriptor included."""
+        return SIZE + _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
+
+    def load(self, reader: Reader, machine: Machine) -> Note:
+        """Check and take the record; raises Refused."""
+        self._admit(reader, machine)
+        _, instance, length = reader.descriptor()
+        if length > reader.left - SIZE:
+            reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
+            raise Refused(ENODATA, "XSAVE_LENGTH", reason, LOAD)
+        unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
+        depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
+        checked = in_force(CHECKED_LENGTH, (), machine.version)
+        if checked and length < _MINIMUM:
+            reason = f"its length is {length}, at least {_MINIMUM}"
+            raise Refused(EINVAL, "XSAVE_LENGTH", reason, LOAD)
+        data = reader.variable(length)
+        body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
+        try:
+            if checked:
+                self._validate(body, machine)
+                fixup = self._length(body, machine)
+            else:
+                self._old(body, machine)
+                fixup = ""
+        except Depends as doubt:
+            depends.append(f"{self.name}[{instance}]: {doubt}")
+            fixup = ""
+        machine.set_xcr0_accum(instance, body["xcr0_accum"])
+        return Note(fixup, tuple(depends))
+
+    def stored(self, body: bytes) -> bytes:
+        """Return the body as it is: its length is its own."""
+        return body
+
+    def _old(self, body: Body, machine: Machine) -> None:
+        """Check as before lengths were: a mask that the host covers, no longer than the host's."""
+        if body["xfeature_mask"] & ~machine.policy.xcr0_max:
+            raise Depends(f"whether the host has the states {body['xfeature_mask']:#x}")
+        most = _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
+        if body.length > most:
+            raise Depends(f"whether the host's XSAVE area has {body.length} bytes")
+
+    def _validate(self, body: Body, machine: Machine) -> None:
+        """Check XCR0 and the XSAVE header as validate_xstate() does."""
+        accum, xcr0 = body["xcr0_accum"], body["xcr0"]
+        present = body["save_area.xsave_hdr.xstate_bv"]
+        shown = f"xcr0 {xcr0:#x}, accumulated {accum:#x}, present {present:#x}"
+        wrong = (
+            self._beyond(body, machine)
+            or (present & ~accum and "states are present that XCR0 never had")
+            or (xcr0 & ~accum and "XCR0 has states that it never had")
+            or (not valid_xcr0(xcr0, machine) and "XCR0 is not one that a CPU takes")
+            or (not valid_xcr0(accum, machine) and "accumulated XCR0 is not one that a CPU takes")
+        )
+        if wrong:
+            raise Refused(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", VALIDATE)
+        headed = in_force(HEADER_CHECKED, (), machine.version)
+        if headed and body["save_area.xsave_hdr.xcomp_bv"]:
+            raise Refused(
+                ENOTSUP, "XSAVE_COMPACTED", "the area is in the compacted format", VALIDATE
+            )
+        if headed and body["save_area.xsave_hdr.reserved"]:
+            raise Refused(EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", VALIDATE)
+        if accum & ~_ARCHITECTURAL:
+            raise Refused(
+                ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", VALIDATE
+            )
+        if accum & ~machine.policy.xcr0_max:
+            raise Depends(f"whether the host has the states {accum:#x}")
+
+    def _beyond(self, body: Body, machine: Machine) -> str:
+        """Return what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
+        accum = body["xcr0_accum"]
+        if in_force(*MASK_CHECKED, machine.version) and accum & ~body["xfeature_mask"]:
+            return f"XCR0 had states outside the mask {body['xfeature_mask']:#x}"
+        if in_force(POLICY_CHECKED, (), machine.version) and accum & ~machine.policy.xcr0_max:
+            return f"XCR0 had states outside the CPU policy's {machine.policy.xcr0_max:#x}"
+        return ""
+
+    def _length(self, body: Body, machine: Machine) -> str:
+        """Check the length against the size of the accumulated states; return a fix-up if any."""
+        size = _HEAD + machine.policy.xsave_size(body["xcr0_accum"])
+        length = body.length
+        if length > size:
+            if not in_force(ZERO_EXCESS, (), machine.version):
+                raise Refused(
+                    ENOTSUP, "XSAVE_OVERLONG", f"its length is {length}, at most {size}", LOAD
+                )
+            excess = body.data[size:length]
+            if excess.count(0) != len(excess):
+                at = size + len(excess) - len(excess.lstrip(b"\0"))
+                reason = f"its length is {length}, expected {size}; byte {at} is not zero"
+                raise Refused(ENOTSUP, "XSAVE_OVERLONG", reason, LOAD)
+            return f"{self.name} from {length} to {size} bytes"
+        if length < size and in_force(EXACT_LENGTH, (), machine.version):
+            reason = f"its length is {length}, expected {size}"
+            raise Refused(EINVAL, "XSAVE_LENGTH", reason, LOAD)
+        return ""
+
+
+def valid_xcr0(xcr0: int, machine: Machine) -> bool:
+    """Whether XSETBV takes this XCR0, as far as the release knows.
+
+    FP always; YMM needs SSE; from 4.5 the AVX-512 states go together and need YMM, the MPX states
+    go together, from 4.19 the AMX ones.
+    """
+    if not xcr0 & _FP or (xcr0 & _YMM and not xcr0 & _SSE):
+        return False
+    if not in_force(STATES_CHECKED, (), machine.version):
+        return True
+    if xcr0 & _AVX512 and (not xcr0 & _YMM or xcr0 & _AVX512 != _AVX512):
+        return False
+    if xcr0 & _BND not in (0, _BND):
+        return False
+    return not in_force(TILES_PAIRED, (), machine.version) or xcr0 & _TILE in (0, _TILE)

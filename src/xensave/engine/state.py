@@ -1,0 +1,47 @@
+"""The state of a domain as its records: what a save writes, what a load left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from xensave.container import hvm
+
+
+class State:
+    """A domain's state: the body of each record by (typecode, instance).
+
+    >>> state = State({(2, 0): b"..."})
+    >>> list(state.of(2))
+    [(0, b'...')]
+    """
+
+    __slots__ = ("bodies", "header")
+
+    def __init__(self, bodies: dict[tuple[int, int], bytes], header: bytes | None = None) -> None:
+        self.bodies = bodies
+        self.header = header
+
+    @classmethod
+    def of_context(cls, data: bytes) -> State:
+        """Return what the records of a context say; of two alike the later. Raises Truncated."""
+        return cls.of_entries(
+            (code, inst, bytes(body)) for code, inst, body, _ in hvm.iterate(data)
+        )
+
+    @classmethod
+    def of_entries(cls, entries: Iterable[tuple[int, int, bytes]]) -> State:
+        """Return the state of (typecode, instance, body) entries; HEADER is kept apart."""
+        bodies: dict[tuple[int, int], bytes] = {}
+        header = None
+        for code, instance, body in entries:
+            if code == hvm.HEADER_TYPECODE:
+                header = body
+            elif code != hvm.END_TYPECODE:
+                bodies[code, instance] = body
+        return cls(bodies, header)
+
+    def of(self, typecode: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (instance, body) of the records of a type, by instance."""
+        for code, instance in sorted(self.bodies):
+            if code == typecode:
+                yield instance, self.bodies[code, instance]
