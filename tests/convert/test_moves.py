@@ -32,7 +32,7 @@ def test_namesakes_keep_their_values(source_id, target_id):
     found = moves(source, target)
     made = bytes(found.apply(body, target.size))
     old, new = decode(source, body), decode(target, made)
-    for name in set(old) & set(new) - {path for path in found.new}:
+    for name in set(old) & set(new) - set(found.new):
         if isinstance(old[name], int):
             assert new[name] == old[name] & mask(target, name), name
         elif not isinstance(old[name], dict):

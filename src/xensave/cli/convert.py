@@ -18,7 +18,9 @@ from xensave.convert import (
     parse_map,
     plan_conversion,
 )
+from xensave.engine import Policy
 from xensave.errors import UsageError
+from xensave.image import open_image
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.terminal import width_of
@@ -58,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--drop", metavar="N", action="append", default=[], help="leave a record out, loss or not"
     )
     parser.add_argument("--rules", metavar="FILE", help="a downstream's rules (TOML)")
+    parser.add_argument(
+        "--policy",
+        metavar="IMAGE",
+        help="an image whose CPU policy the guest is held to, where IN carries none",
+    )
     parser.add_argument("--repair", action="store_true", help="mend what older releases damaged")
     parser.add_argument(
         "--allow-loss", action="store_true", help="convert even if state is lost that is not zero"
@@ -95,10 +102,23 @@ def _settings(args: argparse.Namespace) -> Settings:
     if args.rules is not None:
         rules += load_rules(args.rules)
     settings = Settings(
-        args.target, args.source, tuple(rules), repair=args.repair, allow_loss=args.allow_loss
+        args.target,
+        args.source,
+        tuple(rules),
+        policy=_policy(args.policy) if args.policy is not None else None,
+        repair=args.repair,
+        allow_loss=args.allow_loss,
     )
     settings.check()
     return settings
+
+
+def _policy(path: str) -> Policy:
+    with open_image(path) as image:
+        leaves = image.cpuid_policy
+        if not leaves:
+            raise UsageError(f"--policy {path}: that image carries no CPU policy")
+        return Policy.of(leaves, image.msr_policy, path)
 
 
 def _print(args: argparse.Namespace, plan: Plan, out: TextIO, refused: str | None = None) -> None:

@@ -7,13 +7,19 @@ from collections.abc import Collection
 from xensave.catalogue.model import Release
 from xensave.container import hvm, libxc, libxl, xl
 from xensave.container.framing import pack_record
-from xensave.convert.plan import Plan
+from xensave.convert.plan import Plan, Refused
+from xensave.engine import Domain, Hypervisor, Policy
+from xensave.image import Image, open_image
+
+VIRIDIAN = 9
 
 
 class Skeleton:
-    """The converted image without its pages: headers, static data, context and params.
+    """What is judged: the converted image without its pages, yet with the policies it came with.
 
-    A checkpointed stream is judged at each checkpoint, by the newest context and params.
+    The guest ran under those; where a version 2 stream cannot carry them, they still say what
+    its state may hold. A checkpointed stream is judged at each checkpoint, by the newest context
+    and params.
     """
 
     def __init__(self, target: Release) -> None:
@@ -27,13 +33,13 @@ class Skeleton:
         """Keep the optional data of the xl header: it says what kind of guest it is."""
         self._config = optional
 
-    def begin(self, header: bytes) -> None:
-        """Begin a libxc stream with its image header."""
-        self._front = [header]
+    def begin(self, domain: bytes) -> None:
+        """Begin a libxc stream with its domain header."""
+        self._front = [libxc.ImageHeader(version=3).to_bytes(), domain]
         self._rest = {}
 
     def add(self, part: bytes) -> None:
-        """Add the domain header or static data."""
+        """Add a record of static data."""
         self._front.append(part)
 
     def put(self, type_: int, body: bytes | memoryview) -> None:
@@ -58,9 +64,32 @@ class Skeleton:
         return b"".join([*front, pack_record(libxl.LIBXC_CONTEXT), stream, pack_record(libxl.END)])
 
 
-def judge(skeleton: Skeleton, plan: Plan, kept: Collection[int]) -> None:
-    """Raise Refused, with the engine's reason, where the target would refuse the image."""
-    return
+def judge(
+    skeleton: Skeleton, plan: Plan, kept: Collection[int], policy: Policy | None = None
+) -> None:
+    """Raise Refused, with the engine's reason, where the target would refuse the context.
+
+    The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
+    `policy` is for an image without one; failing that the engine's default holds.
+    """
+    with open_image(skeleton.to_bytes(kept), release=plan.target) as image:
+        if not image.has_context:
+            return
+        domain = Domain(image.type, image.vcpus, viridian=bool(image.params.get(VIRIDIAN)))
+        held_to = _policy(image) or policy
+        verdict = Hypervisor(plan.target, domain, held_to).load(image.context)
+    if verdict.accepted is False:
+        raise Refused(
+            f"Xen {plan.target} would refuse the result with {verdict.errno}: {verdict.reason}",
+            plan,
+            record=verdict.record,
+        )
+    plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
+
+
+def _policy(image: Image) -> Policy | None:
+    leaves = image.cpuid_policy
+    return Policy.of(leaves, image.msr_policy, "the image") if leaves else None
 
 
 def _without(context: bytes, codes: Collection[int]) -> bytes:

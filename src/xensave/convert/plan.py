@@ -46,16 +46,18 @@ class Change(NamedTuple):
 class Plan:
     """What a conversion to `target` does: `changes` in the image's order, `findings` of damage.
 
-    `source` is the release that wrote the image, None where it is not known.
+    `source` is the release that wrote the image, None where it is not known. `depends` is what
+    the image does not say and the target's answer hangs on.
     """
 
-    __slots__ = ("changes", "findings", "source", "target")
+    __slots__ = ("changes", "depends", "findings", "source", "target")
 
     def __init__(self, target: str, source: str | None = None) -> None:
         self.target = target
         self.source = source
         self.changes: list[Change] = []
         self.findings: list[Finding] = []
+        self.depends: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[Change, ...]:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from xensave import catalogue
 from xensave.catalogue.model import Release
 from xensave.convert.rules import RecordRule
+from xensave.engine import Policy
 from xensave.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The target release, and the source's where the image does not name it; rules and leave.
+
+    `policy` is the CPU policy that the guest is held to where the image carries none.
 
     >>> Settings("RELEASE-4.17.7").version
     (4, 17)
@@ -21,6 +24,7 @@ class Settings:
     target: str
     source: str | None = None
     rules: tuple[RecordRule, ...] = ()
+    policy: Policy | None = None
     repair: bool = False
     allow_loss: bool = False
 

@@ -56,6 +56,9 @@ class StreamConverter:
     def _note(self, change: Change) -> None:
         self._contexts.note(change)
 
+    def _judge(self) -> None:
+        judge(self._skeleton, self.plan, self._contexts.kept, self.settings.policy)
+
     def _header(self, event: Event) -> Output:
         header = event.header
         if not self.target.stream_read:
@@ -77,8 +80,6 @@ class StreamConverter:
         self._old_version = header.version
         self._version = self.target.stream_write
         self._static_done = True
-        new = header._replace(version=self._version).to_bytes()
-        self._skeleton.begin(new)
         if self._version == header.version:
             return (event,)
         self._static_done = self._version < 3
@@ -86,7 +87,7 @@ class StreamConverter:
         reason = f"{self.target.name} writes version {self._version} and reads {reads}"
         what = f"stream version {header.version} to {self._version}"
         self._note(Change(_place(event), REWRITE, what, reason))
-        return (new,)
+        return (header._replace(version=self._version).to_bytes(),)
 
     def _domain_header(self, event: Event, header: libxc.DomainHeader) -> Output:
         old = f"{header.xen_major}.{header.xen_minor}"
@@ -94,7 +95,7 @@ class StreamConverter:
             self.plan.source = old
         major, minor = self.settings.version
         new = header._replace(xen_major=major, xen_minor=minor)
-        self._skeleton.add(new.to_bytes())
+        self._skeleton.begin(new.to_bytes())
         if new == header:
             return (event,)
         reason = "the records are laid out as that release has them from here on"
@@ -108,7 +109,7 @@ class StreamConverter:
         before = self._static_end(event)
         output = before + self._record(event)
         if event.type in (libxc.END, libxc.CHECKPOINT):
-            judge(self._skeleton, self.plan, self._contexts.kept)
+            self._judge()
         return output
 
     def _static_end(self, event: Event) -> tuple[bytes, ...]:
@@ -120,9 +121,7 @@ class StreamConverter:
             return ()
         reason = "version 3 marks the end of static data; a reader of version 2 infers it here"
         self._note(Change(_place(event), INSERT, "libxc STATIC_DATA_END", reason))
-        record = pack_record(libxc.STATIC_DATA_END)
-        self._skeleton.add(record)
-        return (record,)
+        return (pack_record(libxc.STATIC_DATA_END),)
 
     def _record(self, event: Event) -> Output:
         if event.type in V3_ONLY and self._version < 3:
@@ -135,7 +134,7 @@ class StreamConverter:
             return self._drop_unknown(event)
         if event.type == libxc.X86_TSC_INFO:
             self._skeleton.put(event.type, event.body())
-        elif event.type in (*STATIC, libxc.STATIC_DATA_END):
+        elif event.type in STATIC:
             self._skeleton.add(event.to_bytes())
         return (event,)
 
@@ -151,6 +150,7 @@ class StreamConverter:
                 offset=event.offset,
                 record=event.label,
             )
+        self._skeleton.add(event.to_bytes())
         named, lost = of_bytes("policy", event.body())
         reason = (
             f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
@@ -214,7 +214,7 @@ class StreamConverter:
         body = event.body()
         new = self._converted(body, event.offset)
         self._skeleton.bare(body if new is None else new)
-        judge(self._skeleton, self.plan, self._contexts.kept)
+        self._judge()
         return (event,) if new is None else (new,)
 
 

@@ -30,6 +30,9 @@ def plan_lines(plan: Plan, width: int = 100, *, colour: bool = False) -> Iterato
     yield f"{_BOLD}{escape(head)}{_RESET}" if colour else escape(head)
     for change in plan.changes:
         yield from _change(change, width, colour)
+    if plan.depends:
+        text = f"whether {plan.target} accepts the result depends on {', '.join(plan.depends)}"
+        yield from hang("note", escape(text), width, _COLUMN)
 
 
 def _count(plan: Plan) -> str:
@@ -74,6 +77,7 @@ def plan_object(plan: Plan, refused: str | None = None) -> dict[str, object]:
         "refused": refused,
         "lossy": bool(plan.losses),
         "changes": [_object(change) for change in plan.changes],
+        "depends": list(plan.depends),
         "findings": [finding_object(finding) for finding in plan.findings],
     }
 
