@@ -22,9 +22,9 @@ def of_case(cases):
 
 def answer_to(asked, case: Case):
     assert case.name not in asked.failures, asked.failures[case.name]
-    answers = asked.session.answers
-    assert case.name in answers, f"Xen died before it answered: see {asked.session.console}"
-    return answers[case.name]
+    session = asked.session
+    assert case.name in session.answers, f"no answer; the console ends:\n{session.last_words()}"
+    return session.answers[case.name]
 
 
 @of_case(RESTORED)

@@ -45,11 +45,16 @@ class Answer(TypedDict):
 
 
 class Session(NamedTuple):
-    """One boot: the answers by the case's name, the console, and how long it took."""
+    """One boot: the answers by the case's name, where its logs lie, how long it took."""
 
     answers: dict[str, Answer]
-    console: Path
+    folder: Path
     seconds: float
+
+    def last_words(self) -> str:
+        """Return the end of the console and what QEMU complained of, for a boot that failed."""
+        texts = [(self.folder / name).read_text("latin-1") for name in ("console.log", "qemu.log")]
+        return "".join("\n".join(text.splitlines()[-20:]) + "\n" for text in texts)
 
 
 def ask(rig: Rig, images: Mapping[str, Path], say: Callable[[str], None]) -> Session:
@@ -80,7 +85,7 @@ def ask(rig: Rig, images: Mapping[str, Path], say: Callable[[str], None]) -> Ses
             emulator.kill()
             emulator.wait()
     text = answers.read_bytes().partition(b"\0")[0]
-    return Session(json.loads(text or b"{}"), console, time.monotonic() - began)
+    return Session(json.loads(text or b"{}"), run, time.monotonic() - began)
 
 
 def _need_memory() -> None:
