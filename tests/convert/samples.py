@@ -1,0 +1,76 @@
+"""What the tests convert: real images without their pages, and streams of every release."""
+
+import functools
+import struct
+from pathlib import Path
+
+from xensave import catalogue
+from xensave.container import libxc
+from xensave.container.events import LIBXC, Event
+from xensave.container.walk import walk
+from xensave.context import Context
+from xensave.convert.settings import Settings
+from xensave.convert.stream import StreamConverter
+from xensave.source import open_source
+from xensave.testing import streams
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data" / "images"
+RELEASES = catalogue.release_names()
+STREAMED = [name for name in RELEASES if catalogue.release(name).stream_read]
+
+
+def images():
+    """Paths of the real images: the example, and the larger ones where they are."""
+    found = sorted(SHARED.glob("*.img.zst")) if SHARED.is_dir() else []
+    return [ROOT / "examples/hvm1.img.zst", *found]
+
+
+@functools.cache
+def without_pages(path):
+    """The image without PAGE_DATA: valid, and small."""
+    with open_source(str(path)) as source:
+        return b"".join(
+            event.to_bytes()
+            for event in walk(source)
+            if not event.is_record(LIBXC, libxc.PAGE_DATA)
+        )
+
+
+def converted(data, settings):
+    """Convert bytes; return the result and the converter."""
+    converter = StreamConverter(settings)
+    parts = []
+    for event in walk(open_source(data)):
+        for part in converter.convert(event):
+            parts.append(part.to_bytes() if isinstance(part, Event) else part)
+    return b"".join(parts), converter
+
+
+def to(data, target, source=None, **options):
+    return converted(data, Settings(target, source, allow_loss=True, **options))[0]
+
+
+def events(data):
+    return [event.label for event in walk(open_source(data))]
+
+
+def possible_context(release, vcpus=1):
+    """A context of every record of a release, with the bits that the load handlers insist on."""
+    context = Context.parse(streams.context(release, vcpus), release)
+    return context.with_records(tuple(map(possible, context.records))).to_bytes()
+
+
+def possible(record):
+    if record.name == "CPU":
+        return record.replace(cr0=0x11, tsc=1)
+    if record.name == "PIC":
+        return record.replace(is_master=1 - record.instance)
+    if record.name == "PIT":
+        channels = record.structs("channels")
+        return record.replace(channels=[{**channel, "gate": 1} for channel in channels])
+    if record.name == "LAPIC_REGS":
+        body = bytearray(record.body)
+        struct.pack_into("<I", body, 0x20, record.instance * 2 << 24)
+        return record.with_body(bytes(body))
+    return record
