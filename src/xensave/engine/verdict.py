@@ -15,7 +15,8 @@ class Verdict(NamedTuple):
     `offset` (in bytes, of its descriptor) are of the record that was refused; None where no
     record was at fault. `loaded` counts the records that reached a load handler, the refused one
     among them; `last` is the last of those. `rule` is the id of the rule that refused, `reason`
-    it in a sentence with the values found, `cite` where Xen has it.
+    it in a sentence with the values found, `cite` where Xen has it. `fixups` are the records that
+    were extended or converted, `assumes` what the verdict on a whole image takes for granted.
     """
 
     accepted: bool | None
@@ -31,3 +32,4 @@ class Verdict(NamedTuple):
     cite: Cite | None = None
     depends: tuple[str, ...] = ()
     fixups: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()

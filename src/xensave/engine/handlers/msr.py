@@ -24,13 +24,15 @@ _SENT_SPEC_CTRL, _SENT_BNDCFGS, _SENT_XSS = 2, 1, 1
 _SAVED_MOST = 10
 
 _IBRS_STIBP = 0x3
+_AMD_SPEC_CTRL = ("4.14.5", "4.15.3", "4.16.1", "4.17.0")
+_INTEL_BITS = ("4.15.6", "4.16.6", "4.17.4", "4.18.2", "4.19.0")
 _SPEC_CTRL_BITS = (
-    (0x04, ("ssbd",), ()),
-    (0x04, ("amd_ssbd",), ("4.14",)),
-    (0x80, ("intel_psfd", "psfd"), ("4.14",)),
-    (0x18, ("ipred_ctrl",), ("4.15",)),
-    (0x60, ("rrsba_ctrl",), ("4.15",)),
-    (0x400, ("bhi_ctrl",), ("4.15",)),
+    (0x04, ("ssbd",), ("4.8.4", "4.9.2", "4.10.2", "4.11.0")),
+    (0x04, ("amd_ssbd",), _AMD_SPEC_CTRL),
+    (0x80, ("intel_psfd", "psfd"), _AMD_SPEC_CTRL),
+    (0x18, ("ipred_ctrl",), _INTEL_BITS),
+    (0x60, ("rrsba_ctrl",), _INTEL_BITS),
+    (0x400, ("bhi_ctrl",), _INTEL_BITS),
 )
 _BNDCFGS_RESERVED = 0xFFC
 _XCR0_BND = 3 << 3
@@ -40,7 +42,7 @@ _BY_POLICY = ("4.10.0",)
 def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
     """SPEC_CTRL: the policy must have it, and each bit that is set."""
     policy = machine.policy
-    amd = in_force(("4.14",), (), machine.version) and policy.has("ibrs")
+    amd = in_force(_AMD_SPEC_CTRL, (), machine.version) and policy.has("ibrs")
     if not policy.has("ibrsb") and not amd:
         _host_may(machine, "IBRSB")
         return "the policy has no speculation control"
