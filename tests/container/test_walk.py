@@ -172,7 +172,7 @@ def test_what_is_not_known_is_kept():
 
 
 def test_bodies_of_a_pipe_are_read_in_parts_or_not_at_all(tmp_path):
-    data = libxc_stream(PAGE, pack_record(libxc.TOOLSTACK, b"abc", b"12345"))
+    data = libxc_stream(PAGE, pack_record(libxc.TOOLSTACK, b"abc" * 9, b"12345"))
     (tmp_path / "image").write_bytes(data)
     with os.popen(f"cat {tmp_path}/image", "r") as cat:
         events = walk(open_source(cat.fileno()))

@@ -25,6 +25,8 @@ RECORD = "record"
 CONTEXT = "context"
 TRAILER = "trailer"
 
+_KEPT = 16
+
 Header = XlHeader | LibxlHeader | ImageHeader | DomainHeader
 
 
@@ -132,6 +134,9 @@ class Event:
         if self._source.seekable:
             return self._source.view(at, self.pad_length)
         if self._source.offset < at:
+            # Whoever comes after this still reads what a record begins with.
+            if len(self._head) < min(_KEPT, self.length):
+                self._head = self._more(min(_KEPT, self.length))
             self._source.skip(at - self._source.offset)
         pad = self._source.peek(self.pad_length)
         if len(pad) < self.pad_length:

@@ -53,7 +53,8 @@ class MemorySource(Source):
     def view(self, offset: int, n: int) -> memoryview:
         """Return n bytes at an offset; Truncated where they are not all there."""
         if offset + n > self._length:
-            raise self._short(n, max(0, self._length - offset), offset)
+            start = min(offset, self._length)
+            raise self._short(n, self._length - start, start)
         return self._view[offset : offset + n]
 
     def at_end(self) -> bool:

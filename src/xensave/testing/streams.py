@@ -17,9 +17,18 @@ from xensave import catalogue
 from xensave.catalogue.model import PER_VCPU, Binding
 from xensave.container import hvm, libxc, libxl, xl
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import HvmParams, PageData, TscInfo
+from xensave.container.libxc_records import (
+    CpuidLeaf,
+    HvmParams,
+    MsrEntry,
+    PageData,
+    TscInfo,
+    pack_cpuid_policy,
+    pack_msr_policy,
+)
 
 PAGES_PER_RECORD = 1024
+PFNS_PER_FRAME = libxc.PAGE_SIZE // 8
 STREAM_V3_SINCE = (4, 14)
 _HEADER_BODY = struct.Struct("<IIQII")
 
@@ -65,13 +74,35 @@ def memory(pages: int) -> bytes:
 
 def libxc_stream(records: bytes, release: str = "4.17", domain: int = libxc.HVM) -> bytes:
     """Return a libxc stream around packed records; the release says which version, 2 or 3."""
-    series = catalogue.normalise(release)
-    major, minor = (int(part) for part in _numbered(series).split("."))
-    three = (major, minor) >= STREAM_V3_SINCE
-    image = libxc.ImageHeader(version=3 if three else 2)
-    header = libxc.DomainHeader(domain, xen_major=major, xen_minor=minor)
-    static = pack_record(libxc.STATIC_DATA_END) if three else b""
-    return image.to_bytes() + header.to_bytes() + static + records + pack_record(libxc.END)
+    head = stream_head(release, domain) + static_data(release)
+    return head + records + pack_record(libxc.END)
+
+
+def stream_head(release: str, domain: int) -> bytes:
+    """Return the image header and the domain header that a release writes."""
+    major, minor = _version(release)
+    image = libxc.ImageHeader(version=3 if (major, minor) >= STREAM_V3_SINCE else 2)
+    return (
+        image.to_bytes() + libxc.DomainHeader(domain, xen_major=major, xen_minor=minor).to_bytes()
+    )
+
+
+def static_data(release: str) -> bytes:
+    """Return STATIC_DATA_END where a release writes it, nothing else."""
+    three = _version(release) >= STREAM_V3_SINCE
+    return pack_record(libxc.STATIC_DATA_END) if three else b""
+
+
+def policies() -> bytes:
+    """Return X86_CPUID_POLICY and X86_MSR_POLICY records of a leaf and an MSR."""
+    leaves = pack_cpuid_policy([CpuidLeaf(0, 0xFFFFFFFF, 0xD, 0x756E6547, 0x6C65746E, 0x49656E69)])
+    msrs = pack_msr_policy([MsrEntry(0xCE, 0, 0x80000000)])
+    return pack_record(libxc.X86_CPUID_POLICY, leaves) + pack_record(libxc.X86_MSR_POLICY, msrs)
+
+
+def _version(release: str) -> tuple[int, int]:
+    major, minor = _numbered(catalogue.normalise(release)).split(".")
+    return int(major), int(minor)
 
 
 def _numbered(series: str) -> str:
@@ -89,6 +120,14 @@ def libxl_stream(stream: bytes, records: bytes = b"") -> bytes:
             pack_record(libxl.END),
         )
     )
+
+
+def emulator(pairs: Sequence[tuple[str, str]] = (), state: bytes = b"QEVM\0\0\0\3") -> bytes:
+    """Return libxl's records of a device model: its xenstore keys, if any, and its state."""
+    front = libxl.EmulatorHeader(2, 0).to_bytes()
+    keys = front + libxl.pack_xenstore(list(pairs))
+    store = pack_record(libxl.EMULATOR_XENSTORE_DATA, keys) if pairs else b""
+    return store + pack_record(libxl.EMULATOR_CONTEXT, front + state)
 
 
 def xl_image(stream: bytes, config: bytes = b'{"c_info":{"name":"guest"}}\n\0') -> bytes:

@@ -55,7 +55,7 @@ def _xenstore_lines(body: bytes, width: int) -> Iterator[str]:
 
 def part_lines(part: Part, width: int) -> Iterator[str]:
     """Yield a part's name and its fields."""
-    yield f"  {part.name}" + (f"  {part.note}" if part.note else "")
+    yield f"  {part.name}" + (f"  {escape(part.note)}" if part.note else "")
     writer = _Writer(part.kind, width, None, indent="    ")
     yield from writer.fields(part.layout.fields, part.values, "")
 
@@ -141,6 +141,8 @@ class _Writer:
             yield from hex_lines(value, self.width, self.indent + "  ")
 
     def _line(self, label: str, value: str, means: str) -> list[str]:
+        # A meaning may quote the guest: the vendor string of a CPUID leaf is any twelve bytes.
+        means = escape(means)
         text = f"{value:<{_VALUE}}  {means}" if means else value
         if self.width < _COLUMN + _VALUE + 10:
             text = f"{value}  {means}" if means else value

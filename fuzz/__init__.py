@@ -1,0 +1,1 @@
+"""Hostile input against every way into xensave: coverage-guided, and by mass mutation."""

@@ -1,0 +1,119 @@
+"""The seeds: small valid input of every container, record and compression.
+
+`python -m fuzz.corpus DIR` writes them as files.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import sys
+from functools import cache
+from pathlib import Path
+
+import lz4.frame
+import zstandard
+
+from xensave import catalogue
+from xensave.container import hvm, libxc, libxl
+from xensave.container.framing import OPTIONAL, pack_record
+from xensave.container.libxc_records import PageData, TscInfo, pack_dirty_pfns
+from xensave.testing import streams
+from xensave.testing.pv import pv_stream
+
+XTAB = 0xF << 60
+RELEASES = ("3.1", "4.0", "4.6", "4.13", "4.17", "4.21")
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DATALESS = pack_record(libxc.PAGE_DATA, PageData((XTAB, XTAB | 1)).to_bytes())
+
+
+@cache
+def seeds() -> dict[str, bytes]:
+    """Return every seed by its name."""
+    found = _contexts() | _streams()
+    image = found["xl"]
+    return found | {
+        "xl.zst": zstandard.compress(image),
+        "xl.gz": gzip.compress(image, mtime=0),
+        "xl.bz2": bz2.compress(image),
+        "xl.xz": lzma.compress(image),
+        "xl.lz4": lz4.frame.compress(image),
+    }
+
+
+def _contexts() -> dict[str, bytes]:
+    """Return contexts of one record each, in every layout, and whole ones."""
+    found = {}
+    for name in catalogue.record_names():
+        for layout in catalogue.layouts_of(name):
+            if name not in ("HEADER", "END"):
+                body = bytes(layout.size + (64 if layout.flexible else 0))
+                found[f"{layout.id}.ctx"] = small_context(_code_of(name), body)
+    found |= {f"all-{r}.ctx": streams.context(r) for r in RELEASES}
+    found["amazon.ctx"] = small_context(22, bytes(16))
+    for name in ("hvm1.ctx", "pvh1.ctx"):
+        found[name] = (EXAMPLES / name).read_bytes()
+    return found
+
+
+def _code_of(name: str) -> int:
+    bindings = (catalogue.release(r).binding(name) for r in catalogue.release_names())
+    return next(binding.code for binding in bindings if binding is not None)
+
+
+def small_context(code: int, body: bytes) -> bytes:
+    """Return a context of HEADER, one record and END."""
+    header = next(hvm.iterate(streams.context("4.17")))
+    entries = [header, hvm.Entry(code, 0, body), hvm.Entry(hvm.END_TYPECODE, 0, b"")]
+    return hvm.pack_entries(entries)
+
+
+def _tail() -> bytes:
+    """Return the records after memory, with a context of one record."""
+    context = small_context(11, bytes(24))
+    whole = streams.hvm_tail("4.17")
+    return whole.replace(
+        pack_record(libxc.HVM_CONTEXT, streams.context("4.17")),
+        pack_record(libxc.HVM_CONTEXT, context),
+    )
+
+
+def _streams() -> dict[str, bytes]:
+    tail = DATALESS + _tail()
+    strange = pack_record(OPTIONAL | 0x77, b"kept") + pack_record(libxc.VERIFY)
+    two = streams.libxc_stream(tail, "4.13")
+    three = streams.libxc_stream(strange + tail, "4.17")
+    keys = (("physmap/0/name", "vga.vram"), ("physmap/0/addr", "f0000000"))
+    policies = streams.stream_head("4.17", libxc.HVM) + streams.policies()
+    policies += streams.static_data("4.17") + tail + pack_record(libxc.END)
+    dirty = pack_record(libxc.CHECKPOINT_DIRTY_PFN_LIST, pack_dirty_pfns((1, 2)))
+    state = pack_record(libxl.CHECKPOINT_STATE, (1).to_bytes(4, "little"))
+    colo = tail + dirty + pack_record(libxc.CHECKPOINT) + pack_record(libxl.CHECKPOINT_END) + state
+    tsc = pack_record(libxc.X86_TSC_INFO, TscInfo(0, 1, 2, 3).to_bytes())
+    return {
+        "libxc2": two,
+        "libxc3": three,
+        "page": streams.libxc_stream(streams.memory(1) + tsc),
+        "policies": policies,
+        "libxl": streams.libxl_stream(three, streams.emulator(keys)),
+        "xl": streams.xl_image(streams.libxl_stream(three, streams.emulator(keys))),
+        "xl-plain": streams.xl_image(streams.libxl_stream(two), b""),
+        "pv": streams.xl_image(streams.libxl_stream(pv_stream("4.17", DATALESS))),
+        "pv2": pv_stream("4.13"),
+        "colo": streams.libxl_stream(streams.libxc_stream(colo)),
+    }
+
+
+def main() -> int:
+    """Write the seeds into the folder named."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in seeds().items():
+        (folder / name).write_bytes(data)
+    print(f"{len(seeds())} seeds in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,105 @@
+"""What hostile bytes are given to: one function an entry, one line in the table each.
+
+A target may raise XensaveError and nothing else. What it prints is made and looked at, for
+nothing of the input may reach a terminal unescaped.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from xensave import open as open_image
+from xensave.container.events import Event
+from xensave.container.walk import walk
+from xensave.convert import Settings
+from xensave.convert.stream import StreamConverter
+from xensave.errors import XensaveError
+from xensave.image.subjects import all_subjects
+from xensave.rules.stream.run import Verification, stopped
+from xensave.source import open_source
+from xensave.source.stream import StreamSource
+from xensave.views.event import event_line
+from xensave.views.fields import record_lines
+from xensave.views.findings import finding_line, finding_object
+from xensave.views.hvmctx import hvmctx
+from xensave.views.plan import plan_lines, plan_object
+from xensave.views.record_json import record_json
+from xensave.views.summary import summary_json, summary_lines
+
+WIDTH = 100
+CONVERSIONS = (Settings("4.13", source="4.17"), Settings("4.21", source="4.13", repair=True))
+
+
+def show(data: bytes) -> None:
+    """Everything that `show` can print: the summary, each record, and xen-hvmctx's text."""
+    with open_image(data) as image:
+        _printable(summary_lines(image, WIDTH))
+        json.dumps(summary_json(image))
+        for subject in all_subjects(image):
+            _printable(record_lines(subject, WIDTH))
+            json.dumps(record_json(subject))
+        if image.has_context:
+            # Contexts of another release than 4.17 may be too short for that tool's structs.
+            with suppress(XensaveError):
+                _printable(text.replace("\n", "") for text in hvmctx(image.context_bytes))
+
+
+def verify(data: bytes) -> None:
+    """Every rule, over a file and over a pipe: both must say the same."""
+    with open_source(data) as mapped:
+        found = _verified(Verification(mapped))
+    pipe = StreamSource(io.BytesIO(data).read, "<pipe>")
+    if data and mapped.seekable and found != _verified(Verification(pipe)):
+        raise AssertionError("a file and a pipe of the same bytes are judged differently")
+
+
+def _verified(verification: Verification) -> list[str]:
+    lines = []
+    try:
+        for event, found in verification.events():
+            _printable([event_line(event)])
+            for finding in found:
+                lines.append(finding_line("input", finding))
+                json.dumps(finding_object(finding))
+    except XensaveError as error:
+        lines.append(finding_line("input", stopped(error)))
+    _printable(lines)
+    return lines
+
+
+def convert(data: bytes) -> None:
+    """Down and up: the plan, and every byte that would be written."""
+    for settings in CONVERSIONS:
+        converter = StreamConverter(settings)
+        with suppress(XensaveError), open_source(data) as source:
+            for event in walk(source):
+                for part in converter.convert(event):
+                    if isinstance(part, Event):
+                        part.to_bytes()
+        _printable(plan_lines(converter.plan, WIDTH))
+        json.dumps(plan_object(converter.plan))
+
+
+def _printable(lines: Iterable[str]) -> None:
+    for line in lines:
+        if not line.isprintable():
+            raise AssertionError(f"unescaped: {line!r}")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "show": show,
+    "verify": verify,
+    "convert": convert,
+}
+
+
+def run(target: Callable[[bytes], None], data: bytes) -> bool:
+    """Give data to a target; whether it took it. Anything but a XensaveError is a crash."""
+    try:
+        target(data)
+    except XensaveError:
+        return False
+    return True
