@@ -14,7 +14,7 @@ FLOORS = [
     {"container", "records", "headers"},
     {"context"},
     {"image"},
-    {"rules", "engine"},
+    {"rules", "engine", "numbers"},
     {"convert", "fleet", "memory", "review"},
     {"testing"},
     {"views"},

@@ -1,0 +1,136 @@
+"""What differs between two layouts of a record, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import NamedTuple
+
+from xensave.catalogue.model import Field, Layout
+
+APPENDED = "appended"
+ADDED = "added"
+REMOVED = "removed"
+MOVED = "moved"
+RESIZED = "resized"
+RENAMED = "renamed"
+
+
+class Leaf(NamedTuple):
+    """A field that holds a value: its place in bytes, its bits, the elements of its array."""
+
+    path: str
+    offset: int
+    size: int
+    bits: tuple[int, int] | None
+    elements: int
+    inner: tuple[Leaf, ...] = ()
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where it lies, whatever it is called."""
+        return (
+            self.offset,
+            self.size,
+            self.bits,
+            self.elements,
+            *(leaf.place for leaf in self.inner),
+        )
+
+
+class Change(NamedTuple):
+    """One difference: `kind` as above, the field's path, and where it lies before and after."""
+
+    kind: str
+    path: str
+    before: Leaf | None
+    after: Leaf | None
+
+    def __str__(self) -> str:
+        where = self.after or self.before
+        at = f" at {where.offset}" if where else ""
+        match self.before, self.after:
+            case Leaf() as old, Leaf() as new if self.kind == RENAMED:
+                return f"{old.path} renamed {new.path}{at}"
+            case Leaf() as old, Leaf() as new if self.kind == MOVED:
+                return f"{self.path} moved from {old.offset} to {new.offset}"
+            case Leaf() as old, Leaf() as new:
+                return f"{self.path} {self.kind}{at}, {_extent(old)} to {_extent(new)}"
+            case old, new:
+                only = new or old
+                return f"{self.path} {self.kind}{at}" + (f", {_extent(only)}" if only else "")
+
+
+def leaves(fields: Iterable[Field], base: int = 0, path: str = "") -> Iterator[Leaf]:
+    """The fields that hold values, structs and unions opened; an array of structs stays one."""
+    for field in fields:
+        offset = base + field.offset
+        name = ".".join(part for part in (path, field.name) if part)
+        if field.fields and not field.dims:
+            yield from leaves(field.fields, offset, name)
+            continue
+        inner = tuple(leaves(field.fields))
+        yield Leaf(name, offset, field.size, field.bits, prod(field.dims), inner)
+
+
+def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
+    """What a reader of `old` finds changed in `new`, in order of offset.
+
+    A field beyond the old size, or in the padding at its end, is APPENDED; one that takes another
+    field's place under a new name is RENAMED. Types of the same size are not told apart.
+
+    >>> from xensave.catalogue import layout
+    >>> [str(change) for change in changes(layout("RTC.1"), layout("RTC.2"))]
+    ['rtc_offset appended at 16, 8 bytes']
+    """
+    before = {leaf.path: leaf for leaf in leaves(old.fields)}
+    after = {leaf.path: leaf for leaf in leaves(new.fields)}
+    gone: dict[tuple[object, ...], list[Leaf]] = {}
+    for path, leaf in before.items():
+        if path not in after:
+            gone.setdefault(leaf.place, []).append(leaf)
+    found = [_kept(before[path], leaf) for path, leaf in after.items() if path in before]
+    end = max((leaf.offset + leaf.size for leaf in before.values()), default=0)
+    for path, leaf in after.items():
+        if path in before:
+            continue
+        if gone.get(leaf.place):
+            found.append(Change(RENAMED, path, gone[leaf.place].pop(0), leaf))
+        else:
+            kind = APPENDED if leaf.offset >= end else ADDED
+            found.append(Change(kind, path, None, leaf))
+    found += [Change(REMOVED, leaf.path, leaf, None) for same in gone.values() for leaf in same]
+    return tuple(sorted((c for c in found if c is not None), key=_order))
+
+
+def only_grown(old: Layout, new: Layout) -> bool:
+    """Whether the new layout is the old one with fields behind it, so that a prefix of it reads."""
+    return new.size > old.size and all(
+        change.kind in (APPENDED, RENAMED) for change in changes(old, new)
+    )
+
+
+def same_wire(old: Layout, new: Layout) -> bool:
+    """Whether both put the same values at the same places, whatever the fields are called."""
+    return (old.size, old.flexible) == (new.size, new.flexible) and all(
+        change.kind == RENAMED for change in changes(old, new)
+    )
+
+
+def _kept(old: Leaf, new: Leaf) -> Change | None:
+    if old.place == new.place:
+        return None
+    resized = (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements)
+    moved = old.offset != new.offset and not resized
+    return Change(MOVED if moved else RESIZED, new.path, old, new)
+
+
+def _order(change: Change) -> tuple[int, str]:
+    leaf = change.after or change.before
+    return (leaf.offset if leaf else 0, change.path)
+
+
+def _extent(leaf: Leaf) -> str:
+    if leaf.bits:
+        return f"{leaf.bits[1]} bit{'s' if leaf.bits[1] != 1 else ''}"
+    return f"{leaf.size} byte{'s' if leaf.size != 1 else ''}"

@@ -1,0 +1,140 @@
+"""From what a person names (a release, a tree, a binary, a registry) to its claims."""
+
+from __future__ import annotations
+
+import os
+
+from xensave.catalogue import layout, names_of, release
+from xensave.catalogue.model import Layout
+from xensave.catalogue.registry import (
+    Registry,
+    read_registry,
+    shipped_names,
+    shipped_registry,
+)
+from xensave.errors import UsageError
+from xensave.headers.hypervisor import HypervisorSpace
+from xensave.headers.model import HeaderRecord, HeaderSpace
+from xensave.numbers.claims import XEN, ClaimedRange, ClaimedRecord, Claims
+
+KINDS = (
+    "a release (4.17), a directory of headers, GITDIR@REV, an xen-syms file, a registry (.toml) "
+    "or the name of a shipped one"
+)
+
+
+def claims_of(text: str) -> Claims:
+    """The claims of a source by its name: what it is shows in its form, then on the disk.
+
+    >>> claims_of("4.13").code_max, claims_of("amazon").ranges[0].last
+    (20, 34)
+
+    Raises UsageError for what is no source, and what the readers of each kind raise.
+    """
+    directory, at, revision = text.rpartition("@")
+    if at and os.path.isdir(directory):  # noqa: PTH112 - pathlib is slow
+        from xensave.headers.save import read_revision
+
+        return header_claims(read_revision(directory, revision), text)
+    if os.path.isdir(text):  # noqa: PTH112
+        from xensave.headers.save import read_headers
+
+        return header_claims(read_headers(text), text)
+    if text.endswith(".toml"):
+        return registry_claims(read_registry(text))
+    if os.path.exists(text):  # noqa: PTH110
+        from xensave.headers.hypervisor import read_hypervisor
+
+        return hypervisor_claims(read_hypervisor(text))
+    if text.lower() in shipped_names():
+        return registry_claims(shipped_registry(text))
+    return _named_release(text)
+
+
+def _named_release(text: str) -> Claims:
+    try:
+        return release_claims(text)
+    except UsageError as error:
+        raise UsageError(f"no source {text!r}: a source is {KINDS}") from error
+
+
+def release_claims(name: str) -> Claims:
+    """The records and reservations of a release."""
+    found = release(name)
+    return Claims(
+        source=f"Xen {found.name}" if name[:1].isdigit() else found.name,
+        records=tuple(
+            _record(binding.code, binding.name, layout(binding.layout), XEN, binding.kind)
+            for binding in found.bindings
+        ),
+        ranges=tuple(
+            ClaimedRange(kept.first, kept.last, kept.owner, kept.source)
+            for kept in found.reservations
+        ),
+        upstream=True,
+        code_max=found.code_max,
+    )
+
+
+def header_claims(space: HeaderSpace, source: str) -> Claims:
+    """The records and reservations that headers state; a record of upstream's stays Xen's."""
+    return Claims(
+        source=source,
+        records=tuple(_header_record(record) for record in space.records),
+        ranges=tuple(
+            ClaimedRange(kept.first, kept.last, kept.owner, str(kept.place))
+            for kept in space.reservations
+        ),
+        code_max=space.code_max,
+    )
+
+
+def hypervisor_claims(space: HypervisorSpace) -> Claims:
+    """The records that a binary registers: without END and HEADER, which no handler makes."""
+    records = [
+        ClaimedRecord(
+            number=record.code,
+            name=record.name,
+            size=None if _is_flexible(record.code, record.name) else record.size,
+            owner=_owner(record.code, record.name),
+            kind=record.kind,
+            place=record.save,
+        )
+        for record in space.records
+    ]
+    return Claims(space.source, tuple(records), (), code_max=space.code_max)
+
+
+def registry_claims(registry: Registry) -> Claims:
+    """The ranges of a vendor, and the numbers that it has deployed."""
+    records = [
+        ClaimedRecord(used.number, used.name, used.size, registry.owner, kind=used.kind)
+        for used in registry.used()
+    ]
+    ranges = [ClaimedRange(held.first, held.last, registry.owner) for held in registry.ranges]
+    return Claims(registry.source, tuple(records), tuple(ranges))
+
+
+def _header_record(record: HeaderRecord) -> ClaimedRecord:
+    owner = _owner(record.code, record.name)
+    made = _record(record.code, record.name, record.layout, owner, None)
+    return made._replace(place=str(record.place))
+
+
+def _record(
+    code: int, name: str, found: Layout | None, owner: str, kind: str | None
+) -> ClaimedRecord:
+    size = None if found is None or found.flexible else found.size
+    return ClaimedRecord(code, name, size, owner, found, kind)
+
+
+def _owner(code: int, name: str) -> str:
+    return XEN if name in names_of(code) else ""
+
+
+def _is_flexible(code: int, name: str) -> bool:
+    if name not in names_of(code):
+        return False
+    from xensave.catalogue import layouts_of
+
+    return layouts_of(name)[-1].flexible

@@ -1,0 +1,138 @@
+"""The number space of a release as rows: who owns each number, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from xensave.catalogue import MASTER, layout, normalise, release, release_names
+from xensave.catalogue.model import Release
+from xensave.catalogue.registry import Registry
+from xensave.numbers.claims import UPSTREAM_LAST, XEN
+
+USED = "used"
+RESERVED = "reserved"
+RETIRED = "retired"
+FREE = "free"
+
+
+class Row(NamedTuple):
+    """A number of a release.
+
+    `size` is the bytes of one record, of its fixed part where `flexible`; None where unknown.
+    `load` is how the release takes records of another length. `source` says who states it: the
+    release's headers, or a registry.
+    """
+
+    number: int
+    name: str | None
+    size: int | None
+    kind: str | None
+    owner: str | None
+    state: str
+    layout: str | None = None
+    flexible: bool = False
+    load: str | None = None
+    source: str | None = None
+    note: str = ""
+
+
+def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
+    """The numbers of a release, in order.
+
+    Of upstream's numbers (up to 255) there is a row for each up to the last that anyone holds, of
+    those above for the held ones alone: what has no row is free.
+
+    A number that an earlier release used and this one does not is RETIRED. One that the headers
+    or a registry keep for an owner is RESERVED; what later releases did with it is in `note`.
+
+    >>> [(row.number, row.state) for row in rows("4.17")[20:23]]
+    [(20, 'used'), (21, 'free'), (22, 'reserved')]
+    """
+    found = release(release_name)
+    table = {row.number: row for row in _unused(found, registries)}
+    table |= {row.number: row for row in _bound(found)}
+    end = max(number for number in [found.code_max, *table] if number <= UPSTREAM_LAST)
+    for number in range(end + 1):
+        table.setdefault(number, Row(number, None, None, None, None, FREE))
+    return [table[number] for number in sorted(table)]
+
+
+def _bound(found: Release) -> Iterator[Row]:
+    for binding in found.bindings:
+        held = layout(binding.layout)
+        note = "fixed part; data follows" if held.flexible else ""
+        if binding.instances > 1:
+            note = f"{binding.instances} a domain"
+        yield Row(
+            number=binding.code,
+            name=binding.name,
+            size=held.size,
+            kind=binding.kind,
+            owner=XEN,
+            state=USED,
+            layout=held.id,
+            flexible=held.flexible,
+            load=binding.load,
+            source="headers",
+            note=note,
+        )
+
+
+def _unused(found: Release, registries: Sequence[Registry]) -> Iterator[Row]:
+    """Rows for what the release itself does not bind; of two for a number the last one holds."""
+    yield from _elsewhere(found)
+    for registry in registries:
+        used = {number.number: number for number in registry.used()}
+        for held in registry.ranges:
+            for number in range(held.first, held.last + 1):
+                entry = used.get(number)
+                yield Row(
+                    number=number,
+                    name=entry.name if entry else None,
+                    size=entry.size if entry else None,
+                    kind=entry.kind if entry else None,
+                    owner=registry.owner,
+                    state=RESERVED,
+                    source=registry.source,
+                    note="in use downstream" if entry else "",
+                )
+    known = {number.number for registry in registries for number in registry.used()}
+    for kept in found.reservations:
+        for number in range(kept.first, kept.last + 1):
+            note = "in use downstream" if number in known else ""
+            yield Row(number, None, None, None, kept.owner, RESERVED, source="headers", note=note)
+
+
+def _elsewhere(found: Release) -> Iterator[Row]:
+    """Numbers that other releases use: retired before this one, or taken after it."""
+    names = release_names()
+    here = names.index(normalise(found.name))
+    for name in reversed(names[here + 1 :]):
+        for later in release(name).bindings:
+            note = f"{later.name} from {name}"
+            yield Row(later.code, None, None, None, None, FREE, note=note)
+    for name in names[:here]:
+        for old in release(name).bindings:
+            size, note = layout(old.layout).size, f"until {name}"
+            yield Row(old.code, old.name, size, old.kind, XEN, RETIRED, old.layout, note=note)
+
+
+def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+    """Rows, runs of which differ in nothing but the number as one: (last number, first row)."""
+    run: tuple[int, Row] | None = None
+    for row in table:
+        same = run and run[0] + 1 == row.number and run[1]._replace(number=row.number) == row
+        if run and same and row.state != USED:
+            run = (row.number, run[1])
+            continue
+        if run:
+            yield run
+        run = (row.number, row)
+    if run:
+        yield run
+
+
+def newest() -> str:
+    """The newest release, which is not the master branch."""
+    return [name for name in release_names() if name != MASTER][-1]

@@ -1,0 +1,228 @@
+"""Which record numbers a downstream should take, by the rules of December 2019's review.
+
+The review of "x86/save: reserve HVM save record numbers that have been consumed..." stated them: a
+number that is deployed and compatible with upstream is kept; an incompatible change takes a new
+one; only what is in use is reserved, and by a comment, without raising the maximum; a new
+downstream number does not follow upstream's, but lies high in the space, with the vendor's letter
+as its upper byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from xensave.catalogue import MASTER, release
+from xensave.catalogue.registry import Registry
+from xensave.catalogue.toml_table import NUMBER_MAX
+from xensave.errors import UsageError
+from xensave.numbers.claims import UPSTREAM_LAST
+
+KEEP = "keep"
+MOVE = "move"
+TAKE = "take"
+_PAGE = 0x100
+# New numbers start where others leave room to grow.
+_STEP = 0x10
+
+
+class Suggestion(NamedTuple):
+    """What to do with a number, and why. `replaces` is the number that a MOVE leaves."""
+
+    action: str
+    number: int
+    reason: str
+    replaces: int | None = None
+
+
+class Advice(NamedTuple):
+    """The suggestions for a vendor, and what to mind of them all."""
+
+    vendor: str
+    release: str
+    suggestions: tuple[Suggestion, ...]
+    notes: tuple[str, ...]
+
+
+class _Held(NamedTuple):
+    first: int
+    last: int
+    owner: str
+    what: str
+
+
+def advise(
+    vendor: str,
+    *,
+    count: int | None = None,
+    keep: Iterable[int] = (),
+    registries: Sequence[Registry] = (),
+    release_name: str = MASTER,
+) -> Advice:
+    """Which numbers a vendor keeps, moves from and takes.
+
+    `keep` are its deployed numbers, `count` how many new ones it wants besides (one, if it has
+    none to keep), `registries` those of everyone, its own too.
+
+    >>> [(found.action, hex(found.number)) for found in advise("Acme", count=2).suggestions]
+    [('take', '0x4100'), ('take', '0x4101')]
+
+    Raises UsageError where the vendor has no letter, or the page of its letter no room.
+    """
+    kept = sorted(set(keep))
+    held = _held(registries, release_name)
+    wanted = count if count is not None else int(not kept)
+    if not 0 <= wanted <= _PAGE:
+        raise UsageError(f"a count is a number from 0 to {_PAGE}")
+    stays = [(number, _obstacle(vendor, number, held, release_name)) for number in kept]
+    moved = [(number, why) for number, why in stays if why]
+    fresh = _fresh(vendor, len(moved) + wanted, held, {*kept, *_used(vendor, registries)})
+    suggestions = [Suggestion(KEEP, n, _why_kept(vendor, n, held)) for n, why in stays if not why]
+    suggestions += [
+        Suggestion(MOVE, new, f"{why}: what is incompatible takes a new number", number)
+        for new, (number, why) in zip(fresh, moved, strict=False)
+    ]
+    suggestions += [
+        Suggestion(TAKE, new, _why_taken(vendor, new, held)) for new in fresh[len(moved) :]
+    ]
+    notes = _notes(vendor, [n for n, why in stays if not why], fresh, held, release_name)
+    return Advice(vendor, release(release_name).name, tuple(suggestions), tuple(notes))
+
+
+def page_of(vendor: str) -> int:
+    """The upper byte of a vendor's numbers: its first letter, as ASCII has the capital.
+
+    >>> hex(page_of("Amazon")), hex(page_of("3Par"))
+    ('0x41', '0x50')
+    """
+    page = _letter(vendor)
+    if page is None:
+        raise UsageError(f"{vendor!r} has no letter from A to Z to begin its numbers with")
+    return page
+
+
+def _letter(owner: str) -> int | None:
+    return next((ord(c.upper()) for c in owner if c.isascii() and c.isalpha()), None)
+
+
+def _held(registries: Sequence[Registry], release_name: str) -> list[_Held]:
+    reserved = {*release(MASTER).reservations, *release(release_name).reservations}
+    held = [_Held(r.first, r.last, r.owner, "Xen's headers") for r in reserved]
+    for registry in registries:
+        held += [_Held(r.first, r.last, registry.owner, registry.source) for r in registry.ranges]
+    return sorted(set(held))
+
+
+def _obstacle(vendor: str, number: int, held: list[_Held], release_name: str) -> str | None:
+    """Why a deployed number cannot stay, None where it can."""
+    if number > NUMBER_MAX:
+        raise UsageError(f"{number} is no number of a record: typecodes have 16 bits")
+    for name in dict.fromkeys((release_name, MASTER)):
+        binding = release(name).binding(number)
+        if binding is not None:
+            return f"{number} is {binding.name} in {_called(name)}"
+    for other in held:
+        if other.first <= number <= other.last and not _same(other.owner, vendor):
+            return f"{number} is kept for {other.owner} ({other.what})"
+    return None
+
+
+def _why_kept(vendor: str, number: int, held: list[_Held]) -> str:
+    for own in held:
+        if own.first <= number <= own.last and _same(own.owner, vendor):
+            return f"deployed, and kept for {vendor} in {own.what}"
+    return "deployed, and used by no one else"
+
+
+def _why_taken(vendor: str, number: int, held: list[_Held]) -> str:
+    page = number // _PAGE
+    text = f"high in the space: upper byte {page:#04x} is {chr(page)!r}, for {vendor}"
+    for own in held:
+        if own.first <= number <= own.last and _same(own.owner, vendor):
+            return f"free in {vendor}'s own range, {own.first:#x} - {own.last:#x} ({own.what})"
+    return text
+
+
+def _used(vendor: str, registries: Sequence[Registry]) -> Iterator[int]:
+    for registry in registries:
+        if _same(registry.owner, vendor):
+            yield from (used.number for used in registry.used())
+
+
+def _fresh(vendor: str, count: int, held: list[_Held], taken: set[int]) -> list[int]:
+    """New numbers: what is free in the vendor's own high ranges, else a block of its page."""
+    if not count:
+        return []
+    start = page_of(vendor) * _PAGE
+    page = range(start, start + _PAGE)
+    own, others = set[int](), set(taken)
+    for kept in held:
+        span = range(max(kept.first, start), min(kept.last + 1, page.stop))
+        (own if _same(kept.owner, vendor) else others).update(span)
+    registered = sorted(own - others)
+    if len(registered) >= count:
+        return registered[:count]
+    others |= own
+    for first in page[::_STEP]:
+        block = range(first, first + count)
+        if block.stop <= page.stop and others.isdisjoint(block):
+            return list(block)
+    free = registered + [number for number in page if number not in others]
+    if len(free) < count:
+        raise UsageError(
+            f"{count} numbers wanted, {len(free)} free in {page.start:#x} - {page.stop - 1:#x}, "
+            f"the numbers of {chr(page_of(vendor))!r}"
+        )
+    return free[:count]
+
+
+def _notes(
+    vendor: str, kept: list[int], fresh: list[int], held: list[_Held], release_name: str
+) -> Iterator[str]:
+    found = release(release_name)
+    granted = {n for r in release(MASTER).reservations for n in range(r.first, r.last + 1)}
+    low = [number for number in kept if number <= UPSTREAM_LAST and number not in granted]
+    if low:
+        yield (
+            f"ask upstream to keep just {_spans(low)} for {vendor}, by a comment in "
+            f"arch-x86/hvm/save.h: no headroom, and HVM_SAVE_CODE_MAX stays {found.code_max}"
+        )
+    if not fresh:
+        return
+    most = max(fresh)
+    yield (
+        f"leave HVM_SAVE_CODE_MAX at {found.code_max}: a table indexed by number would take "
+        f"{most + 1:,} entries, {(most + 1) * found.entry_size:,} bytes, for {most:#x}; keep a "
+        "sparse table (see xensave cost)"
+    )
+    neighbours = sorted(
+        {
+            other.owner
+            for other in held
+            if not _same(other.owner, vendor) and _letter(other.owner) == _letter(vendor)
+        }
+    )
+    if neighbours:
+        yield (
+            f"{', '.join(neighbours)} has the same letter: what is not in a registry that was "
+            "given here cannot be seen"
+        )
+    yield "state what you deploy in a registry file, and check it with xensave clash"
+
+
+def _spans(numbers: list[int]) -> str:
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a} - {b}" for a, b in spans)
+
+
+def _same(owner: str, vendor: str) -> bool:
+    return owner.casefold() == vendor.casefold()
+
+
+def _called(name: str) -> str:
+    return "upstream's master" if name == MASTER else f"Xen {name}"
