@@ -1,0 +1,182 @@
+"""A file appears whole or not at all, whatever happens on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from samples import possible_context, to
+
+from xensave.convert import Refused, Settings, convert
+from xensave.convert.output import AtomicFile
+from xensave.errors import SourceError, Truncated
+from xensave.testing import streams
+from xensave.testing.sparse import write_sparse_image
+
+KILLS = 200
+
+
+def names(path):
+    return sorted(entry.name for entry in path.iterdir())
+
+
+@pytest.fixture(params=["nameless", "named"])
+def kind(request, monkeypatch):
+    if request.param == "named":
+        opened = os.open
+
+        def without_tmpfile(path, flags, mode=0o777, *, dir_fd=None):
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(95, "Operation not supported")
+            return opened(path, flags, mode, dir_fd=dir_fd)
+
+        monkeypatch.setattr(os, "open", without_tmpfile)
+    return request.param
+
+
+def test_the_name_appears_at_the_end(tmp_path, kind):
+    path = tmp_path / "out"
+    with AtomicFile(str(path)) as fd:
+        os.write(fd, b"new")
+        assert not path.exists()
+        assert (names(tmp_path) == []) == (kind == "nameless")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["out"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with pytest.raises(KeyError), AtomicFile(str(path)) as fd:
+        os.write(fd, b"new")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["out"]
+    with AtomicFile(str(path)) as fd:
+        os.write(fd, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o640)
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "out").symlink_to("real")
+    with AtomicFile(str(tmp_path / "out")) as fd:
+        os.write(fd, b"new")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_no_such_directory(tmp_path):
+    with pytest.raises(SourceError, match="No such file"), AtomicFile(str(tmp_path / "no/out")):
+        pass
+
+
+def test_in_place(tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(possible_context("4.17"))
+    convert(str(path), str(path), Settings("4.21", "4.17"))
+    assert path.read_bytes() == to(possible_context("4.17"), "4.21", "4.17")
+
+
+def test_a_refusal_and_a_cut_image_write_nothing(tmp_path):
+    path, out = tmp_path / "image", tmp_path / "out"
+    path.write_bytes(streams.context("4.17"))
+    with pytest.raises(Refused):
+        convert(str(path), str(out), Settings("4.17", "4.17"))
+    path.write_bytes(streams.hvm_image("4.17")[:-9])
+    with pytest.raises(Truncated):
+        convert(str(path), str(out), Settings("4.17"))
+    assert names(tmp_path) == ["image"]
+
+
+def test_holes_stay_holes(tmp_path):
+    path, out = tmp_path / "image", tmp_path / "out"
+    size = write_sparse_image(path, 256 << 20)
+    patched(path)
+    convert(str(path), str(out), Settings("4.17"))
+    assert out.stat().st_size == size
+    assert out.stat().st_blocks * 512 < 8 << 20
+    assert subprocess.run(["cmp", path, out], check=False).returncode == 0
+
+
+def patched(path):
+    """Give a sparse image a context that a release accepts; it has the same length."""
+    blank, real = streams.context("4.17"), possible_context("4.17")
+    with path.open("r+b") as file:
+        file.seek(-(1 << 16), os.SEEK_END)
+        place = file.tell()
+        tail = file.read()
+        assert blank in tail
+        file.seek(place)
+        file.write(tail.replace(blank, real))
+
+
+def test_a_device_is_written_to(tmp_path):
+    path, fifo = tmp_path / "image", tmp_path / "fifo"
+    path.write_bytes(possible_context("4.17"))
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+        convert(str(path), str(fifo), Settings("4.17", "4.17"))
+        assert reader.stdout.read() == path.read_bytes()
+
+
+def test_a_directory_is_no_output(tmp_path):
+    path = tmp_path / "image"
+    path.write_bytes(possible_context("4.17"))
+    with pytest.raises(SourceError, match="directory"):
+        convert(str(path), str(tmp_path), Settings("4.17", "4.17"))
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
+    """A child of this process converts again and again; it is killed at random moments."""
+    path, out = tmp_path / "image", tmp_path / "out"
+    image = streams.hvm_image("4.17", pages=2000).replace(
+        streams.context("4.17"), possible_context("4.17")
+    )
+    path.write_bytes(image)
+    old, new = b"old", to(image, "4.21")
+    chance = random.Random(7)
+    window = 2 * seconds_of(path, out)
+    seen = {"old": 0, "new": 0}
+    for _ in range(KILLS):
+        out.write_bytes(old)
+        child = os.fork()
+        if child == 0:
+            convert(str(path), str(out), Settings("4.21"))
+            os._exit(0)
+        time.sleep(chance.uniform(0, window))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = out.read_bytes()
+        assert found in (old, new)
+        seen["old" if found == old else "new"] += 1
+        window *= 1.1 if found == old else 0.9
+    assert min(seen.values()) > KILLS // 10, seen
+    assert len(names(tmp_path)) <= 2 + KILLS // 20
+
+
+def seconds_of(path, out):
+    start = time.monotonic()
+    convert(str(path), str(out), Settings("4.21"))
+    return time.monotonic() - start
+
+
+def test_sigterm_leaves_nothing(tmp_path):
+    path, out = tmp_path / "fifo", tmp_path / "out"
+    os.mkfifo(path)
+    command = [sys.executable, "-m", "xensave", "convert", path, out, "--target", "4.17", "-q"]
+    with subprocess.Popen(command) as child, Path(path).open("wb") as pipe:
+        pipe.write(streams.hvm_image("4.17")[:9000])
+        pipe.flush()
+        time.sleep(0.5)
+        child.terminate()
+        child.wait(20)
+    assert not out.exists()
