@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING
 
 from xensave import catalogue
 from xensave.container import hvm
-from xensave.errors import Truncated, UsageError, XensaveError
+from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 
 if TYPE_CHECKING:
     from xensave.catalogue.model import Layout
     from xensave.records.scalars import Buffer
     from xensave.records.values import Value, Values
+
+
+RECORDS_LIMIT = 1 << 18
+"""The most records of one context: 8,192 vCPUs have a third of that."""
 
 
 class AbsentRecord(XensaveError, KeyError):
@@ -202,13 +206,20 @@ class Context:
         """Read a context; `offset` is where `data` stands in its input.
 
         Raises Truncated where a descriptor or body is cut, or END is missing: with the offset of
-        that descriptor and the record. What the records hold is not judged here.
+        that descriptor and the record; LimitExceeded above RECORDS_LIMIT. What the
+        records hold is not judged here.
         """
         view = memoryview(data)
         records: list[ContextRecord] = []
         try:
             for typecode, instance, body, at in hvm.iterate(view):
                 place = offset + at
+                if len(records) == RECORDS_LIMIT:
+                    raise LimitExceeded(
+                        f"a context of more than {RECORDS_LIMIT:,} records",
+                        offset=place,
+                        record="HVM context",
+                    )
                 records.append(
                     ContextRecord(typecode, instance, bytes(body), offset=place, release=release)
                 )

@@ -15,7 +15,7 @@ from xensave.rules.stream.run import Verification, stopped
 from xensave.source import open_source
 from xensave.views.escape import escape
 from xensave.views.event import event_line
-from xensave.views.findings import finding_line, json_end, json_pieces, summary_line
+from xensave.views.findings import Repeats, finding_line, json_end, json_pieces, summary_line
 
 DESCRIPTION = (
     "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
@@ -23,6 +23,7 @@ DESCRIPTION = (
 )
 
 _NOTES_KEPT = 1000
+_SHOWN_OF_A_RULE = 20
 _PROGRESS_SECONDS = 0.2
 
 Say = Callable[[str, str], None]
@@ -51,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     parser.add_argument("--syslog", action="store_true", help="write to syslog, not the terminal")
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
+    parser.add_argument(
+        "--all-findings",
+        action="store_true",
+        help=f"print all findings of a rule, not {_SHOWN_OF_A_RULE} at most (--json always does)",
+    )
     parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
     parser.add_argument(
         "--max-size", metavar="BYTES", type=int, help="the most that an input may decompress to"
@@ -127,13 +133,17 @@ class _Check:
                 self.progress.clear()
 
     def print_text(self) -> None:
+        repeats = Repeats(None if self.args.all_findings else _SHOWN_OF_A_RULE)
         for event, found in self.steps():
             if event is not None and self.args.verbose:
                 self.say(NOTE, event_line(event))
             for finding in found:
-                if finding.severity != NOTE or self.args.verbose:
+                wanted = finding.severity != NOTE or self.args.verbose
+                if wanted and repeats.admit(finding):
                     line = finding_line(self.name, finding, colour=self.colour)
                     self.say(finding.severity, line)
+        for line in repeats.lines(self.name):
+            self.say(NOTE, line)
         self.say(NOTE, summary_line(self.name, self.counts, self.about()))
 
     def print_json(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from xensave.errors import Malformed, Unsupported
+from xensave.errors import LimitExceeded, Malformed, Unsupported
 
 MAGIC = b"LibxlFmt"
 SIZE = 16
@@ -45,6 +45,9 @@ CHECKPOINT_STATES = {
 _HEADER = struct.Struct(">8sII")
 _EMULATOR = struct.Struct("<II")
 EMULATOR_HEADER_SIZE = _EMULATOR.size
+
+XENSTORE_LIMIT = 1 << 20
+"""Longer xenstore data is not split into keys and values; QEMU's is a few KiB."""
 
 
 class LibxlHeader(NamedTuple):
@@ -109,6 +112,10 @@ def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
     """
     if not data:
         return []
+    if len(data) > XENSTORE_LIMIT + EMULATOR_HEADER_SIZE:
+        raise LimitExceeded(
+            f"{len(data)} bytes of xenstore data, the limit is {XENSTORE_LIMIT}", record=_XENSTORE
+        )
     if data[-1] != 0:
         raise Malformed("xenstore data does not end in NUL", record=_XENSTORE)
     words = [word.decode("utf-8", "surrogateescape") for word in bytes(data[:-1]).split(b"\0")]

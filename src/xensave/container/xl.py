@@ -21,6 +21,9 @@ FLAG_JSON = 1 << 0
 FLAG_STREAM_V2 = 1 << 1
 KNOWN_FLAGS = FLAG_JSON | FLAG_STREAM_V2
 
+CONFIG_LIMIT = 1 << 20
+"""A longer configuration is not parsed; libxl's own are a few KiB."""
+
 _WORDS = struct.Struct("<4I")
 
 

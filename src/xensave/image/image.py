@@ -11,9 +11,9 @@ from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxc import DomainHeader, ImageHeader
 from xensave.container.walk import walk
-from xensave.container.xl import OptionalData
+from xensave.container.xl import CONFIG_LIMIT, OptionalData
 from xensave.context import AbsentRecord, Context
-from xensave.errors import Malformed, UsageError
+from xensave.errors import LimitExceeded, Malformed, UsageError
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.tally import Count, Kept, Tally, tally
 from xensave.source import Input, Source, open_source
@@ -182,6 +182,11 @@ class Image:
         text = self.config_text.strip()
         if not text.startswith("{"):
             return {}
+        if len(text) > CONFIG_LIMIT:
+            raise LimitExceeded(
+                f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}",
+                record="xl header",
+            )
         import json
 
         try:

@@ -111,6 +111,7 @@ class Tally:
         key = (event.layer, event.type)
         found = self._sums.get(key)
         if found is None:
+            self._take(event, 0)
             found = self._sums[key] = _Sum(event.name)
         found.records += 1
         found.bytes += event.length

@@ -28,6 +28,32 @@ def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
     return f"{': '.join(part for part in parts if part)} [{finding.rule}]"
 
 
+class Repeats:
+    """Lets the first findings of each rule through and counts the rest, which could be millions.
+
+    >>> from xensave.findings import Place
+    >>> finding, repeats = Finding("LIBXC_MARKER_EMPTY", ERROR, Place(), "has a body"), Repeats(1)
+    >>> [repeats.admit(finding) for _ in range(3)], list(repeats.lines("a.img"))
+    ([True, False, False], ['a.img: 2 more of LIBXC_MARKER_EMPTY; --all-findings prints them'])
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+
+    def admit(self, finding: Finding) -> bool:
+        """Count a finding, and tell whether to print it."""
+        self._counts[finding.rule] += 1
+        return self._limit is None or self._counts[finding.rule] <= self._limit
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Yield a line for each rule with findings that were not printed."""
+        for rule, count in self._counts.items():
+            if self._limit is not None and count > self._limit:
+                more = f"{count - self._limit:,} more of {rule}"
+                yield f"{escape(name)}: {more}; --all-findings prints them"
+
+
 def summary_line(name: str, counts: Counter[str], about: str) -> str:
     """Return the line that closes an input's findings: valid, or how much was found."""
     if not counts[ERROR] and not counts[WARNING]:

@@ -12,9 +12,6 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
 
-XENSTORE_LIMIT = 16 << 20
-"""Longer xenstore data is not looked into; QEMU's is a few KiB."""
-
 HEADER = Rule("LIBXL_EMULATOR_HEADER_COMPLETE", ERROR, "An emulator record begins with 8 bytes.")
 KNOWN = Rule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
 HVM_ONLY = Rule("LIBXL_EMULATOR_HVM_ONLY", ERROR, "Only HVM guests have emulators.")
@@ -40,7 +37,7 @@ def header(event: Event, state: State) -> Iterator[Fault]:
 
 def xenstore(event: Event, _: State) -> Iterator[Fault]:
     """Check the keys and values."""
-    if event.length > XENSTORE_LIMIT:
+    if event.length > libxl.XENSTORE_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes are not looked into")
         return
     data = bytes(event.body()[libxl.EMULATOR_HEADER_SIZE :])
@@ -52,6 +49,7 @@ def xenstore(event: Event, _: State) -> Iterator[Fault]:
     except Malformed as error:
         yield Fault(PAIRED, error.message)
         return
-    for key, _value in pairs:
-        if not _KEY.match(key):
-            yield Fault(KEYS, f"key {key[:64]!r} has other characters")
+    strange = [key for key, _value in pairs if not _KEY.match(key)]
+    if strange:
+        others = f", and {len(strange) - 1:,} other keys" if len(strange) > 1 else ""
+        yield Fault(KEYS, f"key {strange[0][:64]!r} has other characters{others}")

@@ -121,5 +121,5 @@ def end(_: Event, state: State) -> Iterator[Fault]:
     """Check that the stream held a guest's state."""
     if state.guest == libxc.HVM and not state.libxc(libxc.HVM_CONTEXT):
         yield Fault(NO_CONTEXT, "END without HVM_CONTEXT before it: a restore would fail")
-    elif state.guest == libxc.PV and 0 not in state.vcpus:
+    elif state.guest == libxc.PV and not state.vcpu0:
         yield Fault(NO_CONTEXT, "END without vCPU 0's X86_PV_VCPU_BASIC: a restore would fail")

@@ -10,21 +10,21 @@ from xensave.container.libxc_records import PAIR
 class State:
     """Facts of the records so far; rules read them, `update` alone changes them.
 
-    `counts` holds how often each (layer, type) was seen. `checkpoint` is true between libxc's
+    `types` holds each known (layer, type) that was seen. `checkpoint` is true between libxc's
     CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on.
     """
 
-    __slots__ = ("checkpoint", "control", "counts", "domain", "formats", "image", "max_pfn",
-                 "records", "trailing", "vcpus", "width")  # fmt: skip
+    __slots__ = ("checkpoint", "control", "domain", "formats", "image", "max_pfn",
+                 "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
 
     def __init__(self) -> None:
-        self.counts: dict[tuple[str, int], int] = {}
+        self.types: set[tuple[str, int]] = set()
         self.formats: list[str] = []
         self.image: libxc.ImageHeader | None = None
         self.domain: libxc.DomainHeader | None = None
         self.width = 0
         self.max_pfn = -1
-        self.vcpus: set[int] = set()
+        self.vcpu0 = False
         self.records = 0
         self.trailing = False
         self.checkpoint = False
@@ -32,7 +32,7 @@ class State:
 
     def seen(self, layer: str, *types: int) -> bool:
         """Tell whether any of these records came before."""
-        return any((layer, type_) in self.counts for type_ in types)
+        return any((layer, type_) in self.types for type_ in types)
 
     def libxc(self, *types: int) -> bool:
         """Tell whether any of these libxc records came before."""
@@ -53,7 +53,9 @@ class State:
         if event.kind == RECORD:
             self.records += 1
             key = (event.layer, event.type)
-            self.counts[key] = self.counts.get(key, 0) + 1
+            # Types that nobody knows may be as many as there are records.
+            if event.type in KNOWN[event.layer]:
+                self.types.add(key)
             learn = LEARN.get(key)
             if learn is not None:
                 learn(self, event)
@@ -62,7 +64,11 @@ class State:
         elif event.kind == TRAILER:
             self.trailing = True
         elif event.kind == CONTEXT:
-            self.formats.append("HVM context")
+            self._format("HVM context")
+
+    def _format(self, name: str) -> None:
+        if name not in self.formats:
+            self.formats.append(name)
 
     def _header(self, event: Event) -> None:
         header = event.header
@@ -71,7 +77,7 @@ class State:
         elif isinstance(header, libxc.DomainHeader):
             self.domain = header
         if event.name != "domain header":
-            self.formats.append(_describe(event))
+            self._format(_describe(event))
 
 
 def _describe(event: Event) -> str:
@@ -92,12 +98,12 @@ def _p2m_frames(state: State, event: Event) -> None:
 
 def _vcpu(state: State, event: Event) -> None:
     if event.length > PAIR.size:
-        state.vcpus.add(PAIR.unpack_from(event.prefix(PAIR.size))[0])
+        state.vcpu0 |= PAIR.unpack_from(event.prefix(PAIR.size))[0] == 0
 
 
 def _checkpoint(state: State, _: Event) -> None:
     # Outside a libxl stream nothing is handed over.
-    state.checkpoint = bool(state.counts.get((LIBXL, libxl.LIBXC_CONTEXT)))
+    state.checkpoint = (LIBXL, libxl.LIBXC_CONTEXT) in state.types
     state.control = False
 
 
@@ -106,6 +112,7 @@ def _checkpoint_end(state: State, _: Event) -> None:
     state.checkpoint = False
 
 
+KNOWN = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
 LEARN = {
     (LIBXC, libxc.X86_PV_INFO): _pv_info,
     (LIBXC, libxc.X86_PV_P2M_FRAMES): _p2m_frames,

@@ -65,7 +65,13 @@ def policy(event: Event, state: State) -> Iterator[Fault]:
     if not event.length or event.length % size:
         yield Fault(LENGTH, f"{event.length} bytes, a multiple of {size} above zero expected")
     elif event.type == libxc.X86_MSR_POLICY and event.length <= POLICY_LIMIT:
-        for n, (msr, flags, _) in enumerate(MSR.iter_unpack(event.body())):
-            if flags:
-                where = event.body_offset + n * size + 4
-                yield Fault(FLAGS, f"MSR {msr:#x} has flags {flags:#x}", where)
+        yield from _flags(event)
+
+
+def _flags(event: Event) -> Iterator[Fault]:
+    flagged = [n for n, (_, flags, _) in enumerate(MSR.iter_unpack(event.body())) if flags]
+    if flagged:
+        msr, flags, _ = MSR.unpack_from(event.body(), flagged[0] * MSR.size)
+        others = f", and {len(flagged) - 1:,} others have some" if len(flagged) > 1 else ""
+        where = event.body_offset + flagged[0] * MSR.size + 4
+        yield Fault(FLAGS, f"MSR {msr:#x} has flags {flags:#x}{others}", where)

@@ -11,9 +11,6 @@ from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
 
-CONFIG_LIMIT = 16 << 20
-"""A larger configuration is not looked into; xl's own are a few KiB."""
-
 BYTE_ORDER = Rule("XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.")
 MANDATORY = Rule("XL_MANDATORY_FLAGS_KNOWN", ERROR, "Only mandatory flags 0 and 1 are set.")
 OPTIONAL = Rule("XL_OPTIONAL_FLAGS_ZERO", WARNING, "No optional flag is set; none is defined.")
@@ -42,7 +39,7 @@ def configuration(event: Event, _: State) -> Iterator[Fault]:
     """Check the optional data."""
     head = event.header
     assert isinstance(head, xl.XlHeader)
-    if event.length > CONFIG_LIMIT:
+    if event.length > xl.CONFIG_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes of optional data are not looked into")
         return
     try:
