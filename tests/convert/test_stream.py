@@ -113,6 +113,11 @@ def test_an_optional_record_is_kept():
     assert to(data, "4.17") == data
 
 
+def test_libxl_ignores_no_record():
+    data = image("4.17", after=pack_record(0x80000077, b"abc"))
+    assert to(data, "4.17") == image("4.17")
+
+
 def test_emulator_records_stay():
     after = pack_record(libxl.EMULATOR_CONTEXT, bytes(8) + b"QEVM" * 9)
     out = to(image("4.17", after=after), "4.13")

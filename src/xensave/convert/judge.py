@@ -8,14 +8,13 @@ from xensave.catalogue.model import Release
 from xensave.container import hvm, libxc, libxl, xl
 from xensave.container.framing import pack_record
 from xensave.convert.plan import Plan, Refused
-from xensave.engine import Domain, Hypervisor, Policy
-from xensave.image import Image, open_image
-
-VIRIDIAN = 9
+from xensave.engine import Policy
+from xensave.engine.image import judge as judge_image
+from xensave.image import open_image
 
 
 class Skeleton:
-    """What is judged: the converted image without its pages, yet with the policies it came with.
+    """The converted image without its pages, and the CPU policies that it came with.
 
     The guest ran under those; where a version 2 stream cannot carry them, they still say what
     its state may hold. A checkpointed stream is judged at each checkpoint, by the newest context
@@ -26,6 +25,7 @@ class Skeleton:
         self.target = target
         self._config = b""
         self._front: list[bytes] = []
+        self._policies: list[bytes] = []
         self._rest: dict[int, bytes] = {}
         self._bare = b""
 
@@ -33,14 +33,28 @@ class Skeleton:
         """Keep the optional data of the xl header: it says what kind of guest it is."""
         self._config = optional
 
-    def begin(self, domain: bytes) -> None:
-        """Begin a libxc stream with its domain header."""
-        self._front = [libxc.ImageHeader(version=3).to_bytes(), domain]
+    def begin(self, header: bytes) -> None:
+        """Begin a libxc stream with its image header."""
+        self._front = [header]
+        self._policies = []
         self._rest = {}
 
     def add(self, part: bytes) -> None:
-        """Add a record of static data."""
+        """Add the domain header, or a record of static data that is kept."""
         self._front.append(part)
+
+    def add_policy(self, record: bytes) -> None:
+        """Add X86_CPUID_POLICY or X86_MSR_POLICY, kept or not."""
+        self._policies.append(record)
+
+    def policy(self) -> Policy | None:
+        """Return the CPU policy that the guest ran under, where the image carries it."""
+        if not self._policies:
+            return None
+        header = libxc.ImageHeader(version=3).to_bytes() + libxc.DomainHeader(libxc.HVM).to_bytes()
+        with open_image(header + b"".join(self._policies) + pack_record(libxc.END)) as image:
+            leaves = image.cpuid_policy
+            return Policy.of(leaves, image.msr_policy, "the image") if leaves else None
 
     def put(self, type_: int, body: bytes | memoryview) -> None:
         """Set the context or params: the last one before END or CHECKPOINT counts."""
@@ -67,29 +81,21 @@ class Skeleton:
 def judge(
     skeleton: Skeleton, plan: Plan, kept: Collection[int], policy: Policy | None = None
 ) -> None:
-    """Raise Refused, with the engine's reason, where the target would refuse the context.
+    """Raise Refused, with the engine's reason, where the target would refuse the image.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
     `policy` is for an image without one; failing that the engine's default holds.
     """
     with open_image(skeleton.to_bytes(kept), release=plan.target) as image:
-        if not image.has_context:
-            return
-        domain = Domain(image.type, image.vcpus, viridian=bool(image.params.get(VIRIDIAN)))
-        held_to = _policy(image) or policy
-        verdict = Hypervisor(plan.target, domain, held_to).load(image.context)
+        verdict = judge_image(image, plan.target, policy=skeleton.policy() or policy)
     if verdict.accepted is False:
+        errno = f" with {verdict.errno}" if verdict.errno else ""
         raise Refused(
-            f"Xen {plan.target} would refuse the result with {verdict.errno}: {verdict.reason}",
+            f"Xen {plan.target} would refuse the result{errno}: {verdict.reason}",
             plan,
             record=verdict.record,
         )
     plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
-
-
-def _policy(image: Image) -> Policy | None:
-    leaves = image.cpuid_policy
-    return Policy.of(leaves, image.msr_policy, "the image") if leaves else None
 
 
 def _without(context: bytes, codes: Collection[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""HVM_PARAMS: the parameters that the target has no number for are left out."""
+"""HVM_PARAMS: the target gets those that it lets its toolstack set."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 from xensave import catalogue
 from xensave.catalogue.model import Release
-from xensave.container.libxc_records import HvmParams
-from xensave.convert.plan import DROP, NAMED_LOSSES, Change, Loss
+from xensave.container.libxc_records import PAIR, HvmParams
+from xensave.convert.plan import CONVERT, DROP, Change, Loss
+from xensave.engine.image import target_of, viridian_features
+from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
 
+BODY_LIMIT = 64 * 1024
+VIRIDIAN = 9
 VM86_TSS = 15
 VM86_TSS_SIZED = 37
 
@@ -24,33 +28,50 @@ of a TSS of 128 bytes (3619af2b2b in 4.9).
 
 def convert_params(
     body: bytes | memoryview, target: Release, where: Place
-) -> tuple[bytes, Change | None]:
-    """Return the record's new body and what was dropped; None where nothing was.
+) -> tuple[bytes, tuple[Change, ...]]:
+    """Return the record's new body, and what was changed: () where nothing was.
 
-    hvm_set_param() refuses an index of HVM_NR_PARAMS or more with EINVAL, and the restore fails.
+    hvm_set_param() refuses an index of HVM_NR_PARAMS or more, and viridian features that it does
+    not know, with EINVAL, and the restore fails.
     """
-    limits = dict(catalogue.space("hvm-param").limits)
-    limit = limits.get(target.name)
-    if limit is None or len(body) < 8:
-        return bytes(body), None
+    if len(body) > BODY_LIMIT:
+        raise LimitExceeded(
+            f"{len(body)} bytes of HVM params, the limit is {BODY_LIMIT}",
+            offset=where.offset,
+            record=where.record,
+        )
+    if len(body) < PAIR.size:
+        return bytes(body), ()
+    limit = dict(catalogue.space("hvm-param").limits)[target.name]
+    features = viridian_features(target_of(target.name))
     params = HvmParams.parse(body)
-    gone = [entry for entry in params.params if entry[0] >= limit]
-    if not gone:
-        return bytes(body), None
-    kept = tuple(
-        (index, value) if index < limit else OLDER[index](value)
-        for index, value in params.params
-        if index < limit or index in OLDER
-    )
-    lost = [
-        Loss(param_name(index), hex(value)) for index, value in gone if value and index not in OLDER
-    ]
-    change = Change(
-        where,
-        DROP,
-        ", ".join(param_name(index) for index, _ in gone[:NAMED_LOSSES]),
-        f"{target.name} has HVM params below {limit} only",
-        tuple(lost[:NAMED_LOSSES]),
-        len(lost),
-    )
-    return params._replace(params=kept).to_bytes(), change
+    kept: list[tuple[int, int]] = []
+    changes: list[Change] = []
+    for index, value in params.params:
+        if index >= limit:
+            if index in OLDER:
+                kept.append(OLDER[index](value))
+            changes.append(_dropped(where, index, value, limit, target))
+        elif index == VIRIDIAN and value & ~features:
+            kept.append((index, value & features))
+            changes.append(_narrowed(where, value, features, target))
+        else:
+            kept.append((index, value))
+    return params._replace(params=tuple(kept)).to_bytes(), tuple(changes)
+
+
+def _dropped(where: Place, index: int, value: int, limit: int, target: Release) -> Change:
+    name = param_name(index)
+    reason = f"{target.name} has HVM params below {limit} only"
+    if index in OLDER:
+        older, base = OLDER[index](value)
+        what = f"{name} to {param_name(older)} = {base:#x}"
+        return Change(where, CONVERT, what, reason)
+    loss = (Loss(name, hex(value)),) if value else ()
+    return Change(where, DROP, name, reason, loss, len(loss))
+
+
+def _narrowed(where: Place, value: int, features: int, target: Release) -> Change:
+    reason = f"Xen {target.name} knows the viridian features {features:#x} only"
+    loss = (Loss("VIRIDIAN", hex(value & ~features)),)
+    return Change(where, CONVERT, f"VIRIDIAN = {value & features:#x}", reason, loss, 1)

@@ -16,8 +16,9 @@ from xensave.convert.settings import Settings
 from xensave.errors import LimitExceeded, Unsupported
 from xensave.findings import Place
 
-STATIC = (libxc.X86_PV_INFO, libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
-V3_ONLY = (libxc.STATIC_DATA_END, libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
+POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
+STATIC = (libxc.X86_PV_INFO, *POLICIES)
+V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
 POLICY_LOSS = 64 * 1024
 
 Output = tuple["bytes | Event", ...]
@@ -80,6 +81,8 @@ class StreamConverter:
         self._old_version = header.version
         self._version = self.target.stream_write
         self._static_done = True
+        new = header._replace(version=self._version).to_bytes()
+        self._skeleton.begin(new)
         if self._version == header.version:
             return (event,)
         self._static_done = self._version < 3
@@ -87,7 +90,7 @@ class StreamConverter:
         reason = f"{self.target.name} writes version {self._version} and reads {reads}"
         what = f"stream version {header.version} to {self._version}"
         self._note(Change(_place(event), REWRITE, what, reason))
-        return (header._replace(version=self._version).to_bytes(),)
+        return (new,)
 
     def _domain_header(self, event: Event, header: libxc.DomainHeader) -> Output:
         old = f"{header.xen_major}.{header.xen_minor}"
@@ -95,7 +98,7 @@ class StreamConverter:
             self.plan.source = old
         major, minor = self.settings.version
         new = header._replace(xen_major=major, xen_minor=minor)
-        self._skeleton.begin(new.to_bytes())
+        self._skeleton.add(new.to_bytes())
         if new == header:
             return (event,)
         reason = "the records are laid out as that release has them from here on"
@@ -134,8 +137,9 @@ class StreamConverter:
             return self._drop_unknown(event)
         if event.type == libxc.X86_TSC_INFO:
             self._skeleton.put(event.type, event.body())
-        elif event.type in STATIC:
+        elif event.type in POLICIES:
             self._skeleton.add(event.to_bytes())
+            self._skeleton.add_policy(event.to_bytes())
         return (event,)
 
     def _drop_static(self, event: Event) -> Output:
@@ -150,7 +154,7 @@ class StreamConverter:
                 offset=event.offset,
                 record=event.label,
             )
-        self._skeleton.add(event.to_bytes())
+        self._skeleton.add_policy(event.to_bytes())
         named, lost = of_bytes("policy", event.body())
         reason = (
             f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
@@ -184,21 +188,23 @@ class StreamConverter:
         return new.to_bytes()
 
     def _params(self, event: Event) -> Output:
-        body, change = convert_params(event.body(), self.target, _place(event))
+        body, changes = convert_params(event.body(), self.target, _place(event))
         self._skeleton.put(event.type, body)
-        if change is None:
+        for change in changes:
+            self._note(change)
+        if not changes:
             return (event,)
-        self._note(change)
         return (pack_record(event.type, body),)
 
     def _unknown(self, event: Event, space: str) -> bool:
-        """Whether the target's toolstack would refuse a mandatory record of that number."""
-        if event.type & OPTIONAL:
+        """Whether the target's toolstack would refuse the record: libxl ignores no record."""
+        if event.layer == LIBXC and event.type & OPTIONAL:
             return False
         order = catalogue.release_names()
         at = order.index(self.target.name)
         return not any(
-            number.number == event.type and order.index(number.first) <= at
+            number.number == event.type
+            and order.index(number.first) <= at <= order.index(number.last)
             for number in catalogue.space(space).numbers
         )
 
@@ -206,7 +212,7 @@ class StreamConverter:
         named, lost = of_bytes("body", event.prefix(POLICY_LOSS))
         if event.length > POLICY_LOSS and not lost:
             named, lost = of_bytes("body", b"\1")
-        reason = f"the toolstack of {self.target.name} refuses a mandatory record of this type"
+        reason = f"the toolstack of {self.target.name} refuses a record of this type"
         self._note(Change(_place(event), DROP, event.label, reason, named, lost))
         return ()
 

@@ -253,8 +253,13 @@ def _params(image: Image, target: Target) -> Iterator[Verdict]:
             yield _refusal("HVM_PARAM", "libxc HVM_PARAMS", reason, "hvm_set_param", errno)
 
 
+def viridian_features(target: Target) -> int:
+    """Return the bits of the VIRIDIAN param that a release knows."""
+    return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
+
+
 def _viridian(value: int, target: Target) -> str:
-    known = next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
+    known = viridian_features(target)
     if value & ~known:
         return f"Xen {target.name} knows the features {known:#x}"
     if value and not value & _BASE_FREQ:

@@ -46,7 +46,7 @@ def _count(plan: Plan) -> str:
 
 def _change(change: Change, width: int, colour: bool) -> Iterator[str]:
     place = f" at {change.where.offset:#x}" if change.where.offset is not None else ""
-    yield f"{change.action:<{_COLUMN}}{escape(change.what)}{place}"
+    yield from hang(change.action, escape(change.what) + place, width, _COLUMN)
     yield from _beside("why", change.reason, width)
     if change.citation is not None:
         yield from _beside("see", _cited(change.citation), width)
