@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from xensave import catalogue
+from xensave.catalogue.model import Release
 from xensave.context import Context
 from xensave.engine import loop
 from xensave.engine.dates import version
@@ -48,7 +49,7 @@ class Hypervisor:
         plugins: Iterable[Plugin] = (),
     ) -> None:
         self.name = release
-        self.release = catalogue.release(release)
+        self.release = newest(release)
         self.version = version(release)
         self.domain = domain if domain is not None else Domain()
         self.policy = policy if policy is not None else default_policy(release)
@@ -107,6 +108,18 @@ class Hypervisor:
         """Return one record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
         kept = state if state is not None else self.state
         return save_one(kept, typecode, instance, self.handlers, self.machine)
+
+
+def newest(name: str) -> Release:
+    """Return a release's numbers; a series stands for its newest point release.
+
+    >>> newest("4.0").binding("CPU").compat, newest("4.0.0").binding("CPU").compat
+    ('CPU.3', None)
+    """
+    found = catalogue.release(name)
+    if catalogue.point_release(name) is None and found.variants:
+        return catalogue.release(found.variants[-1].refs[-1])
+    return found
 
 
 def _octets(context: Contextual) -> bytes:

@@ -18,7 +18,7 @@ from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2, XlHeader
 from xensave.engine.dates import Version, begun, version
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.errnos import EINVAL, EPERM
-from xensave.engine.hypervisor import Hypervisor
+from xensave.engine.hypervisor import Hypervisor, newest
 from xensave.engine.model import Cite
 from xensave.engine.plugins import Plugin
 from xensave.engine.policy import Policy, default_policy
@@ -72,7 +72,7 @@ class Target(NamedTuple):
 
 def target_of(name: str) -> Target:
     """Return the target of a release's name. Raises UsageError for an unknown one."""
-    return Target(name, catalogue.release(name), version(name))
+    return Target(name, newest(name), version(name))
 
 
 def judge(

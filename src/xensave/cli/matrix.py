@@ -1,0 +1,38 @@
+"""`xensave matrix`: release by release, what a typical guest of one meets on another."""
+
+from __future__ import annotations
+
+import argparse
+
+DESCRIPTION = (
+    "Show what a typical guest of each release meets on each: it restores, restores with records"
+    " extended or converted, or is refused at a record. Every cell is the engine's verdict on a"
+    " context made from the catalogue."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--type", choices=["hvm", "pvh"], default="hvm", help="the guest's type")
+    parser.add_argument(
+        "--context",
+        action="store_true",
+        help="judge the HVM context alone, not the stream's version",
+    )
+    parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print or draw the matrix."""
+    from xensave.engine.matrix import release_matrix
+    from xensave.views.matrix import matrix_json, matrix_text, plot
+
+    table = release_matrix(args.type, stream=not args.context)
+    if args.plot:
+        plot(table, args.plot)
+    if args.json:
+        print(matrix_json(table))
+    elif not args.plot:
+        print(matrix_text(table))
+    return 0

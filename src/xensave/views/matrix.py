@@ -1,0 +1,125 @@
+"""A matrix of verdicts as text, JSON and a picture."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from xensave.engine.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
+from xensave.views.escape import escape
+from xensave.views.verdicts import verdict_object
+
+if TYPE_CHECKING:
+    from xensave.engine.verdict import Verdict
+
+_SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
+_COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
+_LEGEND = "+ restores   ~ restores, with records extended or converted   ? depends on the host"
+
+
+def matrix_text(table: Matrix) -> str:
+    """Return the table: a sign or the number of a reason in each cell, the reasons below.
+
+    The columns are as narrow as they can be; a reason is listed once.
+    """
+    reasons: dict[str, int] = {}
+    cells = [[_cell(verdict, reasons) for verdict in row.verdicts] for row in table.rows]
+    labels = [escape(row.label) for row in table.rows]
+    first = max([len(label) for label in labels], default=0)
+    widths = [
+        max(len(column), *(len(row[index]) for row in cells)) if cells else len(column)
+        for index, column in enumerate(table.columns)
+    ]
+    lines = [f"{table.title}:", "", _line("", table.columns, first, widths)]
+    lines += [_line(label, row, first, widths) for label, row in zip(labels, cells, strict=True)]
+    lines += ["", _LEGEND]
+    lines += [f"{number} refused: {escape(reason)}" for reason, number in reasons.items()]
+    return "\n".join(lines)
+
+
+def _line(label: str, cells: list[str] | tuple[str, ...], first: int, widths: list[int]) -> str:
+    parts = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+    return " ".join([label.ljust(first), *parts]).rstrip()
+
+
+def _cell(verdict: Verdict, reasons: dict[str, int]) -> str:
+    found = outcome(verdict)
+    if found != REFUSED:
+        return _SIGNS[found]
+    text = f"{obstacle(verdict)}: {verdict.reason}"
+    return str(reasons.setdefault(text, len(reasons) + 1))
+
+
+def obstacle(verdict: Verdict) -> str:
+    """Return what a refusal stands on: the record's name without instance, or the header."""
+    return (verdict.record or "the context").partition("[")[0]
+
+
+def matrix_json(table: Matrix) -> str:
+    """Return the table as JSON: a list of rows, each with its verdicts by column."""
+    rows = [
+        {
+            "source": row.label,
+            "targets": [
+                {"outcome": outcome(verdict), **verdict_object(row.label, column, verdict)}
+                for column, verdict in zip(table.columns, row.verdicts, strict=True)
+            ],
+        }
+        for row in table.rows
+    ]
+    return json.dumps({"title": table.title, "columns": list(table.columns), "rows": rows})
+
+
+def plot(table: Matrix, path: str) -> None:
+    """Draw the table into a file, whose suffix says the format (.svg, .png, .pdf).
+
+    Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
+    file cannot be written.
+    """
+    from xensave.errors import SourceError, UsageError
+
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise UsageError("drawing takes matplotlib: pip install 'xensave[plot]'") from error
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "xensave"
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    order = [RESTORES, FIXUP, DEPENDS, REFUSED]
+    grid = [[order.index(outcome(verdict)) for verdict in row.verdicts] for row in table.rows]
+    width, height = len(table.columns), len(table.rows)
+    figure, axes = plt.subplots(figsize=(2 + 0.42 * width, 2 + 0.32 * height))
+    axes.imshow(
+        grid,
+        cmap=ListedColormap([_COLOURS[kind] for kind in order]),
+        vmin=-0.5,
+        vmax=3.5,
+        aspect="auto",
+    )
+    axes.set_xticks(range(width), table.columns, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(height), [row.label for row in table.rows], fontsize=8)
+    axes.set_xlabel("restored by Xen")
+    axes.set_title(table.title, fontsize=10)
+    for at, row in enumerate(table.rows):
+        for place, verdict in enumerate(row.verdicts):
+            if outcome(verdict) == REFUSED:
+                name = (
+                    obstacle(verdict).replace(" header", "").replace("_VCPU", "").replace("_", "\n")
+                )
+                axes.text(place, at, name, ha="center", va="center", fontsize=4.5, color="white")
+    handles = [Patch(color=_COLOURS[kind], label=kind) for kind in order]
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False
+    )
+    figure.tight_layout()
+    try:
+        figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    finally:
+        plt.close(figure)

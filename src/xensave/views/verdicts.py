@@ -1,0 +1,77 @@
+"""Verdicts as text and as JSON: what a release makes of an image or a context."""
+
+from __future__ import annotations
+
+import json
+
+from xensave.engine.verdict import Verdict
+from xensave.views.escape import escape
+
+_GREEN, _RED, _YELLOW, _RESET = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+
+def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = False) -> str:
+    """Return a verdict in a line: input, target, answer, and why.
+
+    >>> verdict_line("a.img", "4.17", Verdict(accepted=True, loaded=10))
+    'a.img: Xen 4.17: restores (10 records loaded)'
+    """
+    return f"{escape(source)}: Xen {escape(target)}: {_answer(verdict, colour=colour)}"
+
+
+def _answer(verdict: Verdict, *, colour: bool) -> str:
+    if verdict.accepted is False:
+        place = f" at {escape(verdict.record)}" if verdict.record else ""
+        offset = "" if verdict.offset is None else f", offset {verdict.offset:#x}"
+        errno = f": {verdict.errno}" if verdict.errno else ""
+        cite = f" [{verdict.cite}]" if verdict.cite else ""
+        word = _painted("refused", _RED, colour=colour)
+        return f"{word}{place}{offset}{errno}: {escape(verdict.reason)}{cite}"
+    loaded = f"{verdict.loaded} record{'s' if verdict.loaded != 1 else ''} loaded"
+    if verdict.fixups:
+        loaded += f"; {', '.join(verdict.fixups)}"
+    if verdict.accepted is None:
+        word = _painted("depends on", _YELLOW, colour=colour)
+        return f"{word} {escape('; '.join(verdict.depends))} ({loaded})"
+    return f"{_painted('restores', _GREEN, colour=colour)} ({loaded})"
+
+
+def assumption_lines(verdict: Verdict) -> list[str]:
+    """Return what a verdict takes for granted, a line each."""
+    return [f"  provided that {escape(text)}" for text in verdict.assumes]
+
+
+def verdict_object(
+    source: str, target: str, verdict: Verdict, member: str | None = None
+) -> dict[str, object]:
+    """Return a verdict as a JSON object; `accepted` is null where it depends."""
+    found: dict[str, object] = {
+        "source": source,
+        "target": target,
+        "accepted": verdict.accepted,
+        "errno": verdict.errno,
+        "record": verdict.record,
+        "typecode": verdict.typecode,
+        "instance": verdict.instance,
+        "offset": verdict.offset,
+        "loaded": verdict.loaded,
+        "last": verdict.last,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "cite": str(verdict.cite) if verdict.cite else None,
+        "depends": list(verdict.depends),
+        "assumes": list(verdict.assumes),
+        "fixups": list(verdict.fixups),
+    }
+    if member is not None:
+        found["member"] = member
+    return found
+
+
+def verdict_json(source: str, target: str, verdict: Verdict, member: str | None = None) -> str:
+    """Return a verdict as a line of JSON."""
+    return json.dumps(verdict_object(source, target, verdict, member))
+
+
+def _painted(word: str, colour_code: str, *, colour: bool) -> str:
+    return f"{colour_code}{word}{_RESET}" if colour else word
