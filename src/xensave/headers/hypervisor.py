@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
-from xensave.errors import Malformed
+from xensave.errors import Malformed, UsageError
 
 if TYPE_CHECKING:
     from xensave.headers.hypervisor_elf import Binary
@@ -88,11 +88,13 @@ def read_hypervisor(path: str | os.PathLike[str]) -> HypervisorSpace:
     from xensave.source.opening import open_source
 
     with open_source(path) as source:
-        return hypervisor_space(read_all(source, MAX_SIZE), os.fspath(path))
+        data = read_all(source, MAX_SIZE)
+    return hypervisor_space(data, os.fspath(path))
 
 
 def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
     """Read the records that the bytes of an xen-syms file register."""
+    _need_libraries()
     from xensave.headers.hypervisor_elf import Binary
     from xensave.headers.hypervisor_scan import referring
     from xensave.headers.hypervisor_table import entries
@@ -123,6 +125,17 @@ def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
         entry_size=shape.size,
         incomplete=tuple(binary.name_at(s) for s, trace in traces.items() if not trace.complete),
     )
+
+
+def _need_libraries() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("elftools", "capstone") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"reading binaries needs pyelftools and capstone, and {' and '.join(missing)} is not "
+            "installed: pip install 'xensave[binaries]'"
+        )
 
 
 def _record(binary: Binary, sizes: _Sizes, code: int, entry: Entry) -> RegisteredRecord:

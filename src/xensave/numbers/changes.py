@@ -14,6 +14,8 @@ REMOVED = "removed"
 MOVED = "moved"
 RESIZED = "resized"
 RENAMED = "renamed"
+# The members of an array's element changed, and neither its place nor its size did.
+CHANGED = "changed inside"
 
 
 class Leaf(NamedTuple):
@@ -54,10 +56,10 @@ class Change(NamedTuple):
                 return f"{old.path} renamed {new.path}{at}"
             case Leaf() as old, Leaf() as new if self.kind == MOVED:
                 return f"{self.path} moved from {old.offset} to {new.offset}"
-            case Leaf() as old, Leaf() as new:
+            case Leaf() as old, Leaf() as new if self.kind == RESIZED:
                 return f"{self.path} {self.kind}{at}, {_extent(old)} to {_extent(new)}"
             case old, new:
-                only = new or old
+                only = None if old and new else new or old
                 return f"{self.path} {self.kind}{at}" + (f", {_extent(only)}" if only else "")
 
 
@@ -120,9 +122,11 @@ def same_wire(old: Layout, new: Layout) -> bool:
 def _kept(old: Leaf, new: Leaf) -> Change | None:
     if old.place == new.place:
         return None
-    resized = (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements)
-    moved = old.offset != new.offset and not resized
-    return Change(MOVED if moved else RESIZED, new.path, old, new)
+    if (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements):
+        kind = RESIZED
+    else:
+        kind = MOVED if old.offset != new.offset else CHANGED
+    return Change(kind, new.path, old, new)
 
 
 def _order(change: Change) -> tuple[int, str]:

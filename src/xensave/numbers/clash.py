@@ -56,7 +56,8 @@ def find_clashes(sources: Sequence[Claims]) -> list[Clash]:
 def _number_taken_twice(left: Claims, right: Claims) -> Iterator[Clash]:
     """The same number, under two names."""
     for a, b in _by_number(left, right):
-        if a.name == b.name or (a.name is None and a.owner == b.owner):
+        # A name tells whether both mean the same record; without one the owner does.
+        if a.owner == b.owner if None in (a.name, b.name) else a.name == b.name:
             continue
         if a.owner == b.owner == XEN:
             if a.layout and b.layout and same_wire(a.layout, b.layout):

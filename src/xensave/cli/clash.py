@@ -1,0 +1,50 @@
+"""`xensave clash`: what two or more sources claim differently."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from xensave.errors import UsageError
+from xensave.findings import NOTE
+
+DESCRIPTION = (
+    "Compare what sources claim of the save records' numbers, each with each: the same number "
+    "with another name or layout, the same name at another number, a number inside another's "
+    "reservation. Exit 1 where they clash."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="a release (4.17), a directory of Xen's headers, GITDIR@REV, an xen-syms file, a"
+        " vendor's registry (.toml), or a shipped one by name (amazon); two or more",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the sources, compare, and print: 1 where there is more than a note."""
+    from xensave.numbers.clash import find_clashes
+    from xensave.numbers.sources import claims_of
+    from xensave.views.numbers import clash_lines, clash_objects
+    from xensave.views.terminal import width_of
+
+    if len(args.sources) < 2:
+        raise UsageError("it takes two sources or more to clash")
+    clashes = find_clashes([claims_of(source) for source in args.sources])
+    if args.json:
+        sys.stdout.write(json.dumps(clash_objects(clashes), indent=2) + "\n")
+    else:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        for line in clash_lines(clashes, width_of(sys.stdout), colour=colour):
+            sys.stdout.write(line + "\n")
+        if not clashes:
+            sys.stdout.write("no clash\n")
+    return int(any(clash.severity != NOTE for clash in clashes))

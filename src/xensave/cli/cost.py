@@ -1,0 +1,53 @@
+"""`xensave cost`: what a larger maximum costs a hypervisor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+DESCRIPTION = (
+    "Say what a larger HVM_SAVE_CODE_MAX costs a release: bytes of handler table, and loop "
+    "iterations of each pass of a save; and what a sparse table would take."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--release", metavar="R", help="the release (the newest)")
+    parser.add_argument(
+        "--max",
+        metavar="N",
+        type=number,
+        required=True,
+        help="the maximum, in decimal or as 0x4100",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def number(text: str) -> int:
+    """Read a number as a person writes one: decimal or 0x...
+
+    >>> number("40"), number("0x4100")
+    (40, 16640)
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count, and print."""
+    from xensave.numbers.cost import cost
+    from xensave.numbers.space import newest
+    from xensave.views.numbers import cost_lines, cost_object
+    from xensave.views.terminal import width_of
+
+    found = cost(args.release or newest(), args.max)
+    if args.json:
+        sys.stdout.write(json.dumps(cost_object(found), indent=2) + "\n")
+        return 0
+    for line in cost_lines(found, width_of(sys.stdout)):
+        sys.stdout.write(line + "\n")
+    return 0

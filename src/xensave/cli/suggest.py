@@ -1,0 +1,90 @@
+"""`xensave suggest`: which numbers a downstream should take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+
+from xensave.errors import UsageError
+
+DESCRIPTION = (
+    "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
+    "that is compatible is kept, an incompatible change takes a new one, and new numbers lie high "
+    "in the space with the vendor's letter as their upper byte."
+)
+_RANGE = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)(?:\s*-\s*(0[xX][0-9a-fA-F]+|[0-9]+))?")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--for", dest="vendor", metavar="VENDOR", required=True, help="whose")
+    parser.add_argument(
+        "--count", metavar="N", type=int, help="how many new numbers (1, or 0 with --keep)"
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="RANGES",
+        action="append",
+        default=[],
+        help="numbers that are deployed and should stay: 22-34, or 18,22-24; may be repeated",
+    )
+    parser.add_argument(
+        "--registry",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a registry to heed besides the shipped ones; may be repeated",
+    )
+    parser.add_argument("--release", metavar="R", help="the release to be compatible with (master)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def numbers(texts: list[str]) -> list[int]:
+    """Read ranges of numbers.
+
+    >>> numbers(["22-24, 0x4100", "18"])
+    [22, 23, 24, 16640, 18]
+    """
+    from xensave.catalogue.toml_table import NUMBER_MAX
+
+    found: list[int] = []
+    for text in (part.strip() for whole in texts for part in whole.split(",")):
+        match = _RANGE.fullmatch(text)
+        if match is None:
+            raise UsageError(f"not a range of numbers: {text!r}; write 22-34 or 18,22-24")
+        first, last = _number(match[1]), _number(match[2] or match[1])
+        if not first <= last <= NUMBER_MAX:
+            raise UsageError(f"not a range within 0 - {NUMBER_MAX}: {text!r}")
+        found += range(first, last + 1)
+    return found
+
+
+def _number(text: str) -> int:
+    return int(text, 16) if text[:2] in ("0x", "0X") else int(text[:9])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Advise, and print."""
+    from xensave.catalogue import MASTER
+    from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
+    from xensave.numbers.suggest import advise
+    from xensave.views.numbers import advice_lines, advice_object
+    from xensave.views.terminal import width_of
+
+    registries = [shipped_registry(name) for name in shipped_names()]
+    registries += [read_registry(path) for path in args.registry]
+    advice = advise(
+        args.vendor,
+        count=args.count,
+        keep=numbers(args.keep),
+        registries=registries,
+        release_name=args.release or MASTER,
+    )
+    if args.json:
+        sys.stdout.write(json.dumps(advice_object(advice), indent=2) + "\n")
+        return 0
+    for line in advice_lines(advice, width_of(sys.stdout)):
+        sys.stdout.write(line + "\n")
+    return 0

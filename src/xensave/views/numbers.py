@@ -1,0 +1,219 @@
+"""The number space, clashes, advice and costs, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from xensave.findings import ERROR, NOTE, WARNING
+from xensave.views.escape import escape
+from xensave.views.table import table_lines, wrapped
+
+if TYPE_CHECKING:
+    from xensave.catalogue.model import Number, Space
+    from xensave.numbers.clash import Clash
+    from xensave.numbers.cost import Cost
+    from xensave.numbers.space import Row
+    from xensave.numbers.suggest import Advice, Suggestion
+
+Object = dict[str, object]
+_LAST = 0xFFFF
+_PAGE = 0x100
+_COLOURS = {ERROR: "\x1b[31m", WARNING: "\x1b[33m", NOTE: "\x1b[36m"}
+_RESET = "\x1b[0m"
+_ROW_KEYS = ("number", "name", "size", "kind", "owner", "state", "layout", "load", "source", "note")
+
+
+def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Yield the number space as a table; runs of numbers that are alike share a line."""
+    from xensave.numbers.space import folded
+
+    head = ("number", "name", "size", "kind", "owner", "state", "note")
+    cells = []
+    due = 0
+    for last, row in folded(rows):
+        if row.number > due:
+            cells.append(_free(due, row.number - 1))
+        size = "" if row.size is None else f"{row.size:,}" + ("+" if row.flexible else "")
+        cells.append(
+            (
+                _span(row.number, last),
+                row.name or "",
+                size,
+                row.kind or "",
+                row.owner or "",
+                row.state,
+                row.note,
+            )
+        )
+        due = last + 1
+    if due <= _LAST:
+        cells.append(_free(due, _LAST))
+    yield from table_lines(head, cells, width, right=(2,))
+
+
+def space_objects(rows: Sequence[Row]) -> list[Object]:
+    """Return the number space as objects, one a number."""
+    return [{key: getattr(row, key) for key in _ROW_KEYS} for row in rows]
+
+
+def other_space_lines(space: Space, numbers: Sequence[Number], width: int) -> Iterator[str]:
+    """Yield another numbered ABI as a table."""
+    yield from wrapped(escape(space.title), width)
+    yield ""
+    head = ("number", "name", "first", "last")
+    cells = [(_number(n.number), n.name, n.first, n.last) for n in numbers]
+    yield from table_lines(head, cells, width, right=(0,))
+
+
+def other_space_objects(numbers: Sequence[Number]) -> list[Object]:
+    """Return another numbered ABI as objects."""
+    return [number._asdict() for number in numbers]
+
+
+def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterator[str]:
+    """Yield each clash: what it is, then what either source says."""
+    for clash in clashes:
+        severity = clash.severity
+        if colour:
+            severity = f"{_COLOURS[severity]}{severity}{_RESET}"
+        text = f"{escape(clash.message)} [{clash.rule}]"
+        first, *more = wrapped(text, max(width - len(clash.severity) - 2, 20))
+        yield f"{severity}: {first}"
+        yield from (f"  {line}" for line in more)
+        for source, said in zip(clash.sources, clash.claims, strict=True):
+            yield from wrapped(f"{escape(source)}: {escape(said)}", width, "    ")
+
+
+def clash_objects(clashes: Sequence[Clash]) -> list[Object]:
+    """Return the clashes as objects."""
+    return [
+        {
+            "rule": clash.rule,
+            "severity": clash.severity,
+            "number": clash.number,
+            "message": clash.message,
+            "sources": [
+                {"source": source, "claim": said}
+                for source, said in zip(clash.sources, clash.claims, strict=True)
+            ],
+        }
+        for clash in clashes
+    ]
+
+
+def advice_lines(advice: Advice, width: int) -> Iterator[str]:
+    """Yield what to keep, leave and take, with reasons; runs with one reason share a line."""
+    cells: list[tuple[str, str, str]] = []
+    runs: list[list[Suggestion]] = []
+    for found in advice.suggestions:
+        last = runs[-1][-1] if runs else None
+        if (
+            last
+            and found.number == last.number + 1
+            and (found.action, found.reason, found.replaces) == (last.action, last.reason, None)
+        ):
+            runs[-1].append(found)
+        else:
+            runs.append([found])
+    for run in runs:
+        numbers = _span(run[0].number, run[-1].number)
+        if run[0].replaces is not None:
+            numbers = f"{_number(run[0].replaces)} -> {numbers}"
+        cells.append((run[0].action, numbers, run[0].reason))
+    yield from table_lines(("do", "number", "why"), cells, width)
+    for note in advice.notes:
+        first, *more = wrapped(escape(note), width - 2)
+        yield f"- {first}"
+        yield from (f"  {line}" for line in more)
+
+
+def advice_object(advice: Advice) -> Object:
+    """Return the advice as an object."""
+    return {
+        "vendor": advice.vendor,
+        "release": advice.release,
+        "suggestions": [found._asdict() for found in advice.suggestions],
+        "notes": list(advice.notes),
+    }
+
+
+def cost_lines(cost: Cost, width: int) -> Iterator[str]:
+    """Yield what a maximum costs, beside today's table and a sparse one."""
+    from xensave.numbers.cost import PASSES
+
+    head = ("table", "entries", "bytes", "iterations a pass", "against today")
+    tables = (
+        (f"today, maximum {cost.code_max}", cost.today),
+        (f"maximum {cost.maximum}", cost.proposed),
+        ("sparse", cost.sparse),
+    )
+    cells = [
+        (
+            name,
+            f"{table.entries:,}",
+            f"{table.size:,}",
+            f"{table.iterations:,}",
+            _against(table.size - cost.today.size, table.iterations - cost.today.iterations),
+        )
+        for name, table in tables
+    ]
+    yield from table_lines(head, cells, width, right=(1, 2, 3))
+    yield ""
+    said = (
+        f"Xen {escape(cost.release)} has {cost.today.entry_size} bytes an entry; a save makes "
+        f"{PASSES} passes, one to size and one to save. A sparse table has an entry for each "
+        "record that is registered, and grows by one when one is added."
+    )
+    yield from wrapped(said, width)
+
+
+def cost_object(cost: Cost) -> Object:
+    """Return the cost as an object."""
+    from xensave.numbers.cost import PASSES, Table
+
+    def described(table: Table) -> Object:
+        return {
+            "entries": table.entries,
+            "bytes": table.size,
+            "iterations": table.iterations,
+            "bytes_more": table.size - cost.today.size,
+            "iterations_more": table.iterations - cost.today.iterations,
+        }
+
+    return {
+        "release": cost.release,
+        "max": cost.maximum,
+        "max_today": cost.code_max,
+        "entry_size": cost.today.entry_size,
+        "passes_per_save": PASSES,
+        "bytes_more": cost.bytes_more,
+        "iterations_more": cost.iterations_more,
+        "today": described(cost.today),
+        "proposed": described(cost.proposed),
+        "sparse": described(cost.sparse),
+    }
+
+
+def _against(size: int, iterations: int) -> str:
+    if not size and not iterations:
+        return ""
+    plural = "" if abs(size) == 1 else "s"
+    return f"{size:+,} byte{plural}, {iterations:+,} iterations"
+
+
+def _free(first: int, last: int) -> tuple[str, ...]:
+    return (_span(first, last), "", "", "", "", "free", "")
+
+
+def _span(first: int, last: int) -> str:
+    if first == last:
+        return _number(first)
+    if first < _PAGE:
+        return f"{first} - {last}"
+    return f"{_number(first)} - {_number(last)}"
+
+
+def _number(number: int) -> str:
+    """Low numbers are spoken of in decimal, those with an upper byte in hexadecimal."""
+    return f"{number}" if not _PAGE <= number <= _LAST else f"{number:#06x}"

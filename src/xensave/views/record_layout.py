@@ -1,0 +1,166 @@
+"""A record's layout and history, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from xensave.views.table import table_lines, wrapped
+
+if TYPE_CHECKING:
+    from xensave.catalogue.model import Binding, Field, Layout, Shape
+    from xensave.numbers.history import Version
+
+Object = dict[str, object]
+_LOADS = {
+    "exact": "only this length is loaded",
+    "zeroextend": "a shorter record is loaded, with zeroes behind it",
+    "own": "the handler checks the length itself",
+}
+
+
+def layout_lines(
+    found: Layout, shape: Shape, binding: Binding, release: str, *, bits: int, width: int
+) -> Iterator[str]:
+    """Yield a layout: what binds it, then a line a field, members of structs indented."""
+    yield f"{found.record}, number {binding.code}, per {binding.kind}, in Xen {release}"
+    more = " and what follows" if found.flexible else ""
+    abi = "" if bits == 64 else f" on {bits}-bit x86"
+    yield f"  layout {found.id}: struct {found.struct}, {shape.size} bytes{more}{abi}"
+    yield f"  load: {_LOADS[binding.load]}"
+    handlers = [n for n in (binding.save, binding.check, binding.handler) if n]
+    if handlers:
+        yield from _hung("  handlers: ", ", ".join(handlers), width)
+    if found_size(found, 32) != found_size(found, 64):
+        other = 32 if bits == 64 else 64
+        yield f"  on {other}-bit x86: {found_size(found, other)} bytes"
+    yield ""
+    yield from table_lines(
+        ("offset", "size", "type", "field"), list(_field_rows(shape.fields)), width, right=(0, 1)
+    )
+
+
+def found_size(found: Layout, bits: int) -> int:
+    """The struct's bytes for an ABI: 64 for x86-64, 32 for 32-bit x86."""
+    return found.x86_32.size if bits == 32 and found.x86_32 is not None else found.size
+
+
+def history_lines(
+    versions: Sequence[Version], names: Sequence[tuple[str, str, str]], width: int
+) -> Iterator[str]:
+    """Yield the history: a paragraph a version; `names` are (name, first, last) of its number."""
+    yield "history"
+    if len(names) > 1:
+        yield "  its number: " + ", ".join(f"{n} {_period(a, b)}" for n, a, b in names)
+    for version in versions:
+        layout = version.layout
+        yield f"  {layout.id}: {layout.size} bytes, {_when(version)}"
+        if layout.introduced:
+            cited = f"{layout.introduced.commit} {layout.introduced.subject!r}"
+            yield from wrapped(cited, width, "    ")
+        for change in version.changes:
+            yield from wrapped(str(change), width, "    * ")
+
+
+def layout_object(found: Layout, shape: Shape, binding: Binding, release: str, bits: int) -> Object:
+    """Return a layout as an object."""
+    return {
+        "name": found.record,
+        "number": binding.code,
+        "kind": binding.kind,
+        "load": binding.load,
+        "release": release,
+        "layout": found.id,
+        "struct": found.struct,
+        "bits": bits,
+        "size": shape.size,
+        "flexible": found.flexible,
+        "fields": [_field_object(field) for field in shape.fields],
+    }
+
+
+def history_objects(versions: Sequence[Version]) -> list[Object]:
+    """Return the history as objects."""
+    return [
+        {
+            "layout": version.layout.id,
+            "size": version.layout.size,
+            "releases": list(version.releases),
+            "converted_by": list(version.converted_by),
+            "loads": list(version.loads),
+            "introduced": version.layout.introduced._asdict()
+            if version.layout.introduced
+            else None,
+            "compared_with": version.since,
+            "changes": [
+                {
+                    "kind": change.kind,
+                    "field": change.path,
+                    "before": change.before._asdict() if change.before else None,
+                    "after": change.after._asdict() if change.after else None,
+                }
+                for change in version.changes
+            ],
+        }
+        for version in versions
+    ]
+
+
+def _when(version: Version) -> str:
+    if version.releases:
+        return _period(version.releases[0], version.releases[-1])
+    if version.converted_by:
+        readers = _period(version.converted_by[0], version.converted_by[-1])
+        return f"saved by none, converted on load by {readers}"
+    return "in point releases alone"
+
+
+def _period(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def _field_rows(
+    fields: Iterable[Field], base: int = 0, depth: int = 0
+) -> Iterator[tuple[str, str, str, str]]:
+    for field in fields:
+        place = f"{base + field.offset}"
+        dims = "".join(f"[{n}]" if n else "[]" for n in field.dims)
+        size = f"{field.size}"
+        if field.bits:
+            shift, bits = field.bits
+            place = f"{base + field.offset + shift // 8}" + (f".{shift % 8}" if shift % 8 else "")
+            size = f"{bits} bit{'s' if bits != 1 else ''}"
+        kind = _kind(field)
+        name = (field.name or ("(union)" if field.union else "(struct)")) + dims
+        yield place, size, kind, "  " * depth + name
+        # Members of one element, from the array's start.
+        yield from _field_rows(field.fields, base + field.offset, depth + 1)
+
+
+def _kind(field: Field) -> str:
+    if field.fields and field.type in ("", "struct", "union"):
+        return "union" if field.union else "struct"
+    return field.type
+
+
+def _field_object(field: Field) -> Object:
+    found: Object = {
+        "name": field.name,
+        "type": field.type,
+        "offset": field.offset,
+        "size": field.size,
+    }
+    if field.dims:
+        found["dims"] = list(field.dims)
+    if field.bits:
+        found["bits"] = list(field.bits)
+    if field.fields:
+        found["union"] = field.union
+        found["fields"] = [_field_object(inner) for inner in field.fields]
+    return found
+
+
+def _hung(label: str, text: str, width: int) -> Iterator[str]:
+    first, *more = wrapped(text, max(width - len(label), 20))
+    yield label + first
+    yield from (" " * len(label) + line for line in more)
