@@ -58,8 +58,9 @@ def test_every_real_image(path, target):
         return
     with open_image(data) as image:
         verdict = judge(image, target)
+        first = judge(image, target if target == "master" else f"{target}.0")
     assert verdict.accepted is True, verdict
-    assert not verdict.fixups
+    assert not first.fixups
 
 
 @pytest.mark.parametrize("target", RELEASES[RELEASES.index("4.6") :])
@@ -67,7 +68,8 @@ def test_every_real_image(path, target):
 def test_the_result_is_what_the_release_would_write_after_loading_the_original(source, target):
     """Where a release loads another's records itself, converting first changes nothing."""
     original = possible_context(source)
-    loaded = Hypervisor(target, domain_of(Context.parse(original, source)))
+    first = target if target == "master" else f"{target}.0"
+    loaded = Hypervisor(first, domain_of(Context.parse(original, source)))
     if loaded.load(original).accepted is not True:
         return
     theirs = Context.parse(loaded.save(), target)

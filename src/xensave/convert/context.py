@@ -11,11 +11,14 @@ from xensave.context import Context, ContextRecord
 from xensave.convert import downstream, losses
 from xensave.convert.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.moves import Moves, moves
+from xensave.convert.msrs import fit_msrs
 from xensave.convert.plan import CONVERT, DROP, MAP, Change, Plan
 from xensave.convert.rules import KEEP, RecordRule
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.codec import decode
+
+MSRS = "CPU_MSR"
 
 MAX_CHANGES = 20_000
 """No real guest needs more; a hostile context could ask for millions."""
@@ -93,7 +96,12 @@ class ContextConverter:
 
     def _fitted(
         self, record: ContextRecord, binding: Binding, source: Layout | None
-    ) -> ContextRecord:
+    ) -> ContextRecord | None:
+        if binding.name == MSRS:
+            fitted, change = fit_msrs(record, self.target.name)
+            if change is not None:
+                self.note(change)
+            return fitted
         target = catalogue.layout(binding.layout)
         if source is None or source.id == target.id or target.flexible:
             source = source or target
@@ -191,7 +199,10 @@ def _in_order(records: tuple[ContextRecord, ...]) -> bool:
 
 
 def _newer(one: Layout, other: Layout) -> Layout:
-    """Return the younger of two layouts: ids of a record count upwards."""
-    if one.record != other.record:
-        return other
-    return max(one, other, key=lambda layout: int(layout.id.rpartition(".")[2]))
+    """Return the younger of two layouts: the one that a later release introduced."""
+    order = catalogue.release_names()
+
+    def age(layout: Layout) -> int:
+        return order.index(layout.releases[0]) if layout.releases else -1
+
+    return max(one, other, key=age)
