@@ -117,6 +117,14 @@ def _layouts(left: Claims, a: ClaimedRecord, right: Claims, b: ClaimedRecord) ->
     yield _clash(rule, severity, (left, a), (right, b), text)
 
 
+def _kind_differs(left: Claims, right: Claims) -> Iterator[Clash]:
+    """The same number and name, per domain in one and per vCPU in the other."""
+    for a, b in _by_number(left, right):
+        if a.name == b.name and a.name and a.kind and b.kind and a.kind != b.kind:
+            text = f"{a.name} is per {a.kind} and per {b.kind}"
+            yield _clash("KIND_DIFFERS", ERROR, (left, a), (right, b), text)
+
+
 def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
     """A record at a number that the other source keeps for someone else."""
     for keeper, user in ((left, right), (right, left)):
@@ -177,6 +185,7 @@ RULES: tuple[Callable[[Claims, Claims], Iterator[Clash]], ...] = (
     _number_taken_twice,
     _name_at_two_numbers,
     _layout_differs,
+    _kind_differs,
     _record_in_reservation,
     _ranges_overlap,
     _number_not_granted,

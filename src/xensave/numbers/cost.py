@@ -13,6 +13,7 @@ from xensave.catalogue import release
 from xensave.catalogue.model import Release
 from xensave.catalogue.toml_table import NUMBER_MAX
 from xensave.errors import UsageError
+from xensave.numbers.space import release_title
 
 # hvm_save_size, then hvm_save.
 PASSES = 2
@@ -82,7 +83,7 @@ def cost(release_name: str, maximum: int) -> Cost:
             f"{maximum} is below {highest.code}, the number of {highest.name} in {found.name}"
         )
     return Cost(
-        release=found.name,
+        release=release_title(release_name),
         code_max=found.code_max,
         maximum=maximum,
         today=Table(found.table_entries, found.entry_size),

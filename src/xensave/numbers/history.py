@@ -7,6 +7,7 @@ from typing import NamedTuple
 from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.model import Binding, Layout
 from xensave.numbers.changes import Change, changes
+from xensave.numbers.space import release_title
 
 
 class Version(NamedTuple):
@@ -60,7 +61,7 @@ def binding_of(record: str, release_name: str | None = None) -> tuple[str, Bindi
     for name in names:
         binding = release(name).binding(record)
         if binding is not None:
-            return name, binding
+            return release_title(name), binding
     return None
 
 

@@ -16,6 +16,7 @@ from xensave.errors import UsageError
 from xensave.headers.hypervisor import HypervisorSpace
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRange, ClaimedRecord, Claims
+from xensave.numbers.space import release_title
 
 KINDS = (
     "a release (4.17), a directory of headers, GITDIR@REV, an xen-syms file, a registry (.toml) "
@@ -62,7 +63,7 @@ def release_claims(name: str) -> Claims:
     """The records and reservations of a release."""
     found = release(name)
     return Claims(
-        source=f"Xen {found.name}" if name[:1].isdigit() else found.name,
+        source=f"Xen {release_title(name)}",
         records=tuple(
             _record(binding.code, binding.name, layout(binding.layout), XEN, binding.kind)
             for binding in found.bindings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from xensave.catalogue import MASTER, layout, normalise, release, release_names
+from xensave.catalogue import MASTER, layout, normalise, point_release, release, release_names
 from xensave.catalogue.model import Release
 from xensave.catalogue.registry import Registry
 from xensave.numbers.claims import UPSTREAM_LAST, XEN
@@ -136,3 +136,13 @@ def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:
 def newest() -> str:
     """The newest release, which is not the master branch."""
     return [name for name in release_names() if name != MASTER][-1]
+
+
+def release_title(name: str) -> str:
+    """What to call a release that a person named in any way.
+
+    >>> release_title("RELEASE-4.17.7"), release_title("xen-4.17"), release_title("unstable")
+    ('4.17.7', '4.17', 'master')
+    """
+    point = point_release(name)
+    return normalise(name) if point is None else ".".join(str(number) for number in point)

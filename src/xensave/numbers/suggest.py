@@ -17,6 +17,7 @@ from xensave.catalogue.registry import Registry
 from xensave.catalogue.toml_table import NUMBER_MAX
 from xensave.errors import UsageError
 from xensave.numbers.claims import UPSTREAM_LAST
+from xensave.numbers.space import release_title
 
 KEEP = "keep"
 MOVE = "move"
@@ -86,7 +87,7 @@ def advise(
         Suggestion(TAKE, new, _why_taken(vendor, new, held)) for new in fresh[len(moved) :]
     ]
     notes = _notes(vendor, [n for n, why in stays if not why], fresh, held, release_name)
-    return Advice(vendor, release(release_name).name, tuple(suggestions), tuple(notes))
+    return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
 
 
 def page_of(vendor: str) -> int:
@@ -225,4 +226,4 @@ def _same(owner: str, vendor: str) -> bool:
 
 
 def _called(name: str) -> str:
-    return "upstream's master" if name == MASTER else f"Xen {name}"
+    return "upstream's master" if name == MASTER else f"Xen {release_title(name)}"

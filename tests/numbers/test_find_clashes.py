@@ -39,6 +39,11 @@ def test_growth_between_releases_is_said_as_growth():
         )
 
 
+def test_a_point_release_is_called_by_its_number():
+    [found] = clashes("4.20", "RELEASE-4.20.4")
+    assert (found.rule, found.sources) == ("LAYOUT_GROWN", ("Xen 4.20", "Xen 4.20.4"))
+
+
 def test_a_rename_upstream_is_a_note():
     assert said(clashes("4.1", "4.2"))[0] == ("RECORD_RENAMED", "note", 15)
 
@@ -106,6 +111,18 @@ def test_sizes_are_compared_where_there_is_no_layout(tmp_path):
     assert found[0].message == "VVTD is 224 bytes and 232 bytes"
 
 
+def test_kinds_are_compared():
+    both = [
+        parse_registry(
+            f'owner="{kind}"\n[[numbers]]\nfirst=300\nused=[{{number=300,name="X",kind="{kind}"}}]',
+            kind,
+        )
+        for kind in ("vcpu", "domain")
+    ]
+    found = find_clashes([registry_claims(registry) for registry in both])
+    assert ("KIND_DIFFERS", "error", 300) in said(found)
+
+
 def test_a_revision_of_a_repository_is_a_source(tmp_path):
     tree(tmp_path, [("ZP", 18, 4)])
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -148,6 +165,14 @@ def test_what_is_no_source(tmp_path):
     header.write_text(header.read_text() + "struct x { nothing y; };\n")
     with pytest.raises(Malformed, match=r"save\.h.*nothing"):
         claims_of(str(broken))
+
+
+def test_a_binary_is_a_source():
+    path = os.environ.get("XENSAVE_XEN_SYMS")
+    if not path:
+        pytest.skip("NOT TESTED against a real binary: set XENSAVE_XEN_SYMS to a 4.17 xen-syms")
+    assert clashes("4.17", path) == []
+    assert ("SIZE_DIFFERS", "error", 11) in said(clashes("4.13", path))
 
 
 @pytest.mark.parametrize(
