@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xensave.engine.body import Body
+from xensave.engine.dates import begun
 from xensave.engine.errnos import EINVAL
 from xensave.engine.machine import Machine
 from xensave.engine.model import Cite, Depends, Rule
@@ -41,7 +42,9 @@ _CR4: tuple[tuple[int, tuple[str, ...], tuple[int, ...]], ...] = (
 _CR4_VMXE = 1 << 13
 _CR4_FIXED_UNTIL = (4, 5)
 _CR4_FIXED = 0x7FF
-_POLICY_SINCE = (4, 9)
+# Before this, a restore was held to the host's CPU rather than to the domain's policy: 9d8c1d1814
+# "x86/hvm: Fix bit checking for CR4 and MSR_EFER" (4.12), carried back as far as 4.9.
+_POLICY_SINCE = ("4.9.4", "4.10.3", "4.11.2", "4.12.0")
 
 _SCE, _LME, _LMA, _NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
 _SVME, _LMSLE, _FFXSE, _AIBRSE = 1 << 12, 1 << 13, 1 << 14, 1 << 21
@@ -66,13 +69,13 @@ def cr0(body: Body, machine: Machine) -> str | None:
 
 
 def cr4(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the domain's policy (before 4.9 the host's CPU) does not have."""
+    """Refuse bits that the domain's policy (before 4.12 the host's CPU) does not have."""
     value = body["cr4"]
     allowed, known = _cr4_bits(machine)
     rest = value & ~allowed
     if not rest:
         return None
-    if rest & known == rest and machine.version < _POLICY_SINCE:
+    if rest & known == rest and not begun(_POLICY_SINCE, machine.version):
         raise Depends(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
     return f"cr4 is {value:#x}, valid are {allowed:#x}, not {rest:#x}"
 
@@ -112,14 +115,14 @@ def efer_known(body: Body, machine: Machine) -> str | None:
 
 
 def efer_features(body: Body, machine: Machine) -> str | None:
-    """Refuse bits whose feature the domain's policy (before 4.9 the host's CPU) lacks."""
+    """Refuse bits whose feature the domain's policy (before 4.12 the host's CPU) lacks."""
     value = body["msr_efer"]
     for bits, feature, name in _EFER:
         if not value & bits or machine.policy.has(feature):
             continue
         if bits == _AIBRSE and machine.version < (4, 18):
             continue
-        if machine.version < _POLICY_SINCE:
+        if not begun(_POLICY_SINCE, machine.version):
             raise Depends(f"whether the host's CPU has {feature}, for EFER {value:#x}")
         return f"{name} without feature {feature}, msr_efer is {value:#x}"
     return None
