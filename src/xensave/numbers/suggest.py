@@ -205,8 +205,8 @@ def _notes(
     )
     if neighbours:
         yield (
-            f"{', '.join(neighbours)} has the same letter: what is not in a registry that was "
-            "given here cannot be seen"
+            f"of the same letter: {', '.join(neighbours)}; numbers that are in no registry given "
+            "here cannot be seen"
         )
     yield "state what you deploy in a registry file, and check it with xensave clash"
 
