@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from xensave.catalogue import MASTER, normalise, point_release
+from xensave.catalogue import MASTER, normalise, point_release, release
+from xensave.catalogue.model import Release
 
 Version = tuple[int, ...]
 
@@ -28,6 +29,18 @@ def version(name: str) -> Version:
         return _MASTER
     point = point_release(name)
     return point if point is not None else (*series_numbers(series), _NEWEST)
+
+
+def newest(name: str) -> Release:
+    """Return a release's numbers; a series stands for its newest point release.
+
+    >>> newest("4.0").binding("CPU").compat, newest("4.0.0").binding("CPU").compat
+    ('CPU.3', None)
+    """
+    found = release(name)
+    if point_release(name) is None and found.variants:
+        return release(found.variants[-1].refs[-1])
+    return found
 
 
 def series_numbers(series: str) -> Version:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from xensave import catalogue
-from xensave.catalogue.model import Release
 from xensave.context import Context
 from xensave.engine import loop
-from xensave.engine.dates import version
+from xensave.engine.dates import newest, version
 from xensave.engine.domain import Domain
 from xensave.engine.handler import Handler
 from xensave.engine.handlers.table import handlers_of
@@ -55,7 +53,7 @@ class Hypervisor:
         self.policy = policy if policy is not None else default_policy(release)
         self.handlers: dict[int, Handler] = handlers_of(self.release, self.version)
         chosen = tuple(plugins)
-        check_clashes(self.release, chosen)
+        check_clashes(release, chosen)
         self.handlers.update((plugin.code, plugin.handler()) for plugin in chosen)
         self.machine = Machine(self.version, self.domain, self.policy)
         self.rules = loop.LoopRules.of(self.version, check_pass=self.release.check_pass)
@@ -108,18 +106,6 @@ class Hypervisor:
         """Return one record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
         kept = state if state is not None else self.state
         return save_one(kept, typecode, instance, self.handlers, self.machine)
-
-
-def newest(name: str) -> Release:
-    """Return a release's numbers; a series stands for its newest point release.
-
-    >>> newest("4.0").binding("CPU").compat, newest("4.0.0").binding("CPU").compat
-    ('CPU.3', None)
-    """
-    found = catalogue.release(name)
-    if catalogue.point_release(name) is None and found.variants:
-        return catalogue.release(found.variants[-1].refs[-1])
-    return found
 
 
 def _octets(context: Contextual) -> bytes:

@@ -15,10 +15,10 @@ from xensave.container import hvm
 from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.libxc import ImageHeader
 from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2, XlHeader
-from xensave.engine.dates import Version, begun, version
+from xensave.engine.dates import Version, begun, newest, version
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.errnos import EINVAL, EPERM
-from xensave.engine.hypervisor import Hypervisor, newest
+from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.model import Cite
 from xensave.engine.plugins import Plugin
 from xensave.engine.policy import Policy, default_policy

@@ -105,9 +105,18 @@ def _member(path: str, member: str, data: bytes) -> Given:
     name = f"{path}/{member}"
     if len(data) > CONTEXT_LIMIT:
         raise LimitExceeded(f"{name}: takes more than {CONTEXT_LIMIT} bytes")
-    if _is_image(data[:HEAD_SIZE]):
-        return Given(name, member, None, open_image(data))
-    return Given(name, member, data, None)
+    if not data:
+        return Given(name, member, data, None)
+    with open_source(data) as source:
+        try:
+            if _is_image(bytes(source.peek(HEAD_SIZE))):
+                return Given(name, member, None, open_image(data))
+            return Given(name, member, _rest(source), None)
+        except LimitExceeded:
+            raise
+        except XensaveError:
+            # It began as compressed data does, and is none: a damaged context.
+            return Given(name, member, data, None)
 
 
 def _rest(source: Source) -> bytes:

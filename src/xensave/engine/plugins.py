@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout, Release
+from xensave.catalogue import MASTER
+from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout
 from xensave.engine.handler import ANY, VCPU, Handler, Spec
 from xensave.engine.model import Rule
 from xensave.errors import UsageError
+from xensave.findings import ERROR
+
+if TYPE_CHECKING:
+    from xensave.numbers.claims import Claims
+
+_LAST = 0xFFFF
 
 GROUP = "xensave.handlers"
 
@@ -71,27 +79,44 @@ def installed() -> tuple[Plugin, ...]:
     return tuple(found)
 
 
-def check_clashes(release: Release, plugins: Iterable[Plugin]) -> None:
-    """Refuse plug-ins that claim what is another's. Raises UsageError that names each clash."""
-    clashes = []
-    taken: dict[int, str] = {
-        binding.code: f"{binding.name} of Xen {release.name}" for binding in release.bindings
-    }
-    names = {binding.name: binding.code for binding in release.bindings}
+def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:
+    """Refuse plug-ins that claim what is another's, as `xensave clash` finds it.
+
+    Each owner's plug-ins are a source, beside the target's own numbers, the reservations that
+    upstream's headers state today, and the other owners. Raises UsageError with the clashes.
+    """
+    owners: dict[str, list[Plugin]] = {}
     for plugin in plugins:
-        claim = f"{plugin.code} {plugin.name} of {plugin.owner}"
-        if plugin.code in taken:
-            clashes.append(f"{claim} clashes with {plugin.code} {taken[plugin.code]}")
-        if names.get(plugin.name, plugin.code) != plugin.code:
-            clashes.append(f"{claim} clashes with {names[plugin.name]} of the same name")
-        clashes += [
-            f"{claim} lies in {kept.first} - {kept.last}, reserved for {kept.owner}"
-            for kept in release.reservations
-            if kept.first <= plugin.code <= kept.last and kept.owner.lower() != plugin.owner.lower()
-        ]
-        if not 0 < plugin.code <= 0xFFFF:
-            clashes.append(f"{claim}: a typecode has 16 bits and is not 0")
-        taken.setdefault(plugin.code, f"{plugin.name} of {plugin.owner}")
-        names.setdefault(plugin.name, plugin.code)
-    if clashes:
-        raise UsageError("; ".join(clashes))
+        if not 0 < plugin.code <= _LAST:
+            raise UsageError(f"{plugin.name} of {plugin.owner}: typecodes are 1 - {_LAST}")
+        if any(other.code == plugin.code for other in owners.get(plugin.owner, ())):
+            raise UsageError(f"{plugin.owner} has two plug-ins for number {plugin.code}")
+        owners.setdefault(plugin.owner, []).append(plugin)
+    if not owners:
+        return
+    from xensave.numbers.claims import Claims
+    from xensave.numbers.clash import find_clashes
+    from xensave.numbers.sources import release_claims
+
+    upstream = release_claims(target)
+    today = release_claims(MASTER)
+    kept = Claims(today.source, (), today.ranges)
+    downstream = [_claims(owner, own) for owner, own in owners.items()]
+    pairs = [(source, own) for own in downstream for source in (upstream, kept)]
+    pairs += combinations(downstream, 2)
+    found = [clash for pair in pairs for clash in find_clashes(pair) if clash.severity == ERROR]
+    if found:
+        lines = dict.fromkeys(f"{clash.message} [{clash.rule}]" for clash in found)
+        raise UsageError("; ".join(lines))
+
+
+def _claims(owner: str, plugins: list[Plugin]) -> Claims:
+    from xensave.numbers.claims import ClaimedRecord, Claims
+
+    records = tuple(
+        ClaimedRecord(
+            plugin.code, plugin.name, plugin.layout.size, owner, plugin.layout, plugin.kind
+        )
+        for plugin in plugins
+    )
+    return Claims(f"{owner}'s plug-ins", records, ())

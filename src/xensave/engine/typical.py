@@ -11,6 +11,7 @@ from typing import TypeAlias
 from xensave import catalogue
 from xensave.catalogue.model import Binding
 from xensave.container import hvm
+from xensave.engine.dates import newest
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.handlers.table import SPECS
 from xensave.records.codec import encode
@@ -71,7 +72,7 @@ def typical_context(release: str, kind: str = HVM) -> bytes:
     >>> len(context), context["RTC", 0].length
     (20, 24)
     """
-    bindings = {binding.name: binding for binding in catalogue.release(release).bindings}
+    bindings = {binding.name: binding for binding in newest(release).bindings}
     domain = Domain(kind)
     entries = [_entry(bindings["HEADER"], 0)]
     for binding in sorted(bindings.values(), key=lambda binding: binding.code):

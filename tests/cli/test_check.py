@@ -1,0 +1,208 @@
+"""`xensave check` and `xensave matrix` as they are called."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from xensave.catalogue import release_names
+from xensave.cli import main
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+IMAGE = str(EXAMPLES / "hvm1.img.zst")
+CONTEXT = str(EXAMPLES / "pvh1.ctx")
+KEYS = {"source", "target", "accepted", "errno", "record", "loaded", "reason", "offset", "cite"}
+
+
+def called(capsys, *words):
+    code = main(["check", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def objects(capsys, *words):
+    code, out, _ = called(capsys, *words, "--json")
+    return code, [json.loads(line) for line in out.splitlines()]
+
+
+def test_an_image_is_judged_by_each_target(capsys):
+    code, found = objects(capsys, IMAGE, "-t", "4.13", "-t", "4.17.7", "-t", "RELEASE-4.21.2")
+    assert code == 1
+    assert [(one["target"], one["accepted"]) for one in found] == [
+        ("4.13", False),
+        ("4.17.7", True),
+        ("RELEASE-4.21.2", True),
+    ]
+    assert all(one.keys() >= KEYS for one in found)
+    assert found[0]["record"] == "libxc header"
+    assert found[1]["loaded"] == 18
+    assert found[2]["fixups"] == ["LAPIC from 24 to 32 bytes"]
+    assert any("CPU policy" in text for text in found[1]["assumes"])
+
+
+def test_all_means_every_release(capsys):
+    _, found = objects(capsys, CONTEXT, "--target", "all")
+    assert [one["target"] for one in found] == release_names()
+
+
+def test_the_exit_code_is_0_where_all_restore(capsys):
+    assert called(capsys, IMAGE, CONTEXT, "-t", "4.17")[0] == 0
+
+
+def test_a_refusal_names_the_record_the_errno_and_the_source(capsys, tmp_path):
+    broken = bytearray(Path(CONTEXT).read_bytes())
+    broken[36:40] = (1033).to_bytes(4, "little")
+    path = tmp_path / "broken.ctx"
+    path.write_bytes(broken)
+    code, out, _ = called(capsys, str(path), "-t", "4.17", "--type", "pvh")
+    assert code == 1
+    assert "refused at CPU[0], offset 0x20: EINVAL: its length is 1033" in out
+    assert "[hvm_load_cpu_ctxt()]" in out
+
+
+def test_the_domain_is_what_the_options_say(capsys):
+    context = str(EXAMPLES / "hvm1.ctx")
+    code, (hvm,) = objects(capsys, context, "-t", "4.17")
+    assert (code, hvm["accepted"]) == (0, True)
+    code, (pvh,) = objects(capsys, context, "-t", "4.17", "--type", "pvh")
+    assert (code, pvh["errno"], pvh["record"]) == (1, "ENODEV", "PIC[0]")
+
+
+def archive(*members):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        folder = tarfile.TarInfo("cases")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    return data.getvalue()
+
+
+def test_a_tar_is_judged_member_by_member_images_and_damage_included(capsys, tmp_path):
+    context = Path(CONTEXT).read_bytes()
+    tar = archive(
+        ("cases/a.bin", context),
+        ("cases/empty.bin", b""),
+        ("cases/cut.bin", context[:-1]),
+        ("cases/image", Path(IMAGE).read_bytes()),
+    )
+    path = tmp_path / "cases.tar.zst"
+    path.write_bytes(zstandard.compress(tar))
+    code, found = objects(capsys, str(path), "-t", "4.17")
+    assert code == 1
+    assert [(one["member"], one["accepted"], one["errno"], one["loaded"]) for one in found] == [
+        ("cases/a.bin", True, "", 10),
+        ("cases/empty.bin", False, "ENODATA", 0),
+        ("cases/cut.bin", False, "ENODATA", 10),
+        ("cases/image", True, "", 18),
+    ]
+    assert found[0]["source"] == f"{path}/cases/a.bin"
+
+
+def test_a_directory_is_judged_file_by_file(capsys, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.bin").write_bytes(Path(CONTEXT).read_bytes())
+    (tmp_path / "a.ctx").write_bytes(b"junk")
+    (tmp_path / "notes.txt").write_text("not a context")
+    code, found = objects(capsys, str(tmp_path), "-t", "master")
+    assert code == 1
+    assert [(one["member"], one["accepted"]) for one in found] == [
+        ("a.ctx", False),
+        ("deep/b.bin", True),
+    ]
+
+
+@pytest.mark.parametrize("path", [IMAGE, CONTEXT])
+def test_standard_input_is_read_as_a_pipe(path):
+    done = subprocess.run(
+        [sys.executable, "-m", "xensave", "check", "-", "-t", "4.17", "--json"],
+        input=Path(path).read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] is True
+
+
+def test_a_cut_image_is_refused_with_the_place(capsys, tmp_path):
+    whole = zstandard.ZstdDecompressor().stream_reader(Path(IMAGE).read_bytes()).read()
+    path = tmp_path / "cut.img"
+    path.write_bytes(whole[: len(whole) // 2])
+    code, (found,) = objects(capsys, str(path), "-t", "4.17")
+    assert (code, found["accepted"], found["rule"]) == (1, False, "IMAGE_BROKEN")
+    assert found["offset"] is not None
+
+
+def test_a_policy_is_taken_from_an_image(capsys, tmp_path):
+    code, _ = objects(capsys, CONTEXT, "-t", "4.17", "--policy", IMAGE)
+    assert code == 0
+    code, _, err = called(capsys, CONTEXT, "-t", "4.17", "--policy", CONTEXT)
+    assert code == 2
+    assert "carries no CPU policy" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.img", "-t", "4.17"], "No such file"),
+        ([CONTEXT, "-t", "9.9"], "no release '9.9'"),
+        ([CONTEXT], "no target"),
+    ],
+)
+def test_what_cannot_be_asked_exits_2_in_one_line(capsys, words, said):
+    code, out, err = called(capsys, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_the_matrix_of_an_image_has_every_release(capsys):
+    code = main(["check", IMAGE, "--matrix", "--json"])
+    table = json.loads(capsys.readouterr().out)
+    assert code == 1
+    assert table["columns"] == release_names()
+    outcomes = {one["target"]: one["outcome"] for one in table["rows"][0]["targets"]}
+    assert outcomes["4.17"] == "restores"
+    assert outcomes["4.21"] == "restores with a fix-up"
+    assert outcomes["4.13"] == "refused"
+    main(["check", IMAGE, "--matrix"])
+    assert "libxc header: the stream has version 3" in capsys.readouterr().out
+
+
+def test_the_matrix_of_releases_is_the_engines(capsys):
+    assert main(["matrix", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    cells = {
+        (row["source"], one["target"]): (one["outcome"], one["record"])
+        for row in table["rows"]
+        for one in row["targets"]
+    }
+    names = release_names()
+    assert len(cells) == len(names) ** 2
+    assert all(cells[name, name][0] == "restores" for name in names)
+    assert cells["4.14", "4.13"] == ("refused", "libxc header")
+    assert cells["4.21", "4.17"] == ("refused", "LAPIC[0]")
+    assert cells["4.10", "4.9"] == ("refused", "VMCE_VCPU[0]")
+    assert cells["4.13", "4.14"] == ("restores with a fix-up", None)
+    assert main(["matrix", "--context", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    row = next(row for row in table["rows"] if row["source"] == "4.14")
+    assert next(one["record"] for one in row["targets"] if one["target"] == "4.13") == "RTC[0]"
+
+
+def test_the_matrix_is_drawn(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "matrix.svg"
+    assert main(["matrix", "--plot", str(path)]) == 0
+    assert path.read_text().count("<svg") == 1
+    assert main(["matrix", "--plot", str(tmp_path / "matrix.nonsense")]) == 2
+    assert "nonsense" in capsys.readouterr().err

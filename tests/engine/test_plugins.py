@@ -1,0 +1,79 @@
+"""Plug-ins: the docs' example, installed ones, and clashes."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from xensave.catalogue import layout
+from xensave.engine import Domain, Hypervisor, Plugin, plugins
+from xensave.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "downstream.md"
+LAYOUT = layout("TSC_ADJUST.1")
+
+
+def plugin(name="ACME", code=0x4101, owner="Acme"):
+    return Plugin(name, code, LAYOUT, owner)
+
+
+def test_the_docs_example_runs_and_prints_what_the_page_says():
+    page = PAGE.read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    printed = re.search(r"It prints\n\n```text\n(.*?)```", page, re.DOTALL)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, printed), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "owner", "clash"),
+    [
+        ("ACME", 18, "Acme", "number 18 is VMCE_VCPU of Xen and ACME of Acme [NUMBER_TAKEN_TWICE]"),
+        ("ACME", 22, "Acme", "ACME of Acme lies in 22 - 34, kept for Amazon [NUMBER_RESERVED]"),
+        ("CPU", 0x4101, "Acme", "CPU is number 2 and number 16641 [NAME_AT_TWO_NUMBERS]"),
+        ("ACME", 1 << 16, "Acme", "ACME of Acme: typecodes are 1 - 65535"),
+    ],
+)
+def test_a_claim_on_anothers_number_is_refused(name, code, owner, clash):
+    with pytest.raises(UsageError) as error:
+        Hypervisor("4.17", plugins=[plugin(name, code, owner)])
+    assert str(error.value) == clash
+
+
+def test_the_docs_name_the_clash_as_the_engine_does():
+    with pytest.raises(UsageError) as error:
+        Hypervisor("4.17", plugins=[plugin("ACME_DOORBELL", 22)])
+    assert str(error.value) in PAGE.read_text()
+
+
+def test_two_plugins_with_one_number_clash():
+    with pytest.raises(UsageError, match="number 16641 is ACME of Acme and OTHER of Other"):
+        Hypervisor("4.17", plugins=[plugin(), plugin("OTHER", owner="Other")])
+
+
+def test_the_owner_may_use_its_range():
+    hypervisor = Hypervisor("4.17", Domain(), plugins=[plugin("AMZN", 22, "Amazon")])
+    assert hypervisor.handlers[22].name == "AMZN"
+    assert hypervisor.code_max == 22
+
+
+def test_installed_plugins_are_found_and_others_are_refused(monkeypatch):
+    class Point(EntryPoint):
+        def load(self):
+            return {"one": plugin(), "several": [plugin()], "wrong": 5}[self.name]
+
+    def points(*names):
+        found = [Point(name, "x:y", plugins.GROUP) for name in names]
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found)
+
+    points("one", "several")
+    assert plugins.installed() == (plugin(), plugin())
+    points("wrong")
+    with pytest.raises(UsageError, match=r"'wrong' of xensave\.handlers is no Plugin"):
+        plugins.installed()
