@@ -111,3 +111,10 @@ def test_a_narrow_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     _, text, _ = run(capsys, IMAGE, "--target", "4.13", "--dry-run")
     assert all(len(line) <= 40 or " " not in line.strip() for line in text.splitlines()[2:])
+
+
+@pytest.mark.parametrize("target", ["4.6", "4.9", "4.13", "4.17", "4.20", "4.21", "master"])
+def test_check_takes_what_convert_wrote(capsys, tmp_path, target):
+    out = tmp_path / "out"
+    assert run(capsys, IMAGE, out, "--target", target, "--allow-loss")[0] == 0
+    assert main(["check", str(out), "--target", target]) == 0

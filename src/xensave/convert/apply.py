@@ -88,8 +88,8 @@ def _pass(
     for event in walk(source, outer):
         output = converter.convert(event)
         if not planned and len(converter.plan.changes) > seen:
+            converter.plan.check(allow_loss=settings.allow_loss, since=seen)
             seen = len(converter.plan.changes)
-            converter.plan.check(allow_loss=settings.allow_loss)
         for part in output:
             if isinstance(part, Event):
                 writer.keep(part)

@@ -10,7 +10,11 @@ from xensave.container.framing import pack_record
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import Policy
 from xensave.engine.image import judge as judge_image
+from xensave.errors import LimitExceeded
 from xensave.image import open_image
+
+POLICY_LIMIT = 64 * 1024
+MOST_POLICIES = 16
 
 
 class Skeleton:
@@ -46,6 +50,10 @@ class Skeleton:
     def add_policy(self, record: bytes) -> None:
         """Add X86_CPUID_POLICY or X86_MSR_POLICY, kept or not."""
         self._policies.append(record)
+        if sum(map(len, self._policies)) > POLICY_LIMIT or len(self._policies) > MOST_POLICIES:
+            raise LimitExceeded(
+                f"more CPU policy than {POLICY_LIMIT} bytes or {MOST_POLICIES} records"
+            )
 
     def policy(self) -> Policy | None:
         """Return the CPU policy that the guest ran under, where the image carries it."""

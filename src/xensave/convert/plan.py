@@ -64,9 +64,12 @@ class Plan:
         """The changes that lose state which nobody agreed to lose."""
         return tuple(change for change in self.changes if change.lost and not change.accepted)
 
-    def check(self, *, allow_loss: bool) -> None:
-        """Raise Refused where the plan loses state and that is not allowed."""
-        lossy = self.losses
+    def check(self, *, allow_loss: bool, since: int = 0) -> None:
+        """Raise Refused where a change loses state and that is not allowed.
+
+        `since` passes over so many changes that were checked before.
+        """
+        lossy = [change for change in self.changes[since:] if change.lost and not change.accepted]
         if lossy and not allow_loss:
             raise _lossy(lossy[0], len(lossy) - 1, self)
 

@@ -13,13 +13,13 @@ from xensave.convert.params import convert_params
 from xensave.convert.plan import DROP, INSERT, REPAIR, REWRITE, Change, Plan
 from xensave.convert.repair import parse
 from xensave.convert.settings import Settings
-from xensave.errors import LimitExceeded, Unsupported
+from xensave.errors import Unsupported
 from xensave.findings import Place
 
 POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
 V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
-POLICY_LOSS = 64 * 1024
+LOOKED_AT = 64 * 1024
 
 Output = tuple["bytes | Event", ...]
 """What an event becomes: bytes to write, or the event itself, unchanged."""
@@ -135,10 +135,7 @@ class StreamConverter:
             return self._params(event)
         if self._unknown(event, "libxc-record"):
             return self._drop_unknown(event)
-        if event.type == libxc.X86_TSC_INFO:
-            self._skeleton.put(event.type, event.body())
-        elif event.type in POLICIES:
-            self._skeleton.add(event.to_bytes())
+        if event.type in POLICIES:
             self._skeleton.add_policy(event.to_bytes())
         return (event,)
 
@@ -148,12 +145,6 @@ class StreamConverter:
             reason = "version 2 has no such record"
             self._note(Change(_place(event), DROP, event.label, reason))
             return ()
-        if event.length > POLICY_LOSS:
-            raise LimitExceeded(
-                f"a policy of {event.length} bytes, the limit is {POLICY_LOSS}",
-                offset=event.offset,
-                record=event.label,
-            )
         self._skeleton.add_policy(event.to_bytes())
         named, lost = of_bytes("policy", event.body())
         reason = (
@@ -209,8 +200,8 @@ class StreamConverter:
         )
 
     def _drop_unknown(self, event: Event) -> Output:
-        named, lost = of_bytes("body", event.prefix(POLICY_LOSS))
-        if event.length > POLICY_LOSS and not lost:
+        named, lost = of_bytes("body", event.prefix(LOOKED_AT))
+        if event.length > LOOKED_AT and not lost:
             named, lost = of_bytes("body", b"\1")
         reason = f"the toolstack of {self.target.name} refuses a record of this type"
         self._note(Change(_place(event), DROP, event.label, reason, named, lost))
