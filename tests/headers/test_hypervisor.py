@@ -5,14 +5,14 @@ import random
 import shutil
 import struct
 import subprocess
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
 
 from xensave.catalogue import layout, layouts_of, release
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
-from xensave.errors import Malformed, SourceError, Unsupported, XensaveError
+from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
 from xensave.headers.hypervisor import DESCRIPTOR, hypervisor_space, read_hypervisor
 
 SOURCE = Path(__file__).parent / "handlers.c"
@@ -38,6 +38,11 @@ MODELS = {
 }
 FORMS = {"called": (), "inlined": ("-DINLINED",), "asserting": ("-DASSERTS",)}
 LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
+# Every level with every form and entry, each with one of the code models in turn.
+VARIANTS = [
+    (*variant, model)
+    for variant, model in zip(product(LEVELS, FORMS, (False, True)), cycle(MODELS), strict=False)
+]
 
 
 def build(target, compiler="gcc", *flags, level="-O2", form="called", model="plain"):
@@ -72,9 +77,9 @@ def expected(entries):
     ]
 
 
-@pytest.mark.parametrize("variant", list(product(LEVELS, FORMS, MODELS, (False, True))), ids=str)
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_records_are_read_whatever_the_compiler_did(tmp_path, compiler, variant):
-    level, form, model, checked = variant
+    level, form, checked, model = variant
     # 30 entries of 40 bytes are as long as 25 of 48: the length alone does not tell them apart.
     entries = 25 if checked else 30
     flags = [f"-DENTRIES={entries}", *(["-DCHECKED"] if checked else [])]
@@ -154,6 +159,21 @@ def test_damage_is_an_error_of_ours_or_none(syms):
             hypervisor_space(bytes(data[: chance.choice((len(data), chance.randrange(len(data))))]))
         except XensaveError as error:
             assert "\n" not in str(error)
+
+
+def test_a_section_at_the_end_of_the_address_space_is_refused(syms):
+    data = bytearray(syms.read_bytes())
+    sections = struct.unpack_from("<Q", data, 40)[0]
+    struct.pack_into("<Q", data, sections + 64 + 16, 2**64 - 1)
+    with pytest.raises(Malformed, match="past the last address"):
+        hypervisor_space(bytes(data))
+
+
+def test_no_end_of_code_to_follow_is_an_error(syms, monkeypatch):
+    monkeypatch.setattr("xensave.headers.hypervisor_trace.MAX_TOTAL", 10)
+    monkeypatch.setattr("xensave.headers.hypervisor_trace.MAX_STEPS", 5)
+    with pytest.raises(LimitExceeded, match="instructions to follow"):
+        read_hypervisor(syms)
 
 
 def test_debian_xen_syms_agrees_with_the_catalogue():

@@ -25,6 +25,8 @@ REGISTER = "hvm_register_savevm"
 INIT_ENTRY = "_hvm_init_entry"
 DESCRIPTOR = 8
 MAX_SIZE = 256 << 20
+# A compiler may make variants of a function for constant arguments, each a symbol.
+_MOST_CLONES = 64
 _KINDS = {0: PER_DOMAIN, 1: PER_VCPU}
 
 
@@ -110,6 +112,8 @@ def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
         if name.split(".")[0] == REGISTER
         for symbol in binary.symbols[name]
     ]
+    if len(register) > _MOST_CLONES:
+        raise Malformed(f"{len(register)} functions are called {REGISTER}")
     ranges = [(address, address + 1) for address in register]
     ranges.append((table.address, table.address + table.size))
     tracer = Tracer(binary, follow=register)

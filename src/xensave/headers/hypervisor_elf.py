@@ -152,6 +152,8 @@ def _section(entry: _Entry, data: bytes) -> Section:
         raise Malformed(
             f"section {entry.name!r} claims {size} bytes, past the file's end", offset=start
         )
+    if entry["sh_addr"] + size > 1 << 64:
+        raise Malformed(f"section {entry.name!r} reaches past the last address", offset=start)
     held = b"" if bare else data[start : start + size]
     return Section(entry.name, entry["sh_addr"], size, held, bool(entry["sh_flags"] & _EXECUTABLE))
 
