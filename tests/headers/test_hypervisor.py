@@ -5,14 +5,22 @@ import random
 import shutil
 import struct
 import subprocess
-from itertools import cycle, product
+import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from xensave.catalogue import layout, layouts_of, release
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
-from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
+from xensave.errors import (
+    LimitExceeded,
+    Malformed,
+    SourceError,
+    Unsupported,
+    UsageError,
+    XensaveError,
+)
 from xensave.headers.hypervisor import DESCRIPTOR, hypervisor_space, read_hypervisor
 
 SOURCE = Path(__file__).parent / "handlers.c"
@@ -40,8 +48,9 @@ FORMS = {"called": (), "inlined": ("-DINLINED",), "asserting": ("-DASSERTS",)}
 LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
 # Every level with every form and entry, each with one of the code models in turn.
 VARIANTS = [
-    (*variant, model)
-    for variant, model in zip(product(LEVELS, FORMS, (False, True)), cycle(MODELS), strict=False)
+    (level, form, checked, list(MODELS)[(at + turn) % len(MODELS)])
+    for turn, level in enumerate(LEVELS)
+    for at, (form, checked) in enumerate(product(FORMS, (False, True)))
 ]
 
 
@@ -144,6 +153,12 @@ def test_a_compressed_binary_is_read(syms, tmp_path):
     packed = tmp_path / "syms.gz"
     packed.write_bytes(subprocess.run(["gzip", "-c", syms], capture_output=True, check=True).stdout)
     assert read_hypervisor(packed).records == read_hypervisor(syms).records
+
+
+def test_what_to_install_is_said(syms, monkeypatch):
+    monkeypatch.setitem(sys.modules, "capstone", None)
+    with pytest.raises(UsageError, match=r"capstone is not installed: .*xensave\[binaries\]"):
+        read_hypervisor(syms)
 
 
 def test_damage_is_an_error_of_ours_or_none(syms):
