@@ -1,14 +1,10 @@
-"""The seeds: small valid input of every container, record and compression.
-
-`python -m fuzz.corpus DIR` writes them as files.
-"""
+"""The seeds: small valid input of every container, record and compression."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -74,7 +70,7 @@ def _tail() -> bytes:
     context = small_context(11, bytes(24))
     whole = streams.hvm_tail("4.17")
     return whole.replace(
-        pack_record(libxc.HVM_CONTEXT, streams.context("4.17")),
+        pack_record(libxc.HVM_CONTEXT, streams.restorable_context("4.17")),
         pack_record(libxc.HVM_CONTEXT, context),
     )
 
@@ -105,15 +101,8 @@ def _streams() -> dict[str, bytes]:
     }
 
 
-def main() -> int:
-    """Write the seeds into the folder named."""
-    folder = Path(sys.argv[1])
+def write_seeds(folder: Path) -> None:
+    """Write each seed as a file."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in seeds().items():
         (folder / name).write_bytes(data)
-    print(f"{len(seeds())} seeds in {folder}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

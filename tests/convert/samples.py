@@ -1,18 +1,15 @@
 """What the tests convert: real images without their pages, and streams of every release."""
 
 import functools
-import struct
 from pathlib import Path
 
 from xensave import catalogue
 from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.walk import walk
-from xensave.context import Context
 from xensave.convert.settings import Settings
 from xensave.convert.stream import StreamConverter
 from xensave.source import open_source
-from xensave.testing import streams
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "images"
@@ -53,24 +50,3 @@ def to(data, target, source=None, **options):
 
 def events(data):
     return [event.label for event in walk(open_source(data))]
-
-
-def possible_context(release, vcpus=1):
-    """A context of every record of a release, with the bits that the load handlers insist on."""
-    context = Context.parse(streams.context(release, vcpus), release)
-    return context.with_records(tuple(map(possible, context.records))).to_bytes()
-
-
-def possible(record):
-    if record.name == "CPU":
-        return record.replace(cr0=0x11, tsc=1)
-    if record.name == "PIC":
-        return record.replace(is_master=1 - record.instance)
-    if record.name == "PIT":
-        channels = record.structs("channels")
-        return record.replace(channels=[{**channel, "gate": 1} for channel in channels])
-    if record.name == "LAPIC_REGS":
-        body = bytearray(record.body)
-        struct.pack_into("<I", body, 0x20, record.instance * 2 << 24)
-        return record.with_body(bytes(body))
-    return record

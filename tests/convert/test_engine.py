@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import RELEASES, ROOT, STREAMED, converted, images, possible_context, to, without_pages
+from samples import RELEASES, ROOT, STREAMED, converted, images, to, without_pages
 
 from xensave import catalogue
 from xensave.context import Context
@@ -12,6 +12,7 @@ from xensave.engine import Domain, Hypervisor
 from xensave.engine.image import judge
 from xensave.errors import XensaveError
 from xensave.image import open_image
+from xensave.testing.streams import restorable_context
 
 
 def domain_of(context):
@@ -26,7 +27,7 @@ def accepts(data, target):
 @pytest.mark.parametrize("target", RELEASES)
 @pytest.mark.parametrize("source", RELEASES)
 def test_every_pair_of_releases(source, target):
-    data = to(possible_context(source), target, source)
+    data = to(restorable_context(source), target, source)
     assert accepts(data, target) is not False
 
 
@@ -67,7 +68,7 @@ def test_every_real_image(path, target):
 @pytest.mark.parametrize("source", RELEASES)
 def test_the_result_is_what_the_release_would_write_after_loading_the_original(source, target):
     """Where a release loads another's records itself, converting first changes nothing."""
-    original = possible_context(source)
+    original = restorable_context(source)
     first = target if target == "master" else f"{target}.0"
     loaded = Hypervisor(first, domain_of(Context.parse(original, source)))
     if loaded.load(original).accepted is not True:
@@ -85,7 +86,7 @@ def test_it_converts_to_what_is_accepted_or_refuses(data):
     """Whatever a context holds: convert never writes what the engine then refuses."""
     source = data.draw(st.sampled_from(RELEASES))
     target = data.draw(st.sampled_from(RELEASES))
-    blob = bytearray(possible_context(source))
+    blob = bytearray(restorable_context(source))
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(0, len(blob) - 1))
         blob[at] ^= 1 << data.draw(st.integers(0, 7))

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from samples import RELEASES, possible_context
+from samples import RELEASES
 
 from xensave import catalogue
 from xensave.container.hvm import DESCRIPTOR
@@ -12,6 +12,7 @@ from xensave.convert.context import ContextConverter
 from xensave.convert.plan import Plan
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
 from xensave.engine.handlers.msr import MSRS
+from xensave.testing.streams import restorable_context
 
 SPEC_CTRL, XSS, DR0_MASK, PKRS = 0x48, 0xDA0, 0xC0011027, 0x6E1
 
@@ -21,7 +22,7 @@ INTEL = Policy.of([(0, 0, 0, 0x756E6547, 0x6C65746E, 0x49656E69)], {}, "GenuineI
 def with_msrs(*msrs, release="4.17"):
     body = struct.pack("<II", len(msrs), 0)
     body += b"".join(struct.pack("<IIQ", index, 0, value) for index, value in msrs)
-    data = possible_context(release)
+    data = restorable_context(release)
     return Context.parse(data[:-8] + DESCRIPTOR.pack(20, 0, len(body)) + body + data[-8:], release)
 
 

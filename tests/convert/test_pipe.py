@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from samples import possible_context, to
+from samples import to
 
 from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
 from xensave.context import Context
 from xensave.testing import streams
+from xensave.testing.streams import restorable_context
 
 PATIENCE = 20
 
@@ -65,7 +66,7 @@ def pipe():
 
 
 def state(release, context=None):
-    return pack_record(libxc.HVM_CONTEXT, context or possible_context(release))
+    return pack_record(libxc.HVM_CONTEXT, context or restorable_context(release))
 
 
 def head(release):
@@ -91,7 +92,7 @@ def test_a_receiver_need_not_wait_for_the_next_record(pipe):
 
 
 def to_record(target):
-    return pack_record(libxc.HVM_CONTEXT, to(possible_context("4.17"), target, "4.17"))
+    return pack_record(libxc.HVM_CONTEXT, to(restorable_context("4.17"), target, "4.17"))
 
 
 def test_a_page_record_is_passed_on_before_it_is_whole(pipe):
@@ -115,7 +116,7 @@ def test_a_checkpoint_is_passed_on_while_the_primary_pauses(pipe):
 
 
 def lossy_stream():
-    context = Context.parse(possible_context("4.17"), "4.17").replace("RTC", 0, rtc_offset=60)
+    context = Context.parse(restorable_context("4.17"), "4.17").replace("RTC", 0, rtc_offset=60)
     frame = streams.memory(3) + state("4.17", context.to_bytes())
     return streams.xl_image(streams.libxl_stream(streams.libxc_stream(frame, "4.17")))
 

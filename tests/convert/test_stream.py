@@ -1,7 +1,7 @@
 """Whole streams: versions, static data, params, checkpoints, what is unknown."""
 
 import pytest
-from samples import ROOT, STREAMED, converted, events, possible_context, to, without_pages
+from samples import ROOT, STREAMED, converted, events, to, without_pages
 
 from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC
@@ -15,6 +15,7 @@ from xensave.image import open_image
 from xensave.rules.stream.run import Verification
 from xensave.source import open_source
 from xensave.testing import streams
+from xensave.testing.streams import restorable_context
 
 EXAMPLE = ROOT / "examples/hvm1.img.zst"
 
@@ -23,7 +24,7 @@ def image(release, records=b"", *, pages=2, params=((1, 0xFEFFE),), after=b""):
     body = b"".join(
         (
             streams.memory(pages),
-            pack_record(libxc.HVM_CONTEXT, possible_context(release)),
+            pack_record(libxc.HVM_CONTEXT, restorable_context(release)),
             pack_record(libxc.HVM_PARAMS, HvmParams(params).to_bytes()),
             records,
         )
@@ -98,7 +99,7 @@ def test_the_sized_tss_has_an_older_form():
 def test_a_release_that_restores_legacy_streams_only(target):
     with pytest.raises(Unsupported, match="legacy"):
         to(image("4.17"), target)
-    assert Context.parse(to(possible_context("4.17"), target, "4.17"), target)
+    assert Context.parse(to(restorable_context("4.17"), target, "4.17"), target)
 
 
 @pytest.mark.parametrize(("body", "lossy"), [(b"\1", True), (bytes(8), False), (b"", False)])
@@ -128,7 +129,7 @@ def checkpointed(release, rounds=3):
     one = b"".join(
         (
             streams.page_data([0]),
-            pack_record(libxc.HVM_CONTEXT, possible_context(release)),
+            pack_record(libxc.HVM_CONTEXT, restorable_context(release)),
             pack_record(libxc.HVM_PARAMS, HvmParams(((1, 0xFEFFE),)).to_bytes()),
             pack_record(libxc.CHECKPOINT),
             pack_record(libxl.EMULATOR_CONTEXT, bytes(8) + b"QEVM"),
@@ -143,7 +144,7 @@ def test_every_checkpoint_is_converted_in_order(target):
     data = checkpointed("4.17")
     out = to(data, target)
     contexts = records(out, libxc.HVM_CONTEXT)
-    assert contexts == [to(possible_context("4.17"), target, "4.17")] * 3
+    assert contexts == [to(restorable_context("4.17"), target, "4.17")] * 3
     skip = {"libxc STATIC_DATA_END"}
     assert [e for e in events(out) if e not in skip] == [e for e in events(data) if e not in skip]
     assert events(out).count("libxc STATIC_DATA_END") == (target != "4.13")
@@ -183,7 +184,7 @@ def test_a_cut_image_is_truncated_not_converted():
 def test_kept_records_are_not_what_the_engine_refuses():
     from xensave.convert.rules import KEEP, RecordRule
 
-    context = Context.parse(possible_context("4.17"), "4.17")
+    context = Context.parse(restorable_context("4.17"), "4.17")
     *most, end = context.records
     extra = type(end)(22, 0, b"\1")
     data = context.with_records((*most, extra, end)).to_bytes()

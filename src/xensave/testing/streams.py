@@ -26,10 +26,13 @@ from xensave.container.libxc_records import (
     pack_cpuid_policy,
     pack_msr_policy,
 )
+from xensave.context import Context, ContextRecord
 
 PAGES_PER_RECORD = 1024
 PFNS_PER_FRAME = libxc.PAGE_SIZE // 8
 STREAM_V3_SINCE = (4, 14)
+_CR0_PE_ET = 0x11
+_APIC_ID = 0x20
 _HEADER_BODY = struct.Struct("<IIQII")
 
 
@@ -45,6 +48,29 @@ def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
             continue
         entries += _instances(binding, vcpus, fill)
     return hvm.pack_entries([*entries, hvm.Entry(hvm.END_TYPECODE, 0, b"")])
+
+
+def restorable_context(release: str, vcpus: int = 1) -> bytes:
+    """Return a context as `context` does, with the few bits that every load handler insists on.
+
+    CR0 with PE and ET, a master and a slave PIC, open PIT gates, local APICs with their numbers.
+    """
+    parsed = Context.parse(context(release, vcpus), release)
+    return parsed.with_records(tuple(map(_restorable, parsed.records))).to_bytes()
+
+
+def _restorable(record: ContextRecord) -> ContextRecord:
+    if record.name == "CPU":
+        return record.replace(cr0=_CR0_PE_ET)
+    if record.name == "PIC":
+        return record.replace(is_master=1 - record.instance)
+    if record.name == "PIT":
+        channels = record.structs("channels")
+        return record.replace(channels=[{**channel, "gate": 1} for channel in channels])
+    if record.name == "LAPIC_REGS":
+        apic_id = (record.instance * 2 << 24).to_bytes(4, "little")
+        return record.with_body(record.body[:_APIC_ID] + apic_id + record.body[_APIC_ID + 4 :])
+    return record
 
 
 def _header_body(release: str) -> bytes:
@@ -141,7 +167,7 @@ def hvm_tail(release: str, vcpus: int = 1) -> bytes:
     return b"".join(
         (
             pack_record(libxc.X86_TSC_INFO, TscInfo(0, 2300000, 0, 0, 0).to_bytes()),
-            pack_record(libxc.HVM_CONTEXT, context(release, vcpus)),
+            pack_record(libxc.HVM_CONTEXT, restorable_context(release, vcpus)),
             pack_record(libxc.HVM_PARAMS, HvmParams(((1, 0xFEFFE),)).to_bytes()),
         )
     )
