@@ -1,14 +1,20 @@
 """A real Xen 4.17 restores what it shall, refuses what it shall, and the guests go on counting."""
 
+import errno
+import json
 import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
-from restore_cases import CASES, Case
+from restore_cases import CASES, TARGET, Case, Refusal
 
 # Xen's own words for where a context is refused: an entry that its handler refused (type and
 # instance), or a number that it has no handler for.
 REFUSED = re.compile(r"failed to load entry (\d+)/\d+ rc -(\d+)|unknown entry typecode (\d+)")
+# A record that reached its handler.
+LOADED = re.compile(r"HVM\d+ restore: ([A-Z_]+ \d+)$")
 # What libxc says of a domctl that failed.
 RESTORE_FAILED = re.compile(r"Restore failed \((\d+) = ")
 COUNTER = re.compile(rb"COUNT cpu0/0 (\d+) mono")
@@ -46,9 +52,35 @@ def test_restored_and_goes_on_counting(asked, case):
 def test_refused(asked, case):
     answer = answer_to(asked, case)
     assert not answer["restored"]
-    failed = [int(m[1]) for m in map(RESTORE_FAILED.search, answer["log"]) if m]
-    assert failed == [case.refusal.errno], answer["log"]
-    named = [int(m[1] or m[3]) for m in map(REFUSED.search, answer["xen"]) if m]
-    assert named == [case.refusal.typecode], answer["xen"]
+    assert refusal_in(answer) == case.refusal
     assert answer["left"] == 0
     assert not answer["counters"]
+
+
+@of_case(CASES)
+def test_check_said_so_before(asked, case):
+    """`xensave check` foresees the answer, the errno, the record, and what was loaded."""
+    answer = answer_to(asked, case)
+    said = check(asked.images[case.name])
+    assert said["accepted"] == answer["restored"]
+    loaded = [m[1] for m in map(LOADED.search, answer["xen"]) if m]
+    assert (said["loaded"], said["last"]) == (len(loaded), loaded[-1])
+    if case.refusal is not None:
+        named = Refusal(getattr(errno, said["errno"]), said["typecode"])
+        assert named == refusal_in(answer)
+
+
+def refusal_in(answer) -> Refusal:
+    """Return the one errno that libxc reports, and the one record that Xen names."""
+    (failed,) = [int(m[1]) for m in map(RESTORE_FAILED.search, answer["log"]) if m]
+    (named,) = [int(m[1] or m[3]) for m in map(REFUSED.search, answer["xen"]) if m]
+    return Refusal(failed, named)
+
+
+def check(image):
+    command = [sys.executable, "-m", "xensave", "check", image, "--target", TARGET, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.stderr
+    said = json.loads(done.stdout)
+    assert done.returncode == (0 if said["accepted"] else 1)
+    return said

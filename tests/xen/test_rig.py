@@ -1,6 +1,7 @@
 """The rig's own parts, and what the cases are, as far as that needs no hypervisor."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,5 +116,5 @@ def test_a_machine_without_packages_skips_loudly_and_passes_nothing(tmp_path):
     assert "NO REAL XEN WAS ASKED" in done.stdout
     assert "no apt-get" in done.stdout
     last = done.stdout.strip().splitlines()[-1]
-    assert last.startswith(f"{len(CASES)} skipped")
-    assert "passed" not in last
+    assert re.fullmatch(r"\d+ skipped in .*", last)
+    assert int(last.split()[0]) >= 2 * len(CASES)
