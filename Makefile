@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-xen format lint types unit clean
+.PHONY: demo test test-xen fuzz million format lint types unit clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -33,6 +33,17 @@ DENSE ?= 4G
 bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench --size $(SIZE) --dense $(DENSE) --json bench.json \
 		$(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2))
+
+# Coverage-guided, SECONDS shared by the targets of fuzz/targets.py; corpus and crashes in .fuzz.
+SECONDS ?= 60
+fuzz: $(STAMP)
+	$(BIN)/python -m fuzz --seconds $(SECONDS)
+
+# Mass mutation; `make million COUNT=10000` for a part of it.
+COUNT ?= 1000000
+million: $(STAMP)
+	mkdir -p .fuzz
+	$(BIN)/python -m fuzz.million --count $(COUNT) --log .fuzz/million.json
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -16,6 +16,8 @@ from xensave.container.events import Event
 from xensave.container.walk import walk
 from xensave.convert import Settings
 from xensave.convert.stream import StreamConverter
+from xensave.engine.inputs import Given
+from xensave.engine.judge import Judge
 from xensave.errors import XensaveError
 from xensave.image.subjects import all_subjects
 from xensave.rules.stream.run import Verification, stopped
@@ -28,8 +30,10 @@ from xensave.views.hvmctx import hvmctx
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.record_json import record_json
 from xensave.views.summary import summary_json, summary_lines
+from xensave.views.verdicts import verdict_json, verdict_line
 
 WIDTH = 100
+TARGET_RELEASES = ("3.4", "4.13", "4.17", "4.21")
 CONVERSIONS = (Settings("4.13", source="4.17"), Settings("4.21", source="4.13", repair=True))
 
 
@@ -83,6 +87,21 @@ def convert(data: bytes) -> None:
         json.dumps(plan_object(converter.plan))
 
 
+def check(data: bytes) -> None:
+    """What releases of each kind of check say of it as a context, and as an image."""
+    judge = Judge(list(TARGET_RELEASES))
+    _verdicts(judge, Given("input", None, data, None))
+    with open_image(data) as image:
+        _verdicts(judge, Given("input", None, None, image))
+
+
+def _verdicts(judge: Judge, given: Given) -> None:
+    for release in TARGET_RELEASES:
+        verdict = judge.judge(given, release)
+        _printable([verdict_line("input", release, verdict)])
+        verdict_json("input", release, verdict)
+
+
 def _printable(lines: Iterable[str]) -> None:
     for line in lines:
         if not line.isprintable():
@@ -92,6 +111,7 @@ def _printable(lines: Iterable[str]) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "show": show,
     "verify": verify,
+    "check": check,
     "convert": convert,
 }
 

@@ -48,6 +48,8 @@ COMMANDS = (
     ["show"],
     ["show", "--all"],
     ["verify", "-v"],
+    ["check", "--target", "4.17"],
+    ["check", "--target", "4.17", "--json"],
     ["convert", "--target", "4.13", "--dry-run"],
 )
 
