@@ -2,7 +2,7 @@
 
 import pytest
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import Malformed, SourceError, UsageError
 from xensave.review.claims import claims, stated
 from xensave.review.config import find_config, read_config
 from xensave.review.session import Request, review
@@ -104,7 +104,7 @@ def test_a_registry_that_does_not_say_what_it_must(tmp_path):
 
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(SourceError):
-        read_registry(tmp_path / "no.toml")
+        claims([str(tmp_path / "no.toml")], ())
     with pytest.raises(SourceError):
         read_config(tmp_path / "no.toml")
 
