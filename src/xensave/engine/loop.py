@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.container import hvm
-from xensave.engine.dates import Version, begun
+from xensave.engine import cites
+from xensave.engine.dates import Version
 from xensave.engine.errnos import EINVAL, ENODATA, EPERM
 from xensave.engine.handler import Handler
 from xensave.engine.machine import Machine
-from xensave.engine.model import Cite, Refused
+from xensave.engine.model import Cite, Dated, Refused
 from xensave.engine.reader import SIZE, Mismatch, Reader
 from xensave.engine.state import State
 from xensave.engine.verdict import Verdict
@@ -18,10 +19,28 @@ _HEADER_SIZE = 24
 _LOAD = Cite("hvm_load")
 _HEADER = Cite("arch_hvm_load")
 
-# Before these, hvm_load() answered -1, whatever a handler said: EPERM.
-ERRNO_KEPT = ("4.13.4", "4.14.3", "4.15.1", "4.16.0")
-# Before this, an entry had to have room for the whole struct, even where a shorter one was taken.
-LENGTH_FIRST = ("4.3.4", "4.4.2", "4.5.0")
+ERRNO_KEPT = Dated(
+    "LOAD_ERRNO",
+    "",
+    "a refusal has its handler's errno; before, hvm_load() answered -1 to all: EPERM",
+    cites.ERRNOS,
+    ("4.13.4", "4.14.3", "4.15.1", "4.16.0"),
+)
+LENGTH_FIRST = Dated(
+    "ENTRY_ROOM",
+    "",
+    "a record needs room for the bytes that it claims; before, for its full struct",
+    cites.ENTRY,
+    ("4.3.4", "4.4.2", "4.5.0"),
+)
+CHECK_PASS = Dated(
+    "LOAD_CHECK_PASS",
+    "",
+    "the whole context is checked before any record is loaded",
+    cites.CHECK_PASS,
+    ("4.19",),
+)
+DATED = (ERRNO_KEPT, LENGTH_FIRST, CHECK_PASS)
 
 Handlers = dict[int, Handler]
 
@@ -36,7 +55,7 @@ class LoopRules(NamedTuple):
     @classmethod
     def of(cls, version: Version, *, check_pass: bool) -> LoopRules:
         """Return those of a release."""
-        return cls(begun(ERRNO_KEPT, version), not begun(LENGTH_FIRST, version), check_pass)
+        return cls(ERRNO_KEPT.holds(version), not LENGTH_FIRST.holds(version), check_pass)
 
 
 class _Walk:

@@ -70,7 +70,7 @@ def typical_context(release: str, kind: str = HVM) -> bytes:
     >>> from xensave.context import Context
     >>> context = Context.parse(typical_context("4.14"), release="4.14")
     >>> len(context), context["RTC", 0].length
-    (20, 24)
+    (19, 24)
     """
     bindings = {binding.name: binding for binding in newest(release).bindings}
     domain = Domain(kind)

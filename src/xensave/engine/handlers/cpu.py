@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from xensave.engine import cites
 from xensave.engine.body import Body
 from xensave.engine.dates import begun
 from xensave.engine.errnos import EINVAL
 from xensave.engine.machine import Machine
-from xensave.engine.model import Cite, Depends, Rule
+from xensave.engine.model import Depends, Rule
 
 RECORD = "CPU"
-_LOAD = "hvm_load_cpu_ctxt"
 
 _CR0_KNOWN = 0xE005003F
 _CR0_PE = 1 << 0
@@ -224,33 +224,24 @@ def convert(data: bytes, length: int) -> bytes:
     return data
 
 
+_PAD = "padding must be zero"
+_CR0_SANE = "CR0 must be one that a guest can have"
+_KNOWN = "EFER must have no unknown bits"
+_NEEDS = "EFER bits need their features"
+_MODE = "EFER must be consistent with itself and CR0"
+_EVENT = "a pending event must be one that can be injected"
+
 RULES = (
-    Rule("CPU_PAD", RECORD, EINVAL, "padding must be zero", pad0, Cite(_LOAD), ("4.7",)),
-    Rule(
-        "CPU_CR0",
-        RECORD,
-        EINVAL,
-        "CR0 must be one that a guest can have",
-        cr0,
-        Cite(_LOAD),
-        ("3.2",),
-    ),
-    Rule(
-        "CPU_CR4",
-        RECORD,
-        EINVAL,
-        "CR4 bits need their features",
-        cr4,
-        Cite("hvm_cr4_guest_valid_bits"),
-        ("3.2",),
-    ),
+    Rule("CPU_PAD", RECORD, EINVAL, _PAD, pad0, cites.CPU_PAD, ("4.7",)),
+    Rule("CPU_CR0", RECORD, EINVAL, _CR0_SANE, cr0, cites.CPU_CR0, ("3.2",)),
+    Rule("CPU_CR4", RECORD, EINVAL, "CR4 bits need their features", cr4, cites.CPU_CR4, ("3.2",)),
     Rule(
         "CPU_EFER_KNOWN",
         RECORD,
         EINVAL,
-        "EFER must have no unknown bits",
+        _KNOWN,
         efer_known,
-        Cite("hvm_efer_valid"),
+        cites.CPU_EFER_FIRST,
         ("3.2",),
         ("4.6",),
     ),
@@ -258,36 +249,20 @@ RULES = (
         "CPU_EFER_KNOWN",
         RECORD,
         EINVAL,
-        "EFER must have no unknown bits",
+        _KNOWN,
         efer_known,
-        Cite("hvm_efer_valid"),
+        cites.CPU_EFER_KNOWN,
         ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
     ),
-    Rule(
-        "CPU_EFER_FEATURE",
-        RECORD,
-        EINVAL,
-        "EFER bits need their features",
-        efer_features,
-        Cite("hvm_efer_valid"),
-        ("3.2",),
-    ),
-    Rule(
-        "CPU_EFER_LONG_MODE",
-        RECORD,
-        EINVAL,
-        "EFER must be consistent with itself and CR0",
-        efer_long_mode,
-        Cite("hvm_efer_valid"),
-        ("3.2",),
-    ),
+    Rule("CPU_EFER_FEATURE", RECORD, EINVAL, _NEEDS, efer_features, cites.CPU_EFER, ("3.2",)),
+    Rule("CPU_EFER_LONG_MODE", RECORD, EINVAL, _MODE, efer_long_mode, cites.CPU_EFER, ("3.2",)),
     Rule(
         "CPU_EFER_SVME",
         RECORD,
         EINVAL,
         "SVME needs nested virtualisation",
         efer_svme,
-        Cite("hvm_efer_valid"),
+        cites.CPU_EFER,
         ("4.2",),
     ),
     Rule(
@@ -296,31 +271,24 @@ RULES = (
         EINVAL,
         "LMSLE needs support of the CPU",
         efer_lmsle,
-        Cite("hvm_efer_valid"),
+        cites.CPU_EFER_LMSLE,
         ("4.1",),
         ("4.12",),
     ),
-    Rule("CPU_DR", RECORD, EINVAL, "DR6 and DR7 have 32 bits", dr67, Cite(_LOAD), ("4.18",)),
+    Rule("CPU_DR", RECORD, EINVAL, "DR6 and DR7 have 32 bits", dr67, cites.CPU_DR, ("4.18",)),
+    Rule("CPU_CR3", RECORD, EINVAL, "CR3 is a guest's address", cr3, cites.CPU_CR3, ("4.14",)),
+    Rule("CPU_FLAGS", RECORD, EINVAL, "only one flag is known", flags, cites.CPU_FLAGS, ("4.7",)),
     Rule(
-        "CPU_CR3", RECORD, EINVAL, "CR3 must lie in the address width", cr3, Cite(_LOAD), ("4.14",)
+        "CPU_TSC_AUX", RECORD, EINVAL, "TSC_AUX has 32 bits", tsc_aux, cites.CPU_TSC_AUX, ("4.12",)
     ),
-    Rule("CPU_FLAGS", RECORD, EINVAL, "only one flag is known", flags, Cite(_LOAD), ("4.7",)),
-    Rule("CPU_TSC_AUX", RECORD, EINVAL, "TSC_AUX has 32 bits", tsc_aux, Cite(_LOAD), ("4.12",)),
-    Rule(
-        "CPU_PENDING_EVENT",
-        RECORD,
-        EINVAL,
-        "a pending event must be one that can be injected",
-        pending_event,
-        Cite("svm_vmcb_restore or vmx_vmcs_restore"),
-    ),
+    Rule("CPU_PENDING_EVENT", RECORD, EINVAL, _EVENT, pending_event, cites.CPU_EVENT),
     Rule(
         "CPU_ERROR_CODE",
         RECORD,
         EINVAL,
         "an error code has 16 bits",
         error_code,
-        Cite("svm_vmcb_restore or vmx_vmcs_restore"),
+        cites.CPU_ERROR_CODE,
         ("4.9",),
     ),
     Rule(
@@ -329,6 +297,6 @@ RULES = (
         EINVAL,
         "CR3 must name memory of the guest",
         shadow_cr3,
-        Cite("svm_vmcb_restore or vmx_restore_cr0_cr3"),
+        cites.CPU_SHADOW,
     ),
 )

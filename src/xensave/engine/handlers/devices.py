@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from xensave.engine import cites
 from xensave.engine.body import Body
 from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
 from xensave.engine.errnos import EDOM, EINVAL, ENODATA
 from xensave.engine.handler import PAIR, Spec
 from xensave.engine.machine import Machine
-from xensave.engine.model import CHECK, Cite, Rule
+from xensave.engine.model import CHECK, Rule
 
 _CHECKED = ("4.19",)
 _ROUTE_MAX = 15
@@ -105,16 +106,14 @@ def pit_gate(body: Body, machine: Machine) -> str | None:
 _LINKS = "a link must be routed to an ISA interrupt"
 
 RULES = (
-    Rule(
-        "PCI_LINK_ROUTE", "PCI_LINK", EINVAL, _LINKS, route, Cite("irq_load_link"), until=_CHECKED
-    ),
+    Rule("PCI_LINK_ROUTE", "PCI_LINK", EINVAL, _LINKS, route, cites.LINK_LOAD, until=_CHECKED),
     Rule(
         "PCI_LINK_PAD",
         "PCI_LINK",
         EINVAL,
         "padding must be zero",
         link_padding,
-        Cite("irq_check_link"),
+        cites.LINK_CHECK,
         _CHECKED,
         stage=CHECK,
     ),
@@ -124,7 +123,7 @@ RULES = (
         EINVAL,
         _LINKS,
         route,
-        Cite("irq_check_link"),
+        cites.LINK_CHECK,
         _CHECKED,
         stage=CHECK,
     ),
@@ -134,7 +133,7 @@ RULES = (
         EDOM,
         "the output is 0 or 1",
         pic_output,
-        Cite("vpic_check"),
+        cites.PIC_CHECK,
         _CHECKED,
         stage=CHECK,
     ),
@@ -144,7 +143,7 @@ RULES = (
         EINVAL,
         "the state must be one that a PIC reaches",
         pic_state,
-        Cite("vpic_check"),
+        cites.PIC_CHECK,
         _CHECKED,
         stage=CHECK,
     ),
@@ -154,7 +153,7 @@ RULES = (
         EDOM,
         "values must be ones that a PIT reaches",
         pit_domain,
-        Cite("pit_check"),
+        cites.PIT_CHECK,
         _CHECKED,
         stage=CHECK,
     ),
@@ -164,7 +163,7 @@ RULES = (
         EINVAL,
         "the gates of channels 0 and 1 are on",
         pit_gate,
-        Cite("pit_check"),
+        cites.PIT_CHECK,
         _CHECKED,
         stage=CHECK,
     ),

@@ -6,22 +6,18 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xensave.engine import cites
 from xensave.engine.dates import in_force
 from xensave.engine.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.handler import VCPU, Handler, Note, Spec
 from xensave.engine.machine import Machine
-from xensave.engine.model import Cite, Depends, Refused
+from xensave.engine.model import Depends, Refused
 from xensave.engine.reader import SIZE, Reader
 
 SPECS = (Spec("CPU_MSR", VCPU),)
 
-LOAD = Cite("hvm_load_cpu_msrs")
-WRITE = Cite("guest_wrmsr")
-
 _HEAD = 8
 _ENTRY = struct.Struct("<IIQ")
-_SENT_SPEC_CTRL, _SENT_BNDCFGS, _SENT_XSS = 2, 1, 1
-_SAVED_MOST = 10
 
 _IBRS_STIBP = 0x3
 _AMD_SPEC_CTRL = ("4.14.5", "4.15.3", "4.16.1", "4.17.0")
@@ -167,20 +163,20 @@ class MsrHandler(Handler):
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refused(ENODATA, "MSR_LENGTH", reason, LOAD)
+            raise Refused(ENODATA, "MSR_LENGTH", reason, cites.MSRS)
         if length < _HEAD + _ENTRY.size:
             reason = f"its length is {length}, at least {_HEAD + _ENTRY.size}"
-            raise Refused(EINVAL, "MSR_LENGTH", reason, LOAD)
+            raise Refused(EINVAL, "MSR_LENGTH", reason, cites.MSRS)
         data = reader.variable(length)
         count = int.from_bytes(data[:4], "little")
         if length != _HEAD + count * _ENTRY.size:
             reason = f"its length is {length}, {count} MSRs take {_HEAD + count * _ENTRY.size}"
-            raise Refused(ENOTSUP, "MSR_COUNT", reason, LOAD)
+            raise Refused(ENOTSUP, "MSR_COUNT", reason, cites.MSRS)
         entries = list(_ENTRY.iter_unpack(data[_HEAD:]))
         for index, reserved, _ in entries:
             if reserved:
                 reason = f"MSR {index:#x} has reserved bits {reserved:#x}"
-                raise Refused(ENOTSUP, "MSR_RESERVED", reason, LOAD)
+                raise Refused(ENOTSUP, "MSR_RESERVED", reason, cites.MSRS)
         depends = []
         for index, _, value in entries:
             try:
@@ -202,5 +198,7 @@ class MsrHandler(Handler):
             wrong = msr.test(value, vcpu, machine)
             if wrong is None:
                 return
-            raise Refused(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", WRITE)
-        raise Refused(ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", LOAD)
+            raise Refused(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
+        raise Refused(
+            ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Release
+from xensave.engine import cites
 from xensave.engine.dates import Version, begun, in_force
 from xensave.engine.handler import VCPU, Handler, Spec
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
-from xensave.engine.model import Rule
+from xensave.engine.model import Dated, Rule
 
 SPECS: dict[str, Spec] = {
     spec.record: spec
@@ -23,7 +24,13 @@ RULES: tuple[Rule, ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
 
 _FIXUPS = {"CPU": cpu.convert}
 _OWN: dict[str, type[Handler]] = {"CPU_XSAVE": xsave.XsaveHandler, "CPU_MSR": msr.MsrHandler}
-_DEVICES_SINCE = ("4.7",)
+DEVICES = Dated(
+    "ENTRY_DEVICE",
+    "",
+    "a domain may lack emulated devices: a record of one that it lacks is refused",
+    cites.DEVICES,
+    ("4.7",),
+)
 
 
 def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
@@ -48,7 +55,7 @@ def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
             spec,
             rules_of(binding.name, version),
             checks=begun(spec.checked, version),
-            device=begun(_DEVICES_SINCE, version),
+            device=DEVICES.holds(version),
             fixup=_FIXUPS.get(binding.name),
         )
     return table

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from xensave.engine import cites
 from xensave.engine.body import Body
 from xensave.engine.domain import LAPIC
 from xensave.engine.errnos import EINVAL, EPERM
 from xensave.engine.handler import VCPU, Spec
 from xensave.engine.machine import Machine
-from xensave.engine.model import CHECK, Cite, Rule
+from xensave.engine.model import CHECK, Rule
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11
@@ -75,7 +76,7 @@ RULES = (
         EINVAL,
         _MODE,
         apic_mode,
-        Cite("lapic_load_hidden"),
+        cites.LAPIC_LOAD,
         ("4.5",),
         _LAPIC_CHECKED,
     ),
@@ -85,7 +86,7 @@ RULES = (
         EINVAL,
         _MODE,
         apic_mode,
-        Cite("lapic_check_hidden"),
+        cites.LAPIC_CHECK,
         _LAPIC_CHECKED,
         stage=CHECK,
     ),
@@ -95,7 +96,7 @@ RULES = (
         EINVAL,
         "too many variable ranges",
         mtrr_count,
-        Cite("hvm_load_mtrr_msr"),
+        cites.MTRR_COUNT,
         ("4.12",),
     ),
     Rule(
@@ -104,7 +105,7 @@ RULES = (
         EINVAL,
         "unsupported MCA capabilities",
         mce_caps,
-        Cite("vmce_restore_vcpu"),
+        cites.VMCE_CAPS,
     ),
     Rule(
         "VIRIDIAN_PAD",
@@ -112,7 +113,7 @@ RULES = (
         EINVAL,
         "padding must be zero",
         viridian_padding,
-        Cite("viridian_load_vcpu_ctxt"),
+        cites.VIRIDIAN_PAD,
         ("4.7",),
     ),
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from xensave.engine import cites
 from xensave.engine.body import Body
-from xensave.engine.dates import in_force
 from xensave.engine.errnos import EINVAL, EIO, ENODATA, ENOTSUP
 from xensave.engine.handler import VCPU, Handler, Note, Spec
 from xensave.engine.machine import Machine
-from xensave.engine.model import Cite, Depends, Refused
+from xensave.engine.model import Cite, Dated, Depends, Refused
 from xensave.engine.reader import SIZE, Reader
 
-SPECS = (Spec("CPU_XSAVE", VCPU),)
-
-LOAD = Cite("hvm_load_cpu_xsave_states")
-VALIDATE = Cite("validate_xstate")
+RECORD = "CPU_XSAVE"
+SPECS = (Spec(RECORD, VCPU),)
 
 _HEAD = 24
 _MINIMUM = _HEAD + 576
@@ -25,15 +23,72 @@ _TILE = 3 << 17
 _LWP = 1 << 62
 _ARCHITECTURAL = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
 
-CHECKED_LENGTH = ("4.2.4", "4.3.1", "4.4.0")
-BOUNDED_BY_HOST = (CHECKED_LENGTH, ("4.3.4", "4.4.2", "4.5.0"))
-ZERO_EXCESS = ("4.3.4", "4.4.2", "4.5.0")
-EXACT_LENGTH = ("4.7.1", "4.8.0")
-HEADER_CHECKED = ("4.7.0",)
-POLICY_CHECKED = ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0")
-MASK_CHECKED = (CHECKED_LENGTH, ("4.5.0",))
-STATES_CHECKED = ("4.5.0",)
-TILES_PAIRED = ("4.19.0",)
+_CHECKED = ("4.2.4", "4.3.1", "4.4.0")
+
+CHECKED_LENGTH = Dated(
+    "XSAVE_CHECKED",
+    RECORD,
+    "the area's head must be whole, and its states are validated; before, only the saver's mask"
+    " and the host's size counted",
+    cites.XSAVE_CHECKED,
+    _CHECKED,
+)
+ZERO_EXCESS = Dated(
+    "XSAVE_ZERO_EXCESS",
+    RECORD,
+    "an overlong record passes where the excess is zero; before, none did",
+    cites.XSAVE_OVERLONG,
+    ("4.3.4", "4.4.2", "4.5.0"),
+)
+EXACT_LENGTH = Dated(
+    "XSAVE_EXACT",
+    RECORD,
+    "a record shorter than its states is refused; before, it passed",
+    cites.XSAVE_EXACT,
+    ("4.7.1", "4.8.0"),
+)
+MASK_CHECKED = Dated(
+    "XSAVE_MASK",
+    RECORD,
+    "the accumulated XCR0 must lie in the saver's mask",
+    cites.XSAVE_CHECKED,
+    _CHECKED,
+    ("4.5.0",),
+)
+STATES_CHECKED = Dated(
+    "XSAVE_STATES_PAIRED",
+    RECORD,
+    "AVX-512 and MPX states come whole, AVX-512 with AVX",
+    cites.XSTATE_ISA,
+    ("4.5.0",),
+)
+HEADER_CHECKED = Dated(
+    "XSAVE_HEADER",
+    RECORD,
+    "a compacted area, and reserved bytes of its header, are refused",
+    cites.XSTATE_HEADER,
+    ("4.7.0",),
+)
+POLICY_CHECKED = Dated(
+    "XSAVE_POLICY",
+    RECORD,
+    "the accumulated XCR0 must lie in the CPU policy; before, in what the host has",
+    cites.XSTATE_POLICY,
+    ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
+)
+TILES_PAIRED = Dated(
+    "XSAVE_TILES_PAIRED", RECORD, "AMX states come together", cites.XSTATE_TILES, ("4.19.0",)
+)
+DATED = (
+    CHECKED_LENGTH,
+    MASK_CHECKED,
+    ZERO_EXCESS,
+    STATES_CHECKED,
+    HEADER_CHECKED,
+    EXACT_LENGTH,
+    POLICY_CHECKED,
+    TILES_PAIRED,
+)
 
 
 class XsaveHandler(Handler):
@@ -51,13 +106,13 @@ class XsaveHandler(Handler):
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refused(ENODATA, "XSAVE_LENGTH", reason, LOAD)
+            raise Refused(ENODATA, "XSAVE_LENGTH", reason, cites.XSAVE)
         unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
         depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
-        checked = in_force(CHECKED_LENGTH, (), machine.version)
+        checked = CHECKED_LENGTH.holds(machine.version)
         if checked and length < _MINIMUM:
             reason = f"its length is {length}, at least {_MINIMUM}"
-            raise Refused(EINVAL, "XSAVE_LENGTH", reason, LOAD)
+            raise Refused(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
         data = reader.variable(length)
         body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
         try:
@@ -98,27 +153,35 @@ class XsaveHandler(Handler):
             or (not valid_xcr0(accum, machine) and "accumulated XCR0 is not one that a CPU takes")
         )
         if wrong:
-            raise Refused(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", VALIDATE)
-        headed = in_force(HEADER_CHECKED, (), machine.version)
+            raise Refused(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
+        headed = HEADER_CHECKED.holds(machine.version)
         if headed and body["save_area.xsave_hdr.xcomp_bv"]:
             raise Refused(
-                ENOTSUP, "XSAVE_COMPACTED", "the area is in the compacted format", VALIDATE
+                ENOTSUP,
+                "XSAVE_COMPACTED",
+                "the area is in the compacted format",
+                cites.XSTATE_HEADER,
             )
         if headed and body["save_area.xsave_hdr.reserved"]:
-            raise Refused(EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", VALIDATE)
+            raise Refused(
+                EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
+            )
         if accum & ~_ARCHITECTURAL:
             raise Refused(
-                ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", VALIDATE
+                ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
             )
         if accum & ~machine.policy.xcr0_max:
             raise Depends(f"whether the host has the states {accum:#x}")
 
+    def _validator(self, machine: Machine) -> Cite:
+        return cites.XSTATE_POLICY if POLICY_CHECKED.holds(machine.version) else cites.XSTATE
+
     def _beyond(self, body: Body, machine: Machine) -> str:
         """Return what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
         accum = body["xcr0_accum"]
-        if in_force(*MASK_CHECKED, machine.version) and accum & ~body["xfeature_mask"]:
+        if MASK_CHECKED.holds(machine.version) and accum & ~body["xfeature_mask"]:
             return f"XCR0 had states outside the mask {body['xfeature_mask']:#x}"
-        if in_force(POLICY_CHECKED, (), machine.version) and accum & ~machine.policy.xcr0_max:
+        if POLICY_CHECKED.holds(machine.version) and accum & ~machine.policy.xcr0_max:
             return f"XCR0 had states outside the CPU policy's {machine.policy.xcr0_max:#x}"
         return ""
 
@@ -127,19 +190,22 @@ class XsaveHandler(Handler):
         size = _HEAD + machine.policy.xsave_size(body["xcr0_accum"])
         length = body.length
         if length > size:
-            if not in_force(ZERO_EXCESS, (), machine.version):
+            if not ZERO_EXCESS.holds(machine.version):
                 raise Refused(
-                    ENOTSUP, "XSAVE_OVERLONG", f"its length is {length}, at most {size}", LOAD
+                    ENOTSUP,
+                    "XSAVE_OVERLONG",
+                    f"its length is {length}, at most {size}",
+                    cites.XSAVE_OVERLONG,
                 )
             excess = body.data[size:length]
             if excess.count(0) != len(excess):
                 at = size + len(excess) - len(excess.lstrip(b"\0"))
                 reason = f"its length is {length}, expected {size}; byte {at} is not zero"
-                raise Refused(ENOTSUP, "XSAVE_OVERLONG", reason, LOAD)
+                raise Refused(ENOTSUP, "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
             return f"{self.name} from {length} to {size} bytes"
-        if length < size and in_force(EXACT_LENGTH, (), machine.version):
+        if length < size and EXACT_LENGTH.holds(machine.version):
             reason = f"its length is {length}, expected {size}"
-            raise Refused(EINVAL, "XSAVE_LENGTH", reason, LOAD)
+            raise Refused(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
         return ""
 
 
@@ -151,10 +217,10 @@ def valid_xcr0(xcr0: int, machine: Machine) -> bool:
     """
     if not xcr0 & _FP or (xcr0 & _YMM and not xcr0 & _SSE):
         return False
-    if not in_force(STATES_CHECKED, (), machine.version):
+    if not STATES_CHECKED.holds(machine.version):
         return True
     if xcr0 & _AVX512 and (not xcr0 & _YMM or xcr0 & _AVX512 != _AVX512):
         return False
     if xcr0 & _BND not in (0, _BND):
         return False
-    return not in_force(TILES_PAIRED, (), machine.version) or xcr0 & _TILE in (0, _TILE)
+    return not TILES_PAIRED.holds(machine.version) or xcr0 & _TILE in (0, _TILE)
