@@ -48,3 +48,16 @@ def test_show_stays_light():
     loaded = {name.split(".")[0] for name in modules_after(code)}
     assert "xensave" in loaded
     assert not loaded & (heavy | {"rich", "clang", "capstone", "elftools", "matplotlib"})
+
+
+def test_few_annotations_are_compiled():
+    # A NamedTuple compiles each annotation that is text, as `from __future__ import annotations`
+    # makes all of them: the modules that show needs do without.
+    code = """
+import builtins, typing
+compiled, compile_ = [], builtins.compile
+typing.compile = lambda text, *rest: compiled.append(text) or compile_(text, *rest)
+import xensave.image, xensave.views.summary
+assert len(compiled) <= 20, (len(compiled), compiled)
+"""
+    modules_after(path() + code)

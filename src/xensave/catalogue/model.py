@@ -5,8 +5,6 @@ These are plain values without behaviour. `xensave.catalogue` loads them from th
 bytes by them, the engine and the rules read them. Sizes and offsets are in bytes.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 SCHEMA = 1
@@ -44,7 +42,7 @@ class Field(NamedTuple):
     size: int
     dims: tuple[int, ...] = ()
     bits: tuple[int, int] | None = None
-    fields: tuple[Field, ...] = ()
+    fields: "tuple[Field, ...]" = ()
     union: bool = False
 
 

@@ -8,9 +8,8 @@ from xensave.catalogue.load import index
 from xensave.errors import UsageError
 
 MASTER = "master"
-_NAME = re.compile(
-    r"(?:xen[-_ ]?)?(?:release[-_]|stable-|staging-|v)?(\d+)\.(\d+)((?:\.\d+)*)(?:[-+~].*)?",
-    re.IGNORECASE,
+_NAME = (
+    r"(?i:(?:xen[-_ ]?)?(?:release[-_]|stable-|staging-|v)?(\d+)\.(\d+)((?:\.\d+)*)(?:[-+~].*)?)"
 )
 _MASTER = ("master", "staging", "unstable", "xen-unstable")
 
@@ -32,7 +31,7 @@ def normalise(name: str) -> str:
     """
     if name.lower() in _MASTER:
         return MASTER
-    match = _NAME.fullmatch(name.strip())
+    match = re.fullmatch(_NAME, name.strip())
     found = f"{int(match[1])}.{int(match[2])}" if match else name
     found = index()["aliases"].get(found, found)
     if found not in index()["releases"]:
@@ -47,7 +46,7 @@ def point_release(name: str) -> tuple[int, ...] | None:
     >>> point_release("RELEASE-4.17.7"), point_release("4.17"), point_release("master")
     ((4, 17, 7), None, None)
     """
-    match = _NAME.fullmatch(name.strip())
+    match = re.fullmatch(_NAME, name.strip())
     if match is None or not match[3]:
         return None
     points = [int(number) for number in match[3].split(".")[1:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from importlib import import_module
@@ -17,6 +18,8 @@ INTERRUPTED = 130
 
 def run_command(name: str, words: list[str]) -> int:
     """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
+    # What start-up makes lives to the end: to look for garbage among it is time lost.
+    gc.disable()
     module = import_module(f"xensave.cli.{name}")
     parser = argparse.ArgumentParser(
         prog=f"xensave {name}",
@@ -30,6 +33,8 @@ def run_command(name: str, words: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     try:
+        gc.freeze()
+        gc.enable()
         code: int = module.run(args)
         sys.stdout.flush()
     except XensaveError as error:

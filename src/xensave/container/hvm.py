@@ -5,8 +5,6 @@ a 32-bit length. Nothing is aligned or padded. Source: struct hvm_save_descripto
 in xen/include/public/hvm/save.h, since Xen 3.1.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -45,7 +43,7 @@ class RawContext(NamedTuple):
     tail: bytes = b""
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> RawContext:
+    def parse(cls, data: bytes | memoryview) -> "RawContext":
         """Split a context. Raises Truncated where a record or END is missing."""
         entries = list(iterate(data))
         last = entries[-1]

@@ -4,8 +4,6 @@ Source: docs/specs/libxc-migration-stream.pandoc; tools/libs/guest/xg_sr_stream_
 is written by Xen 4.6 - 4.13, version 3 by 4.14 and later.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
@@ -81,7 +79,7 @@ class ImageHeader(NamedTuple):
     reserved: tuple[int, int] = (0, 0)
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> ImageHeader:
+    def parse(cls, data: bytes | memoryview) -> "ImageHeader":
         """Read IMAGE_SIZE bytes. Raises Malformed or Unsupported where nothing can follow."""
         magic, version, options, reserved1, reserved2 = _IMAGE.unpack(data)
         if magic != MAGIC:
@@ -116,7 +114,7 @@ class DomainHeader(NamedTuple):
     xen_minor: int = 0
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> DomainHeader:
+    def parse(cls, data: bytes | memoryview) -> "DomainHeader":
         """Read DOMAIN_SIZE bytes."""
         return cls(*_DOMAIN.unpack(data))
 

@@ -6,8 +6,6 @@ are opaque here; END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body.
 Source: docs/specs/libxc-migration-stream.pandoc.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
@@ -56,7 +54,7 @@ class PageData(NamedTuple):
     reserved: int = 0
 
     @classmethod
-    def parse(cls, front: bytes | memoryview) -> PageData:
+    def parse(cls, front: bytes | memoryview) -> "PageData":
         """Read the count and the PFNs; `front` may go on with the pages."""
         count, reserved = _front(PAIR, front, "PAGE_DATA")
         if len(front) < PAIR.size + 8 * count:
@@ -88,7 +86,7 @@ class PvInfo(NamedTuple):
     reserved: bytes = bytes(6)
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> PvInfo:
+    def parse(cls, body: bytes | memoryview) -> "PvInfo":
         """Read a body of 8 bytes."""
         _exactly(PV_INFO, body, "X86_PV_INFO")
         return cls(*PV_INFO.unpack(body))
@@ -106,7 +104,7 @@ class P2mFrames(NamedTuple):
     frames: tuple[int, ...]
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> P2mFrames:
+    def parse(cls, body: bytes | memoryview) -> "P2mFrames":
         """Read a body: two 32-bit PFNs, then 64-bit ones."""
         start, end = _front(PAIR, body, "X86_PV_P2M_FRAMES")
         return cls(start, end, _words(body[PAIR.size :], "X86_PV_P2M_FRAMES"))
@@ -124,7 +122,7 @@ class VcpuBlob(NamedTuple):
     reserved: int = 0
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> VcpuBlob:
+    def parse(cls, body: bytes | memoryview) -> "VcpuBlob":
         """Read a body of at least 8 bytes."""
         vcpu_id, reserved = _front(PAIR, body, "X86_PV_VCPU")
         return cls(vcpu_id, bytes(body[PAIR.size :]), reserved)
@@ -144,7 +142,7 @@ class TscInfo(NamedTuple):
     reserved: int = 0
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> TscInfo:
+    def parse(cls, body: bytes | memoryview) -> "TscInfo":
         """Read a body of 24 bytes."""
         _exactly(TSC_INFO, body, "X86_TSC_INFO")
         return cls(*TSC_INFO.unpack(body))
@@ -170,7 +168,7 @@ class HvmParams(NamedTuple):
     reserved: int = 0
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> HvmParams:
+    def parse(cls, body: bytes | memoryview) -> "HvmParams":
         """Read a body: a count, then 16 bytes for each."""
         count, reserved = _front(PAIR, body, "HVM_PARAMS")
         if len(body) != PAIR.size + PARAM.size * count:

@@ -3,8 +3,6 @@
 Source: docs/specs/libxl-migration-stream.pandoc; tools/libs/light/libxl_sr_stream_format.h.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
@@ -61,7 +59,7 @@ class LibxlHeader(NamedTuple):
     options: int = 0
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> LibxlHeader:
+    def parse(cls, data: bytes | memoryview) -> "LibxlHeader":
         """Read SIZE bytes. Raises Malformed or Unsupported where what follows cannot be read."""
         magic, version, options = _HEADER.unpack(data)
         if magic != MAGIC:
@@ -86,7 +84,7 @@ class EmulatorHeader(NamedTuple):
     emulator_index: int
 
     @classmethod
-    def parse(cls, body: bytes | memoryview) -> EmulatorHeader:
+    def parse(cls, body: bytes | memoryview) -> "EmulatorHeader":
         """Read the first 8 bytes of a body."""
         if len(body) < _EMULATOR.size:
             raise Malformed(f"{len(body)} bytes hold no emulator header", record="libxl emulator")

@@ -1,7 +1,5 @@
 """What an input is, by its first bytes: one explicit table, asked from top to bottom."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ of the optional data), then the optional data: a 32-bit length and the domain's 
 Source: struct save_file_header in tools/xl/xl.h, read by tools/xl/xl_vmcontrol.c.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
@@ -41,7 +39,7 @@ class XlHeader(NamedTuple):
     byte_order: int = BYTE_ORDER
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> XlHeader:
+    def parse(cls, data: bytes | memoryview) -> "XlHeader":
         """Read SIZE bytes. Raises Malformed for a bad magic, Unsupported for big endian."""
         if bytes(data[: len(MAGIC)]) != MAGIC:
             raise Malformed("not the magic of an xl header", offset=0, record="xl header")
@@ -78,7 +76,7 @@ class OptionalData(NamedTuple):
     tail: bytes = b""
 
     @classmethod
-    def parse(cls, data: bytes | memoryview) -> OptionalData:
+    def parse(cls, data: bytes | memoryview) -> "OptionalData":
         """Read optional data. Raises Malformed where its own length does not fit."""
         if not data:
             return cls(b"")

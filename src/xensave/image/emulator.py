@@ -1,7 +1,5 @@
 """A guest's device model, as libxl's stream carries it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.container.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore

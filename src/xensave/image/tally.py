@@ -1,7 +1,5 @@
 """One pass over an image: every record counted, what is small kept, pages passed over."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.container import libxc, libxl
