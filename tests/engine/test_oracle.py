@@ -18,7 +18,8 @@ DATA = Path(__file__).parents[1] / "data" / "oracle"
 class Oracle(NamedTuple):
     """What one hypervisor said: its answers, the contexts it was asked about, their number.
 
-    4.17 is Debian's 4.17.7, 4.20 Debian's 4.20.4+63-g7abfd2bce2, both in QEMU's software emulation.
+    4.17 is Debian's 4.17.7, 4.20 Debian's 4.20.4+63-g7abfd2bce2, 4.21 a release build of the tag
+    with contexts of its own; all in QEMU's software emulation.
     """
 
     answers: str
@@ -30,6 +31,7 @@ class Oracle(NamedTuple):
 ORACLES = (
     Oracle("xen417", "xen417", "4.17.7", 1876),
     Oracle("xen420", "xen417", "4.20.4", 1876),
+    Oracle("xen421", "xen421", "4.21.2", 2802),
 )
 SEVENTEEN = ORACLES[0]
 
