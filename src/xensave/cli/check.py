@@ -155,6 +155,7 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
     from xensave.engine.matrix import Matrix, Row
     from xensave.views.matrix import matrix_json, matrix_text, plot
+    from xensave.views.terminal import width_of
 
     rows: dict[str, list[Verdict]] = {}
     for name in args.inputs:
@@ -170,5 +171,5 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     if args.json:
         print(matrix_json(table))
     elif args.matrix or not args.plot:
-        print(matrix_text(table))
+        print(matrix_text(table, width_of(sys.stdout)))
     return 0 if table.all_restore else 1

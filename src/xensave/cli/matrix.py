@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 DESCRIPTION = (
     "Show what a typical guest of each release meets on each: it restores, restores with records"
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Print or draw the matrix."""
     from xensave.engine.matrix import release_matrix
     from xensave.views.matrix import matrix_json, matrix_text, plot
+    from xensave.views.terminal import width_of
 
     table = release_matrix(args.type, stream=not args.context)
     if args.plot:
@@ -34,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(matrix_json(table))
     elif not args.plot:
-        print(matrix_text(table))
+        print(matrix_text(table, width_of(sys.stdout)))
     return 0

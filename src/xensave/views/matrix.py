@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xensave.engine.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 _SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
 _COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
-_LEGEND = "+ restores   ~ restores, with records extended or converted   ? depends on the host"
+_LEGEND = ("+ restores", "~ restores, with records extended or converted", "? depends on the host")
 
 
-def matrix_text(table: Matrix) -> str:
+def matrix_text(table: Matrix, width: int | None = None) -> str:
     """Return the table: a sign or the number of a reason in each cell, the reasons below.
 
-    The columns are as narrow as they can be; a reason is listed once.
+    With a `width` the columns are put below one another in as many blocks as that takes.
     """
     reasons: dict[str, int] = {}
     cells = [[_cell(verdict, reasons) for verdict in row.verdicts] for row in table.rows]
@@ -30,14 +31,31 @@ def matrix_text(table: Matrix) -> str:
         max(len(column), *(len(row[index]) for row in cells)) if cells else len(column)
         for index, column in enumerate(table.columns)
     ]
-    lines = [f"{table.title}:", "", _line("", table.columns, first, widths)]
-    lines += [_line(label, row, first, widths) for label, row in zip(labels, cells, strict=True)]
-    lines += ["", _LEGEND]
+    lines = [f"{table.title}:"]
+    for start, end in _blocks(widths, None if width is None else width - first):
+        part = slice(start, end)
+        lines += ["", _line("", list(table.columns[part]), first, widths[part])]
+        lines += [
+            _line(label, row[part], first, widths[part])
+            for label, row in zip(labels, cells, strict=True)
+        ]
+    lines += ["", *_LEGEND]
     lines += [f"{number} refused: {escape(reason)}" for reason, number in reasons.items()]
     return "\n".join(lines)
 
 
-def _line(label: str, cells: list[str] | tuple[str, ...], first: int, widths: list[int]) -> str:
+def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
+    """Yield ranges of columns that fit in `room` characters; one at least."""
+    start = used = 0
+    for index, column in enumerate(widths):
+        if room is not None and index > start and used + column + 1 > room:
+            yield start, index
+            start, used = index, 0
+        used += column + 1
+    yield start, len(widths)
+
+
+def _line(label: str, cells: list[str], first: int, widths: list[int]) -> str:
     parts = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
     return " ".join([label.ljust(first), *parts]).rstrip()
 
