@@ -1,7 +1,5 @@
 """Findings: what a rule says of a place, as a value. Only views print them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 ERROR = "error"

@@ -1,0 +1,145 @@
+"""Work grows with the input and no faster: calls are counted, not seconds."""
+
+import sys
+from collections import Counter
+
+import pytest
+
+from xensave import open as open_image
+from xensave.container import libxc, libxl
+from xensave.container.framing import OPTIONAL, pack_record
+from xensave.container.libxc_records import CpuidLeaf, pack_cpuid_policy
+from xensave.container.walk import walk
+from xensave.convert import Settings
+from xensave.convert.stream import StreamConverter
+from xensave.engine import Domain, Hypervisor
+from xensave.image.subjects import all_subjects
+from xensave.rules.stream import verify
+from xensave.source import open_source
+from xensave.testing import streams
+from xensave.testing.pv import pv_stream
+from xensave.views.fields import record_lines
+from xensave.views.summary import summary_lines
+
+FACTOR = 8
+
+
+def operations(function, data):
+    """Return how many Python and C functions a call of a function makes."""
+    function(data)
+    counts = Counter()
+    sys.setprofile(lambda _frame, event, _arg: counts.update((event,)))
+    try:
+        function(data)
+    finally:
+        sys.setprofile(None)
+    return counts["call"] + counts["c_call"]
+
+
+def show(data):
+    with open_image(data) as image:
+        return list(summary_lines(image, 100))
+
+
+def show_all(data):
+    with open_image(data) as image:
+        return [list(record_lines(subject, 100)) for subject in all_subjects(image)]
+
+
+def verify_all(data):
+    return list(verify(open_source(data)))
+
+
+def convert(data):
+    converter = StreamConverter(Settings("4.13"))
+    for event in walk(open_source(data)):
+        converter.convert(event)
+
+
+def check(data):
+    with open_image(data) as image:
+        context = image.context_bytes
+        return Hypervisor("4.17.7", Domain("hvm", image.vcpus)).load(context)
+
+
+def empty_records(count):
+    stream = streams.libxc_stream(pack_record(OPTIONAL | 0x77) * count)
+    return streams.libxl_stream(stream)
+
+
+def faulty_records(count):
+    return streams.libxc_stream(pack_record(OPTIONAL | 0x77, b"x", b"padding") * count)
+
+
+def checkpoints(count):
+    return streams.checkpointed("4.17", count)
+
+
+def vcpus(count):
+    return streams.hvm_image(vcpus=count, pages=1)
+
+
+def pv_vcpus(count):
+    return pv_stream(vcpus=count)
+
+
+def xenstore(count):
+    keys = [(f"key/{number}", "value") for number in range(count)]
+    return streams.libxl_stream(streams.libxc_stream(b""), streams.emulator(keys))
+
+
+def emulators(count):
+    records = b"".join(
+        pack_record(
+            libxl.EMULATOR_CONTEXT, libxl.EmulatorHeader(2, number).to_bytes() + b"QEVM\0\0\0\3"
+        )
+        for number in range(count)
+    )
+    return streams.libxl_stream(streams.libxc_stream(b""), records)
+
+
+def pages(count):
+    return streams.libxc_stream(b"".join(streams.page_data([number]) for number in range(count)))
+
+
+def policies(count):
+    leaves = pack_cpuid_policy([CpuidLeaf(number, 0, 1, 2, 3, 4) for number in range(count)])
+    return (
+        streams.stream_head("4.17", libxc.HVM)
+        + pack_record(libxc.X86_CPUID_POLICY, leaves)
+        + streams.static_data("4.17")
+        + pack_record(libxc.END)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "small"),
+    [
+        (empty_records, 100),
+        (faulty_records, 100),
+        (checkpoints, 4),
+        (vcpus, 16),
+        (pv_vcpus, 16),
+        (xenstore, 100),
+        (emulators, 50),
+        (pages, 20),
+        (policies, 20),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@pytest.mark.parametrize("function", [show, show_all, verify_all, convert])
+def test_linear(function, make, small):
+    few, many = make(small), make(small * FACTOR)
+    assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
+
+
+def test_a_check_is_linear_in_vcpus():
+    assert operations(check, vcpus(128)) <= (FACTOR + 1) * operations(check, vcpus(16))
+
+
+@pytest.mark.parametrize("function", [show, verify_all, convert])
+def test_the_contents_of_pages_cost_nothing(function):
+    """Ten times the pages in as many records: the same calls."""
+    few = streams.libxc_stream(streams.page_data(range(10)) * 20)
+    many = streams.libxc_stream(streams.page_data(range(100)) * 20)
+    assert abs(operations(function, many) - operations(function, few)) < FACTOR
