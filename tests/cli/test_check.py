@@ -142,6 +142,14 @@ def test_a_cut_image_is_refused_with_the_place(capsys, tmp_path):
     assert found["offset"] is not None
 
 
+def test_of_a_format_that_is_not_read_there_is_no_telling(capsys, tmp_path):
+    path = tmp_path / "core"
+    path.write_bytes(b"\x7fELF" + bytes(600))
+    code, (found,) = objects(capsys, str(path), "-t", "4.17")
+    assert (code, found["accepted"]) == (1, None)
+    assert "ELF" in found["depends"][0]
+
+
 def test_a_policy_is_taken_from_an_image(capsys, tmp_path):
     code, _ = objects(capsys, CONTEXT, "-t", "4.17", "--policy", IMAGE)
     assert code == 0

@@ -31,15 +31,14 @@ class Spec(NamedTuple):
     """What of a handler's frame is its own, as data; the rest is alike in all.
 
     `device` is the emulated device that the domain must have. `instance` is what the descriptor's
-    instance must be: that of a vCPU, 0 or 1 (PAIR), or ANY. `entry_errno` answers a record of
-    the wrong length. `checked` are the releases from which it has a check handler.
+    instance must be: that of a vCPU, 0 or 1 (PAIR), or ANY. `entry_errno` is what the load handler
+    answers to a record of the wrong length; a check handler answers ENODATA.
     """
 
     record: str
     instance: str = ANY
     device: str | None = None
     entry_errno: str = EINVAL
-    checked: tuple[str, ...] = ()
 
 
 class Note(NamedTuple):
@@ -52,8 +51,8 @@ class Note(NamedTuple):
 class Handler:
     """A record's handler in one release; `Hypervisor.handlers` has them by typecode.
 
-    `checks` says whether the release checks it in a pass of its own. `size` is the struct's
-    length, `longest` that of the bodies it takes (None where the handler has a rule of its own).
+    `checks` says whether the release checks it in a pass of its own. `size` is the length of the
+    struct, `compat_size` that of the older one that is converted, None where there is none.
     """
 
     __slots__ = (
@@ -78,7 +77,6 @@ class Handler:
         spec: Spec,
         rules: tuple[Rule, ...],
         *,
-        checks: bool,
         device: bool,
         layout: Layout | None = None,
         fixup: Callable[[bytes, int], bytes] | None = None,
@@ -89,7 +87,7 @@ class Handler:
         self.size = binding.size
         self.spec = spec
         self.device = spec.device if device else None
-        self.checks = checks
+        self.checks = bool(binding.check)
         self.strict = binding.load == EXACT
         self.compat_size = catalogue.layout(binding.compat).size if binding.compat else None
         self.fixup = fixup
@@ -111,14 +109,16 @@ class Handler:
 
     def check(self, reader: Reader, machine: Machine) -> Note:
         """Do what the check handler does. Raises Refused."""
-        self._admit(reader, machine)
-        body = self._entry(reader, ENODATA)
+        cite = Cite(self.binding.check)
+        self._admit(reader, machine, cite)
+        body = self._entry(reader, ENODATA, cite)
         return self._apply(self.check_rules, body, machine)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Do what the load handler does. Raises Refused."""
-        self._admit(reader, machine)
-        body = self._entry(reader, self.spec.entry_errno)
+        cite = Cite(self.binding.handler)
+        self._admit(reader, machine, cite)
+        body = self._entry(reader, self.spec.entry_errno, cite)
         note = self._apply(self.load_rules, body, machine)
         if body.length != self.size:
             return note._replace(fixup=f"{self.name} from {body.length} to {self.size} bytes")
@@ -128,29 +128,29 @@ class Handler:
         """Return the body as the domain keeps it: zero-extended and converted."""
         return self._widened(body)
 
-    def _admit(self, reader: Reader, machine: Machine) -> None:
+    def _admit(self, reader: Reader, machine: Machine, cite: Cite) -> None:
         """Check the domain's device and the instance, which come before the length."""
         if self.device is not None and machine.domain.lacks(self.device):
             reason = f"the domain ({machine.domain.type}) has no {self.device}"
-            raise Refused(ENODEV, DEVICE, reason, self._cite())
+            raise Refused(ENODEV, DEVICE, reason, cite)
         instance = reader.descriptor()[1]
         if self.spec.instance == VCPU and instance >= machine.domain.vcpus:
             reason = f"the domain has no vCPU {instance}"
-            raise Refused(EINVAL, INSTANCE, reason, self._cite())
+            raise Refused(EINVAL, INSTANCE, reason, cite)
         if self.spec.instance == PAIR and instance > 1:
-            raise Refused(ENOENT, INSTANCE, f"there is no {self.name} {instance}", self._cite())
+            raise Refused(ENOENT, INSTANCE, f"there is no {self.name} {instance}", cite)
 
-    def _entry(self, reader: Reader, errno: str) -> Body:
+    def _entry(self, reader: Reader, errno: str, cite: Cite) -> Body:
         instance = reader.descriptor()[1]
         try:
             data = reader.entry(self.code, self.size, strict=self.strict)
         except Mismatch as first:
             if self.compat_size is None:
-                raise Refused(errno, LENGTH, str(first), self._cite()) from None
+                raise Refused(errno, LENGTH, str(first), cite) from None
             try:
                 data = reader.entry(self.code, self.compat_size, strict=self.strict)
             except Mismatch:
-                raise Refused(errno, LENGTH, str(first), self._cite()) from None
+                raise Refused(errno, LENGTH, str(first), cite) from None
         length = len(data)
         if length != self.size:
             data = self._widened(data)
@@ -173,9 +173,6 @@ class Handler:
             if detail is not None:
                 raise Refused(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
         return Note("", tuple(depends)) if depends else _NOTHING
-
-    def _cite(self) -> Cite:
-        return Cite(self.binding.handler)
 
 
 _NOTHING = Note()

@@ -11,7 +11,7 @@ from xensave.engine.inputs import Given
 from xensave.engine.plugins import Plugin
 from xensave.engine.policy import Policy, default_policy
 from xensave.engine.verdict import Verdict
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.errors import SourceError, Unsupported, UsageError, XensaveError
 
 
 class Said(NamedTuple):
@@ -52,7 +52,8 @@ class Judge:
     def judge(self, given: Given, target: str) -> Verdict:
         """Return a target's verdict on an input.
 
-        An image that is broken is refused with what is wrong. Raises SourceError and UsageError.
+        An image that is broken is refused with what is wrong; of one in a format that is not read
+        there is no telling. Raises SourceError and UsageError.
         """
         if given.image is None:
             data = given.context or b""
@@ -64,6 +65,8 @@ class Judge:
             return judge(image, target, domain=own, policy=self.policy, plugins=self.plugins)
         except (SourceError, UsageError):
             raise
+        except Unsupported as error:
+            return Verdict(accepted=None, rule="IMAGE_UNREAD", depends=(error.message,))
         except XensaveError as error:
             return Verdict(
                 accepted=False,

@@ -50,11 +50,10 @@ class Plugin(NamedTuple):
             self.kind,
             self.load,
             handler=f"{self.owner}'s handler of {self.name}",
+            check=f"{self.owner}'s check of {self.name}" if self.checked else "",
         )
         spec = Spec(self.name, VCPU if self.kind == PER_VCPU else ANY, self.device)
-        return Handler(
-            binding, spec, self.rules, checks=self.checked, device=True, layout=self.layout
-        )
+        return Handler(binding, spec, self.rules, device=True, layout=self.layout)
 
 
 def installed() -> tuple[Plugin, ...]:

@@ -19,12 +19,12 @@ _ELCR_MASTER = 0xFC
 _ELCR_SLAVE = 0xDE
 
 SPECS = (
-    Spec("PIC", PAIR, PIC, checked=_CHECKED),
+    Spec("PIC", PAIR, PIC),
     Spec("IOAPIC", device=IOAPIC, entry_errno=ENODATA),
     Spec("PCI_IRQ"),
     Spec("ISA_IRQ"),
-    Spec("PCI_LINK", checked=_CHECKED),
-    Spec("PIT", device=PIT, entry_errno=ENODATA, checked=_CHECKED),
+    Spec("PCI_LINK"),
+    Spec("PIT", device=PIT, entry_errno=ENODATA),
     Spec("RTC", device=RTC),
     Spec("HPET", device=HPET),
     Spec("PMTIMER", device=PM),

@@ -159,7 +159,7 @@ class MsrHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Check the record and each MSR in it; raises Refused."""
-        self._admit(reader, machine)
+        self._admit(reader, machine, cites.MSRS)
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Release
 from xensave.engine import cites
-from xensave.engine.dates import Version, begun, in_force
+from xensave.engine.dates import Version, in_force
 from xensave.engine.handler import VCPU, Handler, Spec
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
 from xensave.engine.model import Dated, Rule
@@ -54,7 +54,6 @@ def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
             binding,
             spec,
             rules_of(binding.name, version),
-            checks=begun(spec.checked, version),
             device=DEVICES.holds(version),
             fixup=_FIXUPS.get(binding.name),
         )

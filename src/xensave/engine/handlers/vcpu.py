@@ -23,8 +23,8 @@ _MCG_LMCE = 1 << 27
 _LAPIC_CHECKED = ("4.20",)
 
 SPECS = (
-    Spec("LAPIC", VCPU, LAPIC, checked=_LAPIC_CHECKED),
-    Spec("LAPIC_REGS", VCPU, LAPIC, checked=_LAPIC_CHECKED),
+    Spec("LAPIC", VCPU, LAPIC),
+    Spec("LAPIC_REGS", VCPU, LAPIC),
     Spec("MTRR", VCPU),
     Spec("VIRIDIAN"),
     Spec("VIRIDIAN_DOMAIN"),

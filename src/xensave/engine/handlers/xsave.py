@@ -102,7 +102,7 @@ class XsaveHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Check and take the record; raises Refused."""
-        self._admit(reader, machine)
+        self._admit(reader, machine, cites.XSAVE)
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
