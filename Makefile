@@ -27,12 +27,12 @@ unit: $(STAMP)
 test-xen: $(STAMP)
 	XENSAVE_XEN=1 $(BIN)/pytest tests/xen/test_restore.py -p no:cacheprovider -rs
 
-# make bench SIZE=8G DENSE=4G VERIFY_STREAM_V2=xen/tools/python/scripts/verify-stream-v2
+# make bench SIZE=8G DENSE=4G FOLDER=/dev/shm VERIFY_STREAM_V2=xen/tools/python/scripts/verify-stream-v2
 SIZE ?= 8G
 DENSE ?= 4G
 bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench --size $(SIZE) --dense $(DENSE) --json bench.json \
-		$(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2))
+		$(if $(FOLDER),--folder $(FOLDER)) $(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2))
 
 # Coverage-guided, SECONDS shared by the targets of fuzz/targets.py; corpus and crashes in .fuzz.
 SECONDS ?= 60
