@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
@@ -123,6 +124,16 @@ def bzip2() -> Frame:
 def lz4() -> Frame:
     """Start an lz4 frame."""
     return _Lz4()
+
+
+STARTS: dict[str, Callable[[], Frame]] = {
+    "zstd": zstd,
+    "xz": xz,
+    "gzip": gzip,
+    "bzip2": bzip2,
+    "lz4": lz4,
+}
+"""What makes a decompressor, by the compression's name."""
 
 
 def failures() -> tuple[type[Exception], ...]:

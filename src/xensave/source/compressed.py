@@ -1,35 +1,39 @@
 """Compressed input: recognised by its first bytes, decompressed in a bounded window."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.errors import LimitExceeded, Malformed, Truncated, XensaveError
-from xensave.source import codecs
-from xensave.source.codecs import Frame
 from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO, ZSTD_PIECE
 from xensave.source.stream import Pull
 
+if TYPE_CHECKING:
+    from xensave.source.codecs import Frame
+
 
 class Codec(NamedTuple):
-    """A compression: its name, first bytes, and what makes a decompressor of one frame."""
+    """A compression: its name, first bytes, and how much its decompressor is fed at a time."""
 
     name: str
     magics: tuple[bytes, ...]
-    start: Callable[[], Frame]
     piece: int = CHUNK
+
+    def start(self) -> "Frame":
+        """Return a decompressor of one frame."""
+        # Plain input needs none of them.
+        from xensave.source.codecs import STARTS
+
+        return STARTS[self.name]()
 
 
 # Skippable frames (pzstd writes one first) begin with 0x184d2a50 - 0x184d2a5f.
 SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))
 
 CODECS = (
-    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE), codecs.zstd, ZSTD_PIECE),
-    Codec("xz", (b"\xfd7zXZ\x00",), codecs.xz),
-    Codec("gzip", (b"\x1f\x8b\x08",), codecs.gzip),
-    Codec("bzip2", (b"BZh",), codecs.bzip2),
-    Codec("lz4", (b"\x04\x22\x4d\x18",), codecs.lz4),
+    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE), ZSTD_PIECE),
+    Codec("xz", (b"\xfd7zXZ\x00",)),
+    Codec("gzip", (b"\x1f\x8b\x08",)),
+    Codec("bzip2", (b"BZh",)),
+    Codec("lz4", (b"\x04\x22\x4d\x18",)),
 )
 MAGIC_SIZE = 6
 
@@ -73,7 +77,7 @@ class Decompressor:
                 return out
         return b""
 
-    def _step(self, frame: Frame, n: int) -> bytes:
+    def _step(self, frame: "Frame", n: int) -> bytes:
         if frame.needs_input and not self._input and not self._feed():
             raise Truncated(
                 f"ends inside a frame, after {self._taken} compressed bytes",
@@ -85,9 +89,11 @@ class Decompressor:
         given, self._input = self._input, b""
         if len(given) > self._codec.piece:
             given, self._input = given[: self._codec.piece], given[self._codec.piece :]
+        from xensave.source.codecs import failures
+
         try:
             out = frame.decompress(given, n)
-        except codecs.failures() as error:
+        except failures() as error:
             raise self._corrupt(str(error) or type(error).__name__) from error
         if frame.eof:
             self._input, self._frame = frame.unused_data + self._input, None
