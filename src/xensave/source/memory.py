@@ -89,6 +89,8 @@ class MappedSource(MemorySource):
         self, fd: int, start: int, name: str, *, owned: bool, max_size: int | None = None
     ) -> None:
         self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        # Little of a file is looked at: read-ahead would fetch the pages between, holes included.
+        self._map.madvise(mmap.MADV_RANDOM)
         super().__init__(memoryview(self._map)[start:], name, max_size=max_size)
         self._fd = fd
         self._start = start
