@@ -34,6 +34,7 @@ class Oracle(NamedTuple):
 SEVENTEEN = Oracle("xen417", "xen417", "4.17.7", 1876)
 ORACLES = (
     Oracle("xen413", "xen413", "4.13.5", 1800),
+    Oracle("xen413-of-xen417", "xen417", "4.13.5", 948),
     SEVENTEEN,
     Oracle("xen420", "xen417", "4.20.4", 1876),
     Oracle("xen421", "xen421", "4.21.2", 2802),
