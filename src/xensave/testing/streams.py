@@ -84,6 +84,24 @@ def _instances(binding: Binding, vcpus: int, fill: int) -> Iterable[hvm.Entry]:
     return [hvm.Entry(binding.code, i, bytes([fill]) * binding.size) for i in range(count)]
 
 
+def with_vcpus(context: bytes, vcpus: int, release: str = "4.17") -> bytes:
+    """Return a real context with as many vCPUs, each a copy of its first.
+
+    >>> with open("examples/pvh1.ctx", "rb") as file:
+    ...     eight = with_vcpus(file.read(), 8)
+    >>> [entry.instance for entry in hvm.iterate(eight) if entry.typecode == 2]
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    """
+    per_vcpu = {b.code for b in catalogue.release(release).bindings if b.kind == PER_VCPU}
+    entries: list[hvm.Entry] = []
+    for entry in hvm.iterate(context):
+        if entry.typecode not in per_vcpu:
+            entries.append(entry)
+        elif entry.instance == 0:
+            entries += [entry._replace(instance=number) for number in range(vcpus)]
+    return hvm.pack_entries(entries)
+
+
 def page_data(pfns: Sequence[int], page: bytes = bytes(libxc.PAGE_SIZE)) -> bytes:
     """Return a PAGE_DATA record of NOTAB pages with the same contents."""
     body = PageData(tuple(pfns)).to_bytes() + page * len(pfns)
