@@ -35,7 +35,8 @@ class Inputs(NamedTuple):
 
 def rows(inputs: Inputs) -> Iterator[Row]:
     """Yield every row that compares whole processes."""
-    yield from _verify(inputs)
+    yield from _verify("sparse", inputs.sparse, inputs.verify_stream_v2)
+    yield from _verify("dense", inputs.dense, inputs.verify_stream_v2)
     yield from _convert(inputs)
     bare = f"{PYTHON} -c pass"
     yield Row("--version", f"{XENSAVE} --version", bare, "bare interpreter", 1.5)
@@ -43,22 +44,23 @@ def rows(inputs: Inputs) -> Iterator[Row]:
     yield Row("show a small context", f"{XENSAVE} show {SAMPLE}", bare, "bare interpreter", 3.0)
 
 
-def _verify(inputs: Inputs) -> Iterator[Row]:
-    image = shlex.quote(str(inputs.sparse))
+def _verify(kind: str, path: Path, verify_stream_v2: str | None) -> Iterator[Row]:
+    image = shlex.quote(str(path))
     whole, piped = f"{XENSAVE} verify -q {image}", f"cat {image} | {XENSAVE} verify -q -"
-    yield Row("verify a file", whole, f"cat {image} > /dev/null", "cat", 1 / 5)
-    if inputs.verify_stream_v2:
-        script = Path(inputs.verify_stream_v2).resolve()
+    yield Row(f"verify a {kind} file", whole, f"cat {image} > /dev/null", "cat", 1 / 5)
+    if verify_stream_v2:
+        script = Path(verify_stream_v2).resolve()
         modules = f"PYTHONPATH={shlex.quote(str(script.parents[1]))}"
         theirs = f"{modules} {PYTHON} {shlex.quote(str(script))} --format xl -i {image}"
-        yield Row("verify a file", whole, theirs, "verify-stream-v2", 1 / 20)
-    yield Row("verify a pipe", piped, f"cat {image} | cat > /dev/null", "cat | cat", 1.1)
+        yield Row(f"verify a {kind} file", whole, theirs, "verify-stream-v2", 1 / 20)
+    yield Row(f"verify a {kind} pipe", piped, f"cat {image} | cat > /dev/null", "cat | cat", 1.1)
 
 
 def _convert(inputs: Inputs) -> Iterator[Row]:
     image, out = shlex.quote(str(inputs.dense)), shlex.quote(str(inputs.out / "out.img"))
-    convert = f"{XENSAVE} convert --target 4.20 --allow-loss"
-    yield Row("convert a file", f"{convert} {image} {out}", f"cp {image} {out}", "cp", 1.15)
+    convert = f"{XENSAVE} convert -q --target 4.20 --allow-loss"
+    ours, theirs = f"rm -f {out}; {convert} {image} {out}", f"rm -f {out}; cp {image} {out}"
+    yield Row("convert a file", ours, theirs, "cp", 1.15)
     piped = f"cat {image} | {convert} - - | cat > /dev/null"
     yield Row(
         "convert a pipe", piped, f"cat {image} | cat | cat > /dev/null", "cat | cat | cat", 1.15
