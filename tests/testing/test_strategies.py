@@ -67,7 +67,7 @@ def test_damage_is_the_same_for_the_same_seed(seed):
     assert mutate(data, Random(seed)) == mutate(data, Random(seed)) != data
 
 
-@pytest.mark.parametrize("injure", set(INJURIES), ids=lambda injure: injure.__name__)
+@pytest.mark.parametrize("injure", dict.fromkeys(INJURIES), ids=lambda injure: injure.__name__)
 @pytest.mark.parametrize("size", [0, 1, 3, 7, 8, 100])
 def test_each_injury_takes_any_size(injure, size):
     for seed in range(50):
