@@ -12,6 +12,7 @@ import zstandard
 
 from xensave.catalogue import release_names
 from xensave.cli import main
+from xensave.testing.streams import hvm_image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -156,6 +157,14 @@ def test_a_policy_is_taken_from_an_image(capsys, tmp_path):
     code, _, err = called(capsys, CONTEXT, "-t", "4.17", "--policy", CONTEXT)
     assert code == 2
     assert "carries no CPU policy" in err
+
+
+def test_a_stream_of_version_2_leaves_the_default_policy(capsys, tmp_path):
+    path = tmp_path / "v2.img"
+    path.write_bytes(hvm_image("4.13"))
+    code, out, err = called(capsys, CONTEXT, "-t", "4.17", "--policy", str(path))
+    assert (code, "restores" in out) == (0, True)
+    assert "version 2 carries no CPU policy" in err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from xensave.errors import UsageError
+from xensave.views.escape import escape
 
 if TYPE_CHECKING:
     from xensave.engine.inputs import Given
@@ -117,7 +118,10 @@ def _said(args: argparse.Namespace) -> Said:
 
 
 def _policy(path: str | None) -> Policy | None:
-    """Return the CPU policy in an image. Raises UsageError where it has none."""
+    """Return the CPU policy in an image; None, and a word on stderr, for a stream of version 2.
+
+    Raises UsageError for what never carries one, such as a bare context.
+    """
     if path is None:
         return None
     from xensave.engine.policy import Policy
@@ -125,8 +129,12 @@ def _policy(path: str | None) -> Policy | None:
 
     with open_image(path) as image:
         leaves = image.cpuid_policy
+        if not leaves and "libxc v2" not in image.containers:
+            raise UsageError(f"{path}: carries no CPU policy")
         if not leaves:
-            raise UsageError(f"{path}: carries no CPU policy (streams before version 3 do not)")
+            text = "a stream of version 2 carries no CPU policy: the default is taken"
+            sys.stderr.write(f"xensave check: {escape(path)}: {text}\n")
+            return None
         return Policy.of(leaves, image.msr_policy, f"the CPU policy in {path}")
 
 
