@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-xen fuzz million format lint types unit clean
+.PHONY: demo test test-xen lint types unit bench fuzz million format clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst

@@ -38,7 +38,7 @@ def _answer(verdict: Verdict, *, colour: bool) -> str:
 
 def assumption_lines(verdict: Verdict) -> list[str]:
     """Return what a verdict takes for granted, a line each."""
-    return [f"  provided that {escape(text)}" for text in verdict.assumes]
+    return [f"  provided, here and below, that {escape(text)}" for text in verdict.assumes]
 
 
 def verdict_object(
