@@ -124,18 +124,17 @@ def _policy(path: str | None) -> Policy | None:
     """
     if path is None:
         return None
-    from xensave.engine.policy import Policy
+    from xensave.engine.image import carried_policy
     from xensave.image import open_image
 
     with open_image(path) as image:
-        leaves = image.cpuid_policy
-        if not leaves and "libxc v2" not in image.containers:
+        policy = carried_policy(image, f"the CPU policy in {path}")
+        if policy is None and "libxc v2" not in image.containers:
             raise UsageError(f"{path}: carries no CPU policy")
-        if not leaves:
-            text = "a stream of version 2 carries no CPU policy: the default is taken"
-            sys.stderr.write(f"xensave check: {escape(path)}: {text}\n")
-            return None
-        return Policy.of(leaves, image.msr_policy, f"the CPU policy in {path}")
+    if policy is None:
+        text = "a stream of version 2 carries no CPU policy: the default is taken"
+        sys.stderr.write(f"xensave check: {escape(path)}: {text}\n")
+    return policy
 
 
 def _sayer(*, json_lines: bool) -> Callable[[Given, str, Verdict], None]:

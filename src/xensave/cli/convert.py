@@ -19,6 +19,7 @@ from xensave.convert import (
     plan_conversion,
 )
 from xensave.engine import Policy
+from xensave.engine.image import carried_policy
 from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.views.findings import finding_line
@@ -115,10 +116,10 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _policy(path: str) -> Policy:
     with open_image(path) as image:
-        leaves = image.cpuid_policy
-        if not leaves:
-            raise UsageError(f"--policy {path}: that image carries no CPU policy")
-        return Policy.of(leaves, image.msr_policy, path)
+        policy = carried_policy(image, path)
+    if policy is None:
+        raise UsageError(f"--policy {path}: that image carries no CPU policy")
+    return policy
 
 
 def _print(args: argparse.Namespace, plan: Plan, out: TextIO, refused: str | None = None) -> None:

@@ -9,6 +9,7 @@ from xensave.container import hvm, libxc, libxl, xl
 from xensave.container.framing import pack_record
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import Policy
+from xensave.engine.image import carried_policy
 from xensave.engine.image import judge as judge_image
 from xensave.errors import LimitExceeded
 from xensave.image import open_image
@@ -61,8 +62,7 @@ class Skeleton:
             return None
         header = libxc.ImageHeader(version=3).to_bytes() + libxc.DomainHeader(libxc.HVM).to_bytes()
         with open_image(header + b"".join(self._policies) + pack_record(libxc.END)) as image:
-            leaves = image.cpuid_policy
-            return Policy.of(leaves, image.msr_policy, "the image") if leaves else None
+            return carried_policy(image, "the image")
 
     def put(self, type_: int, body: bytes | memoryview) -> None:
         """Set the context or params: the last one before END or CHECKPOINT counts."""

@@ -129,10 +129,14 @@ def policy_of(image: Image, target: str) -> Policy:
 
     A bare context, which names no release, gets the default of the target.
     """
+    carried = carried_policy(image, f"the CPU policy in {image.name}")
+    return carried or default_policy(image.release or target)
+
+
+def carried_policy(image: Image, source: str) -> Policy | None:
+    """Return the policy that the image carries, called `source`; None where it carries none."""
     leaves = image.cpuid_policy
-    if leaves:
-        return Policy.of(leaves, image.msr_policy, f"the CPU policy in {image.name}")
-    return default_policy(image.release or target)
+    return Policy.of(leaves, image.msr_policy, source) if leaves else None
 
 
 def vcpus_in(context: bytes) -> int:
