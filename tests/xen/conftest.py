@@ -44,6 +44,9 @@ def asked(pytestconfig: pytest.Config) -> Iterator[Asked]:
             pytestconfig.stash[REASON] = str(lack)
             pytest.skip(f"no real Xen was asked: {lack}")
         say(f"Xen answered for {len(session.answers)} images in {session.seconds:.0f} s")
+        for name, answer in session.answers.items():
+            if answer["tries"] > 1:
+                say(f"{name}: its guest went on counting at the restore number {answer['tries']}")
         yield Asked(made, failures, session)
         shutil.rmtree(images)
 

@@ -18,6 +18,8 @@ COUNTER = re.compile(rb"COUNT cpu0/\d+ (\d+) ")
 ENOUGH = 4
 SECONDS_TO_RESTORE = 180
 SECONDS_TO_COUNT = 90
+# Under emulation a guest, rarely, stands still after a restore that Xen accepted.
+TRIES = 3
 IMAGE = Path("/dev/shm/image")
 LOGS = Path("/var/log/xen")
 
@@ -101,6 +103,15 @@ def restore(image: Path) -> dict[str, object]:
     return answer
 
 
+def ask(image: Path) -> dict[str, object]:
+    """Restore one image; again where its guest was restored and stood still, and say how often."""
+    for tries in range(1, TRIES + 1):
+        answer = {**restore(image), "tries": tries}
+        if not answer["restored"] or answer["counters"]:
+            break
+    return answer
+
+
 def main(folder: Path, out: str) -> None:
     """Ask about every case, and keep the answers so far on the disk `out`."""
     start()
@@ -108,7 +119,7 @@ def main(folder: Path, out: str) -> None:
     with open(out, "r+b", buffering=0) as disk:
         for name in json.loads((folder / "cases.json").read_text()):
             print(f"RIG: {name}", flush=True)
-            answers[name] = restore(folder / f"{name}.gz")
+            answers[name] = ask(folder / f"{name}.gz")
             disk.seek(0)
             disk.write(json.dumps(answers).encode() + b"\0")
             os.fsync(disk.fileno())

@@ -42,6 +42,7 @@ class Answer(TypedDict):
     guest: list[str]
     counters: list[int]
     left: int
+    tries: int
 
 
 class Session(NamedTuple):
