@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from xensave.cli.run import positive
 from xensave.errors import UsageError
 from xensave.views.escape import escape
+from xensave.views.terminal import coloured, width_of
 
 if TYPE_CHECKING:
     from xensave.engine.inputs import Given
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ' or "all"; may be repeated',
     )
     parser.add_argument("--type", choices=["hvm", "pvh"], help="the domain's type (default: hvm)")
-    parser.add_argument("--vcpus", type=_positive, metavar="N", help="the domain's vCPUs")
+    parser.add_argument("--vcpus", type=positive, metavar="N", help="the domain's vCPUs")
     parser.add_argument("--viridian", action="store_true", help="the domain has Viridian on")
     parser.add_argument("--nested", action="store_true", help="the domain has nested HVM on")
     parser.add_argument("--shadow", action="store_true", help="the domain has shadow paging")
@@ -51,15 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
     parser.add_argument(
-        "--max-size", type=_positive, metavar="BYTES", help="the most an input may decompress to"
+        "--max-size",
+        type=positive,
+        metavar="BYTES",
+        help="the most that an input may decompress to",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text, 0)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -145,7 +142,7 @@ def _sayer(*, json_lines: bool) -> Callable[[Given, str, Verdict], None]:
         return lambda found, target, verdict: print(
             verdict_json(found.source, target, verdict, found.member)
         )
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = coloured(sys.stdout)
     told: set[tuple[str, str]] = set()
 
     def say(found: Given, target: str, verdict: Verdict) -> None:
@@ -162,7 +159,6 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
     from xensave.engine.matrix import Matrix, Row
     from xensave.views.matrix import matrix_json, matrix_text, plot
-    from xensave.views.terminal import width_of
 
     rows: dict[str, list[Verdict]] = {}
     for name in args.inputs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 
 from xensave.errors import UsageError
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from xensave.numbers.clash import find_clashes
     from xensave.numbers.sources import claims_of
     from xensave.views.numbers import clash_lines, clash_objects
-    from xensave.views.terminal import width_of
+    from xensave.views.terminal import coloured, width_of
 
     if len(args.sources) < 2:
         raise UsageError("it takes two sources or more to clash")
@@ -42,8 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps(clash_objects(clashes), indent=2) + "\n")
     else:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        for line in clash_lines(clashes, width_of(sys.stdout), colour=colour):
+        for line in clash_lines(clashes, width_of(sys.stdout), colour=coloured(sys.stdout)):
             sys.stdout.write(line + "\n")
         if not clashes:
             sys.stdout.write("no clash\n")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import TextIO
 
+from xensave.cli.run import positive
 from xensave.convert import (
     Plan,
     Refused,
@@ -24,7 +24,7 @@ from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
-from xensave.views.terminal import width_of
+from xensave.views.terminal import coloured, width_of
 
 DESCRIPTION = (
     "Convert an image, a stream or an HVM context for another release. The plan says every change,"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "output", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
     )
     parser.add_argument(
-        "--target", metavar="R", required=True, help="the release that shall restore it"
+        "-t", "--target", metavar="R", required=True, help="the release that shall restore it"
     )
     parser.add_argument(
         "--from",
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the plan as a JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the plan")
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=int, help="the most that IN may decompress to"
+        "--max-size", metavar="BYTES", type=positive, help="the most that IN may decompress to"
     )
 
 
@@ -128,7 +128,7 @@ def _print(args: argparse.Namespace, plan: Plan, out: TextIO, refused: str | Non
     if args.json:
         out.write(json.dumps(plan_object(plan, refused)) + "\n")
         return
-    colour = out.isatty() and "NO_COLOR" not in os.environ
+    colour = coloured(out)
     for line in plan_lines(plan, width_of(out), colour=colour):
         out.write(line + "\n")
     for finding in plan.findings:

@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 
+from xensave.cli.run import number
+
 DESCRIPTION = (
     "Say what a larger HVM_SAVE_CODE_MAX costs a release: bytes of handler table, and loop "
     "iterations of each pass of a save; and what a sparse table would take."
@@ -23,18 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the maximum, in decimal or as 0x4100",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def number(text: str) -> int:
-    """Read a number as a person writes one: decimal or 0x...
-
-    >>> number("40"), number("0x4100")
-    (40, 16640)
-    """
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -134,8 +133,9 @@ def _render(result: Result, args: argparse.Namespace) -> str:
 
         return reply(result, args.sender)
     from xensave.views.review.text import text
+    from xensave.views.terminal import coloured
 
-    return text(result, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    return text(result, colour=coloured(sys.stdout))
 
 
 def _history(request: Request, args: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ import os
 import sys
 from importlib import import_module
 
-from xensave.cli import COMMANDS
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
 from xensave.views.terminal import width_of
@@ -52,11 +51,30 @@ def run_command(name: str, words: list[str]) -> int:
     return code
 
 
+def number(text: str) -> int:
+    """Read a number as a person writes one: decimal or 0x...
+
+    >>> number("40"), number("0x4100")
+    (40, 16640)
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """Read a number from 1 on."""
+    found = number(text)
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
+    return found
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     # Given a width, argparse does not import shutil to ask for one.
     return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)
 
 
 def _complain(command: str, message: str) -> None:
-    if command in COMMANDS:
-        sys.stderr.write(f"xensave {command}: {escape(message)}\n")
+    sys.stderr.write(f"xensave {command}: {escape(message)}\n")

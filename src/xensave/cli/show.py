@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.run import positive
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
 
-DESCRIPTION = "Show what a saved guest holds: a summary, or its records field by field."
+DESCRIPTION = (
+    "Show what a saved guest holds: a summary, or its records field by field. Exit 0: shown; 1: a"
+    " damaged image, or no such record in it; 2: usage, or the input could not be read."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take layouts from this Xen release, not the one that the image names",
     )
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=int, help="the most that the input may decompress to"
+        "--max-size",
+        metavar="BYTES",
+        type=positive,
+        help="the most that the input may decompress to",
     )
 
 

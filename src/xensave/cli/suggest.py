@@ -7,6 +7,7 @@ import json
 import re
 import sys
 
+from xensave.cli.run import number
 from xensave.errors import UsageError
 
 DESCRIPTION = (
@@ -19,9 +20,11 @@ _RANGE = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)(?:\s*-\s*(0[xX][0-9a-fA-F]+|[0-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--for", dest="vendor", metavar="VENDOR", required=True, help="whose")
     parser.add_argument(
-        "--count", metavar="N", type=int, help="how many new numbers (1, or 0 with --keep)"
+        "--for", dest="vendor", metavar="VENDOR", required=True, help="who takes them"
+    )
+    parser.add_argument(
+        "--count", metavar="N", type=number, help="how many new numbers (1, or 0 with --keep)"
     )
     parser.add_argument(
         "--keep",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from xensave.cli.run import positive
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING, Finding
@@ -16,6 +16,7 @@ from xensave.source import open_source
 from xensave.views.escape import escape
 from xensave.views.event import event_line
 from xensave.views.findings import Repeats, finding_line, json_end, json_pieces, summary_line
+from xensave.views.terminal import coloured
 
 DESCRIPTION = (
     "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
@@ -59,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=int, help="the most that an input may decompress to"
+        "--max-size",
+        metavar="BYTES",
+        type=positive,
+        help="the most that an input may decompress to",
     )
 
 
@@ -107,7 +111,7 @@ class _Check:
         self.args = args
         self.say = say
         self.counts: Counter[str] = Counter()
-        self.colour = not args.syslog and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.colour = not args.syslog and coloured(sys.stdout)
         self.progress = _Progress(verification) if _wants_progress(args) else None
 
     @property

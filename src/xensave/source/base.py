@@ -48,7 +48,7 @@ class Source(ABC):
 
     def view(self, offset: int, n: int) -> memoryview:
         """Return n bytes at an offset without moving; only where `seekable`."""
-        raise UsageError(f"{self.name} can only be read forward")
+        raise UsageError(f"{self.name}: can only be read forward")
 
     def close(self) -> None:
         """Release the file; views handed out before stay valid."""
@@ -63,7 +63,7 @@ class Source(ABC):
 
     def name_in(self, error: object) -> None:
         """Let an error that leaves this input's `with` block say which input it was."""
-        if isinstance(error, XensaveError) and self.name not in str(error):
+        if isinstance(error, XensaveError) and not error.message.startswith(f"{self.name}:"):
             error.source = error.source or self.name
 
     def _check(self, n: int, limit: int | None = READ_LIMIT) -> None:

@@ -112,6 +112,8 @@ def _of_descriptor(fd: int, name: str, *, owned: bool, max_size: int | None) -> 
         reason = "is a directory"
     except OSError as error:
         reason = error.strerror or str(error)
+    except OverflowError:
+        reason = "no number of a descriptor"
     if owned:
         os.close(fd)
     raise SourceError(f"{name}: {reason}")

@@ -1,4 +1,4 @@
-"""Where text goes: how wide it may be, and how a long line is broken."""
+"""Where text goes: how wide it may be, whether in colour, how a long line is broken."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def width_of(stream: TextIO) -> int:
         return max(os.get_terminal_size(stream.fileno()).columns, _NARROWEST)
     except (OSError, ValueError):
         return _PIPE_WIDTH
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether a stream shows colours: a terminal does, unless $NO_COLOR is set to anything."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def hang(label: str, text: str, width: int, column: int) -> list[str]:
