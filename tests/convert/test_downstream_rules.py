@@ -91,6 +91,20 @@ def test_a_hook_beside_the_file(rules, tmp_path):
     assert str(tmp_path) not in sys.path
 
 
+def test_a_hook_that_fails(rules, tmp_path):
+    (tmp_path / "bad_hooks.py").write_text("def fail(record):\n    raise KeyError('cr9')\n")
+    (tmp_path / "worse_hooks.py").write_text("1 / 0\n")
+    text = 'schema = 1\n[[record]]\nfrom = 22\nto = "VMCE_VCPU"\nhook = "{}:fail"\n'
+    try:
+        with pytest.raises(UsageError, match="the hook failed: KeyError: 'cr9'") as caught:
+            convert(words(3, 4), rules(text.format("bad_hooks")))
+        assert (caught.value.record, caught.value.path) == ("type 22[0]", None)
+        with pytest.raises(UsageError, match="hook 'worse_hooks:fail': division by zero"):
+            rules(text.format("worse_hooks"))
+    finally:
+        sys.modules.pop("bad_hooks", None)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -104,6 +118,7 @@ def test_a_hook_beside_the_file(rules, tmp_path):
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nsize = 3', "unknown key 'size'"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nignore = "x"', "wrong type"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nlayout = "x"', "no field"),
+        ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nlayout = "x:u128"', "no type u128"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nset = { x = "y" }', "set.x"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nhook = "nothere:f"', "nothere"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nhook = "os:sep"', "no function"),

@@ -77,3 +77,6 @@ def test_installed_plugins_are_found_and_others_are_refused(monkeypatch):
     points("wrong")
     with pytest.raises(UsageError, match=r"'wrong' of xensave\.handlers is no Plugin"):
         plugins.installed()
+    points("absent")
+    with pytest.raises(UsageError, match=r"'absent' of xensave\.handlers fails: KeyError"):
+        plugins.installed()

@@ -10,8 +10,8 @@ from xensave.context import ContextRecord
 from xensave.convert import losses
 from xensave.convert.losses import Losses
 from xensave.convert.moves import moves
-from xensave.convert.rules import DROP, RecordRule
-from xensave.errors import Malformed, UsageError
+from xensave.convert.rules import DROP, Hook, RecordRule
+from xensave.errors import Malformed, UsageError, XensaveError
 from xensave.records.codec import decode, encode
 
 NOTHING: Losses = ((), 0)
@@ -29,14 +29,14 @@ class Outcome(NamedTuple):
 def apply(rule: RecordRule, record: ContextRecord, target: Release, source: str | None) -> Outcome:
     """Drop or map a record; `source` is the release whose layouts the image has.
 
-    Raises UsageError where the target lacks the record that the rule maps to, and Malformed
-    where the body is not of the size that the rule's layout has.
+    Raises UsageError where the target lacks the record that the rule maps to or a hook fails, and
+    Malformed where the body is not of the size that the rule's layout has.
     """
     if rule.action == DROP:
         return Outcome(None, losses.of_body(record.body, record.layout))
     code, name = _destination(rule, target)
     if rule.hook is not None:
-        return _hooked(rule, record, code, target)
+        return _hooked(rule, rule.hook, record, code, target)
     if rule.layout is None:
         new = ContextRecord(
             code, record.instance, record.body, offset=record.offset, release=source
@@ -54,8 +54,19 @@ def _destination(rule: RecordRule, target: Release) -> tuple[int, str]:
     return binding.code, binding.name
 
 
-def _hooked(rule: RecordRule, record: ContextRecord, code: int, target: Release) -> Outcome:
-    body = rule.hook(record) if rule.hook is not None else None
+def _hooked(
+    rule: RecordRule, hook: Hook, record: ContextRecord, code: int, target: Release
+) -> Outcome:
+    try:
+        body = hook(record)
+    except XensaveError:
+        raise
+    except Exception as error:  # a downstream's code may raise anything
+        raise UsageError(
+            f"{rule.reason}: the hook failed: {type(error).__name__}: {error}",
+            offset=record.offset,
+            record=record.label,
+        ) from error
     if body is None:
         return Outcome(None, losses.of_body(record.body, record.layout))
     if not isinstance(body, bytes):

@@ -189,8 +189,8 @@ def _hook(path: str, where: str, name: str | None) -> Hook | None:
     sys.path.insert(0, beside)
     try:
         found = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-        raise UsageError(f"{where}: hook {name!r}: {error}") from error
+    except Exception as error:  # whatever the module does as it is imported
+        raise UsageError(f"{where}: hook {name!r}: {error or type(error).__name__}") from error
     finally:
         sys.path.remove(beside)
     if not callable(found):

@@ -59,13 +59,18 @@ class Plugin(NamedTuple):
 def installed() -> tuple[Plugin, ...]:
     """Return the plug-ins of the installed packages: entry points of the group xensave.handlers.
 
-    An entry point names a Plugin, or a sequence of them. Raises UsageError for any other object.
+    An entry point names a Plugin, or a sequence of them. Raises UsageError for any other object,
+    and for a package that cannot be imported.
     """
     from importlib.metadata import entry_points
 
     found: list[Plugin] = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        loaded: object = point.load()
+        try:
+            loaded: object = point.load()
+        except Exception as error:  # a vendor's package may raise anything
+            said = f"{type(error).__name__}: {error}"
+            raise UsageError(f"entry point {point.name!r} of {GROUP} fails: {said}") from error
         several = (
             loaded
             if isinstance(loaded, list | tuple) and not isinstance(loaded, Plugin)

@@ -23,7 +23,8 @@ def overlay(name: str, spec: str, *types: Layout, size: int = 0) -> Layout:
     """Make a layout of words "name:type[count]@offset", aligned as a C compiler would.
 
     The types are u8, u16, u32, u64 and the names of the layouts given; `[]` is a flexible array.
-    `size` is the least size, for a page with a hole at its end.
+    `size` is the least size, for a page with a hole at its end. Raises ValueError for a word that
+    is no field, or a type that is not known.
     """
     known = {layout.struct: layout for layout in types}
     fields: list[Field] = []
@@ -34,6 +35,8 @@ def overlay(name: str, spec: str, *types: Layout, size: int = 0) -> Layout:
             raise ValueError(f"{word!r} is no field")
         member, kind, counts, place = match.groups()
         inner = known.get(kind)
+        if inner is None and kind not in _SIZES:
+            raise ValueError(f"{word!r}: no type {kind}; there are {', '.join([*_SIZES, *known])}")
         unit, align = (inner.size, inner.align) if inner else (_SIZES[kind], _SIZES[kind])
         dims = tuple(int(count or 0) for count in re.findall(r"\[(\d*)\]", counts))
         offset = int(place, 0) if place else -(-end // align) * align
