@@ -10,6 +10,7 @@ import pytest
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.source import limits, open_source, read_all
 from xensave.source.compressed import CODECS, recognise
+from xensave.source.zstd import BLOCK_MAX, ZstdFrame
 
 TOOLS = {"zstd": "zstd", "xz": "xz", "gzip": "gzip", "bzip2": "bzip2", "lz4": "lz4"}
 DATA = random.Random(5).randbytes(70_000) + bytes(3_000_000) + b"the end"
@@ -100,6 +101,39 @@ def test_zstd_skippable_frames():
     skippable = b"\x5a\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
     packed = skippable + compress("zstd", b"data") + skippable
     assert read_all(open_source(packed)) == b"data"
+
+
+def pieces(packed, n, feed):
+    """Decompress a frame as the source does; return what each call gave."""
+    frame, at, given = ZstdFrame(), 0, []
+    while not frame.eof:
+        data = b""
+        if frame.needs_input:
+            assert at < len(packed), "asks for more than there is"
+            data, at = packed[at : at + feed], at + feed
+        given.append(frame.decompress(data, n))
+    return given
+
+
+def test_zstd_gives_no_more_than_asked():
+    # 20 MiB of zeros are 160 blocks of a few bytes: all of them come in with the first read.
+    packed = compress("zstd", bytes(20 << 20))
+    assert len(packed) < 4096
+    for n in (1 << 16, 1 << 20):
+        given = pieces(packed, n, 1 << 16)
+        assert b"".join(given) == bytes(20 << 20)
+        assert max(map(len, given)) <= max(2 * BLOCK_MAX, n)
+
+
+@pytest.mark.parametrize("feed", [1, 2, 3, 7, 1000, 1 << 16])
+def test_zstd_in_pieces_of_any_size(feed):
+    assert b"".join(pieces(compress("zstd", DATA), 1 << 16, feed)) == DATA
+
+
+def test_zstd_takes_few_calls():
+    data = random.Random(6).randbytes(16 << 20)
+    calls = pieces(compress("zstd", data), 1 << 20, 1 << 16)
+    assert len(calls) <= 2 * (len(data) >> 16)
 
 
 def test_compression_inside_compression_is_not_undone():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
+from xensave.source.limits import XZ_MEMORY
 
 
 class Frame(Protocol):
@@ -51,28 +51,6 @@ class _Gzip:
         return self._object.decompress(self._object.unconsumed_tail + data, max_length)
 
 
-class _Zstd:
-    """zstd has no output limit: what bounds it is how little it is fed at a time."""
-
-    needs_input = True
-
-    def __init__(self) -> None:
-        import zstandard
-
-        self._object = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._object.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._object.unused_data)
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return bytes(self._object.decompress(data))
-
-
 class _Lz4:
     """lz4's object, whose unused data is None where there is none."""
 
@@ -104,7 +82,9 @@ def gzip() -> Frame:
 
 def zstd() -> Frame:
     """Start a zstd frame."""
-    return _Zstd()
+    from xensave.source.zstd import ZstdFrame
+
+    return ZstdFrame()
 
 
 def xz() -> Frame:

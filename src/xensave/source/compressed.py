@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.errors import LimitExceeded, Malformed, Truncated, XensaveError
-from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO, ZSTD_PIECE
+from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO
 from xensave.source.stream import Pull
 
 if TYPE_CHECKING:
@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
 
 class Codec(NamedTuple):
-    """A compression: its name, first bytes, and how much its decompressor is fed at a time."""
+    """A compression: its name, and the first bytes that tell it."""
 
     name: str
     magics: tuple[bytes, ...]
-    piece: int = CHUNK
 
     def start(self) -> "Frame":
         """Return a decompressor of one frame."""
@@ -29,7 +28,7 @@ class Codec(NamedTuple):
 SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))
 
 CODECS = (
-    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE), ZSTD_PIECE),
+    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE)),
     Codec("xz", (b"\xfd7zXZ\x00",)),
     Codec("gzip", (b"\x1f\x8b\x08",)),
     Codec("bzip2", (b"BZh",)),
@@ -87,8 +86,6 @@ class Decompressor:
                 path=f"{self._codec.name} data",
             )
         given, self._input = self._input, b""
-        if len(given) > self._codec.piece:
-            given, self._input = given[: self._codec.piece], given[self._codec.piece :]
         from xensave.source.codecs import failures
 
         try:
@@ -96,7 +93,7 @@ class Decompressor:
         except failures() as error:
             raise self._corrupt(str(error) or type(error).__name__) from error
         if frame.eof:
-            self._input, self._frame = frame.unused_data + self._input, None
+            self._input, self._frame = frame.unused_data, None
         return out
 
     def _next_frame(self) -> bool:

@@ -34,6 +34,3 @@ ZSTD_WINDOW = 128 * MIB
 
 XZ_MEMORY = 128 * MIB
 """What an xz stream's dictionary may take; `xz -9` needs 65 MiB."""
-
-ZSTD_PIECE = 512
-"""Compressed bytes given to zstd at a time: four of them can become 128 KiB, so 16 MiB at most."""
