@@ -26,9 +26,29 @@ COMMANDS: dict[str, str] = {
 }
 
 
+INTERRUPTED = 130
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if sys.stdout is None or sys.stderr is None:
+        from xensave.cli.output import stand_in
+
+        stand_in()
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except OSError as error:
+        from xensave.cli.output import failed
+
+        return failed(words[0] if words and words[0] in COMMANDS else None, error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _run(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         sys.stdout.write(f"xensave {__version__}\n")
         return 0

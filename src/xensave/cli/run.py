@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
+import io
 import sys
 from importlib import import_module
 
@@ -12,13 +12,14 @@ from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
 from xensave.views.terminal import width_of
 
-INTERRUPTED = 130
-
 
 def run_command(name: str, words: list[str]) -> int:
     """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
     # What start-up makes lives to the end: to look for garbage among it is time lost.
     gc.disable()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A guest's name may hold what the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     module = import_module(f"xensave.cli.{name}")
     parser = argparse.ArgumentParser(
         prog=f"xensave {name}",
@@ -35,19 +36,10 @@ def run_command(name: str, words: list[str]) -> int:
         gc.freeze()
         gc.enable()
         code: int = module.run(args)
-        sys.stdout.flush()
     except XensaveError as error:
-        _complain(name, str(error))
+        sys.stdout.flush()
+        sys.stderr.write(f"xensave {name}: {escape(str(error))}\n")
         return 2 if isinstance(error, (SourceError, UsageError)) else 1
-    except BrokenPipeError:
-        # The reader went away (| head): close quietly, as other filters do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        _complain(name, f"{error.filename or 'input/output'}: {error.strerror or error}")
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return code
 
 
@@ -74,7 +66,3 @@ def positive(text: str) -> int:
 def _formatter(prog: str) -> argparse.HelpFormatter:
     # Given a width, argparse does not import shutil to ask for one.
     return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)
-
-
-def _complain(command: str, message: str) -> None:
-    sys.stderr.write(f"xensave {command}: {escape(message)}\n")

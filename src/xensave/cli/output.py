@@ -1,0 +1,35 @@
+"""Output that cannot be written: the reader went away, the disk is full, the stream is closed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from xensave.views.escape import escape
+
+
+def stand_in() -> None:
+    """Put streams in the place of standard output and error that were closed before the start.
+
+    Writing to such an output fails as writing to the closed one would; errors are lost.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def failed(command: str | None, error: OSError) -> int:
+    """Say in a line what failed, and return the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Else the interpreter would try again at its end, and complain in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        # The reader went away (| head): close quietly, as other filters do.
+        return 1
+    name = f"xensave {command}" if command else "xensave"
+    place = escape(str(error.filename or "input/output"))
+    sys.stderr.write(f"{name}: {place}: {error.strerror or error}\n")
+    return 2
