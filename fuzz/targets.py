@@ -15,14 +15,14 @@ from xensave import open as open_image
 from xensave.container.events import Event
 from xensave.container.walk import walk
 from xensave.convert import Settings
-from xensave.convert.stream import StreamConverter
-from xensave.engine.inputs import Given
-from xensave.engine.judge import Judge
+from xensave.convert.stream.stream import StreamConverter
 from xensave.errors import XensaveError
+from xensave.image.input import Given
 from xensave.image.subjects import all_subjects
 from xensave.rules.stream.run import Verification, stopped
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
+from xensave.toolstack.judge import Judge
 from xensave.views.event import event_line
 from xensave.views.fields import record_lines
 from xensave.views.findings import finding_line, finding_object

@@ -8,7 +8,7 @@ from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.walk import walk
 from xensave.convert.settings import Settings
-from xensave.convert.stream import StreamConverter
+from xensave.convert.stream.stream import StreamConverter
 from xensave.source import open_source
 
 ROOT = Path(__file__).parents[2]

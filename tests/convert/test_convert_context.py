@@ -7,8 +7,8 @@ import pytest
 from xensave import catalogue
 from xensave.catalogue.model import EXACT
 from xensave.context import Context
-from xensave.convert.context import ContextConverter
 from xensave.convert.plan import Plan
+from xensave.convert.records.context import ContextConverter
 from xensave.convert.rules import parse_drop, parse_map
 from xensave.testing import streams
 

@@ -9,10 +9,10 @@ from xensave import catalogue
 from xensave.context import Context
 from xensave.convert import Refused, Settings
 from xensave.engine import Domain, Hypervisor
-from xensave.engine.image import judge
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.testing.streams import restorable_context
+from xensave.toolstack.image import judge
 
 
 def domain_of(context):

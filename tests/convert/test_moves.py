@@ -3,8 +3,8 @@
 import pytest
 
 from xensave import catalogue
-from xensave.convert.fixups import DIFFERENT
-from xensave.convert.moves import moves
+from xensave.convert.records.fixups import DIFFERENT
+from xensave.convert.records.moves import moves
 from xensave.records.codec import decode
 
 PAIRS = [

@@ -8,8 +8,8 @@ from samples import RELEASES
 from xensave import catalogue
 from xensave.container.hvm import DESCRIPTOR
 from xensave.context import Context
-from xensave.convert.context import ContextConverter
 from xensave.convert.plan import Plan
+from xensave.convert.records.context import ContextConverter
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
 from xensave.engine.handlers.msr import MSRS
 from xensave.testing.streams import restorable_context

@@ -7,7 +7,7 @@ import pytest
 
 from xensave.container.hvm import DESCRIPTOR
 from xensave.context import Context
-from xensave.convert import repair
+from xensave.convert.records import repair
 from xensave.errors import LimitExceeded, Truncated
 
 ROOT = Path(__file__).parents[2]

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from xensave.engine import loop
-from xensave.engine.dates import series_numbers
+from xensave.engine.dated.dates import series_numbers
 from xensave.engine.handlers import table, xsave
 from xensave.engine.handlers.msr import MSRS
+from xensave.engine.loop import load as loop
 
 PAGE = Path(__file__).parents[2] / "docs" / "engine.md"
 BEGIN, END = "<!-- dated rules -->\n", "<!-- end -->"

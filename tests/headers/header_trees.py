@@ -1,6 +1,6 @@
 """Small header trees in the form of Xen's public headers, written for the tests."""
 
-from xensave.headers.tree import MemoryTree
+from xensave.headers.trees.tree import MemoryTree
 
 PLAIN = """
 #define DECLARE_HVM_SAVE_TYPE(name, code, type) \\

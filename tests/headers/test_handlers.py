@@ -3,8 +3,8 @@
 import pytest
 
 from xensave.errors import Malformed
-from xensave.headers.ctext import arguments, body, without_comments
-from xensave.headers.handlers import read_handlers
+from xensave.headers.text.ctext import arguments, body, without_comments
+from xensave.headers.text.registrations import read_handlers
 
 TABLE = """
 static struct {

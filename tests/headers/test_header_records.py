@@ -8,7 +8,7 @@ from header_trees import one_file, two_files
 from xensave.catalogue.model import Field
 from xensave.errors import Malformed, SourceError, UsageError
 from xensave.headers.save import read_headers, read_revision, read_tree
-from xensave.headers.tree import MemoryTree
+from xensave.headers.trees.tree import MemoryTree
 
 CLOCK = """
 struct clock {

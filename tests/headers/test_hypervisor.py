@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from xensave.binaries.hypervisor import DESCRIPTOR, hypervisor_space, read_hypervisor
 from xensave.catalogue import layout, layouts_of, release
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
 from xensave.errors import (
@@ -21,7 +22,6 @@ from xensave.errors import (
     UsageError,
     XensaveError,
 )
-from xensave.headers.hypervisor import DESCRIPTOR, hypervisor_space, read_hypervisor
 
 SOURCE = Path(__file__).parent / "handlers.c"
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
@@ -185,8 +185,8 @@ def test_a_section_at_the_end_of_the_address_space_is_refused(syms):
 
 
 def test_no_end_of_code_to_follow_is_an_error(syms, monkeypatch):
-    monkeypatch.setattr("xensave.headers.hypervisor_trace.MAX_TOTAL", 10)
-    monkeypatch.setattr("xensave.headers.hypervisor_trace.MAX_STEPS", 5)
+    monkeypatch.setattr("xensave.binaries.trace.MAX_TOTAL", 10)
+    monkeypatch.setattr("xensave.binaries.trace.MAX_STEPS", 5)
     with pytest.raises(LimitExceeded, match="instructions to follow"):
         read_hypervisor(syms)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xensave.headers.comments import reservations
+from xensave.headers.text.comments import reservations
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from xensave.container.libxc_records import CpuidLeaf, pack_cpuid_policy
 from xensave.container.walk import walk
 from xensave.context import Context
 from xensave.convert import Settings
-from xensave.convert.stream import StreamConverter
+from xensave.convert.stream.stream import StreamConverter
 from xensave.engine import Domain, Hypervisor
 from xensave.image.subjects import all_subjects
 from xensave.rules.stream import verify

@@ -3,7 +3,7 @@
 import json
 
 from xensave.cli import main
-from xensave.review.places import field_lines
+from xensave.headers.text.places import field_lines
 from xensave.review.session import Request, review_history
 
 

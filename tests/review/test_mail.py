@@ -6,8 +6,8 @@ import quopri
 import pytest
 
 from xensave.errors import UsageError
-from xensave.review.mail import messages
-from xensave.review.patch import header_path, parse_diff
+from xensave.review.patches.mail import messages
+from xensave.review.patches.patch import header_path, parse_diff
 
 
 def test_patchwork_mbox(v1):

@@ -5,12 +5,12 @@ import pytest
 from xensave import catalogue
 from xensave.errors import UsageError
 from xensave.findings import Place
-from xensave.review.bases import Bases
-from xensave.review.graft import graft, rows_of
-from xensave.review.grafted import sides
+from xensave.review.alone.graft import graft, rows_of
+from xensave.review.alone.grafted import sides
+from xensave.review.alone.standin import standin
 from xensave.review.run import review_patches
 from xensave.review.session import Request, review, setting_of
-from xensave.review.standin import standin
+from xensave.review.trees.bases import Bases
 
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 

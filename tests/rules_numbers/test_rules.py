@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from xensave.catalogue.model import Release
-from xensave.headers.tree import DirectoryTree
-from xensave.review.sides import read_side
+from xensave.headers.trees.tree import DirectoryTree
+from xensave.review.trees.sides import read_side
 from xensave.rules.numbers.model import Change, Claim, Owned
 from xensave.rules.numbers.run import objections
 from xensave.rules.numbers.table import BY_ID, RULES

@@ -13,10 +13,10 @@ from xensave.views.escape import escape
 from xensave.views.terminal import coloured, width_of
 
 if TYPE_CHECKING:
-    from xensave.engine.inputs import Given
-    from xensave.engine.judge import Judge, Said
     from xensave.engine.policy import Policy
     from xensave.engine.verdict import Verdict
+    from xensave.image.input import Given
+    from xensave.toolstack.judge import Judge, Said
 
 DESCRIPTION = (
     "Say what a Xen release makes of images and HVM contexts: whether it restores them, and if"
@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge each input before each target; 0 where all would restore."""
-    from xensave.engine.judge import Judge
     from xensave.engine.plugins import installed
+    from xensave.toolstack.judge import Judge
 
     judge = Judge(_targets(args), _said(args), _policy(args.policy), installed())
     if args.matrix or args.plot:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def _verdicts(
     name: str, judge: Judge, max_size: int | None
 ) -> Iterator[tuple[Given, str, Verdict]]:
-    from xensave.engine.inputs import given
+    from xensave.image.input import given
 
     for found in given(name, max_size=max_size):
         for target in judge.targets:
@@ -103,7 +103,7 @@ def _targets(args: argparse.Namespace) -> list[str]:
 
 def _said(args: argparse.Namespace) -> Said:
     """Return what the command line says of the domain."""
-    from xensave.engine.judge import Said
+    from xensave.toolstack.judge import Said
 
     return Said(
         type=args.type,
@@ -121,8 +121,8 @@ def _policy(path: str | None) -> Policy | None:
     """
     if path is None:
         return None
-    from xensave.engine.image import carried_policy
     from xensave.image import open_image
+    from xensave.toolstack.image import carried_policy
 
     with open_image(path) as image:
         policy = carried_policy(image, f"the CPU policy in {path}")
@@ -157,7 +157,7 @@ def _sayer(*, json_lines: bool) -> Callable[[Given, str, Verdict], None]:
 
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
-    from xensave.engine.matrix import Matrix, Row
+    from xensave.toolstack.matrix import Matrix, Row
     from xensave.views.matrix import matrix_json, matrix_text, plot
 
     rows: dict[str, list[Verdict]] = {}

@@ -19,9 +19,9 @@ from xensave.convert import (
     plan_conversion,
 )
 from xensave.engine import Policy
-from xensave.engine.image import carried_policy
 from xensave.errors import UsageError
 from xensave.image import open_image
+from xensave.toolstack.image import carried_policy
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.terminal import coloured, width_of

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or draw the matrix."""
-    from xensave.engine.matrix import release_matrix
+    from xensave.toolstack.matrix import release_matrix
     from xensave.views.matrix import matrix_json, matrix_text, plot
     from xensave.views.terminal import width_of
 

@@ -13,7 +13,7 @@ from xensave.container.walk import walk
 from xensave.convert.output import AtomicFile, Writer
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
-from xensave.convert.stream import StreamConverter
+from xensave.convert.stream.stream import StreamConverter
 from xensave.errors import SourceError
 from xensave.source import Source, open_source
 from xensave.source.base import write_all

@@ -11,10 +11,10 @@
 (False, 'ENODATA', 10)
 """
 
+from xensave.engine.dated.rule import Cite, Rule
 from xensave.engine.domain import HVM, PVH, Domain
-from xensave.engine.handler import Handler
 from xensave.engine.hypervisor import Hypervisor
-from xensave.engine.model import Cite, Rule
+from xensave.engine.loop.handler import Handler
 from xensave.engine.plugins import Plugin
 from xensave.engine.policy import Policy, default_policy
 from xensave.engine.state import State

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from xensave.context import Context
-from xensave.engine import loop
-from xensave.engine.dates import newest, version
+from xensave.engine.dated.dates import newest, version
 from xensave.engine.domain import Domain
-from xensave.engine.handler import Handler
 from xensave.engine.handlers.table import handlers_of
-from xensave.engine.machine import Machine
+from xensave.engine.loop import load as loop
+from xensave.engine.loop.handler import Handler
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.save import save_context, save_one, save_size
 from xensave.engine.plugins import Plugin, check_clashes
 from xensave.engine.policy import Policy, default_policy
-from xensave.engine.save import save_context, save_one, save_size
 from xensave.engine.state import State
 from xensave.engine.verdict import Verdict
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout
-from xensave.engine.handler import ANY, VCPU, Handler, Spec
-from xensave.engine.model import Rule
+from xensave.engine.dated.rule import Rule
+from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
 from xensave.errors import UsageError
 from xensave.findings import ERROR
 

@@ -14,13 +14,13 @@ import re
 from xensave.catalogue.model import Layout
 from xensave.errors import Malformed
 from xensave.findings import Place
-from xensave.headers.cindex import STRUCT, Cursor
-from xensave.headers.clang import Unit, compile_headers
-from xensave.headers.comments import reservations
-from xensave.headers.constants import Constant, constants
-from xensave.headers.layout import layout_of
+from xensave.headers.compiled.cindex import STRUCT, Cursor
+from xensave.headers.compiled.clang import Unit, compile_headers
+from xensave.headers.compiled.constants import Constant, constants
+from xensave.headers.compiled.layout import layout_of
 from xensave.headers.model import COMPAT, DECLARE, DEFINE, HeaderRecord, HeaderSpace
-from xensave.headers.tree import DirectoryTree, GitRepository, GitTree, Tree, public_prefix
+from xensave.headers.text.comments import reservations
+from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, Tree, public_prefix
 
 SAVE_H = "hvm/save.h"
 # Some releases use in save.h what they define in xen.h, without including it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from xensave.binaries.hypervisor import HypervisorSpace
 from xensave.catalogue import layout, names_of, release
 from xensave.catalogue.model import Layout
 from xensave.catalogue.registry import (
@@ -13,7 +14,6 @@ from xensave.catalogue.registry import (
     shipped_registry,
 )
 from xensave.errors import UsageError
-from xensave.headers.hypervisor import HypervisorSpace
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRange, ClaimedRecord, Claims
 from xensave.numbers.space import release_title
@@ -44,7 +44,7 @@ def claims_of(text: str) -> Claims:
     if text.endswith(".toml"):
         return registry_claims(read_registry(text))
     if os.path.exists(text):  # noqa: PTH110
-        from xensave.headers.hypervisor import read_hypervisor
+        from xensave.binaries.hypervisor import read_hypervisor
 
         return hypervisor_claims(read_hypervisor(text))
     if text.lower() in shipped_names():

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 
 from xensave.catalogue.model import ZEROEXTEND
 from xensave.findings import Place
-from xensave.headers.tree import DirectoryTree, GitRepository, GitTree, Tree
-from xensave.review.overlay import Overlay
-from xensave.review.staged import StagedTree
+from xensave.headers.trees.overlay import Overlay
+from xensave.headers.trees.staged import StagedTree
+from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, Tree
 from xensave.rules.numbers.model import Handler
 
 FOLDERS = ("xen/arch/x86", "xen/common")

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from xensave.errors import Malformed, UsageError
 from xensave.review.result import Review
-from xensave.review.revisions import HEADERS, Revisions
 from xensave.review.run import Setting, review_change
+from xensave.review.trees.revisions import HEADERS, Revisions
 from xensave.rules.numbers.model import Side
 
 EVERYTHING = "all"

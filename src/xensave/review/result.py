@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.review.config import Waived
-from xensave.review.mail import Message
-from xensave.review.patch import FilePatch
-from xensave.review.trailers import Trailer
+from xensave.review.patches.mail import Message
+from xensave.review.patches.patch import FilePatch
+from xensave.review.patches.trailers import Trailer
 from xensave.rules.numbers.model import Objection
 
 SEVERITIES = (NOTE, WARNING, ERROR)

@@ -10,20 +10,20 @@ from typing import NamedTuple
 from xensave.catalogue.model import ZEROEXTEND
 from xensave.errors import UsageError
 from xensave.findings import Place
-from xensave.headers.tree import Tree
-from xensave.review.apply import apply
-from xensave.review.bases import Base, Bases
+from xensave.headers.trees.overlay import Overlay
+from xensave.headers.trees.tree import Tree
+from xensave.review.alone.fit import fit
+from xensave.review.alone.graft import Row, graft, rows_of
+from xensave.review.alone.grafted import sides
 from xensave.review.config import Config, waive
-from xensave.review.fit import fit
-from xensave.review.graft import Row, graft, rows_of
-from xensave.review.grafted import sides
 from xensave.review.handlers import ZEROEXTENDS
-from xensave.review.mail import Message, messages
-from xensave.review.overlay import Overlay
-from xensave.review.patch import ADDED, FilePatch, header_path, parse_diff
+from xensave.review.patches.apply import apply
+from xensave.review.patches.mail import Message, messages
+from xensave.review.patches.patch import ADDED, FilePatch, header_path, parse_diff
+from xensave.review.patches.versions import number_versions, progress_of, trailers_of
 from xensave.review.result import Result, Review, Untouched
-from xensave.review.sides import read_side
-from xensave.review.versions import number_versions, progress_of, trailers_of
+from xensave.review.trees.bases import Base, Bases
+from xensave.review.trees.sides import read_side
 from xensave.rules.numbers.model import Change, Claim, Side
 from xensave.rules.numbers.run import objections
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xensave.errors import UsageError
-from xensave.headers.tree import DirectoryTree, GitTree, Tree
-from xensave.review.bases import Bases
+from xensave.headers.trees.staged import StagedTree
+from xensave.headers.trees.tree import DirectoryTree, GitTree, Tree
 from xensave.review.claims import claims
 from xensave.review.config import Config, find_config, read_config
 from xensave.review.history import Entry, history
 from xensave.review.result import Result, Review, Untouched
-from xensave.review.revisions import HEADERS, Revisions, is_repository
 from xensave.review.run import Setting, review_change, review_patches
-from xensave.review.sides import read_side
-from xensave.review.staged import StagedTree
+from xensave.review.trees.bases import Bases
+from xensave.review.trees.revisions import HEADERS, Revisions, is_repository
+from xensave.review.trees.sides import read_side
 
 
 @dataclass(frozen=True, slots=True)

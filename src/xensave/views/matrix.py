@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from xensave.engine.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
+from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.escape import escape
 from xensave.views.verdicts import verdict_object
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from xensave.engine import cites
-from xensave.engine.body import Body
-from xensave.engine.dates import begun
-from xensave.engine.errnos import EINVAL
-from xensave.engine.machine import Machine
-from xensave.engine.model import Depends, Rule
+from xensave.engine.dated import cites
+from xensave.engine.dated.dates import begun
+from xensave.engine.dated.errnos import EINVAL
+from xensave.engine.dated.rule import Depends, Rule
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.machine import Machine
 
 RECORD = "CPU"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from xensave.engine import cites
-from xensave.engine.body import Body
+from xensave.engine.dated import cites
+from xensave.engine.dated.errnos import EDOM, EINVAL, ENODATA
+from xensave.engine.dated.rule import CHECK, Rule
 from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
-from xensave.engine.errnos import EDOM, EINVAL, ENODATA
-from xensave.engine.handler import PAIR, Spec
-from xensave.engine.machine import Machine
-from xensave.engine.model import CHECK, Rule
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.handler import PAIR, Spec
+from xensave.engine.loop.machine import Machine
 
 _CHECKED = ("4.19",)
 _ROUTE_MAX = 15

@@ -6,13 +6,13 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.engine import cites
-from xensave.engine.dates import in_force
-from xensave.engine.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
-from xensave.engine.handler import VCPU, Handler, Note, Spec
-from xensave.engine.machine import Machine
-from xensave.engine.model import Depends, Refused
-from xensave.engine.reader import SIZE, Reader
+from xensave.engine.dated import cites
+from xensave.engine.dated.dates import in_force
+from xensave.engine.dated.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
+from xensave.engine.dated.rule import Depends, Refused
+from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.reader import SIZE, Reader
 
 SPECS = (Spec("CPU_MSR", VCPU),)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Release
-from xensave.engine import cites
-from xensave.engine.dates import Version, in_force
-from xensave.engine.handler import VCPU, Handler, Spec
+from xensave.engine.dated import cites
+from xensave.engine.dated.dates import Version, in_force
+from xensave.engine.dated.rule import Dated, Rule
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
-from xensave.engine.model import Dated, Rule
+from xensave.engine.loop.handler import VCPU, Handler, Spec
 
 SPECS: dict[str, Spec] = {
     spec.record: spec

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from xensave.engine import cites
-from xensave.engine.body import Body
+from xensave.engine.dated import cites
+from xensave.engine.dated.errnos import EINVAL, EPERM
+from xensave.engine.dated.rule import CHECK, Rule
 from xensave.engine.domain import LAPIC
-from xensave.engine.errnos import EINVAL, EPERM
-from xensave.engine.handler import VCPU, Spec
-from xensave.engine.machine import Machine
-from xensave.engine.model import CHECK, Rule
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.handler import VCPU, Spec
+from xensave.engine.loop.machine import Machine
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from xensave.engine import cites
-from xensave.engine.body import Body
-from xensave.engine.errnos import EINVAL, EIO, ENODATA, ENOTSUP
-from xensave.engine.handler import VCPU, Handler, Note, Spec
-from xensave.engine.machine import Machine
-from xensave.engine.model import Cite, Dated, Depends, Refused
-from xensave.engine.reader import SIZE, Reader
+from xensave.engine.dated import cites
+from xensave.engine.dated.errnos import EINVAL, EIO, ENODATA, ENOTSUP
+from xensave.engine.dated.rule import Cite, Dated, Depends, Refused
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.reader import SIZE, Reader
 
 RECORD = "CPU_XSAVE"
 SPECS = (Spec(RECORD, VCPU),)

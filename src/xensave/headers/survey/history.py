@@ -9,7 +9,7 @@ from xensave.catalogue.model import Citation, Field, Layout, Reservation
 from xensave.errors import XensaveError
 from xensave.headers.model import HeaderReservation, HeaderSpace
 from xensave.headers.save import read_tree
-from xensave.headers.tree import GitRepository, GitTree
+from xensave.headers.trees.tree import GitRepository, GitTree
 
 PATHS = ("xen/include/public/hvm/save.h", "xen/include/public/arch-x86/hvm/save.h")
 

@@ -6,11 +6,17 @@ import re
 from dataclasses import dataclass
 
 from xensave.errors import Malformed
-from xensave.headers.ctext import without_comments
-from xensave.headers.handlers import REGISTER, REGISTER_CALL, TABLE, HandlerTable, read_handlers
 from xensave.headers.model import HeaderSpace
 from xensave.headers.save import read_tree
-from xensave.headers.tree import GitRepository, GitTree
+from xensave.headers.text.ctext import without_comments
+from xensave.headers.text.registrations import (
+    REGISTER,
+    REGISTER_CALL,
+    TABLE,
+    HandlerTable,
+    read_handlers,
+)
+from xensave.headers.trees.tree import GitRepository, GitTree
 
 HANDLER_SOURCES = ("xen/arch/x86/*.c", "xen/common/*.c")
 STREAM_SOURCES = ("tools/libxc/xc_sr_*", "tools/libs/*sr_*")

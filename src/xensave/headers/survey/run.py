@@ -12,7 +12,7 @@ from xensave.headers.survey.reading import read_release, version_of
 from xensave.headers.survey.series import MASTER, series
 from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
-from xensave.headers.tree import GitRepository
+from xensave.headers.trees.tree import GitRepository
 
 
 def build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from xensave.errors import UsageError
-from xensave.headers.tree import GitRepository
+from xensave.headers.trees.tree import GitRepository
 
 # Before 4.0 the repository has no release tags: the last candidate or the branch point stands in.
 EARLY = {

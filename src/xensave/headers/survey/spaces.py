@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from xensave.catalogue.model import Number, Space
-from xensave.headers.constants import Constant, constants
-from xensave.headers.tree import GitRepository, GitTree, Tree
+from xensave.headers.compiled.constants import Constant, constants
+from xensave.headers.trees.tree import GitRepository, GitTree, Tree
 
 DESCRIPTIONS = Path(__file__).parents[1] / "data" / "spaces.json"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.review.patch import FilePatch, Line, header_path
+from xensave.review.patches.patch import FilePatch, Line, header_path
 from xensave.review.result import Review
 from xensave.rules.numbers.model import Objection
 

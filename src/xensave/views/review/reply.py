@@ -9,8 +9,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, getaddresses
 
 from xensave.errors import UsageError
-from xensave.review.mail import Message
-from xensave.review.patch import FilePatch, Hunk
+from xensave.review.patches.mail import Message
+from xensave.review.patches.patch import FilePatch, Hunk
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import line_at, patch_of

@@ -1,0 +1,1 @@
+"""Hypervisor binaries: which save/load handlers xen-syms registers, read from its code."""

@@ -1,0 +1,1 @@
+"""Records of the HVM context: moved, fixed up, dropped, repaired."""

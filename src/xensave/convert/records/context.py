@@ -1,0 +1,208 @@
+"""Convert an HVM context: each record from the layout of its writer to that of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xensave import catalogue
+from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
+from xensave.container.hvm import END_TYPECODE, HEADER_TYPECODE
+from xensave.context import Context, ContextRecord
+from xensave.convert.plan import CONVERT, DROP, MAP, Change, Plan
+from xensave.convert.records import downstream, losses
+from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
+from xensave.convert.records.moves import Moves, moves
+from xensave.convert.records.msrs import fit_msrs
+from xensave.convert.rules import KEEP, RecordRule
+from xensave.errors import LimitExceeded
+from xensave.findings import Place
+from xensave.records.codec import decode
+
+MSRS = "CPU_MSR"
+
+MAX_CHANGES = 20_000
+"""No real guest needs more; a hostile context could ask for millions."""
+
+
+class ContextConverter:
+    """Converts contexts for one target and notes in `plan` what it does.
+
+    `kept` are the typecodes that a rule keeps although the target has no handler for them.
+    """
+
+    def __init__(self, target: Release, plan: Plan, rules: Mapping[int, RecordRule]) -> None:
+        self.target = target
+        self.plan = plan
+        self.rules = rules
+        self.kept = frozenset(code for code, rule in rules.items() if rule.action == KEEP)
+
+    def convert(self, context: Context) -> Context:
+        """Return the context as the target would have written it, or the same object."""
+        mapped: list[ContextRecord] = []
+        made: list[ContextRecord] = []
+        for record in context.records:
+            rule = self.rules.get(record.typecode)
+            if rule is None:
+                new = self._upstream(record)
+            elif rule.action == KEEP:
+                new = record
+            else:
+                new = self._ruled(rule, record, context.release)
+                if new is not None and new.typecode != record.typecode:
+                    mapped.append(new)
+            if new is not None:
+                made.append(new)
+        if mapped:
+            made = self._placed(made, mapped, _in_order(context.records))
+        if all(map(_same, made, context.records)) and len(made) == len(context.records):
+            return context
+        return context.with_records(tuple(made))
+
+    def note(self, change: Change) -> None:
+        """Put a change into the plan. Raises LimitExceeded where it grows beyond reason."""
+        if len(self.plan.changes) >= MAX_CHANGES:
+            raise LimitExceeded(
+                f"the plan has over {MAX_CHANGES} changes", offset=change.where.offset
+            )
+        self.plan.changes.append(change)
+
+    def _upstream(self, record: ContextRecord) -> ContextRecord | None:
+        if record.typecode == END_TYPECODE:
+            return record
+        binding = self.target.binding(record.typecode)
+        if binding is None:
+            named, lost = losses.of_body(record.body, record.layout)
+            reason = f"{self.target.name} has no handler for typecode {record.typecode}"
+            self.note(Change(_place(record), DROP, record.label, reason, named, lost))
+            return None
+        return self._fitted(record, binding, record.layout)
+
+    def _ruled(
+        self, rule: RecordRule, record: ContextRecord, release: str | None
+    ) -> ContextRecord | None:
+        """Apply a rule of --map, --drop or a rules file."""
+        outcome = downstream.apply(rule, record, self.target, release)
+        named, lost = outcome.loss
+        action = DROP if outcome.record is None else MAP
+        what = record.label if outcome.record is None else f"{record.label} -> {outcome.name}"
+        agreed = outcome.record is None
+        self.note(Change(_place(record), action, what, rule.reason, named, lost, agreed))
+        if outcome.record is None or outcome.finished:
+            return outcome.record
+        binding = self.target.binding(outcome.record.typecode)
+        if binding is None:
+            return self._upstream(outcome.record)
+        return self._fitted(outcome.record, binding, outcome.record.layout)
+
+    def _fitted(
+        self, record: ContextRecord, binding: Binding, source: Layout | None
+    ) -> ContextRecord | None:
+        if binding.name == MSRS:
+            fitted, change = fit_msrs(record, self.target.name)
+            if change is not None:
+                self.note(change)
+            return fitted
+        target = catalogue.layout(binding.layout)
+        if source is None or source.id == target.id or target.flexible:
+            source = source or target
+            if target.flexible or record.length == target.size:
+                return record
+        if record.length < target.size and self._as_before(binding):
+            return record
+        found = moves(source, target)
+        body = bytes(found.apply(record.body.ljust(source.size, b"\0"), target.size))
+        old = decode(source, record.body, zeroextend=True)
+        body, fixes = fix_up(binding.name, old, target, body, found.new)
+        if body == record.body:
+            return record
+        named, lost = self._lost(record, source, found, binding.name)
+        steps = [f"{source.id} of {record.length} bytes to {target.id} of {target.size}"]
+        steps += [fix.reason for fix in fixes]
+        self.note(
+            Change(
+                _place(record),
+                CONVERT,
+                record.label,
+                "; ".join(steps),
+                named,
+                lost,
+                citation=fixes[0].citation if fixes else _newer(source, target).introduced,
+            )
+        )
+        return ContextRecord(
+            record.typecode,
+            record.instance,
+            body,
+            offset=record.offset,
+            release=self.target.name,
+        )
+
+    def _as_before(self, binding: Binding) -> bool:
+        """Whether the writer's release loads this short record just as the target does."""
+        source = self.plan.source
+        if source is None or binding.load != ZEROEXTEND:
+            return False
+        old = catalogue.release(source).binding(binding.name)
+        return old is not None and old.layout == binding.layout
+
+    @staticmethod
+    def _lost(record: ContextRecord, source: Layout, found: Moves, name: str) -> losses.Losses:
+        carried = consumed(name, found.new)
+        homeless = tuple(
+            field
+            for field in found.homeless
+            if field.path not in carried
+            and field.of(record.body) != IMPLIED.get((name, field.path))
+        )
+        return losses.joined(
+            losses.of_fields(record.body, homeless),
+            losses.of_bytes("tail", record.body[source.size :]),
+        )
+
+    def _placed(
+        self, made: list[ContextRecord], mapped: list[ContextRecord], in_order: bool
+    ) -> list[ContextRecord]:
+        """Let mapped records take the place of those that they stand for."""
+        keys = {(record.typecode, record.instance): record for record in mapped}
+        placed: list[ContextRecord] = []
+        for record in made:
+            winner = keys.get((record.typecode, record.instance), record)
+            if winner is record:
+                placed.append(record)
+                continue
+            named, lost = losses.of_body(record.body, record.layout)
+            if winner.body == record.body:
+                named, lost = (), 0
+            reason = "the record mapped to it takes its place"
+            self.note(Change(_place(record), DROP, record.label, reason, named, lost))
+        if in_order:
+            placed.sort(key=_rank)
+        return placed
+
+
+def _place(record: ContextRecord) -> Place:
+    return Place(offset=record.offset, record=record.label)
+
+
+def _same(new: ContextRecord, old: ContextRecord) -> bool:
+    return new is old
+
+
+def _rank(record: ContextRecord) -> int:
+    """Rank records as Xen saves them: HEADER, then by typecode, END last."""
+    return record.typecode if record.typecode != END_TYPECODE else 1 << 16
+
+
+def _in_order(records: tuple[ContextRecord, ...]) -> bool:
+    ranks = [_rank(record) for record in records]
+    return ranks[0] == HEADER_TYPECODE and ranks == sorted(ranks)
+
+
+def _newer(one: Layout, other: Layout) -> Layout:
+    """Return the younger of two layouts: the one that a later release introduced."""
+    order = catalogue.release_names()
+
+    def age(layout: Layout) -> int:
+        return order.index(layout.releases[0]) if layout.releases else -1
+
+    return max(one, other, key=age)

@@ -1,0 +1,123 @@
+"""From one layout of a record to another: which bytes go where, and which have no home.
+
+Fields are matched by name, down to the members of structs of different size; a field that was
+renamed and kept its place and size is matched by those. What is left over in the older or smaller
+struct has no home: `Homeless` names it, so that its value can be told before it is lost.
+
+>>> from xensave.catalogue import layout
+>>> down = moves(layout("RTC.2"), layout("RTC.1"))
+>>> [field.path for field in down.homeless]
+['rtc_offset']
+>>> moves(layout("CPU.2"), layout("CPU.4")).homeless
+()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from xensave.catalogue.model import Field, Layout
+from xensave.convert.records.fixups import DIFFERENT
+
+PADDING = ("pad", "_pad", "rsvd", "_rsvd", "reserved")
+
+
+class Move(NamedTuple):
+    """`size` bytes from one offset to another."""
+
+    source: int
+    target: int
+    size: int
+
+
+class Homeless(NamedTuple):
+    """Bytes of the source that the target has no place for, and the field they belong to."""
+
+    path: str
+    offset: int
+    size: int
+
+    def of(self, body: bytes) -> bytes:
+        """Return these bytes of a body."""
+        return body[self.offset : self.offset + self.size]
+
+
+class Moves(NamedTuple):
+    """How one layout becomes another; `new` are the target's fields that the source lacks."""
+
+    moves: tuple[Move, ...]
+    homeless: tuple[Homeless, ...]
+    new: tuple[str, ...]
+
+    def apply(self, body: bytes, size: int) -> bytearray:
+        """Return a body of `size` bytes: what moves, moved; the rest zero."""
+        made = bytearray(size)
+        for source, target, count in self.moves:
+            part = body[source : source + count]
+            made[target : target + len(part)] = part
+        return made
+
+
+@cache
+def moves(source: Layout, target: Layout) -> Moves:
+    """Match the fields of two layouts of a record."""
+    found = _match(source.fields, target.fields, 0, 0, "")
+    return Moves(
+        tuple(part for part in found if isinstance(part, Move)),
+        tuple(part for part in found if isinstance(part, Homeless)),
+        tuple(part for part in found if isinstance(part, str)),
+    )
+
+
+def key_of(field: Field) -> str:
+    """Return a field's name; an anonymous member goes by its first named one."""
+    if field.name or not field.fields:
+        return field.name
+    return key_of(field.fields[0])
+
+
+_Part = Move | Homeless | str
+
+
+def _match(
+    source: tuple[Field, ...], target: tuple[Field, ...], at: int, to: int, path: str
+) -> list[_Part]:
+    parts: list[_Part] = []
+    there = {key_of(field): field for field in target}
+    gone = [field for field in source if key_of(field) not in there]
+    known = {key_of(field) for field in source}
+    fresh = [field for field in target if key_of(field) not in known]
+    for field in source:
+        other = there.get(key_of(field)) or _renamed(field, fresh)
+        if other is None:
+            parts.append(Homeless(path + key_of(field), at + field.offset, field.size))
+            continue
+        if field in gone:
+            fresh.remove(other)
+        parts += _pair(field, other, at + field.offset, to + other.offset, path + key_of(field))
+    return [*parts, *(path + key_of(field) for field in fresh)]
+
+
+def _renamed(field: Field, fresh: Iterable[Field]) -> Field | None:
+    """Find what took a field's place under another name; padding is nobody's new name."""
+    for other in fresh:
+        names = (field.name, other.name)
+        if names in DIFFERENT or names[1].startswith(PADDING) != names[0].startswith(PADDING):
+            continue
+        if (field.offset, field.size, field.dims) == (other.offset, other.size, other.dims):
+            return other
+    return None
+
+
+def _pair(field: Field, other: Field, at: int, to: int, path: str) -> Iterator[_Part]:
+    """Move one field to its namesake: whole, by members, or as much of it as fits."""
+    size = min(field.size, other.size)
+    if field.size != other.size and field.fields and other.fields and not field.dims:
+        yield from _match(field.fields, other.fields, at, to, f"{path}.")
+        return
+    if size:
+        yield Move(at, to, size)
+    if field.size > size:
+        yield Homeless(path, at + size, field.size - size)

@@ -1,0 +1,1 @@
+"""Headers and records of the streams around the context."""

@@ -1,0 +1,219 @@
+"""Convert an image event by event: what each header and record becomes for the target."""
+
+from __future__ import annotations
+
+from xensave import catalogue
+from xensave.container import libxc
+from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, XL, Event
+from xensave.container.framing import OPTIONAL, pack_record
+from xensave.convert.plan import DROP, INSERT, REPAIR, REWRITE, Change, Plan
+from xensave.convert.records.context import ContextConverter
+from xensave.convert.records.losses import of_bytes
+from xensave.convert.records.repair import parse
+from xensave.convert.settings import Settings
+from xensave.convert.stream.judge import Skeleton, judge
+from xensave.convert.stream.params import convert_params
+from xensave.errors import Unsupported
+from xensave.findings import Place
+
+POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
+STATIC = (libxc.X86_PV_INFO, *POLICIES)
+V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
+LOOKED_AT = 64 * 1024
+
+Output = tuple["bytes | Event", ...]
+"""What an event becomes: bytes to write, or the event itself, unchanged."""
+
+
+class StreamConverter:
+    """Turns events into what is to be written, and notes every change in `plan`.
+
+    Call `convert` for each event of a walk, in order. Headers are decided at once; whether the
+    target accepts the whole shows where the libxc stream ends or a checkpoint is complete.
+    Raises Refused there, and Unsupported where the target reads no such stream at all.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.target = settings.release
+        self.plan = Plan(settings.target, settings.source)
+        self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
+        self._skeleton = Skeleton(self.target)
+        self._old_version = self._version = 0
+        self._static_done = True
+
+    def convert(self, event: Event) -> Output:
+        """Return what to write for an event."""
+        if event.kind == CONTEXT:
+            return self._bare(event)
+        if event.kind == HEADER_KIND:
+            return self._header(event)
+        if event.kind == RECORD and event.layer == LIBXC:
+            return self._libxc(event)
+        if event.kind == RECORD and event.layer == LIBXL and self._unknown(event, "libxl-record"):
+            return self._drop_unknown(event)
+        return (event,)
+
+    def _note(self, change: Change) -> None:
+        self._contexts.note(change)
+
+    def _judge(self) -> None:
+        judge(self._skeleton, self.plan, self._contexts.kept, self.settings.policy)
+
+    def _header(self, event: Event) -> Output:
+        header = event.header
+        if not self.target.stream_read:
+            raise Unsupported(
+                f"Xen {self.target.name} restores legacy streams only, which xensave does not "
+                "write; the HVM context alone can be converted",
+                offset=event.offset,
+                record=event.label,
+            )
+        if event.layer == XL:
+            self._skeleton.config(bytes(event.body()))
+        if isinstance(header, libxc.ImageHeader):
+            return self._image_header(event, header)
+        if isinstance(header, libxc.DomainHeader):
+            return self._domain_header(event, header)
+        return (event,)
+
+    def _image_header(self, event: Event, header: libxc.ImageHeader) -> Output:
+        self._old_version = header.version
+        self._version = self.target.stream_write
+        self._static_done = True
+        new = header._replace(version=self._version).to_bytes()
+        self._skeleton.begin(new)
+        if self._version == header.version:
+            return (event,)
+        self._static_done = self._version < 3
+        reads = " and ".join(str(version) for version in self.target.stream_read)
+        reason = f"{self.target.name} writes version {self._version} and reads {reads}"
+        what = f"stream version {header.version} to {self._version}"
+        self._note(Change(_place(event), REWRITE, what, reason))
+        return (new,)
+
+    def _domain_header(self, event: Event, header: libxc.DomainHeader) -> Output:
+        old = f"{header.xen_major}.{header.xen_minor}"
+        if self.plan.source is None and old in catalogue.release_names():
+            self.plan.source = old
+        major, minor = self.settings.version
+        new = header._replace(xen_major=major, xen_minor=minor)
+        self._skeleton.add(new.to_bytes())
+        if new == header:
+            return (event,)
+        reason = "the records are laid out as that release has them from here on"
+        what = f"Xen {old} to {major}.{minor}"
+        self._note(Change(_place(event), REWRITE, what, reason))
+        return (new.to_bytes(),)
+
+    def _libxc(self, event: Event) -> Output:
+        if event.type == libxc.PAGE_DATA and self._static_done:
+            return (event,)
+        before = self._static_end(event)
+        output = before + self._record(event)
+        if event.type in (libxc.END, libxc.CHECKPOINT):
+            self._judge()
+        return output
+
+    def _static_end(self, event: Event) -> tuple[bytes, ...]:
+        """Return STATIC_DATA_END where a v3 stream must have it and a v2 stream has none."""
+        if self._static_done or event.type in STATIC:
+            return ()
+        self._static_done = True
+        if event.type == libxc.STATIC_DATA_END:
+            return ()
+        reason = "version 3 marks the end of static data; a reader of version 2 infers it here"
+        self._note(Change(_place(event), INSERT, "libxc STATIC_DATA_END", reason))
+        return (pack_record(libxc.STATIC_DATA_END),)
+
+    def _record(self, event: Event) -> Output:
+        if event.type in V3_ONLY and self._version < 3:
+            return self._drop_static(event)
+        if event.type == libxc.HVM_CONTEXT:
+            return self._context(event)
+        if event.type == libxc.HVM_PARAMS:
+            return self._params(event)
+        if self._unknown(event, "libxc-record"):
+            return self._drop_unknown(event)
+        if event.type in POLICIES:
+            self._skeleton.add_policy(event.to_bytes())
+        return (event,)
+
+    def _drop_static(self, event: Event) -> Output:
+        """Leave out what a version 2 stream cannot have."""
+        if event.type == libxc.STATIC_DATA_END:
+            reason = "version 2 has no such record"
+            self._note(Change(_place(event), DROP, event.label, reason))
+            return ()
+        self._skeleton.add_policy(event.to_bytes())
+        named, lost = of_bytes("policy", event.body())
+        reason = (
+            f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
+            "from its configuration and the host's CPU"
+        )
+        self._note(Change(_place(event), DROP, event.label, reason, named, lost))
+        return ()
+
+    def _context(self, event: Event) -> Output:
+        body = event.body()
+        new = self._converted(body, event.body_offset)
+        if new is None:
+            self._skeleton.put(event.type, body)
+            return (event,)
+        self._skeleton.put(event.type, new)
+        return (pack_record(event.type, new),)
+
+    def _converted(self, body: bytes | memoryview, offset: int) -> bytes | None:
+        """Return the converted context; None where it stays as it is."""
+        source = self.plan.source
+        context, mended = parse(body, source, offset, mend=self.settings.repair)
+        for one in mended:
+            self.plan.findings.append(one.finding)
+            place = one.finding.place
+            self._note(
+                Change(place, REPAIR, one.done, one.finding.message, citation=one.damage.citation)
+            )
+        new = self._contexts.convert(context)
+        if new is context and not mended:
+            return None
+        return new.to_bytes()
+
+    def _params(self, event: Event) -> Output:
+        body, changes = convert_params(event.body(), self.target, _place(event))
+        self._skeleton.put(event.type, body)
+        for change in changes:
+            self._note(change)
+        if not changes:
+            return (event,)
+        return (pack_record(event.type, body),)
+
+    def _unknown(self, event: Event, space: str) -> bool:
+        """Whether the target's toolstack would refuse the record: libxl ignores no record."""
+        if event.layer == LIBXC and event.type & OPTIONAL:
+            return False
+        order = catalogue.release_names()
+        at = order.index(self.target.name)
+        return not any(
+            number.number == event.type
+            and order.index(number.first) <= at <= order.index(number.last)
+            for number in catalogue.space(space).numbers
+        )
+
+    def _drop_unknown(self, event: Event) -> Output:
+        named, lost = of_bytes("body", event.prefix(LOOKED_AT))
+        if event.length > LOOKED_AT and not lost:
+            named, lost = of_bytes("body", b"\1")
+        reason = f"the toolstack of {self.target.name} refuses a record of this type"
+        self._note(Change(_place(event), DROP, event.label, reason, named, lost))
+        return ()
+
+    def _bare(self, event: Event) -> Output:
+        body = event.body()
+        new = self._converted(body, event.offset)
+        self._skeleton.bare(body if new is None else new)
+        self._judge()
+        return (event,) if new is None else (new,)
+
+
+def _place(event: Event) -> Place:
+    return Place(offset=event.offset, record=event.label)

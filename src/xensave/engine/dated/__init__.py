@@ -1,0 +1,1 @@
+"""Rules with their dates: since and until which release, and by which commit."""

@@ -1,0 +1,84 @@
+"""Rules as data: what a handler requires of a record's body, since and until which release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from xensave.engine.dated.dates import Version, in_force
+
+if TYPE_CHECKING:
+    from xensave.engine.loop.body import Body
+    from xensave.engine.loop.machine import Machine
+
+LOAD = "load"
+CHECK = "check"
+
+
+class Cite(NamedTuple):
+    """Where Xen has a rule: the function, and the commit that made it so where one did.
+
+    >>> print(Cite("lapic_check_hidden", "9b6a3ae", "x86/vlapic: ...", "4.20"))
+    lapic_check_hidden(), 9b6a3ae "x86/vlapic: ..." (4.20)
+    """
+
+    function: str
+    commit: str = ""
+    subject: str = ""
+    release: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.function}()"
+        if self.commit:
+            text += f', {self.commit} "{self.subject}"'
+        return f"{text} ({self.release})" if self.release else text
+
+
+class Rule(NamedTuple):
+    """One thing that a release requires of a record.
+
+    `test` is given the body and the machine and returns None where all is well, or the detail of
+    what is not ("cr0 is 0x80000000"). It raises `Depends` where only the host could tell. The
+    rule is in force from `since` to before `until`, each a set of releases (see
+    `xensave.engine.dated.dates`); `stage` is LOAD or CHECK, the pass that applies it.
+    """
+
+    id: str
+    record: str
+    errno: str
+    sentence: str
+    test: Callable[[Body, Machine], str | None]
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    stage: str = LOAD
+
+
+class Dated(NamedTuple):
+    """A difference between releases that no single rule is: in force from `since` to `until`."""
+
+    id: str
+    record: str
+    sentence: str
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def holds(self, version: Version) -> bool:
+        """Whether it is in force in a release."""
+        return in_force(self.since, self.until, version)
+
+
+class Refused(Exception):
+    """A handler refuses its record: with an errno, a rule and a reason."""
+
+    def __init__(self, errno: str, rule: str, reason: str, cite: Cite) -> None:
+        super().__init__(reason)
+        self.errno = errno
+        self.rule = rule
+        self.reason = reason
+        self.cite = cite
+
+
+class Depends(Exception):
+    """A rule cannot answer without knowing more: about the host, or the guest's memory."""

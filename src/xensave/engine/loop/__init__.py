@@ -1,0 +1,1 @@
+"""The save, check and load loops over a handler table."""

@@ -1,0 +1,178 @@
+"""A handler: how one record type is sized, checked and loaded by one release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from xensave import catalogue
+from xensave.catalogue.model import EXACT, PER_VCPU, Binding
+from xensave.engine.dated.errnos import EINVAL, ENODATA, ENODEV, ENOENT
+from xensave.engine.dated.rule import CHECK, LOAD, Cite, Depends, Refused, Rule
+from xensave.engine.loop.body import Body, places
+from xensave.engine.loop.reader import SIZE, Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xensave.catalogue.model import Layout
+    from xensave.engine.loop.machine import Machine
+    from xensave.engine.loop.reader import Reader
+
+VCPU = "vcpu"
+PAIR = "pair"
+ANY = "any"
+
+LENGTH = "ENTRY_LENGTH"
+INSTANCE = "ENTRY_INSTANCE"
+DEVICE = "ENTRY_DEVICE"
+
+
+class Spec(NamedTuple):
+    """What of a handler's frame is its own, as data; the rest is alike in all.
+
+    `device` is the emulated device that the domain must have. `instance` is what the descriptor's
+    instance must be: that of a vCPU, 0 or 1 (PAIR), or ANY. `entry_errno` is what the load handler
+    answers to a record of the wrong length; a check handler answers ENODATA.
+    """
+
+    record: str
+    instance: str = ANY
+    device: str | None = None
+    entry_errno: str = EINVAL
+
+
+class Note(NamedTuple):
+    """What a load of one record did besides: a fix-up, and what only the host could tell."""
+
+    fixup: str = ""
+    depends: tuple[str, ...] = ()
+
+
+class Handler:
+    """A record's handler in one release; `Hypervisor.handlers` has them by typecode.
+
+    `checks` says whether the release checks it in a pass of its own. `size` is the length of the
+    struct, `compat_size` that of the older one that is converted, None where there is none.
+    """
+
+    __slots__ = (
+        "binding",
+        "check_rules",
+        "checks",
+        "code",
+        "compat_size",
+        "device",
+        "fixup",
+        "load_rules",
+        "name",
+        "places",
+        "size",
+        "spec",
+        "strict",
+    )
+
+    def __init__(
+        self,
+        binding: Binding,
+        spec: Spec,
+        rules: tuple[Rule, ...],
+        *,
+        device: bool,
+        layout: Layout | None = None,
+        fixup: Callable[[bytes, int], bytes] | None = None,
+    ) -> None:
+        self.binding = binding
+        self.name = binding.name
+        self.code = binding.code
+        self.size = binding.size
+        self.spec = spec
+        self.device = spec.device if device else None
+        self.checks = bool(binding.check)
+        self.strict = binding.load == EXACT
+        self.compat_size = catalogue.layout(binding.compat).size if binding.compat else None
+        self.fixup = fixup
+        self.places = places(layout or catalogue.layout(binding.layout))
+        self.load_rules = tuple(rule for rule in rules if rule.stage == LOAD)
+        self.check_rules = tuple(rule for rule in rules if rule.stage == CHECK)
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.name} ({self.code}), {self.size} bytes per {self.binding.kind}>"
+
+    @property
+    def per_vcpu(self) -> bool:
+        """Whether Xen saves one for each vCPU."""
+        return self.binding.kind == PER_VCPU
+
+    def save_size(self, machine: Machine) -> int:
+        """Return the bytes that Xen sets aside for it, descriptors included, per vCPU or domain."""
+        return max(1, self.binding.instances) * (SIZE + self.size)
+
+    def check(self, reader: Reader, machine: Machine) -> Note:
+        """Do what the check handler does. Raises Refused."""
+        cite = Cite(self.binding.check)
+        self._admit(reader, machine, cite)
+        body = self._entry(reader, ENODATA, cite)
+        return self._apply(self.check_rules, body, machine)
+
+    def load(self, reader: Reader, machine: Machine) -> Note:
+        """Do what the load handler does. Raises Refused."""
+        cite = Cite(self.binding.handler)
+        self._admit(reader, machine, cite)
+        body = self._entry(reader, self.spec.entry_errno, cite)
+        note = self._apply(self.load_rules, body, machine)
+        if body.length != self.size:
+            return note._replace(fixup=f"{self.name} from {body.length} to {self.size} bytes")
+        return note
+
+    def stored(self, body: bytes) -> bytes:
+        """Return the body as the domain keeps it: zero-extended and converted."""
+        return self._widened(body)
+
+    def _admit(self, reader: Reader, machine: Machine, cite: Cite) -> None:
+        """Check the domain's device and the instance, which come before the length."""
+        if self.device is not None and machine.domain.lacks(self.device):
+            reason = f"the domain ({machine.domain.type}) has no {self.device}"
+            raise Refused(ENODEV, DEVICE, reason, cite)
+        instance = reader.descriptor()[1]
+        if self.spec.instance == VCPU and instance >= machine.domain.vcpus:
+            reason = f"the domain has no vCPU {instance}"
+            raise Refused(EINVAL, INSTANCE, reason, cite)
+        if self.spec.instance == PAIR and instance > 1:
+            raise Refused(ENOENT, INSTANCE, f"there is no {self.name} {instance}", cite)
+
+    def _entry(self, reader: Reader, errno: str, cite: Cite) -> Body:
+        instance = reader.descriptor()[1]
+        try:
+            data = reader.entry(self.code, self.size, strict=self.strict)
+        except Mismatch as first:
+            if self.compat_size is None:
+                raise Refused(errno, LENGTH, str(first), cite) from None
+            try:
+                data = reader.entry(self.code, self.compat_size, strict=self.strict)
+            except Mismatch:
+                raise Refused(errno, LENGTH, str(first), cite) from None
+        length = len(data)
+        if length != self.size:
+            data = self._widened(data)
+        return Body(data, self.places, instance, length)
+
+    def _widened(self, data: bytes) -> bytes:
+        if len(data) == self.size:
+            return data
+        wide = data.ljust(self.size, b"\0")
+        return self.fixup(wide, len(data)) if self.fixup is not None else wide
+
+    def _apply(self, rules: tuple[Rule, ...], body: Body, machine: Machine) -> Note:
+        depends: list[str] = []
+        for rule in rules:
+            try:
+                detail = rule.test(body, machine)
+            except Depends as unknown:
+                depends.append(f"{self.name}[{body.instance}]: {unknown}")
+                continue
+            if detail is not None:
+                raise Refused(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
+        return Note("", tuple(depends)) if depends else _NOTHING
+
+
+_NOTHING = Note()

@@ -1,0 +1,183 @@
+"""hvm_load(): the walk over the descriptors, its check pass from 4.19 on, and what it answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xensave.container import hvm
+from xensave.engine.dated import cites
+from xensave.engine.dated.dates import Version
+from xensave.engine.dated.errnos import EINVAL, ENODATA, EPERM
+from xensave.engine.dated.rule import Cite, Dated, Refused
+from xensave.engine.loop.handler import Handler
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.reader import SIZE, Mismatch, Reader
+from xensave.engine.state import State
+from xensave.engine.verdict import Verdict
+
+_HEADER_SIZE = 24
+_LOAD = Cite("hvm_load")
+_HEADER = Cite("arch_hvm_load")
+
+ERRNO_KEPT = Dated(
+    "LOAD_ERRNO",
+    "",
+    "a refusal has its handler's errno; before, hvm_load() answered -1 to all: EPERM",
+    cites.ERRNOS,
+    ("4.13.4", "4.14.3", "4.15.1", "4.16.0"),
+)
+LENGTH_FIRST = Dated(
+    "ENTRY_ROOM",
+    "",
+    "a record needs room for the bytes that it claims; before, for its full struct",
+    cites.ENTRY,
+    ("4.3.4", "4.4.2", "4.5.0"),
+)
+CHECK_PASS = Dated(
+    "LOAD_CHECK_PASS",
+    "",
+    "the whole context is checked before any record is loaded",
+    cites.CHECK_PASS,
+    ("4.19",),
+)
+DATED = (ERRNO_KEPT, LENGTH_FIRST, CHECK_PASS)
+
+Handlers = dict[int, Handler]
+
+
+class LoopRules(NamedTuple):
+    """What of the loop itself differs between releases."""
+
+    errno_kept: bool
+    whole_first: bool
+    check_pass: bool
+
+    @classmethod
+    def of(cls, version: Version, *, check_pass: bool) -> LoopRules:
+        """Return those of a release."""
+        return cls(ERRNO_KEPT.holds(version), not LENGTH_FIRST.holds(version), check_pass)
+
+
+class _Walk:
+    """One pass over a context."""
+
+    __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "machine", "reader", "real")
+
+    def __init__(self, reader: Reader, handlers: Handlers, machine: Machine, *, real: bool) -> None:
+        self.reader = reader
+        self.handlers = handlers
+        self.machine = machine
+        self.real = real
+        self.loaded = 0
+        self.last: str | None = None
+        self.depends: list[str] = []
+        self.fixups: list[str] = []
+
+    def header(self) -> None:
+        """Take HEADER, which must be first. Raises Refused."""
+        try:
+            body = self.reader.entry(hvm.HEADER_TYPECODE, _HEADER_SIZE, strict=True)
+        except Mismatch as why:
+            raise Refused(ENODATA, "HEADER_FIRST", f"no header comes first: {why}", _LOAD) from None
+        magic, version = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4))
+        if magic != hvm.HEADER_MAGIC:
+            reason = f"the header's magic is {magic:#x}, expected {hvm.HEADER_MAGIC:#x}"
+            raise Refused(EINVAL, "HEADER_MAGIC", reason, _HEADER)
+        if version != hvm.HEADER_VERSION:
+            reason = f"the header's version is {version}, expected {hvm.HEADER_VERSION}"
+            raise Refused(EINVAL, "HEADER_VERSION", reason, _HEADER)
+
+    def step(self) -> bool:
+        """Take one more record; False at END. Raises Refused."""
+        reader = self.reader
+        if reader.left < SIZE:
+            reason = f"the context does not end with END: {reader.left} bytes are left"
+            raise Refused(ENODATA, "END_MISSING", reason, _LOAD)
+        typecode, instance, length = reader.descriptor()
+        if typecode == hvm.END_TYPECODE:
+            return False
+        handler = self.handlers.get(typecode)
+        if handler is None:
+            reason = f"the release has no handler for typecode {typecode}"
+            raise Refused(EINVAL, "TYPECODE_UNKNOWN", reason, _LOAD)
+        if self.real:
+            self.loaded += 1
+            self.last = f"{handler.name} {instance}"
+            note = handler.load(reader, self.machine)
+            self.depends += note.depends
+            if note.fixup:
+                self.fixups.append(note.fixup)
+        elif handler.checks:
+            self.depends += handler.check(reader, self.machine).depends
+        else:
+            if length > reader.left - SIZE:
+                reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
+                raise Refused(ENODATA, "ENTRY_LENGTH", reason, _LOAD)
+            reader.skip(length)
+        return True
+
+    def run(self, rules: LoopRules) -> Verdict:
+        """Walk to END or to the first refusal."""
+        start = 0
+        try:
+            self.header()
+            start = self.reader.cursor
+            while self.step():
+                start = self.reader.cursor
+        except Refused as refusal:
+            return self._refused(refusal, start, rules)
+        return Verdict(
+            accepted=None if self.depends else True,
+            loaded=self.loaded,
+            last=self.last,
+            depends=tuple(self.depends),
+            fixups=tuple(self.fixups),
+        )
+
+    def _refused(self, refusal: Refused, start: int, rules: LoopRules) -> Verdict:
+        typecode = instance = record = None
+        if self.reader.size - start >= SIZE and refusal.rule != "END_MISSING":
+            typecode, instance, _ = hvm.DESCRIPTOR.unpack_from(self.reader.data, start)
+            handler = self.handlers.get(typecode)
+            names = {hvm.HEADER_TYPECODE: "HEADER", hvm.END_TYPECODE: "END"}
+            name = handler.name if handler else names.get(typecode, f"type {typecode}")
+            record = f"{name}[{instance}]"
+        return Verdict(
+            accepted=False,
+            errno=refusal.errno if rules.errno_kept else EPERM,
+            record=record,
+            typecode=typecode,
+            instance=instance,
+            offset=start,
+            loaded=self.loaded,
+            last=self.last,
+            rule=refusal.rule,
+            reason=refusal.reason,
+            cite=refusal.cite,
+            depends=tuple(self.depends),
+            fixups=tuple(self.fixups),
+        )
+
+
+def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
+    """Do the check pass: no record is loaded, those without a check handler are skipped."""
+    reader = Reader(data, whole_first=rules.whole_first)
+    return _Walk(reader, handlers, machine, real=False).run(rules)
+
+
+def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
+    """Do the check pass, where the release has one, and load."""
+    machine.reset()
+    if rules.check_pass:
+        checked = check(data, handlers, machine, rules)
+        if checked.accepted is False:
+            return checked
+    reader = Reader(data, whole_first=rules.whole_first)
+    return _Walk(reader, handlers, machine, real=True).run(rules)
+
+
+def state_of(data: bytes, handlers: Handlers) -> State:
+    """Return what a context that was loaded left behind, as each handler keeps it."""
+    plain = State.of_context(data)
+    bodies = {key: handlers[key[0]].stored(body) for key, body in plain.bodies.items()}
+    return State(bodies, plain.header)

@@ -1,0 +1,88 @@
+"""hvm_save(), hvm_save_one() and hvm_save_size(): what a release writes of a domain's state."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import OWN
+from xensave.container import hvm
+from xensave.engine.dated.errnos import EINVAL, ENODATA, ENOENT
+from xensave.engine.loop.handler import Handler
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.reader import DESCRIPTOR, SIZE
+from xensave.engine.state import State
+from xensave.errors import UsageError
+
+_HEADER_SIZE = 24
+_UNKNOWN_CHANGESET = (1 << 64) - 1
+
+Handlers = dict[int, Handler]
+
+
+def save_size(handlers: Handlers, machine: Machine) -> int:
+    """Return the bytes that hvm_save_size() sets aside: header, END, and each handler's most."""
+    total = 2 * SIZE + _HEADER_SIZE
+    for handler in handlers.values():
+        times = machine.domain.vcpus if handler.per_vcpu else 1
+        total += times * handler.save_size(machine)
+    return total
+
+
+def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
+    """Return HEADER, the records by typecode and instance, and END, as hvm_save() writes them.
+
+    Raises UsageError for records without a handler, of another length, of devices that the domain
+    lacks or vCPUs that it has not.
+    """
+    strange = sorted({code for code, _ in state.bodies} - set(handlers))
+    if strange:
+        raise UsageError(f"the release has no handler for typecode {strange[0]}")
+    parts = [_pack(hvm.HEADER_TYPECODE, 0, state.header or _header(machine))]
+    for code in sorted(handlers):
+        handler = handlers[code]
+        for instance, body in state.of(code):
+            _check(handler, instance, body, machine)
+            parts.append(_pack(code, instance, body))
+    parts.append(_pack(hvm.END_TYPECODE, 0, b""))
+    return b"".join(parts)
+
+
+def save_one(
+    state: State, typecode: int, instance: int, handlers: Handlers, machine: Machine
+) -> bytes | str:
+    """Return a record's body, or the errno's name.
+
+    EINVAL for a typecode that is not saved, ENOENT for a vCPU or a domain's record that is not
+    there, ENODATA where a vCPU wrote no such record.
+    """
+    handler = handlers.get(typecode)
+    if handler is None:
+        return EINVAL
+    if handler.per_vcpu and instance >= machine.domain.vcpus:
+        return ENOENT
+    body = state.bodies.get((typecode, instance))
+    if body is not None:
+        return body
+    return ENODATA if handler.per_vcpu else ENOENT
+
+
+def _check(handler: Handler, instance: int, body: bytes, machine: Machine) -> None:
+    label = f"{handler.name}[{instance}]"
+    if handler.binding.load != OWN and len(body) != handler.size:
+        raise UsageError(f"{label} has {len(body)} bytes, the release writes {handler.size}")
+    if handler.per_vcpu and instance >= machine.domain.vcpus:
+        raise UsageError(f"{label}: the domain has {machine.domain.vcpus} vCPUs")
+    if handler.device is not None and machine.domain.lacks(handler.device):
+        raise UsageError(f"{label}: the domain ({machine.domain.type}) has no {handler.device}")
+
+
+def _header(machine: Machine) -> bytes:
+    words = (hvm.HEADER_MAGIC, hvm.HEADER_VERSION)
+    return (
+        b"".join(word.to_bytes(4, "little") for word in words)
+        + _UNKNOWN_CHANGESET.to_bytes(8, "little")
+        + machine.policy.signature.to_bytes(4, "little")
+        + bytes(4)
+    )
+
+
+def _pack(typecode: int, instance: int, body: bytes) -> bytes:
+    return DESCRIPTOR.pack(typecode, instance, len(body)) + body

@@ -1,0 +1,1 @@
+"""What libclang says of C headers: constants, structs, layouts."""

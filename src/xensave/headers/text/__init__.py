@@ -1,0 +1,1 @@
+"""What only the text of C says: comments, registrations, places."""

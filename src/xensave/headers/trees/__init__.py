@@ -1,0 +1,1 @@
+"""Where headers lie: a directory, a revision, an index, a patched view."""

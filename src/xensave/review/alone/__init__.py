@@ -1,0 +1,1 @@
+"""A patch without a tree: which release it fits, and what it makes of it."""

@@ -1,0 +1,1 @@
+"""Patches: mails, diffs, trailers, versions."""

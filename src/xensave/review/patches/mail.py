@@ -1,0 +1,206 @@
+"""Mail and patch files to messages: mbox, format-patch files, git show, a plain diff.
+
+A message is one mail, or what plays its part: a commit as `git show` prints it, or a bare diff.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import email.utils
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.message import EmailMessage
+
+from xensave.review.patches.trailers import Trailer, trailers
+
+# As git-mailsplit has it: "From ", a sender, and a date; a sentence that begins so is none.
+_SEPARATOR = re.compile(r"^From \S+.*\d\d?:\d\d:\d\d.* \d{4}.*$", re.MULTILINE)
+_HEADER = re.compile(r"\A\s*(?:[A-Za-z][A-Za-z0-9-]*:[ \t].*\n(?:[ \t]+.*\n)*)+\n")
+_COMMIT = re.compile(r"^commit [0-9a-f]{40,64}\b.*\n(?=(?:Merge: .*\n)?Author: )", re.MULTILINE)
+_TAG = re.compile(r"\[([^\]]*\b(?:PATCH|RFC)\b[^\]]*)\]\s*", re.IGNORECASE)
+_RE = re.compile(r"^\s*(re|aw|fwd?):\s*", re.IGNORECASE)
+DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail, a commit or a bare diff. Missing headers are empty; `number` of `total` in a series.
+
+    `version` is that of "[PATCH v2 1/3]", `source` the name of the input it came from.
+    """
+
+    body: str
+    subject: str = ""
+    author: str = ""
+    to: str = ""
+    cc: str = ""
+    date: datetime | None = None
+    message_id: str = ""
+    in_reply_to: str = ""
+    references: str = ""
+    version: int = 1
+    number: int = 1
+    total: int = 1
+    source: str = ""
+
+    @property
+    def title(self) -> str:
+        """The subject without "Re:" and "[PATCH ...]"."""
+        return _TAG.sub("", _RE.sub("", self.subject)).strip()
+
+    @property
+    def is_reply(self) -> bool:
+        """Does this answer a mail, rather than send a patch or a cover letter?"""
+        return bool(_RE.match(self.subject))
+
+    @property
+    def diff(self) -> str:
+        """The diff, from its first line on; "" where there is none."""
+        found = DIFF.search(self.body)
+        return "" if found is None or self.is_reply else self.body[found.start() :]
+
+    @property
+    def trailers(self) -> tuple[Trailer, ...]:
+        """Who signed, reviewed or acked, as the text before the diff says."""
+        found = DIFF.search(self.body)
+        text = self.body if found is None else self.body[: found.start()]
+        return trailers(text, self.version, in_reply=self.is_reply)
+
+
+def messages(data: bytes, source: str = "") -> list[Message]:
+    """The messages of a file, in order. Never raises: text that is no mail is one bare message."""
+    return [replace(message, source=source) for message in _messages(data)]
+
+
+def _messages(data: bytes) -> list[Message]:
+    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    starts = [match.start() for match in _SEPARATOR.finditer(text) if _begins_mail(text, match)]
+    if starts:
+        ends = [*starts[1:], len(text)]
+        return [
+            _mail(text[start:end].split("\n", 1)[1])
+            for start, end in zip(starts, ends, strict=True)
+        ]
+    if _COMMIT.search(text):
+        return list(_commits(text))
+    if _HEADER.match(text) and re.search(r"^(Subject|From):", text, re.MULTILINE | re.IGNORECASE):
+        return [_mail(text.lstrip())]
+    return [Message(body=_printable(text))]
+
+
+def _begins_mail(text: str, separator: re.Match[str]) -> bool:
+    """A separator stands at the start or after an empty line, and headers follow it."""
+    start = separator.start()
+    after = text[separator.end() + 1 : separator.end() + 200]
+    return (start == 0 or text[start - 1] == "\n") and bool(
+        re.match(r">?[A-Za-z][A-Za-z0-9-]*:", after)
+    )
+
+
+def _mail(text: str) -> Message:
+    parsed = email.message_from_bytes(
+        text.encode("utf-8", "surrogateescape"), policy=email.policy.default
+    )
+    subject = _header(parsed, "Subject")
+    tag = _TAG.search(subject)
+    version, number, total = _numbering(tag[1] if tag else "")
+    return Message(
+        body=re.sub(r"^>(>*From )", r"\1", _text(parsed), flags=re.MULTILINE),
+        subject=subject,
+        author=_header(parsed, "From"),
+        to=_header(parsed, "To"),
+        cc=_header(parsed, "Cc"),
+        date=_date(_header(parsed, "Date")),
+        message_id=_header(parsed, "Message-ID"),
+        in_reply_to=_header(parsed, "In-Reply-To"),
+        references=_header(parsed, "References"),
+        version=version,
+        number=number,
+        total=total,
+    )
+
+
+def _header(parsed: EmailMessage, name: str) -> str:
+    """A header on one line; one that the email package cannot parse is taken as it stands."""
+    try:
+        value = parsed[name]
+    except (ValueError, IndexError, AttributeError, TypeError):
+        value = next((v for k, v in parsed.raw_items() if k.lower() == name.lower()), "")
+    return _printable(" ".join(str(value or "").split()))
+
+
+def _text(parsed: EmailMessage) -> str:
+    """The text parts and attached patches of a mail, decoded, one after the other."""
+    parts = []
+    for part in parsed.walk():
+        if part.get_content_maintype() == "text" and part.get_content_subtype() != "html":
+            payload = part.get_payload(decode=True)
+            raw = payload if isinstance(payload, bytes) else b""
+            parts.append(_decode(raw, part.get_content_charset() or "utf-8"))
+    return "\n".join(parts).replace("\r\n", "\n")
+
+
+def _decode(raw: bytes, charset: str) -> str:
+    try:
+        return raw.decode(charset, "replace")
+    except LookupError:
+        return raw.decode("utf-8", "replace")
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(text) if text else None
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _numbering(tag: str) -> tuple[int, int, int]:
+    """Version, number and total of "PATCH v2 1/3".
+
+    >>> _numbering("PATCH for-4.14 v2 1/3"), _numbering("PATCH")
+    ((2, 1, 3), (1, 1, 1))
+    """
+    version = re.search(r"\bv(\d{1,3})\b", tag, re.IGNORECASE)
+    place = re.search(r"\b(\d{1,4})/(\d{1,4})\b", tag)
+    return (
+        int(version[1]) if version else 1,
+        int(place[1]) if place else 1,
+        int(place[2]) if place else 1,
+    )
+
+
+def _commits(text: str) -> Iterator[Message]:
+    """Commits as git show and git log -p print them: the message is indented by four spaces."""
+    starts = [match.start() for match in _COMMIT.finditer(text)]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        lines = text[start:end].split("\n")
+        gap = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
+        head = dict(line.split(":", 1) for line in lines[1:gap] if ":" in line)
+        body = "\n".join(line.removeprefix("    ") for line in lines[gap + 1 :])
+        found = DIFF.search("\n".join(lines[gap + 1 :]))
+        if found:
+            # The diff's own lines keep their indentation.
+            raw = "\n".join(lines[gap + 1 :])
+            log = raw[: found.start()].split("\n")
+            body = "\n".join(line.removeprefix("    ") for line in log) + raw[found.start() :]
+        yield Message(
+            body=_printable(body),
+            subject=_printable(body.lstrip("\n").split("\n", 1)[0]),
+            author=_printable(head.get("Author", "").strip()),
+            date=_commit_date(head.get("Date", "").strip()),
+        )
+
+
+def _commit_date(text: str) -> datetime | None:
+    """A date as git shows it: "Fri Jan 3 17:06:03 2020 +0100", or one that mail has."""
+    try:
+        return datetime.strptime(text, "%a %b %d %H:%M:%S %Y %z")
+    except ValueError:
+        return _date(text)

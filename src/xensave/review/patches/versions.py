@@ -1,0 +1,97 @@
+"""Versions of a series: what the newer one settled, left and added, and who still stands by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from xensave.review.patches.mail import Message
+from xensave.review.patches.trailers import Trailer
+from xensave.review.result import Progress, Review, objections_of
+from xensave.rules.numbers.model import Objection
+
+
+def number_versions(messages: Sequence[Message]) -> list[Message]:
+    """The messages, each patch with its version, where several of one title come without "vN".
+
+    Of two patches of one title and version the one with the later date is the next version: the
+    commit that a mailed patch became, for one. Without dates their order tells. Copies of one
+    mail count once; bare diffs have no title, and stand beside each other.
+    """
+    numbered: list[Message] = []
+    latest: dict[tuple[str, int], int] = {}
+    for message in sorted(_once(messages), key=_by_version_and_date):
+        key = (message.title.casefold(), message.number)
+        version = message.version
+        if message.diff and message.title:
+            version = max(version, latest.get(key, 0) + 1) if key in latest else version
+            latest[key] = version
+        numbered.append(replace(message, version=version))
+    return numbered
+
+
+def _once(messages: Iterable[Message]) -> Iterator[Message]:
+    seen = set()
+    for message in messages:
+        if not message.message_id or message.message_id not in seen:
+            seen.add(message.message_id)
+            yield message
+
+
+def _by_version_and_date(message: Message) -> tuple[int, float]:
+    return message.version, message.date.timestamp() if message.date else float("inf")
+
+
+def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, ...]:
+    """The trailers of a patch: its own, and those that replies to it gave."""
+    found = {trailer.key: trailer for trailer in message.trailers}
+    wanted = {message.message_id} - {""}
+    for reply in thread:
+        if not reply.is_reply or not wanted & {reply.in_reply_to, *reply.references.split()}:
+            continue
+        if reply.message_id:
+            wanted.add(reply.message_id)
+        for trailer in reply.trailers:
+            given = trailer._replace(version=message.version)
+            found.setdefault(given.key, given)
+    return tuple(found.values())
+
+
+def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:
+    """Each version compared with the one before it."""
+    by_version: dict[int, list[Review]] = {}
+    for review in reviews:
+        if review.message is not None:
+            by_version.setdefault(review.message.version, []).append(review)
+    return tuple(
+        _progress(older, by_version[older], newer, by_version[newer])
+        for older, newer in pairwise(sorted(by_version))
+    )
+
+
+def _progress(
+    older: int, before: Sequence[Review], newer: int, after: Sequence[Review]
+) -> Progress:
+    old, new = objections_of(before), objections_of(after)
+    had = {trailer.key: trailer for review in before for trailer in review.trailers}
+    has = {trailer.key: trailer for review in after for trailer in review.trailers}
+    return Progress(
+        older,
+        newer,
+        settled=_without(old, new),
+        left=tuple(objection for objection in new if _key(objection) in {_key(o) for o in old}),
+        added=_without(new, old),
+        carried=tuple(had[key] for key in has if key in had),
+        gained=tuple(has[key] for key in has if key not in had),
+        dropped=tuple(had[key] for key in had if key not in has),
+    )
+
+
+def _without(some: Sequence[Objection], others: Sequence[Objection]) -> tuple[Objection, ...]:
+    known = {_key(objection) for objection in others}
+    return tuple(objection for objection in some if _key(objection) not in known)
+
+
+def _key(objection: Objection) -> tuple[str, str]:
+    return objection.finding.rule, objection.subject

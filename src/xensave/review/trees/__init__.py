@@ -1,0 +1,1 @@
+"""A patch or a range in a tree: its two sides."""

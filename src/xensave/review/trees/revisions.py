@@ -1,0 +1,85 @@
+"""Revisions of a repository to sides: each distinct pair of headers is read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import datetime
+
+from xensave.errors import SourceError, UsageError
+from xensave.headers.trees.tree import GitRepository, GitTree
+from xensave.review.handlers import handlers
+from xensave.review.trees.sides import read_headers_of
+from xensave.rules.numbers.model import Side
+
+HEADERS = ("xen/include/public/hvm/save.h", "xen/include/public/arch-x86/hvm/save.h")
+
+
+class Revisions:
+    """The states of the headers in one repository, by revision.
+
+    The headers of a revision are known by git's hashes of their contents, so that a run over the
+    whole history parses each state once. Close it, or use it in a `with`.
+    """
+
+    def __init__(self, gitdir: str | os.PathLike[str]) -> None:
+        self.repository = GitRepository(gitdir)
+        self._sides: dict[str, Side] = {}
+
+    def __enter__(self) -> Revisions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.repository.close()
+
+    def tree(self, revision: str) -> GitTree:
+        """The files of a revision."""
+        return GitTree(self.repository, revision)
+
+    def side(self, revision: str) -> Side:
+        """The headers of a revision, and the handlers that it registers."""
+        tree = self.tree(revision)
+        key = self.blobs(tree.commit)
+        if key not in self._sides:
+            self._sides[key] = read_headers_of(tree)
+        registered, loads = handlers(tree)
+        return replace(self._sides[key], handlers=registered, loads=loads)
+
+    def blobs(self, commit: str) -> str:
+        """Git's hashes of the headers at a commit, as one string; "" where there are none."""
+        return self.repository.git("ls-tree", commit, "--", *HEADERS)
+
+    def date(self, commit: str) -> datetime:
+        """When a commit was made."""
+        return datetime.fromisoformat(
+            self.repository.git("log", "-1", "--format=%cI", commit).strip()
+        )
+
+    def ends(self, wanted: str) -> tuple[str, str]:
+        """The two commits of a range: "A..B", or "A...B" from where they parted.
+
+        Raises UsageError for a revision that is not there, or what is no range.
+        """
+        mark = "..." if "..." in wanted else ".."
+        first, found, last = wanted.partition(mark)
+        if not found:
+            raise UsageError(f"not a range of revisions: {wanted!r}; write A..B")
+        one, other = (self.tree(name or "HEAD").commit for name in (first, last))
+        if mark == "...":
+            one = self.repository.git("merge-base", one, other, missing_ok=True).strip()
+            if not one:
+                raise UsageError(f"{wanted}: the two have no common commit")
+        return one, other
+
+
+def is_repository(folder: str | os.PathLike[str]) -> bool:
+    """Is this the top of a git working tree, or a bare repository?
+
+    A directory somewhere inside a working tree is taken as the plain directory that it is.
+    """
+    repository = GitRepository(folder)
+    try:
+        inside = repository.git("rev-parse", "--is-bare-repository", "--show-prefix").split("\n")
+    except SourceError:
+        return False
+    return inside[0] == "true" or not inside[1].strip()

@@ -1,0 +1,1 @@
+"""What xl, libxl and libxc of a release refuse, before the hypervisor is asked."""
