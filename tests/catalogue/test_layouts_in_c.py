@@ -4,8 +4,8 @@ import shutil
 import subprocess
 
 import pytest
-from cstructs import HEAD, assertions, members, struct
 
+from tests.catalogue.cstructs import HEAD, assertions, members, struct
 from xensave import catalogue
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")

@@ -12,8 +12,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from cstructs import HEAD, check, members
 
+from tests.catalogue.cstructs import HEAD, check, members
 from xensave import catalogue
 from xensave.catalogue.load import DATA, read_json
 

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import RELEASES, ROOT, STREAMED, converted, images, to, without_pages
 
+from tests.convert.samples import RELEASES, ROOT, STREAMED, converted, images, to, without_pages
 from xensave import catalogue
 from xensave.context import Context
 from xensave.convert import Refused, Settings

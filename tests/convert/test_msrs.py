@@ -3,8 +3,8 @@
 import struct
 
 import pytest
-from samples import RELEASES
 
+from tests.convert.samples import RELEASES
 from xensave import catalogue
 from xensave.container.hvm import DESCRIPTOR
 from xensave.context import Context

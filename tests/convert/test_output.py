@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from samples import to
 
+from tests.convert.samples import to
 from xensave.convert import Refused, Settings, convert
 from xensave.convert.output import AtomicFile
 from xensave.errors import SourceError, Truncated

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from samples import to
 
+from tests.convert.samples import to
 from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
 from xensave.context import Context

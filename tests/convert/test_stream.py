@@ -1,8 +1,8 @@
 """Whole streams: versions, static data, params, checkpoints, what is unknown."""
 
 import pytest
-from samples import ROOT, STREAMED, converted, events, to, without_pages
 
+from tests.convert.samples import ROOT, STREAMED, converted, events, to, without_pages
 from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record

@@ -3,8 +3,8 @@
 import subprocess
 
 import pytest
-from header_trees import one_file, two_files
 
+from tests.headers.header_trees import one_file, two_files
 from xensave.catalogue.model import Field
 from xensave.errors import Malformed, SourceError, UsageError
 from xensave.headers.save import read_headers, read_revision, read_tree

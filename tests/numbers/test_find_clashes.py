@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from number_trees import tree
 
+from tests.numbers.number_trees import tree
 from xensave.catalogue import release_names
 from xensave.catalogue.registry import parse_registry
 from xensave.errors import Malformed, SourceError, UsageError

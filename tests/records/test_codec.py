@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import assert_layout, layouts
 
+from tests.records.layouts import assert_layout, layouts
 from xensave.catalogue.model import Field, Layout
 from xensave.errors import Truncated, UsageError
 from xensave.records.codec import decode, encode, tail

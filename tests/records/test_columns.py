@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import layouts
-from test_codec import BODY, EVENT, MSR
 
+from tests.records.layouts import layouts
+from tests.records.test_codec import BODY, EVENT, MSR
 from xensave.context import Context
 from xensave.errors import Truncated, UsageError
 from xensave.records.codec import decode

@@ -1,9 +1,9 @@
 """Every layout of the catalogue and of the streams decodes, encodes and refuses what is cut."""
 
 import pytest
-from layouts import assert_layout
-from test_columns import assert_columns
 
+from tests.records.layouts import assert_layout
+from tests.records.test_columns import assert_columns
 from xensave import catalogue
 from xensave.records.meaning.fxsave import FXSAVE
 from xensave.records.meaning.interrupts import LAPIC_PAGE

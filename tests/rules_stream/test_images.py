@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import builders as b
 import pytest
 
+from tests.rules_stream import builders as b
 from xensave.findings import NOTE
 from xensave.rules.stream import verify
 from xensave.source import MemorySource, open_source

@@ -2,9 +2,9 @@
 
 import struct
 
-import builders as b
 import pytest
 
+from tests.rules_stream import builders as b
 from xensave.container import libxc, libxl, xl
 from xensave.container.framing import HEADER
 from xensave.container.libxc_records import HvmParams, P2mFrames, PageData, PvInfo, TscInfo

@@ -3,10 +3,10 @@
 from random import Random
 
 import pytest
-from fuzz.targets import TARGETS, run
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
+from fuzz.targets import TARGETS, run
 from xensave import open as open_image
 from xensave.container.events import RECORD
 from xensave.container.walk import walk

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from restore_cases import CASES
-from rig import CannotAskError
-from rig.boot import Session, ask
-from rig.setup import prepare
+
+from tests.xen.restore_cases import CASES
+from tests.xen.rig import CannotAskError
+from tests.xen.rig.boot import Session, ask
+from tests.xen.rig.setup import prepare
 
 ASKED = bool(os.environ.get("XENSAVE_XEN"))
 FOLDER = Path(os.environ.get("XENSAVE_RIG") or Path(__file__).parents[2] / ".rig")

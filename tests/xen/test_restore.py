@@ -8,7 +8,8 @@ import sys
 from itertools import pairwise
 
 import pytest
-from restore_cases import CASES, TARGET, Case, Refusal
+
+from tests.xen.restore_cases import CASES, TARGET, Case, Refusal
 
 # Xen's own words for where a context is refused: an entry that its handler refused (type and
 # instance), or a number that it has no handler for.

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from restore_cases import CASES
-from rig.initrd import module_order, write_initrd
 
+from tests.xen.restore_cases import CASES
+from tests.xen.rig.initrd import module_order, write_initrd
 from xensave.container import hvm, libxc, walk
 from xensave.container.events import LIBXC
 from xensave.container.libxc import ImageHeader

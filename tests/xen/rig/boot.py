@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from rig import CannotAskError
-from rig.setup import Rig
+from tests.xen.rig import CannotAskError
+from tests.xen.rig.setup import Rig
 
 ASK = Path(__file__).parents[1] / "dom0" / "ask.py"
 MEMORY = 2560

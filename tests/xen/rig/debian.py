@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from rig import CannotAskError
+from tests.xen.rig import CannotAskError
 
 URI_LINE = re.compile(r"^'[^']+' (\S+) ", re.MULTILINE)
 # A package may ship files below these; in today's Debian they are links into /usr.

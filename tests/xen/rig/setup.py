@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rig import CannotAskError
-from rig.debian import Apt, unpack
-from rig.initrd import module_order, write_initrd
+from tests.xen.rig import CannotAskError
+from tests.xen.rig.debian import Apt, unpack
+from tests.xen.rig.initrd import module_order, write_initrd
 
 HYPERVISOR = "xen-hypervisor-4.17-amd64"
 KERNEL = "linux-image-amd64"
