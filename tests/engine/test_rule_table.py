@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xensave.engine.dated.dates import series_numbers
+from xensave.catalogue.dates import series_numbers
 from xensave.engine.handlers import table, xsave
 from xensave.engine.handlers.msr import MSRS
 from xensave.engine.loop import load as loop

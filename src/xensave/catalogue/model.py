@@ -25,6 +25,25 @@ class Citation(NamedTuple):
     release: str
 
 
+class Cite(NamedTuple):
+    """Where Xen has a rule: the function, and the commit that made it so where one did.
+
+    >>> print(Cite("lapic_check_hidden", "9b6a3ae", "x86/vlapic: ...", "4.20"))
+    lapic_check_hidden(), 9b6a3ae "x86/vlapic: ..." (4.20)
+    """
+
+    function: str
+    commit: str = ""
+    subject: str = ""
+    release: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.function}()"
+        if self.commit:
+            text += f', {self.commit} "{self.subject}"'
+        return f"{text} ({self.release})" if self.release else text
+
+
 class Field(NamedTuple):
     """A member of a record's struct.
 

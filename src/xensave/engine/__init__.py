@@ -11,7 +11,8 @@
 (False, 'ENODATA', 10)
 """
 
-from xensave.engine.dated.rule import Cite, Rule
+from xensave.catalogue.model import Cite
+from xensave.engine.dated.rule import Rule
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler

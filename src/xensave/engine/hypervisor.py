@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
+from xensave.catalogue.dates import newest, version
 from xensave.context import Context
-from xensave.engine.dated.dates import newest, version
 from xensave.engine.domain import Domain
 from xensave.engine.handlers.table import handlers_of
 from xensave.engine.loop import load as loop

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from functools import cache
 
-from xensave.engine.dated.dates import begun, version
+from xensave.catalogue.dates import begun, version
 
 NO_SUBLEAF = 0xFFFFFFFF
 AMD = "AuthenticAMD"

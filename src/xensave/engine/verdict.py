@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xensave.engine.dated.rule import Cite
+from xensave.catalogue.model import Cite
 
 
 class Verdict(NamedTuple):

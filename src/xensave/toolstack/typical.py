@@ -9,9 +9,9 @@ from functools import cache
 from typing import TypeAlias
 
 from xensave import catalogue
+from xensave.catalogue.dates import newest
 from xensave.catalogue.model import Binding
 from xensave.container import hvm
-from xensave.engine.dated.dates import newest
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.handlers.table import SPECS
 from xensave.records.codec import encode

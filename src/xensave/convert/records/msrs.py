@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 
+from xensave.catalogue.dates import in_force, version
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, Change, Loss
-from xensave.engine.dated.dates import in_force, version
 from xensave.engine.handlers.msr import MSRS
 from xensave.findings import Place
 from xensave.records.meaning.msr import msr_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.engine.dated.rule import Cite
+from xensave.catalogue.model import Cite
 
 _CPU = "hvm_load_cpu_ctxt"
 _XSAVE = "hvm_load_cpu_xsave_states"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.engine.dated.dates import Version, in_force
+from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.model import Cite
 
 if TYPE_CHECKING:
     from xensave.engine.loop.body import Body
@@ -15,32 +16,13 @@ LOAD = "load"
 CHECK = "check"
 
 
-class Cite(NamedTuple):
-    """Where Xen has a rule: the function, and the commit that made it so where one did.
-
-    >>> print(Cite("lapic_check_hidden", "9b6a3ae", "x86/vlapic: ...", "4.20"))
-    lapic_check_hidden(), 9b6a3ae "x86/vlapic: ..." (4.20)
-    """
-
-    function: str
-    commit: str = ""
-    subject: str = ""
-    release: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.function}()"
-        if self.commit:
-            text += f', {self.commit} "{self.subject}"'
-        return f"{text} ({self.release})" if self.release else text
-
-
 class Rule(NamedTuple):
     """One thing that a release requires of a record.
 
     `test` is given the body and the machine and returns None where all is well, or the detail of
     what is not ("cr0 is 0x80000000"). It raises `Depends` where only the host could tell. The
     rule is in force from `since` to before `until`, each a set of releases (see
-    `xensave.engine.dated.dates`); `stage` is LOAD or CHECK, the pass that applies it.
+    `xensave.catalogue.dates`); `stage` is LOAD or CHECK, the pass that applies it.
     """
 
     id: str

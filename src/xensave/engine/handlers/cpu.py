@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.dates import begun
 from xensave.engine.dated import cites
-from xensave.engine.dated.dates import begun
 from xensave.engine.dated.errnos import EINVAL
 from xensave.engine.dated.rule import Depends, Rule
 from xensave.engine.loop.body import Body

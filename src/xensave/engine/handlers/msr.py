@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xensave.catalogue.dates import in_force
 from xensave.engine.dated import cites
-from xensave.engine.dated.dates import in_force
 from xensave.engine.dated.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated.rule import Depends, Refused
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec

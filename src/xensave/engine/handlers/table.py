@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Release
 from xensave.engine.dated import cites
-from xensave.engine.dated.dates import Version, in_force
 from xensave.engine.dated.rule import Dated, Rule
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
 from xensave.engine.loop.handler import VCPU, Handler, Spec

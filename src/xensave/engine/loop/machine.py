@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.engine.dated.dates import Version
+from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.engine.policy import Policy
 
