@@ -1,51 +1,132 @@
-"""Reservations that headers state in comments, and which no compiler sees."""
+"""Reservations that headers state in comments, and which no compiler sees.
+
+People word them freely: "Range 22 - 34 (inclusive) reserved for Amazon", "Numbers 22 to 34 are
+kept for Amazon", "codes 21, 35 and 37 belong to Acme", "40 and up are for Acme", "Reserved for
+Acme: 0x4100 - 0x4103". Lists, open ends and line breaks are read as they are meant.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from xensave.findings import Place
 from xensave.headers.model import HeaderReservation
 
-_PIECE = re.compile(r"/\*.*?\*/|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL)
-_STAR = re.compile(r"(?m)^[ \t]*\*(?!/)")
-_NUMBER = r"(0x[0-9a-f]+|\d+)"
-_OWNER = r"\s+reserved\s+(?:for|by|to)\s+(?:the\s+)?((?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*)*))"
-_RANGE = re.compile(
-    rf"(?:\b(?:ranges?|numbers?|codes?|type-?codes?)\s+)?\b{_NUMBER}\s*(?:-|\.\.|to|through|and)\s*"
-    rf"{_NUMBER}(?:\s+\(inclusive\))?,?(?:\s+(?:is|are))?{_OWNER}",
+# An open end reaches to the last number that a save descriptor's 16 bits hold.
+OPEN_END = 0xFFFF
+
+# What repeats is bounded, so that no text of numbers or names takes more than linear time.
+_PIECE = re.compile(
+    r"/\*.*?(?:\*/|\Z)|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL
+)
+_LINES = re.compile(r"(?:[ \t]*//[^\n]*\n)*[ \t]*//[^\n]*")
+_STAR = re.compile(r"(?m)^[ \t]*(?:\*(?!/)|//)")
+
+_NUMBER = r"(?:0x[0-9a-f]{1,8}|\d{1,9})\b"
+_UP = (
+    r"(?:and|or)\s+(?:up(?:wards?)?|above|higher|beyond|later|greater|more)|on(?:wards?)?|upwards?"
+)
+_TO = r"\s*(?:-|–|\.\.\.?|to|through|thru|up\s+to)\s*"
+_ITEM = rf"{_NUMBER}(?:{_TO}{_NUMBER}|\s+(?:{_UP})\b|\s*\+)?"
+_LIST = rf"{_ITEM}(?:\s*,\s*(?:and\s+|or\s+)?{_ITEM}|\s+(?:and|or|&)\s+{_ITEM}){{0,40}}"
+_KIND = r"(?:(?:record|save|hvm|type|number|param(?:eter)?)s?[\s-]+){0,3}"
+_NOUN = rf"\b{_KIND}(?:ranges?|numbers?|(?:type-?)?codes?|ids?|ind(?:ex|exes|ices)|records?|types?)"
+_TAIL = r"(?:\s*\((?:inclusive|both\s+included)\)|\s+inclusive)?,?"
+_IS = r"(?:\s+(?:is|are|was|were|has\s+been|have\s+been|shall\s+be))?"
+_WORD = (
+    r"reserved|kept|held|set\s+aside|earmarked|allocated|assigned|claimed|taken|given|used|in\s+use"
+)
+_OWNER = r"(?:the\s+)?(?P<owner>(?-i:[A-Z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
+# What the word "reserved" keeps may be written small; of the others a name begins with a capital.
+_NAMED = r"(?:the\s+)?(?P<owner>(?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
+_FOR = r"\s+(?:for|by|to)(?:\s+use\s+by)?\s+"
+_STATED = (
+    # Range 22 - 34 (inclusive) reserved for Amazon
+    rf"(?P<noun>{_NOUN}\s+)?(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}{_IS}\s+reserved{_FOR}{_NAMED}",
+    # Numbers 22 to 34 are kept for Amazon; codes 40 and up are for Acme
+    rf"(?P<noun>{_NOUN}\s+)(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}{_IS}\s+(?:{_WORD}){_FOR}{_OWNER}",
+    rf"(?P<noun>{_NOUN}\s+)?(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+for\s+{_OWNER}",
+    rf"(?P<noun>{_NOUN}\s+)(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}\s+belongs?\s+to\s+{_OWNER}",
+    # Reserved for Amazon: 22 - 34; kept for Acme: codes 40 and 41
+    rf"\b(?:reserved|kept|set\s+aside|held){_FOR}{_OWNER}\s*[:=]\s*(?P<noun>{_NOUN}\s+)?"
+    rf"\b(?P<list>{_LIST})",
+    # Amazon uses numbers 22 - 34
+    rf"\b{_OWNER}\s+(?:uses?|holds?|owns?|claims?|has\s+taken|has)\s+(?P<noun>{_NOUN}\s+)"
+    rf"\b(?P<list>{_LIST})",
+)
+_PATTERNS = tuple(re.compile(pattern, re.IGNORECASE) for pattern in _STATED)
+_PART = re.compile(
+    rf"(?P<first>{_NUMBER})(?:{_TO}(?P<last>{_NUMBER})|(?P<open>\s+(?:{_UP})\b|\s*\+))?",
     re.IGNORECASE,
 )
-_ONE = re.compile(
-    rf"\b(?:number|code|type-?code)\s+{_NUMBER},?(?:\s+is)?{_OWNER}",
-    re.IGNORECASE,
-)
+# "1 is reserved for future use": what is kept for nobody is no reservation.
+_UNITS = re.compile(r"\b(?:bits?|bytes?|offsets?|leaf|leaves|pages?)\s+$", re.IGNORECASE)
+_NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansion|any|all)\b")
 
 
 def reservations(text: str, file: str) -> list[HeaderReservation]:
     """Return the reservations that the comments of a header state, in the order of their lines.
 
+    A list of numbers makes a reservation each range; one without an end reaches to OPEN_END.
+
     >>> [found] = reservations("/* Range 22 - 34 (inclusive) reserved for Amazon */", "save.h")
     >>> found.first, found.last, found.owner, str(found.place)
     (22, 34, 'Amazon', 'save.h:1')
+    >>> [(found.first, found.last) for found in
+    ...  reservations("/* Codes 21, 35 - 37 and 40 and up are for Acme. */", "save.h")]
+    [(21, 21), (35, 37), (40, 65535)]
     """
-    found = []
-    for comment in _PIECE.finditer(text):
-        if not comment.group().startswith("/"):
-            continue
-        words = _STAR.sub(lambda star: " " * len(star.group()), comment.group())
-        for pattern in (_RANGE, _ONE):
+    found: list[HeaderReservation] = []
+    for start, words in _comments(text):
+        taken: list[tuple[int, int]] = []
+        for pattern in _PATTERNS:
             for match in pattern.finditer(words):
-                *numbers, owner = match.groups()
-                line = text.count("\n", 0, comment.start() + match.start()) + 1
-                values = [int(number, 0) for number in numbers]
-                found.append(
-                    HeaderReservation(
-                        first=values[0],
-                        last=values[-1],
-                        owner=owner.rstrip("."),
-                        text=" ".join(match.group().split()),
-                        place=Place(file=file, line=line),
-                    )
-                )
-    return found
+                if not _is_reservation(match) or any(
+                    match.start() < stop and begin < match.end() for begin, stop in taken
+                ):
+                    continue
+                taken.append(match.span())
+                line = text.count("\n", 0, start + match.start()) + 1
+                found += _ranges(match, Place(file=file, line=line))
+    return sorted(found, key=lambda kept: kept.place.line or 0)
+
+
+def _comments(text: str) -> Iterator[tuple[int, str]]:
+    """Each comment's offset and words, its decoration blanked; // on adjoining lines is one."""
+    at = 0
+    for piece in _PIECE.finditer(text):
+        if not piece.group().startswith("/") or piece.start() < at:
+            continue
+        whole = piece.group()
+        if whole.startswith("//"):
+            block = _LINES.match(text, piece.start())
+            whole = block.group() if block else whole
+        at = piece.start() + len(whole)
+        yield piece.start(), _STAR.sub(lambda star: " " * len(star.group()), whole)
+
+
+def _is_reservation(match: re.Match[str]) -> bool:
+    """A lone number needs a noun before it: "1 is for Intel" is none, nor are bits or bytes."""
+    if _UNITS.search(match.string, max(match.start() - 20, 0), match.start()):
+        return False
+    numbers = list(_PART.finditer(match["list"]))
+    several = len(numbers) > 1 or numbers[0]["last"] or numbers[0]["open"]
+    return bool(match["noun"] or several) and not _NOBODY.match(match["owner"])
+
+
+def _ranges(match: re.Match[str], place: Place) -> Iterator[HeaderReservation]:
+    for part in _PART.finditer(match["list"]):
+        first = _value(part["first"])
+        last = OPEN_END if part["open"] else _value(part["last"] or part["first"])
+        yield HeaderReservation(
+            first=first,
+            last=max(first, last) if part["open"] else last,
+            owner=match["owner"].rstrip("."),
+            text=" ".join(match.group().split()),
+            place=place,
+        )
+
+
+def _value(number: str) -> int:
+    return int(number, 16 if number[:2].lower() == "0x" else 10)
