@@ -62,7 +62,7 @@ def test_a_real_hvm_guest():
         assert image.msr_policy == {0xCE: 0x80000000, 0x10A: 0}
         assert image.cpuid_policy[0].b.to_bytes(4, "little") == b"Auth"
         (emulator,) = image.emulators
-        assert emulator == ("QEMU upstream", 0, "QEMU migration stream", 3, 6133, ())
+        assert emulator[:6] == ("QEMU upstream", 0, "QEMU migration stream", 3, 6133, ())
         assert image.context["CPU", 0].rip == 0xB7B9
         assert image.context["VIRIDIAN_VCPU"].layout.size == 216
         assert sum(count.records for count in image.counts) == 1030

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from xensave.container import qemu
 from xensave.container.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
 from xensave.image.tally import Kept
 
-_QEMU = b"QEVM"
 _TRADITIONAL = b"QemuDeviceModelRecord"
 _LEGACY = b"DeviceModelRecord0002"
 
@@ -16,7 +16,8 @@ class Emulator(NamedTuple):
 
     `instance` tells several of one kind apart. `format` says how the context begins, and
     `version` is that of QEMU's migration stream ("QEVM", then a big-endian 32-bit number; 3
-    today), None for other formats. `length` counts the bytes of the context.
+    today), None for other formats. `length` counts the bytes of the context. `sections` are those
+    of QEMU's stream in its first STATE_LIMIT bytes (`xensave.image.tally`), each a device's state.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Emulator(NamedTuple):
     version: int | None
     length: int
     xenstore: tuple[tuple[str, str], ...]
+    sections: tuple[qemu.Section, ...] = ()
 
 
 def emulators(contexts: list[Kept], stores: list[Kept]) -> tuple[Emulator, ...]:
@@ -61,12 +63,31 @@ def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str,
     data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
     length = state.length - EMULATOR_HEADER_SIZE if state else 0
     format_, version = _format(data)
-    return Emulator(header.name, header.emulator_index, format_, version, length, tuple(pairs))
+    return Emulator(
+        kind=header.name,
+        instance=header.emulator_index,
+        format=format_,
+        version=version,
+        length=length,
+        xenstore=tuple(pairs),
+        sections=_sections(state),
+    )
+
+
+def _sections(state: Kept | None) -> tuple[qemu.Section, ...]:
+    data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
+    if state is None or not qemu.is_qemu(data):
+        return ()
+    try:
+        return qemu.sections(data)
+    except XensaveError as error:
+        error.offset = state.offset
+        raise
 
 
 def _format(data: bytes) -> tuple[str, int | None]:
-    if data.startswith(_QEMU) and len(data) >= 8:
-        return "QEMU migration stream", int.from_bytes(data[4:8], "big")
+    if qemu.is_qemu(data):
+        return "QEMU migration stream", qemu.stream_version(data)
     if data.startswith(_TRADITIONAL):
         return "QemuDeviceModelRecord", None
     if data.startswith(_LEGACY):

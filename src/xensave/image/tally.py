@@ -20,8 +20,11 @@ from xensave.source import Source
 # What all records that are kept may take together, and what each costs beside its bytes.
 KEEP_LIMIT = 64 << 20
 _OVERHEAD = 512
+STATE_LIMIT = 1 << 20
+"""How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
+
 # Of these only the beginning is of interest here.
-_PREFIX = {(LIBXC, libxc.PAGE_DATA): 8, (LIBXL, libxl.EMULATOR_CONTEXT): 256}
+_PREFIX = {(LIBXC, libxc.PAGE_DATA): 8, (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT}
 
 
 class Count(NamedTuple):

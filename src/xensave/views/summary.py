@@ -11,6 +11,7 @@ from xensave.views.escape import escape
 from xensave.views.terminal import hang
 
 if TYPE_CHECKING:
+    from xensave.container.qemu import Section
     from xensave.views.record_json import Json
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -32,6 +33,18 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
     if image.has_context:
         yield ""
         yield from _table(("HVM record", "count", "bytes"), _context_rows(image.context))
+    for emulator in image.emulators:
+        if emulator.sections:
+            yield ""
+            yield from section_lines(emulator)
+
+
+def section_lines(emulator: Emulator) -> Iterator[str]:
+    """Yield a table of the sections of QEMU's state: device, instance, version and length."""
+    yield from _table(
+        ("QEMU section", "instance", "version", "bytes"),
+        [(s.name, str(s.instance), str(s.version), f"{s.length:,}") for s in emulator.sections],
+    )
 
 
 def summary_json(image: Image) -> dict[str, Json]:
@@ -106,7 +119,8 @@ def _emulator(emulator: Emulator) -> str:
     version = f" version {emulator.version}" if emulator.version is not None else ""
     text = f"{emulator.kind} {emulator.instance}: {emulator.format}{version}"
     keys = f", {len(emulator.xenstore)} xenstore keys" if emulator.xenstore else ""
-    return f"{text}, {emulator.length:,} bytes{keys}"
+    sections = f", {len(emulator.sections)} sections" if emulator.sections else ""
+    return f"{text}, {emulator.length:,} bytes{sections}{keys}"
 
 
 def _size(count: int) -> str:
@@ -146,6 +160,18 @@ def _emulator_json(emulator: Emulator) -> Json:
         "version": emulator.version,
         "length": emulator.length,
         "xenstore": [{"key": key, "value": value} for key, value in emulator.xenstore],
+        "sections": [_section_json(section) for section in emulator.sections],
+    }
+
+
+def _section_json(section: Section) -> Json:
+    return {
+        "name": section.name,
+        "instance": section.instance,
+        "version": section.version,
+        "offset": section.offset,
+        "length": section.length,
+        "subsections": [{"name": s.name, "version": s.version} for s in section.subsections],
     }
 
 
