@@ -63,7 +63,7 @@ class ContextRecord:
         self.instance = instance
         self.body = body
         self.offset = offset
-        self.name = _name(typecode, release)
+        self.name = catalogue.title_of(typecode, release)
         self.release = release
         self._layout: Layout | None = None
         self._values: Values | None = None
@@ -275,13 +275,6 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of {len(self.records)} records, {self.vcpus} vCPUs>"
-
-
-@lru_cache(4096)
-def _name(typecode: int, release: str | None) -> str:
-    """Name the record as the release that wrote it does, or any that had the number."""
-    name = catalogue.name_of(typecode, release) or catalogue.name_of(typecode)
-    return name or f"type {typecode}"
 
 
 @lru_cache(4096)

@@ -102,3 +102,13 @@ def test_cut_contexts():
     for length in (0, 4, 20, 31, 40, len(pvh) - 8, len(pvh) - 1):
         with pytest.raises(Truncated):
             context_columns([pvh[:length]])
+
+
+def test_a_release_that_lacks_a_record():
+    # Xen 3.2 has no CPU_XSAVE, VMCE_VCPU or TSC_ADJUST: each keeps a name of its own.
+    pvh = (EXAMPLES / "pvh1.ctx").read_bytes()
+    (group,) = context_columns([pvh], release="3.2")
+    names = {path.partition("[")[0] for path in group.columns}
+    assert {"CPU_XSAVE", "VMCE_VCPU", "TSC_ADJUST"} <= names
+    context = Context.parse(pvh, "3.2")
+    assert names == {record.name for record in context if record.layout and record.layout.fields}

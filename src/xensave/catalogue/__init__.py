@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from xensave.catalogue.load import index, load_record, load_release, load_space
 from xensave.catalogue.model import Binding, Layout, Release, Reservation, Shape, Space
@@ -32,6 +32,7 @@ __all__ = [
     "shape",
     "space",
     "space_names",
+    "title_of",
 ]
 
 
@@ -100,6 +101,18 @@ def name_of(code: int, release_name: str | None = None) -> str | None:
         return next(iter(names_of(code)), None)
     binding = release(release_name).binding(code)
     return binding.name if binding else None
+
+
+@lru_cache(4096)
+def title_of(code: int, release_name: str | None = None) -> str:
+    """Return what to call a record: its name in the release that wrote it, else its newest.
+
+    A number that no release binds is "type 22".
+
+    >>> title_of(15, "3.2"), title_of(22)
+    ('VIRIDIAN_DOMAIN', 'type 22')
+    """
+    return name_of(code, release_name) or name_of(code) or f"type {code}"
 
 
 def reservation_of(code: int, release_name: str = MASTER) -> Reservation | None:

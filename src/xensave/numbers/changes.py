@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
+from xensave.records import flat
 
 APPENDED = "appended"
 ADDED = "added"
@@ -63,16 +64,11 @@ class Change(NamedTuple):
                 return f"{self.path} {self.kind}{at}" + (f", {_extent(only)}" if only else "")
 
 
-def leaves(fields: Iterable[Field], base: int = 0, path: str = "") -> Iterator[Leaf]:
+def leaves(fields: tuple[Field, ...]) -> Iterator[Leaf]:
     """The fields that hold values, structs and unions opened; an array of structs stays one."""
-    for field in fields:
-        offset = base + field.offset
-        name = ".".join(part for part in (path, field.name) if part)
-        if field.fields and not field.dims:
-            yield from leaves(field.fields, offset, name)
-            continue
+    for field, path, offset, _ in flat.leaves(fields, into_arrays=False):
         inner = tuple(leaves(field.fields))
-        yield Leaf(name, offset, field.size, field.bits, prod(field.dims), inner)
+        yield Leaf(path, offset, field.size, field.bits, prod(field.dims), inner)
 
 
 def changes(old: Layout, new: Layout) -> tuple[Change, ...]:

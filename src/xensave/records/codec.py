@@ -13,9 +13,10 @@ r"""Decode a record's body by its layout, and encode it again, byte for byte.
 
 from __future__ import annotations
 
-from xensave.catalogue.model import Field, Layout
+from xensave.catalogue.model import Layout
 from xensave.errors import Truncated
-from xensave.records.compiler import compiled, element_size
+from xensave.records.compiler import compiled
+from xensave.records.flat import element_size, first_beyond
 from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values
 
@@ -71,7 +72,7 @@ def tail(layout: Layout, body: Buffer) -> bytes:
 
 
 def _cut(layout: Layout, length: int, offset: int | None) -> Truncated:
-    path = _first_beyond(layout.fields, 0, length)
+    path = first_beyond(layout.fields, length)
     return Truncated(
         f"{layout.struct or layout.record} takes {layout.size} bytes, here are {length}",
         wanted=layout.size,
@@ -80,22 +81,3 @@ def _cut(layout: Layout, length: int, offset: int | None) -> Truncated:
         record=layout.record,
         path=path or None,
     )
-
-
-def _first_beyond(fields: tuple[Field, ...], base: int, length: int) -> str:
-    """Return the path of the first field that does not end within `length` bytes."""
-    for field in fields:
-        start = base + field.offset
-        if not field.size or start + field.size <= length:
-            continue
-        index = ""
-        for depth, count in enumerate(field.dims):
-            unit = field.size
-            for outer in field.dims[: depth + 1]:
-                unit //= outer or 1
-            place = min(max(0, length - start) // unit, count - 1)
-            index += f"[{place}]"
-            start += place * unit
-        inner = _first_beyond(field.fields, start, length)
-        return ".".join(part for part in (field.name + index, inner) if part)
-    return ""

@@ -10,12 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import Field, Layout
 from xensave.errors import Truncated, UsageError
-from xensave.records.compiler import element_size, is_signed
+from xensave.records.compiler import is_signed
+from xensave.records.flat import element_size, leaves
 from xensave.records.scalars import Buffer
 
 if TYPE_CHECKING:
@@ -60,42 +62,27 @@ def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[s
             offset=start,
             record=layout.record,
         )
-    return dict(_columns(layout.fields, _Span(rows, start + length), "", start, ()))
+    found: dict[str, Column] = {}
+    for place in leaves(layout.fields):
+        if place.field.name:
+            axes = _axes((*place.parents, place.field), start, start + length)
+            unit = element_size(place.field)
+            found[place.path] = _column(place.field, rows, start + place.offset, unit, axes)
+    return found
 
 
-class _Span(NamedTuple):
-    """The rows, and the offset in each at which the record ends."""
+def _axes(fields: tuple[Field, ...], start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """Return (count, stride) of the arrays of a field and of the structs around it.
 
-    rows: Rows
-    end: int
-
-
-def _columns(
-    fields: tuple[Field, ...],
-    span: _Span,
-    prefix: str,
-    base: int,
-    axes: tuple[tuple[int, int], ...],
-) -> Iterator[tuple[str, Column]]:
-    """Yield (path, column); `axes` holds (count, stride) of the arrays of structs around."""
-    for field in fields:
-        at = base + field.offset
-        unit = element_size(field)
-        counts = tuple(count or (span.end - at) // unit for count in field.dims)
-        around = axes + _strides(counts, unit)
-        path = prefix + field.name
-        if field.fields:
-            inner = f"{path}." if field.name else prefix
-            yield from _columns(field.fields, span, inner, at, around)
-        elif field.name:
-            yield path, _column(field, span.rows, at, unit, around)
-
-
-def _strides(counts: tuple[int, ...], unit: int) -> tuple[tuple[int, int], ...]:
+    `fields` leads from the outermost to the field; a flexible array ends where the record does.
+    """
     axes: list[tuple[int, int]] = []
-    for count in reversed(counts):
-        axes.insert(0, (count, unit))
-        unit *= count
+    for field in fields:
+        start += field.offset
+        unit = element_size(field)
+        counts = [count or (end - start) // unit for count in field.dims]
+        strides = [unit * prod(counts[at + 1 :]) for at in range(len(counts))]
+        axes += zip(counts, strides, strict=True)
     return tuple(axes)
 
 

@@ -6,19 +6,16 @@ release with the same number of vCPUs share one.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave import catalogue
-from xensave.errors import Truncated
+from xensave.container import hvm
 from xensave.records.columns import place_columns, rows_of
 from xensave.records.scalars import Buffer
 
 if TYPE_CHECKING:
     from xensave.records.columns import Column, Rows
-
-_DESCRIPTOR = struct.Struct("<HHI")
 
 
 class Descriptor(NamedTuple):
@@ -85,25 +82,9 @@ def _by_shape(
 
 def shape_of(context: Buffer) -> tuple[Descriptor, ...]:
     """Return the descriptors of a context, END included; Truncated where it is cut."""
-    return tuple(_descriptors(context))
-
-
-def _descriptors(context: Buffer) -> Iterator[Descriptor]:
-    at, typecode = 0, 1
-    while typecode:
-        left = len(context) - at
-        if left < _DESCRIPTOR.size:
-            raise _cut(_DESCRIPTOR.size, left, at)
-        typecode, instance, length = _DESCRIPTOR.unpack_from(context, at)
-        if length > left - _DESCRIPTOR.size:
-            raise _cut(length, left - _DESCRIPTOR.size, at)
-        yield Descriptor(at, typecode, instance, length)
-        at += _DESCRIPTOR.size + length
-
-
-def _cut(wanted: int, got: int, offset: int) -> Truncated:
-    return Truncated(
-        f"{wanted} bytes were due, {got} are left", wanted=wanted, got=got, offset=offset
+    return tuple(
+        Descriptor(entry.offset, entry.typecode, entry.instance, len(entry.body))
+        for entry in hvm.iterate(context)
     )
 
 
@@ -111,7 +92,7 @@ def _with_shape(rows: Rows, shape: tuple[Descriptor, ...]) -> Rows:
     import numpy as np
 
     first = rows[0]
-    places = np.concatenate([np.arange(d.offset, d.offset + _DESCRIPTOR.size) for d in shape])
+    places = np.concatenate([np.arange(d.offset, d.offset + hvm.DESCRIPTOR.size) for d in shape])
     same: Rows = (rows[:, places] == first[places]).all(axis=1)
     return same
 
@@ -122,7 +103,7 @@ def _columns(rows: Rows, shape: tuple[Descriptor, ...], release: str | None) -> 
         layout = catalogue.layout_for(typecode, length, release)
         if layout is None or length < layout.size:
             continue
-        name = catalogue.name_of(typecode, release)
-        placed = place_columns(layout, rows, offset + _DESCRIPTOR.size, length)
+        name = catalogue.title_of(typecode, release)
+        placed = place_columns(layout, rows, offset + hvm.DESCRIPTOR.size, length)
         found.update((f"{name}[{instance}].{path}", column) for path, column in placed.items())
     return found

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from xensave.catalogue.model import Field
 from xensave.container.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
-from xensave.records.compiler import element_size
+from xensave.records.flat import element_size
 from xensave.records.meaning.explain import Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject

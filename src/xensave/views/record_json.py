@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
-from xensave.records.compiler import element_size
+from xensave.records.flat import element_size, members
 from xensave.records.meaning.explain import meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
@@ -67,18 +67,16 @@ def _of_fields(
     prefix: str,
     found: dict[str, Json],
 ) -> None:
-    for field in fields:
-        if field.name:
-            _of_value(kind, field, values[field.name], prefix + field.name, found)
-        else:
-            _of_fields(kind, field.fields, values, prefix, found)
+    for field, _ in members(fields):
+        _of_value(kind, field, values[field.name], prefix + field.name, found)
 
 
 def _of_value(kind: str, field: Field, value: Value, path: str, found: dict[str, Json]) -> None:
     if isinstance(value, dict):
         if field.type in ROWS:
             label, _, means = ROWS[field.type](value)
-            found.update({path: text} if (text := ": ".join(filter(None, (label, means)))) else {})
+            if text := ": ".join(filter(None, (label, means))):
+                found[path] = text
         _of_fields(kind, field.fields, value, f"{path}.", found)
     elif isinstance(value, (list, bytes)):
         element = field._replace(dims=field.dims[1:], size=element_size(field))
@@ -86,4 +84,5 @@ def _of_value(kind: str, field: Field, value: Value, path: str, found: dict[str,
             _of_value(kind, element, item, f"{path}[{index}]", found)
     else:
         means = meaning(kind, path, value)
-        found.update({path: means} if means else {})
+        if means:
+            found[path] = means

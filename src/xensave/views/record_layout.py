@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.records.flat import walk
 from xensave.views.table import table_lines, wrapped
 
 if TYPE_CHECKING:
@@ -119,22 +120,17 @@ def _period(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _field_rows(
-    fields: Iterable[Field], base: int = 0, depth: int = 0
-) -> Iterator[tuple[str, str, str, str]]:
-    for field in fields:
-        place = f"{base + field.offset}"
+def _field_rows(fields: tuple[Field, ...]) -> Iterator[tuple[str, str, str, str]]:
+    for place in walk(fields):
+        field, offset = place.field, f"{place.offset}"
         dims = "".join(f"[{n}]" if n else "[]" for n in field.dims)
         size = f"{field.size}"
         if field.bits:
             shift, bits = field.bits
-            place = f"{base + field.offset + shift // 8}" + (f".{shift % 8}" if shift % 8 else "")
+            offset = f"{place.offset + shift // 8}" + (f".{shift % 8}" if shift % 8 else "")
             size = f"{bits} bit{'s' if bits != 1 else ''}"
-        kind = _kind(field)
         name = (field.name or ("(union)" if field.union else "(struct)")) + dims
-        yield place, size, kind, "  " * depth + name
-        # Members of one element, from the array's start.
-        yield from _field_rows(field.fields, base + field.offset, depth + 1)
+        yield offset, size, _kind(field), "  " * len(place.parents) + name
 
 
 def _kind(field: Field) -> str:

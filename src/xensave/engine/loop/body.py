@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
-from xensave.catalogue.model import Field, Layout
+from xensave.catalogue.model import Layout
+from xensave.records.flat import locate
 
 Place = tuple[int, int, int, int]
 
@@ -37,32 +37,30 @@ class Body:
         return self.data[start:end]
 
 
-@cache
-def places(found: Layout) -> dict[str, Place]:
-    """Return (start, end, shift, mask) of each field of a layout, by path.
+class Places(dict[str, Place]):
+    """(start, end, shift, mask) of a layout's fields by path, found when a rule first asks.
 
     >>> from xensave.catalogue import layout
-    >>> places(layout("CPU.4"))["cr0"][:2], places(layout("CPU.4"))["pending_type"]
+    >>> found = places(layout("CPU.4"))
+    >>> found["cr0"][:2], found["pending_type"]
     ((656, 664), (1017, 1018, 0, 7))
     """
-    return dict(_walk(found.fields, 0, ""))
 
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._fields = layout.fields
 
-def _walk(fields: tuple[Field, ...], base: int, prefix: str) -> Iterator[tuple[str, Place]]:
-    for field in fields:
-        start = base + field.offset
-        path = prefix + field.name
+    def __missing__(self, path: str) -> Place:
+        field, start, size = locate(self._fields, path)
+        shift, mask = 0, -1
         if field.bits is not None:
             shift, width = field.bits
-            yield path, (start, start + field.size, shift, (1 << width) - 1)
-            continue
-        if field.name:
-            yield path, (start, start + field.size, 0, -1)
-        count = field.dims[0] if field.dims else 1
-        for index in range(count if field.fields or field.dims else 0):
-            unit = field.size // count
-            element = f"{path}[{index}]" if field.dims else path
-            at = start + index * unit
-            if field.dims:
-                yield element, (at, at + unit, 0, -1)
-            yield from _walk(field.fields, at, f"{element}." if field.name else prefix)
+            mask = (1 << width) - 1
+        place = self[path] = (start, start + size, shift, mask)
+        return place
+
+
+@cache
+def places(layout: Layout) -> Places:
+    """Return the places of a layout's fields, which every load of it shares."""
+    return Places(layout)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
-from xensave.catalogue.model import Field, Layout
+from xensave.catalogue.model import Layout
+from xensave.records import flat
+from xensave.records.flat import Place
 
 _FIXED = re.compile(
     r"(?:const |volatile )*(?:u?int(?:8|16|32|64)_t|u?int64_aligned_t|(?:unsigned |signed )?char)"
@@ -47,50 +49,33 @@ class Leaf(NamedTuple):
 
 def leaves(layout: Layout) -> list[Leaf]:
     """The leaves of a layout, in the order of the struct."""
-    return list(_walk(layout.fields, Leaf("", "", 0, 0, 0, 1, None)))
+    return [_leaf(place) for place in flat.leaves(layout.fields)]
 
 
-def _walk(fields: tuple[Field, ...], within: Leaf) -> Iterator[Leaf]:
-    for field in fields:
-        path = f"{within.path}.{field.name}".strip(".") if field.name else within.path
-        items = prod(field.dims) if field.dims else 1
-        leaf = Leaf(
-            path,
-            field.type,
-            within.offset + field.offset,
-            field.size,
-            field.size // items if items else field.size,
-            items,
-            field.bits,
-            within.stride,
-            within.repeat,
-            within.sheltered,
-        )
-        if not field.fields:
-            yield leaf
-        elif field.union:
-            yield from _members(field, leaf)
-        else:
-            yield from _walk(field.fields, _inside(leaf))
+def _leaf(place: Place) -> Leaf:
+    field = place.field
+    items = prod(field.dims)
+    width = field.size // items if items else field.size
+    # An array of arrays of structs counts as one array.
+    array = next((parent for parent in reversed(place.parents) if prod(parent.dims) != 1), None)
+    repeat = (prod(array.dims) or 1) if array else 1
+    stride = array.size // repeat if array else 0
+    leaf = Leaf(
+        place.path, field.type, place.offset, field.size, width, items, field.bits, stride, repeat
+    )
+    return leaf._replace(sheltered=not leaf.fixed and _sheltered(place))
 
 
-def _inside(leaf: Leaf) -> Leaf:
-    """What the members of a struct inherit: an array of arrays of structs counts as one array."""
-    if leaf.items == 1:
-        return leaf
-    return leaf._replace(stride=leaf.width, repeat=leaf.items or 1)
-
-
-def _members(union: Field, leaf: Leaf) -> Iterator[Leaf]:
-    for member in union.fields:
-        found = list(_walk((member,), _inside(leaf)))
-        others = [other for other in union.fields if other is not member]
-        for each in found:
-            shelter = any(
-                not other.fields and _FIXED.fullmatch(other.type) and other.size >= member.size
-                for other in others
-            )
-            yield each._replace(sheltered=each.sheltered or (shelter and not each.fixed))
+def _sheltered(place: Place) -> bool:
+    """Does another member, of fixed width, cover this one in a union around it?"""
+    chain = (*place.parents, place.field)
+    return any(
+        not other.fields and _FIXED.fullmatch(other.type) and other.size >= member.size
+        for union, member in pairwise(chain)
+        if union.union
+        for other in union.fields
+        if other is not member
+    )
 
 
 def is_filler(leaf: Leaf) -> bool:
