@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xensave.context_columns import context_columns
 from xensave.engine import Hypervisor
-from xensave.records.context_columns import context_columns
 from xensave.testing.streams import restorable_context
 
 CONTEXTS = 20_000

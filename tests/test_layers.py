@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "findings"},
     {"source", "catalogue"},
     {"container", "records", "headers", "binaries"},
-    {"context", "numbers"},
+    {"context", "context_columns", "numbers"},
     {"rules"},
     {"image"},
     {"engine"},

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.records.layouts import layouts
 from tests.records.test_codec import BODY, EVENT, MSR
 from xensave.context import Context
+from xensave.context_columns import context_columns
 from xensave.errors import Truncated, UsageError
 from xensave.records.codec import decode
 from xensave.records.columns import columns
-from xensave.records.context_columns import context_columns
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -5,7 +5,7 @@ of structs and a bit-field mean the same everywhere.
 
 >>> from xensave.catalogue import layout
 >>> [(place.path, place.offset) for place in leaves(layout("RTC.2").fields)][-2:]
-[('cmos_index', 14), ('rtc_offset', 16)]
+[('pad0', 15), ('rtc_offset', 16)]
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def locate(fields: tuple[Field, ...], path: str) -> Extent:
 
     >>> from xensave.catalogue import layout
     >>> locate(layout("PIT.1").fields, "channels[1].mode")[1:]
-    (34, 1)
+    (29, 1)
     """
     extent = Extent(Field("", "", 0, 0, fields=fields), 0, 0)
     steps = list(_STEP.finditer(path))
@@ -118,7 +118,7 @@ def first_beyond(fields: tuple[Field, ...], length: int, base: int = 0) -> str:
 
     >>> from xensave.catalogue import layout
     >>> first_beyond(layout("PIT.1").fields, 30)
-    'channels[1].latched_count'
+    'channels[1].bcd'
     """
     for field in fields:
         start = base + field.offset

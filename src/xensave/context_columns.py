@@ -84,7 +84,7 @@ def shape_of(context: Buffer) -> tuple[Descriptor, ...]:
     """Return the descriptors of a context, END included; Truncated where it is cut."""
     return tuple(
         Descriptor(entry.offset, entry.typecode, entry.instance, len(entry.body))
-        for entry in hvm.iterate(context)
+        for entry in hvm.iterate(memoryview(context))
     )
 
 
