@@ -8,9 +8,10 @@ later ones of 4.15 only when a release of a later series is in the set too.
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 from xensave.catalogue import MASTER, normalise, point_release, release
-from xensave.catalogue.model import Release
+from xensave.catalogue.model import Cite, Release
 
 Version = tuple[int, ...]
 
@@ -67,3 +68,18 @@ def begun(dates: tuple[str, ...], at: Version) -> bool:
 def in_force(since: tuple[str, ...], until: tuple[str, ...], at: Version) -> bool:
     """Whether a rule holds in the release `at`: begun (or never begun late) and not ended."""
     return (not since or begun(since, at)) and not begun(until, at)
+
+
+class Dated(NamedTuple):
+    """A difference between releases that no single rule is: in force from `since` to `until`."""
+
+    id: str
+    record: str
+    sentence: str
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def holds(self, version: Version) -> bool:
+        """Whether it is in force in a release."""
+        return in_force(self.since, self.until, version)

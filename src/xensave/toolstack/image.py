@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.dates import Version, begun, newest, version
+from xensave.catalogue.errnos import EINVAL, EPERM
 from xensave.catalogue.model import Cite, Number, Release
 from xensave.container import hvm
 from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.libxc import ImageHeader
 from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2, XlHeader
-from xensave.engine.dated.errnos import EINVAL, EPERM
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
 
 if TYPE_CHECKING:
@@ -34,21 +33,6 @@ class Rule(NamedTuple):
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     stage: str = LOAD
-
-
-class Dated(NamedTuple):
-    """A difference between releases that no single rule is: in force from `since` to `until`."""
-
-    id: str
-    record: str
-    sentence: str
-    cite: Cite
-    since: tuple[str, ...] = ()
-    until: tuple[str, ...] = ()
-
-    def holds(self, version: Version) -> bool:
-        """Whether it is in force in a release."""
-        return in_force(self.since, self.until, version)
 
 
 class Refused(Exception):

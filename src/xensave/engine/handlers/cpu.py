@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import begun
+from xensave.catalogue.errnos import EINVAL
 from xensave.engine.dated import cites
-from xensave.engine.dated.errnos import EINVAL
 from xensave.engine.dated.rule import Depends, Rule
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine

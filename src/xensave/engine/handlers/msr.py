@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.catalogue.dates import in_force
+from xensave.catalogue.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated import cites
-from xensave.engine.dated.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated.rule import Depends, Refused
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.model import Release
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Dated, Rule
+from xensave.engine.dated.rule import Rule
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
 from xensave.engine.loop.handler import VCPU, Handler, Spec
 

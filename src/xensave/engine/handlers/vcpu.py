@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.errnos import EINVAL, EPERM
 from xensave.engine.dated import cites
-from xensave.engine.dated.errnos import EINVAL, EPERM
 from xensave.engine.dated.rule import CHECK, Rule
 from xensave.engine.domain import LAPIC
 from xensave.engine.loop.body import Body

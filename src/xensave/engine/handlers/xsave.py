@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.dates import Dated
+from xensave.catalogue.errnos import EINVAL, EIO, ENODATA, ENOTSUP
 from xensave.catalogue.model import Cite
 from xensave.engine.dated import cites
-from xensave.engine.dated.errnos import EINVAL, EIO, ENODATA, ENOTSUP
-from xensave.engine.dated.rule import Dated, Depends, Refused
+from xensave.engine.dated.rule import Depends, Refused
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine

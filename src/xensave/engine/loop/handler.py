@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave import catalogue
+from xensave.catalogue.errnos import EINVAL, ENODATA, ENODEV, ENOENT
 from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite
-from xensave.engine.dated.errnos import EINVAL, ENODATA, ENODEV, ENOENT
 from xensave.engine.dated.rule import CHECK, LOAD, Depends, Refused, Rule
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.reader import SIZE, Mismatch

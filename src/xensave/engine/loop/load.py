@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version
+from xensave.catalogue.dates import Dated, Version
+from xensave.catalogue.errnos import EINVAL, ENODATA, EPERM
 from xensave.catalogue.model import Cite
 from xensave.container import hvm
 from xensave.engine.dated import cites
-from xensave.engine.dated.errnos import EINVAL, ENODATA, EPERM
-from xensave.engine.dated.rule import Dated, Refused
+from xensave.engine.dated.rule import Refused
 from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader

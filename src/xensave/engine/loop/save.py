@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.errnos import EINVAL, ENODATA, ENOENT
 from xensave.catalogue.model import OWN
 from xensave.container import hvm
-from xensave.engine.dated.errnos import EINVAL, ENODATA, ENOENT
 from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import DESCRIPTOR, SIZE
