@@ -14,7 +14,7 @@ FLOORS = [
     {"container", "records", "headers", "binaries"},
     {"context", "context_columns", "numbers"},
     {"rules"},
-    {"image"},
+    {"image", "policy"},
     {"engine"},
     {"toolstack"},
     {"convert", "review"},

@@ -13,9 +13,9 @@ from xensave.views.escape import escape
 from xensave.views.terminal import coloured, width_of
 
 if TYPE_CHECKING:
-    from xensave.engine.policy import Policy
     from xensave.engine.verdict import Verdict
     from xensave.image.input import Given
+    from xensave.policy.value import Policy
     from xensave.toolstack.judge import Judge, Said
 
 DESCRIPTION = (

@@ -17,9 +17,9 @@ from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler
 from xensave.engine.plugins import Plugin
-from xensave.engine.policy import Policy, default_policy
 from xensave.engine.state import State
 from xensave.engine.verdict import Verdict
+from xensave.policy.value import Policy, default_policy
 
 __all__ = [
     "HVM",

@@ -14,9 +14,9 @@ from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.save import save_context, save_one, save_size
 from xensave.engine.plugins import Plugin, check_clashes
-from xensave.engine.policy import Policy, default_policy
 from xensave.engine.state import State
 from xensave.engine.verdict import Verdict
+from xensave.policy.value import Policy, default_policy
 
 Contextual = Context | bytes | bytearray | memoryview
 

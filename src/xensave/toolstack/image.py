@@ -20,10 +20,10 @@ from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2, XlHeader
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.policy import Policy, default_policy
 from xensave.engine.verdict import Verdict
 from xensave.errors import Truncated
 from xensave.image import Image
+from xensave.policy.value import Policy, default_policy
 
 HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
 EMULATOR = "the target's device model takes the saved state of the source's"

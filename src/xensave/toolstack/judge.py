@@ -7,10 +7,10 @@ from typing import NamedTuple
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.policy import Policy, default_policy
 from xensave.engine.verdict import Verdict
 from xensave.errors import SourceError, Unsupported, UsageError, XensaveError
 from xensave.image.input import Given
+from xensave.policy.value import Policy, default_policy
 from xensave.toolstack.image import domain_of, judge, vcpus_in
 
 

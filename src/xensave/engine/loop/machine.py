@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
-from xensave.engine.policy import Policy
+from xensave.policy.value import Policy
 
 _FP_SSE = 0x3
 

@@ -171,7 +171,7 @@ def _leaf(row: list[str]) -> tuple[int, int, int, int, int, int]:
 
 @cache
 def _load() -> dict[str, list[list[str]]]:
-    path = os.path.join(os.path.dirname(__file__), "data", "policy.json")  # noqa: PTH118, PTH120
+    path = os.path.join(os.path.dirname(__file__), "data", "default.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
         found: dict[str, list[list[str]]] = json.load(file)
     return found
