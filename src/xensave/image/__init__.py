@@ -6,7 +6,8 @@
 """
 
 from xensave.image.emulator import Emulator
+from xensave.image.guest import GuestFacts
 from xensave.image.image import Image, open_image
 from xensave.image.tally import Count
 
-__all__ = ["Count", "Emulator", "Image", "open_image"]
+__all__ = ["Count", "Emulator", "GuestFacts", "Image", "open_image"]

@@ -29,14 +29,24 @@ class Emulator(NamedTuple):
     sections: tuple[qemu.Section, ...] = ()
 
 
-def emulators(contexts: list[Kept], stores: list[Kept]) -> tuple[Emulator, ...]:
-    """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator."""
+def emulators(
+    contexts: list[Kept], stores: list[Kept], *, strict: bool = True
+) -> tuple[Emulator, ...]:
+    """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator.
+
+    Raises Malformed for a record that cannot be read; without `strict` it counts for nothing.
+    """
     states: dict[EmulatorHeader, Kept] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
-        states[_header(record)] = record
+        if strict or len(record.body) >= EMULATOR_HEADER_SIZE:
+            states[_header(record)] = record
     for record in stores:
-        keys.setdefault(_header(record), []).extend(_pairs(record))
+        try:
+            keys.setdefault(_header(record), []).extend(_pairs(record))
+        except XensaveError:
+            if strict:
+                raise
     return tuple(
         _emulator(header, states.get(header), keys.get(header, []))
         for header in dict.fromkeys([*states, *keys])

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 from xensave import catalogue
 from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxc import DomainHeader, ImageHeader
+from xensave.container.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
-from xensave.container.xl import CONFIG_LIMIT, OptionalData
 from xensave.context import AbsentRecord, Context
-from xensave.errors import LimitExceeded, Malformed, UsageError
+from xensave.errors import Malformed, UsageError
+from xensave.image.config import Config, Json
 from xensave.image.emulator import Emulator, emulators
+from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.tally import Count, Kept, Tally, tally
 from xensave.source import Input, Source, open_source
-
-if TYPE_CHECKING:
-    from xensave.records.values import Value, Values
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
-
-class CpuidLeaf(NamedTuple):
-    """A leaf of the guest's CPU policy; `subleaf` 0xffffffff means that it has none."""
-
-    leaf: int
-    subleaf: int
-    a: int
-    b: int
-    c: int
-    d: int
-
-
-class TscInfo(NamedTuple):
-    """How the guest's time stamp counter was kept: mode, kHz, elapsed ns, incarnation."""
-
-    mode: int
-    khz: int
-    nsec: int
-    incarnation: int
 
 
 class Image:
@@ -61,6 +38,7 @@ class Image:
         self._release = catalogue.normalise(release) if release is not None else None
         self._source = open_source(what, max_size=max_size)
         self._tally: Tally | None = None
+        self._facts: GuestFacts | None = None
         self._context: Context | None = None
 
     def __enter__(self) -> Self:
@@ -84,6 +62,8 @@ class Image:
         """What the pass over the image found."""
         if self._tally is None:
             self._tally = tally(self._source)
+        if self._tally.stop is not None:
+            raise self._tally.stop
         return self._tally
 
     def events(self) -> Iterator[Event]:
@@ -130,18 +110,35 @@ class Image:
         return tuple(self.tally.counts.values())
 
     @property
+    def facts(self) -> GuestFacts:
+        """What the image says of the guest, and which rules of the formats its records break.
+
+        It is complete as far as the stream can be followed; `stop` says why no further. Raises
+        SourceError where the input itself fails, UsageError for a pipe that was read already.
+        """
+        if self._facts is None or self._facts.broken is None:
+            from xensave.rules.stream.run import Checks
+
+            checks = Checks()
+            self._tally = tally(self._again(), checks.add)
+            self._facts = facts_of(self._tally, self.name, self._release, tuple(checks.findings))
+        return self._facts
+
+    @property
+    def _said(self) -> GuestFacts:
+        if self._facts is None:
+            self._facts = facts_of(self.tally, self.name, self._release)
+        return self._facts
+
+    @property
     def domain(self) -> DomainHeader | None:
         """The domain header of the libxc stream."""
-        header = self.tally.headers.get(f"{LIBXC} domain header")
-        return header if isinstance(header, DomainHeader) else None
+        return self._said.domain
 
     @property
     def xen(self) -> str | None:
         """The version of the Xen that saved it: "4.17"; None in a bare context."""
-        domain = self.domain
-        if domain is None or not domain.xen_major:
-            return None
-        return f"{domain.xen_major}.{domain.xen_minor}"
+        return self._said.xen
 
     @property
     def release(self) -> str | None:
@@ -149,9 +146,7 @@ class Image:
 
         None where that is not known, or not in the catalogue: layouts go by length then.
         """
-        if self._release is not None:
-            return self._release
-        return self.xen if self.xen in catalogue.release_names() else None
+        return self._said.release
 
     @property
     def type(self) -> str:
@@ -159,50 +154,27 @@ class Image:
 
         The configuration says it; without one a guest with an emulator or a PIC is "hvm".
         """
-        domain = self.domain
-        if domain is not None and domain.type == libxc.PV:
-            return "pv"
-        stated = self._config_value("c_info", "type")
-        if stated in ("pvh", "hvm"):
-            return str(stated)
-        if self.tally.all(LIBXL, libxl.EMULATOR_CONTEXT):
-            return "hvm"
-        context = self._find_context()
-        return "hvm" if context is None or "PIC" in context else "pvh"
+        return self._said.type
 
     @property
     def guest(self) -> str | None:
         """The guest's name, from the configuration. It is the guest's owner's text: escape it."""
-        name = self._config_value("c_info", "name")
+        name = self._configuration.get("c_info", "name")
         return name if isinstance(name, str) else None
 
     @property
-    def config(self) -> dict[str, Json]:
+    def config(self) -> Mapping[str, Json]:
         """The domain's configuration as libxl's JSON; {} where there is none."""
-        text = self.config_text.strip()
-        if not text.startswith("{"):
-            return {}
-        if len(text) > CONFIG_LIMIT:
-            raise LimitExceeded(
-                f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}",
-                record="xl header",
-            )
-        import json
-
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise Malformed(f"configuration is no JSON: {error}", record="xl header") from error
-        return found if isinstance(found, dict) else {}
+        return self._configuration.values
 
     @property
     def config_text(self) -> str:
         """The domain's configuration as it was saved: JSON, or xl's own syntax."""
-        return OptionalData.parse(self.tally.config).text
+        return self._configuration.text
 
-    def _config_value(self, section: str, key: str) -> Json:
-        part = self.config.get(section)
-        return part.get(key) if isinstance(part, dict) else None
+    @property
+    def _configuration(self) -> Config:
+        return self._said.config.checked()
 
     @property
     def context(self) -> Context:
@@ -268,63 +240,34 @@ class Image:
     @property
     def memory(self) -> int | None:
         """The guest's memory in bytes as configured; None where the image does not say."""
-        kilobytes = self._config_value("b_info", "max_memkb")
+        kilobytes = self._configuration.get("b_info", "max_memkb")
         return kilobytes * 1024 if isinstance(kilobytes, int) else None
 
     @property
     def params(self) -> dict[int, int]:
         """The HVM params: index to value. `xensave.records.meaning.params` has their names."""
-        return self._pairs(libxc.HVM_PARAMS, "params")
+        return self._said.param
 
     @property
     def cpuid_policy(self) -> tuple[CpuidLeaf, ...]:
         """The CPUID leaves that the guest was given (v3 streams)."""
-        from xensave.records.values import integer
-
-        return tuple(
-            CpuidLeaf(*(integer(entry, name) for name in CpuidLeaf._fields))
-            for entry in self._entries(libxc.X86_CPUID_POLICY, "leaves")
-        )
+        return self._said.leaves or ()
 
     @property
     def msr_policy(self) -> dict[int, int]:
         """The MSRs of the guest's CPU policy: index to value (v3 streams)."""
-        return self._pairs(libxc.X86_MSR_POLICY, "entries")
+        return {entry.msr: entry.value for entry in self._said.msrs or ()}
 
     @property
     def tsc_info(self) -> TscInfo | None:
         """How the time stamp counter was kept."""
-        for values in self._decoded(libxc.X86_TSC_INFO):
-            from xensave.records.values import integer
-
-            return TscInfo(*(integer(values, name) for name in TscInfo._fields))
+        for record in self.tally.all(LIBXC, libxc.X86_TSC_INFO):
+            try:
+                return TscInfo.parse(record.body)
+            except Malformed as error:
+                error.offset = record.offset
+                raise
         return None
-
-    def _pairs(self, type_: int, path: str) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for entry in self._entries(type_, path):
-            from xensave.records.values import integer
-
-            found[integer(entry, "index")] = integer(entry, "value")
-        return found
-
-    def _entries(self, type_: int, path: str) -> Iterator[dict[str, Value]]:
-        for values in self._decoded(type_):
-            from xensave.records.values import structs
-
-            yield from structs(values, path)
-
-    def _decoded(self, type_: int) -> Iterator[Values]:
-        records = self.tally.all(LIBXC, type_)
-        if not records:
-            return
-        from xensave.records.codec import decode
-        from xensave.records.stream import stream_layout
-
-        for record in records:
-            layout = stream_layout(record.name, record.length)
-            if layout is not None:
-                yield decode(layout, record.body, offset=record.body_offset)
 
     @property
     def emulators(self) -> tuple[Emulator, ...]:

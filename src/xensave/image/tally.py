@@ -1,5 +1,6 @@
 """One pass over an image: every record counted, what is small kept, pages passed over."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.container import libxc, libxl
@@ -14,7 +15,7 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.walk import walk
-from xensave.errors import LimitExceeded
+from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
 from xensave.source import Source
 
 # What all records that are kept may take together, and what each costs beside its bytes.
@@ -66,7 +67,8 @@ class Tally:
 
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
     than once. Of a checkpointed stream the records of the last checkpoint that
-    had them are kept.
+    had them are kept. `firsts` is where the first record of each type begins. `stop` is why the
+    stream could not be followed to its end, None where it could.
     """
 
     def __init__(self) -> None:
@@ -79,6 +81,8 @@ class Tally:
         self.checkpoints = 0
         self.trailer = 0
         self.size = 0
+        self.firsts: dict[tuple[str, int], int] = {}
+        self.stop: XensaveError | None = None
         self._epochs: dict[tuple[str, int], int] = {}
         self._room = KEEP_LIMIT
 
@@ -114,6 +118,7 @@ class Tally:
         if found is None:
             self._take(event, 0)
             found = self._sums[key] = _Sum(event.name)
+            self.firsts[key] = event.offset
         found.records += 1
         found.bytes += event.length
         if key == (LIBXC, libxc.PAGE_DATA):
@@ -155,10 +160,21 @@ class Tally:
         return bytes(event.prefix(length))
 
 
-def tally(source: Source) -> Tally:
-    """Walk a source to its end. Raises what `walk` raises, and LimitExceeded for KEEP_LIMIT."""
+def tally(source: Source, each: Callable[[Event], None] | None = None) -> Tally:
+    """Walk a source as far as it can be followed; `each` sees every event before it is counted.
+
+    What ends the walk early, such as a limit that is exceeded, is `stop` of the result. Raises
+    SourceError and UsageError.
+    """
     found = Tally()
-    for event in walk(source):
-        found.add(event)
-        found.size = event.end
+    try:
+        for event in walk(source):
+            if each is not None:
+                each(event)
+            found.add(event)
+            found.size = event.end
+    except (SourceError, UsageError):
+        raise
+    except XensaveError as error:
+        found.stop = error
     return found

@@ -88,7 +88,7 @@ def _facts(image: Image) -> Iterator[tuple[str, str]]:
     if image.tsc_info is not None:
         from xensave.records.meaning.timers import tsc_mode
 
-        mode, khz, nsec, _ = image.tsc_info
+        mode, khz, nsec, *_ = image.tsc_info
         yield "TSC", f"mode {tsc_mode(mode)}, {khz / 1000:.3f} MHz, {nsec / 1e9:.3f} s"
     if image.params.get(_VIRIDIAN):
         from xensave.records.meaning.params import param_meaning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from xensave.container import Event, walk
@@ -39,6 +40,39 @@ def checks_of(event: Event) -> list[CheckFunction]:
     return _BY_KEY.get((event.layer, event.name), [])
 
 
+FINDINGS_KEPT = 16
+"""So many findings of one rule are remembered: a hostile stream has millions."""
+
+
+class Checks:
+    """All rules over the events of a stream as they come.
+
+    `findings` are those of `add`, the first FINDINGS_KEPT of each rule.
+    """
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.findings: list[Finding] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, event: Event) -> None:
+        """Look at the next event, and remember what was found at it."""
+        for finding in self.look(event):
+            self._counts[finding.rule] += 1
+            if self._counts[finding.rule] <= FINDINGS_KEPT:
+                self.findings.append(finding)
+
+    def look(self, event: Event) -> list[Finding]:
+        """Look at the next event; return what was found at it."""
+        found = [
+            _finding(fault, event)
+            for check in checks_of(event)
+            for fault in check(event, self.state)
+        ]
+        self.state.update(event)
+        return found
+
+
 class Verification:
     """One pass of all rules over a source; iterate over it for the findings.
 
@@ -49,8 +83,13 @@ class Verification:
     def __init__(self, source: Source, format: str | None = None) -> None:
         self._source = source
         self._format = format
-        self.state = State()
+        self._checks = Checks()
         self.event: Event | None = None
+
+    @property
+    def state(self) -> State:
+        """What it has seen of the stream."""
+        return self._checks.state
 
     @property
     def size(self) -> int | None:
@@ -66,13 +105,7 @@ class Verification:
         """Yield each event with what was found at it. Errors of the stream are raised."""
         for event in walk(self._source, self._format):
             self.event = event
-            found = [
-                _finding(fault, event)
-                for check in checks_of(event)
-                for fault in check(event, self.state)
-            ]
-            self.state.update(event)
-            yield event, found
+            yield event, self._checks.look(event)
 
     def __iter__(self) -> Iterator[Finding]:
         try:

@@ -1,0 +1,247 @@
+"""What an image says of a guest, as one value without files: what every reader of it asks about."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from xensave import catalogue
+from xensave.container import hvm, libxc, libxl
+from xensave.container.events import LIBXC, LIBXL, XL
+from xensave.container.libxc import DomainHeader, ImageHeader
+from xensave.container.libxc_records import (
+    LEAF,
+    MSR,
+    PAIR,
+    PARAM,
+    PV_INFO,
+    TSC_INFO,
+    CpuidLeaf,
+    MsrEntry,
+    PvInfo,
+    TscInfo,
+)
+from xensave.container.libxl import LibxlHeader
+from xensave.container.xl import XlHeader
+from xensave.errors import Truncated, XensaveError
+from xensave.findings import Finding
+from xensave.image.config import Config
+from xensave.image.emulator import Emulator, emulators
+from xensave.image.tally import Count, Kept, Tally
+
+PV = "pv"
+PVH = "pvh"
+HVM = "hvm"
+
+_CPU, _PIC = 2, 3
+
+HeaderT = TypeVar("HeaderT")
+
+
+class PvVcpu(NamedTuple):
+    """What a PV guest's stream holds of a vCPU: each blob as its hypercall takes it, or None."""
+
+    basic: bytes | None = None
+    extended: bytes | None = None
+    xsave: bytes | None = None
+    msrs: bytes | None = None
+
+
+_BLOBS = {
+    libxc.X86_PV_VCPU_BASIC: "basic",
+    libxc.X86_PV_VCPU_EXTENDED: "extended",
+    libxc.X86_PV_VCPU_XSAVE: "xsave",
+    libxc.X86_PV_VCPU_MSRS: "msrs",
+}
+
+
+class GuestFacts(NamedTuple):
+    """A saved guest as its image describes it: headers, counts, settings and registers.
+
+    Headers are None where the image has no such layer. `counts` are the records by layer and
+    type, in the order of first occurrence. `params` are (index, value) in the order in which they
+    are set. `leaves` and `msrs` are the CPU policy before STATIC_DATA_END, None where there is no
+    such record. `tsc` are the records of that kind, in order. `info` is a PV guest's width and
+    page-table levels, `vcpus_pv` its vCPUs by number. `context` is the HVM context's bytes.
+
+    `broken` are the rules of the formats that the records break, in the order of the stream; None
+    where they were not checked. `stop` is why the stream could not be followed to its end.
+
+    >>> from xensave.image import open_image
+    >>> with open_image("examples/hvm1.img.zst") as image:
+    ...     facts = image.facts
+    >>> facts.type, facts.libxc.version, facts.tsc[0].khz, facts.broken, facts.stop
+    ('hvm', 3, 2299999, (), None)
+    """
+
+    name: str = ""
+    release: str | None = None
+    xl: XlHeader | None = None
+    libxl: LibxlHeader | None = None
+    libxc: ImageHeader | None = None
+    domain: DomainHeader | None = None
+    config: Config = Config()
+    counts: tuple[Count, ...] = ()
+    params: tuple[tuple[int, int], ...] = ()
+    leaves: tuple[CpuidLeaf, ...] | None = None
+    msrs: tuple[MsrEntry, ...] | None = None
+    tsc: tuple[TscInfo, ...] = ()
+    info: PvInfo | None = None
+    vcpus_pv: Mapping[int, PvVcpu] = MappingProxyType({})
+    context: bytes | None = None
+    emulators: tuple[Emulator, ...] = ()
+    size: int = 0
+    broken: tuple[Finding, ...] | None = None
+    stop: XensaveError | None = None
+
+    @property
+    def xen(self) -> str | None:
+        """The version of the Xen that saved it: "4.17"; None in a bare context."""
+        if self.domain is None or not self.domain.xen_major:
+            return None
+        return f"{self.domain.xen_major}.{self.domain.xen_minor}"
+
+    @property
+    def type(self) -> str:
+        """The guest's type: PV, PVH or HVM.
+
+        The configuration says it; without one a guest with an emulator or a PIC is HVM.
+        """
+        if self.domain is not None and self.domain.type == libxc.PV:
+            return PV
+        configured = self.config.get("c_info", "type")
+        if configured in (PVH, HVM):
+            return str(configured)
+        if self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:
+            return HVM
+        return HVM if _PIC in typecodes(self.context) else PVH
+
+    @property
+    def width(self) -> int | None:
+        """The bits of a PV guest's words, 64 or 32; None for other guests, or if it is not said."""
+        return self.info.guest_width * 8 if self.info is not None else None
+
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs were saved."""
+        if self.context is None:
+            return len(self.vcpus_pv)
+        return len({inst for code, inst in _descriptors(self.context) if code == _CPU})
+
+    @property
+    def param(self) -> dict[int, int]:
+        """The HVM params by index; of several of one index the last."""
+        return dict(self.params)
+
+    def has(self, layer: str, type_: int) -> bool:
+        """Whether a layer has a record of a type."""
+        return any((count.layer, count.type) == (layer, type_) for count in self.counts)
+
+
+def typecodes(context: bytes) -> set[int]:
+    """Return the typecodes of a context's records, as far as it can be followed."""
+    return {typecode for typecode, _ in _descriptors(context)}
+
+
+def _descriptors(context: bytes) -> Iterator[tuple[int, int]]:
+    try:
+        for entry in hvm.iterate(context):
+            yield entry.typecode, entry.instance
+    except Truncated:
+        return
+
+
+def facts_of(
+    found: Tally, name: str, release: str | None = None, broken: tuple[Finding, ...] | None = None
+) -> GuestFacts:
+    """Return what a pass over an image found, as facts of the guest.
+
+    `release` is the release that the caller names; else it is the one that saved the image. What
+    cannot be read of a record is left out: the rules say what is wrong with it.
+    """
+    domain = _header(found, f"{LIBXC} domain header", DomainHeader)
+    kept = found.context or next(reversed(found.all(LIBXC, libxc.HVM_CONTEXT)), None)
+    facts = GuestFacts(
+        name=name,
+        xl=_header(found, f"{XL} header", XlHeader),
+        libxl=_header(found, f"{LIBXL} header", LibxlHeader),
+        libxc=_header(found, f"{LIBXC} image header", ImageHeader),
+        domain=domain,
+        config=Config.parse(found.config),
+        counts=tuple(found.counts.values()),
+        params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),
+        leaves=_leaves(_static(found, libxc.X86_CPUID_POLICY)),
+        msrs=_msrs(_static(found, libxc.X86_MSR_POLICY)),
+        tsc=tuple(
+            TscInfo(*TSC_INFO.unpack(record.body))
+            for record in found.all(LIBXC, libxc.X86_TSC_INFO)
+            if len(record.body) == TSC_INFO.size
+        ),
+        info=_info(found.all(LIBXC, libxc.X86_PV_INFO)),
+        vcpus_pv=_vcpus(found),
+        context=kept.body if kept is not None else None,
+        emulators=emulators(
+            found.all(LIBXL, libxl.EMULATOR_CONTEXT),
+            found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA),
+            strict=False,
+        ),
+        size=found.size,
+        broken=broken,
+        stop=found.stop,
+    )
+    saved_by = facts.xen if facts.xen in catalogue.release_names() else None
+    return facts._replace(release=release if release is not None else saved_by)
+
+
+def _header(found: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:
+    header = found.headers.get(label)
+    return header if isinstance(header, kind) else None
+
+
+def _params(records: list[Kept]) -> Iterator[tuple[int, int]]:
+    for record in records:
+        if len(record.body) >= PAIR.size:
+            count = PAIR.unpack_from(record.body)[0]
+            room = (len(record.body) - PAIR.size) // PARAM.size
+            end = PAIR.size + PARAM.size * min(count, room)
+            yield from PARAM.iter_unpack(record.body[PAIR.size : end])
+
+
+def _static(found: Tally, type_: int) -> bytes | None:
+    """Return the last record of static data of a type: one behind STATIC_DATA_END is not heeded."""
+    end = found.firsts.get((LIBXC, libxc.STATIC_DATA_END))
+    bodies = [
+        record.body for record in found.all(LIBXC, type_) if end is None or record.offset < end
+    ]
+    return bodies[-1] if bodies else None
+
+
+def _leaves(body: bytes | None) -> tuple[CpuidLeaf, ...] | None:
+    if body is None:
+        return None
+    whole = body[: len(body) // LEAF.size * LEAF.size]
+    return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
+
+
+def _msrs(body: bytes | None) -> tuple[MsrEntry, ...] | None:
+    if body is None:
+        return None
+    whole = body[: len(body) // MSR.size * MSR.size]
+    return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
+
+
+def _info(records: list[Kept]) -> PvInfo | None:
+    for record in records:
+        if len(record.body) >= PV_INFO.size:
+            return PvInfo(*PV_INFO.unpack_from(record.body))
+    return None
+
+
+def _vcpus(found: Tally) -> dict[int, PvVcpu]:
+    vcpus: dict[int, PvVcpu] = {}
+    for type_, field in _BLOBS.items():
+        for record in found.all(LIBXC, type_):
+            if len(record.body) > PAIR.size:
+                number = PAIR.unpack_from(record.body)[0]
+                blob = {field: record.body[PAIR.size :]}
+                vcpus[number] = vcpus.get(number, PvVcpu())._replace(**blob)
+    return dict(sorted(vcpus.items()))
