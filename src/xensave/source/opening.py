@@ -27,8 +27,9 @@ Input = str | os.PathLike[str] | int | bytes | BinaryFile
 def open_source(what: Input, *, max_size: int | None = None) -> Source:
     """Open input for reading, decompressing it if its first bytes say so.
 
-    `what` is a path, `-` for standard input, a file descriptor, an open binary file or the bytes
-    themselves. A regular file is mapped; anything else is read forward once. zstd, xz, gzip,
+    `what` is a path, an address (`s3://bucket/guest.img`), `-` for standard input, a file
+    descriptor, an open binary file or the bytes themselves. A regular file is mapped, an object
+    is read by ranges; anything else is read forward once. zstd, xz, gzip,
     bzip2 and lz4 are recognised; compression inside compression is not undone. `max_size` limits
     the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO.
 
@@ -68,6 +69,14 @@ def _plain(what: Input, max_size: int | None) -> Source:
         path = os.fspath(what)
         if path == "-":
             return _of_descriptor(0, "<stdin>", owned=False, max_size=max_size)
+        if "://" in path:
+            from xensave.source.addresses import is_address, local_path
+
+            if is_address(path):
+                from xensave.source.remote import open_address
+
+                return open_address(path, max_size=max_size)
+            path = local_path(path)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:

@@ -1,0 +1,121 @@
+"""A glance at an image: its first and its last bytes, and the proof that they belong together.
+
+All of an image that is not pages stands before the first PAGE_DATA record or behind the last
+one. A walk passes from one page record to the next, up to a mebibyte of memory each; a glance
+goes from the first of them straight to the records behind the pages, found from the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from xensave.container import hvm, libxc, libxl
+from xensave.container.events import LIBXC, LIBXL, Event
+from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
+from xensave.container.walk import walk
+from xensave.source import Source
+
+TAILS = (256 << 10, 4 << 20)
+"""How many bytes before the end are looked at, one after the other; then the image is walked."""
+
+_TSC_INFO_LENGTH = 24
+_SHARED_INFO_LENGTH = 4096
+_TSC_INFO = HEADER.pack(libxc.X86_TSC_INFO, _TSC_INFO_LENGTH)
+_SHARED_INFO = HEADER.pack(libxc.SHARED_INFO, _SHARED_INFO_LENGTH)
+_ANCHOR = HEADER_SIZE + _TSC_INFO_LENGTH
+_BEHIND_PAGES = frozenset(libxc.RECORDS) - {
+    libxc.PAGE_DATA,
+    libxc.CHECKPOINT,
+    libxc.VERIFY,
+    libxc.STATIC_DATA_END,
+}
+_BEHIND_LIBXC = frozenset(libxl.RECORDS) - {libxl.LIBXC_CONTEXT, libxl.CHECKPOINT_END}
+
+
+class Reading(StrEnum):
+    """How an image was read: every record of it, or its first and last bytes."""
+
+    WALK = "walk"
+    GLANCE = "glance"
+
+
+def glance(source: Source) -> Iterator[Event]:
+    """Yield an image's events, of page records the first only where the end is proved.
+
+    Where it is not (a pipe, compressed input, a checkpointed stream, bytes after the stream, no
+    pages), this is a walk. Raises what `xensave.container.walk` raises.
+    """
+    layers: set[str] = set()
+    looked = not source.seekable
+    for event in walk(source):
+        layers.add(event.layer)
+        yield event
+        if not looked and event.is_record(LIBXC, libxc.PAGE_DATA):
+            looked = True
+            tail = find_tail(source, event.end, nested=LIBXL in layers)
+            if tail is not None:
+                source.skip(tail - source.offset)
+
+
+def find_tail(source: Source, start: int, *, nested: bool) -> int | None:
+    """Return where the records behind the last page begin; None where that cannot be proved.
+
+    The records that a saver writes first behind the pages are X86_TSC_INFO and then the HVM
+    context, or a PV guest's SHARED_INFO: 16 and more bytes that are looked for from the end. The
+    proof is the chain from there: records that may stand behind pages, up to an END that meets
+    the input's last byte. Two such places prove nothing. `nested` says that libxl's records
+    follow libxc's END.
+    """
+    size = source.size
+    if size is None:
+        return None
+    reach = start
+    for length in TAILS:
+        if size - length <= start and reach > start:
+            return None
+        reach = max(start, size - length)
+        tail = bytes(source.view(reach, size - reach))
+        places = [at for at in _anchors(tail) if _meets_end(tail, at, nested=nested)]
+        if places:
+            return reach + places[0] if len(places) == 1 else None
+    return None
+
+
+def _anchors(tail: bytes) -> Iterator[int]:
+    at = tail.find(_TSC_INFO)
+    while at >= 0:
+        behind = tail[at + _ANCHOR : at + _ANCHOR + HEADER_SIZE + hvm.DESCRIPTOR.size + 4]
+        if behind.startswith(_SHARED_INFO) or _is_context(behind):
+            yield at
+        at = tail.find(_TSC_INFO, at + 1)
+
+
+def _is_context(head: bytes) -> bool:
+    if len(head) < HEADER_SIZE + hvm.DESCRIPTOR.size + 4:
+        return False
+    type_, _ = HEADER.unpack_from(head)
+    typecode, instance, _ = hvm.DESCRIPTOR.unpack_from(head, HEADER_SIZE)
+    magic = int.from_bytes(head[-4:], "little")
+    return (type_, typecode, instance, magic) == (
+        libxc.HVM_CONTEXT,
+        hvm.HEADER_TYPECODE,
+        0,
+        hvm.HEADER_MAGIC,
+    )
+
+
+def _meets_end(tail: bytes, at: int, *, nested: bool) -> bool:
+    """Tell whether a chain of records that may follow pages leads to the last byte."""
+    known, end = _BEHIND_PAGES, libxc.END
+    while at + HEADER_SIZE <= len(tail):
+        type_, length = HEADER.unpack_from(tail, at)
+        at += HEADER_SIZE + length + padding_size(length)
+        if type_ not in known:
+            return False
+        if type_ != end:
+            continue
+        if not nested:
+            return at == len(tail)
+        known, end, nested = _BEHIND_LIBXC, libxl.END, False
+    return False

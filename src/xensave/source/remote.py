@@ -1,0 +1,112 @@
+"""An object behind an address: read by ranges, its head and tail fetched once and kept."""
+
+from __future__ import annotations
+
+from xensave.errors import LimitExceeded
+from xensave.source.addresses import Entry, check_unchanged, entry, fetch
+from xensave.source.base import Source, write_all
+from xensave.source.limits import CHUNK, MIB, READ_LIMIT, SKIP_CHUNK
+
+HEAD = CHUNK
+"""What is fetched where reading begins: it holds all that stands before the pages."""
+
+TAIL = 256 * 1024
+"""What is fetched of the end once something there is asked for."""
+
+AHEAD = 8 * MIB
+"""The most that is fetched at once where one range follows the other."""
+
+_BLOCKS = 4
+
+
+class RemoteSource(Source):
+    """A source over an object of a store; what was fetched last stays, within some mebibytes.
+
+    Reads that follow each other are fetched in growing ranges, a read elsewhere alone.
+    """
+
+    seekable = True
+
+    def __init__(self, of: Entry, *, max_size: int | None = None) -> None:
+        self.name = of.address
+        self.offset = 0
+        self.size: int | None = of.size
+        self.max_size = max_size
+        self.entry = of
+        self.requests = 0
+        self.fetched = 0
+        self._length = of.size
+        self._blocks: list[tuple[int, bytes]] = []
+        self._end = -1
+        self._ahead = HEAD
+
+    def read(self, n: int) -> memoryview:
+        """Return the next n bytes."""
+        if n > self._length - self.offset:
+            raise self._short(n, self._length - self.offset)
+        self._check(n)
+        data = self.view(self.offset, n)
+        self.offset += n
+        return data
+
+    def peek(self, n: int) -> memoryview:
+        """Return up to n of the next bytes."""
+        return self.view(self.offset, min(n, self._length - self.offset))
+
+    def skip(self, n: int) -> None:
+        """Move the offset; nothing is fetched."""
+        if n > self._length - self.offset:
+            raise self._short(n, self._length - self.offset)
+        self._check(n, None)
+        self.offset += n
+
+    def view(self, offset: int, n: int) -> memoryview:
+        """Return n bytes at an offset, fetched unless they are there already."""
+        if offset + n > self._length:
+            start = min(offset, self._length)
+            raise self._short(n, self._length - start, start)
+        if n > READ_LIMIT:
+            raise LimitExceeded(f"asked for {n} bytes at once, the limit is {READ_LIMIT}")
+        for start, block in self._blocks:
+            if start <= offset and offset + n <= start + len(block):
+                return memoryview(block)[offset - start : offset - start + n]
+        start, block = self._load(offset, n)
+        return memoryview(block)[offset - start : offset - start + n]
+
+    def copy_to(self, out_fd: int, n: int) -> None:
+        """Write the next n bytes."""
+        while n:
+            part = self.read(min(n, SKIP_CHUNK))
+            write_all(out_fd, part)
+            n -= len(part)
+
+    def at_end(self) -> bool:
+        """Tell whether the offset has reached the size."""
+        return self.offset == self._length
+
+    def close(self) -> None:
+        """Let go of what was fetched. Raises SourceError where the object has changed since."""
+        if self._blocks:
+            self._blocks = []
+            check_unchanged(self.entry)
+
+    def _load(self, offset: int, n: int) -> tuple[int, bytes]:
+        if offset == self._end:
+            self._ahead = min(self._ahead * 2, AHEAD)
+        else:
+            self._ahead = HEAD
+        start, end = offset, offset + max(n, self._ahead)
+        if self._length - TAIL <= offset:
+            start, end = max(0, self._length - TAIL), self._length
+        end = min(end, self._length)
+        block = fetch(self.entry, start, end)
+        self.requests += 1
+        self.fetched += len(block)
+        self._end = end
+        self._blocks = [*self._blocks[-_BLOCKS + 1 :], (start, block)]
+        return start, block
+
+
+def open_address(address: str, *, max_size: int | None = None) -> RemoteSource:
+    """Open an object by its address. Raises SourceError and UsageError."""
+    return RemoteSource(entry(address), max_size=max_size)

@@ -1,0 +1,92 @@
+"""A store for tests: moto's S3 on this machine, and a proxy before it that makes trouble."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+class Trouble:
+    """What the proxy does to the next requests for objects: a list of words, used up in order.
+
+    "500" answers with an error, "cut" sends half the body, "slow" waits, "change" lets `change`
+    run first, "drop" hangs up.
+    """
+
+    def __init__(self) -> None:
+        self.plan: list[str] = []
+        self.change: Callable[[], None] = lambda: None
+        self.requests: list[tuple[str, str, int]] = []
+
+    def next(self) -> str:
+        return self.plan.pop(0) if self.plan else ""
+
+
+class Proxy:
+    """An HTTP proxy before a store; counts requests and bytes, and makes the trouble told."""
+
+    def __init__(self, upstream: str) -> None:
+        self.trouble = Trouble()
+        parts = urlsplit(upstream)
+        where = (parts.hostname or "", parts.port or 80)
+        handler = type("Handler", (_Handler,), {"trouble": self.trouble, "where": where})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    trouble: Trouble
+    where: tuple[str, int]
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def _pass(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        of_object = self.command == "GET" and "list-type" not in self.path
+        act = self.trouble.next() if of_object else ""
+        if act == "change":
+            self.trouble.change()
+        elif act == "slow":
+            time.sleep(0.3)
+        elif act == "drop":
+            self.close_connection = True
+            return
+        elif act == "500":
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self._answer(body, cut=act == "cut")
+
+    def _answer(self, body: bytes, *, cut: bool) -> None:
+        upstream = http.client.HTTPConnection(*self.where)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
+        upstream.request(self.command, self.path, body, headers)
+        answer = upstream.getresponse()
+        data = answer.read()
+        upstream.close()
+        self.trouble.requests.append((self.command, self.path, len(data)))
+        self.send_response(answer.status)
+        for key, value in answer.getheaders():
+            if key.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(key, value)
+        stated = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", stated or str(len(data)))
+        self.end_headers()
+        if cut:
+            self.close_connection = True
+        self.wfile.write(data[: len(data) // 2] if cut else data)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815
