@@ -8,9 +8,9 @@ import pytest
 
 from tests.numbers.number_trees import tree
 from xensave.catalogue import release_names
+from xensave.catalogue.owned import OwnedRange, Ranges
 from xensave.catalogue.registry import parse_registry
 from xensave.errors import Malformed, SourceError, UsageError
-from xensave.numbers.claims import ClaimedRange, Ranges
 from xensave.numbers.clash import find_clashes
 from xensave.numbers.sources import claims_of, registry_claims
 
@@ -144,7 +144,7 @@ def test_many_claims_are_compared_without_pairing_all():
 
 
 def test_ranges_that_touch():
-    held = Ranges([ClaimedRange(1, 90, "a"), ClaimedRange(2, 3, "b"), ClaimedRange(95, 99, "c")])
+    held = Ranges([OwnedRange(1, 90, "a"), OwnedRange(2, 3, "b"), OwnedRange(95, 99, "c")])
     assert [found.owner for found in held.touching(50, 95)] == ["a", "c"]
     assert [found.owner for found in held.touching(91, 94)] == []
     assert [found.owner for found in held.touching(3, 3)] == ["a", "b"]

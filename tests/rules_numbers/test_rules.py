@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from xensave.catalogue.model import Release
+from xensave.catalogue.owned import OwnedRange, UsedNumber
 from xensave.headers.trees.tree import DirectoryTree
 from xensave.review.trees.sides import read_side
-from xensave.rules.numbers.model import Change, Claim, Owned
+from xensave.rules.numbers.model import Change
 from xensave.rules.numbers.run import objections
 from xensave.rules.numbers.table import BY_ID, RULES
 
@@ -15,12 +16,12 @@ RULES_DIR = Path(__file__).parent / "rules"
 BASE = Release("9.9", "RELEASE-9.9.0", "", 3, 40, False, (), ())
 PAST = {1: frozenset({"HEADER"}), 2: frozenset({"CLOCK"}), 3: frozenset({"TIMER"}),
         7: frozenset({"BELL"})}  # fmt: skip
-ACME = Claim(
-    40, 44, "Acme", "acme.toml",
-    {number: Owned("METER" if number == 42 else None, 8) for number in range(40, 45)},
+ACME = OwnedRange(
+    40, 44, "Acme", source="acme.toml",
+    used=tuple(UsedNumber(n, "METER" if n == 42 else None, 8) for n in range(40, 45)),
 )  # fmt: skip
-INITECH = Claim(4, 4, "Initech", "initech.toml", {4: Owned(None, None)})
-UMBRELLA = Claim(44, 44, "Umbrella", "umbrella.toml", {44: Owned(None, None)})
+INITECH = OwnedRange(4, 4, "Initech", source="initech.toml", used=(UsedNumber(4),))
+UMBRELLA = OwnedRange(44, 44, "Umbrella", source="umbrella.toml", used=(UsedNumber(44),))
 CLAIMS = {
     "RESERVATION_OVERLAPS": (ACME, UMBRELLA),
     "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": (INITECH,),

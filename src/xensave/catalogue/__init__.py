@@ -12,8 +12,9 @@ from __future__ import annotations
 from functools import cache, lru_cache
 
 from xensave.catalogue.load import index, load_record, load_release, load_space
-from xensave.catalogue.model import Binding, Layout, Release, Reservation, Shape, Space
+from xensave.catalogue.model import Binding, Layout, Release, Shape, Space
 from xensave.catalogue.names import MASTER, normalise, point_release, release_names
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 
 __all__ = [
@@ -115,14 +116,14 @@ def title_of(code: int, release_name: str | None = None) -> str:
     return name_of(code, release_name) or name_of(code) or f"type {code}"
 
 
-def reservation_of(code: int, release_name: str = MASTER) -> Reservation | None:
+def reservation_of(code: int, release_name: str = MASTER) -> OwnedRange | None:
     """Return the reservation of a release's headers that a number falls in.
 
     >>> reservation_of(22).owner
     'Amazon'
     """
     for found in release(release_name).reservations:
-        if found.first <= code <= found.last:
+        if code in found:
             return found
     return None
 

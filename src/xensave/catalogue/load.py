@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 from xensave.catalogue.model import (
     SCHEMA,
     Binding,
-    Citation,
     Field,
     Layout,
     Number,
     Release,
-    Reservation,
     Shape,
     Space,
     Variant,
 )
+from xensave.catalogue.owned import Citation, OwnedRange
 from xensave.errors import Malformed, UsageError
 
 if TYPE_CHECKING:
@@ -145,9 +144,9 @@ def _field(raw: RawField) -> Field:
     )
 
 
-def _reservation(raw: RawReservation) -> Reservation:
+def _reservation(raw: RawReservation) -> OwnedRange:
     citation = raw.get("citation")
-    return Reservation(
+    return OwnedRange(
         first=raw["first"],
         last=raw["last"],
         owner=raw["owner"],

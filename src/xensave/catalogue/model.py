@@ -7,6 +7,9 @@ bytes by them, the engine and the rules read them. Sizes and offsets are in byte
 
 from typing import NamedTuple
 
+from xensave.catalogue.owned import Citation as Citation  # noqa: PLC0414 - re-exported
+from xensave.catalogue.owned import OwnedRange
+
 SCHEMA = 1
 
 EXACT = "exact"
@@ -15,14 +18,6 @@ OWN = "own"
 
 PER_DOMAIN = "domain"
 PER_VCPU = "vcpu"
-
-
-class Citation(NamedTuple):
-    """A commit of Xen's history: abbreviated hash, subject line, first release that has it."""
-
-    commit: str
-    subject: str
-    release: str
 
 
 class Cite(NamedTuple):
@@ -119,16 +114,6 @@ class Binding(NamedTuple):
     file: str = ""
 
 
-class Reservation(NamedTuple):
-    """A range of numbers kept for an owner; `source` says by what (a comment, a registry)."""
-
-    first: int
-    last: int
-    owner: str
-    source: str
-    citation: Citation | None = None
-
-
 class Variant(NamedTuple):
     """Point releases of a series that differ from its first one.
 
@@ -163,7 +148,7 @@ class Release(NamedTuple):
     entry_size: int
     check_pass: bool
     bindings: tuple[Binding, ...]
-    reservations: tuple[Reservation, ...]
+    reservations: tuple[OwnedRange, ...]
     stream_write: int = 0
     stream_read: tuple[int, ...] = ()
     variants: tuple[Variant, ...] = ()

@@ -10,8 +10,9 @@
     since = "2021-03"
     used = [{ number = 0x4100, name = "METER", size = 16, kind = "vcpu", since = "2021-03" }]
 
-Only `owner` and `first` must be there. `used` is "all", numbers, or tables of which only `number`
-must be there. docs/registry.md tells what each key means.
+Only `owner` and `first` must be there. `space` is another number space than the save records'
+("hvm-param"; catalogue.space_names() lists them). `used` is "all", numbers, or tables of which only
+`number` must be there. docs/registry.md tells what each key means.
 """
 
 from __future__ import annotations
@@ -21,38 +22,21 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from xensave.catalogue.load import index
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
+from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, UsedNumber
 from xensave.catalogue.toml_table import Table
 from xensave.errors import Malformed, SourceError, UsageError
 
 SHIPPED = os.path.join(os.path.dirname(__file__), "registries")  # noqa: PTH118, PTH120
 _LARGEST_FILE = 1 << 20
 _MOST_FAULTS = 20
+# The other spaces' numbers are 32 bits wide, or less.
+_WORD_MAX = 0xFFFFFFFF
 
 _FILE_KEYS = ("owner", "contact", "citation", "numbers")
-_RANGE_KEYS = ("first", "last", "since", "citation", "used")
+_RANGE_KEYS = ("space", "first", "last", "since", "citation", "used")
 _USED_KEYS = ("number", "name", "size", "kind", "since", "citation")
-
-
-class UsedNumber(NamedTuple):
-    """A number that the owner has deployed, and what it says of the record."""
-
-    number: int
-    name: str | None = None
-    size: int | None = None
-    kind: str | None = None
-    since: str | None = None
-    citation: str | None = None
-
-
-class RegisteredRange(NamedTuple):
-    """A range of numbers, both ends included, and those of them that are deployed."""
-
-    first: int
-    last: int
-    used: tuple[UsedNumber, ...] = ()
-    since: str | None = None
-    citation: str | None = None
 
 
 class Registry(NamedTuple):
@@ -60,14 +44,23 @@ class Registry(NamedTuple):
 
     owner: str
     source: str
-    ranges: tuple[RegisteredRange, ...]
+    ranges: tuple[OwnedRange, ...]
     contact: str | None = None
     citation: str | None = None
 
-    def used(self) -> Iterator[UsedNumber]:
-        """Every deployed number, in order of the ranges."""
-        for held in self.ranges:
-            yield from held.used
+    def ranges_of(self, space: str = SAVE_RECORD) -> list[OwnedRange]:
+        """Return the ranges of one number space."""
+        return [owned for owned in self.ranges if owned.space == space]
+
+    def used(self, space: str = SAVE_RECORD) -> Iterator[UsedNumber]:
+        """Yield every deployed number of one number space, in order of the ranges."""
+        for owned in self.ranges_of(space):
+            yield from owned.used
+
+    def renamed(self, source: str) -> Registry:
+        """Return the registry as errors and objections shall call it."""
+        ranges = tuple(owned._replace(source=source) for owned in self.ranges)
+        return self._replace(source=source, ranges=ranges)
 
 
 def read_registry(path: str | os.PathLike[str]) -> Registry:
@@ -110,12 +103,12 @@ def parse_registry(text: str, source: str) -> Registry:
     table.allow(_FILE_KEYS)
     owner = table.text("owner", required=True) or ""
     tables = list(table.tables("numbers"))
-    ranges = [_range(item) for item in tables]
+    ranges = [_range(item, owner) for item in tables]
     # Only disjoint ranges are spread into numbers, so that a small file cannot mean many.
     _refuse(_overlaps(ranges), source)
     ranges = [
-        held._replace(used=tuple(_used(item, held)))
-        for item, held in zip(tables, ranges, strict=True)
+        owned._replace(used=tuple(sorted(_used(item, owned), key=lambda used: used.number)))
+        for item, owned in zip(tables, ranges, strict=True)
     ]
     registry = Registry(owner, source, tuple(ranges), table.text("contact"), table.text("citation"))
     _refuse(_repeats(registry), source)
@@ -137,42 +130,71 @@ def shipped_registry(name: str) -> Registry:
     if name.lower() not in shipped_names():
         raise UsageError(f"no registry {name!r}; there are {', '.join(shipped_names())}")
     path = os.path.join(SHIPPED, f"{name.lower()}.toml")  # noqa: PTH118 - pathlib is slow
-    return read_registry(path)._replace(source=f"registry {name.lower()}")
+    return read_registry(path).renamed(f"registry {name.lower()}")
 
 
-def _range(table: Table) -> RegisteredRange:
+def shipped_registries() -> list[Registry]:
+    """Every registry that comes with xensave."""
+    return [shipped_registry(name) for name in shipped_names()]
+
+
+def _range(table: Table, owner: str) -> OwnedRange:
     table.allow(_RANGE_KEYS)
-    first = table.number("first")
-    last = table.number("last", first)
+    space = _space(table)
+    most = TYPECODE_MAX if space == SAVE_RECORD else _WORD_MAX
+    first = table.number("first", most=most)
+    last = table.number("last", first, most=most)
     if last < first:
         raise table.error("last", f"{last} is below first, {first}")
-    return RegisteredRange(first, last, (), table.text("since"), table.text("citation"))
+    return OwnedRange(
+        first,
+        last,
+        owner,
+        source=table.source,
+        citation=table.text("citation"),
+        since=table.text("since"),
+        space=space,
+    )
 
 
-def _used(table: Table, held: RegisteredRange) -> Iterator[UsedNumber]:
-    said = table.data.get("used", [])
-    if said == "all":
-        for number in range(held.first, held.last + 1):
-            yield UsedNumber(number, since=held.since, citation=held.citation)
+def _space(table: Table) -> str:
+    space = table.text("space") or SAVE_RECORD
+    known = [SAVE_RECORD, *index()["spaces"]]
+    if space not in known:
+        raise table.error("space", f"no number space {space!r}; there are {', '.join(known)}")
+    return space
+
+
+def _used(table: Table, owned: OwnedRange) -> Iterator[UsedNumber]:
+    stated = table.data.get("used", [])
+    if stated == "all":
+        if owned.last - owned.first > TYPECODE_MAX:
+            raise table.error("used", f'"all" of more than {TYPECODE_MAX + 1} numbers')
+        for number in range(owned.first, owned.last + 1):
+            yield UsedNumber(number, since=owned.since, citation=_cited(owned))
         return
-    if not isinstance(said, list):
+    if not isinstance(stated, list):
         raise table.error("used", 'must be "all", or an array of numbers or tables')
-    for at, item in enumerate(said):
+    for at, item in enumerate(stated):
         entry = {"number": item} if not isinstance(item, dict) else item
-        yield _used_number(Table(entry, table.source, f"{table.path}.used[{at}]"), held)
+        yield _used_number(Table(entry, table.source, f"{table.path}.used[{at}]"), owned)
 
 
-def _used_number(table: Table, held: RegisteredRange) -> UsedNumber:
+def _cited(owned: OwnedRange) -> str | None:
+    return owned.citation if isinstance(owned.citation, str) else None
+
+
+def _used_number(table: Table, owned: OwnedRange) -> UsedNumber:
     table.allow(_USED_KEYS)
-    number = table.number("number")
-    if not held.first <= number <= held.last:
-        raise table.error("number", f"{number} is outside the range {held.first} - {held.last}")
+    number = table.number("number", most=_WORD_MAX)
+    if number not in owned:
+        raise table.error("number", f"{number} is outside the range {owned.first} - {owned.last}")
     kind = table.text("kind")
     if kind not in (None, PER_DOMAIN, PER_VCPU):
         raise table.error("kind", f'must be "{PER_DOMAIN}" or "{PER_VCPU}"')
     size = table.number("size", most=0xFFFFFFFF) if "size" in table.data else None
-    since = table.text("since") or held.since
-    citation = table.text("citation") or held.citation
+    since = table.text("since") or owned.since
+    citation = table.text("citation") or _cited(owned)
     return UsedNumber(number, table.text("name"), size, kind, since, citation)
 
 
@@ -184,25 +206,22 @@ def _refuse(faults: Iterator[str], source: str) -> None:
         raise Malformed("; ".join(found), record=source)
 
 
-def _overlaps(ranges: list[RegisteredRange]) -> Iterator[str]:
-    ordered = sorted(ranges, key=lambda held: (held.first, held.last))
-    for at, held in enumerate(ordered):
-        after = at + 1
-        while after < len(ordered) and ordered[after].first <= held.last:
-            yield f"{_span(held)} overlaps {_span(ordered[after])}"
-            after += 1
+def _overlaps(ranges: list[OwnedRange]) -> Iterator[str]:
+    ordered = sorted(ranges, key=lambda owned: (owned.space, owned.first, owned.last))
+    for at, owned in enumerate(ordered):
+        for other in ordered[at + 1 :]:
+            if other.space != owned.space or other.first > owned.last:
+                break
+            yield f"{owned} overlaps {other}"
 
 
 def _repeats(registry: Registry) -> Iterator[str]:
-    numbers: set[int] = set()
-    names: dict[str, int] = {}
-    for used in registry.used():
-        if used.number in numbers:
-            yield f"number {used.number} is used twice"
-        numbers.add(used.number)
-        if used.name is not None and names.setdefault(used.name, used.number) != used.number:
-            yield f"{used.name} is both {names[used.name]} and {used.number}"
-
-
-def _span(held: RegisteredRange) -> str:
-    return f"{held.first}" if held.first == held.last else f"{held.first} - {held.last}"
+    for space in dict.fromkeys(owned.space for owned in registry.ranges):
+        numbers: set[int] = set()
+        names: dict[str, int] = {}
+        for used in registry.used(space):
+            if used.number in numbers:
+                yield f"number {used.number} is used twice"
+            numbers.add(used.number)
+            if used.name is not None and names.setdefault(used.name, used.number) != used.number:
+                yield f"{used.name} is both {names[used.name]} and {used.number}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.errors import Malformed
-
-# A typecode has 16 bits in hvm_save_descriptor (xen/include/public/hvm/save.h).
-NUMBER_MAX = 0xFFFF
 
 
 class Table:
@@ -38,7 +36,7 @@ class Table:
             raise self.error(key, "must be a text that says something")
         return value.strip()
 
-    def number(self, key: str, default: int | None = None, most: int = NUMBER_MAX) -> int:
+    def number(self, key: str, default: int | None = None, most: int = TYPECODE_MAX) -> int:
         """A number from 0 to `most`."""
         value = self.data.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 
 from xensave.cli.run import number
-from xensave.errors import UsageError
 
 DESCRIPTION = (
     "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
     "that is compatible is kept, an incompatible change takes a new one, and new numbers lie high "
     "in the space with the vendor's letter as their upper byte."
 )
-_RANGE = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)(?:\s*-\s*(0[xX][0-9a-fA-F]+|[0-9]+))?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,22 +47,14 @@ def numbers(texts: list[str]) -> list[int]:
     >>> numbers(["22-24, 0x4100", "18"])
     [22, 23, 24, 16640, 18]
     """
-    from xensave.catalogue.toml_table import NUMBER_MAX
+    from xensave.catalogue.owned import ranges
 
-    found: list[int] = []
-    for text in (part.strip() for whole in texts for part in whole.split(",")):
-        match = _RANGE.fullmatch(text)
-        if match is None:
-            raise UsageError(f"not a range of numbers: {text!r}; write 22-34 or 18,22-24")
-        first, last = _number(match[1]), _number(match[2] or match[1])
-        if not first <= last <= NUMBER_MAX:
-            raise UsageError(f"not a range within 0 - {NUMBER_MAX}: {text!r}")
-        found += range(first, last + 1)
-    return found
-
-
-def _number(text: str) -> int:
-    return int(text, 16) if text[:2] in ("0x", "0X") else int(text[:9])
+    return [
+        number
+        for text in texts
+        for first, last in ranges(text)
+        for number in range(first, last + 1)
+    ]
 
 
 def run(args: argparse.Namespace) -> int:

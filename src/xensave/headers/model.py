@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xensave.catalogue.model import Layout
+from xensave.catalogue.owned import OwnedRange
 from xensave.findings import Place
 
 DECLARE = "declare"
@@ -32,17 +33,6 @@ class HeaderRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderReservation:
-    """A range of numbers that a comment keeps for an owner."""
-
-    first: int
-    last: int
-    owner: str
-    text: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
 class HeaderSpace:
     """The number space that a set of public headers states.
 
@@ -53,7 +43,7 @@ class HeaderSpace:
     records: tuple[HeaderRecord, ...]
     code_max: int | None
     code_max_place: Place | None
-    reservations: tuple[HeaderReservation, ...]
+    reservations: tuple[OwnedRange, ...]
 
     def record(self, name: str) -> HeaderRecord | None:
         """Return the record of that name, if the headers have it."""

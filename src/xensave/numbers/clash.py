@@ -11,15 +11,14 @@ from itertools import combinations
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
+from xensave.catalogue.owned import Ranges
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.numbers.changes import changes, only_grown, same_wire
 from xensave.numbers.claims import (
     UPSTREAM_LAST,
     XEN,
-    ClaimedRange,
     ClaimedRecord,
     Claims,
-    Ranges,
 )
 
 _MOST_CHANGES = 4
@@ -136,7 +135,9 @@ def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
                 # Where the keeper uses the number itself, that is the clash.
                 if record.owner == held.owner or record.number in taken:
                     continue
-                if any(own.owner == held.owner for own in held_by_user.touching(*held[:2])):
+                if any(
+                    own.owner == held.owner for own in held_by_user.touching(held.first, held.last)
+                ):
                     continue
                 text = f"{_whose(record, user)} lies in {held}, kept for {held.owner}"
                 said = (keeper, f"{held} kept for {held.owner}")
@@ -165,7 +166,7 @@ def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
             continue
         taken = {record.number for record in xen.records}
         reserved = release(MASTER).reservations
-        granted = Ranges([*xen.ranges, *(ClaimedRange(r.first, r.last, r.owner) for r in reserved)])
+        granted = Ranges([*xen.ranges, *reserved])
         for record in other.records:
             if record.owner == XEN or record.number > UPSTREAM_LAST or record.number in taken:
                 continue

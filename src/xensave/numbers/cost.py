@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import release
 from xensave.catalogue.model import Release
-from xensave.catalogue.toml_table import NUMBER_MAX
+from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.errors import UsageError
 from xensave.numbers.space import release_title
 
@@ -75,7 +75,7 @@ def cost(release_name: str, maximum: int) -> Cost:
     the 16 bits of a typecode.
     """
     found = release(release_name)
-    if maximum > NUMBER_MAX:
+    if maximum > TYPECODE_MAX:
         raise UsageError(f"{maximum} is no number of a record: typecodes have 16 bits")
     highest = max(found.bindings, key=lambda binding: binding.code)
     if maximum < highest.code:

@@ -15,7 +15,7 @@ from xensave.catalogue.registry import (
 )
 from xensave.errors import UsageError
 from xensave.headers.model import HeaderRecord, HeaderSpace
-from xensave.numbers.claims import XEN, ClaimedRange, ClaimedRecord, Claims
+from xensave.numbers.claims import XEN, ClaimedRecord, Claims
 from xensave.numbers.space import release_title
 
 KINDS = (
@@ -68,10 +68,7 @@ def release_claims(name: str) -> Claims:
             _record(binding.code, binding.name, layout(binding.layout), XEN, binding.kind)
             for binding in found.bindings
         ),
-        ranges=tuple(
-            ClaimedRange(kept.first, kept.last, kept.owner, kept.source)
-            for kept in found.reservations
-        ),
+        ranges=found.reservations,
         upstream=True,
         code_max=found.code_max,
     )
@@ -82,10 +79,7 @@ def header_claims(space: HeaderSpace, source: str) -> Claims:
     return Claims(
         source=source,
         records=tuple(_header_record(record) for record in space.records),
-        ranges=tuple(
-            ClaimedRange(kept.first, kept.last, kept.owner, str(kept.place))
-            for kept in space.reservations
-        ),
+        ranges=space.reservations,
         code_max=space.code_max,
     )
 
@@ -112,8 +106,7 @@ def registry_claims(registry: Registry) -> Claims:
         ClaimedRecord(used.number, used.name, used.size, registry.owner, kind=used.kind)
         for used in registry.used()
     ]
-    ranges = [ClaimedRange(held.first, held.last, registry.owner) for held in registry.ranges]
-    return Claims(registry.source, tuple(records), tuple(ranges))
+    return Claims(registry.source, tuple(records), tuple(registry.ranges_of()))
 
 
 def _header_record(record: HeaderRecord) -> ClaimedRecord:

@@ -84,7 +84,7 @@ def _unused(found: Release, registries: Sequence[Registry]) -> Iterator[Row]:
     yield from _elsewhere(found)
     for registry in registries:
         used = {number.number: number for number in registry.used()}
-        for held in registry.ranges:
+        for held in registry.ranges_of():
             for number in range(held.first, held.last + 1):
                 entry = used.get(number)
                 yield Row(

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
+from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange, same_owner, spans
 from xensave.catalogue.registry import Registry
-from xensave.catalogue.toml_table import NUMBER_MAX
 from xensave.errors import UsageError
 from xensave.numbers.claims import UPSTREAM_LAST
 from xensave.numbers.space import release_title
@@ -43,13 +43,6 @@ class Advice(NamedTuple):
     release: str
     suggestions: tuple[Suggestion, ...]
     notes: tuple[str, ...]
-
-
-class _Held(NamedTuple):
-    first: int
-    last: int
-    owner: str
-    what: str
 
 
 def advise(
@@ -106,51 +99,51 @@ def _letter(owner: str) -> int | None:
     return next((ord(c.upper()) for c in owner if c.isascii() and c.isalpha()), None)
 
 
-def _held(registries: Sequence[Registry], release_name: str) -> list[_Held]:
+def _held(registries: Sequence[Registry], release_name: str) -> list[OwnedRange]:
     reserved = {*release(MASTER).reservations, *release(release_name).reservations}
-    held = [_Held(r.first, r.last, r.owner, "Xen's headers") for r in reserved]
+    held = [owned._replace(source="Xen's headers") for owned in reserved]
     for registry in registries:
-        held += [_Held(r.first, r.last, registry.owner, registry.source) for r in registry.ranges]
-    return sorted(set(held))
+        held += registry.ranges_of()
+    return sorted(held, key=lambda owned: (owned.first, owned.last, owned.owner, owned.source))
 
 
-def _obstacle(vendor: str, number: int, held: list[_Held], release_name: str) -> str | None:
+def _obstacle(vendor: str, number: int, held: list[OwnedRange], release_name: str) -> str | None:
     """Why a deployed number cannot stay, None where it can."""
-    if number > NUMBER_MAX:
+    if number > TYPECODE_MAX:
         raise UsageError(f"{number} is no number of a record: typecodes have 16 bits")
     for name in dict.fromkeys((release_name, MASTER)):
         binding = release(name).binding(number)
         if binding is not None:
             return f"{number} is {binding.name} in {_called(name)}"
     for other in held:
-        if other.first <= number <= other.last and not _same(other.owner, vendor):
-            return f"{number} is kept for {other.owner} ({other.what})"
+        if number in other and not same_owner(other.owner, vendor):
+            return f"{number} is kept for {other.owner} ({other.source})"
     return None
 
 
-def _why_kept(vendor: str, number: int, held: list[_Held]) -> str:
+def _why_kept(vendor: str, number: int, held: list[OwnedRange]) -> str:
     for own in held:
-        if own.first <= number <= own.last and _same(own.owner, vendor):
-            return f"deployed, and kept for {vendor} in {own.what}"
+        if number in own and same_owner(own.owner, vendor):
+            return f"deployed, and kept for {vendor} in {own.source}"
     return "deployed, and used by no one else"
 
 
-def _why_taken(vendor: str, number: int, held: list[_Held]) -> str:
+def _why_taken(vendor: str, number: int, held: list[OwnedRange]) -> str:
     page = number // _PAGE
     text = f"high in the space: upper byte {page:#04x} is {chr(page)!r}, for {vendor}"
     for own in held:
-        if own.first <= number <= own.last and _same(own.owner, vendor):
-            return f"free in {vendor}'s own range, {own.first:#x} - {own.last:#x} ({own.what})"
+        if number in own and same_owner(own.owner, vendor):
+            return f"free in {vendor}'s own range, {own.first:#x} - {own.last:#x} ({own.source})"
     return text
 
 
 def _used(vendor: str, registries: Sequence[Registry]) -> Iterator[int]:
     for registry in registries:
-        if _same(registry.owner, vendor):
+        if same_owner(registry.owner, vendor):
             yield from (used.number for used in registry.used())
 
 
-def _fresh(vendor: str, count: int, held: list[_Held], taken: set[int]) -> list[int]:
+def _fresh(vendor: str, count: int, held: list[OwnedRange], taken: set[int]) -> list[int]:
     """New numbers: what is free in the vendor's own high ranges, else a block of its page."""
     if not count:
         return []
@@ -159,7 +152,7 @@ def _fresh(vendor: str, count: int, held: list[_Held], taken: set[int]) -> list[
     own, others = set[int](), set(taken)
     for kept in held:
         span = range(max(kept.first, start), min(kept.last + 1, page.stop))
-        (own if _same(kept.owner, vendor) else others).update(span)
+        (own if same_owner(kept.owner, vendor) else others).update(span)
     registered = sorted(own - others)
     if len(registered) >= count:
         return registered[:count]
@@ -178,14 +171,14 @@ def _fresh(vendor: str, count: int, held: list[_Held], taken: set[int]) -> list[
 
 
 def _notes(
-    vendor: str, kept: list[int], fresh: list[int], held: list[_Held], release_name: str
+    vendor: str, kept: list[int], fresh: list[int], held: list[OwnedRange], release_name: str
 ) -> Iterator[str]:
     found = release(release_name)
     granted = {n for r in release(MASTER).reservations for n in range(r.first, r.last + 1)}
     low = [number for number in kept if number <= UPSTREAM_LAST and number not in granted]
     if low:
         yield (
-            f"ask upstream to keep just {_spans(low)} for {vendor}, by a comment in "
+            f"ask upstream to keep just {spans(low)} for {vendor}, by a comment in "
             f"arch-x86/hvm/save.h: no headroom, and HVM_SAVE_CODE_MAX stays {found.code_max}"
         )
     if not fresh:
@@ -200,7 +193,7 @@ def _notes(
         {
             other.owner
             for other in held
-            if not _same(other.owner, vendor) and _letter(other.owner) == _letter(vendor)
+            if not same_owner(other.owner, vendor) and _letter(other.owner) == _letter(vendor)
         }
     )
     if neighbours:
@@ -209,20 +202,6 @@ def _notes(
             "here cannot be seen"
         )
     yield "state what you deploy in a registry file, and check it with xensave clash"
-
-
-def _spans(numbers: list[int]) -> str:
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ", ".join(f"{a}" if a == b else f"{a} - {b}" for a, b in spans)
-
-
-def _same(owner: str, vendor: str) -> bool:
-    return owner.casefold() == vendor.casefold()
 
 
 def _called(name: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from xensave.catalogue.model import ZEROEXTEND
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.headers.trees.overlay import Overlay
@@ -24,7 +25,7 @@ from xensave.review.patches.versions import number_versions, progress_of, traile
 from xensave.review.result import Result, Review, Untouched
 from xensave.review.trees.bases import Base, Bases
 from xensave.review.trees.sides import read_side
-from xensave.rules.numbers.model import Change, Claim, Side
+from xensave.rules.numbers.model import Change, Side
 from xensave.rules.numbers.run import objections
 
 HEADERS = "xen/include/public/hvm/save.h and arch-x86/hvm/save.h"
@@ -35,7 +36,7 @@ class Setting(NamedTuple):
     """What every review of one run knows: releases, owners' numbers, waivers, a stated base."""
 
     bases: Bases
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[OwnedRange, ...] = ()
     config: Config = Config()
     base: str | None = None
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from xensave.catalogue import layouts_of, release, release_names
-from xensave.catalogue.model import Reservation
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 
 FORMATS = (".svg", ".png", ".pdf")
@@ -100,7 +100,7 @@ def plot(path: str | os.PathLike[str]) -> None:
         figure.savefig(target, dpi=150, metadata=metadata)
 
 
-def _keeps(name: str, kept: Reservation) -> bool:
+def _keeps(name: str, kept: OwnedRange) -> bool:
     return any(found[:3] == kept[:3] for found in release(name).reservations)
 
 

@@ -10,10 +10,10 @@ from xensave.catalogue.model import (
     Binding,
     Layout,
     Release,
-    Reservation,
     Shape,
     Variant,
 )
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import Malformed
 from xensave.headers.model import HeaderRecord
 from xensave.headers.survey.history import History, LayoutKey, layout_key, layouts_in
@@ -115,11 +115,10 @@ def _release(
         check_pass=first.table.check_pass,
         bindings=bindings,
         reservations=tuple(
-            Reservation(
-                first=found.first,
-                last=found.last,
-                owner=found.owner,
-                source="comment",
+            OwnedRange(
+                found.first,
+                found.last,
+                found.owner,
                 citation=history.cite_reservation(found, name),
             )
             for found in first.space.reservations

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from xensave.catalogue.model import Citation, Field, Layout, Reservation
+from xensave.catalogue.model import Citation, Field, Layout
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import XensaveError
-from xensave.headers.model import HeaderReservation, HeaderSpace
+from xensave.headers.model import HeaderSpace
 from xensave.headers.save import read_tree
 from xensave.headers.trees.tree import GitRepository, GitTree
 
@@ -21,7 +22,7 @@ def layout_key(layout: Layout) -> LayoutKey:
     return layout.record, layout.size, layout.fields
 
 
-def reservation_key(found: Reservation | HeaderReservation) -> tuple[int, int, str]:
+def reservation_key(found: OwnedRange) -> tuple[int, int, str]:
     """Return what makes two statements one reservation."""
     return found.first, found.last, found.owner
 
@@ -39,7 +40,7 @@ class History:
         found = self.layouts.get(layout_key(layout))
         return Citation(*found, release) if found else None
 
-    def cite_reservation(self, found: HeaderReservation, release: str) -> Citation | None:
+    def cite_reservation(self, found: OwnedRange, release: str) -> Citation | None:
         """Return the commit that stated a reservation."""
         seen = self.reservations.get(reservation_key(found))
         return Citation(*seen, release) if seen else None

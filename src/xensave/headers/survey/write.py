@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xensave import __version__
-from xensave.catalogue.model import SCHEMA, Field, Layout, Release, Reservation, Space
+from xensave.catalogue.model import SCHEMA, Field, Layout, Release, Space
+from xensave.catalogue.owned import Citation, OwnedRange
 from xensave.headers.survey.assemble import Catalogue
 
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
@@ -130,9 +131,14 @@ def _release(release: Release) -> dict[str, Json]:
     }
 
 
-def _reservation(found: Reservation) -> Json:
-    plain = _plain(found._replace(citation=None))
-    if found.citation:
+def _reservation(found: OwnedRange) -> Json:
+    plain: dict[str, Json] = {
+        "first": found.first,
+        "last": found.last,
+        "owner": found.owner,
+        "source": found.source,
+    }
+    if isinstance(found.citation, Citation):
         plain["citation"] = _plain(found.citation)
     return plain
 

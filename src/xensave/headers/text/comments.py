@@ -10,11 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange
 from xensave.findings import Place
-from xensave.headers.model import HeaderReservation
-
-# An open end reaches to the last number that a save descriptor's 16 bits hold.
-OPEN_END = 0xFFFF
 
 # What repeats is bounded, so that no text of numbers or names takes more than linear time.
 _PIECE = re.compile(
@@ -65,10 +62,10 @@ _UNITS = re.compile(r"\b(?:bits?|bytes?|offsets?|leaf|leaves|pages?)\s+$", re.IG
 _NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansion|any|all)\b")
 
 
-def reservations(text: str, file: str) -> list[HeaderReservation]:
+def reservations(text: str, file: str) -> list[OwnedRange]:
     """Return the reservations that the comments of a header state, in the order of their lines.
 
-    A list of numbers makes a reservation each range; one without an end reaches to OPEN_END.
+    A list of numbers makes a reservation each range; one without an end reaches to TYPECODE_MAX.
 
     >>> [found] = reservations("/* Range 22 - 34 (inclusive) reserved for Amazon */", "save.h")
     >>> found.first, found.last, found.owner, str(found.place)
@@ -77,7 +74,7 @@ def reservations(text: str, file: str) -> list[HeaderReservation]:
     ...  reservations("/* Codes 21, 35 - 37 and 40 and up are for Acme. */", "save.h")]
     [(21, 21), (35, 37), (40, 65535)]
     """
-    found: list[HeaderReservation] = []
+    found: list[OwnedRange] = []
     for start, words in _comments(text):
         taken: list[tuple[int, int]] = []
         for pattern in _PATTERNS:
@@ -115,11 +112,11 @@ def _is_reservation(match: re.Match[str]) -> bool:
     return bool(match["noun"] or several) and not _NOBODY.match(match["owner"])
 
 
-def _ranges(match: re.Match[str], place: Place) -> Iterator[HeaderReservation]:
+def _ranges(match: re.Match[str], place: Place) -> Iterator[OwnedRange]:
     for part in _PART.finditer(match["list"]):
         first = _value(part["first"])
-        last = OPEN_END if part["open"] else _value(part["last"] or part["first"])
-        yield HeaderReservation(
+        last = TYPECODE_MAX if part["open"] else _value(part["last"] or part["first"])
+        yield OwnedRange(
             first=first,
             last=max(first, last) if part["open"] else last,
             owner=match["owner"].rstrip("."),

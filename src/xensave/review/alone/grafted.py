@@ -57,7 +57,7 @@ def _side(
             headers,
             records=tuple(replace(r, place=moved(r.place)) for r in headers.records),
             code_max_place=moved(headers.code_max_place) if headers.code_max_place else None,
-            reservations=tuple(replace(r, place=moved(r.place)) for r in headers.reservations),
+            reservations=tuple(r._replace(place=moved(r.place)) for r in headers.reservations),
         ),
         {key: moved(place) for key, place in side.lines.items()},
     )

@@ -7,37 +7,14 @@ makes them `Objection`s with the id, severity and remedy that the table states.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from xensave.catalogue.model import Release
+from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Finding, Place
 from xensave.headers.model import HeaderRecord, HeaderSpace
-
-# A typecode is 16 bits wide in hvm_save_descriptor (xen/include/public/hvm/save.h, since 3.1).
-WIRE_MAX = 0xFFFF
-
-
-class Owned(NamedTuple):
-    """A number that an owner uses: the record's name and size, where the owner says so."""
-
-    name: str | None
-    size: int | None
-
-
-class Claim(NamedTuple):
-    """Numbers `first` to `last` that `owner` holds, and which of them are in use.
-
-    `used` is None where the source does not say; `source` names it (a registry file, an option).
-    An `owner` of "" stands for whoever the change is for.
-    """
-
-    first: int
-    last: int
-    owner: str
-    source: str
-    used: Mapping[int, Owned] | None = None
 
 
 class Handler(NamedTuple):
@@ -91,7 +68,7 @@ class Change:
     after: Side
     base: Release | None = None
     past: Mapping[int, frozenset[str]] | None = None
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[OwnedRange, ...] = ()
 
     def leniency(self, name: str) -> tuple[str, str | None]:
         """What softens an objection to a changed record, as words to add and a severity.
@@ -138,27 +115,3 @@ class Objection(NamedTuple):
     finding: Finding
     subject: str
     removed: bool = False
-
-
-def same_owner(one: str, other: str) -> bool:
-    """Do two names stand for one owner? Case and surrounding space do not matter.
-
-    >>> same_owner("Amazon", "amazon "), same_owner("Amazon", "Citrix")
-    (True, False)
-    """
-    return one.strip().casefold() == other.strip().casefold()
-
-
-def spans(numbers: Iterable[int]) -> str:
-    """Numbers as ranges, in order.
-
-    >>> spans([35, 37, 36, 40])
-    '35 - 37, 40'
-    """
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a} - {b}" for a, b in runs)

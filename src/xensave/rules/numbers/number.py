@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, same_owner
 from xensave.headers.model import HeaderRecord
-from xensave.rules.numbers.model import WIRE_MAX, Change, Claim, Hit
+from xensave.rules.numbers.model import Change, Hit
 
 
 def number_taken_from_owner(change: Change) -> Iterator[Hit]:
     """A record binds a number that a comment or a registry keeps for an owner."""
+    claims = list(_claims(change))
     for record in change.after.headers.records:
-        for claim in _claims(change):
-            if claim.first <= record.code <= claim.last and not _is_the_owners(record, claim):
+        keeping = [claim for claim in claims if record.code in claim]
+        theirs = {
+            claim.owner.strip().casefold() for claim in keeping if _is_the_owners(record, claim)
+        }
+        for claim in keeping:
+            if claim.owner.strip().casefold() not in theirs:
                 yield Hit(
                     record.place,
                     record.name,
@@ -24,21 +30,26 @@ def number_taken_from_owner(change: Change) -> Iterator[Hit]:
                 break
 
 
-def _claims(change: Change) -> Iterator[Claim]:
+def _claims(change: Change) -> Iterator[OwnedRange]:
     """Registries first: they know by what name and size an owner uses a number."""
-    yield from (claim for claim in change.claims if claim.owner)
-    sides = (change.after, change.before)
-    for side in sides:
+    registered = [claim for claim in change.claims if claim.owner and claim.space == SAVE_RECORD]
+    yield from registered
+    for side in (change.after, change.before):
         for kept in side.headers.reservations if side else ():
             if not any(
-                claim.first <= kept.first and kept.last <= claim.last for claim in change.claims
+                claim.first <= kept.first and kept.last <= claim.last
+                for claim in registered
+                if same_owner(claim.owner, kept.owner)
             ):
-                yield Claim(kept.first, kept.last, kept.owner, str(kept.place))
+                yield kept._replace(source=str(kept.place))
 
 
-def _is_the_owners(record: HeaderRecord, claim: Claim) -> bool:
-    """Is this the owner's own record, brought upstream as it was deployed?"""
-    owned = (claim.used or {}).get(record.code)
+def _is_the_owners(record: HeaderRecord, claim: OwnedRange) -> bool:
+    """Is this the owner's own record, brought upstream as it was deployed?
+
+    One registry may know the numbers alone, and another of the same owner their names too.
+    """
+    owned = claim.use_of(record.code)
     if owned is None or owned.name is None or owned.name.upper() != record.name.upper():
         return False
     return owned.size is None or record.layout is None or owned.size == record.layout.size
@@ -84,10 +95,10 @@ def number_shared(change: Change) -> Iterator[Hit]:
 def number_beyond_wire(change: Change) -> Iterator[Hit]:
     """A number does not fit the 16 bits that a save descriptor has for it."""
     for record in change.after.headers.records:
-        if not 0 <= record.code <= WIRE_MAX:
+        if not 0 <= record.code <= TYPECODE_MAX:
             yield Hit(
                 record.place,
                 record.name,
-                f"{record.name} has number {record.code}; a descriptor holds 0 - {WIRE_MAX}",
+                f"{record.name} has number {record.code}; a descriptor holds 0 - {TYPECODE_MAX}",
                 key=f"{record.code}",
             )

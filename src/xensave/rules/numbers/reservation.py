@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from xensave.headers.model import HeaderReservation
-from xensave.rules.numbers.model import WIRE_MAX, Change, Claim, Hit, same_owner, spans
+from xensave.catalogue.owned import (
+    SAVE_RECORD,
+    TYPECODE_MAX,
+    OwnedRange,
+    same_owner,
+    span,
+    spans,
+)
+from xensave.rules.numbers.model import Change, Hit
 
 
 def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
@@ -24,9 +31,9 @@ def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
             yield Hit(
                 kept.place,
                 kept.owner,
-                f"{spans(idle)} would be headroom for {kept.owner}: of {_range(kept)}, "
+                f"{spans(idle)} would be headroom for {kept.owner}: of {kept}, "
                 f"{source} has {spans(inside) or 'none'} in use",
-                key=_range(kept),
+                key=str(kept),
                 remedy=remedy,
             )
 
@@ -38,9 +45,9 @@ def reservation_use_unstated(change: Change) -> Iterator[Hit]:
             yield Hit(
                 kept.place,
                 kept.owner,
-                f"nothing says which of {_range(kept)} {kept.owner} uses already: deployed "
+                f"nothing says which of {kept} {kept.owner} uses already: deployed "
                 "numbers need a reservation, planned ones do not",
-                key=_range(kept),
+                key=str(kept),
                 remedy="State the numbers in use in the vendor's registry, or with --used.",
             )
 
@@ -68,8 +75,8 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
         yield Hit(
             kept.place,
             kept.owner,
-            f"{_range(kept)} for {kept.owner} follows upstream's numbers (up to {top.code}) {gap}",
-            key=_range(kept),
+            f"{kept} for {kept.owner} follows upstream's numbers (up to {top.code}) {gap}",
+            key=str(kept),
             remedy=f"Take new numbers high in the space, from {letter:#x} on (upper byte "
             f"'{kept.owner[0].upper()}'); keep low ones only where they are deployed.",
         )
@@ -88,7 +95,9 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
         for record in headers.records:
             yield from _overlap(kept, record.code, record.code, record.name)
         for claim in change.claims:
-            if claim.owner and claim.owner.strip().casefold() not in stated:
+            if claim.space != SAVE_RECORD or not claim.owner:
+                continue
+            if claim.owner.strip().casefold() not in stated:
                 whose = f"{claim.owner}'s in {claim.source}"
                 yield from _overlap(kept, claim.first, claim.last, whose)
     for one, other in combinations(headers.reservations, 2):
@@ -98,18 +107,17 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
             yield from _overlap(newer, older.first, older.last, whose)
 
 
-def _identity(kept: HeaderReservation) -> tuple[int, int, str]:
+def _identity(kept: OwnedRange) -> tuple[int, int, str]:
     return kept.first, kept.last, kept.owner.strip().casefold()
 
 
-def _overlap(kept: HeaderReservation, first: int, last: int, whose: str) -> Iterator[Hit]:
+def _overlap(kept: OwnedRange, first: int, last: int, whose: str) -> Iterator[Hit]:
     low, high = max(kept.first, first), min(kept.last, last)
     if low <= high:
         yield Hit(
             kept.place,
             kept.owner,
-            f"{_range(kept)} for {kept.owner} holds {low if low == high else f'{low} - {high}'}, "
-            f"which is {whose}",
+            f"{kept} for {kept.owner} holds {span(low, high)}, which is {whose}",
             key=f"{low} {high} {whose}",
         )
 
@@ -131,7 +139,7 @@ def reservation_removed(change: Change) -> Iterator[Hit]:
                 old.owner,
                 f"{spans(lost)} is no longer reserved for {old.owner}: upstream may hand out "
                 "numbers that saved guests carry",
-                key=_range(old),
+                key=str(old),
                 removed=True,
             )
 
@@ -139,36 +147,28 @@ def reservation_removed(change: Change) -> Iterator[Hit]:
 def reservation_out_of_range(change: Change) -> Iterator[Hit]:
     """A reservation ends before it begins, or past the 16 bits that a number has."""
     for kept in change.after.headers.reservations:
-        if kept.first > kept.last or kept.last > WIRE_MAX:
+        if kept.first > kept.last or kept.last > TYPECODE_MAX:
             yield Hit(
                 kept.place,
                 kept.owner,
-                f"{_range(kept)} for {kept.owner} is no range within 0 - {WIRE_MAX}",
-                key=_range(kept),
+                f"{kept} for {kept.owner} is no range within 0 - {TYPECODE_MAX}",
+                key=str(kept),
             )
 
 
-def numbers_in_use(change: Change, kept: HeaderReservation) -> tuple[set[int] | None, str]:
+def numbers_in_use(change: Change, kept: OwnedRange) -> tuple[set[int] | None, str]:
     """The numbers that the owner of a reservation uses, and who says so; None: nobody does.
 
     What the caller states (an owner of "") goes before what registries do.
     """
-    stated = [claim for claim in change.claims if not claim.owner]
-    registered = [claim for claim in change.claims if same_owner(claim.owner, kept.owner)]
+    known = [claim for claim in change.claims if claim.space == SAVE_RECORD and claim.used]
+    stated = [claim for claim in known if not claim.owner]
+    registered = [claim for claim in known if same_owner(claim.owner, kept.owner)]
     for claims in (stated, registered):
-        saying = [claim for claim in claims if claim.used is not None]
-        if saying:
-            return _union(saying), saying[0].source
+        if claims:
+            return {use.number for claim in claims for use in claim.used}, claims[0].source
     return None, ""
 
 
-def _union(claims: list[Claim]) -> set[int]:
-    return {number for claim in claims for number in claim.used or ()}
-
-
-def _numbers(kept: HeaderReservation) -> range:
-    return range(kept.first, min(kept.last, WIRE_MAX) + 1)
-
-
-def _range(kept: HeaderReservation) -> str:
-    return str(kept.first) if kept.first == kept.last else f"{kept.first} - {kept.last}"
+def _numbers(kept: OwnedRange) -> range:
+    return range(kept.first, min(kept.last, TYPECODE_MAX) + 1)
