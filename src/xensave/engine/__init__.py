@@ -19,7 +19,8 @@ from xensave.engine.loop.handler import Handler
 from xensave.engine.plugins import Plugin
 from xensave.engine.state import State
 from xensave.engine.verdict import Verdict
-from xensave.policy.value import Policy, default_policy
+from xensave.policy.default import default_policy
+from xensave.policy.value import Policy
 
 __all__ = [
     "HVM",

@@ -23,7 +23,8 @@ from xensave.engine.plugins import Plugin
 from xensave.engine.verdict import Verdict
 from xensave.errors import Truncated
 from xensave.image import Image
-from xensave.policy.value import Policy, default_policy
+from xensave.policy.default import default_policy
+from xensave.policy.value import Policy
 
 HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
 EMULATOR = "the target's device model takes the saved state of the source's"

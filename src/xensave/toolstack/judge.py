@@ -10,7 +10,8 @@ from xensave.engine.plugins import Plugin
 from xensave.engine.verdict import Verdict
 from xensave.errors import SourceError, Unsupported, UsageError, XensaveError
 from xensave.image.input import Given
-from xensave.policy.value import Policy, default_policy
+from xensave.policy.default import default_policy
+from xensave.policy.value import Policy
 from xensave.toolstack.image import domain_of, judge, vcpus_in
 
 

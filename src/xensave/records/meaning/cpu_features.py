@@ -5,6 +5,8 @@ The names are those of xen/include/public/arch-x86/cpufeatureset.h (4.21).
 
 from __future__ import annotations
 
+from functools import cache
+
 from xensave.records.meaning.bits import Register, register
 
 FEATURES: dict[tuple[int, int, str], Register] = {
@@ -58,9 +60,32 @@ FEATURES: dict[tuple[int, int, str], Register] = {
         "FSRS:11 FSRCS:12 FRED:17 LKGS:18 WRMSRNS:19 NMI_SRC:20 AMX_FP16:21 AVX_IFMA:23 LAM:26 "
         "MSRLIST:27 NO_INVD:30 MOVRS:31"
     ),
+    (0x7, 2, "d"): register(
+        "INTEL_PSFD:0 IPRED_CTRL:1 RRSBA_CTRL:2 DDP_CTRL:3 BHI_CTRL:4 MCDT_NO:5"
+    ),
+    (0x7, 1, "b"): register("INTEL_PPIN:0"),
+    (0x7, 1, "c"): register(""),
+    (0x7, 1, "d"): register("AVX_VNNI_INT8:4"),
     (0x80000021, 0, "a"): register(
         "NO_NEST_BP:0 FS_GS_NS:1 LFENCE_DISPATCH:2 VERW_CLEAR:5 NSCB:6 AUTO_IBRS:8 AMD_FSRS:10 "
         "AMD_FSRC:11 CPUID_USER_DIS:17 EPSF:18 FSRSC:19 AMD_PREFETCHI:20 AVX512_BMM:23 SBPB:27 "
         "IBPB_BRTYPE:28 SRSO_NO:29 SRSO_US_NO:30 SRSO_MSR_FIX:31"
     ),
 }
+
+
+@cache
+def places() -> dict[str, tuple[int, int, int, int]]:
+    """Return where each feature is: leaf, subleaf, register (0 to 3 for a to d) and bit, by name.
+
+    Names are in small letters.
+
+    >>> places()["pku"]
+    (7, 0, 2, 3)
+    """
+    return {
+        bit.name.lower(): (leaf, subleaf, "abcd".index(letter), bit.low)
+        for (leaf, subleaf, letter), table in FEATURES.items()
+        for bit in table
+        if bit.name != "-"
+    }

@@ -8,6 +8,7 @@ SDM volume 1, 13.4; expand_xsave_states() of xen/arch/x86/xstate.c since 4.5.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
@@ -71,6 +72,21 @@ COMPONENTS = (
 )
 
 
+@cache
+def _known() -> dict[int, Component]:
+    return {component.bit: component for component in COMPONENTS}
+
+
+def place_of(bit: int) -> tuple[int, int] | None:
+    """Return a component's offset and size in the standard format; None for one not known.
+
+    >>> place_of(9), place_of(62), place_of(30)
+    ((2688, 8), (832, 128), None)
+    """
+    component = _known().get(bit)
+    return None if component is None else (component.offset, component.layout.size)
+
+
 def components(area: bytes, enabled: int) -> list[State]:
     """Return the components of `enabled` (xcr0_accum) that the area has room for.
 
@@ -117,7 +133,7 @@ def unnamed(area: bytes, enabled: int) -> list[tuple[int, bytes]]:
 def _places(enabled: int, compact: int) -> list[tuple[Component, int]]:
     if not compact & COMPACT:
         return [(c, c.offset) for c in COMPONENTS if enabled >> c.bit & 1]
-    known = {component.bit: component for component in COMPONENTS}
+    known = _known()
     places: list[tuple[Component, int]] = []
     end = HEADER_END
     for bit in range(2, 63):

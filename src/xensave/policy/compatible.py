@@ -1,0 +1,117 @@
+"""Comparing a policy with the most that a host can give: x86_cpu_policies_are_compatible().
+
+Features never refuse here: only the numbers of leaves, the bits of PLATFORM_INFO and, from 4.22
+on, the vendor. Leaves beyond the policy's own maxima are cleared before.
+"""
+
+from __future__ import annotations
+
+from xensave.catalogue.dates import Dated, Version
+from xensave.catalogue.errnos import EINVAL
+from xensave.catalogue.model import Cite
+from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
+from xensave.policy.refusal import PolicyRefusal
+from xensave.policy.value import PLATFORM_INFO, Policy
+from xensave.records.meaning.cpuid import NO_SUBLEAF
+
+_FUNCTION = "x86_cpu_policies_are_compatible"
+_CITE = Cite(_FUNCTION, "588a966a57", "libx86: Introduce x86_cpu_policies_are_compatible()", "4.12")
+SUBLEAVES_COMPARED = Dated(
+    "POLICY_HOST_SUBLEAVES",
+    "X86_CPUID_POLICY",
+    "Leaf 7 may not have more subleaves than on the host.",
+    Cite(
+        _FUNCTION,
+        "e6e85b662b",
+        "x86/CPUID: also check leaf 7 max subleaf to be compatible",
+        "4.15",
+    ),
+    since=("4.15.0",),
+)
+VENDORS_COMPARED = Dated(
+    "POLICY_HOST_VENDOR",
+    "X86_CPUID_POLICY",
+    "The vendor must be the host's.",
+    Cite(
+        _FUNCTION,
+        "c520286a53",
+        "x86: Reject CPU policies with vendors other than the host's",
+        "4.22",
+    ),
+    since=("4.22.0",),
+)
+
+_WORD = 0xFFFFFFFF
+
+
+def cleared(policy: Policy, version: Version) -> Policy:
+    """Return a policy without the leaves that its own maxima leave out.
+
+    This is x86_cpu_policy_clear_out_of_range_leaves(), 32-bit sums included: a basic maximum of
+    0xffffffff clears every basic leaf, itself among them.
+    """
+    limits = limits_of(version)
+    first = policy.leaf(0)[0]
+    basic = 0 if first == _WORD else first
+    ends = {4: _typed(policy, 4, limits.subleaves[4]), 0xB: _typed(policy, 0xB, 1)}
+    ends[7] = (policy.leaf(7)[0] + 1) & _WORD
+    ends[0xD] = _states_end(policy)
+    extended = (policy.leaf(EXTENDED)[0] & 0xFFFF) + 1
+
+    def stays(leaf: int, subleaf: int) -> bool:
+        if leaf >= EXTENDED:
+            return leaf - EXTENDED < extended
+        if leaf in ends:
+            return basic >= leaf and subleaf < ends[leaf]
+        return leaf > BASIC_MAX or leaf < (first + 1) & _WORD
+
+    return Policy(
+        {key: value for key, value in policy.leaves.items() if stays(*key)}, dict(policy.msrs)
+    )
+
+
+def compatible(policy: Policy, host: Policy, version: Version) -> PolicyRefusal | None:
+    """Return why a policy is more than a host's maximum, None where it is not."""
+    ours, most = policy.leaf(0), host.leaf(0)
+    if VENDORS_COMPARED.holds(version) and ours[1:] != most[1:]:
+        reason = "the policy's vendor is not the host's"
+        return _refusal(VENDORS_COMPARED.id, reason, VENDORS_COMPARED.cite, 0)
+    if ours[0] > most[0]:
+        reason = f"its leaves go to {ours[0]:#x}, the host's to {most[0]:#x}"
+        return _refusal("POLICY_HOST_LEAVES", reason, _CITE, 0)
+    ours, most = policy.leaf(7), host.leaf(7)
+    if SUBLEAVES_COMPARED.holds(version) and ours[0] > most[0]:
+        reason = f"its leaf 7 has subleaves to {ours[0]:#x}, the host's to {most[0]:#x}"
+        return _refusal(SUBLEAVES_COMPARED.id, reason, SUBLEAVES_COMPARED.cite, 7, 0)
+    ours, most = policy.leaf(EXTENDED), host.leaf(EXTENDED)
+    if ours[0] > most[0]:
+        reason = f"its extended leaves go to {ours[0]:#x}, the host's to {most[0]:#x}"
+        return _refusal("POLICY_HOST_EXTENDED", reason, _CITE, EXTENDED)
+    more = policy.msrs.get(PLATFORM_INFO, 0) & ~host.msrs.get(PLATFORM_INFO, 0)
+    if more:
+        reason = f"MSR {PLATFORM_INFO:#x} has bits {more:#x}, which the host cannot give"
+        return PolicyRefusal(EINVAL, "POLICY_HOST_MSR", reason, _CITE, msr=PLATFORM_INFO)
+    return None
+
+
+def _refusal(
+    rule: str, reason: str, cite: Cite, leaf: int, subleaf: int = NO_SUBLEAF
+) -> PolicyRefusal:
+    return PolicyRefusal(EINVAL, rule, reason, cite, leaf, subleaf)
+
+
+def _typed(policy: Policy, leaf: int, last: int) -> int:
+    """Return the first subleaf of type 0: a in leaf 4, c in leaf 0xb has the type."""
+    for subleaf in range(last + 1):
+        registers = policy.leaf(leaf, subleaf)
+        type_ = registers[0] & 0x1F if leaf == 4 else registers[2] >> 8 & 0xFF
+        if not type_:
+            return subleaf
+    return last + 1
+
+
+def _states_end(policy: Policy) -> int:
+    """Return one more than the last subleaf of leaf 0xd, 0 where no state is enumerated."""
+    low, supervisor = (policy.leaf(0xD, index) for index in (0, 1))
+    states = low[0] | supervisor[2] | (low[3] | supervisor[3]) << 32
+    return max(2, states.bit_length()) if states else 0

@@ -1,0 +1,37 @@
+"""The policy that a release gives a domain of its own accord, on the sample images' host."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+
+from xensave.catalogue.dates import begun, version
+from xensave.policy.value import CpuidEntry, Policy
+
+
+@cache
+def default_policy(release: str) -> Policy:
+    """Return the policy that a release gives a domain on the CPU of the sample images.
+
+    That CPU is AMD-like, with PKU, without AVX-512: QEMU's "max" model in software emulation.
+    Until 4.13 domains had MPX by default where the host has it, this one does; from 4.14 not.
+    """
+    raw = _load()
+    parts = ["leaves"] if begun(("4.14",), version(release)) else ["leaves", "leaves_until_4.13"]
+    leaves = [_entry(row) for part in parts for row in raw[part]]
+    msrs = {int(index, 16): int(value, 16) for index, value in raw["msrs"]}
+    return Policy.of(leaves, msrs, f"the default CPU policy of Xen {release} on the samples' host")
+
+
+def _entry(row: list[str]) -> CpuidEntry:
+    leaf, subleaf, a, b, c, d = (int(text, 16) for text in row)
+    return leaf, subleaf, a, b, c, d
+
+
+@cache
+def _load() -> dict[str, list[list[str]]]:
+    path = os.path.join(os.path.dirname(__file__), "data", "default.json")  # noqa: PTH118, PTH120
+    with open(path, "rb") as file:
+        found: dict[str, list[list[str]]] = json.load(file)
+    return found
