@@ -5,6 +5,7 @@ import pytest
 from xensave.container import libxc
 from xensave.container.framing import pack_record
 from xensave.container.walk import walk
+from xensave.image import open_image
 from xensave.image.glance import glance
 from xensave.source import open_source, read_all
 
@@ -77,3 +78,10 @@ def test_forward_only_input_is_walked(image):
 
     walked, glanced = both(gzip.compress(image, 1))
     assert len(glanced) == len(walked) == 1034
+
+
+def test_an_image_says_what_was_passed_over(image):
+    with open_image(image, glance=True) as glanced, open_image(image) as walked:
+        assert walked.facts.unread == 0
+        assert 0 < glanced.facts.unread < walked.facts.size - 10_000
+        assert glanced.facts._replace(unread=0, counts=()) == walked.facts._replace(counts=())

@@ -63,6 +63,9 @@ class GuestFacts(NamedTuple):
     such record. `tsc` are the records of that kind, in order. `info` is a PV guest's width and
     page-table levels, `vcpus_pv` its vCPUs by number. `context` is the HVM context's bytes.
 
+    `size` is the image's bytes, `unread` those of page records that a glance passed over: counts
+    and rules say nothing of them.
+
     `broken` are the rules of the formats that the records break, in the order of the stream; None
     where they were not checked. `stop` is why the stream could not be followed to its end.
 
@@ -90,6 +93,7 @@ class GuestFacts(NamedTuple):
     context: bytes | None = None
     emulators: tuple[Emulator, ...] = ()
     size: int = 0
+    unread: int = 0
     broken: tuple[Finding, ...] | None = None
     stop: XensaveError | None = None
 
@@ -185,6 +189,7 @@ def facts_of(
             strict=False,
         ),
         size=found.size,
+        unread=found.unread,
         broken=broken,
         stop=found.stop,
     )

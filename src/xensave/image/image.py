@@ -31,9 +31,15 @@ class Image:
     """
 
     def __init__(
-        self, what: Input, *, release: str | None = None, max_size: int | None = None
+        self,
+        what: Input,
+        *,
+        release: str | None = None,
+        max_size: int | None = None,
+        glance: bool = False,
     ) -> None:
         self._what = what
+        self._glance = glance
         self._max_size = max_size
         self._release = catalogue.normalise(release) if release is not None else None
         self._source = open_source(what, max_size=max_size)
@@ -61,7 +67,7 @@ class Image:
     def tally(self) -> Tally:
         """What the pass over the image found."""
         if self._tally is None:
-            self._tally = tally(self._source)
+            self._tally = tally(self._source, glance=self._glance)
         if self._tally.stop is not None:
             raise self._tally.stop
         return self._tally
@@ -120,7 +126,7 @@ class Image:
             from xensave.rules.stream.run import Checks
 
             checks = Checks()
-            self._tally = tally(self._again(), checks.add)
+            self._tally = tally(self._again(), checks.add, glance=self._glance)
             self._facts = facts_of(self._tally, self.name, self._release, tuple(checks.findings))
         return self._facts
 
@@ -279,11 +285,18 @@ class Image:
         )
 
 
-def open_image(what: Input, *, release: str | None = None, max_size: int | None = None) -> Image:
+def open_image(
+    what: Input,
+    *,
+    release: str | None = None,
+    max_size: int | None = None,
+    glance: bool = False,
+) -> Image:
     """Open an image: a path, "-", a descriptor, a binary file or bytes; compressed or not.
 
     `release` is the Xen release to take layouts from where the image does not name it, or names
-    it wrongly. `max_size` limits the decompressed bytes.
+    it wrongly. `max_size` limits the decompressed bytes. With `glance` the records of pages are
+    passed over where what stands behind them can be found from the end.
 
     Raises SourceError where there is nothing to read; other errors come when it is asked.
 
@@ -291,4 +304,4 @@ def open_image(what: Input, *, release: str | None = None, max_size: int | None 
     ...     image.containers, image.type, len(image.context)
     (('HVM context',), 'hvm', 20)
     """
-    return Image(what, release=release, max_size=max_size)
+    return Image(what, release=release, max_size=max_size, glance=glance)

@@ -16,6 +16,7 @@ from xensave.container.events import (
 )
 from xensave.container.walk import walk
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
+from xensave.image.glance import glance as glance_at
 from xensave.source import Source
 
 # What all records that are kept may take together, and what each costs beside its bytes.
@@ -66,9 +67,9 @@ class Tally:
     """What a pass found: headers by label, counts and kept records by layer and type.
 
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
-    than once. Of a checkpointed stream the records of the last checkpoint that
-    had them are kept. `firsts` is where the first record of each type begins. `stop` is why the
-    stream could not be followed to its end, None where it could.
+    than once. Of a checkpointed stream the records of the last checkpoint that had them are kept.
+    `unread` are the bytes that a glance passed over. `firsts` is where the first record of each
+    type begins. `stop` is why the stream could not be followed to its end, None where it could.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,7 @@ class Tally:
         self.checkpoints = 0
         self.trailer = 0
         self.size = 0
+        self.unread = 0
         self.firsts: dict[tuple[str, int], int] = {}
         self.stop: XensaveError | None = None
         self._epochs: dict[tuple[str, int], int] = {}
@@ -160,17 +162,23 @@ class Tally:
         return bytes(event.prefix(length))
 
 
-def tally(source: Source, each: Callable[[Event], None] | None = None) -> Tally:
+def tally(
+    source: Source, each: Callable[[Event], None] | None = None, *, glance: bool = False
+) -> Tally:
     """Walk a source as far as it can be followed; `each` sees every event before it is counted.
+
+    With `glance` the page records behind the first are passed over where that is safe (see
+    `xensave.image.glance`).
 
     What ends the walk early, such as a limit that is exceeded, is `stop` of the result. Raises
     SourceError and UsageError.
     """
     found = Tally()
     try:
-        for event in walk(source):
+        for event in glance_at(source) if glance else walk(source):
             if each is not None:
                 each(event)
+            found.unread += event.offset - found.size
             found.add(event)
             found.size = event.end
     except (SourceError, UsageError):
