@@ -196,7 +196,7 @@ def test_bodies_of_a_pipe_are_read_in_parts_or_not_at_all(tmp_path):
         (b"XenSavedDomain\n" + bytes(40), Unsupported, "xenopsd"),
         (b"LinuxGuestRecord" + bytes(40), Unsupported, "xend"),
         (b"QEVM" + bytes(40), Unsupported, "device model"),
-        ((0x10000).to_bytes(8, "little") + bytes(40), Unsupported, "legacy"),
+        ((0x10000).to_bytes(8, "little") + b"\4" + bytes(40), Unsupported, "legacy"),
         (b"\xff" * 8 + b"XENF\0\0\0\4" + bytes(24), Unsupported, "version 4"),
         (b"\xff" * 8 + b"XENF\0\0\0\3\0\1" + bytes(24), Unsupported, "big-endian"),
         (b"LibxlFmt\0\0\0\2\0\0\0\1", Unsupported, "big-endian"),

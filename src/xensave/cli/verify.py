@@ -234,8 +234,8 @@ class _Progress:
 
 
 def _list_rules() -> int:
-    from xensave.rules.stream.table import RULES
+    from xensave.rules.stream.table import rules
 
-    for rule in RULES:
+    for rule in rules():
         print(f"{rule.id:<38} {rule.severity:<8} {rule.sentence}")
     return 0

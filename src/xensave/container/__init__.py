@@ -1,6 +1,6 @@
-"""One module a wrapper: xl, libxl, libxc, the HVM context; `walk` goes through them all."""
+"""One module a format: xl, libxl, libxc, the HVM context; `walk` goes through them all."""
 
 from xensave.container.events import Event
-from xensave.container.walk import FORMATS, walk
+from xensave.container.walk import walk
 
-__all__ = ["FORMATS", "Event", "walk"]
+__all__ = ["Event", "walk"]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from xensave.container.framing import padding_size
-from xensave.container.libxc import DomainHeader, ImageHeader
-from xensave.container.libxl import LibxlHeader
-from xensave.container.xl import XlHeader
 from xensave.errors import Truncated, UsageError, XensaveError
 from xensave.source import Source
 from xensave.source.base import write_all
@@ -27,7 +24,24 @@ TRAILER = "trailer"
 
 _KEPT = 16
 
-Header = XlHeader | LibxlHeader | ImageHeader | DomainHeader
+
+class Header(Protocol):
+    """What the parsed fields of every header can do."""
+
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here; "" where none does."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of that layer, None where it has none."""
+
+    def to_bytes(self) -> bytes:
+        """Return the header's bytes again."""
 
 
 class Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 HEADER = struct.Struct("<II")
 HEADER_SIZE = 8
@@ -29,7 +30,7 @@ def pack_record(type_: int, body: bytes | memoryview = b"", padding: bytes | Non
     return HEADER.pack(type_, len(body)) + body + pad
 
 
-def record_name(type_: int, names: dict[int, str]) -> str:
+def record_name(type_: int, names: Mapping[int, str]) -> str:
     """Return a record type's name, or what can be said of an unknown one.
 
     >>> record_name(0x80000005, {})

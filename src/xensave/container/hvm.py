@@ -9,7 +9,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from xensave.container.events import CONTEXT, HVM, Event
+from xensave.container.format import Format
 from xensave.errors import Truncated
+from xensave.source import MemorySource, Source, read_all
 
 DESCRIPTOR = struct.Struct("<HHI")
 END_TYPECODE = 0
@@ -90,3 +93,41 @@ def _missing(what: str, wanted: int, got: int, offset: int) -> Truncated:
         offset=offset,
         record="HVM context",
     )
+
+
+class HvmContext(Format):
+    """An HVM context alone, as a hypercall gives it."""
+
+    name = HVM
+    title = "an HVM context"
+    page = "docs/formats/xl.md"
+    trailer = False
+
+    def matches(self, head: bytes) -> bool:
+        """Tell a context by HEADER's descriptor and magic, whatever length it claims.
+
+        The descriptor before the magic tells it too where the record between has no body.
+
+        >>> HvmContext().matches(DESCRIPTOR.pack(1, 0, 0) + DESCRIPTOR.pack(2, 0, 1024))
+        True
+        """
+        if head[:4] != HEADER_TYPECODE.to_bytes(4, "little"):
+            return False
+        if int.from_bytes(head[8:12], "little") == HEADER_MAGIC:
+            return True
+        if len(head) < 2 * DESCRIPTOR.size or any(head[4:8]):
+            return False
+        typecode, _, length = DESCRIPTOR.unpack_from(head, DESCRIPTOR.size)
+        return bool(typecode > HEADER_TYPECODE and length)
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield one event, whose body is the whole input."""
+        # How long a context in a pipe is shows at its end only: it is taken in first.
+        known = source if source.size is not None else MemorySource(read_all(source), source.name)
+        length = (known.size or 0) - known.offset
+        event = Event(known, HVM, CONTEXT, "context", memoryview(b""), length=length)
+        yield event
+        event.finish()
+
+
+HVM_FORMAT = HvmContext()

@@ -5,9 +5,14 @@ is written by Xen 4.6 - 4.13, version 3 by 4.14 and later.
 """
 
 import struct
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from xensave.container.events import LIBXC, Event
+from xensave.container.format import Format
+from xensave.container.reading import read_header, read_record
 from xensave.errors import Malformed, Unsupported
+from xensave.source import Source
 
 MAGIC = b"\xff" * 8 + b"XENF"
 IMAGE_SIZE = 24
@@ -96,6 +101,16 @@ class ImageHeader(NamedTuple):
         """Return the IMAGE_SIZE bytes again."""
         return _IMAGE.pack(MAGIC, self.version, self.options, *self.reserved)
 
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        return f"version {self.version}"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return LIBXC
+
 
 class DomainHeader(NamedTuple):
     """The guest's type, its page size as a power of two, and the Xen that saved it.
@@ -123,9 +138,62 @@ class DomainHeader(NamedTuple):
         return _DOMAIN.pack(*self)
 
     @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        if not self.xen_major:
+            return f"{self.type_name}, converted from a legacy stream"
+        return f"{self.type_name} from Xen {self.xen_major}.{self.xen_minor}"
+
+    @property
+    def begins(self) -> str:
+        """No layer begins here."""
+        return ""
+
+    @property
+    def version(self) -> None:
+        """The image header has the version."""
+        return
+
+    @property
     def type_name(self) -> str:
         """The guest's type in words, or its number."""
         return DOMAIN_TYPES.get(self.type, f"reserved type {self.type:#x}")
 
 
 _IMAGE_NAME = "libxc image header"
+
+Between = Callable[[Source, Event], Iterator[Event]]
+"""Yields what lies between a CHECKPOINT and the next libxc record, after the domain header."""
+
+
+class Libxc(Format):
+    """A libxc stream alone, as libxc's own tools and xenopsd write it.
+
+    VERIFY marks that the memory records after it repeat what was sent; it changes nothing in
+    the framing.
+    """
+
+    name = LIBXC
+    title = "a libxc stream"
+    magics = (MAGIC,)
+    records = RECORDS
+    page = "docs/formats/xl.md"
+
+    def walk(self, source: Source, between: Between | None = None) -> Iterator[Event]:
+        """Yield the headers and the records; after a CHECKPOINT, what is `between`."""
+        yield read_header(source, LIBXC, "image header", size=IMAGE_SIZE, parse=ImageHeader.parse)
+        domain = read_header(
+            source, LIBXC, "domain header", size=DOMAIN_SIZE, parse=DomainHeader.parse
+        )
+        yield domain
+        while True:
+            event = read_record(source, LIBXC, RECORDS)
+            yield event
+            event.finish()
+            if event.type == CHECKPOINT and between is not None:
+                yield from between(source, domain)
+            elif event.type == END:
+                return
+
+
+LIBXC_FORMAT = Libxc()

@@ -4,9 +4,16 @@ Source: docs/specs/libxl-migration-stream.pandoc; tools/libs/light/libxl_sr_stre
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from xensave.container import libxc
+from xensave.container.events import LIBXL, Event
+from xensave.container.format import Format
+from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.container.reading import read_header, read_record
 from xensave.errors import LimitExceeded, Malformed, Unsupported
+from xensave.source import Source
 
 MAGIC = b"LibxlFmt"
 SIZE = 16
@@ -76,6 +83,17 @@ class LibxlHeader(NamedTuple):
         """Return the SIZE bytes again."""
         return _HEADER.pack(MAGIC, self.version, self.options)
 
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        legacy = ", converted from a legacy stream" if self.options & OPTION_LEGACY else ""
+        return f"version {self.version}{legacy}"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return LIBXL
+
 
 class EmulatorHeader(NamedTuple):
     """What begins the body of both emulator records: whose state, and of which instance of it."""
@@ -130,3 +148,56 @@ def pack_xenstore(pairs: list[tuple[str, str]]) -> bytes:
 
 
 _XENSTORE = "libxl EMULATOR_XENSTORE_DATA"
+
+
+class Libxl(Format):
+    """A libxl stream: records of the toolstack, one of which hands over to libxc's stream.
+
+    In a checkpointed stream (Remus, COLO) libxc's CHECKPOINT hands back to records of libxl up
+    to CHECKPOINT_END, then libxc goes on.
+    """
+
+    name = LIBXL
+    title = "a libxl stream"
+    magics = (MAGIC,)
+    records = RECORDS
+    page = "docs/formats/xl.md"
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the header and the records, those of the libxc stream in their place."""
+        yield read_header(source, LIBXL, "header", size=SIZE, parse=LibxlHeader.parse)
+        while True:
+            event = read_record(source, LIBXL, RECORDS)
+            yield event
+            event.finish()
+            if event.type == LIBXC_CONTEXT:
+                yield from libxc.LIBXC_FORMAT.walk(source, _checkpoint)
+            elif event.type == END:
+                return
+
+
+LIBXL_FORMAT = Libxl()
+
+
+def _checkpoint(source: Source, domain: Event) -> Iterator[Event]:
+    """Yield libxl's records of a checkpoint, and the control records of COLO after it."""
+    ended = False
+    while not ended or _is_control(source, domain):
+        event = read_record(source, LIBXL, RECORDS)
+        yield event
+        event.finish()
+        ended = ended or event.type in (CHECKPOINT_END, END)
+
+
+def _is_control(source: Source, domain: Event) -> bool:
+    """Tell CHECKPOINT_STATE from libxc's record of the same number, X86_PV_VCPU_EXTENDED.
+
+    libxl writes it 4 bytes long (8 with the specification's padding); an empty
+    X86_PV_VCPU_EXTENDED has 8, and only PV guests have it.
+    """
+    head = source.peek(HEADER_SIZE)
+    if len(head) < HEADER_SIZE:
+        return False
+    type_, length = HEADER.unpack(head)
+    pv = isinstance(domain.header, libxc.DomainHeader) and domain.header.type == libxc.PV
+    return type_ == CHECKPOINT_STATE and (length <= 4 or (length <= 8 and not pv))

@@ -1,71 +1,50 @@
-"""What an input is, by its first bytes: one explicit table, asked from top to bottom."""
+"""What an input is, by its first bytes: the formats that are read, then those that are known."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.container import hvm, libxc, libxl, xl
-from xensave.container.events import HVM, LIBXC, LIBXL, XL
+from xensave.container import formats, legacy
 from xensave.errors import Malformed, Unsupported
 
-HEAD_SIZE = 40
+HEAD_SIZE = 64
 
 
-class Probe(NamedTuple):
-    """A format, how its first bytes look, and, where it is not read, what it is called."""
+class Unread(NamedTuple):
+    """What is known and not read: what it is called, and how it begins."""
 
-    format: str
-    matches: Callable[[bytes], bool]
-    unread: str | None = None
-
-
-def _starts(*magics: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(magics)
+    title: str
+    magics: tuple[bytes, ...]
 
 
-def _context(head: bytes) -> bool:
-    return (
-        head[:4] == hvm.DESCRIPTOR.pack(hvm.HEADER_TYPECODE, 0, 0)[:4]
-        and int.from_bytes(head[8:12], "little") == hvm.HEADER_MAGIC
-    )
-
-
-def _legacy(head: bytes) -> bool:
-    """Tell a legacy libxc image: a p2m size below 2^40, then 0 (64 bit) or the PV chunk's id."""
-    low, high = head[:4], head[4:8]
-    return len(head) >= 8 and low != bytes(4) and high in (bytes(4), b"\xff" * 4)
-
-
-PROBES = (
-    Probe(XL, _starts(xl.MAGIC)),
-    Probe(LIBXL, _starts(libxl.MAGIC)),
-    Probe(LIBXC, _starts(libxc.MAGIC)),
-    Probe(HVM, _context),
-    Probe("libvirt", _starts(b"libvirt-xml\n \0 \r"), "a libvirt save file"),
-    Probe("xenopsd", _starts(b"XenSavedDomain\n", b"XenSavedDomv2-\n"), "a xenopsd suspend image"),
-    Probe("xend", _starts(b"LinuxGuestRecord"), "a xend save file (Xen 4.4 and earlier)"),
-    Probe(
-        "qemu",
-        _starts(b"QEVM", b"DeviceModelRecord0002", b"QemuDeviceModelRecord"),
+UNREAD = (
+    Unread("a libvirt save file", (b"libvirt-xml\n \0 \r",)),
+    Unread("a xenopsd suspend image", (b"XenSavedDomain\n", b"XenSavedDomv2-\n")),
+    Unread("a xend save file (Xen 4.4 and earlier)", (b"LinuxGuestRecord",)),
+    Unread(
         "a device model's state without the guest's",
+        (b"QEVM", b"DeviceModelRecord0002", b"QemuDeviceModelRecord"),
     ),
-    Probe("elf", _starts(b"\x7fELF"), "an ELF file (a core dump is no save image)"),
-    Probe("legacy", _legacy, "a legacy stream (Xen 4.5 and earlier)"),
+    Unread("an ELF file (a core dump is no save image)", (b"\x7fELF",)),
 )
 
 
 def probe(head: bytes) -> str:
-    """Return the format (XL, LIBXL, LIBXC or HVM) that the first HEAD_SIZE bytes announce.
+    """Return the name of the format that the first HEAD_SIZE bytes announce.
 
     Raises Unsupported for what is known and not read, Malformed for anything else.
 
     >>> probe(b"LibxlFmt" + bytes(8))
     'libxl'
     """
-    for candidate in PROBES:
+    for candidate in formats.FORMATS:
         if candidate.matches(head):
-            if candidate.unread:
-                raise Unsupported(f"{candidate.unread}, which xensave does not read", offset=0)
-            return candidate.format
+            return candidate.name
+    for known in UNREAD:
+        if head.startswith(known.magics):
+            raise Unsupported(f"{known.title}, which xensave does not read", offset=0)
+    if legacy.width_of(head):
+        raise Unsupported(
+            "a legacy stream (Xen 4.5 and earlier), which xensave does not read", offset=0
+        )
     raise Malformed(
         f"no Xen save image: it begins with {head[:16].hex(' ')}, "
         "expected an xl header, a libxl or libxc stream, or an HVM context",

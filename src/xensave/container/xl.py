@@ -6,9 +6,17 @@ Source: struct save_file_header in tools/xl/xl.h, read by tools/xl/xl_vmcontrol.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from xensave.container import legacy, libxc
+from xensave.container.events import XL, Event
+from xensave.container.format import Format
+from xensave.container.libxc import LIBXC_FORMAT
+from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.reading import read_header
 from xensave.errors import Malformed, Unsupported
+from xensave.source import Source
 
 MAGIC = b"Xen saved domain, xl format\n \0 \r"
 SIZE = 48
@@ -53,6 +61,21 @@ class XlHeader(NamedTuple):
         return MAGIC + _WORDS.pack(
             self.byte_order, self.mandatory_flags, self.optional_flags, self.optional_length
         )
+
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        return f"flags {self.mandatory_flags:#x}, {self.optional_length} bytes of optional data"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return XL
+
+    @property
+    def version(self) -> None:
+        """Only flags tell one header of xl's from another."""
+        return
 
     @property
     def json(self) -> bool:
@@ -103,3 +126,39 @@ class OptionalData(NamedTuple):
 
 
 _OPTIONAL = "xl optional data"
+
+
+class Xl(Format):
+    """What `xl save` writes: a header with the configuration, and a stream."""
+
+    name = XL
+    title = "an xl save file"
+    magics = (MAGIC,)
+    page = "docs/formats/xl.md"
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the header, and the events of the stream in it."""
+        event = read_header(
+            source,
+            XL,
+            "header",
+            size=SIZE,
+            parse=XlHeader.parse,
+            body=lambda header: header.optional_length,
+        )
+        yield event
+        event.finish()
+        assert isinstance(event.header, XlHeader)
+        if event.header.stream_v2:
+            yield from LIBXL_FORMAT.walk(source)
+            return
+        # Without the flag a libxc stream follows; all that xl itself wrote so are legacy ones.
+        head = bytes(source.peek(len(libxc.MAGIC)))
+        if legacy.width_of(head):
+            raise Unsupported("a legacy stream (Xen 4.5 and earlier), which xensave does not read")
+        if not LIBXC_FORMAT.matches(head):
+            raise Malformed("no Xen save image: neither a legacy nor a libxc stream follows")
+        yield from LIBXC_FORMAT.walk(source)
+
+
+XL_FORMAT = Xl()

@@ -8,8 +8,8 @@ from typing import Self
 
 from xensave import catalogue
 from xensave.container import libxc, libxl
-from xensave.container.events import LIBXC, LIBXL, XL, Event
-from xensave.container.libxc import DomainHeader, ImageHeader
+from xensave.container.events import LIBXC, LIBXL, Event
+from xensave.container.libxc import DomainHeader
 from xensave.container.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
@@ -98,14 +98,11 @@ class Image:
     @property
     def containers(self) -> tuple[str, ...]:
         """The layers from the outside in, with their versions: ("xl", "libxl v2", "libxc v3")."""
-        found = self.tally
-        layers = []
-        for label, header in found.headers.items():
-            layer = label.split()[0]
-            if layer == XL:
-                layers.append("xl")
-            elif label == f"{LIBXL} header" or isinstance(header, ImageHeader):
-                layers.append(f"{layer} v{getattr(header, 'version', 0)}")
+        layers = [
+            header.begins if header.version is None else f"{header.begins} v{header.version}"
+            for header in self.tally.headers.values()
+            if header.begins
+        ]
         if self._kept_context() is not None:
             layers.append("HVM context")
         return tuple(layers)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.container.events import CONTEXT, RECORD, TRAILER, Event
-from xensave.container.libxc import DomainHeader, ImageHeader
-from xensave.container.libxl import OPTION_LEGACY, LibxlHeader
-from xensave.container.xl import XlHeader
+from xensave.container.events import Event
 
 
 def event_line(event: Event) -> str:
@@ -21,17 +18,4 @@ def event_line(event: Event) -> str:
 
 
 def _about(event: Event) -> str:
-    if event.kind in (RECORD, CONTEXT, TRAILER):
-        return f"{event.length} bytes"
-    head = event.header
-    if isinstance(head, XlHeader):
-        return f"flags {head.mandatory_flags:#x}, {head.optional_length} bytes of optional data"
-    if isinstance(head, DomainHeader):
-        if not head.xen_major:
-            return f"{head.type_name}, converted from a legacy stream"
-        return f"{head.type_name} from Xen {head.xen_major}.{head.xen_minor}"
-    if isinstance(head, LibxlHeader):
-        legacy = ", converted from a legacy stream" if head.options & OPTION_LEGACY else ""
-        return f"version {head.version}{legacy}"
-    assert isinstance(head, ImageHeader)
-    return f"version {head.version}"
+    return f"{event.length} bytes" if event.header is None else event.header.about

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container import hvm, libxc
-from xensave.container.events import Event
+from xensave.container.events import CONTEXT, HVM, Event
 from xensave.container.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State
 
 CONTEXT_LIMIT = 16 << 20
@@ -104,3 +104,12 @@ def _header(entry: hvm.Entry, base: int) -> Iterator[Fault]:
         yield Fault(MAGIC, f"magic {magic:#x}, expected {hvm.HEADER_MAGIC:#x}", base + 8)
     if version != hvm.HEADER_VERSION:
         yield Fault(VERSION, f"version {version}, expected {hvm.HEADER_VERSION}", base + 12)
+
+
+FRAMING_RULES = (CONTEXT_SIZE, HEADER, MAGIC, VERSION, FRAMING, END_EMPTY, END_LAST)
+
+# fmt: off
+CHECKS = (
+    Check(HVM, (), context, FRAMING_RULES, CONTEXT),
+)
+# fmt: on

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container import libxc
-from xensave.container.events import Event
+from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.findings import ERROR, NOTE
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream import hvm, pages, pv, static_data
+from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State
 
 LENGTH_MAX = 128 << 20
@@ -123,3 +124,48 @@ def end(_: Event, state: State) -> Iterator[Fault]:
         yield Fault(NO_CONTEXT, "END without HVM_CONTEXT before it: a restore would fail")
     elif state.guest == libxc.PV and not state.vcpu0:
         yield Fault(NO_CONTEXT, "END without vCPU 0's X86_PV_VCPU_BASIC: a restore would fail")
+
+
+_VCPU = (
+    libxc.X86_PV_VCPU_BASIC,
+    libxc.X86_PV_VCPU_EXTENDED,
+    libxc.X86_PV_VCPU_XSAVE,
+    libxc.X86_PV_VCPU_MSRS,
+)
+_MARKERS = (libxc.END, libxc.VERIFY, libxc.CHECKPOINT, libxc.STATIC_DATA_END)
+_POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
+
+# fmt: off
+CHECKS = (
+    Check(LIBXC, (), image_header, (OPTIONS, IMAGE_RESERVED), "image header"),
+    Check(LIBXC, (), domain_header,
+          (DOMAIN_TYPE, PAGE_SHIFT, DOMAIN_RESERVED), "domain header"),
+    Check(LIBXC, static_data.CONTENT, static_data.content, (static_data.FIRST,)),
+    Check(LIBXC, (libxc.STATIC_DATA_END,), static_data.static_data_end,
+          (static_data.VERSION, static_data.ONCE)),
+    Check(LIBXC, _POLICIES, static_data.policy,
+          (static_data.VERSION, static_data.LATE, static_data.LENGTH, static_data.FLAGS)),
+    Check(LIBXC, (libxc.PAGE_DATA,), pages.page_data,
+          (pages.ORDER, pages.SHORT, pages.RESERVED, pages.COUNT, pages.FIT, pages.BATCH,
+           pages.PFN_RESERVED, pages.TYPE, pages.LENGTH, pages.RANGE)),
+    Check(LIBXC, (libxc.X86_PV_INFO,), pv.info,
+          (pv.INFO_ONCE, pv.INFO_LENGTH, pv.INFO_VALUES, pv.INFO_RESERVED)),
+    Check(LIBXC, (libxc.X86_PV_P2M_FRAMES,), pv.p2m_frames,
+          (pv.INFO_FIRST, pv.P2M_LENGTH, pv.P2M_ORDER)),
+    Check(LIBXC, (libxc.SHARED_INFO,), pv.shared_info, (pv.INFO_FIRST, pv.SHARED)),
+    Check(LIBXC, _VCPU, pv.vcpu,
+          (pv.VCPU_ORDER, pv.VCPU_LENGTH, pv.VCPU_RESERVED, pv.VCPU_EMPTY, pv.VCPU_SIZE)),
+    Check(LIBXC, (libxc.X86_TSC_INFO,), hvm.tsc_info,
+          (hvm.TSC_LENGTH, hvm.TSC_RESERVED, hvm.TSC_MODE)),
+    Check(LIBXC, (libxc.HVM_PARAMS,), hvm.params,
+          (hvm.PARAMS_FIRST, hvm.PARAMS_LENGTH, hvm.PARAMS_RESERVED, hvm.PARAMS_EMPTY)),
+    Check(LIBXC, (libxc.HVM_CONTEXT,), hvm.context, (hvm.CONTEXT_EMPTY, *hvm.FRAMING_RULES)),
+    Check(LIBXC, (libxc.TOOLSTACK,), toolstack, (DEPRECATED,)),
+    Check(LIBXC, (libxc.CHECKPOINT_DIRTY_PFN_LIST,), dirty_pfn_list,
+          (DIRECTION, DIRTY_LENGTH)),
+    Check(LIBXC, _MARKERS, marker, (EMPTY,)),
+    Check(LIBXC, (libxc.END,), end, (NO_CONTEXT,)),
+    Check(LIBXC, None, record,
+          (MANDATORY, UNKNOWN_OPTIONAL, GUEST, TOO_LONG, PADDING)),
+)
+# fmt: on

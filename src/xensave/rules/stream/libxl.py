@@ -9,7 +9,8 @@ from xensave.container.events import LIBXL, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream import emulator
+from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State
 
 OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
@@ -98,3 +99,23 @@ def checkpoint_state(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(STATE_KNOWN, f"control id {control:#x}, expected 0 - 3")
     if padding:
         yield Fault(STATE_PADDING, f"padding is {padding:#x}", event.body_offset + 4)
+
+
+_MARKERS = (libxl.END, libxl.LIBXC_CONTEXT, libxl.CHECKPOINT_END)
+_EMULATOR = (libxl.EMULATOR_XENSTORE_DATA, libxl.EMULATOR_CONTEXT)
+
+# fmt: off
+CHECKS = (
+    Check(LIBXL, (), header, (OPTIONS,), "header"),
+    Check(LIBXL, _MARKERS, marker, (EMPTY,)),
+    Check(LIBXL, (libxl.LIBXC_CONTEXT,), context, (ONCE,)),
+    Check(LIBXL, (libxl.END,), end, (END_OUTSIDE, PRESENT)),
+    Check(LIBXL, _EMULATOR, emulator.header, (emulator.HVM_ONLY, emulator.HEADER, emulator.KNOWN)),
+    Check(LIBXL, (libxl.EMULATOR_XENSTORE_DATA,), emulator.xenstore,
+          (emulator.SIZE, emulator.TERMINATED, emulator.PAIRED, emulator.KEYS)),
+    Check(LIBXL, (libxl.CHECKPOINT_END,), checkpoint_end, (CHECKPOINT_END,)),
+    Check(LIBXL, (libxl.CHECKPOINT_STATE,), checkpoint_state,
+          (STATE_EXPECTED, STATE_LENGTH, STATE_KNOWN, STATE_PADDING)),
+    Check(LIBXL, None, record, (MANDATORY, UNKNOWN_OPTIONAL, PADDING)),
+)
+# fmt: on

@@ -11,33 +11,32 @@ from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
 from xensave.rules.stream.model import CheckFunction, Fault
 from xensave.rules.stream.state import State
-from xensave.rules.stream.table import CHECKS
+from xensave.rules.stream.table import checks
 from xensave.rules.stream.whole import rule_of
 from xensave.source import Source
 
 Key = tuple[str, str | int]
 
 
-def _index() -> tuple[dict[Key, list[CheckFunction]], dict[str, list[CheckFunction]]]:
-    by_key: dict[Key, list[CheckFunction]] = {}
-    shared: dict[str, list[CheckFunction]] = {}
-    for check in CHECKS:
-        if check.types is None:
-            shared.setdefault(check.layer, []).append(check.function)
-            continue
-        for key in [check.header] if check.header else check.types:
-            by_key.setdefault((check.layer, key), []).append(check.function)
-    return by_key, shared
+class _Index:
+    """The checks by what they look at; those of every record of a layer come last."""
 
+    def __init__(self) -> None:
+        self._by_key: dict[Key, list[CheckFunction]] = {}
+        self._shared: dict[str, list[CheckFunction]] = {}
+        for check in checks():
+            if check.types is None:
+                self._shared.setdefault(check.layer, []).append(check.function)
+                continue
+            for key in [check.header] if check.header else check.types:
+                self._by_key.setdefault((check.layer, key), []).append(check.function)
 
-_BY_KEY, _SHARED = _index()
-
-
-def checks_of(event: Event) -> list[CheckFunction]:
-    """Return the checks that look at an event; those of every record of its layer come last."""
-    if event.kind == RECORD:
-        return _BY_KEY.get((event.layer, event.type), []) + _SHARED[event.layer]
-    return _BY_KEY.get((event.layer, event.name), [])
+    def of(self, event: Event) -> list[CheckFunction]:
+        """Return the checks that look at an event."""
+        if event.kind == RECORD:
+            own = self._by_key.get((event.layer, event.type), [])
+            return own + self._shared.get(event.layer, [])
+        return self._by_key.get((event.layer, event.name), [])
 
 
 FINDINGS_KEPT = 16
@@ -51,6 +50,7 @@ class Checks:
     """
 
     def __init__(self) -> None:
+        self._index = _Index()
         self.state = State()
         self.findings: list[Finding] = []
         self._counts: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class Checks:
         """Look at the next event; return what was found at it."""
         found = [
             _finding(fault, event)
-            for check in checks_of(event)
+            for check in self._index.of(event)
             for fault in check(event, self.state)
         ]
         self.state.update(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xensave.container import libxc, libxl
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, TRAILER, Event
+from xensave.container.formats import format_named
 from xensave.container.libxc_records import PAIR
 
 
@@ -54,7 +55,7 @@ class State:
             self.records += 1
             key = (event.layer, event.type)
             # Types that nobody knows may be as many as there are records.
-            if event.type in KNOWN[event.layer]:
+            if event.type in format_named(event.layer).records:
                 self.types.add(key)
             learn = LEARN.get(key)
             if learn is not None:
@@ -76,14 +77,9 @@ class State:
             self.image = header
         elif isinstance(header, libxc.DomainHeader):
             self.domain = header
-        if event.name != "domain header":
-            self._format(_describe(event))
-
-
-def _describe(event: Event) -> str:
-    if isinstance(event.header, (libxc.ImageHeader, libxl.LibxlHeader)):
-        return f"{event.layer} version {event.header.version}"
-    return event.layer
+        if header is not None and header.begins:
+            version = "" if header.version is None else f" version {header.version}"
+            self._format(f"{header.begins}{version}")
 
 
 def _pv_info(state: State, event: Event) -> None:
@@ -112,7 +108,6 @@ def _checkpoint_end(state: State, _: Event) -> None:
     state.checkpoint = False
 
 
-KNOWN = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
 LEARN = {
     (LIBXC, libxc.X86_PV_INFO): _pv_info,
     (LIBXC, libxc.X86_PV_P2M_FRAMES): _p2m_frames,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container import xl
-from xensave.container.events import Event
+from xensave.container.events import XL, Event
 from xensave.errors import Malformed
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State
 
 BYTE_ORDER = Rule("XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.")
@@ -60,3 +60,11 @@ def _is_json(config: bytes) -> bool:
         # Nested beyond what a parser follows is as unusable as what is no JSON.
         return False
     return True
+
+
+# fmt: off
+CHECKS = (
+    Check(XL, (), header, (BYTE_ORDER, MANDATORY, OPTIONAL, STREAM_V2), "header"),
+    Check(XL, (), configuration, (SIZE, FITS, JSON), "header"),
+)
+# fmt: on

@@ -1,0 +1,39 @@
+"""What a container format is: a class that tells, walks and names what it holds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+
+from xensave.container.events import Event
+from xensave.source import Source
+
+
+class Format(ABC):
+    """A container format; one instance of each kind stands in `formats.FORMATS`.
+
+    `name` is the word for `--input-format` and the `layer` of its events; its rules stand in
+    `rules/stream/NAME.py`, a tuple CHECKS. `title` says in a message what it is, `page` is the
+    page of the documentation that says where such files lie and what can be done with them.
+    `records` names its records by type. `trailer` says whether bytes after its end are worth
+    telling.
+    """
+
+    name: str
+    title: str
+    page: str
+    magics: tuple[bytes, ...] = ()
+    records: Mapping[int, str] = {}
+    trailer = True
+
+    def matches(self, head: bytes) -> bool:
+        """Tell whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
+        return bool(self.magics) and head.startswith(self.magics)
+
+    @abstractmethod
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the headers and records, those of the streams inside in their place.
+
+        Raises Truncated where the input ends before the format does, and Malformed or
+        Unsupported where it cannot be followed.
+        """

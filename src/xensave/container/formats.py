@@ -1,0 +1,31 @@
+"""The formats that are read, in the order in which an input's first bytes are asked."""
+
+from xensave.container.format import Format
+from xensave.container.hvm import HVM_FORMAT
+from xensave.container.libxc import LIBXC_FORMAT
+from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.xl import XL_FORMAT
+from xensave.errors import UsageError
+
+FORMATS: tuple[Format, ...] = (XL_FORMAT, LIBXL_FORMAT, LIBXC_FORMAT, HVM_FORMAT)
+
+
+def format_named(name: str) -> Format:
+    """Return the format of a name. Raises UsageError for a name that none has.
+
+    >>> format_named("libxc").title
+    'a libxc stream'
+    """
+    for each in FORMATS:
+        if each.name == name:
+            return each
+    raise UsageError(f"no format is called {name!r}; there are {', '.join(format_names())}")
+
+
+def format_names() -> list[str]:
+    """Return the names of the formats.
+
+    >>> format_names()[:2]
+    ['xl', 'libxl']
+    """
+    return [each.name for each in FORMATS]
