@@ -52,11 +52,46 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), [(None, True), ("", True), ("0", False), ("1", False)]
+    ("variables", "terminal", "pipe"),
+    [
+        ({}, True, False),
+        ({"NO_COLOR": ""}, True, False),
+        ({"NO_COLOR": "0"}, False, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "0"}, True, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
 )
-def test_no_color_counts_where_it_is_not_empty(given, wanted, monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    if given is not None:
-        monkeypatch.setenv("NO_COLOR", given)
-    assert coloured(Terminal()) is wanted
-    assert not coloured(io.StringIO())
+def test_what_says_whether_to_colour(variables, terminal, pipe, monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert coloured(Terminal()) is terminal
+    assert coloured(io.StringIO()) is pipe
+    for stream in (Terminal(), io.StringIO()):
+        assert coloured(stream, "always")
+        assert not coloured(stream, "never")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "CUT"],
+        ["check", CONTEXT, "--target", "4.17"],
+        ["convert", CONTEXT, "--target", "4.17", "--dry-run"],
+        ["clash", "4.17", "4.21"],
+        ["review", "examples/reserve-v1.mbox"],
+    ],
+)
+def test_every_command_heeds_color(words, tmp_path, capsys):
+    cut = tmp_path / "cut.ctx"
+    with open(CONTEXT, "rb") as file:
+        cut.write_bytes(file.read(3000))
+    words = [str(cut) if word == "CUT" else word for word in words]
+    main([*words, "--color", "always"])
+    assert "\x1b[" in capsys.readouterr().out
+    main([*words, "--color=never"])
+    assert "\x1b[" not in capsys.readouterr().out

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(_targets(args), _said(args), _policy(args.policy), installed())
     if args.matrix or args.plot:
         return _matrix(args, judge)
-    say = _sayer(json_lines=args.json)
+    say = _sayer(args)
     worst = 0
     for name in args.inputs:
         for given, target, verdict in _verdicts(name, judge, args.max_size):
@@ -134,15 +134,15 @@ def _policy(path: str | None) -> Policy | None:
     return policy
 
 
-def _sayer(*, json_lines: bool) -> Callable[[Given, str, Verdict], None]:
+def _sayer(args: argparse.Namespace) -> Callable[[Given, str, Verdict], None]:
     """Return what prints a verdict."""
     from xensave.views.verdicts import assumption_lines, verdict_json, verdict_line
 
-    if json_lines:
+    if args.json:
         return lambda found, target, verdict: print(
             verdict_json(found.source, target, verdict, found.member)
         )
-    colour = coloured(sys.stdout)
+    colour = coloured(sys.stdout, args.color)
     told: set[tuple[str, str]] = set()
 
     def say(found: Given, target: str, verdict: Verdict) -> None:

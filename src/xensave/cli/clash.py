@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps(clash_objects(clashes), indent=2) + "\n")
     else:
-        for line in clash_lines(clashes, width_of(sys.stdout), colour=coloured(sys.stdout)):
+        for line in clash_lines(
+            clashes, width_of(sys.stdout), colour=coloured(sys.stdout, args.color)
+        ):
             sys.stdout.write(line + "\n")
         if not clashes:
             sys.stdout.write("no clash\n")

@@ -128,7 +128,7 @@ def _print(args: argparse.Namespace, plan: Plan, out: TextIO, refused: str | Non
     if args.json:
         out.write(json.dumps(plan_object(plan, refused)) + "\n")
         return
-    colour = coloured(out)
+    colour = coloured(out, args.color)
     for line in plan_lines(plan, width_of(out), colour=colour):
         out.write(line + "\n")
     for finding in plan.findings:

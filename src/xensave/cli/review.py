@@ -135,7 +135,7 @@ def _render(result: Result, args: argparse.Namespace) -> str:
     from xensave.views.review.text import text
     from xensave.views.terminal import coloured
 
-    return text(result, colour=coloured(sys.stdout))
+    return text(result, colour=coloured(sys.stdout, args.color))
 
 
 def _history(request: Request, args: argparse.Namespace) -> int:

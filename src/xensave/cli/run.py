@@ -10,7 +10,7 @@ from importlib import import_module
 
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
-from xensave.views.terminal import width_of
+from xensave.views.terminal import COLOUR_CHOICES, width_of
 
 
 def run_command(name: str, words: list[str]) -> int:
@@ -28,6 +28,12 @@ def run_command(name: str, words: list[str]) -> int:
         formatter_class=_formatter,
     )
     module.add_arguments(parser)
+    parser.add_argument(
+        "--color",
+        choices=COLOUR_CHOICES,
+        default="auto",
+        help="colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never",
+    )
     try:
         args = parser.parse_args(words)
     except SystemExit as stop:

@@ -111,7 +111,7 @@ class _Check:
         self.args = args
         self.say = say
         self.counts: Counter[str] = Counter()
-        self.colour = not args.syslog and coloured(sys.stdout)
+        self.colour = not args.syslog and coloured(sys.stdout, args.color)
         self.progress = _Progress(verification) if _wants_progress(args) else None
 
     @property

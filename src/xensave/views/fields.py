@@ -13,7 +13,7 @@ from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject
 from xensave.records.values import Value
 from xensave.views.escape import escape
-from xensave.views.terminal import hang
+from xensave.views.wrap import hang
 
 _INLINE = 16
 _COLUMN = 30

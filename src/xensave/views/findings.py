@@ -6,11 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from xensave.findings import ERROR, NOTE, WARNING, Finding
+from xensave.findings import ERROR, WARNING, Finding
+from xensave.views.colours import painted
 from xensave.views.escape import escape
-
-_COLOURS = {ERROR: "\x1b[31m", WARNING: "\x1b[33m", NOTE: "\x1b[36m"}
-_RESET = "\x1b[0m"
 
 
 def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
@@ -21,9 +19,7 @@ def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
     >>> finding_line("a.img", Finding("LIBXC_MARKER_EMPTY", ERROR, place, "has a body"))
     'a.img: offset 0x40: libxc END: error: has a body [LIBXC_MARKER_EMPTY]'
     """
-    severity = finding.severity
-    if colour:
-        severity = f"{_COLOURS[severity]}{severity}{_RESET}"
+    severity = painted(finding.severity, finding.severity, colour=colour)
     parts = [escape(name), escape(str(finding.place)), f"{severity}: {escape(finding.message)}"]
     return f"{': '.join(part for part in parts if part)} [{finding.rule}]"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.escape import escape
+from xensave.views.table import table_lines
 from xensave.views.verdicts import verdict_object
+from xensave.views.wrap import cells
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
@@ -24,21 +27,19 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
     With a `width` the columns are put below one another in as many blocks as that takes.
     """
     reasons: dict[str, int] = {}
-    cells = [[_cell(verdict, reasons) for verdict in row.verdicts] for row in table.rows]
-    labels = [escape(row.label) for row in table.rows]
-    first = max([len(label) for label in labels], default=0)
+    shown = [[_cell(verdict, reasons) for verdict in row.verdicts] for row in table.rows]
+    labels = [row.label for row in table.rows]
+    first = max([cells(escape(label)) for label in labels], default=0)
     widths = [
-        max(len(column), *(len(row[index]) for row in cells)) if cells else len(column)
+        max([len(column), *(len(row[index]) for row in shown)])
         for index, column in enumerate(table.columns)
     ]
     lines = [f"{table.title}:"]
     for start, end in _blocks(widths, None if width is None else width - first):
         part = slice(start, end)
-        lines += ["", _line("", list(table.columns[part]), first, widths[part])]
-        lines += [
-            _line(label, row[part], first, widths[part])
-            for label, row in zip(labels, cells, strict=True)
-        ]
+        rows = [[label, *row[part]] for label, row in zip(labels, shown, strict=True)]
+        head = ["", *table.columns[part]]
+        lines += ["", *table_lines(head, rows, sys.maxsize, range(1, len(head)), gap=" ")]
     lines += ["", *_LEGEND]
     lines += [f"{number} refused: {escape(reason)}" for reason, number in reasons.items()]
     return "\n".join(lines)
@@ -53,11 +54,6 @@ def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
             start, used = index, 0
         used += column + 1
     yield start, len(widths)
-
-
-def _line(label: str, cells: list[str], first: int, widths: list[int]) -> str:
-    parts = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-    return " ".join([label.ljust(first), *parts]).rstrip()
 
 
 def _cell(verdict: Verdict, reasons: dict[str, int]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xensave.findings import ERROR, NOTE, WARNING
+from xensave.views.colours import painted
 from xensave.views.escape import escape
-from xensave.views.table import table_lines, wrapped
+from xensave.views.table import table_lines
+from xensave.views.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.catalogue.model import Number, Space
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 Object = dict[str, object]
 _LAST = 0xFFFF
 _PAGE = 0x100
-_COLOURS = {ERROR: "\x1b[31m", WARNING: "\x1b[33m", NOTE: "\x1b[36m"}
-_RESET = "\x1b[0m"
 _ROW_KEYS = ("number", "name", "size", "kind", "owner", "state", "layout", "load", "source", "note")
 
 
@@ -74,13 +73,9 @@ def other_space_objects(numbers: Sequence[Number]) -> list[Object]:
 def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterator[str]:
     """Yield each clash: what it is, then what either source says."""
     for clash in clashes:
-        severity = clash.severity
-        if colour:
-            severity = f"{_COLOURS[severity]}{severity}{_RESET}"
-        text = f"{escape(clash.message)} [{clash.rule}]"
-        first, *more = wrapped(text, max(width - len(clash.severity) - 2, 20))
-        yield f"{severity}: {first}"
-        yield from (f"  {line}" for line in more)
+        severity = painted(clash.severity, clash.severity, colour=colour)
+        text = f"{severity}: {escape(clash.message)} [{clash.rule}]"
+        yield from wrapped(text, width, after="  ")
         for source, said in zip(clash.sources, clash.claims, strict=True):
             yield from wrapped(f"{escape(source)}: {escape(said)}", width, "    ")
 
@@ -123,9 +118,7 @@ def advice_lines(advice: Advice, width: int) -> Iterator[str]:
         cells.append((run[0].action, numbers, run[0].reason))
     yield from table_lines(("do", "number", "why"), cells, width)
     for note in advice.notes:
-        first, *more = wrapped(escape(note), width - 2)
-        yield f"- {first}"
-        yield from (f"  {line}" for line in more)
+        yield from wrapped(escape(note), width, "- ", "  ")
 
 
 def advice_object(advice: Advice) -> Object:

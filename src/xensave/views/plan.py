@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from xensave.catalogue.model import Citation
 from xensave.convert.plan import Change, Plan
+from xensave.views.colours import BAD, TITLE, painted
 from xensave.views.escape import escape
 from xensave.views.findings import finding_object
-from xensave.views.terminal import hang
+from xensave.views.wrap import hang
 
-_BOLD, _RED, _RESET = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 _COLUMN = 10
 
 
@@ -27,7 +27,7 @@ def plan_lines(plan: Plan, width: int = 100, *, colour: bool = False) -> Iterato
     """
     source = plan.source or "an unknown release"
     head = f"{source} to {plan.target}: {_count(plan)}"
-    yield f"{_BOLD}{escape(head)}{_RESET}" if colour else escape(head)
+    yield painted(escape(head), TITLE, colour=colour)
     for change in plan.changes:
         yield from _change(change, width, colour)
     if plan.depends:
@@ -55,8 +55,8 @@ def _change(change: Change, width: int, colour: bool) -> Iterator[str]:
         if change.lost > len(change.loss):
             named += f" and {change.lost - len(change.loss)} more"
         word = "loses, as agreed" if change.accepted else "loses"
-        lines = list(_beside(word, named, width))
-        yield from (f"{_RED}{line}{_RESET}" for line in lines) if colour else lines
+        lines = _beside(word, named, width)
+        yield from (painted(line, BAD, colour=colour) for line in lines)
 
 
 def _beside(label: str, text: str, width: int) -> list[str]:

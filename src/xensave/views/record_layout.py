@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from xensave.records.flat import walk
-from xensave.views.table import table_lines, wrapped
+from xensave.views.table import table_lines
+from xensave.views.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.catalogue.model import Binding, Field, Layout, Shape
@@ -31,7 +32,8 @@ def layout_lines(
     yield f"  load: {_LOADS[binding.load]}"
     handlers = [n for n in (binding.save, binding.check, binding.handler) if n]
     if handlers:
-        yield from _hung("  handlers: ", ", ".join(handlers), width)
+        label = "  handlers: "
+        yield from wrapped(", ".join(handlers), width, label, " " * len(label))
     if found_size(found, 32) != found_size(found, 64):
         other = 32 if bits == 64 else 64
         yield f"  on {other}-bit x86: {found_size(found, other)} bytes"
@@ -60,7 +62,7 @@ def history_lines(
             cited = f"{layout.introduced.commit} {layout.introduced.subject!r}"
             yield from wrapped(cited, width, "    ")
         for change in version.changes:
-            yield from wrapped(str(change), width, "    * ")
+            yield from wrapped(str(change), width, "    * ", "      ")
 
 
 def layout_object(found: Layout, shape: Shape, binding: Binding, release: str, bits: int) -> Object:
@@ -154,9 +156,3 @@ def _field_object(field: Field) -> Object:
         found["union"] = field.union
         found["fields"] = [_field_object(inner) for inner in field.fields]
     return found
-
-
-def _hung(label: str, text: str, width: int) -> Iterator[str]:
-    first, *more = wrapped(text, max(width - len(label), 20))
-    yield label + first
-    yield from (" " * len(label) + line for line in more)

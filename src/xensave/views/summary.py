@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from xensave.context import Context
 from xensave.image import Emulator, Image
 from xensave.views.escape import escape
-from xensave.views.terminal import hang
+from xensave.views.table import table_lines
+from xensave.views.wrap import hang
 
 if TYPE_CHECKING:
     from xensave.container.qemu import Section
@@ -26,24 +27,23 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
         yield from hang(f"  {label}", text, width, _LABEL)
     if image.counts:
         yield ""
-        yield from _table(
-            ("record", "count", "bytes"),
-            [(f"{c.layer} {c.name}", f"{c.records:,}", f"{c.bytes:,}") for c in image.counts],
-        )
+        rows = [(f"{c.layer} {c.name}", f"{c.records:,}", f"{c.bytes:,}") for c in image.counts]
+        yield from _table(("record", "count", "bytes"), rows, width)
     if image.has_context:
         yield ""
-        yield from _table(("HVM record", "count", "bytes"), _context_rows(image.context))
+        yield from _table(("HVM record", "count", "bytes"), _context_rows(image.context), width)
     for emulator in image.emulators:
         if emulator.sections:
             yield ""
-            yield from section_lines(emulator)
+            yield from section_lines(emulator, width)
 
 
-def section_lines(emulator: Emulator) -> Iterator[str]:
+def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
     """Yield a table of the sections of QEMU's state: device, instance, version and length."""
     yield from _table(
         ("QEMU section", "instance", "version", "bytes"),
         [(s.name, str(s.instance), str(s.version), f"{s.length:,}") for s in emulator.sections],
+        width,
     )
 
 
@@ -75,6 +75,10 @@ def summary_json(image: Image) -> dict[str, Json]:
         "records": [dict(count._asdict()) for count in image.counts],
         "context": _context_json(image.context) if image.has_context else None,
     }
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    return table_lines(heads, rows, width, right=range(1, len(heads)), indent="  ")
 
 
 def _facts(image: Image) -> Iterator[tuple[str, str]]:
@@ -141,15 +145,6 @@ def _context_rows(context: Context) -> list[tuple[str, ...]]:
     if context.tail:
         rows.append(("after END", "", f"{len(context.tail):,}"))
     return rows
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in [heads, *rows]:
-        first, *numbers = row
-        cells = [escape(first).ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
-        yield "  " + "  ".join(cells)
 
 
 def _emulator_json(emulator: Emulator) -> Json:

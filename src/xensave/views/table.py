@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from xensave.views import wrap
 from xensave.views.escape import escape
+from xensave.views.wrap import cells, wrapped
 
 _GAP = "  "
 _LEAST = 16
 
 
 def table_lines(
-    head: Sequence[str], rows: Sequence[Sequence[str]], width: int, right: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    right: Sequence[int] = (),
+    *,
+    gap: str = _GAP,
+    indent: str = "",
 ) -> Iterator[str]:
     """Yield a table's lines: a head, then the rows; columns numbered in `right` align right.
 
-    Every cell is escaped. Where the last column has little room it goes on a line of its own.
+    Every cell is escaped. Where the last column has little room it goes on a line of its own,
+    unless it aligns right.
 
     >>> for line in table_lines(("number", "name"), [("2", "CPU"), ("16", "CPU_XSAVE")], 80, [0]):
     ...     print(line)
@@ -23,39 +32,24 @@ def table_lines(
          2  CPU
         16  CPU_XSAVE
     """
-    cells = [[escape(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
-    start = sum(widths[:-1]) + len(_GAP) * (len(head) - 1)
-    below = start + min(_LEAST, widths[-1]) > width
-    for row in cells:
-        front = _GAP.join(
-            cell.rjust(wide) if at in right else cell.ljust(wide)
+    texts = [[escape(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(cells(row[at]) for row in texts) for at in range(len(head))]
+    start = len(indent) + sum(widths[:-1]) + len(gap) * (len(head) - 1)
+    figures = len(head) - 1 in right
+    below = not figures and start + min(_LEAST, widths[-1]) > width
+    for row in texts:
+        front = indent + gap.join(
+            (wrap.right if at in right else wrap.left)(cell, wide)
             for at, (cell, wide) in enumerate(zip(row[:-1], widths, strict=False))
         )
         last = row[-1]
         if below:
             yield front.rstrip()
-            if last and row is not cells[0]:
-                yield from wrapped(last, width, "    ")
+            if last and row is not texts[0]:
+                yield from wrapped(last, width, indent + "    ")
             continue
-        if len(head) - 1 in right:
-            last = last.rjust(widths[-1])
-        lines = [last] if start + len(last) <= width else list(wrapped(last, width - start))
-        yield f"{front}{_GAP if front else ''}{lines[0]}".rstrip()
-        yield from (" " * start + line for line in lines[1:])
-
-
-def wrapped(text: str, width: int, indent: str = "") -> Iterator[str]:
-    """Yield text in lines of at most `width` columns, broken between words where it can be.
-
-    >>> list(wrapped("one two three", 8))
-    ['one two', 'three']
-    """
-    line = ""
-    for word in text.split(" "):
-        if line and len(indent) + len(line) + 1 + len(word) > width:
-            yield indent + line
-            line = word
+        front += gap if len(head) > 1 else ""
+        if figures or start + cells(last) <= width:
+            yield f"{front}{wrap.right(last, widths[-1]) if figures else last}".rstrip()
         else:
-            line = f"{line} {word}" if line else word
-    yield indent + line
+            yield from wrapped(last, width, front, " " * start)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 from xensave.engine.verdict import Verdict
+from xensave.views.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.escape import escape
-
-_GREEN, _RED, _YELLOW, _RESET = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
 def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = False) -> str:
@@ -25,15 +24,15 @@ def _answer(verdict: Verdict, *, colour: bool) -> str:
         offset = "" if verdict.offset is None else f", offset {verdict.offset:#x}"
         errno = f": {verdict.errno}" if verdict.errno else ""
         cite = f" [{verdict.cite}]" if verdict.cite else ""
-        word = _painted("refused", _RED, colour=colour)
+        word = painted("refused", BAD, colour=colour)
         return f"{word}{place}{offset}{errno}: {escape(verdict.reason)}{cite}"
     loaded = f"{verdict.loaded} record{'s' if verdict.loaded != 1 else ''} loaded"
     if verdict.fixups:
         loaded += f"; {', '.join(verdict.fixups)}"
     if verdict.accepted is None:
-        word = _painted("depends on", _YELLOW, colour=colour)
+        word = painted("depends on", UNSURE, colour=colour)
         return f"{word} {escape('; '.join(verdict.depends))} ({loaded})"
-    return f"{_painted('restores', _GREEN, colour=colour)} ({loaded})"
+    return f"{painted('restores', GOOD, colour=colour)} ({loaded})"
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:
@@ -71,7 +70,3 @@ def verdict_object(
 def verdict_json(source: str, target: str, verdict: Verdict, member: str | None = None) -> str:
     """Return a verdict as a line of JSON."""
     return json.dumps(verdict_object(source, target, verdict, member))
-
-
-def _painted(word: str, colour_code: str, *, colour: bool) -> str:
-    return f"{colour_code}{word}{_RESET}" if colour else word

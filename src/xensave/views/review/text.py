@@ -8,11 +8,9 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.review.config import Waived
 from xensave.review.result import Progress, Result, Review, objections_of
 from xensave.rules.numbers.model import Objection
+from xensave.views.colours import TITLE, painted
 from xensave.views.escape import escape
 from xensave.views.review.lines import line_at, patch_of
-
-_COLOURS = {ERROR: "\x1b[1;31m", WARNING: "\x1b[1;35m", NOTE: "\x1b[1;36m"}
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def text(result: Result, *, colour: bool = False) -> str:
@@ -26,7 +24,7 @@ def text(result: Result, *, colour: bool = False) -> str:
 
 def _review(review: Review, colour: bool) -> Iterator[str]:
     against = f" (against {review.base}: {review.why})" if review.base else ""
-    yield _bold(f"{escape(review.title)}{escape(against)}", colour)
+    yield painted(f"{escape(review.title)}{escape(against)}", TITLE, colour=colour)
     for objection in review.objections:
         yield from _objection(review, objection, colour)
     for waived in review.waived:
@@ -41,10 +39,8 @@ def _review(review: Review, colour: bool) -> Iterator[str]:
 def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[str]:
     finding = objection.finding
     side = " (removed)" if objection.removed else ""
-    severity = finding.severity
-    if colour:
-        severity = f"{_COLOURS[severity]}{severity}{_PLAIN}"
-    place = _bold(escape(str(finding.place)), colour)
+    severity = painted(finding.severity, finding.severity, colour=colour)
+    place = painted(escape(str(finding.place)), TITLE, colour=colour)
     yield f"{place}{side}: {severity}: {escape(finding.message)} [{finding.rule}]"
     found = line_at(patch_of(review, objection), objection)
     if found is not None:
@@ -91,7 +87,3 @@ def _count(result: Result) -> str:
 
 def _counted(count: int, severity: str) -> str:
     return f"{count} {severity}{'' if count == 1 else 's'}"
-
-
-def _bold(words: str, colour: bool) -> str:
-    return f"{_BOLD}{words}{_PLAIN}" if colour else words
