@@ -17,7 +17,7 @@ FLOORS = [
     {"image", "policy"},
     {"engine"},
     {"toolstack"},
-    {"convert", "review"},
+    {"convert", "diff", "review"},
     {"testing"},
     {"views"},
     {"cli"},

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "check": "would that hypervisor take this guest",
     "matrix": "which release restores which release's guests",
     "review": "review a change to the number space",
+    "diff": "what differs between two images, or two moments of a guest",
     "convert": "make an image that another release restores",
 }
 

@@ -16,8 +16,9 @@ class Emulator(NamedTuple):
 
     `instance` tells several of one kind apart. `format` says how the context begins, and
     `version` is that of QEMU's migration stream ("QEVM", then a big-endian 32-bit number; 3
-    today), None for other formats. `length` counts the bytes of the context. `sections` are those
-    of QEMU's stream in its first STATE_LIMIT bytes (`xensave.image.tally`), each a device's state.
+    today), None for other formats. `length` counts the bytes of the context; `state` are
+    the first STATE_LIMIT of them (`xensave.image.tally`), and `sections` those of QEMU's stream
+    in there, each a device's state.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Emulator(NamedTuple):
     length: int
     xenstore: tuple[tuple[str, str], ...]
     sections: tuple[qemu.Section, ...] = ()
+    state: bytes = b""
 
 
 def emulators(
@@ -81,6 +83,7 @@ def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str,
         length=length,
         xenstore=tuple(pairs),
         sections=_sections(state),
+        state=data,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 from xensave import catalogue
@@ -79,6 +79,16 @@ class Image:
         """
         source = self._again()
         yield from walk(source)
+
+    def read(self, each: Callable[[Event], None]) -> None:
+        """Walk the image and give every event to `each`, pages included.
+
+        What the pass finds answers later questions, so that a pipe is read once only. Raises
+        what a walk raises, and UsageError for a pipe that was read already.
+        """
+        self._tally = tally(self._again(), each)
+        if self._tally.stop is not None:
+            raise self._tally.stop
 
     def _again(self) -> Source:
         if self._tally is None and self._source.offset == 0:

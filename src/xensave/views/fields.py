@@ -8,7 +8,7 @@ from itertools import groupby
 from xensave.catalogue.model import Field
 from xensave.container.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
 from xensave.records.flat import element_size
-from xensave.records.meaning.explain import Part, meaning, parts
+from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject
 from xensave.records.values import Value
@@ -20,8 +20,6 @@ _COLUMN = 30
 _VALUE = 20
 # Arrays whose elements mean something by their place: equal ones are not shown as one.
 _BY_INDEX = {("MTRR", "msr_mtrr_var"), ("MTRR", "msr_mtrr_fixed")}
-# What `parts` decodes is shown there.
-_COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data"}
 
 
 def record_lines(subject: Subject, width: int) -> Iterator[str]:
@@ -35,7 +33,7 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
     values = subject.values
     found = parts(subject.name, values)
     if subject.layout is not None:
-        covered = _COVERED.get(subject.name) if found else None
+        covered = COVERED.get(subject.name) if found else None
         writer = _Writer(subject.name, width, covered)
         yield from writer.fields(subject.layout.fields, values, "")
     for part in found:

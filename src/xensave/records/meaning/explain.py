@@ -37,8 +37,17 @@ class Part(NamedTuple):
         return self.layout.struct
 
 
-def _flags(table: bits.Register) -> Meaning:
-    return lambda value, _: " ".join(bits.bit_names(value, table))
+class Flags:
+    """The meaning of a register: the names of its set bits."""
+
+    __slots__ = ("register",)
+
+    def __init__(self, register: bits.Register) -> None:
+        self.register = register
+
+    def __call__(self, value: int, _index: int) -> str:
+        """Return the names in a line."""
+        return " ".join(bits.bit_names(value, self.register))
 
 
 def _plain(say: Callable[[int], str]) -> Meaning:
@@ -83,22 +92,22 @@ _SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 MEANINGS: dict[str, dict[str, Meaning]] = {
     "HEADER": {"gtsc_khz": _khz, "cpuid": _signature},
     "CPU": {
-        "rflags": _flags(bits.RFLAGS),
-        "cr0": _flags(bits.CR0),
-        "cr4": _flags(bits.CR4),
-        "msr_efer": _flags(bits.EFER),
-        "dr6": _flags(bits.DR6),
-        "dr7": _flags(bits.DR7),
-        "flags": _flags(bits.CPU_FLAGS),
-        "msr_syscall_mask": _flags(bits.RFLAGS),
+        "rflags": Flags(bits.RFLAGS),
+        "cr0": Flags(bits.CR0),
+        "cr4": Flags(bits.CR4),
+        "msr_efer": Flags(bits.EFER),
+        "dr6": Flags(bits.DR6),
+        "dr7": Flags(bits.DR7),
+        "flags": Flags(bits.CPU_FLAGS),
+        "msr_syscall_mask": Flags(bits.RFLAGS),
         "pending_event": _plain(segment.pending_event),
         **{f"{name}_arbytes": _plain(segment.segment_attributes) for name in _SEGMENTS},
     },
     "PIC": {name: _plain(interrupts.irq_lines) for name in ("irr", "imr", "isr", "elcr")},
     "IOAPIC": {"redirtbl.bits": _plain(interrupts.redirection_entry)},
     "LAPIC": {
-        "apic_base_msr": _flags(bits.APIC_BASE),
-        "disabled": _flags(bits.LAPIC_DISABLED),
+        "apic_base_msr": Flags(bits.APIC_BASE),
+        "disabled": Flags(bits.LAPIC_DISABLED),
     },
     "lapic_page": {field.name: _lapic(field.name) for field in interrupts.LAPIC_PAGE.fields},
     "PCI_IRQ": dict.fromkeys(("i", "pad"), _pci_wires),
@@ -109,50 +118,50 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
     },
     "RTC": {"cmos_data": lambda value, index: timers.cmos_register(index, value)},
     "HPET": {
-        "capability": _flags(bits.HPET_CAPABILITY),
-        "config": _flags(bits.HPET_CONFIG),
-        "timers.config": _flags(bits.HPET_TIMER),
+        "capability": Flags(bits.HPET_CAPABILITY),
+        "config": Flags(bits.HPET_CONFIG),
+        "timers.config": Flags(bits.HPET_TIMER),
     },
-    "PMTIMER": {"pm1a_sts": _flags(bits.PM1_STATUS), "pm1a_en": _flags(bits.PM1_ENABLE)},
+    "PMTIMER": {"pm1a_sts": Flags(bits.PM1_STATUS), "pm1a_en": Flags(bits.PM1_ENABLE)},
     "MTRR": {
         "msr_pat_cr": lambda value, _: " ".join(memory_types.byte_types(value)),
         "msr_mtrr_var": lambda value, index: memory_types.variable_half(index, value),
         "msr_mtrr_fixed": lambda value, index: memory_types.fixed_ranges(index, value),
-        "msr_mtrr_cap": _flags(bits.MTRR_CAP),
+        "msr_mtrr_cap": Flags(bits.MTRR_CAP),
         "msr_mtrr_def_type": _default_type,
     },
     "VIRIDIAN_DOMAIN": {
         "guest_os_id": _plain(viridian.guest_os),
-        "hypercall_gpa": _flags(bits.VIRIDIAN_PAGE),
-        "reference_tsc": _flags(bits.VIRIDIAN_PAGE),
+        "hypercall_gpa": Flags(bits.VIRIDIAN_PAGE),
+        "reference_tsc": Flags(bits.VIRIDIAN_PAGE),
     },
     "VIRIDIAN_VCPU": {
-        "vp_assist_msr": _flags(bits.VIRIDIAN_PAGE),
-        "simp_msr": _flags(bits.VIRIDIAN_PAGE),
-        "sint_msr": _flags(viridian.SINT),
-        "stimer_config_msr": _flags(viridian.STIMER_CONFIG),
+        "vp_assist_msr": Flags(bits.VIRIDIAN_PAGE),
+        "simp_msr": Flags(bits.VIRIDIAN_PAGE),
+        "sint_msr": Flags(viridian.SINT),
+        "stimer_config_msr": Flags(viridian.STIMER_CONFIG),
     },
     "VMCE_VCPU": {
-        "caps": _flags(bits.MCG_CAP),
-        "mci_ctl2_bank0": _flags(bits.MCI_CTL2),
-        "mci_ctl2_bank1": _flags(bits.MCI_CTL2),
-        "mcg_ext_ctl": _flags(bits.MCG_EXT_CTL),
+        "caps": Flags(bits.MCG_CAP),
+        "mci_ctl2_bank0": Flags(bits.MCI_CTL2),
+        "mci_ctl2_bank1": Flags(bits.MCI_CTL2),
+        "mcg_ext_ctl": Flags(bits.MCG_EXT_CTL),
     },
     "CPU_XSAVE": {
-        "xfeature_mask": _flags(bits.XCR0),
-        "xcr0": _flags(bits.XCR0),
-        "xcr0_accum": _flags(bits.XCR0),
-        "save_area.xsave_hdr.xstate_bv": _flags(bits.XCR0),
-        "save_area.xsave_hdr.xcomp_bv": _flags(bits.XCR0),
+        "xfeature_mask": Flags(bits.XCR0),
+        "xcr0": Flags(bits.XCR0),
+        "xcr0_accum": Flags(bits.XCR0),
+        "save_area.xsave_hdr.xstate_bv": Flags(bits.XCR0),
+        "save_area.xsave_hdr.xcomp_bv": Flags(bits.XCR0),
     },
     "CPU_MSR": {"msr.index": _msr},
     "X86_MSR_POLICY": {"entries.index": _msr},
     "X86_PV_VCPU_MSRS": {"entries.index": _msr},
     "X86_TSC_INFO": {"mode": _plain(timers.tsc_mode), "khz": _khz},
     "fxsave": {
-        "fcw": _flags(bits.FCW),
-        "fsw": _flags(bits.FSW),
-        "mxcsr": _flags(bits.MXCSR),
+        "fcw": Flags(bits.FCW),
+        "fsw": Flags(bits.FSW),
+        "mxcsr": Flags(bits.MXCSR),
     },
 }
 
@@ -172,6 +181,20 @@ def meaning(kind: str, path: str, value: Value) -> str:
         return ""
     indices = _INDEX.findall(path)
     return say(value, int(indices[-1]) if indices else 0)
+
+
+def register_of(kind: str, path: str) -> bits.Register | None:
+    """Return the named bits of a field; None where it is no register.
+
+    >>> [bit.name for bit in register_of("CPU", "msr_efer")][:3]
+    ['SCE', 'LME', 'LMA']
+    """
+    say = MEANINGS.get(kind, {}).get(_INDEX.sub("", path))
+    return say.register if isinstance(say, Flags) else None
+
+
+COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data", "CPU_XSAVE": "save_area.fpu_sse.x"}
+"""The arrays of bytes whose contents `parts` decodes, by record."""
 
 
 def parts(name: str, values: Values) -> list[Part]:

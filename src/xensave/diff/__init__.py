@@ -1,0 +1,15 @@
+"""What differs between two saved guests, or between two moments of one.
+
+>>> from xensave.image import open_image
+>>> with open_image("examples/hvm1.ctx") as a, open_image("examples/pvh1.ctx") as b:
+...     comparison = compare(a, b, memory=False)
+>>> [change.record for change in comparison.changes if not change.path][:3]
+['PIC[0]', 'PIC[1]', 'IOAPIC[0]']
+"""
+
+from xensave.diff.change import Change
+from xensave.diff.compare import Comparison, compare
+from xensave.diff.pages import MemoryChange
+from xensave.diff.selection import Selection
+
+__all__ = ["Change", "Comparison", "MemoryChange", "Selection", "compare"]

@@ -1,0 +1,88 @@
+"""The records of two images, and their fields."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from xensave.container import libxc, libxl
+from xensave.container.events import LIBXC, LIBXL
+from xensave.diff.change import Change, changes_of
+from xensave.image import Image
+from xensave.image.subjects import all_subjects
+from xensave.records.meaning.leaves import Leaf, leaves_of
+from xensave.records.meaning.xsave import unnamed
+from xensave.records.subject import Subject
+
+# Memory is compared page by page, an emulator section by section, the context by its records.
+_ELSEWHERE = {
+    (LIBXC, libxc.PAGE_DATA),
+    (LIBXC, libxc.HVM_CONTEXT),
+    (LIBXL, libxl.EMULATOR_CONTEXT),
+    (LIBXL, libxl.EMULATOR_XENSTORE_DATA),
+    (LIBXL, libxl.LIBXC_CONTEXT),
+}
+_XSAVE_HEADER = 24
+
+
+def record_changes(old: Image, new: Image) -> Iterator[Change]:
+    """Yield the records that only one image has, and the fields that differ in the others."""
+    yield from _bodiless(old, new)
+    before, after = _by_label(old), _by_label(new)
+    for label in dict.fromkeys([*before, *after]):
+        a, b = before.get(label), after.get(label)
+        if a is None or b is None:
+            yield Change(label, "", _whole(a), _whole(b))
+        elif a.body != b.body:
+            yield from _field_changes(label, a, b)
+
+
+def _bodiless(old: Image, new: Image) -> Iterator[Change]:
+    """Yield the records without a body (STATIC_DATA_END, VERIFY) that only one image has."""
+    before = {(c.layer, c.type): c for c in old.counts if not c.bytes}
+    after = {(c.layer, c.type): c for c in new.counts if not c.bytes}
+    either = {(c.layer, c.type) for image in (old, new) for c in image.counts if c.bytes}
+    for key in dict.fromkeys([*before, *after]):
+        if key in _ELSEWHERE or key in either or (key in before and key in after):
+            continue
+        count = before.get(key) or after[key]
+        leaf = Leaf(0, "0 bytes")
+        label = f"{count.layer} {count.name}"
+        yield Change(label, "", leaf if key in before else None, leaf if key in after else None)
+
+
+def _by_label(image: Image) -> dict[str, Subject]:
+    """Return the records by name and instance; the later ones of one name are numbered."""
+    found: dict[str, Subject] = {}
+    seen: Counter[str] = Counter()
+    for subject in all_subjects(image):
+        if (subject.layer, subject.typecode) in _ELSEWHERE:
+            continue
+        label = subject.label
+        if subject.name.startswith("X86_PV_VCPU_"):
+            label = f"{subject.name}[{int.from_bytes(subject.body[:4], 'little')}]"
+        seen[label] += 1
+        found[label if seen[label] == 1 else f"{label} #{seen[label]}"] = subject
+    return found
+
+
+def _whole(subject: Subject | None) -> Leaf | None:
+    return None if subject is None else Leaf(subject.body, f"{subject.length} bytes")
+
+
+def _field_changes(label: str, a: Subject, b: Subject) -> Iterator[Change]:
+    found = list(changes_of(label, _leaves(a), _leaves(b)))
+    yield from found or [Change(label, "padding", _whole(a), _whole(b))]
+
+
+def _leaves(subject: Subject) -> dict[str, Leaf]:
+    leaves = leaves_of(subject.name, subject.layout, subject.values)
+    leaves["length"] = Leaf(subject.length, str(subject.length))
+    tail = subject.tail
+    if subject.name == "CPU_XSAVE" and subject.layout is not None:
+        accum = subject.values.get("xcr0_accum")
+        runs = unnamed(subject.body[_XSAVE_HEADER:], accum if isinstance(accum, int) else 0)
+        tail = b"".join(data for _, data in runs)
+    if tail:
+        leaves["beyond the layout" if subject.layout else "body"] = Leaf(tail, tail.hex(" "))
+    return leaves

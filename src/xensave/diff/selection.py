@@ -1,0 +1,48 @@
+"""What a comparison leaves out: by record, by field, or because it always moves."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from xensave.diff.change import Change
+
+VOLATILE = "volatile"
+MEMORY = "memory"
+_INDEX = re.compile(r"\[\d+\]")
+
+
+class Selection(NamedTuple):
+    """`records` alone are compared if there are any; what `ignore` names is not.
+
+    A name is a record ("CPU", "CPU[1]", "config", "xenstore", "memory"), a field ("CPU.rip",
+    "HPET.timers") or "volatile". Without an index it stands for all of them.
+    """
+
+    records: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def memory(self) -> bool:
+        """Whether pages are compared."""
+        wanted = not self.records or MEMORY in map(str.lower, self.records)
+        return wanted and MEMORY not in self.ignore
+
+    def takes(self, change: Change) -> bool:
+        """Whether a change counts.
+
+        >>> Selection(ignore=("CPU.rip",)).takes(Change("CPU[0]", "rip", None, None))
+        False
+        """
+        if self.records and not any(_names(name, change) for name in self.records):
+            return False
+        if change.volatile and VOLATILE in self.ignore:
+            return False
+        return not any(_names(name, change) for name in self.ignore)
+
+
+def _names(wanted: str, change: Change) -> bool:
+    """Whether a name is that of the change's record or field, or of what these lie in."""
+    name = change.name if "[" in wanted else _INDEX.sub("", change.name)
+    wanted, name = wanted.lower(), name.lower()
+    return name == wanted or (name.startswith(wanted) and name[len(wanted)] in ".[ ")

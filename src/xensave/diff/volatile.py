@@ -1,0 +1,52 @@
+"""What differs between any two moments of a running guest, and why: rows of data."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+_INDEX = re.compile(r"\[\d+\]")
+
+
+class Row(NamedTuple):
+    """A field that moves by itself; `path` is without indices, as `record` is."""
+
+    record: str
+    path: str
+    reason: str
+
+
+_RUNNING = "a counter that runs while the guest is awake"
+_CLOCK = "the date and time"
+
+ROWS = (
+    Row("X86_TSC_INFO", "nsec", "the guest's age"),
+    Row("CPU", "tsc", _RUNNING),
+    # vlapic.c computes it from the time that is left.
+    Row("LAPIC_REGS", "registers.TIMER_CURRENT", _RUNNING),
+    Row("PIT", "channels.count_load_time", _RUNNING),
+    Row("PMTIMER", "tmr_val", _RUNNING),
+    Row("HPET", "mc64", _RUNNING),
+    Row("VIRIDIAN_DOMAIN", "time_ref_count", _RUNNING),
+    # MC146818: seconds, minutes, hours, day of week, of month, month, year.
+    *(Row("RTC", f"cmos_data[{index}]", _CLOCK) for index in (0, 2, 4, 6, 7, 8, 9)),
+    Row("QEMU timer", "state", "QEMU's virtual clock"),
+    Row("QEMU mc146818rtc", "state", _CLOCK),
+)
+
+
+@cache
+def _table() -> dict[tuple[str, str], str]:
+    return {(row.record, row.path): row.reason for row in ROWS}
+
+
+def reason(record: str, path: str) -> str:
+    """Return why a field always moves, "" where it does not.
+
+    >>> reason("PIT[0]", "channels[2].count_load_time"), reason("CPU[0]", "rip")
+    ('a counter that runs while the guest is awake', '')
+    """
+    plain = _INDEX.sub("", record)
+    table = _table()
+    return table.get((plain, path)) or table.get((plain, _INDEX.sub("", path)), "")
