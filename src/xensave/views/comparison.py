@@ -10,7 +10,7 @@ from xensave.diff import Change, Comparison
 from xensave.records.meaning.leaves import Leaf
 from xensave.views.escape import escape
 from xensave.views.record_json import Json
-from xensave.views.terminal import hang
+from xensave.views.wrap import hang
 
 if TYPE_CHECKING:
     from xensave.diff.pages import Frames, MemoryChange
