@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Protocol
 
-from xensave.source.limits import XZ_MEMORY
+from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
 
 
 class Frame(Protocol):
@@ -75,16 +78,24 @@ class _Lz4:
         return bytes(self._object.decompress(data, max_length))
 
 
+_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+
+
+def _zstd() -> ModuleType:
+    return import_module(_ZSTD)
+
+
 def gzip() -> Frame:
     """Start a gzip member."""
     return _Gzip()
 
 
 def zstd() -> Frame:
-    """Start a zstd frame."""
-    from xensave.source.zstd import ZstdFrame
-
-    return ZstdFrame()
+    """Start a zstd frame; a window above ZSTD_WINDOW is refused."""
+    library = _zstd()
+    window = library.DecompressionParameter.window_log_max
+    frame: Frame = library.ZstdDecompressor(options={window: ZSTD_WINDOW.bit_length() - 1})
+    return frame
 
 
 def xz() -> Frame:
@@ -121,6 +132,6 @@ def failures() -> tuple[type[Exception], ...]:
     import lzma
     import zlib
 
-    import zstandard
-
-    return (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError, RuntimeError)
+    known = (zlib.error, lzma.LZMAError, OSError, ValueError, RuntimeError)
+    # Whoever decompresses no zstd does not pay for loading it.
+    return (*known, _zstd().ZstdError) if _ZSTD in sys.modules else known
