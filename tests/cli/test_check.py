@@ -223,3 +223,27 @@ def test_the_matrix_is_drawn(capsys, tmp_path):
     assert path.read_text().count("<svg") == 1
     assert main(["matrix", "--plot", str(tmp_path / "matrix.nonsense")]) == 2
     assert "nonsense" in capsys.readouterr().err
+
+
+def test_a_context_whose_header_claims_no_length_is_judged(tmp_path, capsys):
+    whole = Path("examples/pvh1.ctx").read_bytes()
+    path = tmp_path / "claims.ctx"
+    path.write_bytes(whole[:4] + bytes(4) + whole[8 + 24 :])
+    for name in (path, tmp_path):
+        assert main(["check", str(name), "--target", "4.17"]) == 1
+        assert "ENODATA" in capsys.readouterr().out
+
+
+def test_an_input_format_is_insisted_on(tmp_path, capsys):
+    legacy = bytes.fromhex("0020000000000000 04000000") + bytes(60)
+    path = tmp_path / "guest"
+    path.write_bytes(legacy)
+    assert main(["check", str(path), "--target", "4.17", "--input-format", "hvm"]) == 1
+    assert "ENODATA" in capsys.readouterr().out
+    assert main(["show", str(path), "--input-format", "libxl"]) == 1
+    assert "libxl header" in capsys.readouterr().err
+    assert main(["verify", str(path), "--input-format", "libxc"]) == 1
+    assert "libxc image header" in capsys.readouterr().out
+    out = str(tmp_path / "out")
+    assert main(["convert", str(path), out, "--target", "4.17", "--input-format", "xl"]) == 1
+    assert "xl header" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from xensave.cli.run import positive
+from xensave.cli.run import input_format, positive
 from xensave.errors import UsageError
 from xensave.views.escape import escape
 from xensave.views.terminal import coloured, width_of
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="a line of JSON per input and target")
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
+    input_format(parser)
     parser.add_argument(
         "--max-size",
         type=positive,
@@ -70,18 +71,18 @@ def run(args: argparse.Namespace) -> int:
     say = _sayer(args)
     worst = 0
     for name in args.inputs:
-        for given, target, verdict in _verdicts(name, judge, args.max_size):
+        for given, target, verdict in _verdicts(name, judge, args):
             say(given, target, verdict)
             worst = max(worst, 0 if verdict.accepted else 1)
     return worst
 
 
 def _verdicts(
-    name: str, judge: Judge, max_size: int | None
+    name: str, judge: Judge, args: argparse.Namespace
 ) -> Iterator[tuple[Given, str, Verdict]]:
     from xensave.image.input import given
 
-    for found in given(name, max_size=max_size):
+    for found in given(name, max_size=args.max_size, format=args.input_format):
         for target in judge.targets:
             yield found, target, judge.judge(found, target)
 
@@ -162,7 +163,7 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
 
     rows: dict[str, list[Verdict]] = {}
     for name in args.inputs:
-        for found, _, verdict in _verdicts(name, judge, args.max_size):
+        for found, _, verdict in _verdicts(name, judge, args):
             rows.setdefault(found.source, []).append(verdict)
     table = Matrix(
         "What each release makes of it",

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TextIO
 
-from xensave.cli.run import positive
+from xensave.cli.run import input_format, positive
 from xensave.convert import (
     Plan,
     Refused,
@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the plan as a JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the plan")
+    input_format(parser)
     parser.add_argument(
         "--max-size", metavar="BYTES", type=positive, help="the most that IN may decompress to"
     )
@@ -86,10 +87,18 @@ def run(args: argparse.Namespace) -> int:
     out = sys.stderr if args.output == "-" and not args.dry_run else sys.stdout
     try:
         if args.dry_run:
-            plan = plan_conversion(args.input, settings, max_size=args.max_size)
+            plan = plan_conversion(
+                args.input, settings, max_size=args.max_size, format=args.input_format
+            )
             plan.check(allow_loss=settings.allow_loss)
         else:
-            plan = convert(args.input, args.output, settings, max_size=args.max_size)
+            plan = convert(
+                args.input,
+                args.output,
+                settings,
+                max_size=args.max_size,
+                format=args.input_format,
+            )
     except Refused as refusal:
         _print(args, refusal.plan, out, str(refusal))
         raise

@@ -69,6 +69,18 @@ def positive(text: str) -> int:
     return found
 
 
+def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
+    """Declare --input-format, and other names of it."""
+    from xensave.container.formats import format_names
+
+    parser.add_argument(
+        "--input-format",
+        *aliases,
+        choices=format_names(),
+        help="what the input is (by default its first bytes tell)",
+    )
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     # Given a width, argparse does not import shutil to ask for one.
     return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)

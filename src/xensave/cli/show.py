@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.cli.run import positive
+from xensave.cli.run import input_format, positive
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
 
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="take layouts from this Xen release, not the one that the image names",
     )
+    input_format(parser)
     parser.add_argument(
         "--max-size",
         metavar="BYTES",
@@ -56,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
     """Open the image and print what was asked for."""
     if args.style == "hvmctx" and (args.json or args.record or args.all):
         raise UsageError("--style hvmctx prints the whole context: it takes no --json or --record")
-    with open_image(args.image, release=args.release, max_size=args.max_size) as image:
+    with open_image(
+        args.image, release=args.release, max_size=args.max_size, format=args.input_format
+    ) as image:
         if args.style == "hvmctx":
             _print_hvmctx(image)
         elif args.json:

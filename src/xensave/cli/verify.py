@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from xensave.cli.run import positive
+from xensave.cli.run import input_format, positive
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING, Finding
@@ -41,12 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--in", dest="input", metavar="FD|FILE", help="one more input: a descriptor or a file"
     )
-    parser.add_argument(
-        "-f",
-        "--format",
-        choices=["libxc", "libxl", "xl", "hvm"],
-        help="what the input is (by default its first bytes tell)",
-    )
+    input_format(parser, "-f", "--format")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="name every record, and print notes"
     )
@@ -83,7 +78,7 @@ def _verify_input(what: str | int, args: argparse.Namespace) -> int:
     say = _sayer(args)
     try:
         with open_source(what, max_size=args.max_size) as source:
-            check = _Check(source.name, Verification(source, args.format), args, say)
+            check = _Check(source.name, Verification(source, args.input_format), args, say)
             if args.json and not args.quiet:
                 check.print_json()
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import TRAILER, Event
+from xensave.container.format import Format
 from xensave.container.formats import format_named
 from xensave.container.probe import HEAD_SIZE, probe
 from xensave.source import Source
@@ -12,7 +13,7 @@ from xensave.source.limits import CHUNK
 
 
 def walk(source: Source, format: str | None = None) -> Iterator[Event]:
-    """Yield the events of an image; `format` is a name, told by the first bytes if not given.
+    """Yield the events of an image; `format` is a name, by default what `format_of` returns.
 
     Raises Truncated where input ends before the outermost END, Malformed or Unsupported where it
     cannot be followed, and UsageError for a format that there is not. A record of unknown type
@@ -26,10 +27,18 @@ def walk(source: Source, format: str | None = None) -> Iterator[Event]:
     >>> [event.label for event in walk(open_source(data))]
     ['libxc image header', 'libxc domain header', 'libxc END']
     """
-    outer = format_named(format or probe(bytes(source.peek(HEAD_SIZE))))
+    outer = format_named(format) if format is not None else format_of(source)
     yield from outer.walk(source)
     if outer.trailer:
         yield from _trailer(source, outer.name)
+
+
+def format_of(source: Source) -> Format:
+    """Return the format that the source was opened as, or that its next bytes announce.
+
+    Raises what `probe` raises, and UsageError for a name that no format has.
+    """
+    return format_named(source.format or probe(bytes(source.peek(HEAD_SIZE))))
 
 
 def _trailer(source: Source, layer: str) -> Iterator[Event]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from xensave.container.events import LIBXC, LIBXL, RECORD, Event
 from xensave.container.libxl import END
-from xensave.container.probe import HEAD_SIZE, probe
-from xensave.container.walk import walk
+from xensave.container.walk import format_of, walk
 from xensave.convert.output import AtomicFile, Writer
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
@@ -21,7 +20,9 @@ from xensave.source.limits import CHUNK
 from xensave.source.stream import StreamSource
 
 
-def plan_conversion(what: str, settings: Settings, *, max_size: int | None = None) -> Plan:
+def plan_conversion(
+    what: str, settings: Settings, *, max_size: int | None = None, format: str | None = None
+) -> Plan:
     """Return what a conversion would do; page data is passed over. A pipe is read to its end.
 
     Raises Refused where the target would not take the result; losses are for `Plan.check`.
@@ -30,14 +31,21 @@ def plan_conversion(what: str, settings: Settings, *, max_size: int | None = Non
     >>> [(change.where.record, change.reason) for change in plan.changes]
     [('RTC[0]', 'RTC.2 of 24 bytes to RTC.1 of 16')]
     """
-    with open_source(what, max_size=max_size) as source:
+    with open_source(what, max_size=max_size, format=format) as source:
         converter = StreamConverter(settings)
         for event in walk(source):
             converter.convert(event)
         return converter.plan
 
 
-def convert(what: str, out: str, settings: Settings, *, max_size: int | None = None) -> Plan:
+def convert(
+    what: str,
+    out: str,
+    settings: Settings,
+    *,
+    max_size: int | None = None,
+    format: str | None = None,
+) -> Plan:
     """Convert `what` to `out` (paths, or "-"); return the plan that was carried out.
 
     A file appears under its name only when it is complete. Input that can be read twice is
@@ -46,7 +54,7 @@ def convert(what: str, out: str, settings: Settings, *, max_size: int | None = N
 
     Raises Refused, and what a walk raises for a damaged image.
     """
-    with open_source(what, max_size=max_size) as source:
+    with open_source(what, max_size=max_size, format=format) as source:
         planned = _planned(what, source, settings, max_size)
         if out == "-":
             return _pass(source, 1, settings, planned)
@@ -71,7 +79,7 @@ def _planned(what: str, source: Source, settings: Settings, max_size: int | None
         source.offset = start
         return True
     if what != "-" and stat.S_ISREG(Path(what).stat().st_mode):
-        plan = plan_conversion(what, settings, max_size=max_size)
+        plan = plan_conversion(what, settings, max_size=max_size, format=source.format)
         plan.check(allow_loss=settings.allow_loss)
         return True
     return False
@@ -83,7 +91,7 @@ def _pass(
     """Write the converted image; what was not planned is checked change by change."""
     converter = StreamConverter(settings)
     writer = Writer(source, fd, fresh=fresh)
-    outer = probe(bytes(source.peek(HEAD_SIZE)))
+    outer = format_of(source).name
     seen = 0
     for event in walk(source, outer):
         output = converter.convert(event)

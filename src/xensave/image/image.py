@@ -37,12 +37,14 @@ class Image:
         release: str | None = None,
         max_size: int | None = None,
         glance: bool = False,
+        format: str | None = None,
     ) -> None:
         self._what = what
         self._glance = glance
         self._max_size = max_size
         self._release = catalogue.normalise(release) if release is not None else None
-        self._source = open_source(what, max_size=max_size)
+        self._format = format
+        self._source = open_source(what, max_size=max_size, format=format)
         self._tally: Tally | None = None
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
@@ -97,7 +99,7 @@ class Image:
             self._source.offset = 0
             return self._source
         if isinstance(self._what, (str, os.PathLike)) and self._what != "-":
-            return open_source(self._what, max_size=self._max_size)
+            return open_source(self._what, max_size=self._max_size, format=self._format)
         raise UsageError(f"{self.name}: a pipe can be read once only")
 
     @property
@@ -298,12 +300,14 @@ def open_image(
     release: str | None = None,
     max_size: int | None = None,
     glance: bool = False,
+    format: str | None = None,
 ) -> Image:
     """Open an image: a path, "-", a descriptor, a binary file or bytes; compressed or not.
 
     `release` is the Xen release to take layouts from where the image does not name it, or names
     it wrongly. `max_size` limits the decompressed bytes. With `glance` the records of pages are
-    passed over where what stands behind them can be found from the end.
+    passed over where what stands behind them can be found from the end. `format` names the
+    container format where the first bytes do not tell it.
 
     Raises SourceError where there is nothing to read; other errors come when it is asked.
 
@@ -311,4 +315,4 @@ def open_image(
     ...     image.containers, image.type, len(image.context)
     (('HVM context',), 'hvm', 20)
     """
-    return Image(what, release=release, max_size=max_size, glance=glance)
+    return Image(what, release=release, max_size=max_size, glance=glance, format=format)

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.probe import HEAD_SIZE, probe
-from xensave.errors import LimitExceeded, SourceError, XensaveError
+from xensave.container.hvm import HVM_FORMAT
+from xensave.container.walk import format_of
+from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
 from xensave.image import Image, open_image
 from xensave.source import Source, open_source
 
@@ -18,7 +19,6 @@ _SUFFIXES = (".bin", ".ctx")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
-_CONTEXT = "hvm"
 
 
 class Given(NamedTuple):
@@ -30,11 +30,12 @@ class Given(NamedTuple):
     image: Image | None
 
 
-def given(path: str, *, max_size: int | None = None) -> Iterator[Given]:
+def given(path: str, *, max_size: int | None = None, format: str | None = None) -> Iterator[Given]:
     """Yield what an input holds. Raises SourceError and LimitExceeded.
 
     A file that is no image is taken as a bare context, however damaged: that is for the
     hypervisor to judge. In a directory the files *.bin and *.ctx count, in a tar every file.
+    `format` names the container format of a file.
     """
     if path != "-" and os.path.isdir(path):  # noqa: PTH112 - pathlib is slow
         yield from _directory(path)
@@ -42,33 +43,35 @@ def given(path: str, *, max_size: int | None = None) -> Iterator[Given]:
     if path != "-" and os.path.isfile(path) and not os.path.getsize(path):  # noqa: PTH113, PTH202
         yield Given(path, None, b"", None)
         return
-    source = open_source(path, max_size=max_size)
+    source = open_source(path, max_size=max_size, format=format)
     head = bytes(source.peek(_TAR_HEAD))
-    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
+    if not format and head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
         with source:
             yield from _tar(path, source)
-    elif _is_image(head):
+    elif _is_image(source):
         yield from _image(path, source, max_size)
     else:
         with source:
             yield Given(path, None, _rest(source), None)
 
 
-def _is_image(head: bytes) -> bool:
+def _is_image(source: Source) -> bool:
     try:
-        return probe(head[:HEAD_SIZE]) != _CONTEXT
-    except XensaveError as error:
+        return format_of(source) is not HVM_FORMAT
+    except Unsupported:
         # A known format that is not read: opening it again says which.
-        return "does not read" in error.message
+        return True
+    except Malformed:
+        return False
 
 
 def _image(path: str, source: Source, max_size: int | None) -> Iterator[Given]:
     if path == "-":
-        with open_image(_Stream(source), max_size=max_size) as image:
+        with open_image(_Stream(source), max_size=max_size, format=source.format) as image:
             yield Given(path, None, None, image)
         return
     source.close()
-    with open_image(path, max_size=max_size) as image:
+    with open_image(path, max_size=max_size, format=source.format) as image:
         yield Given(path, None, None, image)
 
 
@@ -109,7 +112,7 @@ def _member(path: str, member: str, data: bytes) -> Given:
         return Given(name, member, data, None)
     with open_source(data) as source:
         try:
-            if _is_image(bytes(source.peek(HEAD_SIZE))):
+            if _is_image(source):
                 return Given(name, member, None, open_image(data))
             return Given(name, member, _rest(source), None)
         except LimitExceeded:

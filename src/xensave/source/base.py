@@ -14,7 +14,8 @@ class Source(ABC):
     """Bytes read forward, exactly as many as asked or `Truncated`.
 
     `offset` counts (decompressed) bytes from the start. `size` is None where it cannot be known
-    before the end. Where `seekable` is true, `view` gives any range again.
+    before the end. Where `seekable` is true, `view` gives any range again. `format` is what the
+    caller says that the bytes are, None where they tell it themselves.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Source(ABC):
     size: int | None
     seekable: bool
     max_size: int | None
+    format: str | None = None
 
     @abstractmethod
     def read(self, n: int) -> memoryview:

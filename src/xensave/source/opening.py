@@ -24,14 +24,15 @@ class BinaryFile(Protocol):
 Input = str | os.PathLike[str] | int | bytes | BinaryFile
 
 
-def open_source(what: Input, *, max_size: int | None = None) -> Source:
+def open_source(what: Input, *, max_size: int | None = None, format: str | None = None) -> Source:
     """Open input for reading, decompressing it if its first bytes say so.
 
     `what` is a path, an address (`s3://bucket/guest.img`), `-` for standard input, a file
     descriptor, an open binary file or the bytes themselves. A regular file is mapped, an object
     is read by ranges; anything else is read forward once. zstd, xz, gzip,
     bzip2 and lz4 are recognised; compression inside compression is not undone. `max_size` limits
-    the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO.
+    the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO. `format` is
+    the name of a container format, for whoever walks the source.
 
     Raises SourceError where there is nothing to read: no file, no permission, an empty one.
 
@@ -40,6 +41,12 @@ def open_source(what: Input, *, max_size: int | None = None) -> Source:
     ...     bytes(source.read(3)), source.seekable
     (b'Xen', False)
     """
+    source = _opened(what, max_size)
+    source.format = format
+    return source
+
+
+def _opened(what: Input, max_size: int | None) -> Source:
     source = _plain(what, max_size)
     head = bytes(source.peek(MAGIC_SIZE))
     if not head:
