@@ -55,7 +55,7 @@ def test_a_real_hvm_guest():
     with xensave.open(HVM) as image:
         assert image.containers == ("xl", "libxl v2", "libxc v3", "HVM context")
         assert (image.guest, image.type, image.xen, image.vcpus) == ("hvm1", "hvm", "4.17", 1)
-        assert (image.memory, image.pages, image.size) == (16 << 20, 4092, 25_146_467)
+        assert (image.configured_memory, image.pages, image.size) == (16 << 20, 4092, 25_146_467)
         assert image.params[1] == 0xFEFFC
         assert image.tsc_info is not None
         assert image.tsc_info.khz == 2_299_999
@@ -81,7 +81,7 @@ def test_a_real_hvm_guest():
 def test_real_guests(name, type_, xen, memory, pages):
     with xensave.open(SHARED / f"{name}.img.zst") as image:
         assert (image.type, image.xen, image.vcpus) == (type_, xen, 1)
-        assert (image.memory, image.pages) == (memory << 20, pages)
+        assert (image.configured_memory, image.pages) == (memory << 20, pages)
         guest = json.loads((SHARED / f"{name.split('-')[1]}.list.json").read_text())[0]
         assert image.guest == guest["config"]["c_info"]["name"]
         for subject in all_subjects(image):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from xensave import catalogue
 from xensave.container import libxc, libxl
@@ -19,6 +19,10 @@ from xensave.image.emulator import Emulator, emulators
 from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.tally import Count, Kept, Tally, tally
 from xensave.source import Input, Source, open_source
+
+if TYPE_CHECKING:
+    from xensave.image.vcpu import Vcpu
+    from xensave.memory import Memory
 
 
 class Image:
@@ -48,6 +52,7 @@ class Image:
         self._tally: Tally | None = None
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
+        self._memory: Memory | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -253,7 +258,7 @@ class Image:
         return max(0, contents) // libxc.PAGE_SIZE
 
     @property
-    def memory(self) -> int | None:
+    def configured_memory(self) -> int | None:
         """The guest's memory in bytes as configured; None where the image does not say."""
         kilobytes = self._configuration.get("b_info", "max_memkb")
         return kilobytes * 1024 if isinstance(kilobytes, int) else None
@@ -262,6 +267,52 @@ class Image:
     def params(self) -> dict[int, int]:
         """The HVM params: index to value. `xensave.records.meaning.params` has their names."""
         return self._said.param
+
+    @property
+    def memory(self) -> Memory:
+        """The guest's physical memory, indexed in one pass over the image.
+
+        A pipe or compressed input is first written to a file without a name, as
+        `xensave.source.spill` says, and read from there on.
+        """
+        if self._memory is None:
+            # numpy, and the index, are of no use to who asks for records.
+            from xensave.memory import Memory, build_index
+            from xensave.memory.batches import batches
+            from xensave.source.spill import seekable
+
+            self._source = seekable(self._again())
+            self._memory = Memory(self._source, build_index(batches(walk(self._source))))
+            self._source.offset = 0
+        return self._memory
+
+    def vcpu(self, number: int) -> Vcpu:
+        """Return a vCPU: its registers, and its virtual memory. AbsentRecord for one not saved.
+
+        >>> with open_image("examples/hvm1.img.zst") as image:
+        ...     vcpu = image.vcpu(0)
+        ...     hex(vcpu.registers.rip), vcpu.mode.name, vcpu.read(0xFFFF0, 1).hex()
+        ('0xb7b9', 'no paging', 'ea')
+        """
+        from xensave.image import vcpu
+
+        if self.type != "pv":
+            registers = vcpu.hvm_registers(self.context["CPU", number])
+            return vcpu.Vcpu(number, registers, self.memory, registers.cr3)
+        for kept in reversed(self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)):
+            if vcpu.pv_number(kept.body) == number:
+                context = vcpu.pv_context(kept.body)
+                registers = vcpu.pv_registers(context)
+                root = vcpu.pv_root(context, registers)
+                return vcpu.Vcpu(number, registers, self.memory, root)
+        raise AbsentRecord(f"the image holds no registers of vCPU {number}")
+
+    @property
+    def vcpu_numbers(self) -> tuple[int, ...]:
+        """The numbers of the vCPUs whose registers were saved, in ascending order."""
+        if self.type != "pv":
+            return tuple(sorted({record.instance for record in self.context.all("CPU")}))
+        return tuple(sorted(self.facts.vcpus_pv))
 
     @property
     def cpuid_policy(self) -> tuple[CpuidLeaf, ...]:

@@ -61,7 +61,7 @@ def summary_json(image: Image) -> dict[str, Json]:
         "xen": image.xen,
         "release": image.release,
         "vcpus": image.vcpus,
-        "memory": image.memory,
+        "memory": image.configured_memory,
         "pages": image.pages,
         "frames": image.frames,
         "checkpoints": image.tally.checkpoints,
@@ -87,7 +87,7 @@ def _facts(image: Image) -> Iterator[tuple[str, str]]:
     vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
     yield "guest", f"{name}{image.type.upper()}, {vcpus}"
     yield "saved by", _saved_by(image)
-    if image.memory is not None or image.frames:
+    if image.configured_memory is not None or image.frames:
         yield "memory", _memory(image)
     if image.tsc_info is not None:
         from xensave.records.meaning.timers import tsc_mode
@@ -115,7 +115,8 @@ def _saved_by(image: Image) -> str:
 
 
 def _memory(image: Image) -> str:
-    configured = f"{_size(image.memory)} configured, " if image.memory is not None else ""
+    memory = image.configured_memory
+    configured = f"{_size(memory)} configured, " if memory is not None else ""
     return f"{configured}{image.pages:,} pages with contents ({_size(image.pages * 4096)})"
 
 

@@ -1,0 +1,111 @@
+"""A saved vCPU: its registers, and the virtual memory that it sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xensave.container import libxc
+from xensave.container.libxc_records import VcpuBlob
+from xensave.context import ContextRecord
+from xensave.memory.address_space import AddressSpace
+from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
+from xensave.memory.registers import Registers
+from xensave.records.codec import decode
+from xensave.records.stream import stream_layout
+from xensave.records.values import Values, get, integer
+
+if TYPE_CHECKING:
+    from xensave.memory.physical import Memory
+
+VCPU_BASIC = libxc.RECORDS[libxc.X86_PV_VCPU_BASIC]
+
+# Registers whose field in the CPU record has another name.
+_HVM_NAMES = {
+    **{name: f"{name}_sel" for name in ("cs", "ss", "ds", "es", "fs", "gs")},
+    "kernel_gs_base": "shadow_gs",
+    "efer": "msr_efer",
+}
+_PV_ALWAYS = {"cr0": CR0_PG, "cr4": CR4_PAE}
+"""Xen runs every PV guest with these, whatever the record says."""
+
+VGCF_IN_KERNEL = 1 << 2
+
+
+class Vcpu(AddressSpace):
+    """A vCPU of an image: `registers`, and reads by virtual address (`read`, `translate`)."""
+
+    def __init__(self, number: int, registers: Registers, memory: Memory, cr3: int) -> None:
+        super().__init__(memory, paging_mode(registers), cr3)
+        self.number = number
+        self.registers = registers
+
+
+def hvm_registers(record: ContextRecord) -> Registers:
+    """Return the registers of a CPU record of an HVM context."""
+    return Registers(
+        **{name: record.integer(_HVM_NAMES.get(name, name)) for name in Registers._fields}
+    )
+
+
+def pv_context(body: bytes) -> Values:
+    """Return the fields of an X86_PV_VCPU_BASIC record: vcpu_guest_context of the guest's width.
+
+    Raises Truncated for a body that is shorter than either.
+    """
+    layout = stream_layout(VCPU_BASIC, len(body))
+    assert layout is not None, VCPU_BASIC
+    return decode(layout, body)
+
+
+def pv_number(body: bytes) -> int:
+    """Return which vCPU an X86_PV_VCPU_BASIC record is of."""
+    return VcpuBlob.parse(body).vcpu_id
+
+
+def pv_registers(context: Values) -> Registers:
+    """Return the registers in a PV vCPU's context.
+
+    A 64-bit guest's kernel and its user mode have an address space each; the registers name that
+    of the mode which the vCPU was in (struct vcpu_guest_context, VGCF_in_kernel, ctrlreg[1]).
+    """
+    saved = get(context, "user_regs")
+    assert isinstance(saved, dict), "the layout has them"
+    wide = "rax" in saved
+    names = {name: name if wide else _narrow(name) for name in Registers._fields}
+    found = {name: integer(saved, field) for name, field in names.items() if field in saved}
+    controls = {f"cr{n}": integer(context, f"ctrlreg[{n}]") for n in (0, 2, 3, 4)}
+    for name, bits in _PV_ALWAYS.items():
+        controls[name] |= bits
+    debug = {f"dr{n}": integer(context, f"debugreg[{n}]") for n in (0, 1, 2, 3, 6, 7)}
+    if not wide:
+        return Registers(**found, **controls, **debug)
+    kernel = bool(integer(context, "flags") & VGCF_IN_KERNEL)
+    user_root = integer(context, "ctrlreg[1]")
+    if not kernel and user_root & 1:
+        controls["cr3"] = user_root & ~0xFFF
+    bases = [integer(context, f"gs_base_{name}") for name in ("kernel", "user")]
+    gs_base, other = bases if kernel else bases[::-1]
+    return Registers(
+        **found,
+        **controls,
+        **debug,
+        efer=EFER_LMA,
+        fs_base=integer(context, "fs_base"),
+        gs_base=gs_base,
+        kernel_gs_base=other,
+    )
+
+
+def pv_root(context: Values, registers: Registers) -> int:
+    """Return the physical address of a PV vCPU's root table.
+
+    A 32-bit guest's cr3 has the frame number rotated by 12 bits, so that it reaches beyond 4 GiB
+    (xen_cr3_to_pfn() in xen/include/public/arch-x86/xen-x86_32.h).
+    """
+    if registers.efer & EFER_LMA:
+        return registers.cr3
+    return (registers.cr3 >> 12 | (registers.cr3 & 0xFFF) << 20) << 12
+
+
+def _narrow(name: str) -> str:
+    return f"e{name[1:]}" if name.startswith("r") else name

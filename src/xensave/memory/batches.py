@@ -1,0 +1,113 @@
+"""From the events of a walk to batches of frames: the numbers, types and places of their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from xensave.container import libxc, libxl
+from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
+from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
+from xensave.errors import LimitExceeded, Malformed, Truncated
+from xensave.memory.column import Integers
+from xensave.source.limits import READ_LIMIT
+
+Words = npt.NDArray[np.uint64]
+
+TYPE_SHIFT = 60
+_TYPE = np.uint64(TYPE_SHIFT)
+_PFN = np.uint64(PFN_MASK)
+_KNOWN = np.array([number in PAGE_TYPES for number in range(16)])
+_WITH_CONTENTS = np.array([n in PAGE_TYPES and n not in DATALESS_TYPES for n in range(16)])
+
+
+class Batch(NamedTuple):
+    """What one record says of frames.
+
+    `pfns`, `types` and `offsets` are of the frames with contents; `types` is None where all are
+    NOTAB. `empty` holds the entries of frames without: the PFN, and the type in bits 60 - 63.
+    """
+
+    pfns: Integers
+    offsets: Integers
+    types: Integers | None
+    empty: Words
+
+
+class Mark(Enum):
+    """What changes how later batches count."""
+
+    VERIFY = "pages that follow are compared"
+    CHECKPOINT = "a checkpoint is complete"
+
+
+def batches(events: Iterable[Event]) -> Iterator[Batch | Mark]:
+    """Yield the batches and marks of an image.
+
+    Raises Malformed for a PAGE_DATA record that libxc refuses, and what the walk raises. A
+    checkpointed stream that is cut after a complete checkpoint ends there, as for a receiver that
+    takes over.
+    """
+    inside = complete = False
+    try:
+        for event in events:
+            if event.is_record(LIBXC, libxc.PAGE_DATA):
+                yield page_data(event)
+            elif event.is_record(LIBXC, libxc.VERIFY):
+                yield Mark.VERIFY
+            elif event.layer == LIBXL and event.kind == HEADER_KIND:
+                inside = True
+            # Within a libxl stream the device model's state belongs to a checkpoint.
+            elif event.is_record(LIBXL, libxl.CHECKPOINT_END) or (
+                not inside and event.is_record(LIBXC, libxc.CHECKPOINT)
+            ):
+                complete = True
+                yield Mark.CHECKPOINT
+    except Truncated:
+        if not complete:
+            raise
+
+
+def page_data(event: Event) -> Batch:
+    """Read the front of a PAGE_DATA record; its pages stay unread."""
+    if event.length > READ_LIMIT:
+        raise LimitExceeded(
+            f"a record of {event.length} bytes, the limit is {READ_LIMIT}",
+            offset=event.offset,
+            record=event.label,
+        )
+    if event.length < PAIR.size:
+        raise _malformed(event, f"{event.length} bytes, at least {PAIR.size} expected")
+    count, _ = PAIR.unpack(event.prefix(PAIR.size))
+    front = PAIR.size + 8 * count
+    if front > event.length:
+        raise _malformed(event, f"{count} PFNs need {front} bytes, the record has {event.length}")
+    words: Words = np.frombuffer(event.prefix(front), "<u8", offset=PAIR.size)
+    types = (words >> _TYPE).astype(np.int64)
+    pfns = (words & _PFN).astype(np.int64)
+    empty = words[:0]
+    plain = not types.any()
+    if not plain:
+        if not _KNOWN[types].all():
+            number = int(types[~_KNOWN[types]][0])
+            raise _malformed(event, f"reserved page type {number:#x}")
+        contents = _WITH_CONTENTS[types]
+        empty = words[~contents] & ~(np.uint64(0xFF) << np.uint64(52))
+        pfns, types = pfns[contents], types[contents]
+    if event.length != front + libxc.PAGE_SIZE * len(pfns):
+        raise _malformed(
+            event,
+            f"{event.length} bytes, expected {front} and {libxc.PAGE_SIZE} for each of "
+            f"{len(pfns)} pages",
+        )
+    start = event.body_offset + front
+    offsets = np.arange(start, start + libxc.PAGE_SIZE * len(pfns), libxc.PAGE_SIZE)
+    return Batch(pfns, offsets, None if plain else types, empty)
+
+
+def _malformed(event: Event, message: str) -> Malformed:
+    return Malformed(message, offset=event.offset, record=event.label)

@@ -1,0 +1,207 @@
+"""Physical memory of a saved guest, read by frame or by address."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.errors import LimitExceeded, UsageError, XensaveError
+from xensave.memory.index import OFFSET_MASK, PageIndex
+from xensave.source import Source
+from xensave.source.limits import READ_LIMIT
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+BUFFER_SIZE = 1 << 16
+_IN_PAGE = PAGE_SIZE - 1
+
+
+class AbsentPage(XensaveError, LookupError):
+    """A frame was asked for that the image has no contents of; `pfn` is its number."""
+
+    def __init__(self, pfn: int, type_name: str | None = None) -> None:
+        listed = f", which the image lists as {type_name}" if type_name else ""
+        super().__init__(f"the image has no contents of frame {pfn:#x}{listed}")
+        self.pfn = pfn
+
+
+class FrameRun(NamedTuple):
+    """Frames whose numbers follow one another: the first, and how many.
+
+    In `Memory.file_runs` their pages follow one another in the image too, from `offset` on.
+    """
+
+    pfn: int
+    frames: int
+    offset: int = 0
+
+    @property
+    def physical(self) -> int:
+        """The physical address of the first byte."""
+        return self.pfn << PAGE_SHIFT
+
+    @property
+    def size(self) -> int:
+        """How many bytes the frames hold."""
+        return self.frames << PAGE_SHIFT
+
+
+class Memory:
+    """A guest's physical memory in an image that can be read at any place.
+
+    Reads are by physical address; of a PV guest that is the frame number (PFN) times 4096. A
+    frame without contents raises AbsentPage, or reads as zeros with `zero=True`.
+    """
+
+    def __init__(self, source: Source, index: PageIndex) -> None:
+        if not source.seekable:
+            raise UsageError(f"{source.name}: memory is read at any place, which a pipe has not")
+        self.source = source
+        self.index = index
+
+    def __contains__(self, pfn: object) -> bool:
+        return isinstance(pfn, int) and self.index.offset_of(pfn) is not None
+
+    @property
+    def size(self) -> int:
+        """The address after the last byte that has contents."""
+        return self.index.end << PAGE_SHIFT
+
+    def page(self, pfn: int, *, zero: bool = False) -> bytes:
+        """Return the 4096 bytes of a frame."""
+        offset = self.index.offset_of(pfn)
+        if offset is not None:
+            return bytes(self.source.view(offset, PAGE_SIZE))
+        if zero:
+            return bytes(PAGE_SIZE)
+        raise self._absent(pfn)
+
+    def read(self, physical: int, n: int, *, zero: bool = False) -> bytes:
+        """Return n bytes from a physical address. Raises LimitExceeded above READ_LIMIT."""
+        if physical < 0 or n < 0:
+            raise UsageError(f"no {n} bytes at physical address {physical:#x}")
+        if n > READ_LIMIT:
+            raise LimitExceeded(f"asked for {n} bytes at once, the limit is {READ_LIMIT}")
+        parts = []
+        end = physical + n
+        while physical < end:
+            part = self.read_some(physical, end - physical)
+            if not part:
+                if not zero:
+                    raise self._absent(physical >> PAGE_SHIFT)
+                part = memoryview(bytes(min(self._gap(physical), end - physical)))
+            parts.append(part)
+            physical += len(part)
+        return b"".join(parts)
+
+    def read_some(self, physical: int, n: int) -> memoryview:
+        """Return up to n bytes that lie together in the image; none where the frame is absent."""
+        index = self.index
+        pfn, skip = physical >> PAGE_SHIFT, physical & _IN_PAGE
+        at = index.find(pfn)
+        if at == len(index) or index.pfns[at] != pfn:
+            return memoryview(b"")
+        pages = (min(n, BUFFER_SIZE) + skip + PAGE_SIZE - 1) >> PAGE_SHIFT
+        near = slice(at, at + pages)
+        offsets = index.places[near] & OFFSET_MASK
+        steps = np.arange(len(offsets))
+        follows = (index.pfns[near] == pfn + steps) & (offsets == offsets[0] + steps * PAGE_SIZE)
+        count = len(follows) if follows.all() else int(follows.argmin())
+        size = min(n, (count << PAGE_SHIFT) - skip)
+        return self.source.view(int(offsets[0]) + skip, size)
+
+    def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
+        """Yield runs of frames that follow one another in memory and in the image alike."""
+        yield from _runs(self.index, self._between(first, end), together=True)
+
+    def ranges(self) -> Iterator[FrameRun]:
+        """Yield the ranges of frames with contents, in ascending order."""
+        yield from _runs(self.index, self._between(0, None), together=False)
+
+    def open(self, *, zero: bool = False) -> io.BufferedReader:
+        """Return physical memory as a seekable file; position 0 is physical address 0.
+
+        Where a frame is absent, reading raises AbsentPage, or gives zeros with `zero=True`.
+        """
+        return io.BufferedReader(_MemoryFile(self, zero=zero), BUFFER_SIZE)
+
+    def differing(self) -> list[int]:
+        """Return the frames whose pages after VERIFY are not what memory holds."""
+        compared = self.index.compared
+        if compared is None:
+            return []
+        return [
+            pfn
+            for pfn, offset in zip(compared.pfns.tolist(), compared.offsets.tolist(), strict=True)
+            if pfn not in self or self.page(pfn) != self.source.view(offset, PAGE_SIZE)
+        ]
+
+    def _between(self, first: int, end: int | None) -> slice:
+        return slice(self.index.find(first), None if end is None else self.index.find(end))
+
+    def _gap(self, physical: int) -> int:
+        """Return how many bytes from an address in an absent frame on have no contents."""
+        at = self.index.find(physical >> PAGE_SHIFT)
+        if at == len(self.index):
+            return BUFFER_SIZE
+        return min(BUFFER_SIZE, (int(self.index.pfns[at]) << PAGE_SHIFT) - physical)
+
+    def _absent(self, pfn: int) -> AbsentPage:
+        from xensave.container.libxc_records import PAGE_TYPES
+
+        number = self.index.type_of(pfn)
+        return AbsentPage(pfn, None if number is None else PAGE_TYPES.get(number))
+
+
+class _MemoryFile(io.RawIOBase):
+    """Physical memory as a raw file; a short read ends before an absent frame."""
+
+    def __init__(self, memory: Memory, *, zero: bool) -> None:
+        super().__init__()
+        self._memory = memory
+        self._zero = zero
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._memory.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative position {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), max(0, self._memory.size - self._at))
+        if not wanted:
+            return 0
+        part = self._memory.read_some(self._at, wanted)
+        if not part:
+            part = memoryview(self._memory.read(self._at, min(wanted, PAGE_SIZE), zero=self._zero))
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def _runs(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
+    pfns = index.pfns[part]
+    if not len(pfns):
+        return
+    offsets = index.places[part] & OFFSET_MASK
+    breaks = pfns[1:] != pfns[:-1] + 1
+    if together:
+        breaks |= offsets[1:] != offsets[:-1] + PAGE_SIZE
+    starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
+    counts = np.diff(starts, append=len(pfns))
+    for at, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        yield FrameRun(int(pfns[at]), count, int(offsets[at]) if together else 0)

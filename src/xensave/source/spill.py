@@ -1,0 +1,69 @@
+"""Input that comes once, written to a file without a name, so that any place of it can be read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from xensave.errors import SourceError
+from xensave.source.base import Source, write_all
+from xensave.source.limits import CHUNK
+from xensave.source.memory import MappedSource, MemorySource
+
+_BLOCK = 4096
+_ZEROS = bytes(CHUNK)
+
+
+def seekable(source: Source) -> Source:
+    """Return a source of the same bytes that is seekable: itself where it is.
+
+    A pipe or compressed input is written, as far as it was not read yet, to a file without a name
+    in $TMPDIR (else /tmp), which only this process can open; it goes when the source is closed.
+    Zeros become holes. `source` is read to its end and closed.
+
+    >>> import gzip
+    >>> from xensave.source import open_source
+    >>> with seekable(open_source(gzip.compress(b"Xen saved domain"))) as whole:
+    ...     bytes(whole.view(4, 5)), whole.seekable
+    (b'saved', True)
+    """
+    if source.seekable:
+        return source
+    with source:
+        try:
+            fd = _spilled(source)
+        except OSError as error:
+            raise SourceError(
+                f"{source.name}: cannot be written to a temporary file in "
+                f"{tempfile.gettempdir()}: {error.strerror}"
+            ) from error
+    if not os.fstat(fd).st_size:
+        os.close(fd)
+        return MemorySource(b"", source.name)
+    return MappedSource(fd, 0, source.name, owned=True)
+
+
+def _spilled(source: Source) -> int:
+    with tempfile.TemporaryFile(buffering=0) as file:
+        fd = file.fileno()
+        size = 0
+        while chunk := source.peek(CHUNK):
+            _write_sparsely(fd, source.read(len(chunk)))
+            size += len(chunk)
+        os.ftruncate(fd, size)
+        return os.dup(fd)
+
+
+def _write_sparsely(fd: int, chunk: memoryview) -> None:
+    """Write a chunk; blocks of zeros are passed over, and so become holes."""
+    if chunk == _ZEROS[: len(chunk)]:
+        os.lseek(fd, len(chunk), os.SEEK_CUR)
+        return
+    start = 0
+    for at in range(0, len(chunk), _BLOCK):
+        block = chunk[at : at + _BLOCK]
+        if block == _ZEROS[: len(block)]:
+            write_all(fd, chunk[start:at])
+            os.lseek(fd, len(block), os.SEEK_CUR)
+            start = at + len(block)
+    write_all(fd, chunk[start:])

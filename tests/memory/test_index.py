@@ -1,0 +1,195 @@
+"""What a stream leaves in memory is what libxc's restore puts there."""
+
+import pytest
+
+from tests.memory import samples
+from tests.memory.samples import memory, page, record
+from xensave import open as open_image
+from xensave.container import libxc, libxl
+from xensave.container.framing import pack_record
+from xensave.errors import Malformed, Truncated
+from xensave.memory import AbsentPage
+from xensave.testing import streams
+
+XTAB, XALLOC, BROKEN = 0xF, 0xE, 0xD
+VERIFY = pack_record(libxc.VERIFY)
+
+
+def test_the_last_contents_win():
+    found = memory(
+        record((1, page(1)), (2, page(2))), record((1, page(3)), (1, page(4)), (9, page(9)))
+    )
+    assert [found.page(pfn)[0] for pfn in (1, 2, 9)] == [4, 2, 9]
+    assert (len(found.index), found.index.sent) == (3, 5)
+    assert [tuple(each) for each in found.index.passes] == [(2, 2), (3, 1)]
+
+
+@pytest.mark.parametrize("type_", [XTAB, XALLOC, BROKEN])
+def test_a_later_entry_without_contents_clears_nothing(type_):
+    found = memory(record((1, page(1)), (2, page(2))), record((1, type_, b"")))
+    assert found.page(1) == page(1)
+    assert found.index.type_of(1) == 0
+
+
+def test_an_entry_without_contents_may_get_them():
+    found = memory(record((1, XTAB, b""), (2, XTAB, b""), (3, XTAB, b"")), record((2, page(2))))
+    assert found.page(2) == page(2)
+    assert found.index.type_counts() == {"NOTAB": 1, "XTAB": 2}
+    assert [found.index.type_of(pfn) for pfn in (0, 1, 2, 3, 4)] == [None, XTAB, 0, XTAB, None]
+
+
+def test_the_last_type_of_an_entry_without_contents_counts():
+    found = memory(record((5, XTAB, b""), (6, XTAB, b"")), record((6, BROKEN, b"")))
+    assert found.index.type_counts() == {"BROKEN": 1, "XTAB": 1}
+
+
+def test_pages_after_verify_are_compared():
+    found = memory(record((1, page(1)), (2, page(2))), VERIFY, record((1, page(1)), (2, page(7))))
+    assert found.page(2) == page(2)
+    assert found.differing() == [2]
+    assert found.index.sent == 2
+
+
+def rounds(*pages):
+    """A checkpointed libxl stream: each page is one round; the last has no checkpoint."""
+    end = pack_record(libxc.CHECKPOINT) + pack_record(libxl.CHECKPOINT_END)
+    *complete, last = (record((1, page(byte))) for byte in pages)
+    tail = streams.hvm_tail("4.17")
+    return b"".join(one + tail + end for one in complete) + last
+
+
+def test_only_complete_checkpoints_count():
+    body = rounds(1, 2, 3)
+    whole = streams.xl_image(streams.libxl_stream(streams.libxc_stream(body, "4.17")))
+    with open_image(whole) as found:
+        assert found.memory.page(1) == page(2)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 4000])
+def test_a_cut_after_a_checkpoint_ends_there(cut):
+    whole = streams.xl_image(streams.libxl_stream(streams.libxc_stream(rounds(1, 2, 3), "4.17")))
+    with open_image(whole[:-cut]) as found:
+        assert found.memory.page(1) == page(2)
+
+
+def test_a_checkpoint_without_the_toolstacks_end_is_not_complete():
+    body = rounds(1, 2, 3)
+    whole = streams.xl_image(streams.libxl_stream(streams.libxc_stream(body, "4.17")))
+    at = whole.rindex(pack_record(libxl.CHECKPOINT_END))
+    with open_image(whole[:at]) as found:
+        assert found.memory.page(1) == page(1)
+
+
+def test_a_cut_without_a_checkpoint_is_an_error():
+    whole = streams.hvm_image(pages=3)
+    with open_image(whole[:-100]) as found, pytest.raises(Truncated):
+        found.memory  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\1\0\0\0\0\0\0\0",
+        record((1, page(1)))[8:-1] + b"",
+        record((1, 5, page(1)))[8:],
+        record((1, page(1)))[8:] + page(2),
+    ],
+    ids=["empty", "no room", "short", "type 5", "long"],
+)
+def test_records_that_libxc_refuses(body):
+    with pytest.raises(Malformed, match="PAGE_DATA"):
+        memory(pack_record(libxc.PAGE_DATA, body))
+
+
+def test_a_pipe_and_a_compressed_file_are_read_at_any_place(tmp_path):
+    import os
+    import threading
+
+    with open_image(samples.HVM) as plain:
+        wanted = plain.memory.read(0xF0000, 0x10000)
+    out, into = os.pipe()
+    data = streams.hvm_image(pages=2) if not samples.HVM.exists() else samples.HVM.read_bytes()
+    writer = threading.Thread(target=lambda: os.fdopen(into, "wb").write(data))
+    writer.start()
+    with os.fdopen(out, "rb") as pipe, open_image(pipe) as piped:
+        assert piped.memory.read(0xF0000, 0x10000) == wanted
+        assert piped.vcpu(0).registers.rip == 0xB7B9
+    writer.join()
+
+
+class TestReads:
+    found = staticmethod(
+        lambda: memory(record((1, page(1)), (2, page(2)), (4, page(4)), (0x100000, page(5))))
+    )
+
+    def test_across_pages(self):
+        assert self.found().read(0x1FFF, 2) == b"\1\2"
+
+    def test_absent(self):
+        with pytest.raises(AbsentPage) as caught:
+            self.found().read(0x2FFF, 2)
+        assert caught.value.pfn == 3
+        with pytest.raises(AbsentPage):
+            self.found().page(3)
+
+    def test_absent_as_zeros(self):
+        found = self.found()
+        assert found.read(0x2FFF, 0x1002, zero=True) == b"\2" + bytes(0x1000) + b"\4"
+        assert found.page(3, zero=True) == bytes(4096)
+
+    def test_ranges(self):
+        ranges = [(run.pfn, run.frames) for run in self.found().ranges()]
+        assert ranges == [(1, 2), (4, 1), (0x100000, 1)]
+
+    def test_a_file(self):
+        with self.found().open() as file:
+            assert file.seek(0, 2) == 0x100001 << 12
+            file.seek(0x1FFE)
+            assert file.read(4) == b"\1\1\2\2"
+            file.seek(0x2FFF)
+            assert file.read(1) == b"\2"
+            with pytest.raises(AbsentPage):
+                file.read(1)
+        with self.found().open(zero=True) as file:
+            file.seek(0x2FFF)
+            assert file.read(3) == b"\2\0\0"
+
+    def test_a_high_frame_takes_no_memory(self):
+        found = memory(record(((1 << 52) - 1, page(7)), (0, page(8))))
+        assert found.page((1 << 52) - 1) == page(7)
+        assert len(found.index) == 2
+
+
+class TestOfARealXen:
+    def test_every_busy_page_is_of_the_last_round(self):
+        """The guest wrote its round at both ends of 300 pages while it migrated."""
+        found = samples.shared_image(samples.LIVE).memory
+        index = found.index
+        assert (len(index), index.sent) == (8144, 10700)
+        rounds = []
+        for pfn in index.pfns.tolist():
+            data = found.page(pfn)
+            if data.startswith(b"XENSAVE-BUSY guest=live-pvh page="):
+                front, back = data[:64].split(), data[4032:4096].split()
+                assert front[2] == back[1]
+                assert front[3][:16] == back[2][:16]
+                rounds.append(int(front[3][6:16]))
+        assert sorted(set(rounds)) == [1188, 1189]
+        assert (rounds.count(1188), rounds.count(1189)) == (70, 230)
+
+    def test_frames_sent_more_than_once(self):
+        index = samples.shared_image(samples.LIVE).memory.index
+        assert index.passes[0] == (8144, 8144)
+        assert sum(each.sent for each in index.passes) == 10700
+        assert sum(each.first for each in index.passes[1:]) == 0
+
+    def test_sixty_four_markers(self):
+        found = samples.shared_image(samples.PAIR).memory
+        pages = [found.page(pfn) for pfn in found.index.pfns.tolist()]
+        assert sum(data.startswith(b"XENSAVE-MARKER guest=xen417-pvh1") for data in pages) == 64
+
+    def test_types_of_a_pv_guest(self):
+        counts = samples.shared_image(samples.PV).memory.index.type_counts()
+        assert sum(counts.values()) == 16384
+        assert counts["L4TAB_PIN"] == 7
