@@ -282,7 +282,7 @@ class Image:
             from xensave.source.spill import seekable
 
             self._source = seekable(self._again())
-            self._memory = Memory(self._source, build_index(batches(walk(self._source))))
+            self._memory = Memory(self._source, build_index(batches(self.events())))
             self._source.offset = 0
         return self._memory
 
