@@ -9,12 +9,13 @@ from pathlib import Path
 from xensave.container.events import LIBXC, LIBXL, RECORD, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
-from xensave.convert.output import AtomicFile, Writer
+from xensave.convert.output import Writer
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import StreamConverter
 from xensave.errors import SourceError
 from xensave.source import Source, open_source
+from xensave.source.atomic import AtomicFile
 from xensave.source.base import write_all
 from xensave.source.limits import CHUNK
 from xensave.source.stream import StreamSource
