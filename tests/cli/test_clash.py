@@ -99,8 +99,8 @@ def test_colour_on_a_terminal_alone():
         (["4.17"], 2, "two sources or more"),
         (["4.17", "9.9"], 2, "no source '9.9': a source is"),
         (["4.17", "none.toml"], 2, "none.toml: No such file"),
-        (["4.17", "SELF.toml"], 1, "SELF.toml: 1 - 5 overlaps 3 - 9"),
-        (["4.17", "TEXT"], 1, "not an ELF file"),
+        (["4.17", "SELF.toml"], 2, "SELF.toml: 1 - 5 overlaps 3 - 9"),
+        (["4.17", "TEXT"], 2, "not an ELF file"),
     ],
 )
 def test_what_cannot_be_compared(capsys, bad_files, words, code, message):

@@ -166,7 +166,7 @@ def test_a_picture_without_matplotlib(capsys, monkeypatch):
         (["--space", "none"], "no space 'none'"),
         (["RTC", "--space", "hvm-param"], "NAME and --space do not go together"),
         (["--layout", "32"], "--layout goes with the name"),
-        (["--plot", "x.svg", "--json"], "--plot draws every release"),
+        (["--plot", "x.svg", "--release", "4.17"], "--plot draws every release"),
         (["--plot", "x.gif"], "a picture ends in .svg, .png, .pdf"),
         (["--plot", "/nowhere/x.svg"], "/nowhere/x.svg: No such file"),
         (["RTC", "--registry", "x"], "--registry goes with"),

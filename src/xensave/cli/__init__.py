@@ -50,19 +50,33 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if words in (["--version"], ["-V"]):
+    if not words:
+        sys.stderr.write(_usage())
+        return 2
+    if words[0] in ("--version", "-V"):
         sys.stdout.write(f"xensave {__version__}\n")
         return 0
-    if not words or words[0] in ("-h", "--help", "help"):
+    if words[0] == "help" and words[1:]:
+        words = [*words[1:], "--help"]
+    if words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
-        return 0 if words else 2
+        return 0
     if words[0] not in COMMANDS:
-        kind = "option" if words[0].startswith("-") else "command"
-        sys.stderr.write(f"xensave: unknown {kind} {words[0]!r}; see xensave --help\n")
-        return 2
+        return _unknown(words)
     from xensave.cli.run import run_command
 
     return run_command(words[0], words[1:])
+
+
+def _unknown(words: list[str]) -> int:
+    if "--version" in words:
+        return _run(["--version"])
+    from xensave.cli.parser import suggestion
+
+    kind = "option" if words[0].startswith("-") else "command"
+    more = suggestion(words[0], COMMANDS)
+    sys.stderr.write(f"xensave: unknown {kind} {words[0]!r}{more}; see xensave --help\n")
+    return 2
 
 
 def _usage() -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = "Build the catalogue of records and number spaces from a Xen repository."
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

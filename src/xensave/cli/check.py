@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from xensave.cli.run import input_format, positive
+from xensave.cli.options import input_format, positive, size
 from xensave.errors import UsageError
 from xensave.views.escape import escape
 from xensave.views.terminal import coloured, width_of
@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     input_format(parser)
     parser.add_argument(
         "--max-size",
-        type=positive,
-        metavar="BYTES",
+        type=size,
+        metavar="SIZE",
         help="the most that an input may decompress to",
     )
 

@@ -14,6 +14,8 @@ DESCRIPTION = (
     "with another name or layout, the same name at another number, a number inside another's "
     "reservation. Exit 1 where they clash."
 )
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

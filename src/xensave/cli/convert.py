@@ -7,7 +7,8 @@ import json
 import sys
 from typing import TextIO
 
-from xensave.cli.run import input_format, positive
+from xensave.cli.options import input_format, size
+from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
     Refused,
@@ -74,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the plan")
     input_format(parser)
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=positive, help="the most that IN may decompress to"
+        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
     )
 
 
@@ -101,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
             )
     except Refused as refusal:
         _print(args, refusal.plan, out, str(refusal))
-        raise
+        complain("convert", refusal, as_json=False)
+        return 1
     _print(args, plan, out)
     return 0
 

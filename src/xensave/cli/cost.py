@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 
-from xensave.cli.run import number
+from xensave.cli.options import number
 
 DESCRIPTION = (
     "Say what a larger HVM_SAVE_CODE_MAX costs a release: bytes of handler table, and loop "
     "iterations of each pass of a save; and what a sparse table would take."
 )
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

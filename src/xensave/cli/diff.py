@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from xensave.cli.run import positive
+from xensave.cli.options import positive
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError
 from xensave.image import open_image

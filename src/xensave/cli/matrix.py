@@ -10,6 +10,8 @@ DESCRIPTION = (
     " extended or converted, or is refused at a record. Every cell is the engine's verdict on a"
     " context made from the catalogue."
 )
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

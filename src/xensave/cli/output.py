@@ -7,6 +7,9 @@ import sys
 
 from xensave.views.escape import escape
 
+CLOSED_PIPE = 128 + 13
+"""The exit code of a shell for a process that SIGPIPE ended: no answer, and no finding either."""
+
 
 def stand_in() -> None:
     """Put streams in the place of standard output and error that were closed before the start.
@@ -27,8 +30,8 @@ def failed(command: str | None, error: OSError) -> int:
         # Else the interpreter would try again at its end, and complain in its own words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
-        # The reader went away (| head): close quietly, as other filters do.
-        return 1
+        # The reader went away (| head): as if SIGPIPE had ended it, as it does other filters.
+        return CLOSED_PIPE
     name = f"xensave {command}" if command else "xensave"
     place = escape(str(error.filename or "input/output"))
     sys.stderr.write(f"{name}: {place}: {error.strerror or error}\n")

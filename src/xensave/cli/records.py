@@ -12,6 +12,8 @@ from xensave.errors import UsageError
 DESCRIPTION = (
     "Show the number space of a release, or a record's layout and its history across releases."
 )
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,8 @@ DESCRIPTION = (
     "1 objections, 2 nothing could be reviewed."
 )
 FORMATS = ("text", "json", "sarif", "github", "reply")
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,14 @@ import gc
 import io
 import sys
 from importlib import import_module
+from types import ModuleType
 
+from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
-from xensave.views.terminal import COLOUR_CHOICES, width_of
+
+BAD_INPUT = 1
+"""The exit code for input that is damaged, where a command's module does not say otherwise."""
 
 
 def run_command(name: str, words: list[str]) -> int:
@@ -21,66 +25,52 @@ def run_command(name: str, words: list[str]) -> int:
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
     module = import_module(f"xensave.cli.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"xensave {name}",
-        description=module.DESCRIPTION,
-        allow_abbrev=False,
-        formatter_class=_formatter,
-    )
+    parser = command_parser(name, module.DESCRIPTION)
     module.add_arguments(parser)
-    parser.add_argument(
-        "--color",
-        choices=COLOUR_CHOICES,
-        default="auto",
-        help="colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never",
-    )
     try:
-        args = parser.parse_args(words)
+        args = parser.read(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
+    except BadUsage as error:
+        complain(name, error, as_json="--json" in words)
+        return 2
+    gc.freeze()
+    gc.enable()
+    return _call(name, module, args)
+
+
+def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
+    trouble: XensaveError
     try:
-        gc.freeze()
-        gc.enable()
         code: int = module.run(args)
     except XensaveError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f"xensave {name}: {escape(str(error))}\n")
-        return 2 if isinstance(error, (SourceError, UsageError)) else 1
-    return code
+        trouble = error
+    except SystemExit:
+        # A plug-in or a hook: what it meant to say with its code is not this command's answer.
+        trouble = UsageError("stopped by a plug-in or hook that called sys.exit()")
+    except RecursionError:
+        trouble = SourceError("the input is nested too deeply")
+    except MemoryError:
+        trouble = SourceError("out of memory")
+    else:
+        return code
+    complain(name, trouble, as_json=wants_json(args))
+    if isinstance(trouble, (SourceError, UsageError)):
+        return 2
+    bad_input: int = getattr(module, "BAD_INPUT", BAD_INPUT)
+    return bad_input
 
 
-def number(text: str) -> int:
-    """Read a number as a person writes one: decimal or 0x...
-
-    >>> number("40"), number("0x4100")
-    (40, 16640)
-    """
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
+def wants_json(args: argparse.Namespace) -> bool:
+    """Whether a command was asked for JSON, as --json or as --format json."""
+    return bool(getattr(args, "json", False)) or getattr(args, "format", None) == "json"
 
 
-def positive(text: str) -> int:
-    """Read a number from 1 on."""
-    found = number(text)
-    if found < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
-    return found
+def complain(name: str, error: XensaveError, *, as_json: bool) -> None:
+    """Say what went wrong in a line on stderr, and with `as_json` as an object on stdout too."""
+    if as_json:
+        from xensave.views.errors import error_json
 
-
-def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
-    """Declare --input-format, and other names of it."""
-    from xensave.container.formats import format_names
-
-    parser.add_argument(
-        "--input-format",
-        *aliases,
-        choices=format_names(),
-        help="what the input is (by default its first bytes tell)",
-    )
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    # Given a width, argparse does not import shutil to ask for one.
-    return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)
+        sys.stdout.write(error_json(error) + "\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"xensave {name}: {escape(str(error))}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.cli.run import input_format, positive
+from xensave.cli.options import input_format, size
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
 
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     input_format(parser)
     parser.add_argument(
         "--max-size",
-        metavar="BYTES",
-        type=positive,
+        metavar="SIZE",
+        type=size,
         help="the most that the input may decompress to",
     )
 

@@ -6,13 +6,15 @@ import argparse
 import json
 import sys
 
-from xensave.cli.run import number
+from xensave.cli.options import number
 
 DESCRIPTION = (
     "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
     "that is compatible is kept, an incompatible change takes a new one, and new numbers lie high "
     "in the space with the vendor's letter as their upper byte."
 )
+# Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
+BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from xensave.cli.run import input_format, positive
+from xensave.cli.options import input_format, size
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING, Finding
@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
     parser.add_argument(
         "--max-size",
-        metavar="BYTES",
-        type=positive,
+        metavar="SIZE",
+        type=size,
         help="the most that an input may decompress to",
     )
 

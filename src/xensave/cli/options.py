@@ -1,0 +1,56 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+_SIZE = re.compile(r"(\d{1,20})\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
+_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def number(text: str) -> int:
+    """Read a number as a person writes one: decimal or 0x...
+
+    >>> number("40"), number("0x4100")
+    (40, 16640)
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """Read a number from 1 on."""
+    found = number(text)
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
+    return found
+
+
+def size(text: str) -> int:
+    """Read a number of bytes from 1 on; k, M, G and T count in powers of 1024.
+
+    >>> size("5G"), size("512 MiB"), size("0x1000")
+    (5368709120, 536870912, 4096)
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not match[2]:
+        return positive(text.strip().rstrip("bB") if match else text)
+    found = positive(match[1]) * _FACTORS[match[2].lower()]
+    if found >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"too large: {text!r}")
+    return found
+
+
+def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
+    """Declare --input-format, and other names of it."""
+    from xensave.container.formats import format_names
+
+    parser.add_argument(
+        "--input-format",
+        *aliases,
+        choices=format_names(),
+        help="what the input is (by default its first bytes tell)",
+    )

@@ -1,0 +1,70 @@
+"""The parser that every command has: operands and options in any order, errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import NoReturn
+
+from xensave import __version__
+from xensave.errors import UsageError
+from xensave.views.terminal import COLOUR_CHOICES, width_of
+
+
+class BadUsage(UsageError):
+    """Words that a command does not take; they are told by its parser."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A command's parser; raises BadUsage instead of printing and exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found wrong."""
+        raise BadUsage(message)
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """Parse a command's words: operands may stand before, between and after options.
+
+        Raises BadUsage, and SystemExit where --help or --version was printed.
+        """
+        args, unknown = self.parse_known_intermixed_args(words)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            raise BadUsage(f"unknown words: {' '.join(unknown)}{suggestion(unknown[0], options)}")
+        return args
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return a question for a word that was perhaps another, to end an error with.
+
+    >>> suggestion("shwo", ["show", "verify"])
+    "; did you mean 'show'?"
+    """
+    from difflib import get_close_matches
+
+    close = get_close_matches(word.partition("=")[0], list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def command_parser(name: str, description: str) -> CommandParser:
+    """Return a command's parser with the options that all of them take."""
+    parser = CommandParser(
+        prog=f"xensave {name}",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=_formatter,
+    )
+    parser.add_argument("--version", action="version", version=f"xensave {__version__}")
+    parser.add_argument(
+        "--color",
+        choices=COLOUR_CHOICES,
+        default="auto",
+        help="colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never",
+    )
+    return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Given a width, argparse does not import shutil to ask for one.
+    return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)
