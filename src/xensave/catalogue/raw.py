@@ -149,3 +149,40 @@ class RawSpace(TypedDict):
     title: str
     limits: list[tuple[str, int]]
     numbers: list[RawNumber]
+
+
+class RawDated(TypedDict):
+    """A row with the runs of releases in which it holds, "FIRST:END"; always without."""
+
+    spans: NotRequired[list[str]]
+
+
+class RawWord(RawDated):
+    """A word of a featureset."""
+
+    word: int
+
+
+class RawFeature(RawDated):
+    """A CPU feature."""
+
+    name: str
+    word: int
+    bit: int
+    attributes: str
+
+
+class RawDependency(RawDated):
+    """A feature that needs another."""
+
+    feature: str
+    needs: str
+
+
+class RawFeatures(TypedDict):
+    """features.json."""
+
+    schema: int
+    words: list[RawWord]
+    features: list[RawFeature]
+    dependencies: list[RawDependency]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xensave.headers.survey.assemble import assemble
+from xensave.headers.survey.features import survey_features
 from xensave.headers.survey.history import read_history
 from xensave.headers.survey.reading import read_release, version_of
 from xensave.headers.survey.series import MASTER, series
@@ -31,7 +32,9 @@ def build(
         progress("reading the other number spaces")
         firsts = {name: points[0].ref for name, points in readings.items()}
         spaces = survey_spaces(repository, firsts)
+        progress("reading CPU features")
+        features = survey_features(repository, series(repository))
         catalogue = assemble(readings, history)
         commit = readings[MASTER][-1].commit
         aliases = {version_of(repository, MASTER): MASTER}
-        return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases)
+        return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases, features)

@@ -15,10 +15,15 @@ Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
 _COMPACT_DEPTH = 1
 
 
-def write_catalogue(
-    catalogue: Catalogue, spaces: list[Space], out: Path, source: str, aliases: dict[str, str]
+def write_catalogue(  # noqa: PLR0917
+    catalogue: Catalogue,
+    spaces: list[Space],
+    out: Path,
+    source: str,
+    aliases: dict[str, str],
+    features: dict[str, Json],
 ) -> int:
-    """Write index, releases, records and spaces below `out`; return how many files that is."""
+    """Write index, releases, records, spaces and features below `out`; return how many files."""
     head: dict[str, Json] = {
         "schema": SCHEMA,
         "producer": {"name": "xensave catalogue build", "version": __version__, "source": source},
@@ -31,6 +36,7 @@ def write_catalogue(
         files[f"records/{record}.json"] = {**head, "record": record, "layouts": list(layouts)}
     for space in spaces:
         files[f"spaces/{space.name}.json"] = {**head, **_space(space)}
+    files["features.json"] = {**head, **features}
     write_files(files, out)
     return len(files)
 

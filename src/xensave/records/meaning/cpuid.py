@@ -7,7 +7,7 @@ A leaf is leaf, subleaf and the registers a to d, as `xen_cpuid_leaf_t` holds th
 from __future__ import annotations
 
 from xensave.records.meaning.bits import XCR0, bit_names
-from xensave.records.meaning.cpu_features import FEATURES
+from xensave.records.meaning.cpu_features import feature_tables
 from xensave.records.overlay import overlay
 
 NO_SUBLEAF = 0xFFFFFFFF
@@ -63,7 +63,7 @@ def signature(value: int) -> tuple[int, int, int]:
 def _features(leaf: int, subleaf: int, registers: Registers) -> list[str]:
     names: list[str] = []
     for register, value in zip("abcd", registers, strict=True):
-        table = FEATURES.get((leaf, subleaf, register))
+        table = feature_tables().get((leaf, subleaf, register))
         if table is not None:
             names += bit_names(value, table)
     return names

@@ -1,0 +1,179 @@
+"""The CPU features that each release knows: names, words, who may have them, dependencies.
+
+A featureset is Xen's order of the CPUID registers (and the halves of MSR 0x10a) that hold
+features; a word is one of them. The data are read from every tag, see
+`xensave.headers.survey.features`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from xensave.catalogue.dates import Version
+from xensave.catalogue.load import check_schema, read_json
+
+if TYPE_CHECKING:
+    from xensave.catalogue.raw import RawDated, RawFeatures
+
+ALL_OF_MSR = "*"
+
+
+class Word(NamedTuple):
+    """A word of a featureset: its name in Xen, and its place.
+
+    `register` is 0 to 3 for eax to edx; `msr` is set for the low (0) and high (3) half of an MSR,
+    where `leaf` is its index.
+    """
+
+    name: str
+    leaf: int
+    subleaf: int
+    register: int
+    msr: bool = False
+
+
+WORDS = (
+    Word("1d", 1, 0, 3),
+    Word("1c", 1, 0, 2),
+    Word("e1d", 0x80000001, 0, 3),
+    Word("e1c", 0x80000001, 0, 2),
+    Word("Da1", 0xD, 1, 0),
+    Word("7b0", 7, 0, 1),
+    Word("7c0", 7, 0, 2),
+    Word("e7d", 0x80000007, 0, 3),
+    Word("e8b", 0x80000008, 0, 1),
+    Word("7d0", 7, 0, 3),
+    Word("7a1", 7, 1, 0),
+    Word("e21a", 0x80000021, 0, 0),
+    Word("7b1", 7, 1, 1),
+    Word("7d2", 7, 2, 3),
+    Word("7c1", 7, 1, 2),
+    Word("7d1", 7, 1, 3),
+    Word("m10Al", 0x10A, 0, 0, msr=True),
+    Word("m10Ah", 0x10A, 0, 3, msr=True),
+    Word("e21c", 0x80000021, 0, 2),
+)
+"""xen/include/public/arch-x86/cpufeatureset.h; the names are those of FEATURESET_* in lib/x86."""
+
+COMMON_1D = 0x0183F3FF
+"""The bits of leaf 1's edx that AMD repeats in leaf 0x80000001 (CPUID_COMMON_1D_FEATURES)."""
+
+
+class Feature(NamedTuple):
+    """A feature: its word and bit, and Xen's attributes ("A", "S", "H", in small letters: opt-in).
+
+    "A" is for all guests, "S" for HVM guests, "H" for HVM guests with hardware assisted paging;
+    no letter for none; "!" is a bit that Xen treats in a way of its own.
+    """
+
+    name: str
+    word: int
+    bit: int
+    attributes: str
+
+
+class Features(NamedTuple):
+    """What a release knows: features by (word, bit), places by name, what needs what, words.
+
+    `dependents` maps a feature to all that go with it, directly or not, as (word, bit).
+    """
+
+    by_bit: dict[tuple[int, int], Feature]
+    places: dict[str, tuple[int, int]]
+    dependents: dict[tuple[int, int], frozenset[tuple[int, int]]]
+    words: tuple[Word, ...]
+
+    def name(self, word: int, bit: int) -> str:
+        """Return a bit's name in small letters, "WORD:BIT" where the release has none."""
+        feature = self.by_bit.get((word, bit))
+        return feature.name.lower() if feature else f"{WORDS[word].name}:{bit}"
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Return the word and bit of a name. Raises KeyError for one that the release lacks."""
+        return self.places[name]
+
+    def known(self, word: int) -> int:
+        """Return the bits of a word that have names, as a mask."""
+        return sum(1 << bit for number, bit in self.by_bit if number == word)
+
+    def mask(self, word: int, attributes: str) -> int:
+        """Return the bits of a word that some guests may have: "Aa" for PV, "AaSs" and so on."""
+        return sum(
+            1 << bit
+            for (number, bit), feature in self.by_bit.items()
+            if number == word and set(attributes) & set(feature.attributes)
+        )
+
+
+@cache
+def features_of(version: Version) -> Features:
+    """Return the features of a release with CPU policies (4.14 on).
+
+    >>> features = features_of((4, 17, 7))
+    >>> features.name(6, 30), features_of((4, 20, 0)).name(6, 30), len(features.words)
+    ('7c0:30', 'sgx_lc', 19)
+    """
+    raw = _load()
+    by_bit = {
+        (row["word"], row["bit"]): Feature(row["name"], row["word"], row["bit"], row["attributes"])
+        for row in raw["features"]
+        if _holds(row, version)
+    }
+    places = {feature.name: place for place, feature in by_bit.items()}
+    capabilities = frozenset(place for place in by_bit if WORDS[place[0]].msr)
+    direct: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for row in raw["dependencies"]:
+        if _holds(row, version):
+            needing = direct.setdefault(places[row["needs"]], set())
+            if row["feature"] == ALL_OF_MSR:
+                needing |= capabilities
+            else:
+                needing.add(places[row["feature"]])
+    words = tuple(WORDS[row["word"]] for row in raw["words"] if _holds(row, version))
+    return Features(by_bit, places, {place: _closure(place, direct) for place in direct}, words)
+
+
+def latest_names() -> dict[tuple[int, int], str]:
+    """Return the name of every bit that has one in some release, by (word, bit); the latest."""
+    return {(row["word"], row["bit"]): row["name"] for row in sorted(_load()["features"], key=_end)}
+
+
+def _end(row: RawDated) -> bool:
+    spans = row.get("spans")
+    return not spans or spans[-1].endswith(":")
+
+
+def _closure(
+    place: tuple[int, int], direct: dict[tuple[int, int], set[tuple[int, int]]]
+) -> frozenset[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    waiting = [place]
+    while waiting:
+        for dependent in direct.get(waiting.pop(), set()) - found:
+            found.add(dependent)
+            waiting.append(dependent)
+    return frozenset(found)
+
+
+def _holds(row: RawDated, version: Version) -> bool:
+    """Whether a row is in force: always, or in one of its runs "FIRST:END"."""
+    spans = row.get("spans")
+    return spans is None or any(_within(version, *span.split(":")) for span in spans)
+
+
+@cache
+def _numbers(text: str) -> Version:
+    return tuple(map(int, text.split(".")))
+
+
+def _within(version: Version, first: str, end: str) -> bool:
+    return _numbers(first) <= version and (not end or version < _numbers(end))
+
+
+@cache
+def _load() -> RawFeatures:
+    raw: RawFeatures = json.loads(read_json("features.json"))
+    check_schema(raw["schema"], "features.json")
+    return raw
