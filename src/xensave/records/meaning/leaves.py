@@ -19,7 +19,7 @@ from typing import NamedTuple
 from xensave.catalogue.model import Field, Layout
 from xensave.records.flat import element_size
 from xensave.records.meaning.bits import Register
-from xensave.records.meaning.cpu_features import FEATURES
+from xensave.records.meaning.cpu_features import feature_tables
 from xensave.records.meaning.cpuid import NO_SUBLEAF
 from xensave.records.meaning.explain import COVERED, meaning, parts, register_of
 from xensave.records.meaning.rows import ROWS
@@ -125,7 +125,7 @@ def _cpuid_leaf(entry: dict[str, Value]) -> Iterator[tuple[str, Leaf]]:
     front = f"{leaf:#x}" if subleaf == NO_SUBLEAF else f"{leaf:#x}.{subleaf}"
     for name in "abcd":
         value = integer(entry, name)
-        register = FEATURES.get((leaf, 0 if subleaf == NO_SUBLEAF else subleaf, name))
+        register = feature_tables().get((leaf, 0 if subleaf == NO_SUBLEAF else subleaf, name))
         yield f"{front}.{name}", Leaf(value, f"{value:#010x}", register=register)
 
 
