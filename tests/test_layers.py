@@ -18,6 +18,7 @@ FLOORS = [
     {"engine"},
     {"toolstack"},
     {"convert", "diff", "review"},
+    {"edit"},
     {"testing"},
     {"views"},
     {"cli"},

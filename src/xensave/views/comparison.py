@@ -79,6 +79,8 @@ def _text(leaf: Leaf) -> str:
 
 
 def _means(change: Change) -> str:
+    if change.volatile:
+        return f"  ({change.volatile})"
     if change.bits:
         return "  " + " ".join(change.bits)
     old, new = change.old, change.new
@@ -102,6 +104,9 @@ def _octets(old: bytes, new: bytes) -> str:
 def _memory_lines(memory: MemoryChange, width: int, *, pages: bool) -> Iterator[str]:
     from xensave.diff.pages import ranges
 
+    if not memory.differs:
+        yield f"memory  {_count(memory.old, 'page')} alike"
+        return
     text = f"{len(memory.changed):,} of {_count(memory.old, 'page')} changed"
     counts = {kind: len(getattr(memory, kind)) for kind in _SENTENCES}
     more = [f"{count:,} {_SENTENCES[kind]}" for kind, count in counts.items() if count]
