@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.cli.run import positive
+from xensave.cli.options import input_format, size
 from xensave.edit.decode import decode_lines
 from xensave.image import open_image
 
@@ -24,15 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="take layouts from this Xen release, not the one that the image names",
     )
+    input_format(parser)
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=positive, help="the most that IN may decompress to"
+        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Walk the image, and print it event by event."""
     path = None if args.image == "-" else args.image
-    with open_image(args.image, release=args.release, max_size=args.max_size) as image:
+    with open_image(
+        args.image, release=args.release, max_size=args.max_size, format=args.input_format
+    ) as image:
         for line in decode_lines(image, path, args.release):
             sys.stdout.write(f"{line}\n")
     return 0

@@ -7,11 +7,11 @@ import os
 import sys
 from contextlib import nullcontext
 
-from xensave.cli.run import positive
-from xensave.convert.output import AtomicFile
+from xensave.cli.options import size
 from xensave.edit.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
 from xensave.source import open_source
+from xensave.source.atomic import AtomicFile
 
 DESCRIPTION = (
     "Make an image of the JSON that `xensave decode` printed, byte for byte where it was not"
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image", metavar="FILE", help="take page contents from this image")
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=positive, help="the most that the image may expand to"
+        "--max-size", metavar="SIZE", type=size, help="the most that the image may expand to"
     )
 
 

@@ -13,7 +13,8 @@ from xensave.views.record_json import Json
 from xensave.views.wrap import hang
 
 if TYPE_CHECKING:
-    from xensave.diff.pages import Frames, MemoryChange
+    from xensave.diff.pages import MemoryChange
+    from xensave.memory.column import Integers
 
 _COLUMN = 30
 _INLINE = 16
@@ -112,7 +113,7 @@ def _memory_lines(memory: MemoryChange, width: int, *, pages: bool) -> Iterator[
     more = [f"{count:,} {_SENTENCES[kind]}" for kind, count in counts.items() if count]
     yield from hang("memory", ", ".join([text, *more]), width, 8)
     for kind in _KINDS:
-        frames: Frames = getattr(memory, kind)
+        frames: Integers = getattr(memory, kind)
         if not len(frames):
             continue
         runs = [f"{first:#x}" if first == last else f"{first:#x}-{last:#x}"
@@ -153,7 +154,7 @@ def _memory_json(memory: MemoryChange, *, pages: bool) -> Json:
 
     found: dict[str, Json] = {"old": memory.old, "new": memory.new}
     for kind in _KINDS:
-        frames: Frames = getattr(memory, kind)
+        frames: Integers = getattr(memory, kind)
         found[kind] = len(frames)
         if pages:
             found[f"{kind}_ranges"] = [[first, last] for first, last in ranges(frames)]
