@@ -67,6 +67,24 @@ class MemorySource(Source):
         for at in range(start, self.offset, SKIP_CHUNK):
             write_all(out_fd, self._view[at : min(at + SKIP_CHUNK, self.offset)])
 
+    def read_range(self, offset: int, n: int) -> bytes | memoryview:
+        """Return n bytes at an offset, to be looked at once: what is read stays in no mapping."""
+        return self.view(offset, n)
+
+    def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
+        """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
+        if n:
+            yield offset, n
+
+    def copy_range(self, offset: int, n: int, out_fd: int, *, sparse: bool = False) -> None:
+        """Write n bytes from an offset without moving.
+
+        `sparse` leaves out what is known to be a hole; `out_fd` is then moved on over it.
+        """
+        view = self.view(offset, n)
+        for at in range(0, n, SKIP_CHUNK):
+            write_all(out_fd, view[at : at + SKIP_CHUNK])
+
     def _advance(self, n: int, limit: int | None = None) -> int:
         """Move the offset by n, and return where it was."""
         start = self.offset
@@ -104,6 +122,24 @@ class MappedSource(MemorySource):
         if left:
             self.offset -= left
             super().copy_to(out_fd, left)
+
+    def read_range(self, offset: int, n: int) -> bytes | memoryview:
+        """Read n bytes at an offset from the file, past the mapping."""
+        data = os.pread(self._fd, n, self._start + offset)
+        return data if len(data) == n else self.view(offset, n)
+
+    def copy_range(self, offset: int, n: int, out_fd: int, *, sparse: bool = False) -> None:
+        """Copy n bytes from an offset inside the kernel; holes stay holes where `sparse` is set."""
+        at = offset
+        for start, length in self.data_runs(offset, n) if sparse else [(offset, n)]:
+            if start > at:
+                os.lseek(out_fd, start - at, os.SEEK_CUR)
+            left = copy_range(self._fd, self._start + start, out_fd, length)
+            if left:
+                super().copy_range(start + length - left, left, out_fd)
+            at = start + length
+        if at < offset + n:
+            os.lseek(out_fd, offset + n - at, os.SEEK_CUR)
 
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
         """Yield offset and length of what is no hole of the file, in n bytes from an offset."""

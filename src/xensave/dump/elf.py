@@ -1,0 +1,96 @@
+"""An ELF core of a guest's memory, in the one layout that gdb, drgn, crash and volatility3 open.
+
+Each choice is one that another of the tools refuses to do without:
+
+- PT_NOTE comes first, with NT_PRSTATUS of each vCPU and VMCOREINFO. There are no notes of QEMU
+  (drgn takes the file for a QEMU dump and refuses it) and no section headers.
+- Each run of frames is a PT_LOAD with its physical address, and the virtual address of the
+  direct map. Sizes in the file and in memory are equal (volatility3 passes others over); holes
+  between runs are in no segment.
+- The kernel's other mappings are PT_LOADs after those, for gdb, which knows virtual addresses
+  alone: they share the file's bytes and have no physical address (~0).
+- p_align is 0: crash takes a core with any other for a netdump, and reads no KASLR from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from xensave.container.libxc import PAGE_SHIFT
+from xensave.dump import elf_structs as elf
+from xensave.dump.elf_structs import PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment
+from xensave.dump.kernel_map import KernelMap, kernel_map, pieces
+from xensave.dump.parts import Part, aligned
+from xensave.dump.prstatus import all_prstatus
+from xensave.dump.vmcoreinfo import find_vmcoreinfo, vmcoreinfo_note
+from xensave.errors import LimitExceeded
+from xensave.image import Image
+from xensave.memory.address_space import Mapping
+from xensave.memory.physical import FrameRun, Memory
+
+SEGMENTS_LIMIT = 0xFFFE
+"""e_phnum has 16 bits, and 0xffff means another thing; no tool here reads that."""
+
+NO_ADDRESS = (1 << 64) - 1
+_ALL = PF_R | PF_W | PF_X
+_MASK = (1 << 64) - 1
+
+
+def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
+    """Yield the parts of the core; VMCOREINFO is looked for in memory where none is given.
+
+    Raises LimitExceeded for memory in more runs than a core can have segments.
+    """
+    memory = image.memory
+    text = vmcoreinfo if vmcoreinfo is not None else find_vmcoreinfo(memory)
+    notes = all_prstatus(image) + (vmcoreinfo_note(text) if text is not None else b"")
+    runs = list(memory.ranges())
+    if len(runs) + 1 > SEGMENTS_LIMIT:
+        raise LimitExceeded(
+            f"memory in {len(runs):,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
+            "raw and lime have no such limit"
+        )
+    kernel = kernel_map(image)
+    mapped = _mapped(memory, kernel, SEGMENTS_LIMIT - 1 - len(runs))
+    front = elf.EHDR_SIZE + elf.PHDR_SIZE * (1 + len(runs) + len(mapped))
+    start = front + len(notes) + aligned(front + len(notes)).size
+    yield b"".join(
+        (
+            elf.header(segments=1 + len(runs) + len(mapped)),
+            Segment(PT_NOTE, 0, front, 0, 0, len(notes)).to_bytes(),
+            *_physical(runs, kernel.direct_map or 0, start),
+            *_virtual(runs, mapped, start),
+            notes,
+        )
+    )
+    yield aligned(front + len(notes))
+    yield from runs
+
+
+def _physical(runs: Iterable[FrameRun], direct_map: int, offset: int) -> Iterator[bytes]:
+    for run in runs:
+        virtual = run.physical + direct_map & _MASK
+        yield Segment(PT_LOAD, _ALL, offset, virtual, run.physical, run.size).to_bytes()
+        offset += run.size
+
+
+def _virtual(runs: list[FrameRun], mapped: list[Mapping], offset: int) -> Iterator[bytes]:
+    """Yield segments of other mappings; each lies within one run of frames."""
+    starts = np.array([run.pfn for run in runs], np.int64)
+    frames = np.array([run.frames for run in runs], np.int64)
+    before = np.cumsum(frames) - frames
+    for piece in mapped:
+        pfn = piece.physical >> PAGE_SHIFT
+        run = int(np.searchsorted(starts, np.int64(pfn), "right")) - 1
+        at = offset + (int(before[run] - starts[run]) + pfn << PAGE_SHIFT)
+        yield Segment(PT_LOAD, _ALL, at, piece.virtual, NO_ADDRESS, piece.size).to_bytes()
+
+
+def _mapped(memory: Memory, kernel: KernelMap, most: int) -> list[Mapping]:
+    """Return the parts of other mappings that have contents: of too many, the largest."""
+    found = [piece for run in kernel.others for piece in pieces(memory, run)]
+    if len(found) > most:
+        found = sorted(sorted(found, key=lambda each: -each.size)[:most])
+    return found

@@ -1,0 +1,104 @@
+"""Take a guest's memory out of an image, in a format that other tools open."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from xensave.dump import elf, flat, xen_core
+from xensave.dump.parts import Part, Progress, size_of, write_parts
+from xensave.errors import SourceError
+from xensave.image import Image
+from xensave.memory.physical import FrameRun
+from xensave.source.atomic import AtomicFile
+
+FILE_MODE = 0o600
+"""A dump holds a guest's secrets."""
+
+STDOUT = 1
+
+
+class Format(StrEnum):
+    """A dump's format: an ELF core, memory as it lies, LiME's ranges, or Xen's own dump-core."""
+
+    ELF = "elf"
+    RAW = "raw"
+    LIME = "lime"
+    CORE = "core"
+
+
+class Options(NamedTuple):
+    """What a format may be told: `vmcoreinfo` is a text in the place of that found in memory."""
+
+    vmcoreinfo: bytes | None = None
+
+
+FORMATS: dict[Format, Callable[[Image, Options], Iterable[Part]]] = {
+    Format.ELF: lambda image, options: elf.core(image, options.vmcoreinfo),
+    Format.RAW: lambda image, _: flat.raw(image.memory),
+    Format.LIME: lambda image, _: flat.lime(image.memory),
+    Format.CORE: lambda image, _: xen_core.core(image),
+}
+
+
+class Extracted(NamedTuple):
+    """What was written: bytes of the file, and frames of the guest in it."""
+
+    size: int
+    frames: int
+
+
+def extract(
+    image: Image,
+    out: str,
+    format: Format,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Write an image's memory to a file, or to standard output for "-".
+
+    The file appears whole or not at all, has holes where the image has none of the guest's
+    memory, and is its owner's alone to read. `progress` is told how many bytes were written.
+    Raises LimitExceeded for memory that the format cannot hold.
+
+    >>> import os, tempfile
+    >>> from xensave import open as open_image
+    >>> with open_image("examples/hvm1.img.zst") as image, tempfile.TemporaryDirectory() as folder:
+    ...     extract(image, f"{folder}/memory.lime", Format.LIME)
+    Extracted(size=16760992, frames=4092)
+    """
+    parts = list(FORMATS[format](image, options or Options()))
+    size = size_of(parts)
+    if out == "-":
+        write_parts(STDOUT, parts, image.memory, sparse=False, progress=progress)
+    elif _is_stream(out):
+        fd = _open_stream(out)
+        try:
+            write_parts(fd, parts, image.memory, sparse=False, progress=progress)
+        finally:
+            os.close(fd)
+    else:
+        with AtomicFile(out) as fd:
+            os.fchmod(fd, FILE_MODE)
+            write_parts(fd, parts, image.memory, sparse=True, progress=progress)
+    return Extracted(size, sum(part.frames for part in parts if isinstance(part, FrameRun)))
+
+
+def _is_stream(path: str) -> bool:
+    """Tell whether a path names a pipe or device, which is written to and not replaced."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _open_stream(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,74 @@
+"""vcpu_guest_context: a vCPU as Xen's toolstack sees it, of a PV guest or made of a CPU record.
+
+What it holds of an HVM vCPU is what arch_get_info_guest() (xen/arch/x86/domctl.c) fills in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container.events import LIBXC
+from xensave.container.libxc import X86_PV_VCPU_BASIC
+from xensave.container.libxc_records import PAIR
+from xensave.context import ContextRecord
+from xensave.image import Image
+from xensave.image.vcpu import VCPU_BASIC, hvm_registers
+from xensave.records.codec import decode, encode
+from xensave.records.stream import stream_layout
+from xensave.records.values import Value, put
+
+CONTEXT_SIZE = 5168
+"""sizeof(vcpu_guest_context_any_t): that of a 64-bit guest, for a 32-bit one too."""
+
+VGCF_I387_VALID = 1 << 0
+VGCF_ONLINE = 1 << 5
+
+_GENERAL = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
+    *(f"r{n}" for n in range(8, 16)),
+    *("rip", "rflags", "cs", "ss", "ds", "es", "fs", "gs"),
+)
+_CONTROL = {0: "cr0", 2: "cr2", 3: "cr3", 4: "cr4"}
+_DEBUG = {0: "dr0", 1: "dr1", 2: "dr2", 3: "dr3", 6: "dr6", 7: "dr7"}
+_RING = 3
+_CPU_FPU_INITIALISED = 1 << 0
+
+
+def guest_contexts(image: Image) -> Iterator[bytes]:
+    """Yield the context of each vCPU that was saved, CONTEXT_SIZE bytes each."""
+    if image.type == "pv":
+        bodies = {
+            PAIR.unpack_from(kept.body)[0]: kept.body[PAIR.size :]
+            for kept in image.tally.all(LIBXC, X86_PV_VCPU_BASIC)
+        }
+        for number in sorted(bodies):
+            yield bodies[number][:CONTEXT_SIZE].ljust(CONTEXT_SIZE, b"\0")
+        return
+    for number in image.vcpu_numbers:
+        yield hvm_context(image.context["CPU", number])
+
+
+def hvm_context(record: ContextRecord) -> bytes:
+    """Return the context of an HVM vCPU's CPU record."""
+    layout = stream_layout(VCPU_BASIC, PAIR.size + CONTEXT_SIZE)
+    assert layout is not None, VCPU_BASIC
+    registers = hvm_registers(record)._asdict()
+    values = decode(layout, bytes(PAIR.size + CONTEXT_SIZE))
+    kernel = not registers["cs"] & _RING
+    bases = (registers["gs_base"], registers["kernel_gs_base"])
+    in_kernel, in_user = bases if kernel else bases[::-1]
+    fpu = record.integer("flags") & _CPU_FPU_INITIALISED if "flags" in record.values else 1
+    fields: dict[str, Value] = {
+        "fpu_ctxt": record.octets("fpu_regs"),
+        "flags": VGCF_ONLINE | (VGCF_I387_VALID if fpu else 0),
+        "fs_base": registers["fs_base"],
+        "gs_base_kernel": in_kernel,
+        "gs_base_user": in_user,
+        "user_regs.error_code": record.integer("error_code"),
+    }
+    fields |= {f"user_regs.{name}": registers[name] for name in _GENERAL}
+    fields |= {f"ctrlreg[{number}]": registers[name] for number, name in _CONTROL.items()}
+    fields |= {f"debugreg[{number}]": registers[name] for number, name in _DEBUG.items()}
+    for path, value in fields.items():
+        put(values, path, value)
+    return encode(layout, values)[PAIR.size :]

@@ -1,1 +1,0 @@
-"""Change a saved guest: fields by their path, or an image as JSON and back."""

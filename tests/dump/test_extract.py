@@ -1,0 +1,126 @@
+"""Files are whole, private and sparse, and never larger than the image accounts for."""
+
+import os
+import stat
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from tests.memory.samples import HVM, image, page, record
+from xensave import open as open_image
+from xensave.dump import Format, Options, extract
+from xensave.errors import LimitExceeded, SourceError
+from xensave.testing import streams
+
+VMCOREINFO = b"OSRELEASE=6.1.0-test\nPAGESIZE=4096\nKERNELOFFSET=1000000\n"
+XTAB = 0xF
+
+
+def note(text, name=b"VMCOREINFO\0\0", size=11, type_=0):
+    return struct.pack("<III", size, len(text), type_) + name + text
+
+
+def elf_of(guest, tmp_path, options=None):
+    extract(guest, str(tmp_path / "elf"), Format.ELF, options)
+    return (tmp_path / "elf").read_bytes()
+
+
+@pytest.mark.parametrize("format", Format)
+class TestFiles:
+    def test_only_the_owner_may_read(self, format, tmp_path):
+        out = tmp_path / "out"
+        out.write_bytes(b"before")
+        out.chmod(0o644)
+        extract(image(record((0, page(1)))), str(out), format)
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+    def test_an_error_leaves_nothing(self, format, tmp_path):
+        with open_image(HVM) as guest:
+            guest.memory.source.close()
+            with pytest.raises((ValueError, OSError)):
+                extract(guest, str(tmp_path / "out"), format)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_pipe_gets_the_same_bytes(self, format, tmp_path):
+        out, saved = tmp_path / "out", tmp_path / "saved"
+        body = record((0, page(1)), (1, page(2)), (5, page(3))) + streams.hvm_tail("4.17")
+        stream = streams.libxc_stream(body, "4.17")
+        saved.write_bytes(streams.xl_image(streams.libxl_stream(stream)))
+        with open_image(saved) as guest:
+            extract(guest, str(out), format)
+        command = [sys.executable, "-m", "xensave", "extract", str(saved), "-", "--format", format]
+        done = subprocess.run([*command, "-q"], capture_output=True, check=True)
+        assert done.stderr == b""
+        assert done.stdout == out.read_bytes()
+
+    def test_a_device_is_written_to_and_not_replaced(self, format):
+        extract(image(record((0, page(1)))), "/dev/null", format)
+        assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
+
+    def test_a_folder_that_is_not_there(self, format, tmp_path):
+        with pytest.raises(SourceError):
+            extract(image(record((0, page(1)))), str(tmp_path / "no" / "out"), format)
+
+    @pytest.mark.parametrize("pfn", [(1 << 52) - 1, 1 << 30])
+    def test_a_frame_far_up_makes_no_huge_file(self, format, pfn, tmp_path):
+        guest = image(record((0, page(1)), (pfn, page(2))))
+        out = tmp_path / "out"
+        if format == Format.RAW:
+            with pytest.raises(LimitExceeded, match="lime and elf hold only what is there"):
+                extract(guest, str(out), format)
+            assert list(tmp_path.iterdir()) == []
+        else:
+            extract(guest, str(out), format)
+            assert out.stat().st_size < 1 << 16
+
+
+def test_raw_spans_what_the_image_lists(tmp_path):
+    """A guest that gave memory back has contents far up, and lists the frames between."""
+    empty = [(pfn, XTAB, b"") for pfn in range(0x100, 0x300000, 1)]
+    records = [record(*empty[at : at + 65536]) for at in range(0, len(empty), 65536)]
+    guest = image(record((0, page(1))), *records, record((0x300000, page(2))))
+    extract(guest, str(tmp_path / "out"), Format.RAW)
+    assert (tmp_path / "out").stat().st_size == 0x300001 << 12
+    assert (tmp_path / "out").stat().st_blocks < 100
+
+
+def test_raw_has_pages_sent_twice_once(tmp_path):
+    records = [record(*((pfn, page(n)) for pfn in range(4))) for n in range(1, 6)]
+    extract(image(*records), str(tmp_path / "out"), Format.RAW)
+    assert (tmp_path / "out").read_bytes() == page(5) * 4
+
+
+class TestVmcoreinfo:
+    def test_a_note_in_memory(self, tmp_path):
+        data = note(VMCOREINFO).ljust(4096, b"\0")
+        core = elf_of(image(record((0, page(1)), (7, data))), tmp_path)
+        assert note(VMCOREINFO).rstrip(b"\0") in core[: 2 * 4096]
+
+    def test_a_note_across_pages(self, tmp_path):
+        data = (bytes(4096 - 30) + note(VMCOREINFO)).ljust(8192, b"\0")
+        core = elf_of(image(record((6, data[:4096]), (7, data[4096:]))), tmp_path)
+        assert note(VMCOREINFO).rstrip(b"\0") in core[: 2 * 4096 - 40]
+
+    @pytest.mark.parametrize(
+        "chance",
+        [
+            b"VMCOREINFO\0\0" + VMCOREINFO,
+            note(VMCOREINFO, type_=1),
+            note(VMCOREINFO, size=12),
+            struct.pack("<III", 11, 1 << 31, 0) + b"VMCOREINFO\0\0" + VMCOREINFO,
+            note(b"OSRELEASE=6.1\n\xff\xfe\n"),
+        ],
+        ids=["bare", "type", "size", "huge", "no text"],
+    )
+    def test_a_chance_string_is_none(self, chance, tmp_path):
+        core = elf_of(image(record((7, chance.ljust(4096, b"\0")))), tmp_path)
+        assert b"VMCOREINFO" not in core[:4096]
+
+    def test_a_given_one_comes_first(self, tmp_path):
+        data = note(VMCOREINFO).ljust(4096, b"\0")
+        options = Options(b"OSRELEASE=given\n")
+        core = elf_of(image(record((7, data))), tmp_path, options)
+        assert b"OSRELEASE=given" in core[:4096]
+        assert VMCOREINFO not in core[:4096]
