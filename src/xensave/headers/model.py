@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from xensave.catalogue.model import Layout
 from xensave.catalogue.owned import OwnedRange
@@ -19,7 +20,9 @@ class HeaderRecord:
 
     `form` is DECLARE (DECLARE_HVM_SAVE_TYPE), COMPAT (its _COMPAT form) or DEFINE (a bare
     `#define X_CODE n`, which names no struct: `layout` is then that of the struct named after
-    the record, or None). `x86_32` is the same struct as a 32-bit x86 compiler lays it out.
+    the record, or None). `x86_32` is the same struct as a 32-bit x86 compiler lays it out; `xen`
+    and `tools` as the hypervisor and its tools see it (__XEN__, __XEN_TOOLS__), where that differs.
+    `types` holds the canonical type of each field by its path.
     """
 
     name: str
@@ -30,13 +33,34 @@ class HeaderRecord:
     x86_32: Layout | None
     compat: Layout | None = None
     compat_x86_32: Layout | None = None
+    xen: Layout | None = None
+    tools: Layout | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wire(self) -> Layout | None:
+        """The layout that is saved: the hypervisor's."""
+        return self.xen or self.layout
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around every record: the descriptor, and the header's magic and version.
+
+    `constants` holds the two by their macro's name, with where they are defined.
+    """
+
+    descriptor: Layout | None = None
+    place: Place | None = None
+    constants: Mapping[str, tuple[int, Place]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderSpace:
     """The number space that a set of public headers states.
 
-    `code_max` is HVM_SAVE_CODE_MAX, None where the headers lack it. Records are by number.
+    `code_max` is HVM_SAVE_CODE_MAX, None where the headers lack it. Records are by number. `files`
+    are the paths of all headers that were compiled.
     """
 
     source: str
@@ -44,6 +68,8 @@ class HeaderSpace:
     code_max: int | None
     code_max_place: Place | None
     reservations: tuple[OwnedRange, ...]
+    frame: Frame = Frame()
+    files: frozenset[str] = frozenset()
 
     def record(self, name: str) -> HeaderRecord | None:
         """Return the record of that name, if the headers have it."""

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.errors import Malformed
-from xensave.findings import Place
-from xensave.headers.compiled.cindex import STRUCT, Cursor
-from xensave.headers.compiled.clang import Unit, compile_headers
-from xensave.headers.compiled.constants import Constant, constants
-from xensave.headers.compiled.layout import layout_of
-from xensave.headers.model import COMPAT, DECLARE, DEFINE, HeaderRecord, HeaderSpace
+from xensave.headers.compiled.clang import Constant, Unit, compile_headers
+from xensave.headers.compiled.layout import Struct, canonical_types, layout_of
+from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.text.comments import reservations
 from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, Tree, public_prefix
 
@@ -28,9 +27,37 @@ ROOTS = ("xen.h", SAVE_H)
 CODE_MAX = "HVM_SAVE_CODE_MAX"
 _BOUND = "__HVM_SAVE_TYPE_"
 _BOUND_COMPAT = "__HVM_SAVE_TYPE_COMPAT_"
+DESCRIPTOR, MAGIC, VERSION = "hvm_save_descriptor", "HVM_FILE_MAGIC", "HVM_FILE_VERSION"
 _DEFINE = re.compile(r"(?!HVM_SAVE_)([A-Z][A-Z0-9_]*)_CODE")
+_CONSTANTS = f"{CODE_MAX}|{MAGIC}|{VERSION}|{_DEFINE.pattern}"
+_STRUCTS = f"{_BOUND}.*|hvm_.*"
 
-_Structs = dict[str, Cursor]
+_Structs = Mapping[str, Struct]
+
+
+class _Views(NamedTuple):
+    """The structs as each reader compiles them: a guest's tools of 64 and 32 bits, Xen, its tools.
+
+    `tools` is None where no header asks whether it is compiled for them.
+    """
+
+    public: _Structs
+    narrow: _Structs
+    xen: _Structs
+    tools: _Structs | None
+
+    def others(self, name: str, public: Layout | None) -> tuple[Layout | None, Layout | None]:
+        """A struct as Xen and as its tools see it, where that is not as everyone does."""
+        views = (self.xen, self.tools)
+        found = [None if view is None else _struct_layout(name, view) for view in views]
+        xen, tools = (None if _same(layout, public) else layout for layout in found)
+        return xen, tools
+
+
+def _same(one: Layout | None, other: Layout | None) -> bool:
+    if one is None or other is None:
+        return True
+    return (one.size, one.fields) == (other.size, other.fields)
 
 
 def read_headers(directory: str | os.PathLike[str]) -> HeaderSpace:
@@ -51,13 +78,15 @@ def read_revision(gitdir: str | os.PathLike[str], revision: str) -> HeaderSpace:
 def read_tree(tree: Tree) -> HeaderSpace:
     """Return the number space of the public headers in a tree."""
     prefix = public_prefix(tree)
-    units = {bits: compile_headers(tree, prefix, ROOTS, bits=bits) for bits in (64, 32)}
-    structs = {bits: _structs(unit) for bits, unit in units.items()}
-    private = _structs(compile_headers(tree, prefix, ROOTS, defines=["__XEN__"]))
-    values = constants(tree, prefix, ROOTS, _is_code, unit=units[64])
-    records = _declared(units[64], structs, private) + _defined(values, structs)
-    maximum = next((value for value in values if value.name == CODE_MAX), None)
-    files = {units[64].path(name): text for name, text in units[64].texts.items()}
+    xen = compile_headers(tree, prefix, ROOTS, defines=["__XEN__"], structs=_STRUCTS).structs
+    # Only Xen's view tells which older structs are bound; the others must then show them.
+    older = {_compat_struct(name.removeprefix(_BOUND), xen) for name in xen} - {None}
+    wanted = "|".join((_STRUCTS, *(re.escape(name) for name in older if name)))
+    unit = compile_headers(tree, prefix, ROOTS, structs=wanted, constants=_CONSTANTS)
+    views = _views(tree, prefix, unit, xen, wanted)
+    constants = {constant.name: constant for constant in unit.constants}
+    records = _declared(views) + _defined(unit.constants, views)
+    maximum = constants.get(CODE_MAX)
     return HeaderSpace(
         source=tree.label,
         records=tuple(sorted(records, key=lambda record: (record.code, record.name))),
@@ -65,97 +94,125 @@ def read_tree(tree: Tree) -> HeaderSpace:
         code_max_place=maximum.place if maximum else None,
         reservations=tuple(
             reservation
-            for path in sorted(files)
+            for path in sorted(unit.texts)
             if path.endswith(SAVE_H) and "arch-arm" not in path and "arch-ia64" not in path
-            for reservation in reservations(files[path], path)
+            for reservation in reservations(unit.texts[path], path)
         ),
+        frame=_frame(views.public, constants),
+        files=frozenset(unit.texts),
     )
 
 
-def _is_code(name: str) -> bool:
-    return name == CODE_MAX or _DEFINE.fullmatch(name) is not None
+def _views(tree: Tree, prefix: str, unit: Unit, xen: _Structs, wanted: str) -> _Views:
+    def view(bits: int, *defines: str) -> _Structs:
+        return compile_headers(
+            tree, prefix, ROOTS, bits=bits, defines=defines, structs=wanted
+        ).structs
+
+    asks = any("__XEN_TOOLS__" in text for text in unit.texts.values())
+    return _Views(
+        public=unit.structs,
+        narrow=view(32),
+        xen=xen,
+        tools=view(64, "__XEN_TOOLS__") if asks else None,
+    )
 
 
-def _structs(unit: Unit) -> _Structs:
-    return {
-        cursor.spelling: cursor
-        for cursor in unit.unit.cursor.get_children()
-        if cursor.kind == STRUCT and cursor.is_definition()
-    }
+def _frame(structs: _Structs, constants: Mapping[str, Constant]) -> Frame:
+    descriptor = structs.get(DESCRIPTOR)
+    return Frame(
+        layout_of("descriptor", descriptor) if descriptor else None,
+        descriptor.place if descriptor else None,
+        {
+            name: (constants[name].value, constants[name].place)
+            for name in (MAGIC, VERSION)
+            if name in constants
+        },
+    )
 
 
-def _declared(unit: Unit, structs: dict[int, _Structs], private: _Structs) -> list[HeaderRecord]:
+def _declared(views: _Views) -> list[HeaderRecord]:
     records = []
-    for name, cursor in structs[64].items():
+    for name, struct in views.public.items():
         if not name.startswith(_BOUND):
             continue
         record = name.removeprefix(_BOUND)
-        members = {field.spelling: field for field in cursor.type.get_fields()}
-        if "t" not in members or "c" not in members:
+        bound, code = struct.member("t"), struct.field("c")
+        if bound is None or code is None:
             raise Malformed(f"{name} lacks its members t and c", record=record)
-        file, line = unit.place(cursor.location)
-        compat = _compat_struct(record, private)
+        compat = _compat_struct(record, views.xen)
+        layout = layout_of(record, bound)
+        xen, tools = views.others(name, layout)
         records.append(
             HeaderRecord(
                 name=record,
-                code=max(members["c"].type.get_size(), 0),
+                code=code.size,
                 form=COMPAT if compat else DECLARE,
-                place=Place(file=file, line=line),
-                layout=layout_of(record, members["t"].type),
-                x86_32=_bound(record, structs[32]),
-                compat=_named(record, compat, structs[64]),
-                compat_x86_32=_named(record, compat, structs[32]),
+                place=struct.place,
+                layout=layout,
+                x86_32=_struct_layout(name, views.narrow),
+                compat=_named(record, compat, views.public),
+                compat_x86_32=_named(record, compat, views.narrow),
+                xen=xen,
+                tools=tools,
+                types=dict(canonical_types(bound)),
             )
         )
     return records
 
 
-def _compat_struct(record: str, private: _Structs) -> str | None:
+def _struct_layout(name: str, structs: _Structs) -> Layout | None:
+    """The layout of a bound record's struct, or of a struct by its own name."""
+    struct = structs.get(name)
+    if struct is None or not name.startswith(_BOUND):
+        return None if struct is None else layout_of(name, struct)
+    bound = struct.member("t")
+    return None if bound is None else layout_of(name.removeprefix(_BOUND), bound)
+
+
+def _compat_struct(record: str, xen: _Structs) -> str | None:
     """Return the name of the older struct that a _COMPAT form binds, known to Xen alone."""
-    binding = private.get(_BOUND + record)
-    compat = private.get(_BOUND_COMPAT + record)
-    if binding is None or compat is None:
+    binding = xen.get(_BOUND + record)
+    compat = xen.get(_BOUND_COMPAT + record)
+    mark = binding.field("cpt") if binding else None
+    if compat is None or mark is None or mark.size <= 1:
         return None
-    sizes = {field.spelling: field.type.get_size() for field in binding.type.get_fields()}
-    if sizes.get("cpt", 1) <= 1:
-        return None
-    member = next(iter(compat.type.get_fields()))
-    return str(member.type.get_canonical().get_declaration().spelling)
-
-
-def _bound(record: str, structs: _Structs) -> Layout | None:
-    cursor = structs.get(_BOUND + record)
-    if cursor is None:
-        return None
-    member = next(field for field in cursor.type.get_fields() if field.spelling == "t")
-    return layout_of(record, member.type)
+    older = compat.member("t")
+    return older.name if older else None
 
 
 def _named(record: str, struct: str | None, structs: _Structs) -> Layout | None:
-    return layout_of(record, structs[struct].type) if struct in structs else None
+    return layout_of(record, structs[struct]) if struct and struct in structs else None
 
 
-def _defined(values: list[Constant], structs: dict[int, _Structs]) -> list[HeaderRecord]:
+def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]:
     records = []
-    for value in values:
-        match = _DEFINE.fullmatch(value.name)
+    for constant in constants:
+        match = _DEFINE.fullmatch(constant.name)
         if match is None:
             continue
         name = match[1]
+        struct = _named_after(name, views.public)
+        narrow = _named_after(name, views.narrow)
+        layout = layout_of(name, struct, open_ended=True) if struct else None
+        xen, tools = views.others(struct.name if struct else "", layout)
         records.append(
             HeaderRecord(
                 name=name,
-                code=value.value,
+                code=constant.value,
                 form=DEFINE,
-                place=value.place,
-                layout=_named_after(name, structs[64]),
-                x86_32=_named_after(name, structs[32]),
+                place=constant.place,
+                layout=layout,
+                x86_32=layout_of(name, narrow, open_ended=True) if narrow else None,
+                xen=xen,
+                tools=tools,
+                types=dict(canonical_types(struct)) if struct else {},
             )
         )
     return records
 
 
-def _named_after(record: str, structs: _Structs) -> Layout | None:
+def _named_after(record: str, structs: _Structs) -> Struct | None:
     """Return the struct named after a record: hvm_hw_cpu_xsave for CPU_XSAVE, hvm_msr for CPU_MSR.
 
     A record without DECLARE_HVM_SAVE_TYPE is one whose length varies: data may follow the struct.
@@ -164,5 +221,5 @@ def _named_after(record: str, structs: _Structs) -> Layout | None:
     for stem in (name, name.removeprefix("cpu_")):
         for candidate in (f"hvm_hw_{stem}", f"hvm_{stem}", f"hvm_{stem}_context"):
             if candidate in structs:
-                return layout_of(record, structs[candidate].type, open_ended=True)
+                return structs[candidate]
     return None

@@ -3,7 +3,7 @@
 # ruff: noqa: D102 - what these methods do is libclang's documentation
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from xensave.errors import UsageError
@@ -11,7 +11,7 @@ from xensave.errors import UsageError
 try:
     import clang.cindex as ci
 except ImportError as error:
-    message = "reading C headers needs libclang: pip install xensave[headers]"
+    message = "reading C headers needs libclang: pip install 'xensave[headers]'"
     raise UsageError(message) from error
 
 
@@ -52,6 +52,7 @@ class Cursor(Protocol):
     location: Location
     type: Type
     enum_value: int
+    hash: int
 
     def is_definition(self) -> bool: ...
     def is_anonymous(self) -> bool: ...
@@ -98,16 +99,29 @@ FIXED_ARRAY: object = ci.TypeKind.CONSTANTARRAY
 ARRAYS: tuple[object, ...] = (FIXED_ARRAY, ci.TypeKind.INCOMPLETEARRAY, ci.TypeKind.VARIABLEARRAY)
 
 
-def parse(main: str, args: Sequence[str], files: Sequence[tuple[str, str]]) -> TranslationUnit:
-    """Parse a file given, like all that it may include, as text; keep its macros.
+class Index:
+    """libclang, loaded: it parses files that are given as text."""
 
-    Raises ValueError where libclang gives no translation unit at all.
-    """
-    options = ci.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD
-    try:
-        unit: TranslationUnit = ci.Index.create().parse(
-            main, list(args), unsaved_files=list(files), options=options
-        )
-    except ci.TranslationUnitLoadError as error:
-        raise ValueError(str(error)) from error
-    return unit
+    def __init__(self) -> None:
+        self._index = ci.Index.create()
+
+    def parse(self, main: str, args: Sequence[str], files: Mapping[str, str]) -> TranslationUnit:
+        """Parse a file given, like all that it may include, as text; keep its macros.
+
+        Raises ValueError where libclang gives no translation unit at all.
+        """
+        options = ci.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD
+        try:
+            unit: TranslationUnit = self._index.parse(
+                main, list(args), unsaved_files=list(files.items()), options=options
+            )
+        except ci.TranslationUnitLoadError as error:
+            raise ValueError(str(error)) from error
+        return unit
+
+
+def load() -> Index:
+    """Load libclang, its parser included, by a parse of nothing."""
+    index = Index()
+    index.parse("nothing.c", [], {"nothing.c": ""})
+    return index

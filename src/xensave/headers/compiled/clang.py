@@ -1,6 +1,6 @@
 """Compile headers with libclang, from memory: no system header and no temporary file is used.
 
-The headers, and what they include from their own tree, are given to libclang as unsaved files.
+The headers, and what they include from their own tree, are given to a parsing process as text.
 A short prelude stands in for the integer types of <stdint.h> and the few things that Xen's
 private headers define for the public ones.
 """
@@ -10,9 +10,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from xensave.errors import Malformed, UsageError
-from xensave.headers.compiled.cindex import ERROR, Location, TranslationUnit, parse
+from xensave.errors import LimitExceeded, Malformed, UsageError
+from xensave.findings import Place
+from xensave.headers.compiled import job as jobs
+from xensave.headers.compiled.child import ask
+from xensave.headers.compiled.layout import Struct, structs_of
+from xensave.headers.compiled.limits import TEXT
 from xensave.headers.trees.tree import Tree
 
 ROOT = "/tree/"
@@ -50,30 +55,28 @@ STUB_NAMES = (
     "stdint.h", "stddef.h", "stdbool.h", "inttypes.h", "string.h", "stdio.h", "stdlib.h",
     "sys/types.h", "limits.h", "errno.h", "assert.h", "xen/lib.h", "xen/bug.h", "xen/types.h",
 )  # fmt: skip
+# A header could ask by these what files the machine has.
+_CURIOUS = ("__has_include", "__has_include_next")
 MOST_NAMES = 2000
 XEN_H = "#define XEN_FLEX_ARRAY_DIM\n"
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
 
-class Unit:
-    """A translation unit of headers for one ABI, and where its files lie in the tree."""
+class Constant(NamedTuple):
+    """A macro or enumerator with an integer value."""
 
-    def __init__(self, unit: TranslationUnit, prefix: str, texts: dict[str, str]) -> None:
-        self.unit = unit
-        self.prefix = prefix
-        self.texts = texts
+    name: str
+    value: int
+    place: Place
 
-    def place(self, location: Location) -> tuple[str, int]:
-        """Return the file, as a path of the tree, and the line of a location."""
-        name = location.file.name if location.file else MAIN
-        return self.path(name), int(location.line)
 
-    def path(self, name: str) -> str:
-        """Return the tree's path of a file that libclang names."""
-        if not name.startswith(ROOT) or name == MAIN:
-            return posixpath.basename(name)
-        return self.prefix + posixpath.normpath(name).removeprefix(ROOT)
+class Unit(NamedTuple):
+    """What headers give for one ABI: the structs and constants wanted, and the texts by path."""
+
+    structs: dict[str, Struct]
+    constants: list[Constant]
+    texts: dict[str, str]
 
 
 def gather(tree: Tree, prefix: str, roots: Iterable[str]) -> dict[str, str]:
@@ -83,6 +86,7 @@ def gather(tree: Tree, prefix: str, roots: Iterable[str]) -> dict[str, str]:
     """
     texts: dict[str, str] = {}
     known: dict[str, str | None] = {}
+    total = 0
     pending = [(ROOT + root, frozenset[str]()) for root in roots]
     while pending:
         name, chain = pending.pop()
@@ -97,8 +101,10 @@ def gather(tree: Tree, prefix: str, roots: Iterable[str]) -> dict[str, str]:
         if text is None:
             continue
         texts[name] = text
-        if len(texts) > MOST_NAMES:
-            raise Malformed(f"{tree.label}: {prefix}{path.removeprefix(ROOT)}: too many includes")
+        total += len(text)
+        if len(texts) > MOST_NAMES or total > TEXT:
+            where = f"{tree.label}: {prefix}{path.removeprefix(ROOT)}"
+            raise LimitExceeded(f"{where}: too many includes, or too long ones")
         if path not in chain:
             folder = posixpath.dirname(name)
             chain = chain | {path}
@@ -113,50 +119,65 @@ def compile_headers(
     *,
     bits: int = 64,
     defines: Iterable[str] = (),
-    tail: str = "",
-    tolerate_tail: bool = False,
+    structs: str = "",
+    constants: str = "",
 ) -> Unit:
-    """Compile the headers `roots`, with the text `tail` after them, for a 64 or 32-bit x86.
+    """Compile the headers `roots` for a 64 or 32-bit x86.
 
-    Raises Malformed with the compiler's message, file and line for the first error. With
-    `tolerate_tail`, errors in `tail` itself are left to the caller.
+    `structs` and `constants` are patterns of the names wanted. Raises Malformed with the
+    compiler's message, file and line for the first error, and where a header includes what the
+    tree does not hold; LimitExceeded above the limits of xensave.headers.compiled.limits.
     """
     roots = list(roots)
     texts = gather(tree, prefix, roots)
     for root in roots:
         if ROOT + root not in texts:
             raise UsageError(f"{tree.label}: no such header: {prefix}{root}")
-    main = "".join(f'#include "{root}"\n' for root in roots) + tail
-    files = [(MAIN, main), (STUBS + "prelude.h", PRELUDE), *texts.items()]
-    files += [(STUBS + name, "") for name in STUB_NAMES]
+    main = "".join(f'#include "{root}"\n' for root in roots)
+    files = {MAIN: main, f"{STUBS}prelude.h": PRELUDE, **texts}
+    files |= {STUBS + name: "" for name in STUB_NAMES}
     args = ["-target", TARGETS[bits], "-std=gnu11", "-nostdinc", "-nobuiltininc", "-w"]
     args += ["-ferror-limit=0", f"-isystem{STUBS}", "-include", f"{STUBS}prelude.h"]
-    args += [f"-D{define}" for define in defines]
-    try:
-        parsed = parse(MAIN, args, files)
-    except ValueError as error:
-        raise Malformed(f"{tree.label}: libclang cannot parse its headers") from error
-    unit = Unit(parsed, prefix, texts)
-    _refuse_errors(unit, tree, tail_from=len(roots) + 1 if tolerate_tail else None)
-    _refuse_strays(unit, tree, {name for name, _ in files})
-    return unit
+    args += [f"-D{define}" for define in defines] + [f"-U{name}" for name in _CURIOUS]
+    job = jobs.Job(
+        main=MAIN, args=args, files=files, structs=structs, constants=constants, tolerate_from=None
+    )
+    answer = ask(job, tree.label)
+    _refuse(answer, tree, prefix)
+    return Unit(
+        structs={
+            name: struct._replace(place=_place(prefix, struct.place))
+            for name, struct in structs_of(answer, tree.label).items()
+        },
+        constants=[
+            Constant(name, value, _place(prefix, Place(file=place[0], line=place[1])))
+            for name, value, place in answer["constants"]
+        ],
+        texts={path_of(prefix, name): text for name, text in texts.items()},
+    )
 
 
-def _refuse_errors(unit: Unit, tree: Tree, tail_from: int | None) -> None:
-    for diagnostic in unit.unit.diagnostics:
-        if diagnostic.severity < ERROR:
-            continue
-        location = diagnostic.location
-        in_main = location.file is not None and location.file.name == MAIN
-        if in_main and tail_from is not None and location.line >= tail_from:
-            continue
-        path, line = unit.place(location)
-        raise Malformed(f"{tree.label}: {path}:{line}: {diagnostic.spelling}")
+def path_of(prefix: str, name: str) -> str:
+    """Return the tree's path of a file that libclang names."""
+    if not name.startswith(ROOT) or name == MAIN:
+        return posixpath.basename(name)
+    return prefix + posixpath.normpath(name).removeprefix(ROOT)
 
 
-def _refuse_strays(unit: Unit, tree: Tree, given: set[str]) -> None:
-    for inclusion in unit.unit.get_includes():
-        name = inclusion.include.name
-        if name not in given and posixpath.normpath(name) not in given:
-            path, line = unit.place(inclusion.location)
-            raise Malformed(f"{tree.label}: {path}:{line}: includes {name}, outside the tree")
+def _place(prefix: str, place: Place) -> Place:
+    return place._replace(file=path_of(prefix, place.file or ""))
+
+
+def _refuse(answer: jobs.Answer, tree: Tree, prefix: str) -> None:
+    """Raise the first error; where a file was not found, the sentence is ours, not the system's."""
+    if answer["error"]:
+        file, line, text = answer["error"]
+        missing = re.fullmatch(r"(?:cannot open file )?'([^']*)'(?: file not found|: .*)", text)
+        if missing:
+            name = missing[1]
+            name = path_of(prefix, name) if name.startswith(ROOT) else name
+            text = f"includes {name!r}, which the tree does not hold"
+        raise Malformed(f"{tree.label}: {path_of(prefix, file)}:{line}: {text}")
+    for name, (file, line) in answer["strays"]:
+        where = f"{tree.label}: {path_of(prefix, file)}:{line}"
+        raise Malformed(f"{where}: includes {name!r}, which the tree does not hold")

@@ -2,99 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from xensave.catalogue.model import Field, Layout
-from xensave.errors import Malformed
-from xensave.headers.compiled.cindex import (
-    ARRAYS,
-    ELABORATED_TYPE,
-    FIXED_ARRAY,
-    RECORD_TYPE,
-    UNION,
-    Cursor,
-    Type,
-)
+from xensave.errors import LimitExceeded, Malformed
+from xensave.findings import Place
+from xensave.headers.compiled.job import Answer, FieldAnswer
+from xensave.headers.compiled.limits import LEAVES
 
 
-def layout_of(record: str, type_: Type, *, open_ended: bool = False) -> Layout:
-    """Return the Layout of a struct type. `open_ended` says that data may follow the struct."""
-    canonical = type_.get_canonical()
-    if canonical.kind != RECORD_TYPE or canonical.get_size() < 0:
-        raise Malformed(f"{type_.spelling!r} is not a complete struct", record=record)
-    fields = _fields(canonical)
+class Struct(NamedTuple):
+    """A struct: its members as fields, and beside each its canonical type and, if any, its struct.
+
+    The canonical type is the one without typedefs, as the compiler spells it.
+    """
+
+    name: str
+    size: int
+    align: int
+    fields: tuple[Field, ...]
+    canonical: tuple[str, ...]
+    inner: tuple[Struct | None, ...]
+    place: Place = Place()
+
+    def field(self, name: str) -> Field | None:
+        """Return the member of that name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    def member(self, name: str) -> Struct | None:
+        """Return the struct of the member of that name."""
+        pairs = zip(self.fields, self.inner, strict=True)
+        return next((inner for field, inner in pairs if field.name == name), None)
+
+
+def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
+    """The canonical type of every field within a struct that is no struct itself, by its path."""
+    for field, canonical, inner in zip(struct.fields, struct.canonical, struct.inner, strict=True):
+        if inner is None:
+            yield field.name, canonical
+            continue
+        for path, found in canonical_types(inner):
+            yield f"{field.name}.{path}".strip("."), found
+
+
+def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layout:
+    """Return the Layout of a struct. `open_ended` says that data may follow it."""
     return Layout(
         record=record,
         id="",
-        struct=_type_name(type_).removeprefix("struct "),
-        size=canonical.get_size(),
-        align=canonical.get_align(),
-        fields=fields,
-        flexible=open_ended or _ends_open(fields),
+        struct=struct.name,
+        size=struct.size,
+        align=struct.align,
+        fields=struct.fields,
+        flexible=open_ended or _ends_open(struct.fields),
     )
 
 
-def _fields(type_: Type) -> tuple[Field, ...]:
-    return tuple(_field(cursor) for cursor in type_.get_fields())
+def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
+    """The structs that an answer tells by name. Raises LimitExceeded for too many fields.
 
-
-def _field(cursor: Cursor) -> Field:
-    dims, element = _dimensions(cursor.type.get_canonical(), cursor.type)
-    canonical = element.get_canonical()
-    nested = _fields(canonical) if canonical.kind == RECORD_TYPE else ()
-    union = canonical.get_declaration().kind == UNION
-    # libclang calls a named member of an unnamed type anonymous too; its spelling tells.
-    anonymous = not cursor.spelling.isidentifier()
-    size = max(cursor.type.get_size(), 0)
-    bit_offset = cursor.get_field_offsetof()
-    bits = None
-    offset = bit_offset // 8
-    if cursor.is_bitfield():
-        offset, size, bits = _bit_storage(bit_offset, cursor.get_bitfield_width(), size)
-    return Field(
-        name="" if anonymous else cursor.spelling,
-        type=_type_name(element),
-        offset=offset,
-        size=size,
-        dims=dims,
-        bits=bits,
-        fields=nested,
-        union=union and bool(nested),
-    )
-
-
-def _bit_storage(offset: int, width: int, size: int) -> tuple[int, int, tuple[int, int]]:
-    """Where a bit-field is read: the aligned integer of its declared type that holds it.
-
-    gcc and clang lay bit-fields of different types side by side, so the declared type's unit may
-    not be the one that began the run: it is the naturally aligned one around the bits.
+    A type comes before those that contain it, and its fields are made once, however many do.
     """
-    unit = size * 8
-    start = offset - offset % unit
-    return start // 8, size, (offset - start, width)
+    made: list[Struct] = []
+    leaves: list[int] = []
+    for told in answer["types"]:
+        indexes = [field["struct"] for field in told["fields"]]
+        if any(index is not None and index < 0 for index in indexes):
+            raise Malformed(f"{label}: {told['name']!r} has a member of an incomplete struct")
+        count = sum(1 if index is None else leaves[index] for index in indexes)
+        if count > LEAVES:
+            raise LimitExceeded(f"{label}: {told['name']} has more than {LEAVES} fields")
+        leaves.append(count)
+        inner = tuple(None if index is None else made[index] for index in indexes)
+        unions = [index is not None and answer["types"][index]["union"] for index in indexes]
+        fields = tuple(map(_field, told["fields"], inner, unions))
+        canonical = tuple(field["canonical"] for field in told["fields"])
+        made.append(Struct(told["name"], told["size"], told["align"], fields, canonical, inner))
+    if sum(leaves[index] for index, _ in answer["structs"].values() if index >= 0) > 8 * LEAVES:
+        raise LimitExceeded(f"{label}: its structs have more than {8 * LEAVES} fields")
+    found = {}
+    for name, (index, place) in answer["structs"].items():
+        if index < 0:
+            raise Malformed(f"{label}: struct {name} is not complete")
+        found[name] = made[index]._replace(place=Place(file=place[0], line=place[1]))
+    return found
 
 
-def _dimensions(canonical: Type, written: Type) -> tuple[tuple[int, ...], Type]:
-    dims: list[int] = []
-    while canonical.kind in ARRAYS:
-        dims.append(max(canonical.element_count, 0) if canonical.kind == FIXED_ARRAY else 0)
-        written = _element(written)
-        canonical = written.get_canonical()
-    return tuple(dims), written
-
-
-def _element(type_: Type) -> Type:
-    if type_.kind == ELABORATED_TYPE:
-        type_ = type_.get_named_type()
-    if type_.kind not in ARRAYS:
-        type_ = type_.get_canonical()
-    return type_.element_type
-
-
-def _type_name(type_: Type) -> str:
-    declaration = type_.get_canonical().get_declaration()
-    kind = "union" if declaration.kind == UNION else "struct"
-    if "(unnamed" in type_.spelling or "(anonymous" in type_.spelling:
-        return kind
-    return str(type_.spelling)
+def _field(told: FieldAnswer, struct: Struct | None, union: bool) -> Field:
+    bits = told["bits"]
+    return Field(
+        name=told["name"],
+        type=told["type"],
+        offset=told["offset"],
+        size=told["size"],
+        dims=tuple(told["dims"]),
+        bits=(bits[0], bits[1]) if bits else None,
+        fields=struct.fields if struct else (),
+        union=union and struct is not None and bool(struct.fields),
+    )
 
 
 def _ends_open(fields: tuple[Field, ...]) -> bool:

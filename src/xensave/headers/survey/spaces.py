@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from xensave.catalogue.model import Number, Space
-from xensave.headers.compiled.constants import Constant, constants
+from xensave.headers.compiled.clang import Constant, compile_headers
 from xensave.headers.trees.tree import GitRepository, GitTree, Tree
 
 DESCRIPTIONS = Path(__file__).parents[1] / "data" / "spaces.json"
@@ -42,13 +42,10 @@ def read_space(tree: Tree, description: Description) -> list[Constant]:
     ]
     if not present or None in present:
         return []
-    pattern = re.compile(description["match"])
-
-    def wanted(name: str) -> bool:
-        return pattern.fullmatch(name) is not None or name == description.get("limit")
-
+    wanted = "|".join(filter(None, (description["match"], description.get("limit"))))
     roots = [path for path in present if path is not None]
-    return constants(tree, "", roots, wanted, defines=["__XEN_TOOLS__"])
+    unit = compile_headers(tree, "", roots, defines=["__XEN_TOOLS__"], constants=wanted)
+    return sorted(unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0))
 
 
 def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space]:

@@ -145,9 +145,5 @@ def _entry_size(text: str) -> int:
     pointers = sorted(set(re.findall(r"\b\w+_handler\b", members)))
     header = "".join(f"typedef int (*{pointer})(void);\n" for pointer in pointers)
     header += f"struct entry {members};\n"
-    unit = compile_headers(MemoryTree({"table.h": header}, TABLE), "", ["table.h"])
-    return next(
-        int(cursor.type.get_size())
-        for cursor in unit.unit.cursor.get_children()
-        if cursor.spelling == "entry"
-    )
+    tree = MemoryTree({"table.h": header}, TABLE)
+    return compile_headers(tree, "", ["table.h"], structs="entry").structs["entry"].size

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import LimitExceeded, SourceError, UsageError
 
+# Bytes of one file of a tree. Xen's largest source has a fifth of it.
+FILE_LIMIT = 4 << 20
 PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen", "")
 
 
@@ -38,13 +40,22 @@ class DirectoryTree:
         self.label = str(root)
         if not self.root.is_dir():
             raise SourceError(f"{self.label}: no such directory")
+        self._top = self.root.resolve()
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file below the directory."""
-        try:
-            return (self.root / path).read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        """Return the text of a regular file below the directory.
+
+        A link that leads out of the directory is as good as absent: a tree that someone sent
+        shows its own files and no others. Raises LimitExceeded for a file above FILE_LIMIT.
+        """
+        place = (self.root / path).resolve()
+        if not place.is_relative_to(self._top) or not place.is_file():
             return None
+        with place.open("rb") as file:
+            data = file.read(FILE_LIMIT + 1)
+        if len(data) > FILE_LIMIT:
+            raise LimitExceeded(f"{self.label}: {path} is longer than {FILE_LIMIT} bytes")
+        return data.decode("utf-8", "replace")
 
     def paths(self) -> Iterator[str]:
         """Every file below the directory."""
@@ -122,6 +133,9 @@ class GitRepository:
         head = stdout.readline().rstrip(b"\n").rsplit(b" ", 2)
         if len(head) != 3 or not head[2].isdigit():
             return None  # "NAME missing", "NAME ambiguous"
+        if int(head[2]) > FILE_LIMIT:
+            self.close()
+            raise LimitExceeded(f"{self.path}: {name} is longer than {FILE_LIMIT} bytes")
         data = stdout.read(int(head[2]) + 1)[:-1]
         return data.decode("utf-8", "replace") if head[1] == b"blob" else None
 
