@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "review": "review a change to the number space",
     "diff": "what differs between two images, or two moments of a guest",
     "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
+    "decode": "print an image as JSON, page contents left where they are",
+    "encode": "make an image of that JSON again",
     "convert": "make an image that another release restores",
 }
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from xensave.cli.options import positive
+from xensave.cli.options import size
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError
 from xensave.image import open_image
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--release", metavar="R", help="take layouts from this Xen release in both images"
     )
     parser.add_argument(
-        "--max-size", metavar="BYTES", type=positive, help="the most that an input may expand to"
+        "--max-size", metavar="SIZE", type=size, help="the most that an input may expand to"
     )
 
 

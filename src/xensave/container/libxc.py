@@ -155,6 +155,11 @@ class DomainHeader(NamedTuple):
         return
 
     @property
+    def xen(self) -> str | None:
+        """The version of the Xen that saved it: "4.17"; None for a converted legacy stream."""
+        return f"{self.xen_major}.{self.xen_minor}" if self.xen_major else None
+
+    @property
     def type_name(self) -> str:
         """The guest's type in words, or its number."""
         return DOMAIN_TYPES.get(self.type, f"reserved type {self.type:#x}")

@@ -59,6 +59,16 @@ class Section(NamedTuple):
         """Name and instance: "dma[1]"."""
         return f"{self.name}[{self.instance}]"
 
+    @property
+    def header(self) -> bytes:
+        """The header as QEMU_VM_SECTION_FULL has it, which is what device states are saved as.
+
+        Raises OverflowError or UnicodeEncodeError for what does not fit its field.
+        """
+        name = self.name.encode("ascii")
+        front = b"\x04" + self.id.to_bytes(4, "big") + len(name).to_bytes(1, "big") + name
+        return front + self.instance.to_bytes(4, "big") + self.version.to_bytes(4, "big")
+
 
 def is_qemu(data: bytes) -> bool:
     """Tell whether a stream begins as QEMU's does."""

@@ -6,7 +6,7 @@ by one, so a chance collision hides a change in one of 2^64 pages).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,30 +15,25 @@ import xxhash
 from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.libxc import PAGE_SIZE
-from xensave.container.libxc_records import (
-    DATALESS_TYPES,
-    PAIR,
-    PFN_MASK,
-    TYPE_SHIFT,
-)
-from xensave.errors import Malformed
 from xensave.image import Image
+from xensave.memory import build_index
+from xensave.memory.batches import batches, page_data
+from xensave.memory.column import Integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Frames = NDArray[np.uint64]
+    Hashes = NDArray[np.uint64]
 
 ZERO_HASH = xxhash.xxh3_64_intdigest(bytes(PAGE_SIZE))
-_DATALESS = np.array(sorted(DATALESS_TYPES), np.uint64)
 
 
 class Memory(NamedTuple):
     """The frames with contents in ascending order, and for each its page type and hash."""
 
-    frames: Frames
+    frames: Integers
     types: NDArray[np.uint8]
-    hashes: Frames
+    hashes: Hashes
 
 
 class MemoryChange(NamedTuple):
@@ -49,11 +44,11 @@ class MemoryChange(NamedTuple):
 
     old: int
     new: int
-    changed: Frames
-    zeroed: Frames
-    appeared: Frames
-    vanished: Frames
-    retyped: Frames
+    changed: Integers
+    zeroed: Integers
+    appeared: Integers
+    vanished: Integers
+    retyped: Integers
 
     @property
     def differs(self) -> bool:
@@ -62,40 +57,38 @@ class MemoryChange(NamedTuple):
 
 
 def memory_of(image: Image) -> Memory:
-    """Walk an image once, and hash its pages: the last contents of a frame count.
+    """Walk an image once, and hash its pages: which contents count, `xensave.memory` knows.
 
     Raises Malformed where a PAGE_DATA record has not as many pages as it lists.
     """
     pages = _Pages()
-    image.read(pages.add)
-    return pages.memory()
+    index = build_index(batches(pages.hashed(image.read_events())))
+    return Memory(index.pfns, index.types.astype(np.uint8), pages.at(index.offsets))
 
 
 class _Pages:
-    """Gathers frames and hashes, record by record, up to a VERIFY: what follows is no memory."""
+    """Hashes of pages by the offset of each, in the order of the stream."""
 
     def __init__(self) -> None:
-        self._listed: list[Frames] = []
-        self._hashes: list[Frames] = []
-        self._verifying = False
+        self._offsets: list[Integers] = []
+        self._hashes: list[Hashes] = []
 
-    def add(self, event: Event) -> None:
-        if event.is_record(LIBXC, libxc.VERIFY):
-            self._verifying = True
-        if self._verifying or not event.is_record(LIBXC, libxc.PAGE_DATA):
-            return
-        listed = _listed(event)
-        if len(listed):
-            self._listed.append(listed)
-            self._hashes.append(np.fromiter(_hashes(event, len(listed)), np.uint64, len(listed)))
+    def hashed(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass events on, and hash the pages of each."""
+        for event in events:
+            if event.is_record(LIBXC, libxc.PAGE_DATA):
+                offsets = page_data(event).offsets
+                if len(offsets):
+                    found = np.fromiter(_hashes(event, len(offsets)), np.uint64, len(offsets))
+                    self._offsets.append(offsets)
+                    self._hashes.append(found)
+            yield event
 
-    def memory(self) -> Memory:
-        listed = _joined(self._listed)[::-1]
-        hashes = _joined(self._hashes)[::-1]
-        # The first of what is reversed was sent last.
-        frames, first = np.unique(listed & np.uint64(PFN_MASK), return_index=True)
-        types = (listed[first] >> np.uint64(TYPE_SHIFT)).astype(np.uint8)
-        return Memory(frames, types, hashes[first])
+    def at(self, offsets: Integers) -> Hashes:
+        """Return the hashes of the pages at these offsets."""
+        if not self._offsets:
+            return np.empty(0, np.uint64)
+        return np.concatenate(self._hashes)[np.searchsorted(np.concatenate(self._offsets), offsets)]
 
 
 def compare_memory(old: Memory, new: Memory) -> MemoryChange:
@@ -116,39 +109,16 @@ def compare_memory(old: Memory, new: Memory) -> MemoryChange:
     )
 
 
-def ranges(frames: Frames) -> list[tuple[int, int]]:
+def ranges(frames: Integers) -> list[tuple[int, int]]:
     """Return first and last of each run of neighbouring frames.
 
-    >>> ranges(np.array([1, 2, 3, 7], np.uint64))
+    >>> ranges(np.array([1, 2, 3, 7]))
     [(1, 3), (7, 7)]
     """
     if not len(frames):
         return []
     breaks = np.flatnonzero(np.diff(frames) != 1) + 1
     return [(int(run[0]), int(run[-1])) for run in np.split(frames, breaks)]
-
-
-def _joined(parts: list[Frames]) -> Frames:
-    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
-
-
-def _listed(event: Event) -> Frames:
-    """Return the entries of a record that have contents: a frame, its type in the top bits."""
-    count, _ = PAIR.unpack(event.prefix(PAIR.size)) if event.length >= PAIR.size else (0, 0)
-    front = PAIR.size + 8 * count
-    if front > event.length:
-        raise Malformed(
-            f"{count} PFNs in {event.length} bytes", offset=event.offset, record=event.label
-        )
-    listed: Frames = np.frombuffer(event.prefix(front), "<u8", count, PAIR.size)
-    filled = listed[~np.isin(listed >> np.uint64(TYPE_SHIFT), _DATALESS)]
-    if front + PAGE_SIZE * len(filled) != event.length:
-        raise Malformed(
-            f"{len(filled)} pages in {event.length - front} bytes",
-            offset=event.offset,
-            record=event.label,
-        )
-    return filled
 
 
 def _hashes(event: Event, pages: int) -> Iterator[int]:

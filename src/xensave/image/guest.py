@@ -100,9 +100,7 @@ class GuestFacts(NamedTuple):
     @property
     def xen(self) -> str | None:
         """The version of the Xen that saved it: "4.17"; None in a bare context."""
-        if self.domain is None or not self.domain.xen_major:
-            return None
-        return f"{self.domain.xen_major}.{self.domain.xen_minor}"
+        return self.domain.xen if self.domain is not None else None
 
     @property
     def type(self) -> str:
@@ -193,8 +191,13 @@ def facts_of(
         broken=broken,
         stop=found.stop,
     )
-    saved_by = facts.xen if facts.xen in catalogue.release_names() else None
-    return facts._replace(release=release if release is not None else saved_by)
+    return facts._replace(release=release if release is not None else release_named(domain))
+
+
+def release_named(domain: DomainHeader | None) -> str | None:
+    """Return the release that a domain header names; None where the catalogue has none such."""
+    named = domain.xen if domain is not None else None
+    return named if named in catalogue.release_names() else None
 
 
 def _header(found: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:

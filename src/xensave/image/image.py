@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from xensave import catalogue
@@ -87,15 +87,17 @@ class Image:
         source = self._again()
         yield from walk(source)
 
-    def read(self, each: Callable[[Event], None]) -> None:
-        """Walk the image and give every event to `each`, pages included.
+    def read_events(self) -> Iterator[Event]:
+        """Walk the image as `events` does; what the pass finds answers later questions.
 
-        What the pass finds answers later questions, so that a pipe is read once only. Raises
-        what a walk raises, and UsageError for a pipe that was read already.
+        So a pipe is read once for both, if the walk goes to its end.
         """
-        self._tally = tally(self._again(), each)
-        if self._tally.stop is not None:
-            raise self._tally.stop
+        found = Tally()
+        for event in walk(self._again()):
+            yield event
+            found.add(event)
+            found.size = event.end
+        self._tally = found
 
     def _again(self) -> Source:
         if self._tally is None and self._source.offset == 0:

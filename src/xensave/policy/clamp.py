@@ -14,7 +14,7 @@ from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.features import COMMON_1D, Features, features_of
 from xensave.catalogue.model import Cite
 from xensave.policy.featureset import featureset, replaced, with_featureset
-from xensave.policy.host import fitted
+from xensave.policy.host import fitted, fold_fpu_bits
 from xensave.policy.limits import EXTENDED, limits_of
 from xensave.policy.value import AMD, HYGON, INTEL, NO_REGISTERS, Policy, Registers
 
@@ -100,7 +100,7 @@ def clamped(
     host = most if physical is None else fitted(physical, version)
     shrunk = _maxima(policy, most, version)
     words = _features(shrunk, most, version, guest)
-    _fold_fpu_bits(words, host, version)
+    fold_fpu_bits(words, host, version)
     result = with_featureset(shrunk, words, version)
     return _misc(_xstate(_widths(result, most), most, version), version, shrunk)
 
@@ -153,14 +153,6 @@ def _forbid(words: list[int], features: Features, *names: str) -> None:
     for name in names:
         word, bit = features.place(name)
         words[word] &= ~(1 << bit)
-
-
-def _fold_fpu_bits(words: list[int], host: Policy, version: Version) -> None:
-    """Take FDP_EXCP_ONLY and NO_FPU_SEL from the host: they say how its FPU works."""
-    theirs = featureset(host, version)
-    for name in ("FDP_EXCP_ONLY", "NO_FPU_SEL"):
-        word, bit = features_of(version).place(name)
-        words[word] = (words[word] & ~(1 << bit)) | (theirs[word] & 1 << bit)
 
 
 def _widths(policy: Policy, most: Policy) -> Policy:

@@ -7,7 +7,9 @@ import os
 from functools import cache
 
 from xensave.catalogue.dates import begun, version
-from xensave.policy.value import CpuidEntry, Policy
+from xensave.policy.clamp import Guest, clamped
+from xensave.policy.host import most_generous
+from xensave.policy.value import PLATFORM_INFO, CpuidEntry, Policy
 
 
 @cache
@@ -22,6 +24,15 @@ def default_policy(release: str) -> Policy:
     leaves = [_entry(row) for part in parts for row in raw[part]]
     msrs = {int(index, 16): int(value, 16) for index, value in raw["msrs"]}
     return Policy.of(leaves, msrs, f"the default CPU policy of Xen {release} on the samples' host")
+
+
+@cache
+def pv_default_policy(release: str) -> Policy:
+    """Return the policy that a release with CPU policies gives a PV domain on the same CPU."""
+    policy = default_policy(release)
+    at = version(release)
+    faultless = Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: 0}, policy.source)
+    return clamped(faultless, most_generous(at, policy, pv=True), at, Guest(pv=True))
 
 
 def _entry(row: list[str]) -> CpuidEntry:

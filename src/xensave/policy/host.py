@@ -2,9 +2,94 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import Version
+from typing import Literal, NamedTuple
+
+from xensave.catalogue.dates import Dated, Version
+from xensave.catalogue.features import features_of
+from xensave.catalogue.model import Cite
+from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
 from xensave.policy.value import CPUID_FAULTING, PLATFORM_INFO, Policy
+
+SUBLEAVES_RAISED = Dated(
+    "POLICY_MAX_SUBLEAVES",
+    "X86_CPUID_POLICY",
+    "A host's maximum has every subleaf of leaf 7 that the release knows.",
+    Cite(
+        "calculate_hvm_max_policy",
+        "a2330b51df",
+        "x86/cpu-policy: Fix migration from Ice Lake to Cascade Lake",
+        "4.19",
+    ),
+    since=("4.17.5", "4.18.3", "4.19.0"),
+)
+LEAVES_RAISED = Dated(
+    "POLICY_MAX_LEAVES",
+    "X86_CPUID_POLICY",
+    "A host's maximum has every leaf that the release knows.",
+    Cite(
+        "guest_common_max_leaves",
+        "fa2d831803",
+        "x86/cpu-policy: Extend the guest max policy max leaf/subleaves",
+        "4.20",
+    ),
+    since=("4.18.4", "4.19.1", "4.20.0"),
+)
+DIFFERENCES = (SUBLEAVES_RAISED, LEAVES_RAISED)
+
+HVM_ATTRIBUTES = "AaSsHh!"
+PV_ATTRIBUTES = "Aa!"
+
+_WIDEST = 52
+
+Kind = Literal["xen-cpuid", "guest", "featureset"]
+
+
+class Host(NamedTuple):
+    """What is known of a host: the policies of `xen-cpuid -p`, as far as its file has them.
+
+    `physical` is Xen's own ("Host"). `kind` says what the file tells: Xen's policies; the policy
+    of a guest on that host, whose numbers of leaves the target's Xen may exceed; or features only.
+    """
+
+    name: str
+    hvm_max: Policy | None = None
+    pv_max: Policy | None = None
+    hvm_default: Policy | None = None
+    pv_default: Policy | None = None
+    physical: Policy | None = None
+    kind: Kind = "xen-cpuid"
+
+    def maximum(self, version: Version, like: Policy, *, pv: bool) -> Policy | None:
+        """Return the most that a release gives a guest there; None where the file has it not.
+
+        What a file of features does not say (leaves, vendor, widths) is then as in `like`.
+        """
+        found = self.pv_max if pv else self.hvm_max
+        if found is None or self.kind == "xen-cpuid":
+            return found
+        if self.kind == "guest":
+            return raised(found, version)
+        most = most_generous(version, like, pv=pv)
+        return with_featureset(most, featureset(found, version), version)
+
+    def default(self, *, pv: bool) -> Policy | None:
+        """Return what a new domain has there before its policy is set."""
+        if self.kind == "guest":
+            return self.pv_max if pv else self.hvm_max
+        return self.pv_default if pv else self.hvm_default
+
+
+def raised(policy: Policy, version: Version) -> Policy:
+    """Return a maximum with the numbers of leaves that a release's own maxima have."""
+    limits = limits_of(version)
+    leaves = dict(policy.leaves)
+    if SUBLEAVES_RAISED.holds(version):
+        leaves[7, 0] = replaced(policy.leaf(7), 0, limits.feature_subleaf)
+    if LEAVES_RAISED.holds(version):
+        leaves[0, 0] = replaced(policy.leaf(0), 0, BASIC_MAX)
+        leaves[EXTENDED, 0] = replaced(policy.leaf(EXTENDED), 0, limits.extended)
+    return Policy(leaves, policy.msrs, policy.source)
 
 
 def fitted(host: Policy, version: Version) -> Policy:
@@ -19,30 +104,43 @@ def fitted(host: Policy, version: Version) -> Policy:
         if subleaf <= limits.subleaves.get(leaf, 0)
         and (leaf <= BASIC_MAX or EXTENDED <= leaf <= limits.extended)
     }
-    for key, most in (((0, 0), BASIC_MAX), ((7, 0), limits.feature_subleaf)):
-        if key in leaves:
-            a, *rest = leaves[key]
-            leaves[key] = (min(a, most), rest[0], rest[1], rest[2])
-    if (EXTENDED, 0) in leaves:
-        a, b, c, d = leaves[EXTENDED, 0]
-        leaves[EXTENDED, 0] = (min(a, limits.extended), b, c, d)
+    for leaf, most in ((0, BASIC_MAX), (7, limits.feature_subleaf), (EXTENDED, limits.extended)):
+        if (leaf, 0) in leaves:
+            registers = leaves[leaf, 0]
+            leaves[leaf, 0] = replaced(registers, 0, min(registers[0], most))
     msrs = {index: value for index, value in host.msrs.items() if index in limits.msrs}
     return Policy(leaves, msrs, host.source)
 
 
-def most_generous(version: Version, vendor: tuple[int, int, int] | None = None) -> Policy:
-    """Return the maxima that no host of a release exceeds, for a verdict without a host.
+def most_generous(version: Version, like: Policy, *, pv: bool = False) -> Policy:
+    """Return what no host of a release exceeds, for a verdict without a host.
 
-    It has no features: only the numbers of leaves, the vendor where one is given, and CPUID
-    faulting.
+    It has all leaves and every feature that such a guest may have in that release, with the
+    vendor, the cache lines and the FPU of `like`.
     """
     limits = limits_of(version)
-    b, c, d = vendor if vendor is not None else (0, 0, 0)
-    return Policy(
+    features = features_of(version)
+    attributes = PV_ATTRIBUTES if pv else HVM_ATTRIBUTES
+    _, b, c, d = like.leaf(0)
+    most = Policy(
         {
             (0, 0): (BASIC_MAX, b, c, d),
+            (1, 0): like.leaf(1),
             (7, 0): (limits.feature_subleaf, 0, 0, 0),
             (EXTENDED, 0): (limits.extended, b, c, d),
+            (EXTENDED | 8, 0): (_WIDEST, 0, 0, 0),
         },
         {PLATFORM_INFO: CPUID_FAULTING},
+        "the most that any host can give",
     )
+    words = [features.mask(word, attributes) for word in range(len(features.words))]
+    fold_fpu_bits(words, like, version)
+    return with_featureset(most, words, version)
+
+
+def fold_fpu_bits(words: list[int], host: Policy, version: Version) -> None:
+    """Take FDP_EXCP_ONLY and NO_FPU_SEL from the host: they say how its FPU works."""
+    theirs = featureset(host, version)
+    for name in ("FDP_EXCP_ONLY", "NO_FPU_SEL"):
+        word, bit = features_of(version).place(name)
+        words[word] = (words[word] & ~(1 << bit)) | (theirs[word] & 1 << bit)

@@ -13,7 +13,8 @@ from xensave.views.record_json import Json
 from xensave.views.wrap import hang
 
 if TYPE_CHECKING:
-    from xensave.diff.pages import Frames, MemoryChange
+    from xensave.diff.pages import MemoryChange
+    from xensave.memory.column import Integers
 
 _COLUMN = 30
 _INLINE = 16
@@ -79,6 +80,8 @@ def _text(leaf: Leaf) -> str:
 
 
 def _means(change: Change) -> str:
+    if change.volatile:
+        return f"  ({change.volatile})"
     if change.bits:
         return "  " + " ".join(change.bits)
     old, new = change.old, change.new
@@ -102,12 +105,15 @@ def _octets(old: bytes, new: bytes) -> str:
 def _memory_lines(memory: MemoryChange, width: int, *, pages: bool) -> Iterator[str]:
     from xensave.diff.pages import ranges
 
+    if not memory.differs:
+        yield f"memory  {_count(memory.old, 'page')} alike"
+        return
     text = f"{len(memory.changed):,} of {_count(memory.old, 'page')} changed"
     counts = {kind: len(getattr(memory, kind)) for kind in _SENTENCES}
     more = [f"{count:,} {_SENTENCES[kind]}" for kind, count in counts.items() if count]
     yield from hang("memory", ", ".join([text, *more]), width, 8)
     for kind in _KINDS:
-        frames: Frames = getattr(memory, kind)
+        frames: Integers = getattr(memory, kind)
         if not len(frames):
             continue
         runs = [f"{first:#x}" if first == last else f"{first:#x}-{last:#x}"
@@ -148,7 +154,7 @@ def _memory_json(memory: MemoryChange, *, pages: bool) -> Json:
 
     found: dict[str, Json] = {"old": memory.old, "new": memory.new}
     for kind in _KINDS:
-        frames: Frames = getattr(memory, kind)
+        frames: Integers = getattr(memory, kind)
         found[kind] = len(frames)
         if pages:
             found[f"{kind}_ranges"] = [[first, last] for first, last in ranges(frames)]

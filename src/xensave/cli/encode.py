@@ -1,0 +1,65 @@
+"""`xensave encode`: an image again, from what `xensave decode` printed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import nullcontext
+
+from xensave.cli.options import size
+from xensave.edit.encode import Document, write_document
+from xensave.errors import SourceError, UsageError
+from xensave.source import open_source
+from xensave.source.atomic import AtomicFile
+
+DESCRIPTION = (
+    "Make an image of the JSON that `xensave decode` printed, byte for byte where it was not"
+    " changed. Page contents come from the image that the JSON names. Exit 0: done; 1: the JSON"
+    " describes no image; 2: usage or input/output."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("json", metavar="JSON", help="the decoded image; - for standard input")
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        default="-",
+        help="where the image goes (default: standard output)",
+    )
+    parser.add_argument("--image", metavar="FILE", help="take page contents from this image")
+    parser.add_argument(
+        "--max-size", metavar="SIZE", type=size, help="the most that the image may expand to"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the document, and write the image that it describes."""
+    if args.output == "-" and sys.stdout.isatty():
+        raise UsageError("an image is no text for a terminal: name OUT, or redirect the output")
+    document = _load(args.json)
+    path = args.image or document.image
+    if not document.needs_image:
+        path = None
+    elif path is None:
+        raise UsageError("the JSON names no image for its page contents: name it by --image")
+    with open_source(path, max_size=args.max_size) if path else nullcontext() as source:
+        if args.output == "-":
+            write_document(document, source, sys.stdout.fileno())
+        else:
+            with AtomicFile(args.output) as fd:
+                write_document(document, source, fd)
+    return 0
+
+
+def _load(path: str) -> Document:
+    try:
+        with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
+            return Document.load(file)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: is no UTF-8 text: {os.fsdecode(str(error))}") from error

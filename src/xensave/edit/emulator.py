@@ -1,0 +1,95 @@
+"""A device model's records as JSON, and back: xenstore keys, and QEMU's sections."""
+
+from __future__ import annotations
+
+from xensave.container import qemu
+from xensave.container.libxl import (
+    EMULATOR_HEADER_SIZE,
+    EmulatorHeader,
+    pack_xenstore,
+    parse_xenstore,
+)
+from xensave.edit.members import Json, Members, as_list
+from xensave.errors import Malformed, Unsupported
+
+_FULL = 4
+
+
+def xenstore_json(body: bytes) -> dict[str, Json]:
+    """Return EMULATOR_XENSTORE_DATA as members. Raises Malformed where it is damaged."""
+    header = EmulatorHeader.parse(body)
+    pairs = parse_xenstore(body[EMULATOR_HEADER_SIZE:])
+    return {**header._asdict(), "xenstore": [[key, value] for key, value in pairs]}
+
+
+def xenstore_bytes(source: Members) -> bytes:
+    """Return the record's body again."""
+    pairs = []
+    for index, item in enumerate(as_list(source.get("xenstore"), source.place)):
+        place = f"{source.place}.xenstore[{index}]"
+        pair = as_list(item, place)
+        if len(pair) != 2 or not all(isinstance(word, str) for word in pair):
+            raise Malformed("a key and a value are due here", path=place)
+        pairs.append((str(pair[0]), str(pair[1])))
+    return _header(source).to_bytes() + pack_xenstore(pairs)
+
+
+def state_json(body: bytes) -> dict[str, Json]:
+    """Return EMULATOR_CONTEXT as members. Raises Unsupported for a state that is not QEMU's."""
+    header = EmulatorHeader.parse(body)
+    state = body[EMULATOR_HEADER_SIZE:]
+    found = qemu.sections(state) if qemu.is_qemu(state) else ()
+    if not found:
+        raise Unsupported("the state is not QEMU's")
+    end = found[-1].offset + found[-1].length
+    return {
+        **header._asdict(),
+        "before": state[: found[0].offset].hex(),
+        "sections": [_section_json(state, section) for section in found],
+        "after": state[end:].hex(),
+    }
+
+
+def state_bytes(source: Members) -> bytes:
+    """Return the record's body again."""
+    header = _header(source).to_bytes()
+    sections = b"".join(map(_section_bytes, source.objects("sections")))
+    return header + source.octets("before") + sections + source.octets("after")
+
+
+def _header(source: Members) -> EmulatorHeader:
+    words = [source.number(name) for name in EmulatorHeader._fields]
+    if not all(0 <= word < 1 << 32 for word in words):
+        raise Malformed("an id or index beyond 32 bits", path=source.place)
+    return EmulatorHeader(*words)
+
+
+def _section_json(state: bytes, section: qemu.Section) -> Json:
+    start = section.offset + len(section.header)
+    found: dict[str, Json] = {
+        "name": section.name,
+        "instance": section.instance,
+        "version": section.version,
+        "id": section.id,
+        "data": state[start : section.offset + section.length].hex(),
+    }
+    if state[section.offset] != _FULL:
+        found["kind"] = state[section.offset]
+    return found
+
+
+def _section_bytes(source: Members) -> bytes:
+    section = qemu.Section(
+        name=source.text("name"),
+        instance=source.number("instance"),
+        version=source.number("version"),
+        id=source.number("id"),
+        offset=0,
+        length=0,
+    )
+    try:
+        header = section.header
+        kind = bytes([source.number("kind", _FULL)])
+    except (ValueError, OverflowError) as error:
+        raise Malformed(f"no header of a section: {error}", path=source.place) from error
+    return kind + header[1:] + source.octets("data")

@@ -1,0 +1,111 @@
+"""A record's body as JSON by its layout, and back, bit for bit.
+
+Integers that a double cannot hold are written as text in hexadecimal, arrays of bytes in
+hexadecimal. Of a union the first member is written. What no field covers comes back as zero; a
+body in which it is not zero is written a second time as it is (`raw`), and the fields go on top.
+"""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Field, Layout
+from xensave.edit.members import Json, Members, as_list, as_number, as_octets
+from xensave.errors import Malformed, UsageError
+from xensave.records.codec import decode, encode, tail
+from xensave.records.flat import element_size, members
+from xensave.records.values import Value, Values
+
+EXACT = 1 << 53
+"""Integers up to here are the same in every reader of JSON."""
+
+
+def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
+    """Return a body as members: `layout`, `fields`, and where needed `length`, `tail`, `raw`."""
+    values = decode(layout, body, zeroextend=True)
+    found: dict[str, Json] = {"layout": layout.id, "fields": _to_json(layout.fields, values)}
+    if len(body) < layout.size:
+        found["length"] = len(body)
+    rest = tail(layout, body)
+    if rest:
+        found["tail"] = rest.hex()
+    if body_bytes(layout, Members(found, "")) != body:
+        found["raw"] = body.hex()
+    return found
+
+
+def body_bytes(layout: Layout, source: Members) -> bytes:
+    """Return the body that such members describe. Raises Malformed, naming the member."""
+    fields = source.members("fields")
+    raw = source.octets("raw", b"")
+    base = raw or bytes(layout.size)
+    values = Values(_from_json(layout.fields, fields), base)
+    try:
+        body = encode(layout, values)
+    except UsageError as error:
+        raise Malformed(error.message, path=fields.place) from error
+    if raw:
+        return body
+    length = source.number("length", len(body))
+    return body[:length] + source.octets("tail", b"")
+
+
+def number_json(value: int) -> Json:
+    """Return an integer as JSON: a number, or text where a double would round it.
+
+    >>> number_json(12), number_json(0xFFFFFFFF8122D763)
+    (12, '0xffffffff8122d763')
+    """
+    return value if abs(value) <= EXACT else hex(value)
+
+
+def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, Json]:
+    return {
+        field.name: _value_json(field, values[field.name])
+        for field in _written(fields)
+        if field.name in values
+    }
+
+
+def _written(fields: tuple[Field, ...]) -> list[Field]:
+    """Return the named members that are written: of an anonymous union those of the first."""
+    found: list[Field] = []
+    for field in fields:
+        if field.name:
+            found.append(field)
+        else:
+            found += _written(field.fields[:1] if field.union else field.fields)
+    return found
+
+
+def _value_json(field: Field, value: Value) -> Json:
+    if isinstance(value, dict):
+        return _to_json(field.fields[:1] if field.union else field.fields, value)
+    if isinstance(value, list):
+        return [_value_json(field, item) for item in value]
+    return value.hex() if isinstance(value, bytes) else number_json(value)
+
+
+def _from_json(fields: tuple[Field, ...], source: Members) -> dict[str, Value]:
+    known = {field.name: field for field, _ in members(fields)}
+    found: dict[str, Value] = {}
+    for name, item in source.items():
+        if name not in known:
+            raise Malformed(f"there is no field {name!r}", path=source.place)
+        found[name] = _value(known[name], item, f"{source.place}.{name}")
+    return found
+
+
+def _value(field: Field, item: object, place: str) -> Value:
+    if field.dims:
+        element = field._replace(dims=field.dims[1:], size=element_size(field))
+        plain = len(field.dims) == 1 and not field.fields
+        if plain and element.size == 1 and isinstance(item, str):
+            return as_octets(item, place)
+        return [
+            _value(element, each, f"{place}[{index}]")
+            for index, each in enumerate(as_list(item, place))
+        ]
+    if field.fields:
+        return _from_json(field.fields, Members(item, place))
+    if field.bits is None and field.size not in (1, 2, 4, 8):
+        return as_octets(item, place)
+    return as_number(item, place)

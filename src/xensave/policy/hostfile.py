@@ -1,0 +1,149 @@
+"""Files that say what a host can give: `xen-cpuid -p`, an image saved there, xapi's words.
+
+The text of `xen-cpuid -p` has a block for each of the system's policies; all-zero leaves are left
+out of it. A guest's own policy (`-p DOMID`, or an image) says the least that its host can give.
+xapi's featureset is hexadecimal words joined by "-", in Xen's order; plain `xen-cpuid` joins
+them by ":".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from xensave.catalogue.features import WORDS
+from xensave.errors import LimitExceeded, Malformed
+from xensave.image import open_image
+from xensave.policy.copy import merged
+from xensave.policy.featureset import replaced
+from xensave.policy.host import Host, Kind
+from xensave.policy.value import NO_REGISTERS, CpuidEntry, Policy
+from xensave.source import open_source
+
+TEXT_LIMIT = 1 << 20
+
+_BLOCK = re.compile(r"(\S.*) policy: \d+ leaves, \d+ MSRs")
+_LEAF = re.compile(r"  ([0-9a-f]{8}):([0-9a-f]{8}) -> (\w{8}):(\w{8}):(\w{8}):(\w{8})")
+_MSR = re.compile(r"  ([0-9a-f]{8}) -> ([0-9a-f]{16})")
+_WORDS = re.compile(r"\s*(?:(\w[\w ]*?)\s*:?\s+)?((?:[0-9a-f]{8}[-:])+[0-9a-f]{8})\s*", re.I)
+
+_NAMES = {
+    "Host": ("physical",),
+    "PV Max": ("pv_max",),
+    "HVM Max": ("hvm_max",),
+    "PV Default": ("pv_default",),
+    "HVM Default": ("hvm_default",),
+}
+_FEATURES = {
+    None: ("hvm_max", "pv_max"),
+    "features": ("hvm_max", "pv_max"),
+    "features_hvm": ("hvm_max",),
+    "features_pv": ("pv_max",),
+    "PV Max": ("pv_max",),
+    "HVM Max": ("hvm_max",),
+    "HVM Hap Max": (),
+}
+
+
+def read_host(path: str) -> Host:
+    """Return what a file says of a host. Raises Malformed, LimitExceeded and SourceError.
+
+    >>> host = read_host("tests/data/policies/amd-strong.txt")
+    >>> host.kind, host.hvm_max.has("pku"), host.pv_max.has("pku")
+    ('xen-cpuid', True, False)
+    """
+    text = _text(path)
+    if text is None:
+        return _of_image(path)
+    name = os.path.basename(path)  # noqa: PTH119 - pathlib is slow
+    return host_of_text(text, name)
+
+
+def host_of_text(text: str, name: str) -> Host:
+    """Return what a text says of a host. Raises Malformed where it says nothing of one."""
+    blocks = dict(_blocks(text.splitlines()))
+    known = {field: policy for block, policy in blocks.items() for field in _NAMES.get(block, ())}
+    if known:
+        return _host(name, known, "xen-cpuid")
+    if blocks:
+        policy = next(iter(blocks.values()))
+        return Host(name, hvm_max=policy, pv_max=policy, kind="guest")
+    features = dict(_feature_lines(text.splitlines()))
+    if not features:
+        raise Malformed("no policy of a host: neither xen-cpuid's text, nor words, nor an image")
+    return _host(name, features, "featureset")
+
+
+def _host(name: str, policies: dict[str, Policy], kind: Kind) -> Host:
+    return Host(
+        name,
+        hvm_max=policies.get("hvm_max"),
+        pv_max=policies.get("pv_max"),
+        hvm_default=policies.get("hvm_default"),
+        pv_default=policies.get("pv_default"),
+        physical=policies.get("physical"),
+        kind=kind,
+    )
+
+
+def _text(path: str) -> str | None:
+    """Return a file's text; None where it is not text."""
+    with open_source(path) as source:
+        head = bytes(source.peek(256))
+        if not head or not all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
+            return None
+        if source.size is not None and source.size > TEXT_LIMIT:
+            raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text", path=path)
+        parts = bytearray()
+        while source.peek(1):
+            parts += source.read(len(source.peek(1 << 12)))
+            if len(parts) > TEXT_LIMIT:
+                raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text")
+    return parts.decode("latin-1")
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[str, Policy]]:
+    name = None
+    leaves: list[CpuidEntry] = []
+    msrs: list[tuple[int, int, int]] = []
+    for line in [*lines, "end policy: 0 leaves, 0 MSRs"]:
+        if head := _BLOCK.match(line):
+            if name is not None:
+                policy = merged(Policy({}, {}), leaves, msrs)
+                yield name, Policy(policy.leaves, policy.msrs, f"{name} policy")
+            name, leaves, msrs = head[1], [], []
+        elif found := _LEAF.match(line):
+            leaf, subleaf, a, b, c, d = (int(word, 16) for word in found.groups())
+            leaves.append((leaf, subleaf, a, b, c, d))
+        elif found := _MSR.match(line):
+            msrs.append((int(found[1], 16), 0, int(found[2], 16)))
+
+
+def _feature_lines(lines: list[str]) -> Iterator[tuple[str, Policy]]:
+    for line in lines:
+        found = _WORDS.fullmatch(line)
+        if found:
+            for field in _FEATURES.get(found[1], ()):
+                yield field, _of_words([int(word, 16) for word in re.split("[-:]", found[2])])
+
+
+def _of_words(words: list[int]) -> Policy:
+    leaves: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+    msrs: dict[int, int] = {}
+    for word, value in zip(WORDS, words, strict=False):
+        if word.msr:
+            msrs[word.leaf] = msrs.get(word.leaf, 0) | value << (32 if word.register else 0)
+        else:
+            key = word.leaf, word.subleaf
+            leaves[key] = replaced(leaves.get(key, NO_REGISTERS), word.register, value)
+    return Policy(leaves, msrs, "a featureset")
+
+
+def _of_image(path: str) -> Host:
+    with open_image(path) as image:
+        facts = image.facts
+        if not facts.leaves:
+            raise Malformed("carries no CPU policy", path=path)
+        policy = merged(Policy({}, {}), facts.leaves, facts.msrs or ())
+    return Host(path, hvm_max=policy, pv_max=policy, kind="guest")

@@ -1,0 +1,93 @@
+"""The policy of a guest whose stream carries none: what xc_cpuid_apply_policy() makes up.
+
+Streams of Xen 4.13 and before, and images without X86_CPUID_POLICY. The toolstack starts from
+the domain's default policy, switches features on that 4.13 gave by default, and cuts the leaves
+to those that 4.13 had.
+"""
+
+from __future__ import annotations
+
+from xensave.catalogue.dates import Dated, Version
+from xensave.catalogue.model import Cite
+from xensave.policy.featureset import replaced
+from xensave.policy.limits import BASIC_MAX, EXTENDED
+from xensave.policy.value import Policy
+from xensave.records.meaning.cpu_features import places
+
+_FUNCTION = "xc_cpuid_apply_policy"
+RDRAND_OF_HOST = Dated(
+    "POLICY_INVENTED_RDRAND",
+    "X86_CPUID_POLICY",
+    "Without a record RDRAND, and MPX of HVM guests, are the host's.",
+    Cite(
+        _FUNCTION,
+        "71ca0e0ad0",
+        "x86/spec-ctrl: Hide RDRAND by default on IvyBridge client",
+        "4.14",
+    ),
+)
+TSX_OF_HOST = Dated(
+    "POLICY_INVENTED_TSX",
+    "X86_CPUID_POLICY",
+    "Without a record HLE and RTM are the host's.",
+    Cite(_FUNCTION, "8fe24090d9", "x86/cpuid: Rework HLE and RTM handling", "4.16"),
+    since=("4.14.3", "4.15.1", "4.16.0"),
+)
+LEAVES_CUT = Dated(
+    "POLICY_INVENTED_CUT",
+    "X86_CPUID_POLICY",
+    "Without a record leaf 7 has subleaf 0 only, and extended leaves end at 0x8000001c.",
+    Cite(_FUNCTION, "111c8c33a8", "x86/cpuid: do not expand max leaves on restore", "4.16"),
+    since=("4.14.5", "4.15.3", "4.16.0"),
+)
+LEAVES_OF_4_13 = Dated(
+    "POLICY_INVENTED_LEAVES",
+    "X86_CPUID_POLICY",
+    "Without a record leaf 7 goes to subleaf 2, extended leaves to 0x80000021.",
+    Cite(
+        _FUNCTION,
+        "28301682f4",
+        "libs/guest: Fix migration compatibility with a security-patched Xen 4.13",
+        "4.20",
+    ),
+    since=("4.18.4", "4.19.2", "4.20.0"),
+)
+DIFFERENCES = (RDRAND_OF_HOST, TSX_OF_HOST, LEAVES_CUT, LEAVES_OF_4_13)
+
+
+def invented(
+    default: Policy,
+    physical: Policy,
+    version: Version,
+    *,
+    pv: bool = False,
+    nested: bool = False,
+) -> Policy:
+    """Return the policy that the toolstack sets where the stream has none.
+
+    `default` is the domain's default policy on that host, `physical` the host's own.
+    """
+    leaves = dict(default.leaves)
+
+    def switch(name: str, *, on: bool) -> None:
+        leaf, subleaf, register, bit = places()[name]
+        registers = leaves.get((leaf, subleaf), (0, 0, 0, 0))
+        value = (registers[register] & ~(1 << bit)) | on << bit
+        leaves[leaf, subleaf] = replaced(registers, register, value)
+
+    names = ["rdrand", *(["hle", "rtm"] if TSX_OF_HOST.holds(version) else [])]
+    names += [] if pv else ["mpx"]
+    names += ["htt", "cmp_legacy"] if pv else []
+    for name in names:
+        switch(name, on=physical.has(name))
+    switch("itsc", on=False)
+    if not pv:
+        for name, on in (("vmx", nested), ("svm", nested), ("htt", True), ("cmp_legacy", False)):
+            switch(name, on=on)
+    if LEAVES_CUT.holds(version):
+        wide = LEAVES_OF_4_13.holds(version)
+        subleaf, extended = (2, 0x21) if wide else (0, 0x1C)
+        for leaf, most in ((0, BASIC_MAX), (7, subleaf), (EXTENDED, EXTENDED | extended)):
+            registers = leaves.get((leaf, 0), (0, 0, 0, 0))
+            leaves[leaf, 0] = replaced(registers, 0, min(registers[0], most))
+    return Policy(leaves, default.msrs, "the policy that the toolstack makes up")
