@@ -12,6 +12,7 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream import verify
 from xensave.rules.stream.table import checks, rules
 from xensave.source import MemorySource
+from xensave.testing import legacy
 
 rec = b.rec
 CHECKPOINT = rec(libxc.CHECKPOINT)
@@ -147,6 +148,21 @@ CASES = {
     "STREAM_ENDS_THE_INPUT": b.hvm_stream() + b"rubbish",
     "STREAM_MIGRATION_CONTROL": b.xl_image() + b"domain is yours, you are cleared to unpause",
     "STREAM_COMPLETE": b.hvm_stream()[:-8],
+    "LEGACY_BATCH_PFNS_UNIQUE": legacy.hvm_stream(extra=legacy.pages((9, 9))),
+    "LEGACY_BATCH_NOT_EMPTY": legacy.hvm_stream(extra=legacy.batch([0xF0000000] * 3, b"")),
+    "LEGACY_PAGE_TYPE_KNOWN": legacy.hvm_stream(extra=legacy.batch([0x5 << 28], bytes(4096))),
+    "LEGACY_PFN_IN_P2M": legacy.pv_stream(extra=legacy.pages((64, 65))),
+    "LEGACY_PARAM_FITS_GUEST": legacy.pv_stream(extra=legacy.param(-8, 5)),
+    "LEGACY_PARAM_PAD_ZERO": legacy.hvm_stream(extra=legacy.param(-8, 5, pad=7)),
+    "LEGACY_VCPUS_BELOW_MAXIMUM": legacy.hvm_stream(extra=legacy.vcpu_info((0, 5), max_id=2)),
+    "LEGACY_VCPU_INFO_PRESENT": (
+        legacy.pv_front() + legacy.TSC + legacy.LAST + legacy.END + legacy.pv_tail(vcpus=0)
+    ),
+    "LEGACY_TOOLSTACK_READABLE": legacy.hvm_stream(extra=legacy.toolstack([b"no NUL"])),
+    "LEGACY_DEVICE_MODEL_QEMU": legacy.hvm_stream(
+        tail=legacy.hvm_tail(device_model=b"DeviceModelRecord0002\4\0\0\0none")
+    ),
+    "LEGACY_TSC_INFO_PRESENT": legacy.hvm_stream(body=legacy.pages(range(3))),
     "STREAM_WELL_FORMED": b"neither of them",
     "STREAM_SUPPORTED": libxc.ImageHeader(4).to_bytes(),
     "STREAM_WITHIN_LIMITS": None,
@@ -208,6 +224,9 @@ def test_a_broken_rule_breaks_no_other(rule):
         b.xl_image(),
         b.xl_image(b""),
         b.raw_context(),
+        *(legacy.hvm_stream(width) for width in (4, 8)),
+        *(legacy.pv_stream(width, guest) for width, guest in ((8, 8), (8, 4), (4, 4))),
+        b.xl_image(mandatory_flags=1, stream=legacy.hvm_stream()),
         b.hvm_stream(rec(libxc.VERIFY), b.pages(), b.pages((2, 0xF << 60 | 3))),
         b.libxl_stream(b.hvm_stream(b.PARAMS, CHECKPOINT, b.emulator(), C_END, b.pages())),
         state(),

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "decode": "print an image as JSON, page contents left where they are",
     "encode": "make an image of that JSON again",
     "convert": "make an image that another release restores",
+    "convert-legacy-stream": "what Xen's script of that name does",
 }
 
 
@@ -89,6 +90,6 @@ def _usage() -> str:
         "Read, verify, explain and convert what Xen saves.",
         "",
     ]
-    lines += [f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items()]
+    lines += [f"  {name:<21} {purpose}" for name, purpose in COMMANDS.items()]
     lines += ["", "xensave COMMAND --help tells more; xensave --version prints the version.", ""]
     return "\n".join(lines)

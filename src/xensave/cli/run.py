@@ -24,7 +24,7 @@ def run_command(name: str, words: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
-    module = import_module(f"xensave.cli.{name}")
+    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
     parser = command_parser(name, module.DESCRIPTION)
     module.add_arguments(parser)
     try:

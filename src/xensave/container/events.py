@@ -16,6 +16,7 @@ XL = "xl"
 LIBXL = "libxl"
 LIBXC = "libxc"
 HVM = "hvm"
+LEGACY = "legacy"
 
 HEADER_KIND = "header"
 RECORD = "record"
@@ -54,11 +55,16 @@ class Event:
     bytes, `length` the length of its body.
 
     Bodies are read when asked for and passed over otherwise. From a source that is not seekable
-    they can only be read until the walk goes on.
+    they can only be read until the walk goes on. `padded` says that the body is padded to 8
+    bytes, if it is a record's; `taken` is what of it was read before, and `offset` the place of
+    an event that does not begin right before the source's own.
     """
 
     __slots__ = ("_head", "_source", "header", "kind", "layer", "length", "name", "offset",
                  "pad_length", "raw", "type")  # fmt: skip
+
+    made = False
+    """Whether it stands for bytes of another form in the input (see `made.MadeEvent`)."""
 
     def __init__(
         self,
@@ -71,16 +77,19 @@ class Event:
         length: int = 0,
         type_: int = -1,
         header: Header | None = None,
+        padded: bool = True,
+        taken: bytes = b"",
+        offset: int | None = None,
     ) -> None:
         self._source = source
-        self._head: bytes | memoryview = b""
+        self._head: bytes | memoryview = taken
         self.layer = layer
         self.kind = kind
         self.name = name
         self.raw = raw
-        self.offset = source.offset - len(raw)
+        self.offset = source.offset - len(raw) if offset is None else offset
         self.length = length
-        self.pad_length = padding_size(length) if kind == RECORD else 0
+        self.pad_length = padding_size(length) if kind == RECORD and padded else 0
         self.type = type_
         self.header = header
 

@@ -30,6 +30,10 @@ class Format(ABC):
         """Tell whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
         return bool(self.magics) and head.startswith(self.magics)
 
+    def stored(self, source: Source) -> Iterator[Event]:
+        """Yield the headers and records as they lie, where `walk` makes others of them."""
+        return self.walk(source)
+
     @abstractmethod
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the headers and records, those of the streams inside in their place.

@@ -2,12 +2,19 @@
 
 from xensave.container.format import Format
 from xensave.container.hvm import HVM_FORMAT
+from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.xl import XL_FORMAT
 from xensave.errors import UsageError
 
-FORMATS: tuple[Format, ...] = (XL_FORMAT, LIBXL_FORMAT, LIBXC_FORMAT, HVM_FORMAT)
+FORMATS: tuple[Format, ...] = (
+    XL_FORMAT,
+    LIBXL_FORMAT,
+    LIBXC_FORMAT,
+    HVM_FORMAT,
+    LEGACY_FORMAT,
+)
 
 
 def format_named(name: str) -> Format:

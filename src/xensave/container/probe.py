@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from xensave.container import formats, legacy
+from xensave.container import formats
 from xensave.errors import Malformed, Unsupported
 
 HEAD_SIZE = 64
@@ -41,10 +41,6 @@ def probe(head: bytes) -> str:
     for known in UNREAD:
         if head.startswith(known.magics):
             raise Unsupported(f"{known.title}, which xensave does not read", offset=0)
-    if legacy.width_of(head):
-        raise Unsupported(
-            "a legacy stream (Xen 4.5 and earlier), which xensave does not read", offset=0
-        )
     raise Malformed(
         f"no Xen save image: it begins with {head[:16].hex(' ')}, "
         "expected an xl header, a libxl or libxc stream, or an HVM context",

@@ -12,8 +12,11 @@ from xensave.source import Source
 from xensave.source.limits import CHUNK
 
 
-def walk(source: Source, format: str | None = None) -> Iterator[Event]:
+def walk(source: Source, format: str | None = None, *, stored: bool = False) -> Iterator[Event]:
     """Yield the events of an image; `format` is a name, by default what `format_of` returns.
+
+    Of a legacy stream the events are those of the version 3 stream that it stands for; with
+    `stored` they are its chunks as they lie.
 
     Raises Truncated where input ends before the outermost END, Malformed or Unsupported where it
     cannot be followed, and UsageError for a format that there is not. A record of unknown type
@@ -28,7 +31,7 @@ def walk(source: Source, format: str | None = None) -> Iterator[Event]:
     ['libxc image header', 'libxc domain header', 'libxc END']
     """
     outer = format_named(format) if format is not None else format_of(source)
-    yield from outer.walk(source)
+    yield from outer.stored(source) if stored else outer.walk(source)
     if outer.trailer:
         yield from _trailer(source, outer.name)
 

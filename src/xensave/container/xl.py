@@ -9,9 +9,10 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import legacy, libxc
+from xensave.container import libxc
 from xensave.container.events import XL, Event
 from xensave.container.format import Format
+from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
@@ -138,6 +139,13 @@ class Xl(Format):
 
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the header, and the events of the stream in it."""
+        return self._walk(source, stored=False)
+
+    def stored(self, source: Source) -> Iterator[Event]:
+        """Yield the header, and the events of the stream in it as they lie."""
+        return self._walk(source, stored=True)
+
+    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
         event = read_header(
             source,
             XL,
@@ -149,16 +157,12 @@ class Xl(Format):
         yield event
         event.finish()
         assert isinstance(event.header, XlHeader)
-        if event.header.stream_v2:
-            yield from LIBXL_FORMAT.walk(source)
-            return
-        # Without the flag a libxc stream follows; all that xl itself wrote so are legacy ones.
-        head = bytes(source.peek(len(libxc.MAGIC)))
-        if legacy.width_of(head):
-            raise Unsupported("a legacy stream (Xen 4.5 and earlier), which xensave does not read")
-        if not LIBXC_FORMAT.matches(head):
-            raise Malformed("no Xen save image: neither a legacy nor a libxc stream follows")
-        yield from LIBXC_FORMAT.walk(source)
+        inner: Format = LIBXL_FORMAT
+        if not event.header.stream_v2:
+            # Such a file of xl's own has a legacy stream.
+            modern = LIBXC_FORMAT.matches(bytes(source.peek(len(libxc.MAGIC))))
+            inner = LIBXC_FORMAT if modern else LEGACY_FORMAT
+        yield from inner.stored(source) if stored else inner.walk(source)
 
 
 XL_FORMAT = Xl()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
 from xensave.container.events import LIBXC, LIBXL, RECORD, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
-from xensave.convert.output import Writer
+from xensave.convert.output import Writer, writing
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import StreamConverter
-from xensave.errors import SourceError
 from xensave.source import Source, open_source
-from xensave.source.atomic import AtomicFile
 from xensave.source.base import write_all
 from xensave.source.limits import CHUNK
 from xensave.source.stream import StreamSource
@@ -57,16 +54,8 @@ def convert(
     """
     with open_source(what, max_size=max_size, format=format) as source:
         planned = _planned(what, source, settings, max_size)
-        if out == "-":
-            return _pass(source, 1, settings, planned)
-        if _special(out):
-            fd = os.open(out, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                return _pass(source, fd, settings, planned)
-            finally:
-                os.close(fd)
-        with AtomicFile(out) as fd:
-            return _pass(source, fd, settings, planned, fresh=True)
+        with writing(out) as output:
+            return _pass(source, output.fd, settings, planned, fresh=output.fresh)
 
 
 def _planned(what: str, source: Source, settings: Settings, max_size: int | None) -> bool:
@@ -122,14 +111,3 @@ def _follow(source: StreamSource, event: Event, fd: int) -> None:
     event.finish()
     while part := source.read_some(CHUNK):
         write_all(fd, memoryview(part))
-
-
-def _special(path: str) -> bool:
-    """Whether the output is no regular file: a FIFO or a device has no name to be renamed to."""
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
-        raise SourceError(f"{path}: is a directory")
-    return not stat.S_ISREG(mode)

@@ -103,7 +103,7 @@ class Verification:
 
     def events(self) -> Iterator[tuple[Event, list[Finding]]]:
         """Yield each event with what was found at it. Errors of the stream are raised."""
-        for event in walk(self._source, self._format):
+        for event in walk(self._source, self._format, stored=True):
             self.event = event
             yield event, self._checks.look(event)
 

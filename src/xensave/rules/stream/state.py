@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from xensave.container import libxc, libxl
-from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, TRAILER, Event
-from xensave.container.formats import format_named
+from xensave.container.events import (
+    CONTEXT,
+    HEADER_KIND,
+    LIBXC,
+    LIBXL,
+    RECORD,
+    TRAILER,
+    Event,
+    Header,
+)
+from xensave.container.formats import FORMATS
 from xensave.container.libxc_records import PAIR
 
 
 class State:
     """Facts of the records so far; rules read them, `update` alone changes them.
 
+    `headers` holds the header that began each layer.
+
     `types` holds each known (layer, type) that was seen. `checkpoint` is true between libxc's
     CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on.
     """
 
-    __slots__ = ("checkpoint", "control", "domain", "formats", "image", "max_pfn",
-                 "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
+    __slots__ = ("_known", "checkpoint", "control", "domain", "formats", "headers", "image",
+                 "max_pfn", "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
 
     def __init__(self) -> None:
+        self._known = {each.name: each.records for each in FORMATS}
+        self.headers: dict[str, Header] = {}
         self.types: set[tuple[str, int]] = set()
         self.formats: list[str] = []
         self.image: libxc.ImageHeader | None = None
@@ -55,7 +68,7 @@ class State:
             self.records += 1
             key = (event.layer, event.type)
             # Types that nobody knows may be as many as there are records.
-            if event.type in format_named(event.layer).records:
+            if event.type in self._known.get(event.layer, ()):
                 self.types.add(key)
             learn = LEARN.get(key)
             if learn is not None:
@@ -78,6 +91,7 @@ class State:
         elif isinstance(header, libxc.DomainHeader):
             self.domain = header
         if header is not None and header.begins:
+            self.headers[event.layer] = header
             version = "" if header.version is None else f" version {header.version}"
             self._format(f"{header.begins}{version}")
 

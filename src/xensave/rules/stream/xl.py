@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container import xl
-from xensave.container.events import XL, Event
+from xensave.container.events import LIBXC, XL, Event
 from xensave.errors import Malformed
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Check, Fault, Rule
@@ -31,8 +31,13 @@ def header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(MANDATORY, f"mandatory flags {unknown:#x} are not known: a restore refuses")
     if head.optional_flags:
         yield Fault(OPTIONAL, f"optional flags {head.optional_flags:#x}, none is defined")
-    if not head.stream_v2:
-        yield Fault(STREAM_V2, "mandatory flag 1 is clear: xl takes what follows for legacy")
+
+
+def modern(_: Event, state: State) -> Iterator[Fault]:
+    """Check that a libxc stream is announced: without the flag a legacy one is."""
+    head = state.headers.get(XL)
+    if isinstance(head, xl.XlHeader) and not head.stream_v2:
+        yield Fault(STREAM_V2, "mandatory flag 1 of xl's header is clear: xl takes it for legacy")
 
 
 def configuration(event: Event, _: State) -> Iterator[Fault]:
@@ -64,7 +69,8 @@ def _is_json(config: bytes) -> bool:
 
 # fmt: off
 CHECKS = (
-    Check(XL, (), header, (BYTE_ORDER, MANDATORY, OPTIONAL, STREAM_V2), "header"),
+    Check(XL, (), header, (BYTE_ORDER, MANDATORY, OPTIONAL), "header"),
+    Check(LIBXC, (), modern, (STREAM_V2,), "image header"),
     Check(XL, (), configuration, (SIZE, FITS, JSON), "header"),
 )
 # fmt: on

@@ -1,0 +1,181 @@
+"""Batches of pages as PAGE_DATA records, the compressed ones of Remus included."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import LIBXC, RECORD, Event
+from xensave.container.legacy import chunks as c
+from xensave.container.legacy.reader import Reader
+from xensave.container.legacy.remus import decompress
+from xensave.container.libxc_records import PageData
+from xensave.container.made import MadeEvent
+from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported
+from xensave.source import Source
+
+PENDING_LIMIT = 1 << 16
+"""The most entries whose pages are still to come; the sender's buffer has 8192 pages."""
+CONTENTS_LIMIT = 16384
+"""Pages whose contents are kept for later differences: twice the sender's cache."""
+NOWHERE = 1 << 62
+"""The place of a page that does not lie in the input: whoever reads there is told so."""
+
+
+class Batches:
+    """Turns batches into records, and remembers what a difference may refer to."""
+
+    def __init__(self, source: Source, reader: Reader) -> None:
+        self._source = source
+        self._reader = reader
+        self._pending: deque[int] = deque()
+        self._rest = b""
+        # Pages that came compressed, the latest last.
+        self._latest: OrderedDict[int, bytes] = OrderedDict()
+        # Plain batches: where their entries and pages lie in a file, or both as they came.
+        self._places: list[tuple[int, int, int]] = []
+        self._bodies: deque[tuple[tuple[int, ...], bytes]] = deque()
+        self._forgotten = False
+
+    def pages(self, event: Event) -> Iterator[Event]:
+        """Yield the record of a batch whose pages follow it; keep the others' entries."""
+        entries = tuple(entry for entry in self._reader.entries if entry != c.HOLE)
+        if len(set(entries)) != len(entries):
+            raise Malformed("a PFN twice in one batch", offset=event.offset, record=event.label)
+        if not event.length and any(_has_contents(entry) for entry in entries):
+            self._pending += entries
+            if len(self._pending) > PENDING_LIMIT:
+                raise LimitExceeded(
+                    f"{len(self._pending)} pages are announced, the limit is {PENDING_LIMIT}",
+                    offset=event.offset,
+                    record=event.label,
+                )
+            return
+        made = MadeEvent(
+            self._source, LIBXC, RECORD, libxc.RECORDS[libxc.PAGE_DATA], type_=libxc.PAGE_DATA,
+            offset=event.offset, end=event.end, front=_front(entries),
+            pages=event.length, pages_at=event.body_offset,
+        )  # fmt: skip
+        self._remember(event, entries, made)
+        yield made
+
+    def compressed(self, event: Event) -> Iterator[Event]:
+        """Yield records of the pages that the differences make of what was there before."""
+        data = self._rest + bytes(event.body())
+        at = 0
+        entries: list[int] = []
+        pages: list[bytes] = []
+        while self._pending and (at < len(data) or not _has_contents(self._pending[0])):
+            entry = self._pending[0]
+            if _has_contents(entry):
+                try:
+                    page, at = decompress(data, at, self._before(entry & c.PFN_MASK, event))
+                except Truncated:
+                    # The rest of the page comes with the next chunk.
+                    break
+                pages.append(page)
+                self._keep(entry & c.PFN_MASK, page)
+            entries.append(self._pending.popleft())
+            if len(entries) == c.MAX_BATCH:
+                yield self._record(event, entries, pages)
+                entries, pages = [], []
+        if entries:
+            yield self._record(event, entries, pages)
+        self._rest = data[at:]
+        if self._rest and not self._pending:
+            raise Malformed(
+                f"{len(self._rest)} bytes follow the last page",
+                offset=event.end - len(self._rest),
+                record=event.label,
+            )
+
+    def end(self, event: Event) -> Iterator[Event]:
+        """Yield what waits at the end of a body. Raises Malformed where pages are missing."""
+        missing = sum(_has_contents(entry) for entry in self._pending)
+        if missing:
+            raise Malformed(
+                f"{missing} pages were announced and did not come",
+                offset=event.offset,
+                record=event.label,
+            )
+        while self._pending:
+            entries = [self._pending.popleft() for _ in range(min(c.MAX_BATCH, len(self._pending)))]
+            yield self._record(event, entries, [])
+
+    def _record(self, event: Event, entries: list[int], pages: list[bytes]) -> Event:
+        return MadeEvent(
+            self._source, LIBXC, RECORD, libxc.RECORDS[libxc.PAGE_DATA], type_=libxc.PAGE_DATA,
+            offset=event.offset, end=event.end, body_at=NOWHERE,
+            front=_front(tuple(entries)) + b"".join(pages),
+        )  # fmt: skip
+
+    def _keep(self, pfn: int, page: bytes) -> None:
+        self._latest[pfn] = page
+        self._latest.move_to_end(pfn)
+        if len(self._latest) > CONTENTS_LIMIT:
+            self._latest.popitem(last=False)
+            self._forgotten = True
+
+    def _remember(self, event: Event, entries: tuple[int, ...], made: Event) -> None:
+        if not event.length:
+            return
+        if self._source.seekable:
+            at = event.offset + 4
+            self._places.append((at, event.body_offset - at, event.body_offset))
+            return
+        body = bytes(made.body())
+        self._bodies.append((entries, body[len(body) - event.length :]))
+        if len(self._bodies) > CONTENTS_LIMIT // c.MAX_BATCH:
+            self._bodies.popleft()
+            self._forgotten = True
+
+    def _before(self, pfn: int, event: Event) -> bytes:
+        """Return what a page held: zeros, if nothing was sent of it."""
+        page = self._latest.get(pfn) or self._in_bodies(pfn) or self._in_places(pfn)
+        if page is None and self._forgotten:
+            raise Unsupported(
+                f"PFN {pfn:#x} differs from contents that came too long ago to be kept",
+                offset=event.offset,
+                record=event.label,
+            )
+        return page or bytes(c.PAGE_SIZE)
+
+    def _in_bodies(self, pfn: int) -> bytes | None:
+        for entries, body in reversed(self._bodies):
+            number = _number_of(pfn, entries)
+            if number is not None:
+                return body[number * c.PAGE_SIZE : (number + 1) * c.PAGE_SIZE]
+        return None
+
+    def _in_places(self, pfn: int) -> bytes | None:
+        for at, size, pages in reversed(self._places):
+            number = _number_of(pfn, self._reader.ulongs(self._source.view(at, size)))
+            if number is not None:
+                return bytes(self._source.view(pages + number * c.PAGE_SIZE, c.PAGE_SIZE))
+        return None
+
+
+def _has_contents(entry: int) -> bool:
+    return entry & c.TYPE_MASK < c.BROKEN
+
+
+def _number_of(pfn: int, entries: tuple[int, ...]) -> int | None:
+    """Return which of the pages of a batch is that of a PFN."""
+    number = 0
+    for entry in entries:
+        if _has_contents(entry):
+            if entry & c.PFN_MASK == pfn:
+                return number
+            number += 1
+    return None
+
+
+def _front(entries: tuple[int, ...]) -> bytes:
+    """Return what begins PAGE_DATA: bits 31 - 28, the type, become bits 63 - 60.
+
+    >>> _front((0xf0000005,))[8:].hex()
+    '05000000000000f0'
+    """
+    words = [(entry & c.TYPE_MASK) << 32 | entry & c.PFN_MASK for entry in entries]
+    return PageData(tuple(words)).to_bytes()

@@ -1,0 +1,63 @@
+"""The format: legacy streams are told by their first words, and walked as today's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container.events import LEGACY, Event
+from xensave.container.format import Format
+from xensave.container.legacy import chunks
+from xensave.container.legacy.header import LegacyHeader, is_legacy, is_pv, told_width
+from xensave.container.legacy.reader import Reader
+from xensave.container.legacy.upgrade import Upgrade
+from xensave.source import Source
+
+_HEAD = 32
+
+
+class Legacy(Format):
+    """A stream of libxc before 4.6, with the toolstack's chunk and the device model's state."""
+
+    name = LEGACY
+    title = "a legacy stream"
+    records = chunks.RECORDS
+    page = "docs/formats/legacy.md"
+
+    def matches(self, head: bytes) -> bool:
+        """Tell a legacy stream by its first words."""
+        return is_legacy(head)
+
+    def walk(
+        self,
+        source: Source,
+        header: LegacyHeader | None = None,
+        *,
+        nested: bool = True,
+        device_model: bool = True,
+    ) -> Iterator[Event]:
+        """Yield the header, then the records of version 3 that the chunks stand for.
+
+        `header` says how wide the toolstack was and whether the guest is PV, if the first words
+        are not to tell; `nested` asks for libxl's records around libxc's. Where there is no
+        `device_model`, the stream ends with the context.
+        """
+        reader = Reader(source, header or self.header(source), device_model=device_model)
+        yield from Upgrade(source, reader, nested=nested).walk()
+
+    def stored(self, source: Source, *, device_model: bool = True) -> Iterator[Event]:
+        """Yield the chunks as they lie."""
+        yield from Reader(source, self.header(source), device_model=device_model).walk()
+
+    def header(
+        self, source: Source, width: int | None = None, pv: bool | None = None
+    ) -> LegacyHeader:
+        """Return what is given, and what the first words tell of the rest.
+
+        Raises Malformed where the width is not given and the input is no legacy stream.
+        """
+        head = bytes(source.peek(_HEAD))
+        size = width or told_width(head)
+        return LegacyHeader(0, size, is_pv(head, size) if pv is None else pv)
+
+
+LEGACY_FORMAT = Legacy()

@@ -1,0 +1,92 @@
+"""Events that a reader makes of bytes in another form: what a legacy chunk is as a record."""
+
+from __future__ import annotations
+
+from xensave.container.events import Event, Header
+from xensave.container.framing import HEADER
+from xensave.errors import UsageError
+from xensave.source import Source
+from xensave.source.base import write_all
+
+
+class MadeEvent(Event):
+    """A record or header that does not lie in the input as it is.
+
+    Its `offset` and `end` are those of what it was made of. The body is `front`, and then `pages`
+    bytes that do lie in the input, right before the source's place or where `pages_at` says;
+    `body_offset` is such that an offset in the pages is the input's. Where nothing of the body
+    lies there so, `body_at` is the place that findings in the body point at.
+    """
+
+    __slots__ = ("_body_at", "_end")
+    made = True
+
+    def __init__(
+        self,
+        source: Source,
+        layer: str,
+        kind: str,
+        name: str,
+        *,
+        offset: int,
+        end: int,
+        type_: int = -1,
+        header: Header | None = None,
+        front: bytes = b"",
+        pages: int = 0,
+        pages_at: int = 0,
+        body_at: int | None = None,
+    ) -> None:
+        length = len(front) + pages
+        raw = HEADER.pack(type_, length) if header is None else header.to_bytes()
+        super().__init__(
+            source, layer, kind, name, memoryview(raw),
+            length=length, type_=type_, header=header, taken=front, offset=offset,
+        )  # fmt: skip
+        self._end = end
+        self._body_at = body_at if body_at is not None else pages_at - len(front)
+
+    @property
+    def body_offset(self) -> int:
+        """Where the body would begin, told from the place of its pages."""
+        return self._body_at
+
+    @property
+    def end(self) -> int:
+        """Where that ends of which it was made."""
+        return self._end
+
+    def padding(self) -> bytes:
+        """Return zeros."""
+        return bytes(self.pad_length)
+
+    def copy_to(self, out_fd: int) -> None:
+        """Write header, body and padding to a descriptor; pages go through the kernel."""
+        write_all(out_fd, self.raw)
+        write_all(out_fd, memoryview(self._head))
+        rest = self.length - len(self._head)
+        if rest:
+            self._named(self._copy_pages, out_fd, rest)
+        write_all(out_fd, memoryview(self.padding()))
+
+    def finish(self) -> None:
+        """Do nothing: what it was made of is passed over by its own event."""
+
+    def _more(self, n: int) -> bytes | memoryview:
+        if not self._source.seekable:
+            return super()._more(n)
+        place = self.body_offset + len(self._head)
+        return bytes(self._head) + self._source.view(place, n - len(self._head))
+
+    def _copy_pages(self, out_fd: int, rest: int) -> None:
+        source, place = self._source, self.body_offset + len(self._head)
+        if not source.seekable:
+            if source.offset != place:
+                raise UsageError("the body of a forward-only source was passed over")
+            source.copy_to(out_fd, rest)
+            return
+        before, source.offset = source.offset, place
+        try:
+            source.copy_to(out_fd, rest)
+        finally:
+            source.offset = before
