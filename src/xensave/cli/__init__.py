@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "matrix": "which release restores which release's guests",
     "review": "review a change to the number space",
     "diff": "what differs between two images, or two moments of a guest",
+    "memory": "a saved guest's memory: its map, its bytes, what it holds where",
     "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
     "decode": "print an image as JSON, page contents left where they are",
     "encode": "make an image of that JSON again",

@@ -116,8 +116,8 @@ def _saved_by(image: Image) -> str:
 
 def _memory(image: Image) -> str:
     memory = image.configured_memory
-    configured = f"{_size(memory)} configured, " if memory is not None else ""
-    return f"{configured}{image.pages:,} pages with contents ({_size(image.pages * 4096)})"
+    configured = f"{size_text(memory)} configured, " if memory is not None else ""
+    return f"{configured}{image.pages:,} pages with contents ({size_text(image.pages * 4096)})"
 
 
 def _emulator(emulator: Emulator) -> str:
@@ -128,7 +128,8 @@ def _emulator(emulator: Emulator) -> str:
     return f"{text}, {emulator.length:,} bytes{sections}{keys}"
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Return a number of bytes in the largest unit that suits: "15.98 MiB"."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1

@@ -1,0 +1,154 @@
+"""`xensave memory`: what a saved guest's memory holds, and where."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+
+from xensave.cli.options import input_format, number, positive, size
+from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.errors import UsageError
+from xensave.image import Image, open_image
+
+DESCRIPTION = (
+    "Show the map of a saved guest's memory, the bytes at an address, or where a pattern is found."
+    " Exit 0: shown; 1: a damaged image, an address without contents, a pattern that is nowhere;"
+    " 2: usage, or the input could not be read."
+)
+
+_LENGTH = 256
+_SHOWN = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "image", metavar="IMAGE", help="a save image or a stream; - for standard input"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--pfn", metavar="N", type=number, help="show the page of a frame number")
+    what.add_argument("--physical", metavar="A", type=number, help="show a physical address")
+    what.add_argument("--virtual", metavar="A", type=number, help="show a virtual address")
+    what.add_argument(
+        "--find",
+        metavar="PATTERN",
+        help="list where memory holds a text, bytes (0x7f454c46) or a regular expression (/.../)",
+    )
+    parser.add_argument(
+        "--vcpu", metavar="N", type=number, help="whose virtual addresses (those of vCPU 0)"
+    )
+    parser.add_argument(
+        "--length", metavar="N", type=positive, help="how many bytes (a page with --pfn, else 256)"
+    )
+    parser.add_argument(
+        "--hex", action="store_true", help="print a hex dump to a pipe too, not the bytes"
+    )
+    parser.add_argument("--plot", metavar="FILE", help="draw the map to an .svg or .png file")
+    parser.add_argument(
+        "--no-contents", action="store_true", help="do not look at pages: no zeros, no duplicates"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    input_format(parser)
+    parser.add_argument(
+        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the image and print what was asked for."""
+    addressed = (args.pfn, args.physical, args.virtual) != (None, None, None)
+    if args.length is not None and not addressed:
+        raise UsageError("--length goes with --pfn, --physical or --virtual")
+    with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:
+        # Of a pipe memory comes first: all else is asked of what was kept of it.
+        memory = image.memory
+        if args.find is not None:
+            return _find(image, args)
+        if args.pfn is not None:
+            physical = args.pfn << PAGE_SHIFT
+            _dump(memory.read(physical, args.length or PAGE_SIZE), physical, args)
+        elif args.physical is not None:
+            _dump(memory.read(args.physical, args.length or _LENGTH), args.physical, args)
+        elif args.virtual is not None:
+            vcpu = image.vcpu(args.vcpu or 0)
+            _dump(vcpu.read(args.virtual, args.length or _LENGTH), args.virtual, args)
+        else:
+            _map(image, args)
+    return 0
+
+
+def _map(image: Image, args: argparse.Namespace) -> None:
+    from xensave.image.memory_map import file_map, memory_map
+    from xensave.views.memory_map import map_json, map_lines
+    from xensave.views.terminal import width_of
+
+    found = memory_map(image, contents=not args.no_contents)
+    if args.plot is not None:
+        from xensave.views.memory_plot import plot
+
+        plot(args.plot, found, image.memory.index)
+    if args.json:
+        json.dump(map_json(image.name, found, file_map(image, found.contents)), sys.stdout)
+        sys.stdout.write("\n")
+        return
+    sys.stdout.writelines(
+        f"{line}\n" for line in map_lines(image.name, found, width_of(sys.stdout))
+    )
+
+
+def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
+    if args.json:
+        json.dump({"address": address, "length": len(data), "bytes": data.hex()}, sys.stdout)
+        sys.stdout.write("\n")
+    elif args.hex or sys.stdout.isatty():
+        from xensave.views.hexdump import hexdump_lines
+
+        sys.stdout.writelines(f"{line}\n" for line in hexdump_lines(data, address))
+    else:
+        sys.stdout.flush()
+        with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
+            out.write(data)
+
+
+def _find(image: Image, args: argparse.Namespace) -> int:
+    from xensave.image.reverse import ReverseMap
+    from xensave.memory.search import search
+    from xensave.views.escape import escape
+
+    pattern = pattern_of(args.find)
+    numbers = image.vcpu_numbers if args.vcpu is None else [args.vcpu]
+    reverse = ReverseMap(image.vcpu(number) for number in numbers)
+    none = True
+    for hit in search(image.memory, pattern):
+        none = False
+        virtual = reverse.virtual(hit.physical)
+        if args.json:
+            found = {"physical": hit.physical, "virtual": virtual, "bytes": hit.data.hex()}
+            sys.stdout.write(json.dumps(found) + "\n")
+            continue
+        address = f"{virtual[0]:#018x}" if virtual else "-"
+        text = escape(hit.data[:_SHOWN].decode("ascii", "backslashreplace"))
+        sys.stdout.write(f"{hit.physical:#014x}  {address:<18}  {text}\n")
+    return int(none)
+
+
+def pattern_of(text: str) -> re.Pattern[bytes]:
+    r"""Return what is looked for: /a regular expression/, 0x and bytes, or a text as it stands.
+
+    >>> pattern_of("0x7f454c46").pattern, pattern_of("/Linux [0-9]/").pattern
+    (b'\x7fELF', b'Linux [0-9]')
+    """
+    if len(text) > 2 and text[0] == text[-1] == "/":
+        try:
+            return re.compile(os.fsencode(text[1:-1]), re.DOTALL)
+        except re.error as error:
+            raise UsageError(f"{text}: {error}") from error
+    data = os.fsencode(text)
+    if re.fullmatch(r"0[xX]([0-9a-fA-F]{2})+", text):
+        data = bytes.fromhex(text[2:])
+    if not data:
+        raise UsageError("an empty pattern is everywhere")
+    return re.compile(re.escape(data))

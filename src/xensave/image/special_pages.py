@@ -1,0 +1,116 @@
+"""Frames that Xen, the toolstack and the firmware use, by name.
+
+Sources: xen/include/public/hvm/params.h; tools/firmware/hvmloader/config.h (RESERVED_MEMBASE);
+tools/libs/light/libxl_x86_acpi.c and tools/libs/guest/xg_dom_x86.c (PVH); struct start_info in
+xen/include/public/xen.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave import catalogue
+from xensave.container.libxc import PAGE_SHIFT
+from xensave.image.image import Image
+
+MMIO_START, MMIO_END = 0xF0000, 0x100000
+"""HVM_BELOW_4G_MMIO_START (xen/include/public/hvm/e820.h) to 4 GiB, where nothing else is said."""
+
+_VGA_HOLE = (0xA0, 0xC0)
+_RESERVED_START, _RESERVED_END = 0xFC000, 0xFEFF0
+_KIB_SHIFT = 10
+
+
+class SpecialPages(NamedTuple):
+    """Frames with a use: `name`, the first frame, and how many."""
+
+    name: str
+    pfn: int
+    frames: int = 1
+
+
+class _Param(NamedTuple):
+    """A param that names frames: what they are, and whether it is an address or a frame number."""
+
+    what: str
+    address: bool = False
+
+
+_PARAMS = {
+    "STORE_PFN": _Param("xenstore ring"),
+    "CONSOLE_PFN": _Param("console ring"),
+    "IOREQ_PFN": _Param("ioreq page"),
+    "BUFIOREQ_PFN": _Param("buffered ioreq page"),
+    "PAGING_RING_PFN": _Param("paging ring"),
+    "MONITOR_RING_PFN": _Param("monitor ring"),
+    "SHARING_RING_PFN": _Param("sharing ring"),
+    "IDENT_PT": _Param("identity page table", address=True),
+    "VM86_TSS": _Param("VM86 TSS", address=True),
+    "VM_GENERATION_ID_ADDR": _Param("VM generation ID", address=True),
+}
+
+# Its magic, the number of pages, shared info's address, flags, the store's and the console's rings.
+_START_INFO = {8: struct.Struct("<32sQQI4xQI4xQ"), 4: struct.Struct("<32sIIIIII")}
+_START_MAGIC = b"xen-"
+
+
+def special_pages(image: Image) -> tuple[SpecialPages, ...]:
+    """Return the special pages that an image tells of, in ascending order.
+
+    Where a guest mapped its shared info page and its grant table is not saved.
+    """
+    found = _of_pv(image) if image.type == "pv" else _of_hvm(image)
+    return tuple(sorted(found, key=lambda each: (each.pfn, each.frames)))
+
+
+def mmio_hole(image: Image) -> SpecialPages | None:
+    """Return the hole below 4 GiB that an HVM or PVH guest keeps for devices; None for PV."""
+    if image.type == "pv":
+        return None
+    size = image.config.get("b_info")
+    kib = None
+    if isinstance(size, dict):
+        settings = size.get("type.hvm")
+        kib = settings.get("mmio_hole_memkb") if isinstance(settings, dict) else None
+    start = MMIO_START
+    if isinstance(kib, int) and 0 < kib < MMIO_END << PAGE_SHIFT - _KIB_SHIFT:
+        start = MMIO_END - (kib >> PAGE_SHIFT - _KIB_SHIFT)
+    return SpecialPages("MMIO hole", start, MMIO_END - start)
+
+
+def _of_hvm(image: Image) -> Iterator[SpecialPages]:
+    params = {catalogue.space("hvm-param").name_of(n): value for n, value in image.params.items()}
+    for name, param in _PARAMS.items():
+        if params.get(name):
+            value = params[name]
+            yield SpecialPages(param.what, value >> PAGE_SHIFT if param.address else value)
+    if params.get("IOREQ_SERVER_PFN"):
+        count = min(params.get("NR_IOREQ_SERVER_PAGES", 1), MMIO_END)
+        yield SpecialPages("ioreq server pages", params["IOREQ_SERVER_PFN"], count)
+    if params.get("VM86_TSS_SIZED"):
+        # The low half is the address, the high half the size.
+        yield SpecialPages("VM86 TSS", (params["VM86_TSS_SIZED"] & 0xFFFFFFFF) >> PAGE_SHIFT)
+    if image.type == "hvm":
+        yield SpecialPages("VGA hole", _VGA_HOLE[0], _VGA_HOLE[1] - _VGA_HOLE[0])
+    reserved = [run for run in image.memory.ranges() if _RESERVED_START <= run.pfn < _RESERVED_END]
+    if reserved:
+        what = "ACPI tables, firmware" if image.type == "hvm" else "ACPI tables, start info"
+        yield SpecialPages(what, reserved[0].pfn, reserved[0].frames)
+
+
+def _of_pv(image: Image) -> Iterator[SpecialPages]:
+    """Yield what start_info names; vCPU 0's rdx holds its frame at a suspend."""
+    if 0 not in image.vcpu_numbers:
+        return
+    pfn = image.vcpu(0).registers.rdx
+    layout = _START_INFO[(image.facts.width or 64) // 8]
+    page = image.memory.page(pfn, zero=True)
+    if not page.startswith(_START_MAGIC):
+        return
+    yield SpecialPages("start info", pfn)
+    *_, store, _, console = layout.unpack_from(page)
+    for name, frame in (("xenstore ring", store), ("console ring", console)):
+        if frame in image.memory:
+            yield SpecialPages(name, frame)

@@ -1,0 +1,42 @@
+"""All of a guest's contents in ascending order, without the holes of the image's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.memory.physical import FrameRun, Memory
+from xensave.source.limits import SKIP_CHUNK
+from xensave.source.memory import MemorySource
+
+
+def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
+    """Yield frame numbers and whole pages from there on, in ascending order, a MiB at most.
+
+    Pages in a hole of the file hold zeros, and are left out, but for one on either side of data.
+    """
+    source = memory.source
+    assert isinstance(source, MemorySource), "seekable sources are of this class"
+    for run in memory.file_runs():
+        for first, end in _pages_with_data(source, run):
+            for at in range(first, end, SKIP_CHUNK >> PAGE_SHIFT):
+                count = min(SKIP_CHUNK >> PAGE_SHIFT, end - at)
+                offset = run.offset + (at << PAGE_SHIFT)
+                yield run.pfn + at, source.read_range(offset, count << PAGE_SHIFT)
+
+
+def _pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
+    """Yield the pages of a run, counted from its first, that are no hole, or beside one."""
+    first = end = 0
+    for offset, length in source.data_runs(run.offset, run.size):
+        at = offset - run.offset
+        low = max(0, (at >> PAGE_SHIFT) - 1)
+        high = min(run.frames, (at + length + PAGE_SIZE - 1 >> PAGE_SHIFT) + 1)
+        if low <= end:
+            end = high
+            continue
+        if end > first:
+            yield first, end
+        first, end = low, high
+    if end > first:
+        yield first, end

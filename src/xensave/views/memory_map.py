@@ -1,0 +1,113 @@
+"""The map of a guest's memory, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.image.memory_map import FileRun, MapRange, MemoryMap
+from xensave.image.special_pages import SpecialPages
+from xensave.views.escape import escape
+from xensave.views.summary import size_text
+from xensave.views.table import table_lines
+
+if TYPE_CHECKING:
+    from xensave.views.record_json import Json
+
+_LABEL = 11
+
+
+def map_lines(name: str, found: MemoryMap, width: int) -> Iterator[str]:
+    """Yield the map: what there is, then the ranges."""
+    yield escape(name)
+    for label, text in _facts(found):
+        yield f"  {label:<{_LABEL}}{text}"
+    yield ""
+    rows = [_row(each) for each in found.ranges]
+    head = ("start", "end", "frames", "types", "what")
+    yield from table_lines(head, rows, width, [0, 1, 2], indent="  ")
+
+
+def map_json(name: str, found: MemoryMap, runs: Iterable[FileRun]) -> dict[str, Json]:
+    """Return the map as an object; docs/memory.md says what its keys are."""
+    contents = found.contents
+    return {
+        "input": name,
+        "frames": found.frames,
+        "distinct": found.frames,
+        "sent": found.sent,
+        "resent": found.sent - found.frames,
+        "listed": found.listed,
+        "passes": [
+            {"sent": each.sent, "first": each.first, "resent": each.sent - each.first}
+            for each in found.passes
+        ],
+        "types": dict(found.types),
+        "zero": contents.zero if contents else None,
+        "duplicate": contents.duplicate if contents else None,
+        "zstd_estimate": contents.compressed if contents else None,
+        "verify_differs": list(found.differing),
+        "mmio_hole": _place(found.hole) if found.hole else None,
+        "special": [{"name": each.name, **_place(each)} for each in found.special],
+        "ranges": [
+            {
+                **_place(each),
+                "data": each.data,
+                "types": dict(each.types),
+                "name": each.name or None,
+            }
+            for each in found.ranges
+        ],
+        "map": [
+            {
+                **_place(run),
+                "depth": 0,
+                "present": True,
+                "zero": run.zero,
+                "data": None if run.zero is None else not run.zero,
+                "offset": run.offset,
+            }
+            for run in runs
+        ],
+    }
+
+
+def _place(frames: SpecialPages | MapRange | FileRun) -> dict[str, Json]:
+    return {"start": frames.pfn << PAGE_SHIFT, "length": frames.frames << PAGE_SHIFT}
+
+
+def _facts(found: MemoryMap) -> Iterator[tuple[str, str]]:
+    size = size_text(found.frames * PAGE_SIZE)
+    yield "contents", f"{found.frames:,} frames ({size}), of {found.listed:,} entries"
+    resent = found.sent - found.frames
+    if resent:
+        yield "sent", f"{found.sent:,} pages, {resent:,} of them again"
+        for number, each in enumerate(found.passes, 1):
+            again = each.sent - each.first
+            yield f"pass {number}", f"{each.sent:,} pages, {again:,} of them again"
+    if found.contents is not None:
+        zero, duplicate = found.contents.zero, found.contents.duplicate
+        yield "pages", f"{zero:,} zero, {duplicate:,} duplicates of others"
+        yield "as zstd", f"about {size_text(found.contents.compressed)}"
+    yield "types", ", ".join(f"{name} {count:,}" for name, count in found.types.items())
+    if found.hole is not None:
+        first, end = found.hole.pfn, found.hole.pfn + found.hole.frames
+        yield "MMIO hole", f"{first << PAGE_SHIFT:#x} - {(end << PAGE_SHIFT) - 1:#x}"
+    if found.differing:
+        shown = " ".join(f"{pfn:#x}" for pfn in found.differing[:16])
+        more = " ..." if len(found.differing) > 16 else ""
+        yield "verify", f"{len(found.differing):,} frames differ after VERIFY: {shown}{more}"
+
+
+def _row(each: MapRange) -> tuple[str, ...]:
+    end = each.pfn + each.frames
+    first, *rest = each.types.items() or [("", 0)]
+    types = first[0] if not rest else " ".join(f"{name}:{n:,}" for name, n in (first, *rest))
+    return (
+        f"{each.pfn << PAGE_SHIFT:#x}",
+        f"{(end << PAGE_SHIFT) - 1:#x}",
+        f"{each.frames:,}",
+        types,
+        each.name or ("" if each.data else "no contents"),
+    )

@@ -1,0 +1,108 @@
+"""A picture of the map: one row for each stretch of memory, a colour for what lies there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xensave.container.libxc import PAGE_SHIFT
+from xensave.errors import UsageError
+from xensave.image.memory_map import MemoryMap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from xensave.memory.index import PageIndex
+
+FORMATS = (".svg", ".png")
+_COLUMNS = 256
+_ROWS = 128
+_GAP_LEAST = 4096
+"""Frames without contents, from so many on, are no row of the picture."""
+
+_KINDS = (
+    ("nothing", "#ffffff"),
+    ("zeros", "#dbe9f6"),
+    ("data", "#3f8fc5"),
+    ("page tables", "#08306b"),
+    ("special pages", "#d95f02"),
+)
+_NOTHING, _ZEROS, _DATA, _TABLES, _SPECIAL = range(len(_KINDS))
+_TABLE_TYPES = (1, 4), (9, 12)
+
+
+def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> None:
+    """Draw the map to an .svg or .png file.
+
+    Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
+    file cannot be written.
+    """
+    target = os.fspath(path)
+    if not target.lower().endswith(FORMATS):
+        raise UsageError(f"{target}: a picture ends in {' or '.join(FORMATS)}")
+    try:
+        import matplotlib as mpl
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise UsageError(
+            "drawing needs matplotlib, which is not installed: pip install 'xensave[plot]'"
+        ) from error
+    stretches = _stretches(index)
+    grids = _grids(found, index, stretches)
+    heights = [len(grid) for grid in grids]
+    figure = Figure(figsize=(9, 1.6 + 0.06 * sum(heights) + 0.5 * len(grids)))
+    axes = figure.subplots(len(grids), 1, squeeze=False, height_ratios=heights)[:, 0]
+    colours = ListedColormap([colour for _, colour in _KINDS])
+    for each, grid, (first, end) in zip(axes, grids, stretches, strict=True):
+        each.imshow(grid, cmap=colours, vmin=0, vmax=len(_KINDS) - 1, aspect="auto",
+                    interpolation="nearest")  # fmt: skip
+        each.set_xticks([])
+        each.set_yticks([])
+        place = f"{first << PAGE_SHIFT:#x} - {(end << PAGE_SHIFT) - 1:#x}"
+        each.set_title(place, loc="left", fontsize=8, fontfamily="monospace")
+    patches = [Patch(facecolor=colour, edgecolor="#999999", label=name) for name, colour in _KINDS]
+    figure.legend(handles=patches, loc="lower center", ncols=len(_KINDS), frameon=False, fontsize=8)
+    # Without a date and with fixed ids the same image gives the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "xensave", "svg.fonttype": "none"}):
+        metadata = {"Date": None} if target.lower().endswith(".svg") else None
+        figure.savefig(target, dpi=150, metadata=metadata)
+
+
+def _stretches(index: PageIndex) -> list[tuple[int, int]]:
+    """Return first and end of the stretches of frames, without the wide gaps between them."""
+    pfns = index.pfns
+    if not len(pfns):
+        return [(0, 1)]
+    breaks = np.flatnonzero(np.diff(pfns) > _GAP_LEAST)
+    firsts = [int(pfns[0]), *pfns[breaks + 1].tolist()]
+    ends = [*pfns[breaks].tolist(), int(pfns[-1])]
+    return [(first, end + 1) for first, end in zip(firsts, ends, strict=True)][:_ROWS]
+
+
+def _grids(
+    found: MemoryMap, index: PageIndex, stretches: list[tuple[int, int]]
+) -> list[npt.NDArray[np.int8]]:
+    """Return rows of cells for each stretch; a cell shows the most telling of its frames."""
+    total = sum(end - first for first, end in stretches)
+    frames_a_cell = max(1, -(-total // (_COLUMNS * _ROWS)))
+    types = index.types
+    kinds = np.full(len(index), _DATA, np.int8)
+    if found.contents is not None:
+        kinds[~found.contents.holds_data] = _ZEROS
+    for low, high in _TABLE_TYPES:
+        kinds[(types >= low) & (types <= high)] = _TABLES
+    for each in found.special:
+        kinds[index.find(each.pfn) : index.find(each.pfn + each.frames)] = _SPECIAL
+    grids = []
+    for first, end in stretches:
+        part = slice(index.find(first), index.find(end))
+        cells = -(-(end - first) // frames_a_cell)
+        rows = -(-cells // _COLUMNS)
+        grid = np.full(rows * _COLUMNS, _NOTHING, np.int8)
+        np.maximum.at(grid, (index.pfns[part] - first) // frames_a_cell, kinds[part])
+        grids.append(grid.reshape(rows, _COLUMNS))
+    return grids
