@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "diff": "what differs between two images, or two moments of a guest",
     "memory": "a saved guest's memory: its map, its bytes, what it holds where",
     "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
+    "edit": "change fields of a saved guest",
     "decode": "print an image as JSON, page contents left where they are",
     "encode": "make an image of that JSON again",
     "convert": "make an image that another release restores",

@@ -8,10 +8,10 @@ import sys
 from contextlib import nullcontext
 
 from xensave.cli.options import size
+from xensave.convert.output import writing
 from xensave.edit.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
 from xensave.source import open_source
-from xensave.source.atomic import AtomicFile
 
 DESCRIPTION = (
     "Make an image of the JSON that `xensave decode` printed, byte for byte where it was not"
@@ -47,11 +47,8 @@ def run(args: argparse.Namespace) -> int:
     elif path is None:
         raise UsageError("the JSON names no image for its page contents: name it by --image")
     with open_source(path, max_size=args.max_size) if path else nullcontext() as source:
-        if args.output == "-":
-            write_document(document, source, sys.stdout.fileno())
-        else:
-            with AtomicFile(args.output) as fd:
-                write_document(document, source, fd)
+        with writing(args.output) as output:
+            write_document(document, source, output.fd)
     return 0
 
 

@@ -44,16 +44,17 @@ def _config(image: Image) -> dict[str, Leaf]:
     config = image.config
     if not config and image.config_text:
         return {"text": Leaf(image.config_text, image.config_text)}
-    return dict(_flat(dict(config), ""))
+    return dict(config_leaves(dict(config)))
 
 
-def _flat(value: Json, path: str) -> Iterator[tuple[str, Leaf]]:
+def config_leaves(value: Json, path: str = "") -> Iterator[tuple[str, Leaf]]:
+    """Yield the keys of a configuration by their paths ("b_info.max_vcpus")."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from _flat(item, f"{path}.{name}" if path else name)
+            yield from config_leaves(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
-            yield from _flat(item, f"{path}[{index}]")
+            yield from config_leaves(item, f"{path}[{index}]")
     elif path:
         text = json.dumps(value)
         yield path, Leaf(text, text)

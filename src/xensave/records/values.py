@@ -50,7 +50,7 @@ def get(values: dict[str, Value], path: str) -> Value:
     2
     """
     value: Value = values
-    for step in _steps(path):
+    for step in steps(path):
         value = _child(value, step, path)
     return value
 
@@ -63,7 +63,7 @@ def put(values: dict[str, Value], path: str, new: Value) -> None:
     >>> fields
     {'timers': [{'cmp': 7}, {'cmp': 2}]}
     """
-    *above, last = _steps(path)
+    *above, last = steps(path)
     parent: Value = values
     for step in above:
         parent = _child(parent, step, path)
@@ -114,19 +114,24 @@ def structs(values: dict[str, Value], path: str) -> list[dict[str, Value]]:
     raise UsageError(f"field {path} is no array of structs")
 
 
-def _steps(path: str) -> list[str | int]:
-    steps: list[str | int] = []
+def steps(path: str) -> list[str | int]:
+    """Return the names and indices of a path; UsageError where it is none.
+
+    >>> steps("timers[1].cmp")
+    ['timers', 1, 'cmp']
+    """
+    found: list[str | int] = []
     at = 0
     while at < len(path):
         match = _STEP.match(path, at)
         if not match:
             break
         name, index = match.groups()
-        steps.append(name if name is not None else int(index))
+        found.append(name if name is not None else int(index))
         at = match.end()
-    if at < len(path) or not steps:
+    if at < len(path) or not found:
         raise UsageError(f"{path!r} is no field path; write it like timers[1].cmp")
-    return steps
+    return found
 
 
 def _child(value: Value, step: str | int, path: str) -> Value:

@@ -140,3 +140,13 @@ def _mapped(fd: int, position: int, name: str, *, owned: bool, max_size: int | N
         # A file of /proc or /sys has no size, and bytes all the same; an empty one has none.
         return descriptor_source(fd, name, owned=owned, max_size=max_size)
     return MappedSource(fd, position, name, owned=owned, max_size=max_size)
+
+
+def can_be_read_twice(what: Input) -> bool:
+    """Whether input can be opened again: a regular file by its path, or bytes."""
+    if isinstance(what, (str, os.PathLike)) and what != "-":
+        try:
+            return stat.S_ISREG(os.stat(what).st_mode)  # noqa: PTH116 - pathlib is slow
+        except (OSError, ValueError):
+            return False
+    return isinstance(what, (bytes, bytearray, memoryview))

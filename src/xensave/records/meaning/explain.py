@@ -24,12 +24,16 @@ _INDEX = re.compile(r"\[(\d+)(?:-\d+)?\]")
 
 
 class Part(NamedTuple):
-    """What an array of bytes holds; `note` says what is known of it as a whole."""
+    """What an array of bytes holds; `note` says what is known of it as a whole.
+
+    `offset` is where it begins in the record's body.
+    """
 
     name: str
     note: str
     layout: Layout
     values: Values
+    offset: int
 
     @property
     def kind(self) -> str:
@@ -193,6 +197,7 @@ def register_of(kind: str, path: str) -> bits.Register | None:
     return say.register if isinstance(say, Flags) else None
 
 
+_SAVE_AREA = 24
 COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data", "CPU_XSAVE": "save_area.fpu_sse.x"}
 """The arrays of bytes whose contents `parts` decodes, by record."""
 
@@ -212,7 +217,8 @@ def _overlaid(values: Values, path: str, layout: Layout, name: str) -> list[Part
     found = values.get(path)
     if not isinstance(found, bytes) or len(found) < layout.size:
         return []
-    return [Part(name, "", layout, decode(layout, found[: layout.size]))]
+    # Each is the first member of its struct.
+    return [Part(name, "", layout, decode(layout, found[: layout.size]), 0)]
 
 
 def _xsave(values: Values) -> list[Part]:
@@ -227,6 +233,7 @@ def _xsave(values: Values) -> list[Part]:
             f"at {state.offset:#x}, {'in use' if state.present else 'initial state'}",
             state.component.layout,
             state.values,
+            _SAVE_AREA + state.offset,
         )
-        for state in components(values.body[24:], enabled)
+        for state in components(values.body[_SAVE_AREA:], enabled)
     ]

@@ -1,0 +1,130 @@
+"""Edit an image: try the changes first where the input can be read twice, then write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave.container import libxc, libxl
+from xensave.container.events import CONTEXT, LIBXC, LIBXL, RECORD, Event
+from xensave.container.framing import pack_record
+from xensave.container.walk import walk
+from xensave.convert.output import Writer, writing
+from xensave.diff.change import Change
+from xensave.edit.assignment import Assignment
+from xensave.edit.editor import Editor
+from xensave.edit.judge import Judged
+from xensave.engine.verdict import Verdict
+from xensave.errors import UsageError
+from xensave.source import Source, open_source
+from xensave.source.opening import can_be_read_twice
+
+
+class Request(NamedTuple):
+    """What shall be changed, and which release shall take the result.
+
+    `target` is None for the release that the image names; `release` names the layouts where the
+    image does not. With `force` no release is asked.
+    """
+
+    assignments: list[Assignment]
+    target: str | None = None
+    release: str | None = None
+    force: bool = False
+
+
+class Edited(NamedTuple):
+    """What was changed, and what the target says to it; None where it was not asked."""
+
+    changes: tuple[Change, ...]
+    verdict: Verdict | None
+    target: str | None
+
+
+def edit(
+    what: str,
+    out: str | None,
+    request: Request,
+    *,
+    max_size: int | None = None,
+    format: str | None = None,
+) -> Edited:
+    """Edit `what` into `out` (paths, or "-"; None to write nothing), and return what was changed.
+
+    A file appears under its name only when it is complete. Input that can be read twice is tried
+    first: a refusal writes nothing. From a pipe a refusal comes before libxc's END: the output
+    stops without it, and whoever reads it refuses it too.
+
+    Raises EditRefused where the target would refuse the result, UsageError for an assignment that
+    cannot be carried out, and what a walk raises for a damaged image.
+    """
+    if out is None or can_be_read_twice(what):
+        with open_source(what, max_size=max_size, format=format) as source:
+            tried = _Pass(source, request, judged=not request.force)
+            for _ in tried.run():
+                pass
+        if out is None:
+            return tried.result
+        with open_source(what, max_size=max_size, format=format) as source:
+            _write(source, out, request._replace(force=True))
+        return tried.result
+    with open_source(what, max_size=max_size, format=format) as source:
+        return _write(source, out, request)
+
+
+def _write(source: Source, out: str, request: Request) -> Edited:
+    with writing(out) as output:
+        return _copied(source, output.fd, request, fresh=output.fresh)
+
+
+def _copied(source: Source, fd: int, request: Request, *, fresh: bool = False) -> Edited:
+    writer = Writer(source, fd, fresh=fresh)
+    done = _Pass(source, request, judged=not request.force)
+    for event, new in done.run():
+        if new is None:
+            writer.keep(event)
+        else:
+            writer.write(new)
+    writer.close()
+    return done.result
+
+
+class _Pass:
+    """One walk over the image: each event with what it becomes, judged before the last counts."""
+
+    def __init__(self, source: Source, request: Request, *, judged: bool) -> None:
+        self._source = source
+        self._request = request
+        self._editor = Editor(request.assignments, request.release)
+        self._judged = Judged() if judged else None
+        self._layers: set[str] = set()
+        self._target: str | None = None
+        self._verdict: Verdict | None = None
+
+    def run(self) -> Iterator[tuple[Event, bytes | None]]:
+        for event in walk(self._source):
+            self._layers.add(event.layer)
+            new = self._editor.edit(event)
+            if self._judged is not None and not event.is_record(LIBXC, libxc.END):
+                self._judged.add(event, new)
+            if event.kind == CONTEXT or event.is_record(LIBXC, libxc.END):
+                self._settle(event)
+            yield event, new
+
+    def _settle(self, event: Event) -> None:
+        """Nothing more will be changed: see that all was, and that the target takes it."""
+        self._editor.check_met()
+        if self._judged is None:
+            return
+        self._target = self._request.target or self._editor.release
+        if self._target is None:
+            raise UsageError("which release shall take the result? --target R, or --force")
+        end = b""
+        if event.kind == RECORD:
+            end = pack_record(libxc.END)
+            end += pack_record(libxl.END) if LIBXL in self._layers else b""
+        self._verdict = self._judged.check(self._target, end)
+
+    @property
+    def result(self) -> Edited:
+        return Edited(tuple(self._editor.changes), self._verdict, self._target)
