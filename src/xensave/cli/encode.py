@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         path = None
     elif path is None:
         raise UsageError("the JSON names no image for its page contents: name it by --image")
-    with open_source(path, max_size=args.max_size) if path else nullcontext() as source:
-        with writing(args.output) as output:
-            write_document(document, source, output.fd)
+    opened = open_source(path, max_size=args.max_size) if path else nullcontext()
+    with opened as source, writing(args.output) as output:
+        write_document(document, source, output.fd)
     return 0
 
 
