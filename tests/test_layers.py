@@ -17,7 +17,7 @@ FLOORS = [
     {"image"},
     {"policy"},
     {"dump", "engine"},
-    {"toolstack"},
+    {"drgn", "toolstack"},
     {"convert", "diff", "review"},
     {"edit"},
     {"testing"},

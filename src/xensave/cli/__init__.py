@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "edit": "change fields of a saved guest",
     "decode": "print an image as JSON, page contents left where they are",
     "encode": "make an image of that JSON again",
+    "drgn": "drgn's shell over a saved Linux guest",
     "convert": "make an image that another release restores",
     "convert-legacy-stream": "what Xen's script of that name does",
 }

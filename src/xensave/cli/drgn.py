@@ -1,0 +1,67 @@
+"""`xensave drgn`: drgn's shell over a saved Linux guest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from xensave.cli.options import input_format, size
+from xensave.errors import SourceError
+from xensave.image import open_image
+
+DESCRIPTION = (
+    "Open drgn's shell over the Linux kernel in an image; `prog` is the program, `image` the image."
+    " Exit 0: the shell ended; 1: a damaged image; 2: usage, no drgn, or input could not be read."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("image", metavar="IMAGE", help="a save image or a stream")
+    parser.add_argument(
+        "vmlinux",
+        metavar="VMLINUX",
+        nargs="?",
+        help="the guest's kernel with debug information (where drgn does not find it by itself)",
+    )
+    parser.add_argument(
+        "--vmcoreinfo",
+        metavar="FILE",
+        help="VMCOREINFO as text, in the place of what memory or the vmlinux tells",
+    )
+    parser.add_argument("--script", metavar="FILE", help="run a script instead of the shell")
+    input_format(parser)
+    parser.add_argument(
+        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the program, and open the shell."""
+    from xensave.drgn import program
+
+    info = _read(args.vmcoreinfo) if args.vmcoreinfo is not None else None
+    with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:
+        prog = program(image, args.vmlinux, vmcoreinfo=info)
+        import drgn
+        from drgn.cli import default_globals, run_interactive
+
+        if args.vmlinux is None:
+            try:
+                prog.load_default_debug_info()
+            except drgn.MissingDebugInfoError as error:
+                sys.stderr.write(f"xensave drgn: {error}\n")
+        if args.script is not None:
+            names = {**default_globals(prog), "image": image, "__file__": args.script}
+            exec(compile(_read(args.script), args.script, "exec"), names)
+        else:
+            run_interactive(prog, globals_func=lambda names: {**names, "image": image})
+    return 0
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,171 @@
+"""A Linux kernel as an ELF file (vmlinux), and the VMCOREINFO that it would have in a guest.
+
+A kernel without kdump keeps no VMCOREINFO in memory. Its file tells what that would say, but for
+where this boot put it (KASLR): that is told by where the guest's page tables map its banner.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from xensave.errors import Malformed, SourceError, Unsupported, UsageError
+from xensave.image import Image
+from xensave.memory.address_space import AddressSpace
+from xensave.memory.paging import FIVE_LEVEL, NotMapped
+from xensave.memory.physical import AbsentPage
+
+KERNEL_MAP = 0xFFFFFFFF80000000
+"""__START_KERNEL_map: where an x86-64 kernel's image is linked (arch/x86/include/asm)."""
+
+KASLR_STEP = 1 << 21
+KASLR_STEPS = 512
+"""KASLR moves the image by whole 2 MiB (CONFIG_PHYSICAL_ALIGN at least), within 1 GiB."""
+
+_PREFIX = b"Linux version "
+_BANNER_LIMIT = 512
+_SYMBOL = np.dtype(
+    [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("shndx", "<u2"), ("value", "<u8"),
+     ("size", "<u8")]
+)  # fmt: skip
+
+
+class _Elf(Protocol):
+    """An ELF file as pyelftools gives it, whose sections have no types."""
+
+    def get_section_by_name(self, name: str) -> Any: ...  # noqa: ANN401
+
+    def get_section(self, n: int) -> Any: ...  # noqa: ANN401
+
+    def iter_sections(self) -> Any: ...  # noqa: ANN401
+
+
+class KernelFile(NamedTuple):
+    """What a kernel's file tells: its banner and where that lies, its root table, its build."""
+
+    banner: bytes
+    banner_address: int
+    root_table: int
+    build_id: str | None
+
+    @property
+    def release(self) -> str:
+        """The kernel's release: "6.1.0-56-cloud-amd64"."""
+        return self.banner[len(_PREFIX) :].split(b" ", 1)[0].decode("ascii", "replace")
+
+
+class KernelPlace(NamedTuple):
+    """Where a boot put a kernel: `offset` from its link address, `base` added to physical ones."""
+
+    offset: int
+    base: int
+
+
+def read_kernel(path: str) -> KernelFile:
+    """Read a vmlinux. Raises SourceError, Malformed, and UsageError without pyelftools."""
+    try:
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+    except ImportError as error:
+        raise UsageError(
+            "reading a vmlinux needs pyelftools, which is not installed: "
+            "pip install 'xensave[drgn]'"
+        ) from error
+    try:
+        with Path(path).open("rb") as file:
+            elf = ELFFile(file)
+            if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
+                raise Unsupported(f"{path}: no x86-64 kernel")
+            address = _symbol(elf, "linux_banner")
+            root = _symbol(elf, "swapper_pg_dir") or _symbol(elf, "init_top_pgt")
+            banner = _text(elf, address) if address else b""
+            build_id = _build_id(elf)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    except (ELFError, ValueError, KeyError, AttributeError) as error:
+        raise Malformed(f"{path}: no kernel as an ELF file: {error}") from error
+    if not address or not root or not banner.startswith(_PREFIX):
+        raise Malformed(f"{path}: no Linux kernel with symbols (a vmlinux, not a bzImage)")
+    return KernelFile(banner, address, root, build_id)
+
+
+def place_of(kernel: KernelFile, image: Image) -> KernelPlace:
+    """Return where a guest's boot put its kernel.
+
+    Raises UsageError where no vCPU's page tables map that very kernel's banner.
+    """
+    for number in image.vcpu_numbers:
+        space = image.vcpu(number)
+        if not space.mode.levels:
+            continue
+        for step in range(KASLR_STEPS):
+            offset = step * KASLR_STEP
+            if _reads(space, kernel.banner_address + offset, kernel.banner):
+                virtual = kernel.banner_address + offset
+                physical = space.translate(virtual).physical
+                return KernelPlace(offset, physical - (virtual - KERNEL_MAP))
+    raise UsageError(
+        f"no vCPU of the guest maps the banner of that kernel ({kernel.release}): another kernel?"
+    )
+
+
+def vmcoreinfo_of(kernel: KernelFile, image: Image) -> bytes:
+    """Return the VMCOREINFO that the kernel would have in this guest."""
+    place = place_of(kernel, image)
+    five = any(image.vcpu(number).mode is FIVE_LEVEL for number in image.vcpu_numbers)
+    lines = [
+        f"OSRELEASE={kernel.release}",
+        "PAGESIZE=4096",
+        f"SYMBOL(swapper_pg_dir)={kernel.root_table + place.offset:x}",
+        f"KERNELOFFSET={place.offset:x}",
+        f"NUMBER(phys_base)={place.base}",
+        f"NUMBER(pgtable_l5_enabled)={int(five)}",
+    ]
+    if kernel.build_id is not None:
+        lines.append(f"BUILD-ID={kernel.build_id}")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _reads(space: AddressSpace, virtual: int, wanted: bytes) -> bool:
+    try:
+        return space.read(virtual, len(wanted)) == wanted
+    except (NotMapped, AbsentPage):
+        return False
+
+
+def _symbol(elf: _Elf, name: str) -> int:
+    """Return a symbol's address, 0 for none; a kernel has too many to make objects of all."""
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
+        return 0
+    names = elf.get_section(table["sh_link"]).data()
+    symbols = np.frombuffer(table.data(), _SYMBOL)
+    wanted = name.encode() + b"\0"
+    at = names.find(wanted)
+    while at >= 0:
+        # A name may be the end of a longer one; symbols share such tails.
+        found = symbols["value"][(symbols["name"] == at) & (symbols["shndx"] != 0)]
+        if len(found):
+            return int(found[0])
+        at = names.find(wanted, at + 1)
+    return 0
+
+
+def _text(elf: _Elf, address: int) -> bytes:
+    for section in elf.iter_sections():
+        start = section["sh_addr"]
+        if start <= address < start + section["sh_size"] and section["sh_type"] != "SHT_NOBITS":
+            at = address - start
+            return bytes(section.data()[at : at + _BANNER_LIMIT].split(b"\0", 1)[0])
+    return b""
+
+
+def _build_id(elf: _Elf) -> str | None:
+    for section in elf.iter_sections():
+        if section["sh_type"] == "SHT_NOTE":
+            for note in section.iter_notes():
+                if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                    return str(note["n_desc"])
+    return None
