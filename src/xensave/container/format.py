@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
-from xensave.container.events import Event
+from xensave.container.events import Event, Header
 from xensave.source import Source
 
 
@@ -33,6 +33,13 @@ class Format(ABC):
     def stored(self, source: Source) -> Iterator[Event]:
         """Yield the headers and records as they lie, where `walk` makes others of them."""
         return self.walk(source)
+
+    def announcing(self, header: Header) -> Header:
+        """Return a header of this format as it stands around a stream of today.
+
+        What `walk` makes of a legacy stream is one: headers that announce the other are changed.
+        """
+        return header
 
     @abstractmethod
     def walk(self, source: Source) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave.container import libxc
-from xensave.container.events import XL, Event
+from xensave.container.events import XL, Event, Header
 from xensave.container.format import Format
 from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
@@ -144,6 +144,11 @@ class Xl(Format):
     def stored(self, source: Source) -> Iterator[Event]:
         """Yield the header, and the events of the stream in it as they lie."""
         return self._walk(source, stored=True)
+
+    def announcing(self, header: Header) -> Header:
+        """Set the flag of the libxl stream."""
+        assert isinstance(header, XlHeader)
+        return header._replace(mandatory_flags=header.mandatory_flags | FLAG_STREAM_V2)
 
     def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
         event = read_header(

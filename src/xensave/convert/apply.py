@@ -8,10 +8,10 @@ from pathlib import Path
 from xensave.container.events import LIBXC, LIBXL, RECORD, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
+from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer, writing
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
-from xensave.convert.stream.stream import StreamConverter
 from xensave.source import Source, open_source
 from xensave.source.base import write_all
 from xensave.source.limits import CHUNK
@@ -30,7 +30,7 @@ def plan_conversion(
     [('RTC[0]', 'RTC.2 of 24 bytes to RTC.1 of 16')]
     """
     with open_source(what, max_size=max_size, format=format) as source:
-        converter = StreamConverter(settings)
+        converter = FrameConverter(settings)
         for event in walk(source):
             converter.convert(event)
         return converter.plan
@@ -62,7 +62,7 @@ def _planned(what: str, source: Source, settings: Settings, max_size: int | None
     """Plan first, where the input can be read twice, and refuse what loses state."""
     if source.seekable:
         start = source.offset
-        converter = StreamConverter(settings)
+        converter = FrameConverter(settings)
         for event in walk(source):
             converter.convert(event)
         converter.plan.check(allow_loss=settings.allow_loss)
@@ -79,7 +79,7 @@ def _pass(
     source: Source, fd: int, settings: Settings, planned: bool, *, fresh: bool = False
 ) -> Plan:
     """Write the converted image; what was not planned is checked change by change."""
-    converter = StreamConverter(settings)
+    converter = FrameConverter(settings)
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0

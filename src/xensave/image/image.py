@@ -117,11 +117,7 @@ class Image:
     @property
     def containers(self) -> tuple[str, ...]:
         """The layers from the outside in, with their versions: ("xl", "libxl v2", "libxc v3")."""
-        layers = [
-            header.begins if header.version is None else f"{header.begins} v{header.version}"
-            for header in self.tally.headers.values()
-            if header.begins
-        ]
+        layers = list(dict.fromkeys(self.tally.layers))
         if self._kept_context() is not None:
             layers.append("HVM context")
         return tuple(layers)

@@ -64,7 +64,7 @@ class _Sum:
 
 
 class Tally:
-    """What a pass found: headers by label, counts and kept records by layer and type.
+    """What a pass found: the layers from the outside in, headers by label, counts, kept records.
 
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
     than once. Of a checkpointed stream the records of the last checkpoint that had them are kept.
@@ -74,6 +74,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.headers: dict[str, Header] = {}
+        self.layers: list[str] = []
         self.config = b""
         self.context: Kept | None = None
         self._sums: dict[tuple[str, int], _Sum] = {}
@@ -107,12 +108,25 @@ class Tally:
         elif event.kind == HEADER_KIND:
             if event.header is not None:
                 self.headers[event.label] = event.header
+                self._layer(event, event.header)
             if event.length:
                 self.config = self._take(event, event.length)
         elif event.kind == CONTEXT:
             self.context = self._keep(event, event.length)
         elif event.kind == TRAILER:
             self.trailer += event.length
+
+    def _layer(self, event: Event, header: Header) -> None:
+        if header.begins and not event.made:
+            version = "" if header.version is None else f" v{header.version}"
+            self.layers.append(f"{header.begins}{version}")
+
+    def take(self, event: Event) -> None:
+        """Take in one event, and how far the input was read."""
+        if not event.made:
+            self.unread += event.offset - self.size
+        self.add(event)
+        self.size = max(self.size, event.end)
 
     def _record(self, event: Event) -> None:
         key = (event.layer, event.type)
@@ -165,7 +179,9 @@ class Tally:
 def tally(
     source: Source, each: Callable[[Event], None] | None = None, *, glance: bool = False
 ) -> Tally:
-    """Walk a source as far as it can be followed; `each` sees every event before it is counted.
+    """Walk a source as far as it can be followed; `each` sees every event after it was counted.
+
+    So what is kept of a body is read before anyone passes over it to its padding.
 
     With `glance` the page records behind the first are passed over where that is safe (see
     `xensave.image.glance`).
@@ -176,11 +192,9 @@ def tally(
     found = Tally()
     try:
         for event in glance_at(source) if glance else walk(source):
+            found.take(event)
             if each is not None:
                 each(event)
-            found.unread += event.offset - found.size
-            found.add(event)
-            found.size = event.end
     except (SourceError, UsageError):
         raise
     except XensaveError as error:

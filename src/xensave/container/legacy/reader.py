@@ -240,7 +240,7 @@ def blocks(body: bytes | memoryview) -> Iterator[tuple[bytes, int, bytes]]:
     Raises Malformed where the last one does not end where they all should.
 
     >>> list(blocks(b"extv" + bytes(4) + b"xcnt" + b"\4\0\0\0" + b"\x60\3\0\0"))
-    [(b'extv', 0, b''), (b'xcnt', 4, b'`\\x03\\x00\\x00')]
+    [(b'extv', 0, b''), (b'xcnt', 4, b'`\x03\x00\x00')]
     """
     at = 0
     while at < len(body):

@@ -22,7 +22,7 @@ def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
 
     >>> entry = _ENTRY.pack(0xa0000, 0xf0000000, 0x800000, 5) + b"vram" + bytes(1)
     >>> xenstore_data(_HEAD.pack(1, 1) + entry, width=4)[:40]
-    b'physmap/a0000/start_addr\x00f0000000\x00phy'
+    b'physmap/a0000/start_addr\x00f0000000\x00physma'
     """
     if len(body) < _HEAD.size:
         raise Malformed(f"{len(body)} bytes, at least {_HEAD.size} expected", record=_RECORD)

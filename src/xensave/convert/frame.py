@@ -1,0 +1,72 @@
+"""What stands around a stream: kept, and made to announce what follows it now."""
+
+from __future__ import annotations
+
+from xensave.container import libxc
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, TRAILER, Event
+from xensave.container.formats import format_named
+from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
+from xensave.convert.settings import Settings
+from xensave.convert.stream.stream import Output, StreamConverter
+from xensave.findings import NOTE, Place
+from xensave.rules.stream.run import Checks
+
+
+class FrameConverter:
+    """Converts the events of a walk: the stream's by a StreamConverter, the frame's here.
+
+    A legacy stream comes as the version 3 stream that it stands for. Its own header goes, and the
+    frame around it announces a stream of today. Its records must keep to the rules of version 3:
+    what Xen's converter would pass on broken is refused, and a batch that says nothing is left out.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._stream = StreamConverter(settings)
+        self._made = Checks()
+        self._legacy = False
+        self.plan: Plan = self._stream.plan
+
+    def convert(self, event: Event) -> Output:
+        """Return what to write for an event. Raises Refused."""
+        if event.layer == LEGACY and event.kind == HEADER_KIND:
+            self._legacy = True
+            what = "a legacy stream to one of version 3"
+            self._note(event, REWRITE, what, "Xen 4.6 and later write no other")
+            return ()
+        if event.kind == TRAILER and self._legacy:
+            self._note(event, DROP, event.label, "no reader of a legacy stream goes beyond its end")
+            return ()
+        if event.made:
+            return self._of_legacy(event)
+        if event.kind == HEADER_KIND:
+            return self._announced(event, self._stream.convert(event))
+        return self._stream.convert(event)
+
+    def _of_legacy(self, event: Event) -> Output:
+        if event.is_record(LIBXC, libxc.PAGE_DATA) and not any(event.prefix(4)):
+            self._note(event, DROP, "a batch of holes", "a record without a page is no record")
+            return ()
+        broken = [finding for finding in self._made.look(event) if finding.severity != NOTE]
+        if broken:
+            place = broken[0].place
+            raise Refused(
+                f"{broken[0].message} [{broken[0].rule}]",
+                self.plan,
+                offset=place.offset,
+                record=place.record,
+            )
+        return self._stream.convert(event)
+
+    def _announced(self, event: Event, output: Output) -> Output:
+        header = event.header
+        if header is None or output != (event,):
+            return output
+        new = format_named(event.layer).announcing(header)
+        if new == header:
+            return output
+        self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
+        return (new.to_bytes() + bytes(event.body()),)
+
+    def _note(self, event: Event, action: str, what: str, reason: str) -> None:
+        place = Place(offset=event.offset, record=event.label)
+        self.plan.changes.append(Change(place, action, what, reason))
