@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xensave.catalogue.raw import RawDated, RawFeatures
 
 ALL_OF_MSR = "*"
+OLDEST: Version = (4, 14, 0)
 
 
 class Word(NamedTuple):
@@ -109,13 +110,14 @@ class Features(NamedTuple):
 
 @cache
 def features_of(version: Version) -> Features:
-    """Return the features of a release with CPU policies (4.14 on).
+    """Return the features of a release; before 4.14, the first with CPU policies, those of 4.14.0.
 
     >>> features = features_of((4, 17, 7))
     >>> features.name(6, 30), features_of((4, 20, 0)).name(6, 30), len(features.words)
     ('7c0:30', 'sgx_lc', 19)
     """
     raw = _load()
+    version = max(version, OLDEST)
     by_bit = {
         (row["word"], row["bit"]): Feature(row["name"], row["word"], row["bit"], row["attributes"])
         for row in raw["features"]

@@ -17,18 +17,21 @@ from xensave.policy.default import default_policy, pv_default_policy
 from xensave.policy.featureset import changed_features
 from xensave.policy.host import Host, fitted, most_generous
 from xensave.policy.invent import invented
+from xensave.policy.limits import streams_carry_policies
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
 from xensave.records.meaning.cpuid import NO_SUBLEAF
 
 EMPTY = Policy({}, {})
+FAULTING = "whether the host has CPUID faulting, which MSR 0xce of the policy offers"
+"""HVM guests have it everywhere, PV guests where the CPU has it."""
 
 
 class Restored(NamedTuple):
     """A guest's policy in the end, what it was before Xen clamped it, and what went and came.
 
     `lost` and `gained` name features as the release does. `made_up` says that the stream carried
-    no CPUID policy.
+    no CPUID policy. `depends` is what only the host could tell.
     """
 
     policy: Policy
@@ -36,6 +39,7 @@ class Restored(NamedTuple):
     lost: tuple[str, ...]
     gained: tuple[str, ...]
     made_up: bool = False
+    depends: tuple[str, ...] = ()
 
 
 def set_policy(
@@ -78,7 +82,8 @@ def restored(
 
     `leaves` and `msrs` are None where the stream has no such record. Without a host, or where
     its file does not say it, the domain's default is that of the sample images' host, and the
-    host can give whatever the release lets a guest have.
+    host can give whatever the release lets a guest have. Before 4.14 no stream carries policies,
+    and the domain has its default one.
 
     >>> from xensave.image import open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
@@ -93,6 +98,9 @@ def restored(
     default = host.default(pv=guest.pv) if host is not None else None
     if default is None:
         default = pv_default_policy(release) if guest.pv else default_policy(release)
+    if not streams_carry_policies(at):
+        # The toolstack gives the domain what it gives a new one; nothing is compared.
+        return Restored(default, default, (), (), made_up=True)
     like = merged(default, leaves or (), ())
     maximum = host.maximum(at, like, pv=guest.pv) if host is not None else None
 
@@ -111,7 +119,15 @@ def restored(
     most = maximum or most_generous(at, policy, pv=guest.pv)
     final = clamped(policy, most, at, guest, host.physical if host is not None else None)
     changed = changed_features(policy, final, at)
-    return Restored(final, policy, changed.lost, changed.gained, made_up=leaves is None)
+    faulting = guest.pv and maximum is None and policy.cpuid_faulting
+    return Restored(
+        final,
+        policy,
+        changed.lost,
+        changed.gained,
+        made_up=leaves is None,
+        depends=(FAULTING,) if faulting else (),
+    )
 
 
 def entries_of(policy: Policy) -> list[CpuidEntry]:

@@ -48,8 +48,8 @@ def mtrr_count(body: Body, machine: Machine) -> str | None:
     return f"there are {count}, at most {_MTRR_VCNT}" if count > _MTRR_VCNT else None
 
 
-def mce_caps(body: Body, machine: Machine) -> str | None:
-    """Refuse capabilities that Xen does not give a guest on this vendor's CPUs."""
+def mca_capabilities(machine: Machine) -> int:
+    """Return the machine check capabilities that Xen gives a guest on this vendor's CPUs."""
     known = _MCG_COUNT_AND_CTL
     version = machine.version
     if version < (4, 3):
@@ -58,6 +58,12 @@ def mce_caps(body: Body, machine: Machine) -> str | None:
         known |= _MCG_TES | _MCG_SER | _MCG_CMCI
         if version >= (4, 10):
             known |= _MCG_LMCE
+    return known
+
+
+def mce_caps(body: Body, machine: Machine) -> str | None:
+    """Refuse capabilities that Xen does not give a guest on this vendor's CPUs."""
+    known = mca_capabilities(machine)
     caps = body["caps"]
     return f"caps are {caps:#x}, supported {known:#x}" if caps & ~known else None
 

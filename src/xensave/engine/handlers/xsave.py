@@ -23,7 +23,7 @@ _AVX512 = 7 << 5
 _PKRU = 1 << 9
 _TILE = 3 << 17
 _LWP = 1 << 62
-_ARCHITECTURAL = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
+KNOWN_STATES = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
 
 _CHECKED = ("4.2.4", "4.3.1", "4.4.0")
 
@@ -168,7 +168,7 @@ class XsaveHandler(Handler):
             raise Refused(
                 EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
             )
-        if accum & ~_ARCHITECTURAL:
+        if accum & ~KNOWN_STATES:
             raise Refused(
                 ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
             )

@@ -1,0 +1,167 @@
+"""X86_PV_VCPU_BASIC: arch_set_info_guest(), which XEN_DOMCTL_setvcpucontext calls."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Cite
+from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.rule import BASIC, LIBXC, PvRecord, PvRule
+
+_FUNCTION = "arch_set_info_guest"
+_PAGE_MASK = 0xFFF
+_LDT_MAX = 8192
+_GDT_MAX = 7168
+_TRAPS = 256
+_VGCF_IN_KERNEL = 1 << 2
+_XEN_START, _XEN_END = 1 << 47, 0xFFFF_8800_0000_0000
+_ASSIST_32 = 0x3F
+_ASSIST_64 = _ASSIST_32 | 1 << 32
+
+_ALWAYS = ("event_callback_eip", "syscall_callback_eip", "failsafe_callback_eip")
+_BASES = ("user_regs.rsp", "kernel_sp", "fs_base", "gs_base_kernel", "gs_base_user")
+
+
+def is_canonical(address: int) -> bool:
+    """Whether a 64-bit address is one that a CPU with 48 address bits takes.
+
+    >>> is_canonical(0xFFFF800000000000), is_canonical(0x800000000000)
+    (True, False)
+    """
+    return address >> 47 in (0, 0x1FFFF)
+
+
+def gdt_count(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a GDT that reaches into Xen's own entries."""
+    count = record["gdt_ents"]
+    return f"gdt_ents is {count}, at most {_GDT_MAX}" if count > _GDT_MAX else None
+
+
+def entry_points(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse entry points and trap handlers that are not canonical."""
+    return _not_canonical(record, "user_regs.rip", *_ALWAYS)
+
+
+def stacks_and_bases(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse stacks and segment bases that are not canonical, and an LDT's base if it has any."""
+    ldt = ("ldt_base",) if record["ldt_ents"] else ()
+    return _not_canonical(record, *_BASES, *ldt)
+
+
+def traps(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a virtual IDT with an address that is not canonical."""
+    return _not_canonical(record, *(f"trap_ctxt[{n}].address" for n in range(_TRAPS)))
+
+
+def ldt_in_xen(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse an LDT in Xen's own part of the address space."""
+    base = record["ldt_base"]
+    return f"ldt_base is {base:#x}" if _XEN_START <= base < _XEN_END else None
+
+
+def ldt(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse an LDT that begins within a page, or is too long."""
+    base, count = record["ldt_base"], record["ldt_ents"]
+    if base & _PAGE_MASK or count > _LDT_MAX:
+        return f"ldt_base is {base:#x}, ldt_ents {count}"
+    return None
+
+
+def assists(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse VM assists of vCPU 0 that Xen does not know."""
+    known = _ASSIST_64 if record.bits == 64 else _ASSIST_32
+    value = record["vm_assist"]
+    if record.vcpu or not value & ~known:
+        return None
+    return f"vm_assist is {value:#x}, known are {known:#x}"
+
+
+def user_table(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a vCPU in user mode without a page table of its own for it."""
+    if record["flags"] & _VGCF_IN_KERNEL or record["ctrlreg[1]"]:
+        return None
+    return f"flags are {record['flags']:#x} and ctrlreg[1] is 0"
+
+
+def _not_canonical(record: PvRecord, *paths: str) -> str | None:
+    for path in paths:
+        if not is_canonical(record[path]):
+            return f"{path} is {record[path]:#x}"
+    return None
+
+
+RULES = (
+    PvRule(
+        id="PV_GDT_COUNT",
+        record=BASIC,
+        says="a GDT has at most 7168 entries of the guest's own",
+        test=gdt_count,
+        errno="ERANGE",
+        layer=LIBXC,
+        cite=Cite("process_vcpu_basic"),
+    ),
+    PvRule(
+        id="PV_ENTRY_CANONICAL",
+        record=BASIC,
+        says="entry points are canonical",
+        test=entry_points,
+        cite=Cite(_FUNCTION),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_BASES_CANONICAL",
+        record=BASIC,
+        says="stacks and segment bases are canonical",
+        test=stacks_and_bases,
+        cite=Cite(
+            _FUNCTION,
+            "f3fa3abf3e",
+            "x86/PV: writes of %fs and %gs base MSRs require canonical addresses",
+            "4.9",
+        ),
+        since=("4.6.5", "4.7.2", "4.8.0"),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_TRAPS_CANONICAL",
+        record=BASIC,
+        says="trap handlers are canonical",
+        test=traps,
+        cite=Cite(_FUNCTION),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_LDT_IN_XEN",
+        record=BASIC,
+        says="an LDT does not lie in Xen",
+        test=ldt_in_xen,
+        cite=Cite(_FUNCTION, "40d66baa46", "x86: correct LDT checks", "4.4"),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_LDT",
+        record=BASIC,
+        says="an LDT begins with a page and has at most 8192 entries",
+        test=ldt,
+        cite=Cite(_FUNCTION, "40d66baa46", "x86: correct LDT checks", "4.4"),
+    ),
+    PvRule(
+        id="PV_VM_ASSIST",
+        record=BASIC,
+        says="VM assists are known",
+        test=assists,
+        cite=Cite(
+            _FUNCTION,
+            "a62c6fe05c",
+            "x86: validate VM assist value in arch_set_info_guest()",
+            "4.14",
+        ),
+        since=("4.12.3", "4.13.1", "4.14.0"),
+    ),
+    PvRule(
+        id="PV_USER_TABLE",
+        record=BASIC,
+        says="user mode has a page table",
+        test=user_table,
+        cite=Cite(_FUNCTION),
+        bits=64,
+    ),
+)

@@ -1,0 +1,75 @@
+"""X86_PV_VCPU_EXTENDED: XEN_DOMCTL_set_ext_vcpucontext."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Cite
+from xensave.engine.handlers.vcpu import mca_capabilities
+from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.basic import is_canonical
+from xensave.engine.pv.rule import EXTENDED, PvRecord, PvRule
+
+_CITE = Cite("arch_do_domctl")
+_VMCE_AT = 32
+_CAPS_SIZE = 8
+
+
+def number(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a number in the content that no vCPU has."""
+    vcpu = record["vcpu"]
+    return f"vcpu is {vcpu} of {record.vcpus}" if vcpu >= record.vcpus else None
+
+
+def size(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a size that ends before the machine check registers."""
+    value = record["size"]
+    return f"size is {value}, at least {_VMCE_AT}" if value < _VMCE_AT else None
+
+
+def callbacks(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse callbacks that are not canonical."""
+    for name in ("sysenter_callback_eip", "syscall32_callback_eip"):
+        if not is_canonical(record[name]):
+            return f"{name} is {record[name]:#x}"
+    return None
+
+
+def capabilities(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse machine check capabilities that Xen does not give a guest."""
+    if record["size"] < _VMCE_AT + _CAPS_SIZE:
+        return None
+    known = mca_capabilities(machine)
+    caps = record["mcg_cap"]
+    return f"mcg_cap is {caps:#x}, supported {known:#x}" if caps & ~known else None
+
+
+RULES = (
+    PvRule(
+        id="PV_EXTENDED_VCPU",
+        record=EXTENDED,
+        says="it is of a vCPU of the domain",
+        test=number,
+        errno="ESRCH",
+        cite=_CITE,
+    ),
+    PvRule(
+        id="PV_EXTENDED_SIZE",
+        record=EXTENDED,
+        says="it reaches the machine check registers",
+        test=size,
+        cite=_CITE,
+    ),
+    PvRule(
+        id="PV_CALLBACKS_CANONICAL",
+        record=EXTENDED,
+        says="callbacks are canonical",
+        test=callbacks,
+        cite=_CITE,
+    ),
+    PvRule(
+        id="PV_MCG_CAP",
+        record=EXTENDED,
+        says="machine check capabilities are ones of a guest",
+        test=capabilities,
+        cite=Cite("vmce_restore_vcpu"),
+    ),
+)

@@ -1,0 +1,130 @@
+"""The frames that a PV guest's records name, as libxc's restore looks them up.
+
+A frame must lie within the P2M that X86_PV_P2M_FRAMES described, have been sent, and be of the
+page type that its use wants. Source: tools/libs/guest/xg_sr_restore_x86_pv.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave.container import libxc
+from xensave.container.events import LIBXC
+from xensave.container.libxc_records import DATALESS_TYPES, PAIR
+from xensave.engine.pv.rule import PvRecord
+from xensave.image import Image
+from xensave.memory.physical import Memory
+
+NOTAB = 0
+_TABLE = 0x7
+_LEVELS = {64: 4, 32: 3}
+_GDT_PER_FRAME = 512
+_PRESENT = 1
+_FRAME_BITS = 40
+# Where struct start_info has store_mfn and console.domU.mfn, and how wide they are.
+_START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
+
+
+class PvMemory(NamedTuple):
+    """What libxc knows of a PV guest's memory: its last PFN, the P2M's own frames, its pages."""
+
+    max_pfn: int
+    p2m: tuple[int | None, ...]
+    memory: Memory
+
+    @classmethod
+    def of(cls, image: Image, bits: int) -> PvMemory:
+        """Return a PV image's memory; it is indexed in a pass of its own."""
+        per_frame = libxc.PAGE_SIZE * 8 // bits
+        last = 0
+        frames: dict[int, int] = {}
+        for record in image.tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
+            start, end = PAIR.unpack_from(record.body)
+            last = max(last, end)
+            for n in range((len(record.body) - PAIR.size) // 8):
+                at = PAIR.size + 8 * n
+                frames[start // per_frame + n] = int.from_bytes(record.body[at : at + 8], "little")
+        count = last // per_frame + 1
+        return cls(last, tuple(frames.get(n) for n in range(count)), image.memory)
+
+    def wrong(self, pfn: int, what: str, type_: int | None = NOTAB) -> str | None:
+        """Return what is wrong with a frame that must be there, and of a type unless None."""
+        if pfn > self.max_pfn:
+            return f"{what} (PFN {pfn:#x}) is out of range"
+        found = self.memory.index.type_of(pfn)
+        if found is None:
+            return f"{what} (PFN {pfn:#x}) was not sent"
+        is_table = type_ is not None and type_ != NOTAB
+        have = found & _TABLE if is_table else found
+        if type_ is not None and have != type_:
+            return f"{what} (PFN {pfn:#x}) has type {found:#x}, expected {type_:#x}"
+        return f"{what} (PFN {pfn:#x}) has no memory" if found in DATALESS_TYPES else None
+
+
+def start_info(record: PvRecord, memory: PvMemory) -> str | None:
+    """Return what is wrong with the start info page, or with the two frames that it names."""
+    pfn = record["user_regs.rdx" if record.bits == 64 else "user_regs.edx"]
+    wrong = memory.wrong(pfn, "the start info page")
+    if wrong is not None:
+        return wrong
+    page = memory.memory.page(pfn)
+    store, console, size = _START_INFO[record.bits]
+    for name, at in (("the XenStore page", store), ("the console page", console)):
+        frame = int.from_bytes(page[at : at + size], "little")
+        wrong = memory.wrong(frame, name, None)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def frames_of(record: PvRecord, memory: PvMemory) -> str | None:
+    """Return what is wrong with the frames of a vCPU's GDT and page tables."""
+    for what, pfn, type_ in _frames(record):
+        wrong = memory.wrong(pfn, what, type_)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
+    levels = _LEVELS[record.bits]
+    for n in range(-(-min(record["gdt_ents"], 16 * _GDT_PER_FRAME) // _GDT_PER_FRAME)):
+        yield f"GDT frame {n}", record[f"gdt_frames[{n}]"], NOTAB
+    cr3 = record["ctrlreg[3]"]
+    narrow = record.bits == 32
+    yield "cr3", (cr3 >> 12 | (cr3 & 0xFFF) << 20) if narrow else cr3 >> 12, levels
+    if not narrow and record["ctrlreg[1]"] & _PRESENT:
+        yield "cr1", record["ctrlreg[1]"] >> 12, levels
+
+
+def frame_of_p2m(memory: PvMemory) -> str | None:
+    """Return what is wrong with the frames that hold the guest's P2M."""
+    for number, pfn in enumerate(memory.p2m):
+        what = f"P2M frame {number}"
+        if pfn is None:
+            return f"{what} was not named"
+        wrong = memory.wrong(pfn, what)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def page_tables(memory: PvMemory) -> str | None:
+    """Return which entry of a page table lies beyond the P2M: libxc's helper dies of it."""
+    import numpy as np
+
+    index = memory.memory.index
+    kinds = index.types & _TABLE
+    tables = index.pfns[(kinds >= 1) & (kinds <= 4)]
+    for pfn in tables.tolist():
+        entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")
+        frames = entries >> np.uint64(12) & np.uint64((1 << _FRAME_BITS) - 1)
+        beyond = (entries & np.uint64(_PRESENT) != 0) & (frames > np.uint64(memory.max_pfn))
+        if beyond.any():
+            at = int(beyond.argmax())
+            return (
+                f"entry {at} of the page table in PFN {pfn:#x} names PFN {int(frames[at]):#x},"
+                " beyond the P2M: the toolstack's restore helper dies"
+            )
+    return None

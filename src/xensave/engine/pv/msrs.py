@@ -1,0 +1,118 @@
+"""X86_PV_VCPU_MSRS: XEN_DOMCTL_set_vcpu_msrs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Dated, in_force
+from xensave.catalogue.model import Cite
+from xensave.container.libxc_records import MSR
+from xensave.engine.dated.rule import Depends
+from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
+from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.rule import MSRS, PvRecord, PvRule
+from xensave.records.meaning.msr import msr_name
+
+_CITE = Cite("arch_do_domctl")
+_MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
+
+SET_AT_ALL = Dated(
+    "PV_MSRS_SET",
+    MSRS,
+    "the MSRs are set; before, libxc passed none of them on",
+    Cite(
+        "process_vcpu_msrs",
+        "f1a0a8c3fe",
+        "tools/libxc: Fix restoration of PV MSRs after migrate",
+        "4.10",
+    ),
+    since=("4.7.5", "4.8.4", "4.9.2", "4.10.0"),
+)
+COUNTED_ONCE = Dated(
+    "PV_MSRS_COUNT",
+    MSRS,
+    "7 MSRs at most; before, 4 more on a host with DBEXT",
+    Cite(
+        "arch_do_domctl",
+        "c95cd5f9c5",
+        "x86/domctl: fix maximum number of MSRs in XEN_DOMCTL_{get,set}_vcpu_msrs",
+        "4.20",
+    ),
+    since=("4.18.4", "4.19.1", "4.20.0"),
+)
+DATED = (SET_AT_ALL, COUNTED_ONCE)
+
+
+def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
+    """TSC_AUX: the policy must have RDTSCP or RDPID; 32 bits."""
+    if not machine.policy.has("rdtscp") and not machine.policy.has("rdpid"):
+        return "the policy has neither RDTSCP nor RDPID"
+    return "it has 32 bits" if value >> 32 else None
+
+
+class PvMsr(NamedTuple):
+    """An MSR that is set in a PV vCPU, since when, and its test."""
+
+    number: int
+    test: Callable[[int, int, Machine], str | None]
+    since: tuple[str, ...]
+
+
+KNOWN = (
+    PvMsr(0x48, spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0")),
+    PvMsr(0x140, misc_features, ("4.8.4", "4.9.2", "4.10.0")),
+    PvMsr(0xC0000103, tsc_aux, ("4.12",)),
+    *(PvMsr(index, dr_mask, ("4.5",)) for index in _MASKS),
+)
+
+
+def count(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse more MSRs than a release knows; on hosts with DBEXT some took 4 more."""
+    have = len(record.content) // MSR.size
+    known = sum(in_force(msr.since, (), machine.version) for msr in KNOWN)
+    if have <= known:
+        return None
+    wider = known + len(_MASKS)
+    if COUNTED_ONCE.holds(machine.version) or have > wider:
+        return f"there are {have}, at most {known}"
+    if record.host is not None:
+        return None if record.host.has("dbext") else f"there are {have}, at most {known}"
+    raise Depends(f"whether the host has DBEXT, for {have} MSRs")
+
+
+def values(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse MSRs that are not known, and values that the policy does not give."""
+    for index, flags, value in MSR.iter_unpack(record.content):
+        name = f"MSR {index:#x} ({msr_name(index)})"
+        if flags:
+            return f"{name} has reserved bits {flags:#x}"
+        for msr in KNOWN:
+            if msr.number == index and in_force(msr.since, (), machine.version):
+                wrong = msr.test(value, record.vcpu, machine)
+                if wrong:
+                    return f"{name} is {value:#x}: {wrong}"
+                break
+        else:
+            return f"{name} is not one that is set"
+    return None
+
+
+RULES = (
+    PvRule(
+        id="PV_MSR_COUNT",
+        record=MSRS,
+        says="there are no more than Xen knows",
+        test=count,
+        cite=COUNTED_ONCE.cite,
+        since=SET_AT_ALL.since,
+    ),
+    PvRule(
+        id="PV_MSR_VALUE",
+        record=MSRS,
+        says="each MSR is one that the guest may have",
+        test=values,
+        cite=_CITE,
+        since=SET_AT_ALL.since,
+    ),
+)

@@ -1,0 +1,91 @@
+"""Rules of PV vCPUs as data: a function, and the row that says whose rule it is, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from xensave.catalogue.dates import in_force
+from xensave.catalogue.model import Cite
+from xensave.engine.dated.rule import Depends
+from xensave.engine.loop.machine import Machine
+from xensave.policy.value import Policy
+from xensave.records.values import Values, integer
+
+Layer = Literal["libxc", "xen"]
+LIBXC: Layer = "libxc"
+XEN: Layer = "xen"
+
+BASIC = "X86_PV_VCPU_BASIC"
+EXTENDED = "X86_PV_VCPU_EXTENDED"
+XSAVE = "X86_PV_VCPU_XSAVE"
+MSRS = "X86_PV_VCPU_MSRS"
+
+
+class PvRefusal(NamedTuple):
+    """Who refuses a PV guest's record, and why; `errno` is "" where libxc gives none."""
+
+    layer: Layer
+    record: str
+    errno: str
+    rule: str
+    reason: str
+    cite: Cite
+
+
+@dataclass(frozen=True, slots=True)
+class PvRecord:
+    """A vCPU's record: its number, the content as fields by path and as bytes, the width in bits.
+
+    `vcpus` is how many the domain has, `host` the host's own policy where it is known.
+    """
+
+    vcpu: int
+    values: Values
+    content: bytes
+    bits: int = 64
+    vcpus: int = 1
+    host: Policy | None = None
+
+    def __getitem__(self, path: str) -> int:
+        return integer(self.values, path)
+
+
+class PvRule(NamedTuple):
+    """One thing that is required of a vCPU's record.
+
+    `test` returns None where all is well, else what is not; it raises Depends where only the host
+    could tell. `bits` limits it to guests of that width.
+    """
+
+    id: str
+    record: str
+    says: str
+    test: Callable[[PvRecord, Machine], str | None]
+    cite: Cite
+    errno: str = "EINVAL"
+    layer: Layer = XEN
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    bits: int | None = None
+
+
+def apply(
+    rules: tuple[PvRule, ...], record: PvRecord, machine: Machine, depends: list[str]
+) -> PvRefusal | None:
+    """Return the first refusal of some rules in force; what they leave open goes to `depends`."""
+    for rule in rules:
+        if not in_force(rule.since, rule.until, machine.version):
+            continue
+        if rule.bits is not None and rule.bits != record.bits:
+            continue
+        name = f"{rule.record}[{record.vcpu}]"
+        try:
+            wrong = rule.test(record, machine)
+        except Depends as doubt:
+            depends.append(f"{name}: {doubt}")
+            continue
+        if wrong is not None:
+            return PvRefusal(rule.layer, name, rule.errno, rule.id, wrong, rule.cite)
+    return None

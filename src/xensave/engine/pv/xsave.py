@@ -1,0 +1,159 @@
+"""X86_PV_VCPU_XSAVE: XEN_DOMCTL_setvcpuextstate and validate_xstate()."""
+
+from __future__ import annotations
+
+from xensave.catalogue.dates import Dated, in_force
+from xensave.catalogue.model import Cite
+from xensave.engine.dated import cites
+from xensave.engine.dated.rule import Depends
+from xensave.engine.handlers.xsave import (
+    HEADER_CHECKED,
+    KNOWN_STATES,
+    POLICY_CHECKED,
+    valid_xcr0,
+)
+from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.rule import XSAVE, PvRecord, PvRule
+from xensave.records.meaning.xsave import HEADER_END, LEGACY_SIZE
+
+_CITE = Cite("arch_do_domctl")
+_HEAD = 16
+_COMPACT = 1 << 63
+_NOT_FOR_PV = 3 << 3 | 1 << 9 | 1 << 62
+
+EXACT = Dated(
+    "PV_XSAVE_EXACT",
+    XSAVE,
+    "an area has the size of the states that its vCPU used; before, at most that",
+    Cite(
+        "arch_do_domctl",
+        "681aea049c",
+        "x86/domctl: Fix migration of guests which are not using xsave",
+        "4.8",
+    ),
+    since=("4.7.1", "4.8.0"),
+)
+BY_HOST = Dated(
+    "PV_XSAVE_HOST",
+    XSAVE,
+    "states must be the host's, without MPX, PKU and LWP; no policy counts",
+    Cite("validate_xstate"),
+    since=("4.8.5",),
+    until=("4.9.0",),
+)
+DATED = (EXACT, BY_HOST)
+
+
+def _header(record: PvRecord, at: int) -> int:
+    start = _HEAD + LEGACY_SIZE + at
+    return int.from_bytes(record.content[start : start + 8], "little")
+
+
+def states(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse states that the vCPU cannot have, and those that its policy lacks."""
+    xcr0, accum = record["xcr0"], record["xcr0_accum"]
+    if not accum:
+        wrong = "states without any accumulated" if xcr0 else ""
+    elif len(record.content) < _HEAD + HEADER_END:
+        wrong = "there is no area for the states"
+    elif (_header(record, 0) | xcr0) & ~accum:
+        wrong = f"present are {_header(record, 0):#x}"
+    else:
+        wrong = _beyond(accum, machine)
+        if not wrong and not (valid_xcr0(xcr0, machine) and valid_xcr0(accum, machine)):
+            wrong = "no CPU takes it"
+    return f"xcr0 is {xcr0:#x}, accumulated {accum:#x}: {wrong}" if wrong else None
+
+
+def _beyond(accum: int, machine: Machine) -> str:
+    """Return which states a PV guest may not have, "" for none."""
+    if BY_HOST.holds(machine.version):
+        return f"PV guests have none of {_NOT_FOR_PV:#x}" if accum & _NOT_FOR_PV else ""
+    if POLICY_CHECKED.holds(machine.version) and accum & ~machine.policy.xcr0_max:
+        return f"the CPU policy has {machine.policy.xcr0_max:#x}"
+    return ""
+
+
+def host_states(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse states that Xen does not know; those that the host may lack hang on it."""
+    accum = record["xcr0_accum"]
+    if accum & ~KNOWN_STATES:
+        return f"accumulated XCR0 is {accum:#x}, known are {KNOWN_STATES:#x}"
+    if accum & ~machine.policy.xcr0_max:
+        raise Depends(f"whether the host has the states {accum:#x}")
+    return None
+
+
+def compacted(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse an area in the compacted format; from 4.7 on every bit of xcomp_bv."""
+    if not record["xcr0_accum"] or len(record.content) < _HEAD + HEADER_END:
+        return None
+    bits = ~0 if HEADER_CHECKED.holds(machine.version) else _COMPACT
+    exact = EXACT.holds(machine.version) or HEADER_CHECKED.holds(machine.version)
+    value = _header(record, 8)
+    return f"xcomp_bv is {value:#x}" if exact and value & bits else None
+
+
+def reserved(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse reserved bytes of the header that are set."""
+    start = _HEAD + LEGACY_SIZE + 16
+    octets = record.content[start : _HEAD + HEADER_END]
+    if not HEADER_CHECKED.holds(machine.version) or not record["xcr0_accum"]:
+        return None
+    return f"reserved bytes are {octets.hex()}" if any(octets) else None
+
+
+def length(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse an area of another size than its states take."""
+    have = len(record.content)
+    if have < _HEAD:
+        return f"its length is {have}, at least {_HEAD}"
+    if have == _HEAD:
+        return None
+    accum = record["xcr0_accum"]
+    want = _HEAD + machine.policy.xsave_size(accum) if accum else _HEAD
+    if in_force(EXACT.since, (), machine.version):
+        return f"its length is {have}, expected {want}" if have != want else None
+    return f"its length is {have}, at most {want}" if have > want else None
+
+
+RULES = (
+    PvRule(
+        id="PV_XSAVE_STATES",
+        record=XSAVE,
+        says="XCR0 is one that the vCPU can have",
+        test=states,
+        cite=cites.XSTATE,
+    ),
+    PvRule(
+        id="PV_XSAVE_HOST_STATES",
+        record=XSAVE,
+        says="the host has the states",
+        test=host_states,
+        errno="EOPNOTSUPP",
+        cite=cites.XSTATE,
+    ),
+    PvRule(
+        id="PV_XSAVE_COMPACTED",
+        record=XSAVE,
+        says="the area is in the standard format",
+        test=compacted,
+        errno="EOPNOTSUPP",
+        cite=cites.XSTATE_HEADER,
+    ),
+    PvRule(
+        id="PV_XSAVE_RESERVED",
+        record=XSAVE,
+        says="reserved bytes of the header are zero",
+        test=reserved,
+        errno="EIO",
+        cite=cites.XSTATE_HEADER,
+    ),
+    PvRule(
+        id="PV_XSAVE_LENGTH",
+        record=XSAVE,
+        says="the area has the size of its states",
+        test=length,
+        cite=_CITE,
+    ),
+)
