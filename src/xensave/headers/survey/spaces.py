@@ -38,7 +38,9 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
     macros = (description.raw["match"], description.limit_macro, description.version)
     wanted = "|".join(f"(?:{macro})" for macro in macros if macro)
     unit = compile_headers(tree, "", roots, defines=_DEFINES, constants=wanted)
-    compiled = sorted(unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0))
+    compiled = sorted(
+        unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0)
+    )
     return list(dict.fromkeys([*((item.name, item.value) for item in compiled), *stated]))
 
 

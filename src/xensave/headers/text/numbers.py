@@ -19,7 +19,9 @@ from xensave.headers.spaces import Description
 from xensave.headers.text.comments import reservations
 from xensave.headers.text.ctext import without_comments
 
-_DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?:[ \t]+(.*))?$", re.MULTILINE)
+_DEFINE = re.compile(
+    r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?:[ \t]+((?:[^\n\\]|\\[^\n]|\\\n)*))?$", re.MULTILINE
+)
 _COMMENTED = re.compile(
     r"(?:^|/\*|//|\*)[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(\(?\w+\)?)", re.MULTILINE
 )
@@ -89,12 +91,12 @@ def read_text(
     r"""Read what a header states of a space; `known` are macros that stand elsewhere.
 
     >>> from xensave.headers.spaces import description_of
-    >>> text = "#define EVTCHNOP_close 3\\n#define EVTCHNOP_send (EVTCHNOP_close + 1)"
+    >>> text = "#define EVTCHNOP_close 3\n#define EVTCHNOP_send (EVTCHNOP_close + 1)"
     >>> found = read_text(text, "event_channel.h", description_of("evtchn-op"))
     >>> [(number.name, number.number) for number in found.numbers]
     [('close', 3), ('send', 4)]
     """
-    code = without_comments(text).replace("\\\n", " \n")
+    code = without_comments(text)
     lines = _Lines(text, path)
     values: dict[str, str] = {name: str(value) for name, value in (known or {}).items()}
     defined = list(_definitions(code, description))
@@ -185,7 +187,7 @@ class _Lines:
 
 def _definitions(code: str, description: Description) -> Iterator[tuple[str, str, int]]:
     for match in _DEFINE.finditer(code):
-        yield match[1], (match[2] or "").strip(), match.start(1)
+        yield match[1], (match[2] or "").replace("\\\n", " ").strip(), match.start(1)
     for match in _ENUMERATOR.finditer(code):
         if description.name_of(match[1]):
             yield match[1], match[2], match.start(1)
