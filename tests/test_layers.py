@@ -22,6 +22,7 @@ FLOORS = [
     {"edit"},
     {"testing"},
     {"views"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]

@@ -21,10 +21,10 @@ _LABEL = 11
 def map_lines(name: str, found: MemoryMap, width: int) -> Iterator[str]:
     """Yield the map: what there is, then the ranges."""
     yield escape(name)
-    for label, text in _facts(found):
+    for label, text in map_facts(found):
         yield f"  {label:<{_LABEL}}{text}"
     yield ""
-    rows = [_row(each) for each in found.ranges]
+    rows = [range_row(each) for each in found.ranges]
     head = ("start", "end", "frames", "types", "what")
     yield from table_lines(head, rows, width, [0, 1, 2], indent="  ")
 
@@ -77,7 +77,8 @@ def _place(frames: SpecialPages | MapRange | FileRun) -> dict[str, Json]:
     return {"start": frames.pfn << PAGE_SHIFT, "length": frames.frames << PAGE_SHIFT}
 
 
-def _facts(found: MemoryMap) -> Iterator[tuple[str, str]]:
+def map_facts(found: MemoryMap) -> Iterator[tuple[str, str]]:
+    """Yield what the map says of memory as a whole, as labels and texts."""
     size = size_text(found.frames * PAGE_SIZE)
     yield "contents", f"{found.frames:,} frames ({size}), of {found.listed:,} entries"
     resent = found.sent - found.frames
@@ -100,7 +101,8 @@ def _facts(found: MemoryMap) -> Iterator[tuple[str, str]]:
         yield "verify", f"{len(found.differing):,} frames differ after VERIFY: {shown}{more}"
 
 
-def _row(each: MapRange) -> tuple[str, ...]:
+def range_row(each: MapRange) -> tuple[str, ...]:
+    """Return a range as cells: start, end, frames, types, what."""
     end = each.pfn + each.frames
     first, *rest = each.types.items() or [("", 0)]
     types = first[0] if not rest else " ".join(f"{name}:{n:,}" for name, n in (first, *rest))

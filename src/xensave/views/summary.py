@@ -23,7 +23,7 @@ _VIRIDIAN = 9
 def summary_lines(image: Image, width: int) -> Iterator[str]:
     """Yield the summary: guest, hypervisor, memory, devices, then the records."""
     yield escape(image.name)
-    for label, text in _facts(image):
+    for label, text in summary_facts(image):
         yield from hang(f"  {label}", text, width, _LABEL)
     if image.counts:
         yield ""
@@ -81,7 +81,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) 
     return table_lines(heads, rows, width, right=range(1, len(heads)), indent="  ")
 
 
-def _facts(image: Image) -> Iterator[tuple[str, str]]:
+def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
+    """Yield what an image is, as labels and texts that are escaped for a terminal."""
     yield "image", f"{' > '.join(image.containers)}, {image.size:,} bytes"
     name = escape(image.guest) + ", " if image.guest else ""
     vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")

@@ -1,0 +1,42 @@
+"""What every release makes of a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xensave.image import Image
+from xensave.image.input import Given
+from xensave.report.page import Answer
+from xensave.toolstack.judge import Judge
+from xensave.toolstack.matrix import outcome
+from xensave.views.verdicts import verdict_object
+
+
+def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
+    """Return the answers of a judge's targets, and what they all take for granted."""
+    found = []
+    assumes: dict[str, None] = {}
+    for target in judge.targets:
+        verdict = judge.judge(Given(image.name, None, None, image), target)
+        said = verdict_object(image.name, target, verdict)
+        assumes.update(dict.fromkeys(_texts(said["assumes"])))
+        reasons = [_text(said["reason"]), *_texts(said["depends"]), *_texts(said["fixups"])]
+        found.append(
+            Answer(
+                release=target,
+                outcome=outcome(verdict),
+                place=_text(said["record"]),
+                errno=_text(said["errno"]),
+                reasons=tuple(reason for reason in reasons if reason),
+                cite=_text(said["cite"]),
+            )
+        )
+    return tuple(found), tuple(assumes)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> Sequence[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

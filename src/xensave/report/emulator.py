@@ -1,0 +1,37 @@
+"""The device model: its sections, and its xenstore keys."""
+
+from __future__ import annotations
+
+from xensave.image import Emulator, Image
+from xensave.report.page import Table
+
+HIDDEN = "left out"
+
+
+def emulator_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
+    """Return QEMU's sections, and the keys; their values only with `full`."""
+    return tuple(table for emulator in image.emulators for table in _tables(emulator, full=full))
+
+
+def _tables(emulator: Emulator, *, full: bool) -> list[Table]:
+    tables = []
+    name = f"{emulator.kind} {emulator.instance}"
+    if emulator.sections:
+        rows = tuple(
+            (
+                section.name,
+                str(section.instance),
+                str(section.version),
+                f"{section.length:,}",
+                ", ".join(f"{sub.name} (version {sub.version})" for sub in section.subsections),
+            )
+            for section in emulator.sections
+        )
+        head = ("device", "instance", "version", "bytes", "subsections")
+        tables.append(Table(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)))
+    if emulator.xenstore:
+        keys = tuple((key, value if full else HIDDEN) for key, value in emulator.xenstore)
+        note = "" if full else "Values are left out: they may be secrets. --full shows them."
+        title = f"xenstore keys of {name}"
+        tables.append(Table(title, ("key", "value"), keys, (), (0, 1), note))
+    return tables

@@ -1,0 +1,96 @@
+"""Gather what a page says of a saved guest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from xensave.errors import XensaveError
+from xensave.findings import Finding
+from xensave.image import Image
+from xensave.report.answers import answers
+from xensave.report.emulator import emulator_tables
+from xensave.report.image_map import image_bars, record_tables
+from xensave.report.memory import memory_part
+from xensave.report.page import Fact, GuestPage, Table
+from xensave.report.registers import vcpu_blocks
+from xensave.report.settings import features, policy_tables, setting_tables
+from xensave.toolstack.judge import Judge
+from xensave.views.summary import summary_facts
+
+_PER_RULE = 20
+_HEAD = ("severity", "where", "what", "rule")
+
+
+def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool) -> GuestPage:
+    """Return the page of an image that goes by a name; `anchor` is where its part begins.
+
+    With `full` it also holds what may be secret: xenstore values, the configuration, contents of
+    registers that hold data. A damaged image's page says what is wrong and what rules it breaks.
+    Raises SourceError and UsageError.
+    """
+    facts = image.facts
+    findings = _findings(facts.broken or ())
+    if facts.stop is not None:
+        return _damaged(name, anchor, findings, facts.stop, full=full)
+    verdicts, assumes = answers(image, judge)
+    memory_facts, memory_bars, memory_tables = memory_part(image)
+    return GuestPage(
+        anchor=anchor,
+        title=image.guest or name,
+        path=name,
+        facts=tuple(Fact(label, text) for label, text in summary_facts(image)),
+        findings=findings,
+        answers=verdicts,
+        assumes=assumes,
+        bars=image_bars(image),
+        records=record_tables(image),
+        memory=memory_tables,
+        memory_facts=memory_facts,
+        memory_bars=memory_bars,
+        vcpus=vcpu_blocks(image, full=full),
+        features=features(image),
+        policy=policy_tables(image),
+        settings=setting_tables(image, full=full),
+        emulator=emulator_tables(image, full=full),
+        full=full,
+    )
+
+
+def _damaged(
+    name: str, anchor: str, findings: Table, stop: XensaveError, *, full: bool
+) -> GuestPage:
+    return GuestPage(
+        anchor=anchor,
+        title=name,
+        path=name,
+        facts=(),
+        findings=findings,
+        answers=(),
+        assumes=(),
+        bars=(),
+        records=(),
+        memory=(),
+        memory_facts=(),
+        memory_bars=(),
+        vcpus=(),
+        features=(),
+        policy=(),
+        settings=(),
+        emulator=(),
+        full=full,
+        wrong=str(stop),
+    )
+
+
+def _findings(broken: Sequence[Finding]) -> Table:
+    seen: Counter[str] = Counter()
+    rows = []
+    for finding in broken:
+        seen[finding.rule] += 1
+        if seen[finding.rule] <= _PER_RULE:
+            row = (finding.severity, str(finding.place), finding.message, finding.rule)
+            rows.append(row)
+    left = len(broken) - len(rows)
+    note = f"{left:,} more of the same rules are left out." if left else ""
+    return Table("", _HEAD, tuple(rows), (), (1, 3), note)

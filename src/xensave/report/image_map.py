@@ -1,0 +1,83 @@
+"""Where each record of an image lies, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILER, Event
+from xensave.image import Image
+from xensave.report.charts import bar
+from xensave.report.page import Bar, Table
+
+_PAGES = "page contents and frame numbers"
+_KINDS = {HEADER_KIND: "headers, configuration", TRAILER: "after the end", CONTEXT: "HVM context"}
+
+
+def image_bars(image: Image) -> tuple[Bar, ...]:
+    """Return the image as a bar: its pieces in their order."""
+    pieces = [
+        (kind, f"{kind}: {size:,} bytes at {offset:#x}", size)
+        for kind, offset, size in _pieces(image)
+    ]
+    drawn = bar(
+        "The image from its first byte to its last; widths are logarithms of sizes",
+        pieces,
+        logarithmic=True,
+    )
+    return (drawn,) if drawn is not None else ()
+
+
+def record_tables(image: Image) -> tuple[Table, ...]:
+    """Return the records of the streams and of the HVM context, with what they cost."""
+    size = image.size or 1
+    tables = []
+    if image.counts:
+        firsts = image.tally.firsts
+        rows = tuple(
+            (
+                f"{each.layer} {each.name}",
+                f"{firsts.get((each.layer, each.type), 0):#x}",
+                f"{each.records:,}",
+                f"{each.bytes:,}",
+                f"{100 * each.bytes / size:.3g} %",
+            )
+            for each in image.counts
+        )
+        head = ("record", "first at", "count", "bytes", "share")
+        tables.append(Table("Records of the streams", head, rows, (1, 2, 3, 4), (0, 1)))
+    if image.has_context:
+        rows = tuple(
+            (
+                record.label,
+                str(record.typecode),
+                f"{record.offset:#x}",
+                f"{record.length:,}",
+                record.layout.id if record.layout is not None else "unknown",
+            )
+            for record in image.context
+        )
+        head = ("record", "type", "at", "bytes", "layout")
+        tables.append(Table("Records of the HVM context", head, rows, (1, 2, 3), (0, 2, 4)))
+    return tuple(tables)
+
+
+def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:
+    """Yield the image's pieces: neighbouring events of one kind are one."""
+    kind, offset, end = "", 0, 0
+    for event in image.events():
+        if _kind(event) != kind:
+            if end > offset:
+                yield kind, offset, end - offset
+            kind, offset = _kind(event), event.offset
+        end = event.end
+    if end > offset:
+        yield kind, offset, end - offset
+
+
+def _kind(event: Event) -> str:
+    if event.is_record(LIBXC, libxc.PAGE_DATA):
+        return _PAGES
+    if event.kind != RECORD:
+        return _KINDS.get(event.kind, event.kind)
+    return "HVM context" if event.is_record(LIBXC, libxc.HVM_CONTEXT) else f"{event.layer} records"

@@ -1,0 +1,52 @@
+"""The guest's memory: what its pages hold, and its map."""
+
+from __future__ import annotations
+
+from xensave.image import Image
+from xensave.image.memory_map import MemoryMap, memory_map
+from xensave.report.charts import bar
+from xensave.report.page import Bar, Fact, Table
+from xensave.views.memory_map import map_facts, range_row
+
+_ROWS = 200
+_HEAD = ("start", "end", "frames", "types", "what")
+
+
+def memory_part(image: Image) -> tuple[tuple[Fact, ...], tuple[Bar, ...], tuple[Table, ...]]:
+    """Return facts, bars and tables of an image's memory; nothing where it has none."""
+    if not image.frames:
+        return (), (), ()
+    found = memory_map(image)
+    facts = tuple(Fact(label, text) for label, text in map_facts(found))
+    return facts, _bars(found), _tables(found)
+
+
+def _bars(found: MemoryMap) -> tuple[Bar, ...]:
+    bars = []
+    if found.contents is not None:
+        zero, duplicate = found.contents.zero, found.contents.duplicate
+        rest = found.frames - zero - duplicate
+        pieces = [
+            ("contents of their own", f"{rest:,} pages hold contents of their own", rest),
+            ("as another page", f"{duplicate:,} pages hold what another holds", duplicate),
+            ("zeros", f"{zero:,} pages hold only zeros", zero),
+        ]
+        bars.append(bar("What the pages hold", pieces))
+    ranges = [
+        (
+            each.name or ("memory" if each.data else "no contents"),
+            " ".join(cell for cell in range_row(each) if cell),
+            each.frames,
+        )
+        for each in found.ranges
+    ]
+    caption = "Frames from the lowest to the highest; widths are logarithms of sizes"
+    bars.append(bar(caption, ranges, logarithmic=True))
+    return tuple(each for each in bars if each is not None)
+
+
+def _tables(found: MemoryMap) -> tuple[Table, ...]:
+    rows = tuple(range_row(each) for each in found.ranges[:_ROWS])
+    left = len(found.ranges) - len(rows)
+    note = f"{left:,} more ranges are left out." if left else ""
+    return (Table("Memory map", _HEAD, rows, (0, 1, 2), (0, 1), note),)

@@ -1,0 +1,100 @@
+"""What a page says, as values; the templates lay it out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fact(NamedTuple):
+    """A line of a list of facts."""
+
+    label: str
+    text: str
+
+
+class Table(NamedTuple):
+    """A table: `right` are the columns of figures, `code` those of names and numbers.
+
+    `note` stands below it.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...] = ()
+    code: tuple[int, ...] = ()
+    note: str = ""
+
+
+class Segment(NamedTuple):
+    """A piece of a bar: from `start`, `width` wide (of 1,000), in one of the chart's colours."""
+
+    start: float
+    width: float
+    colour: int
+    text: str
+
+
+class Legend(NamedTuple):
+    """What a colour of a chart means."""
+
+    colour: int
+    text: str
+
+
+class Bar(NamedTuple):
+    """A bar of segments with its caption, and the legend of its colours."""
+
+    caption: str
+    segments: tuple[Segment, ...]
+    legend: tuple[Legend, ...]
+
+
+class Answer(NamedTuple):
+    """What a release makes of a guest: the outcome in a word, its class, and the reasons."""
+
+    release: str
+    outcome: str
+    place: str
+    errno: str
+    reasons: tuple[str, ...]
+    cite: str = ""
+
+
+class Block(NamedTuple):
+    """Something that can be opened: a vCPU's registers, a leaf's features."""
+
+    title: str
+    tables: tuple[Table, ...]
+    open: bool = False
+
+
+class Features(NamedTuple):
+    """The features of a CPUID register, by name."""
+
+    register: str
+    names: tuple[str, ...]
+
+
+class GuestPage(NamedTuple):
+    """A saved guest. `wrong` says why the image could not be followed to its end."""
+
+    anchor: str
+    title: str
+    path: str
+    facts: tuple[Fact, ...]
+    findings: Table
+    answers: tuple[Answer, ...]
+    assumes: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    records: tuple[Table, ...]
+    memory: tuple[Table, ...]
+    memory_facts: tuple[Fact, ...]
+    memory_bars: tuple[Bar, ...]
+    vcpus: tuple[Block, ...]
+    features: tuple[Features, ...]
+    policy: tuple[Table, ...]
+    settings: tuple[Table, ...]
+    emulator: tuple[Table, ...]
+    full: bool
+    wrong: str = ""

@@ -1,0 +1,83 @@
+"""The vCPUs' registers, and with `full` what their floating-point and vector registers hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from xensave.image import Image
+from xensave.image.subjects import all_subjects
+from xensave.records.meaning.leaves import Leaf, leaves_of
+from xensave.records.subject import Subject
+from xensave.report.page import Block, Table
+
+_PER_VCPU = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VIRIDIAN_VCPU", "VMCE_VCPU", "TSC_ADJUST",
+             "CPU_MSR", "CPU_XSAVE", "X86_PV_VCPU_BASIC", "X86_PV_VCPU_EXTENDED",
+             "X86_PV_VCPU_MSRS")  # fmt: skip
+_GROUPS = (
+    (
+        "General registers",
+        re.compile(
+            r"(user_regs\.)?(r([a-d]x|[sd]i|[sbi]p|\d+|flags)|e([a-d]x|[sd]i|[sbi]p|flags))"
+        ),
+    ),
+    ("Control and debug registers", re.compile(r"(cr|dr|ctrlreg|debugreg|msr_efer)\w*(\[\d\])?")),
+    ("Segments", re.compile(r"(user_regs\.)?[cdefgs]s(_\w+)?|(tr|ldtr|idtr|gdtr)_\w+|\w+_base\w*")),
+)
+_CONTENTS = re.compile(r"x87\+SSE\.(st|xmm)|AVX\.|ZMM|Hi16|opmask|TILE|fpu_ctxt|save_area|BND")
+_TRAPS = re.compile(r"trap_ctxt")
+_RESERVED = re.compile(r"(^|\.)(pad|reserved|res|rsvd)\d*(\[|$)")
+_LONG = 32
+
+
+def vcpu_blocks(image: Image, *, full: bool) -> tuple[Block, ...]:
+    """Return a block for each vCPU: its registers in groups, then its other records."""
+    found: dict[int, list[Subject]] = {}
+    for subject in all_subjects(image):
+        if subject.name in _PER_VCPU:
+            found.setdefault(_number(subject), []).append(subject)
+    return tuple(
+        Block(f"vCPU {number}", tuple(_tables(subjects, full=full)), open=number == 0)
+        for number, subjects in sorted(found.items())
+    )
+
+
+def _number(subject: Subject) -> int:
+    if subject.instance is not None:
+        return subject.instance
+    return int.from_bytes(subject.body[:4], "little")
+
+
+def _tables(subjects: list[Subject], *, full: bool) -> Iterator[Table]:
+    for subject in subjects:
+        leaves = {
+            path: leaf
+            for path, leaf in leaves_of(subject.name, subject.layout, subject.values).items()
+            if _shown(path, leaf, full=full)
+        }
+        if subject.name in ("CPU", "X86_PV_VCPU_BASIC"):
+            for title, pattern in _GROUPS:
+                inside = {path: leaf for path, leaf in leaves.items() if pattern.fullmatch(path)}
+                leaves = {path: leaf for path, leaf in leaves.items() if path not in inside}
+                if inside:
+                    yield _table(title, inside)
+        used = {path: leaf for path, leaf in leaves.items() if leaf.value != 0}
+        left = len(leaves) - len(used)
+        if leaves:
+            note = f"{left} that are zero are left out." if left else ""
+            yield _table(subject.name, used)._replace(note=note)
+
+
+def _shown(path: str, leaf: Leaf, *, full: bool) -> bool:
+    """Whether a field is shown: data of the guest only if all of it is wanted."""
+    if _RESERVED.search(path) or (isinstance(leaf.value, bytes) and len(leaf.value) > _LONG):
+        return False
+    if _CONTENTS.search(path):
+        return full
+    # A trap table has 256 entries, most of them empty.
+    return not _TRAPS.search(path) or leaf.value not in (0, "0x0000:0x0")
+
+
+def _table(title: str, leaves: dict[str, Leaf]) -> Table:
+    rows = tuple((path, leaf.text, leaf.meaning) for path, leaf in leaves.items())
+    return Table(title, ("register", "value", "meaning"), rows, (), (0, 1))

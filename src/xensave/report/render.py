@@ -1,0 +1,66 @@
+"""Values to one HTML page: self-contained, without scripts, every text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from xensave import __version__
+from xensave.report.page import Answer, GuestPage
+from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES
+
+_CLASSES = {RESTORES: "restores", FIXUP: "fixup", DEPENDS: "depends", REFUSED: "refused"}
+_MARKS = {RESTORES: "✓", FIXUP: "≈", DEPENDS: "?", REFUSED: "✗"}
+_PARTS = (
+    ("findings", "Rules"),
+    ("releases", "Releases"),
+    ("image", "Image"),
+    ("memory", "Memory"),
+    ("vcpus", "vCPUs"),
+    ("policy", "CPU policy"),
+    ("settings", "Settings"),
+    ("emulator", "Device model"),
+)
+
+
+class MatrixRow(NamedTuple):
+    """A row of a matrix: `anchor` is the part of the page that it leads to."""
+
+    label: str
+    anchor: str
+    cells: tuple[Answer, ...]
+
+
+def render_guests(pages: Sequence[GuestPage], title: str) -> str:
+    """Return the page of a guest; of several, an index with the fleet's matrix before them."""
+    columns = next((tuple(a.release for a in page.answers) for page in pages if page.answers), ())
+    rows = [MatrixRow(page.title, page.anchor, page.answers) for page in pages]
+    return _render("guests.html.j2", pages=pages, title=title, columns=columns, rows=rows)
+
+
+class _Template(Protocol):
+    def render(self, **values: object) -> str: ...
+
+
+def _render(name: str, **values: object) -> str:
+    template = _environment()(name)
+    return template.render(
+        version=__version__, classes=_CLASSES, marks=_MARKS, parts=_PARTS, **values
+    )
+
+
+@cache
+def _environment() -> Callable[[str], _Template]:
+    environment = Environment(
+        loader=PackageLoader("xensave.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    get: Callable[[str], _Template] = environment.get_template
+    return get
