@@ -51,13 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open the image, and write its memory."""
     from xensave.dump import Format, Options, extract
+    from xensave.source.watch import Copied, announce
     from xensave.views.escape import escape
-    from xensave.views.progress import Meter
 
     options = Options(_vmcoreinfo(args))
     opened = open_image(args.image, max_size=args.max_size, format=args.input_format)
-    with opened as image, Meter(sys.stderr) as meter:
-        done = extract(image, args.output, Format(args.format), options, meter.add)
+    copied = Copied(args.output)
+    with opened as image:
+        announce(copied)
+        done = extract(image, args.output, Format(args.format), options, copied.add)
     if not args.quiet:
         # Memory itself has standard output where OUT is "-".
         out = sys.stderr if args.output == "-" else sys.stdout

@@ -12,6 +12,7 @@ from types import ModuleType
 from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
+from xensave.views.progress import progress
 
 BAD_INPUT = 1
 """The exit code for input that is damaged, where a command's module does not say otherwise."""
@@ -42,7 +43,8 @@ def run_command(name: str, words: list[str]) -> int:
 def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     trouble: XensaveError
     try:
-        code: int = module.run(args)
+        with progress(sys.stderr, wanted=not _is_quiet(args)):
+            code: int = module.run(args)
     except XensaveError as error:
         trouble = error
     except SystemExit:
@@ -59,6 +61,10 @@ def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         return 2
     bad_input: int = getattr(module, "BAD_INPUT", BAD_INPUT)
     return bad_input
+
+
+def _is_quiet(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "quiet", False))
 
 
 def wants_json(args: argparse.Namespace) -> bool:

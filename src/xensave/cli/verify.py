@@ -25,7 +25,6 @@ DESCRIPTION = (
 
 _NOTES_KEPT = 1000
 _SHOWN_OF_A_RULE = 20
-_PROGRESS_SECONDS = 0.2
 
 Say = Callable[[str, str], None]
 
@@ -107,7 +106,6 @@ class _Check:
         self.say = say
         self.counts: Counter[str] = Counter()
         self.colour = not args.syslog and coloured(sys.stdout, args.color)
-        self.progress = _Progress(verification) if _wants_progress(args) else None
 
     @property
     def code(self) -> int:
@@ -118,8 +116,6 @@ class _Check:
         try:
             for event, found in self.verification.events():
                 self.counts.update(finding.severity for finding in found)
-                if self.progress is not None:
-                    self.progress.show(event)
                 yield event, found
         except (SourceError, UsageError):
             raise
@@ -127,9 +123,6 @@ class _Check:
             finding = stopped(error)
             self.counts[finding.severity] += 1
             yield None, [finding]
-        finally:
-            if self.progress is not None:
-                self.progress.clear()
 
     def print_text(self) -> None:
         repeats = Repeats(None if self.args.all_findings else _SHOWN_OF_A_RULE)
@@ -196,36 +189,6 @@ def _sayer(args: argparse.Namespace) -> Say:
     syslog.openlog("xensave-verify", syslog.LOG_PID)
     levels = {ERROR: syslog.LOG_ERR, WARNING: syslog.LOG_WARNING, NOTE: syslog.LOG_INFO}
     return lambda severity, line: syslog.syslog(levels[severity], line)
-
-
-def _wants_progress(args: argparse.Namespace) -> bool:
-    return sys.stderr.isatty() and not (args.quiet or args.verbose)
-
-
-class _Progress:
-    """How far it is, on a terminal, a few times a second."""
-
-    def __init__(self, verification: Verification) -> None:
-        import time
-
-        self._now = time.monotonic
-        self._next = self._now() + _PROGRESS_SECONDS
-        self._size = verification.size
-        self._shown = False
-
-    def show(self, event: Event) -> None:
-        if self._now() < self._next:
-            return
-        self._next = self._now() + _PROGRESS_SECONDS
-        self._shown = True
-        part = f" ({100 * event.offset // self._size} %)" if self._size else ""
-        sys.stderr.write(f"\r\x1b[K{event.offset >> 20} MiB{part}")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _list_rules() -> int:

@@ -14,8 +14,9 @@ class Source(ABC):
     """Bytes read forward, exactly as many as asked or `Truncated`.
 
     `offset` counts (decompressed) bytes from the start. `size` is None where it cannot be known
-    before the end. Where `seekable` is true, `view` gives any range again. `format` is what the
-    caller says that the bytes are, None where they tell it themselves.
+    before the end. `beneath` is the compressed input that is read through this one. Where
+    `seekable` is true, `view` gives any range again. `format` is what the caller says that the
+    bytes are, None where they tell it themselves.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Source(ABC):
     size: int | None
     seekable: bool
     max_size: int | None
+    beneath: Source | None = None
     format: str | None = None
 
     @abstractmethod

@@ -12,6 +12,7 @@ from xensave.source.base import Source
 from xensave.source.compressed import MAGIC_SIZE, Decompressor, recognise
 from xensave.source.memory import MappedSource, MemorySource
 from xensave.source.stream import StreamSource, descriptor_source
+from xensave.source.watch import announce
 
 
 class BinaryFile(Protocol):
@@ -43,6 +44,7 @@ def open_source(what: Input, *, max_size: int | None = None, format: str | None 
     """
     source = _opened(what, max_size)
     source.format = format
+    announce(source)
     return source
 
 

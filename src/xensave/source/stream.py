@@ -36,7 +36,7 @@ class StreamSource(Source):
         self._chunk = memoryview(b"")
         self._pipe = pipe
         self._owned = owned
-        self._beneath = beneath
+        self.beneath = beneath
         self._null: int | None = None
         self.name = name
         self.offset = 0
@@ -98,8 +98,8 @@ class StreamSource(Source):
             if fd is not None:
                 os.close(fd)
         self._owned = self._null = None
-        if self._beneath is not None:
-            self._beneath.close()
+        if self.beneath is not None:
+            self.beneath.close()
 
     def _take(self, n: int) -> memoryview:
         part = self._chunk[:n]

@@ -1,46 +1,159 @@
-"""How far a long copy is, on a terminal, a few times a second."""
+"""How far it is, on a terminal: bytes, rate and time left, once a second has passed.
+
+A thread looks at the offset of the input that was opened last, so that no reader has to report.
+Without a terminal there is no thread, and rich is not imported.
+"""
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
-from typing import Self, TextIO
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
-_SECONDS = 0.2
-_CLEAR = "\r\x1b[K"
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from xensave.source.watch import Reading
+
+_PATIENCE = 1.0
+_INTERVAL = 0.2
+_LABEL = 30
+
+
+@contextmanager
+def progress(stream: TextIO, *, wanted: bool = True) -> Iterator[None]:
+    """Show on `stream`, if it is a terminal, how far the reading of inputs in the block is."""
+    if not wanted or not stream.isatty():
+        yield
+        return
+    from xensave.source.watch import watched
+
+    meter = Meter(stream)
+    out = sys.stdout
+    if out.isatty():
+        sys.stdout = _Clearing(out, meter)
+    meter.start()
+    try:
+        with watched(meter.watch):
+            yield
+    finally:
+        meter.stop()
+        sys.stdout = out
+
+
+def position_of(source: Reading) -> tuple[int, int | None]:
+    """Return how many bytes of an input were read, and of how many, as they lie in the file.
+
+    >>> from xensave.source.memory import MemorySource
+    >>> position_of(MemorySource(b"abc"))
+    (0, 3)
+    """
+    beneath = source.beneath
+    if source.size is None and beneath is not None:
+        return beneath.offset, beneath.size
+    return source.offset, source.size
 
 
 class Meter:
-    """Counts bytes; writes nothing where the stream is no terminal.
-
-    `with Meter(sys.stderr) as meter:` clears its line at the end.
-    """
+    """Draws the progress of the input opened last, until it is stopped."""
 
     def __init__(self, stream: TextIO) -> None:
+        from threading import Event, RLock, Thread
+
         self._stream = stream
-        self._done = 0
-        self._shown = False
-        self._next = time.monotonic() + _SECONDS if stream.isatty() else float("inf")
+        self._source: Reading | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._lock = RLock()
+        self._over = Event()
+        self._printed = Event()
+        self._thread = Thread(target=self._run, daemon=True)
 
-    def add(self, count: int) -> None:
-        """Count bytes that were written."""
-        self._done += count
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _SECONDS
-        self._shown = True
-        self._stream.write(f"{_CLEAR}{self._done >> 20:,} MiB")
-        self._stream.flush()
+    def start(self) -> None:
+        """Begin to wait for the first second."""
+        self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
+    def watch(self, source: Reading) -> None:
+        """Take an input that was opened."""
+        with self._lock:
+            self._hide()
+            self._source = source
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._shown:
-            self._stream.write(_CLEAR)
-            self._stream.flush()
+    def clear(self) -> None:
+        """Take the line off the terminal: something is about to be printed there."""
+        self._printed.set()
+        with self._lock:
+            self._hide()
+
+    def stop(self) -> None:
+        """End, and leave nothing on the terminal."""
+        self._over.set()
+        self._thread.join()
+        self.clear()
+
+    def _hide(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _run(self) -> None:
+        wait = _PATIENCE
+        while not self._over.wait(wait):
+            # What was printed is a sign of life, and good for another second.
+            wait = _PATIENCE if self._printed.is_set() else _INTERVAL
+            self._printed.clear()
+            with self._lock:
+                if wait == _INTERVAL and self._source is not None:
+                    self._draw(self._source)
+
+    def _draw(self, source: Reading) -> None:
+        done, total = position_of(source)
+        if self._bar is None or self._task is None:
+            self._bar = self._new()
+            self._task = self._bar.add_task(source.name, total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+        self._bar.refresh()
+
+    def _new(self) -> Progress:
+        from rich import progress as bars
+        from rich.console import Console
+        from rich.markup import escape as unmarked
+
+        from xensave.views.escape import escape
+
+        name = "" if self._source is None else escape(self._source.name).rpartition("/")[2]
+        return bars.Progress(
+            bars.TextColumn(unmarked(name[-_LABEL:])),
+            bars.BarColumn(20),
+            bars.DownloadColumn(binary_units=True),
+            bars.TransferSpeedColumn(),
+            bars.TimeRemainingColumn(),
+            console=Console(file=self._stream),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+
+class _Clearing:
+    """Standard output that takes the progress off the terminal before it writes there."""
+
+    def __init__(self, out: TextIO, meter: Meter) -> None:
+        self._out = out
+        self._meter = meter
+
+    def write(self, text: str) -> int:
+        """Clear the line, and write."""
+        self._meter.clear()
+        return self._out.write(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Clear the line, and write."""
+        self._meter.clear()
+        self._out.writelines(lines)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._out, name)

@@ -1,0 +1,49 @@
+"""Who wants to know which input is being read, and how far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from xensave.source.base import Source
+
+
+class Copied:
+    """What was copied so far, for work whose input is not read in order."""
+
+    def __init__(self, name: str, size: int | None = None) -> None:
+        self.name = name
+        self.offset = 0
+        self.size = size
+        self.beneath: Source | None = None
+
+    def add(self, count: int) -> None:
+        """Count bytes."""
+        self.offset += count
+
+
+Reading = Union["Source", Copied]
+Watcher = Callable[[Reading], None]
+
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Let `watcher` have every source that is opened inside the block, and what is copied.
+
+    Its `offset` may be read at any time, from another thread too: reading pays nothing for it.
+    """
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def announce(reading: Reading) -> None:
+    """Tell the watchers of a source, or of what is copied."""
+    for watcher in _watchers:
+        watcher(reading)

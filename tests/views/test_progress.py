@@ -1,0 +1,101 @@
+"""Progress is shown on a terminal that waits longer than a second, and nowhere else."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from xensave.source import open_source
+from xensave.source.watch import Copied, watched
+from xensave.views.progress import position_of
+
+SLOW = """
+import sys, time
+from xensave.source import open_source
+from xensave.views.progress import progress
+with progress(sys.stderr):
+    with open_source("{path}") as source:
+        for _ in range({steps}):
+            source.skip(1 << 20)
+            time.sleep({pause})
+    print("done")
+"""
+
+
+def on_a_terminal(code, *, stdout=None):
+    """Run code with a terminal as standard error (and output), and return what came there."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=theirs, stdout=stdout or theirs, env=environment
+    )
+    os.close(theirs)
+    parts = []
+
+    def drain():
+        try:
+            while part := os.read(ours, 65536):
+                parts.append(part)
+        except OSError:
+            return
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    out = process.communicate()[0] if stdout else b""
+    process.wait()
+    reader.join()
+    os.close(ours)
+    return b"".join(parts).decode(), (out or b"").decode()
+
+
+@pytest.fixture
+def slow(tmp_path):
+    path = tmp_path / "[bold]guest.img"
+    with path.open("wb") as file:
+        file.truncate(20 << 20)
+    return lambda steps, pause: SLOW.format(path=path, steps=steps, pause=pause)
+
+
+def test_bytes_rate_and_time_left_after_a_second(slow):
+    shown, _ = on_a_terminal(slow(18, 0.1))
+    assert "[bold]guest.img" in shown
+    assert re.search(r"\d/20\.0 MiB", shown), shown
+    assert re.search(r"[kM]B/s", shown), shown
+    assert re.search(r"\d:\d\d:\d\d", shown), shown
+    assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown.splitlines()[-1]) == "done"
+
+
+def test_nothing_where_it_is_quick(slow):
+    shown, _ = on_a_terminal(slow(2, 0))
+    assert shown == "done\r\n"
+
+
+def test_output_to_a_pipe_is_untouched(slow):
+    shown, out = on_a_terminal(slow(14, 0.1), stdout=subprocess.PIPE)
+    assert out == "done\n"
+    assert "MiB" in shown
+
+
+def test_silent_in_a_pipe(slow):
+    done = subprocess.run([sys.executable, "-c", slow(12, 0.1)], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"done\n", b"")
+
+
+def test_what_is_watched():
+    seen = []
+    with watched(seen.append), open_source("examples/hvm1.img.zst") as source:
+        source.skip(1 << 20)
+    assert seen == [source]
+    done, total = position_of(source)
+    assert 0 < done <= total == Path("examples/hvm1.img.zst").stat().st_size
+    with open_source("examples/hvm1.ctx"):
+        pass
+    assert seen == [source]
+    copied = Copied("out", 10)
+    copied.add(4)
+    assert position_of(copied) == (4, 10)
