@@ -236,6 +236,14 @@ class Context:
     def __len__(self) -> int:
         return len(self.records)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Context):
+            return NotImplemented
+        return (self.records, self.tail) == (other.records, other.tail)
+
+    def __hash__(self) -> int:
+        return hash((self.records, self.tail))
+
     def __contains__(self, key: object) -> bool:
         return any(_matches(record, key) for record in self.records)
 
@@ -248,6 +256,11 @@ class Context:
         shown = f"type {name}" if isinstance(name, int) else name
         suffix = "" if instance is None else f"[{instance}]"
         raise AbsentRecord(f"the context holds no {shown}{suffix}", offset=self.offset)
+
+    def get(self, name: str | int, instance: int | None = None) -> ContextRecord | None:
+        """Return a record, the first of its name where no instance is asked for, or None."""
+        key = name if instance is None else (name, instance)
+        return next((record for record in self.records if _matches(record, key)), None)
 
     def all(self, name: str | int) -> tuple[ContextRecord, ...]:
         """Return every record of a name or typecode, in order; () where there is none."""

@@ -141,7 +141,7 @@ def test_hvmctx_style_of_an_image_and_what_it_does_not_take(capsys):
     ("words", "code", "message"),
     [
         (["missing.img"], 2, "No such file"),
-        ([str(ROOT)], 2, "is a directory"),
+        ([str(ROOT / "docs")], 2, "holds no image"),
         ([__file__], 1, "no Xen save image"),
         ([HVM, "--record", "NONSENSE"], 2, "no record is called 'NONSENSE'"),
         ([HVM, "--record", "CPU:7"], 1, "holds no CPU:7"),

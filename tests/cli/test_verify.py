@@ -77,7 +77,9 @@ def test_several_images_the_worst_counts(file, capsys):
     assert main(["verify", "/nowhere/at/all", bad, valid]) == 2
     out, err = capsys.readouterr()
     assert err == "xensave verify: /nowhere/at/all: No such file or directory\n"
-    assert ["1 error" in line or "valid:" in line for line in out.splitlines()[1:]] == [True] * 2
+    *verdicts, summary = out.splitlines()[1:]
+    assert ["1 error" in line or "valid:" in line for line in verdicts] == [True] * 2
+    assert summary == "3 images: 1 valid, 1 with findings, 1 not read"
 
 
 @pytest.mark.parametrize(

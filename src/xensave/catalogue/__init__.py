@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 
 from xensave.catalogue.load import index, load_record, load_release, load_space
-from xensave.catalogue.model import Binding, Layout, Release, Shape, Space
+from xensave.catalogue.model import Binding, Layout, Number, Release, Shape, Space
 from xensave.catalogue.names import MASTER, normalise, point_release, release_names
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
@@ -25,6 +25,7 @@ __all__ = [
     "name_of",
     "names_of",
     "normalise",
+    "numbers_of",
     "point_release",
     "record_names",
     "release",
@@ -183,3 +184,19 @@ def space(name: str) -> Space:
     Raises UsageError for one that the catalogue lacks.
     """
     return load_space(name)
+
+
+@lru_cache(256)
+def numbers_of(space_name: str, release_name: str) -> tuple[Number, ...]:
+    """Return the numbers of another ABI that a release has: which stream records it knows, say.
+
+    >>> [number.name for number in numbers_of("libxl-record", "4.6")][-1]
+    'CHECKPOINT_END'
+    """
+    order = release_names()
+    place = order.index(normalise(release_name))
+    return tuple(
+        number
+        for number in load_space(space_name).numbers
+        if order.index(number.first) <= place <= order.index(number.last)
+    )

@@ -102,6 +102,8 @@ def load_space(name: str) -> Space:
         title=raw["title"],
         numbers=tuple(Number(**number) for number in raw["numbers"]),
         limits=tuple((release, limit) for release, limit in raw["limits"]),
+        versions=tuple((release, version) for release, version in raw.get("versions", [])),
+        retired=tuple((number, name) for number, name in raw.get("retired", [])),
     )
 
 

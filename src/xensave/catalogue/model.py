@@ -180,13 +180,17 @@ class Space(NamedTuple):
     """Another numbered ABI of the public headers: HVM params, hypercalls, stream records.
 
     `numbers` are in order, the names of one number from the oldest to the newest. `limits` holds,
-    by release, the macro that bounds the numbers (HVM_NR_PARAMS), where there is one.
+    by release, the first number that is not allowed (HVM_NR_PARAMS), where one is stated;
+    `versions` the interface's version, where numbers may change with it (domctl, sysctl).
+    `retired` are numbers and names that no release defines any more but in a comment.
     """
 
     name: str
     title: str
     numbers: tuple[Number, ...]
     limits: tuple[tuple[str, int], ...] = ()
+    versions: tuple[tuple[str, int], ...] = ()
+    retired: tuple[tuple[int, str], ...] = ()
 
     def name_of(self, number: int) -> str | None:
         """Return the name that a number has, or had last; None where it never had one."""

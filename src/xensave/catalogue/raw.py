@@ -148,6 +148,8 @@ class RawSpace(TypedDict):
     space: str
     title: str
     limits: list[tuple[str, int]]
+    versions: NotRequired[list[tuple[str, int]]]
+    retired: NotRequired[list[tuple[int, str]]]
     numbers: list[RawNumber]
 
 

@@ -119,7 +119,7 @@ def shipped_names() -> list[str]:
     """The names of the registries that come with xensave.
 
     >>> shipped_names()
-    ['amazon']
+    ['amazon', 'citrix']
     """
     with os.scandir(SHIPPED) as entries:
         return sorted(e.name.removesuffix(".toml") for e in entries if e.name.endswith(".toml"))

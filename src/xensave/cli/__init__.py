@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "matrix": "which release restores which release's guests",
     "review": "review a change to the number space",
     "diff": "what differs between two images, or two moments of a guest",
+    "policy": "a guest's or a host's CPU policy, and what becomes of it elsewhere",
     "memory": "a saved guest's memory: its map, its bytes, what it holds where",
     "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
     "report": "write a page about saved guests",

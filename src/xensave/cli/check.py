@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from xensave.cli.many import for_each
 from xensave.cli.options import input_format, positive, size
 from xensave.errors import UsageError
 from xensave.views.escape import escape
-from xensave.views.terminal import coloured, width_of
+from xensave.views.terminal import coloured, fold_width, width_of
+from xensave.views.verdicts import DEPENDS, REFUSED, RESTORES
+from xensave.views.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
-    from xensave.image.input import Given
+    from xensave.image.input import Given, Item
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import Judge, Said
 
@@ -31,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         metavar="INPUT",
         nargs="+",
-        help="an image, a bare HVM context, or a directory or tar of contexts; compressed or not;"
-        " - for standard input",
+        help="images and bare HVM contexts, and directories, globs and tars of them, compressed or"
+        " not; - for standard input",
     )
     parser.add_argument(
         "-t",
@@ -51,6 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="a line of JSON per input and target")
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
+    parser.add_argument(
+        "--only",
+        choices=[RESTORES, REFUSED, DEPENDS],
+        help="print these verdicts alone; the summary counts all",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    parser.add_argument(
+        "--fail-on",
+        choices=[REFUSED, DEPENDS],
+        default=DEPENDS,
+        help="the verdict from which on the exit code is 1 (depends: any that does not restore)",
+    )
     input_format(parser)
     parser.add_argument(
         "--max-size",
@@ -68,23 +83,26 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(_targets(args), _said(args), _policy(args.policy), installed())
     if args.matrix or args.plot:
         return _matrix(args, judge)
-    say = _sayer(args)
-    worst = 0
-    for name in args.inputs:
-        for given, target, verdict in _verdicts(name, judge, args):
-            say(given, target, verdict)
-            worst = max(worst, 0 if verdict.accepted else 1)
-    return worst
+    report = _Report(args)
+
+    def judged(item: Item) -> int:
+        from xensave.image.input import given
+
+        found = given(item)
+        verdicts = [(target, judge.judge(found, target)) for target in judge.targets]
+        for target, verdict in verdicts:
+            report.add(found, target, verdict)
+        return max(_code(verdict, args.fail_on) for _, verdict in verdicts)
+
+    codes = for_each("check", args.inputs, args, judged)
+    report.end(unread=codes.count(2))
+    return max(codes, default=0)
 
 
-def _verdicts(
-    name: str, judge: Judge, args: argparse.Namespace
-) -> Iterator[tuple[Given, str, Verdict]]:
-    from xensave.image.input import given
-
-    for found in given(name, max_size=args.max_size, format=args.input_format):
-        for target in judge.targets:
-            yield found, target, judge.judge(found, target)
+def _code(verdict: Verdict, fail_on: str) -> int:
+    if verdict.accepted is None:
+        return int(fail_on == DEPENDS)
+    return int(not verdict.accepted)
 
 
 def _targets(args: argparse.Namespace) -> list[str]:
@@ -135,25 +153,51 @@ def _policy(path: str | None) -> Policy | None:
     return policy
 
 
-def _sayer(args: argparse.Namespace) -> Callable[[Given, str, Verdict], None]:
-    """Return what prints a verdict."""
-    from xensave.views.verdicts import assumption_lines, verdict_json, verdict_line
+class _Report:
+    """Prints verdicts as they come, each assumption once, and at the end how many of each."""
 
-    if args.json:
-        return lambda found, target, verdict: print(
-            verdict_json(found.source, target, verdict, found.member)
-        )
-    colour = coloured(sys.stdout, args.color)
-    told: set[tuple[str, str]] = set()
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.json = args.json
+        self.quiet = args.quiet
+        self.only = args.only
+        self.colour = coloured(sys.stdout, args.color)
+        self.width = fold_width(sys.stdout)
+        self.told: set[str] = set()
+        self.inputs = 0
+        self.counts: dict[str, Counter[str]] = {}
 
-    def say(found: Given, target: str, verdict: Verdict) -> None:
-        print(verdict_line(found.source, target, verdict, colour=colour))
-        for line in assumption_lines(verdict):
-            if verdict.accepted is not False and (found.source, line) not in told:
-                told.add((found.source, line))
-                print(line)
+    def add(self, found: Given, target: str, verdict: Verdict) -> None:
+        """Count a verdict, and print it if it is one of those asked for."""
+        from xensave.views.verdicts import assumption_lines, outcome_of, verdict_json, verdict_line
 
-    return say
+        outcome = outcome_of(verdict)
+        self.counts.setdefault(target, Counter())[outcome] += 1
+        if self.quiet or self.only not in (None, outcome):
+            return
+        if self.json:
+            print(verdict_json(found.source, target, verdict, found.member))
+            return
+        line = verdict_line(found.source, target, verdict, colour=self.colour)
+        self._fold(line)
+        for text in assumption_lines(verdict):
+            if verdict.accepted is not False and text not in self.told:
+                self.told.add(text)
+                self._fold(text)
+
+    def end(self, unread: int) -> None:
+        """Print the summary of several inputs."""
+        from xensave.views.verdicts import summary_line
+
+        if self.json or self.quiet:
+            return
+        for target, counts in self.counts.items():
+            if counts.total() + unread > 1:
+                release = target if len(self.counts) > 1 else None
+                self._fold(summary_line(counts, unread, release))
+
+    def _fold(self, line: str) -> None:
+        for part in wrapped(line, self.width, after="    "):
+            print(part)
 
 
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
@@ -161,14 +205,23 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     from xensave.toolstack.matrix import Matrix, Row
     from xensave.views.matrix import matrix_json, matrix_text, plot
 
-    rows: dict[str, list[Verdict]] = {}
-    for name in args.inputs:
-        for found, _, verdict in _verdicts(name, judge, args):
-            rows.setdefault(found.source, []).append(verdict)
+    rows: list[Row] = []
+
+    def judged(item: Item) -> int:
+        from xensave.image.input import given
+
+        found = given(item)
+        verdicts = tuple(judge.judge(found, target) for target in judge.targets)
+        rows.append(Row(found.source, verdicts))
+        return max(_code(verdict, args.fail_on) for verdict in verdicts)
+
+    codes = for_each("check", args.inputs, args, judged)
+    if not rows:
+        return max(codes, default=2)
     table = Matrix(
         "What each release makes of it",
         tuple(judge.targets),
-        tuple(Row(source, tuple(verdicts)) for source, verdicts in rows.items()),
+        tuple(rows),
     )
     if args.plot:
         plot(table, args.plot)
@@ -176,4 +229,4 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
         print(matrix_json(table))
     elif args.matrix or not args.plot:
         print(matrix_text(table, width_of(sys.stdout)))
-    return 0 if table.all_restore else 1
+    return max(codes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.many import for_each
 from xensave.cli.options import input_format, size
 from xensave.errors import UsageError
-from xensave.image import Image, open_image
+from xensave.image import Image
+from xensave.image.input import Item
 
 DESCRIPTION = (
     "Show what a saved guest holds: a summary, or its records field by field. Exit 0: shown; 1: a"
@@ -18,10 +20,11 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "image",
+        "images",
         metavar="IMAGE",
-        help="a save image, a libxl or libxc stream or an HVM context, compressed or not;"
-        " - for standard input",
+        nargs="+",
+        help="save images, libxl or libxc streams and HVM contexts, compressed or not, and"
+        " directories, globs and tars of them; - for standard input",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -57,16 +60,22 @@ def run(args: argparse.Namespace) -> int:
     """Open the image and print what was asked for."""
     if args.style == "hvmctx" and (args.json or args.record or args.all):
         raise UsageError("--style hvmctx prints the whole context: it takes no --json or --record")
-    with open_image(
-        args.image, release=args.release, max_size=args.max_size, format=args.input_format
-    ) as image:
-        if args.style == "hvmctx":
-            _print_hvmctx(image)
-        elif args.json:
-            _print_json(image, args.record, everything=args.all)
-        else:
-            _print_text(image, args.record, everything=args.all)
-    return 0
+    shown = 0
+
+    def show(item: Item) -> int:
+        nonlocal shown
+        with item.image(release=args.release) as image:
+            if args.style == "hvmctx":
+                _print_hvmctx(image)
+            elif args.json:
+                _print_json(image, args.record, everything=args.all)
+            else:
+                several = shown > 0 or item.member is not None or len(args.images) > 1
+                _print_text(image, args.record, everything=args.all, several=several)
+        shown += 1
+        return 0
+
+    return max(for_each("show", args.images, args, show), default=0)
 
 
 def _print_hvmctx(image: Image) -> None:
@@ -98,14 +107,17 @@ def _dump(value: object) -> None:
     sys.stdout.write("\n")
 
 
-def _print_text(image: Image, specs: list[str] | None, *, everything: bool) -> None:
+def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:
+    """Print an image; as one of `several` it is set apart, and named above its records."""
+    from xensave.views.escape import escape
     from xensave.views.terminal import width_of
 
     width = width_of(sys.stdout)
     if not specs and not everything:
         from xensave.views.summary import summary_lines
 
-        _write(list(summary_lines(image, width)))
+        lines = list(summary_lines(image, width))
+        _write([*lines, ""] if several else lines)
         return
     from xensave.image.subjects import all_subjects, find_subjects
     from xensave.views.fields import record_lines
@@ -114,8 +126,12 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool) -> N
         found = [subject for spec in specs for subject in find_subjects(image, spec)]
     else:
         found = list(all_subjects(image))
+    if several:
+        _write([f"{escape(image.name)}:"])
     for subject in found:
         _write(list(record_lines(subject, width)))
+    if several:
+        _write([""])
 
 
 def _write(lines: list[str]) -> None:

@@ -7,13 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from xensave.cli.many import counted, for_each
 from xensave.cli.options import input_format, size
+from xensave.cli.run import complain
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING, Finding
+from xensave.image.input import Item
 from xensave.rules.stream.run import Verification, stopped
-from xensave.source import open_source
-from xensave.views.escape import escape
 from xensave.views.event import event_line
 from xensave.views.findings import Repeats, finding_line, json_end, json_pieces, summary_line
 from xensave.views.terminal import coloured
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images",
         metavar="IMAGE",
         nargs="*",
-        help="images, compressed or not; - for standard input, which is also the default",
+        help="images, directories, globs and tars of them, compressed or not; - for standard input,"
+        " which is also the default",
     )
     parser.add_argument(
         "-i", "--in", dest="input", metavar="FD|FILE", help="one more input: a descriptor or a file"
@@ -70,28 +72,29 @@ def run(args: argparse.Namespace) -> int:
     inputs: list[str | int] = list(args.images)
     if args.input is not None:
         inputs.append(int(args.input) if args.input.isdecimal() else args.input)
-    return max([_verify_input(what, args) for what in inputs or ["-"]])
-
-
-def _verify_input(what: str | int, args: argparse.Namespace) -> int:
     say = _sayer(args)
-    try:
-        with open_source(what, max_size=args.max_size) as source:
-            check = _Check(source.name, Verification(source, args.input_format), args, say)
-            if args.json and not args.quiet:
-                check.print_json()
-            else:
-                check.print_text()
-    except (SourceError, UsageError) as error:
-        if not args.quiet:
-            sys.stdout.flush()
-            sys.stderr.write(f"xensave verify: {escape(str(error))}\n")
-        return 2
-    except XensaveError as error:
+
+    def verified(item: Item) -> int:
+        check = _Check(item.name, Verification(item.source, args.input_format), args, say)
+        if args.json and not args.quiet:
+            check.print_json()
+        else:
+            check.print_text()
+        return check.code
+
+    def failed(name: str, error: XensaveError) -> int:
+        if isinstance(error, (SourceError, UsageError)):
+            if not args.quiet:
+                complain("verify", error, as_json=args.json)
+            return 2
         # Compressed input that is corrupt in its first bytes.
-        say(ERROR, finding_line(str(what), stopped(error)))
+        say(ERROR, finding_line(name, stopped(error)))
         return 1
-    return check.code
+
+    codes = for_each("verify", inputs or ["-"], args, verified, failed=failed)
+    if len(codes) > 1 and not args.json:
+        say(NOTE, counted(codes, "valid", "with findings"))
+    return max(codes, default=0)
 
 
 class _Check:

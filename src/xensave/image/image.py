@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
@@ -42,13 +41,15 @@ class Image:
         max_size: int | None = None,
         glance: bool = False,
         format: str | None = None,
+        source: Source | None = None,
     ) -> None:
-        self._what = what
         self._glance = glance
-        self._max_size = max_size
         self._release = catalogue.normalise(release) if release is not None else None
         self._format = format
-        self._source = open_source(what, max_size=max_size, format=format)
+        if source is None:
+            source = open_source(what, max_size=max_size, format=format)
+        self._source = source
+        self._read = self._closed = False
         self._tally: Tally | None = None
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
@@ -63,7 +64,11 @@ class Image:
 
     def close(self) -> None:
         """Close the input; what was read stays."""
+        self._closed = True
         self._source.close()
+
+    def __repr__(self) -> str:
+        return f"<Image {self.name!r}>"
 
     @property
     def name(self) -> str:
@@ -74,7 +79,7 @@ class Image:
     def tally(self) -> Tally:
         """What the pass over the image found."""
         if self._tally is None:
-            self._tally = tally(self._source, glance=self._glance)
+            self._tally = tally(self._again(), glance=self._glance)
         if self._tally.stop is not None:
             raise self._tally.stop
         return self._tally
@@ -82,7 +87,8 @@ class Image:
     def events(self) -> Iterator[Event]:
         """Walk the image again, record by record, pages included.
 
-        Raises UsageError for a pipe that was read already.
+        Walks and questions do not disturb each other. Raises UsageError for a pipe that was read
+        already, and after `close`.
         """
         source = self._again()
         yield from walk(source)
@@ -99,14 +105,15 @@ class Image:
         self._tally = found
 
     def _again(self) -> Source:
-        if self._tally is None and self._source.offset == 0:
-            return self._source
-        if self._source.seekable:
-            self._source.offset = 0
-            return self._source
-        if isinstance(self._what, (str, os.PathLike)) and self._what != "-":
-            return open_source(self._what, max_size=self._max_size, format=self._format)
-        raise UsageError(f"{self.name}: a pipe can be read once only")
+        """Return the image's bytes from the start, for one reading of them."""
+        if self._closed:
+            raise UsageError(f"{self.name}: is closed")
+        source = self._source if not self._read else self._source.again()
+        if source is None:
+            raise UsageError(f"{self.name}: a pipe can be read once only")
+        self._read = True
+        source.format = self._format
+        return source
 
     @property
     def size(self) -> int:
@@ -278,9 +285,11 @@ class Image:
             from xensave.memory.batches import batches
             from xensave.source.spill import seekable
 
-            self._source = seekable(self._again())
+            if not self._source.seekable:
+                spilled = seekable(self._again())
+                self._source.close()
+                self._source = spilled
             self._memory = Memory(self._source, build_index(batches(self.events())))
-            self._source.offset = 0
         return self._memory
 
     def vcpu(self, number: int) -> Vcpu:
@@ -349,13 +358,15 @@ def open_image(
     max_size: int | None = None,
     glance: bool = False,
     format: str | None = None,
+    source: Source | None = None,
 ) -> Image:
     """Open an image: a path, "-", a descriptor, a binary file or bytes; compressed or not.
 
     `release` is the Xen release to take layouts from where the image does not name it, or names
     it wrongly. `max_size` limits the decompressed bytes. With `glance` the records of pages are
     passed over where what stands behind them can be found from the end. `format` names the
-    container format where the first bytes do not tell it.
+    container format where the first bytes do not tell it. `source` is the same input, where it is
+    open already, at its start.
 
     Raises SourceError where there is nothing to read; other errors come when it is asked.
 
@@ -363,4 +374,6 @@ def open_image(
     ...     image.containers, image.type, len(image.context)
     (('HVM context',), 'hvm', 20)
     """
-    return Image(what, release=release, max_size=max_size, glance=glance, format=format)
+    return Image(
+        what, release=release, max_size=max_size, glance=glance, format=format, source=source
+    )

@@ -1,24 +1,59 @@
-"""What `xensave check` is given: images, bare contexts, and directories and tars of either."""
+"""What the words of a command name: files, directories, globs, tars, standard input.
+
+Each command that takes images takes them alike, and goes on after what cannot be read: that is a
+value among the others, for the command to tell.
+"""
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from xensave.container.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
 from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
-from xensave.image import Image, open_image
-from xensave.source import Source, open_source
+from xensave.image.image import Image, open_image
+from xensave.source import Input, Source, open_source
+from xensave.source.addresses import is_address
+from xensave.source.base import read_all
+from xensave.source.memory import MemorySource
 
 CONTEXT_LIMIT = 64 << 20
+"""The most bytes of a bare context, and of a member of an archive that is held in memory."""
+
 _SUFFIXES = (".bin", ".ctx")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
+
+
+class Item(NamedTuple):
+    """One thing to look at: an image, a stream, or what may be a bare context.
+
+    `name` is its path, with that of its archive or directory before it; `member` what it is
+    called there, None for a file that was named itself. `what` is for `open_image`, `source` the
+    same, open at its start; it is closed when the next item is asked for.
+    """
+
+    name: str
+    member: str | None
+    what: Input
+    source: Source
+
+    def image(self, *, release: str | None = None) -> Image:
+        """Return it as an image. Errors come when that is asked for something."""
+        return open_image(self.what, release=release, format=self.source.format, source=self.source)
+
+
+class Unreadable(NamedTuple):
+    """What a word names and could not be opened, and why."""
+
+    name: str
+    error: XensaveError
 
 
 class Given(NamedTuple):
@@ -30,107 +65,167 @@ class Given(NamedTuple):
     image: Image | None
 
 
-def given(path: str, *, max_size: int | None = None, format: str | None = None) -> Iterator[Given]:
-    """Yield what an input holds. Raises SourceError and LimitExceeded.
+def expand(
+    words: Iterable[str | int], *, max_size: int | None = None, format: str | None = None
+) -> Iterator[Item | Unreadable]:
+    """Yield what each word names: a path, a glob, a directory, a tar, an address, "-" or a number.
 
-    A file that is no image is taken as a bare context, however damaged: that is for the
-    hypervisor to judge. In a directory the files *.bin and *.ctx count, in a tar every file.
-    `format` names the container format of a file.
+    In a directory, however deep, count the regular files that begin as an image does and those
+    called *.bin and *.ctx; in a tar, compressed or not, every file. `format` is the container
+    format of what is named itself, where its first bytes do not tell it.
     """
-    if path != "-" and os.path.isdir(path):  # noqa: PTH112 - pathlib is slow
-        yield from _directory(path)
-        return
-    if path != "-" and os.path.isfile(path) and not os.path.getsize(path):  # noqa: PTH113, PTH202
-        yield Given(path, None, b"", None)
-        return
-    source = open_source(path, max_size=max_size, format=format)
-    head = bytes(source.peek(_TAR_HEAD))
-    if not format and head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
-        with source:
-            yield from _tar(path, source)
-    elif _is_image(source):
-        yield from _image(path, source, max_size)
-    else:
-        with source:
-            yield Given(path, None, _rest(source), None)
+    for word in words:
+        if isinstance(word, str) and word != "-" and not is_address(word):
+            if os.path.isdir(word):  # noqa: PTH112 - pathlib is slow
+                yield from _directory(word, max_size)
+                continue
+            if glob.has_magic(word) and not os.path.lexists(word):
+                matches = sorted(filter(_at_rest, glob.glob(word, recursive=True)))  # noqa: PTH207
+                if matches:
+                    yield from expand(matches, max_size=max_size, format=format)
+                    continue
+        yield from _file(word, max_size, format)
 
 
-def _is_image(source: Source) -> bool:
+def given(item: Item) -> Given:
+    """Return an item as a hypervisor sees it: an image, or the bytes of a context.
+
+    What is no image is taken as a bare context, however damaged: that is for the hypervisor to
+    judge. Raises LimitExceeded where it is too long for one.
+    """
     try:
-        return format_of(source) is not HVM_FORMAT
+        is_image = format_of(item.source) is not HVM_FORMAT
     except Unsupported:
-        # A known format that is not read: opening it again says which.
+        # A known format that is not read: opening it says which.
+        is_image = True
+    except Malformed:
+        is_image = False
+    if is_image:
+        return Given(item.name, item.member, None, item.image())
+    return Given(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
+
+
+def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
+    try:
+        source = open_source(word, max_size=max_size, format=format)
+    except XensaveError as error:
+        yield Unreadable(str(word), error)
+        return
+    with source:
+        try:
+            tar = format is None and _is_tar(source)
+        except XensaveError as error:
+            source.name_in(error)
+            yield Unreadable(source.name, error)
+            return
+        if tar:
+            yield from _tar(source)
+        else:
+            yield Item(source.name, None, _again(word, source), source)
+
+
+def _at_rest(path: str) -> bool:
+    """Tell whether this may be opened: a FIFO that nobody named would block for ever."""
+    return os.path.isfile(path) or os.path.isdir(path) or os.path.islink(path)  # noqa: PTH112, PTH113, PTH114
+
+
+def _again(word: str | int, source: Source) -> Input:
+    """Return what opens a file again, or the one reading that there is of a pipe."""
+    regular = isinstance(word, str) and word != "-"
+    if regular and (is_address(str(word)) or os.path.isfile(word)):  # noqa: PTH113
+        return word
+    return _Stream(source)
+
+
+def _is_tar(source: Source) -> bool:
+    head = bytes(source.peek(_TAR_HEAD))
+    return head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC
+
+
+def _directory(path: str, max_size: int | None) -> Iterator[Item | Unreadable]:
+    names = [
+        os.path.join(parent, name)  # noqa: PTH118
+        for parent, _, found in os.walk(path)
+        for name in found
+    ]
+    empty = True
+    for name in sorted(names):
+        for each in _within(name, path, max_size):
+            empty = False
+            yield each
+    if empty:
+        patterns = " or ".join("*" + suffix for suffix in _SUFFIXES)
+        yield Unreadable(path, SourceError(f"{path}: holds no image, and no {patterns}"))
+
+
+def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unreadable]:
+    """Yield a file of a directory if it counts; a FIFO or device there would block for ever."""
+    member = os.path.relpath(name, folder)
+    context = name.endswith(_SUFFIXES)
+    try:
+        status = os.stat(name)  # noqa: PTH116
+        if not os.path.isfile(name) or not (status.st_size or context):  # noqa: PTH113
+            return
+        if context and status.st_size <= CONTEXT_LIMIT:
+            with open(name, "rb") as file:
+                yield _held(name, member, file.read(CONTEXT_LIMIT), max_size)
+            return
+        with open_source(name, max_size=max_size) as source:
+            if context or _begins_as_image(source):
+                yield Item(name, member, name, source)
+    except OSError as error:
+        yield Unreadable(name, SourceError(f"{name}: {error.strerror}"))
+    except XensaveError as error:
+        yield Unreadable(name, error)
+
+
+def _begins_as_image(source: Source) -> bool:
+    head = MemorySource(bytes(source.peek(_TAR_HEAD)))
+    try:
+        format_of(head)
+    except Unsupported:
         return True
     except Malformed:
         return False
+    return True
 
 
-def _image(path: str, source: Source, max_size: int | None) -> Iterator[Given]:
-    if path == "-":
-        with open_image(_Stream(source), max_size=max_size, format=source.format) as image:
-            yield Given(path, None, None, image)
-        return
-    source.close()
-    with open_image(path, max_size=max_size, format=source.format) as image:
-        yield Given(path, None, None, image)
-
-
-def _directory(path: str) -> Iterator[Given]:
-    found = []
-    for parent, _, names in os.walk(path):
-        found += [f"{parent}/{name}" for name in names if name.endswith(_SUFFIXES)]
-    if not found:
-        raise SourceError(f"{path}: holds no {' or '.join('*' + suffix for suffix in _SUFFIXES)}")
-    for name in sorted(found):
-        try:
-            with open(name, "rb") as file:
-                data = file.read(CONTEXT_LIMIT + 1)
-        except OSError as error:
-            raise SourceError(f"{name}: {error.strerror}") from error
-        member = name[len(path) :].lstrip("/")
-        yield _member(path, member, data)
-
-
-def _tar(path: str, source: Source) -> Iterator[Given]:
+def _tar(source: Source) -> Iterator[Item | Unreadable]:
     import tarfile
 
     try:
         with tarfile.open(fileobj=_Stream(source), mode="r|") as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() else None
-                if file is not None:
-                    yield _member(path, member.name, file.read(CONTEXT_LIMIT + 1))
-    except tarfile.TarError as error:
-        raise SourceError(f"{path}: {error}") from error
+                if file is None:
+                    continue
+                name = f"{source.name}/{member.name}"
+                if member.size <= CONTEXT_LIMIT:
+                    yield _held(name, member.name, file.read(), None)
+                    continue
+                with open_source(file) as inner:
+                    inner.name = name
+                    yield Item(name, member.name, _Stream(inner), inner)
+    except (tarfile.TarError, EOFError) as error:
+        yield Unreadable(source.name, SourceError(f"{source.name}: {error or 'a cut tar'}"))
+    except XensaveError as error:
+        source.name_in(error)
+        yield Unreadable(source.name, error)
 
 
-def _member(path: str, member: str, data: bytes) -> Given:
-    name = f"{path}/{member}"
-    if len(data) > CONTEXT_LIMIT:
-        raise LimitExceeded(f"{name}: takes more than {CONTEXT_LIMIT} bytes")
-    if not data:
-        return Given(name, member, data, None)
-    with open_source(data) as source:
+def _held(name: str, member: str, data: bytes, max_size: int | None) -> Item:
+    """Return a member that is in memory; what only begins as compressed data does is as it is."""
+    source: Source = MemorySource(data, name)
+    if data:
         try:
-            if _is_image(source):
-                return Given(name, member, None, open_image(data))
-            return Given(name, member, _rest(source), None)
+            source = open_source(data, max_size=max_size)
+            source.peek(_TAR_HEAD)
         except LimitExceeded:
             raise
         except XensaveError:
-            # It began as compressed data does, and is none: a damaged context.
-            return Given(name, member, data, None)
-
-
-def _rest(source: Source) -> bytes:
-    parts = []
-    size = 0
-    while chunk := bytes(source.read(min(1 << 20, len(source.peek(1 << 20))))):
-        parts.append(chunk)
-        size += len(chunk)
-        if size > CONTEXT_LIMIT:
-            raise LimitExceeded(f"{source.name}: no image, and too long for a context")
-    return b"".join(parts)
+            source = MemorySource(data, name)
+    source.name = name
+    return Item(name, member, data, source)
 
 
 class _Stream(io.RawIOBase):

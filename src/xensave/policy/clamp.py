@@ -102,7 +102,7 @@ def clamped(
     words = _features(shrunk, most, version, guest)
     fold_fpu_bits(words, host, version)
     result = with_featureset(shrunk, words, version)
-    return _misc(_xstate(_widths(result, most), most, version), version, shrunk)
+    return _misc(_xstate(_widths(result, most), most, version), version)
 
 
 def _maxima(policy: Policy, most: Policy, version: Version) -> Policy:
@@ -185,7 +185,7 @@ def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
     return Policy(leaves, policy.msrs, policy.source)
 
 
-def _misc(policy: Policy, version: Version, before: Policy) -> Policy:
+def _misc(policy: Policy, version: Version) -> Policy:
     """Clear what guests do not see, by vendor."""
     leaves = dict(policy.leaves)
     for leaf in (5, 6, 8, 0xC):
@@ -199,7 +199,12 @@ def _misc(policy: Policy, version: Version, before: Policy) -> Policy:
     if policy.vendor == INTEL:
         _intel(leaves)
     elif policy.vendor in (AMD, HYGON):
-        _amd(leaves, before, version)
+        _amd(leaves, version)
+    leaves.pop((0xA, 0), None)
+    for leaf, feature in ((0xA, "svm"), (0x19, "page1gb")):
+        if not policy.has(feature):
+            leaves.pop((EXTENDED | leaf, 0), None)
+    _caches(leaves, version)
     return Policy(leaves, policy.msrs, policy.source)
 
 
@@ -214,7 +219,17 @@ def _intel(leaves: dict[tuple[int, int], Registers]) -> None:
     _mask(leaves, EXTENDED | 8, (0xFFFF, ~0, 0, ~0))
 
 
-def _amd(leaves: dict[tuple[int, int], Registers], before: Policy, version: Version) -> None:
+def _caches(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
+    """Clear reserved bits of leaf 4, and what follows the last cache."""
+    known = True
+    for subleaf in range(limits_of(version).subleaves[4] + 1):
+        a, b, c, d = leaves.pop((4, subleaf), NO_REGISTERS)
+        known = known and 1 <= a & 0x1F <= 3
+        if known:
+            leaves[4, subleaf] = a & 0xFFFFC3FF, b, c, d & 0x7
+
+
+def _amd(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
     gone = [2, 3, 9, 0xA, *(EXTENDED | leaf for leaf in (9, *range(0xB, 0x19), 0x1B, 0x1C))]
     if LATE_LEAVES_CLEARED.holds(version):
         gone += [EXTENDED | leaf for leaf in range(0x1D, 0x21)]

@@ -84,7 +84,8 @@ def _outside(leaf: int, subleaf: int, limits: Limits) -> str:
     """Return in what way a leaf lies outside the arrays, "" where it does not."""
     last = limits.subleaves.get(leaf)
     if last is not None:
-        return f"leaf {leaf:#x} has subleaves up to {last}" if subleaf > last else ""
+        beyond = f"leaf {leaf:#x} has no subleaf {subleaf:#x}, they end at {last}"
+        return beyond if subleaf > last else ""
     if EXTENDED <= leaf <= limits.extended or leaf <= BASIC_MAX or leaf in XEN_LEAVES:
         return f"leaf {leaf:#x} has no subleaves" if subleaf != NO_SUBLEAF else ""
-    return f"leaves go up to {BASIC_MAX:#x} and {limits.extended:#x}"
+    return f"there is no room for leaf {leaf:#x}: they end at {BASIC_MAX:#x}, {limits.extended:#x}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from xensave.catalogue.dates import Dated, Version
@@ -9,7 +10,7 @@ from xensave.catalogue.features import features_of
 from xensave.catalogue.model import Cite
 from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
-from xensave.policy.value import CPUID_FAULTING, PLATFORM_INFO, Policy
+from xensave.policy.value import CPUID_FAULTING, PLATFORM_INFO, CpuidEntry, MsrEntry, Policy
 
 SUBLEAVES_RAISED = Dated(
     "POLICY_MAX_SUBLEAVES",
@@ -50,6 +51,7 @@ class Host(NamedTuple):
 
     `physical` is Xen's own ("Host"). `kind` says what the file tells: Xen's policies; the policy
     of a guest on that host, whose numbers of leaves the target's Xen may exceed; or features only.
+    `entries` are those of an image's records as they stand there.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Host(NamedTuple):
     pv_default: Policy | None = None
     physical: Policy | None = None
     kind: Kind = "xen-cpuid"
+    entries: tuple[Sequence[CpuidEntry], Sequence[MsrEntry]] | None = None
 
     def maximum(self, version: Version, like: Policy, *, pv: bool) -> Policy | None:
         """Return the most that a release gives a guest there; None where the file has it not.

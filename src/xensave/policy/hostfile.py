@@ -146,4 +146,6 @@ def _of_image(path: str) -> Host:
         if not facts.leaves:
             raise Malformed("carries no CPU policy", path=path)
         policy = merged(Policy({}, {}), facts.leaves, facts.msrs or ())
-    return Host(path, hvm_max=policy, pv_max=policy, kind="guest")
+    policy = Policy(policy.leaves, policy.msrs, f"the CPU policy in {path}")
+    entries = (facts.leaves, facts.msrs or ())
+    return Host(path, hvm_max=policy, pv_max=policy, kind="guest", entries=entries)

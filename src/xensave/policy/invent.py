@@ -11,9 +11,11 @@ from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.policy.featureset import replaced
 from xensave.policy.limits import BASIC_MAX, EXTENDED
-from xensave.policy.value import Policy
+from xensave.policy.value import INTEL, NO_REGISTERS, Policy, Registers
 from xensave.records.meaning.cpu_features import places
 
+_CACHES = 4
+_MOST_CORES, _MOST_BITS = 0x7F, 7
 _FUNCTION = "xc_cpuid_apply_policy"
 RDRAND_OF_HOST = Dated(
     "POLICY_INVENTED_RDRAND",
@@ -84,6 +86,7 @@ def invented(
     if not pv:
         for name, on in (("vmx", nested), ("svm", nested), ("htt", True), ("cmp_legacy", False)):
             switch(name, on=on)
+        _double_topology(leaves, default)
     if LEAVES_CUT.holds(version):
         wide = LEAVES_OF_4_13.holds(version)
         subleaf, extended = (2, 0x21) if wide else (0, 0x1C)
@@ -91,3 +94,26 @@ def invented(
             registers = leaves.get((leaf, 0), (0, 0, 0, 0))
             leaves[leaf, 0] = replaced(registers, 0, min(registers[0], most))
     return Policy(leaves, default.msrs, "the policy that the toolstack makes up")
+
+
+def _double_topology(leaves: dict[tuple[int, int], Registers], default: Policy) -> None:
+    """Make room for vCPU n's APIC id of 2n in the numbers that tell of cores and threads."""
+    a, b, c, d = leaves.get((1, 0), NO_REGISTERS)
+    packages = b >> 16 & 0xFF
+    if not packages & 0x80:
+        packages = packages * 2 or 2
+    leaves[1, 0] = a, (b & ~0xFF0000) | packages << 16, c, d
+    if default.amd:
+        a, b, c, d = leaves.get((EXTENDED | 8, 0), NO_REGISTERS)
+        cores, bits = c & 0xFF, c >> 12 & 0xF
+        if cores < _MOST_CORES:
+            bits += 1 if 0 < bits < _MOST_BITS else 0
+            cores = cores << 1 | 1
+        leaves[EXTENDED | 8, 0] = a, b, (c & ~0xF0FF) | bits << 12 | cores, d
+    elif default.vendor == INTEL:
+        for subleaf in range(len([key for key in leaves if key[0] == _CACHES])):
+            a, b, c, d = leaves.get((_CACHES, subleaf), NO_REGISTERS)
+            if not a & 0x1F:
+                break
+            cores = ((a >> 26) << 1 | 1) & 0x3F
+            leaves[_CACHES, subleaf] = (a & 0x3FFF) | cores << 26, b, c, d

@@ -113,7 +113,7 @@ def restored(
     if leaves is None and not isinstance(policy, PolicyRefusal):
         physical = host.physical if host is not None else None
         made = invented(default, physical or default, at, pv=guest.pv, nested=guest.nested)
-        policy = put(policy, entries_of(made), ())
+        policy = put(policy, entries_of(made)[0], ())
     if isinstance(policy, PolicyRefusal):
         return policy
     most = maximum or most_generous(at, policy, pv=guest.pv)
@@ -130,9 +130,10 @@ def restored(
     )
 
 
-def entries_of(policy: Policy) -> list[CpuidEntry]:
-    """Return a policy's leaves as entries of a record."""
-    return [
+def entries_of(policy: Policy) -> tuple[list[CpuidEntry], list[MsrEntry]]:
+    """Return a policy's leaves and MSRs as entries of the two records."""
+    leaves = [
         (leaf, subleaf if leaf in (4, 7, 0xB, 0xD) else NO_SUBLEAF, *registers)
         for (leaf, subleaf), registers in sorted(policy.leaves.items())
     ]
+    return leaves, [(index, 0, value) for index, value in policy.msrs.items()]

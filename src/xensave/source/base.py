@@ -54,6 +54,13 @@ class Source(ABC):
         """Return n bytes at an offset without moving; only where `seekable`."""
         raise UsageError(f"{self.name}: can only be read forward")
 
+    def again(self) -> Source | None:
+        """Return the same bytes from the start with an offset of their own; None if they come once.
+
+        Both are read independently; what is returned may outlive this source.
+        """
+        return None
+
     def close(self) -> None:
         """Release the file; views handed out before stay valid."""
         return
@@ -89,6 +96,13 @@ class Source(ABC):
             got=got,
             offset=self.offset if start is None else start,
         )
+
+
+def warn_unclosed(source: Source) -> None:
+    """Tell the developer, where warnings are on, that a source was left for the interpreter."""
+    import warnings
+
+    warnings.warn(f"unclosed input {source.name}", ResourceWarning, source=source, stacklevel=3)
 
 
 def read_all(source: Source, limit: int = READ_LIMIT) -> bytes:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from xensave.source.base import Source, write_all
+from xensave.source.base import Source, warn_unclosed, write_all
 from xensave.source.kernel import copy_range
 from xensave.source.limits import MAPPED_WINDOW, READ_LIMIT, SKIP_CHUNK
 
@@ -56,6 +56,12 @@ class MemorySource(Source):
             start = min(offset, self._length)
             raise self._short(n, self._length - start, start)
         return self._view[offset : offset + n]
+
+    def again(self) -> Source:
+        """Return the same bytes with an offset of their own."""
+        other = MemorySource(self._view, self.name, max_size=self.max_size)
+        other.format = self.format
+        return other
 
     def at_end(self) -> bool:
         """Tell whether the offset has reached the size."""
@@ -165,6 +171,11 @@ class MappedSource(MemorySource):
         if self._owned:
             os.close(self._fd)
             self._owned = False
+
+    def __del__(self) -> None:
+        if getattr(self, "_owned", False):
+            warn_unclosed(self)
+            self.close()
 
     def _advance(self, n: int, limit: int | None = None) -> int:
         """Move the offset, and let go of pages far behind: a view of them maps them again."""

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from xensave.errors import SourceError
+from xensave.errors import SourceError, UsageError
 from xensave.source.base import Source
-from xensave.source.compressed import MAGIC_SIZE, Decompressor, recognise
+from xensave.source.compressed import MAGIC_SIZE, Codec, Decompressor, recognise
 from xensave.source.memory import MappedSource, MemorySource
 from xensave.source.stream import StreamSource, descriptor_source
 from xensave.source.watch import announce
@@ -55,12 +55,19 @@ def _opened(what: Input, max_size: int | None) -> Source:
         source.close()
         raise SourceError(f"{source.name}: is empty")
     codec = recognise(head)
-    if codec is None:
-        return source
+    return source if codec is None else _decompressed(source, codec, max_size)
+
+
+def _decompressed(source: Source, codec: Codec, max_size: int | None) -> Source:
     # The limit is on what comes out, not on what goes in.
     source.max_size = None
     frames = Decompressor(codec, _puller(source), bounded=max_size is None)
-    return StreamSource(frames.read, source.name, beneath=source, max_size=max_size)
+
+    def again() -> Source | None:
+        fresh = source.again()
+        return None if fresh is None else _decompressed(fresh, codec, max_size)
+
+    return StreamSource(frames.read, source.name, beneath=source, again=again, max_size=max_size)
 
 
 def _puller(source: Source) -> Callable[[int], bytes]:
@@ -97,6 +104,9 @@ def _plain(what: Input, max_size: int | None) -> Source:
 
 def _of_file(file: BinaryFile, max_size: int | None) -> Source:
     name = str(getattr(file, "name", "<file>"))
+    if not callable(getattr(file, "read", None)):
+        kind = type(file).__name__
+        raise UsageError(f"input is a path, a descriptor, a binary file or bytes, not {kind}")
     try:
         fd = cast(int, file.fileno())  # type: ignore[attr-defined]  # io.BytesIO has none
         position = cast(int, file.tell())  # type: ignore[attr-defined]  # nor has a pipe a place

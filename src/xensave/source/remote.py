@@ -80,6 +80,12 @@ class RemoteSource(Source):
             write_all(out_fd, part)
             n -= len(part)
 
+    def again(self) -> RemoteSource:
+        """Return the same object, read from its start."""
+        other = RemoteSource(self.entry, max_size=self.max_size)
+        other.format = self.format
+        return other
+
     def at_end(self) -> bool:
         """Tell whether the offset has reached the size."""
         return self.offset == self._length

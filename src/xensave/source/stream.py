@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from xensave.source.base import Source, write_all
+from xensave.source.base import Source, warn_unclosed, write_all
 from xensave.source.kernel import is_pipe, splice, widen_pipe
 from xensave.source.limits import CHUNK, SKIP_CHUNK
 
@@ -17,7 +17,8 @@ class StreamSource(Source):
     """A source over a function that gives the next bytes.
 
     `pipe` is the descriptor that the function reads, where it is a pipe: its bytes are then
-    passed over and on by splice, without coming into this process.
+    passed over and on by splice, without coming into this process. `again` makes the source
+    anew, where what lies beneath can be read twice.
     """
 
     seekable = False
@@ -30,6 +31,7 @@ class StreamSource(Source):
         pipe: int | None = None,
         owned: int | None = None,
         beneath: Source | None = None,
+        again: Callable[[], Source | None] | None = None,
         max_size: int | None = None,
     ) -> None:
         self._pull = pull
@@ -38,6 +40,7 @@ class StreamSource(Source):
         self._owned = owned
         self.beneath = beneath
         self._null: int | None = None
+        self._restart = again
         self.name = name
         self.offset = 0
         self.size: int | None = None
@@ -92,6 +95,10 @@ class StreamSource(Source):
             write_all(out_fd, part)
             left -= len(part)
 
+    def again(self) -> Source | None:
+        """Return the same bytes from the start, where what lies beneath can give them again."""
+        return None if self._restart is None else self._restart()
+
     def close(self) -> None:
         """Close what this source opened."""
         for fd in (self._owned, self._null):
@@ -100,6 +107,11 @@ class StreamSource(Source):
         self._owned = self._null = None
         if self.beneath is not None:
             self.beneath.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_owned", None) is not None:
+            warn_unclosed(self)
+            self.close()
 
     def _take(self, n: int) -> memoryview:
         part = self._chunk[:n]

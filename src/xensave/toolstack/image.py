@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.catalogue.dates import Version, begun, newest, version
 from xensave.catalogue.errnos import EINVAL, EPERM
-from xensave.catalogue.model import Cite, Number, Release
+from xensave.catalogue.model import Cite, Release
 from xensave.container import hvm
 from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.libxc import ImageHeader
@@ -216,7 +216,7 @@ def _stream_version(image: Image, target: Target) -> Iterator[Verdict]:
 def _stream_records(image: Image, target: Target) -> Iterator[Verdict]:
     """Find mandatory records that the release does not know."""
     for layer, space in ((LIBXL, "libxl-record"), (LIBXC, "libxc-record")):
-        known = {found.number for found in catalogue.space(space).numbers if _known(found, target)}
+        known = {found.number for found in catalogue.numbers_of(space, target.release.name)}
         for count in image.counts:
             if count.layer != layer or count.type in known:
                 continue
@@ -226,12 +226,6 @@ def _stream_records(image: Image, target: Target) -> Iterator[Verdict]:
             yield _refusal(
                 f"{layer.upper()}_RECORD", f"{layer} {count.name}", reason, "process_record"
             )
-
-
-def _known(found: Number, target: Target) -> bool:
-    order = catalogue.release_names()
-    place = order.index(target.release.name)
-    return order.index(found.first) <= place <= order.index(found.last)
 
 
 def _params(image: Image, target: Target) -> Iterator[Verdict]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from xensave.engine.verdict import Verdict
 from xensave.views.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.escape import escape
+
+RESTORES = "restores"
+REFUSED = "refused"
+DEPENDS = "depends"
 
 
 def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = False) -> str:
@@ -33,6 +38,26 @@ def _answer(verdict: Verdict, *, colour: bool) -> str:
         word = painted("depends on", UNSURE, colour=colour)
         return f"{word} {escape('; '.join(verdict.depends))} ({loaded})"
     return f"{painted('restores', GOOD, colour=colour)} ({loaded})"
+
+
+def outcome_of(verdict: Verdict) -> str:
+    """Return what a verdict comes to: RESTORES, REFUSED or DEPENDS."""
+    if verdict.accepted is None:
+        return DEPENDS
+    return RESTORES if verdict.accepted else REFUSED
+
+
+def summary_line(counts: Mapping[str, int], unread: int = 0, target: str | None = None) -> str:
+    """Return how many inputs had each outcome; `unread` could not be judged.
+
+    >>> summary_line({"restores": 15, "refused": 4, "depends": 2})
+    '21 images: 15 restore, 4 do not, 2 depend'
+    """
+    words = ((RESTORES, "restore"), (REFUSED, "do not"), (DEPENDS, "depend"))
+    parts = [f"{counts[key]} {word}" for key, word in words if counts.get(key)]
+    parts += [f"{unread} not read"] if unread else []
+    release = f"Xen {escape(target)}: " if target else ""
+    return f"{release}{sum(counts.values()) + unread} images: {', '.join(parts)}"
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:

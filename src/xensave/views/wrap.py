@@ -48,8 +48,9 @@ def wrapped(text: str, width: int, indent: str = "", after: str | None = None) -
     >>> list(wrapped("one two three", 10, "* ", "  "))
     ['* one two', '  three']
     """
-    start, line, used = indent, "", 0
-    for word in text.split(" "):
+    words = text.lstrip(" ")
+    start, line, used = indent + " " * (len(text) - len(words)), "", 0
+    for word in words.split(" "):
         size = cells(word)
         if line and cells(start) + used + 1 + size > width:
             yield (start + line).rstrip()

@@ -191,13 +191,8 @@ class StreamConverter:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
         if event.layer == LIBXC and event.type & OPTIONAL:
             return False
-        order = catalogue.release_names()
-        at = order.index(self.target.name)
-        return not any(
-            number.number == event.type
-            and order.index(number.first) <= at <= order.index(number.last)
-            for number in catalogue.space(space).numbers
-        )
+        known = catalogue.numbers_of(space, self.target.name)
+        return all(number.number != event.type for number in known)
 
     def _drop_unknown(self, event: Event) -> Output:
         named, lost = of_bytes("body", event.prefix(LOOKED_AT))

@@ -53,7 +53,8 @@ typedef uint64_t u64;
 # What Xen's own build finds elsewhere; empty, for the prelude defines what is needed of it.
 STUB_NAMES = (
     "stdint.h", "stddef.h", "stdbool.h", "inttypes.h", "string.h", "stdio.h", "stdlib.h",
-    "sys/types.h", "limits.h", "errno.h", "assert.h", "xen/lib.h", "xen/bug.h", "xen/types.h",
+    "sys/types.h", "limits.h", "errno.h", "assert.h", "endian.h",
+    "xen/lib.h", "xen/bug.h", "xen/types.h",
 )  # fmt: skip
 # A header could ask by these what files the machine has.
 _CURIOUS = ("__has_include", "__has_include_next")

@@ -1,51 +1,47 @@
-"""The other numbered ABIs: described in data/spaces.json, read from the headers of each release.
+"""The other numbered ABIs at every release: the numbers that their headers state.
 
-A description names the headers (each the first that exists of several paths, for files move), a
-pattern whose group is the number's name, and the macro that bounds the numbers, if there is one.
+The compiler evaluates them. What it does not see (the other side of an `#if`: Arm's, or Xen's own
+alone; what DECLARE_HVM_SAVE_TYPE binds) takes a number all the same, and is read as text.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
-from typing import NotRequired, TypedDict
-
 from xensave.catalogue.model import Number, Space
-from xensave.headers.compiled.clang import Constant, compile_headers
+from xensave.headers.compiled.clang import compile_headers
+from xensave.headers.spaces import Description, descriptions
+from xensave.headers.text.numbers import read_text
 from xensave.headers.trees.tree import GitRepository, GitTree, Tree
 
-DESCRIPTIONS = Path(__file__).parents[1] / "data" / "spaces.json"
+# What the makefiles define for the headers of the toolstack and of xenstored.
+_DEFINES = ("__XEN_TOOLS__", "INCLUDE_ENDIAN_H=<endian.h>")
 
 
-class Description(TypedDict):
-    """Where a space's numbers stand, and how their names look."""
-
-    name: str
-    title: str
-    headers: list[list[str]]
-    match: str
-    limit: NotRequired[str]
-
-
-def descriptions(path: Path = DESCRIPTIONS) -> list[Description]:
-    """Read the descriptions of the spaces."""
-    found: list[Description] = json.loads(path.read_text(encoding="utf-8"))["spaces"]
-    return found
-
-
-def read_space(tree: Tree, description: Description) -> list[Constant]:
-    """Read a space's numbers from one tree; none where the tree has none of its headers."""
+def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
+    """Return a tree's macros of a space and their values; none where it lacks a header."""
     present = [
         next((path for path in paths if tree.read(path) is not None), None)
-        for paths in description["headers"]
+        for paths in description.headers
     ]
-    if not present or None in present:
-        return []
-    wanted = "|".join(filter(None, (description["match"], description.get("limit"))))
     roots = [path for path in present if path is not None]
-    unit = compile_headers(tree, "", roots, defines=["__XEN_TOOLS__"], constants=wanted)
-    return sorted(unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0))
+    if len(roots) != len(description.headers):
+        return []
+    texts = [read_text(tree.read(path) or "", path, description) for path in roots]
+    stated = [
+        (number.macro, number.number)
+        for text in texts
+        for number in text.numbers
+        if number.number is not None and not number.alias
+    ]
+    if description.declared:
+        return stated
+
+    macros = (description.raw["match"], description.limit_macro, description.version)
+    wanted = "|".join(f"(?:{macro})" for macro in macros if macro)
+    unit = compile_headers(tree, "", roots, defines=_DEFINES, constants=wanted)
+    compiled = sorted(
+        unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0)
+    )
+    return list(dict.fromkeys([*((item.name, item.value) for item in compiled), *stated]))
 
 
 def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space]:
@@ -55,23 +51,39 @@ def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space
 
 
 def _survey(trees: dict[str, GitTree], description: Description) -> Space:
-    pattern = re.compile(description["match"])
     found: dict[tuple[int, str], Number] = {}
     limits: list[tuple[str, int]] = []
+    versions: list[tuple[str, int]] = []
+    retired: dict[tuple[int, str], None] = {}
     for release, tree in trees.items():
-        for constant in read_space(tree, description):
-            match = pattern.fullmatch(constant.name)
-            if match is None:
-                limits.append((release, constant.value))
-                continue
-            key = (constant.value, match[1])
-            first = found[key].first if key in found else release
-            found[key] = Number(constant.value, match[1], constant.name, first, release)
+        for macro, value in read_space(tree, description):
+            name = description.name_of(macro)
+            if name is not None:
+                first = found[value, name].first if (value, name) in found else release
+                found[value, name] = Number(value, name, macro, first, release)
+            elif macro == description.version:
+                versions.append((release, value))
+            else:
+                limits.append((release, description.limit_of(value) or 0))
+        for name, value in _retired(tree, description):
+            retired.setdefault((value, name), None)
     order = list(trees)
     numbers = sorted(found.values(), key=lambda item: (item.number, order.index(item.last)))
     return Space(
-        name=description["name"],
-        title=description["title"],
+        name=description.space,
+        title=description.title,
         numbers=tuple(numbers),
         limits=tuple(limits),
+        versions=tuple(versions),
+        retired=tuple(key for key in sorted(retired) if key not in found),
     )
+
+
+def _retired(tree: Tree, description: Description) -> list[tuple[str, int]]:
+    """Numbers whose definitions a header keeps in comments."""
+    text = next(filter(None, (tree.read(path) for path in description.headers[-1])), "")
+    return [
+        (number.name, number.number)
+        for number in read_text(text, "", description).retired
+        if number.number is not None
+    ]

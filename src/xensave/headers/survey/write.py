@@ -154,6 +154,8 @@ def _space(space: Space) -> dict[str, Json]:
         "space": space.name,
         "title": space.title,
         "limits": [list(limit) for limit in space.limits],
+        **({"versions": [list(item) for item in space.versions]} if space.versions else {}),
+        **({"retired": [list(item) for item in space.retired]} if space.retired else {}),
         "numbers": [_plain(number) for number in space.numbers],
     }
 

@@ -1,0 +1,64 @@
+"""Many inputs of one command: each is looked at, what cannot be read is told and passed over."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from xensave.cli.run import BAD_INPUT, complain, wants_json
+from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.image.input import Item, Unreadable, expand
+
+
+def for_each(
+    command: str,
+    words: Iterable[str | int],
+    args: argparse.Namespace,
+    act: Callable[[Item], int],
+    *,
+    failed: Callable[[str, XensaveError], int] | None = None,
+) -> list[int]:
+    """Call `act` for each input that the words name, and return the exit codes, one an input.
+
+    An error of one input is told in a line, or by `failed`, and the next one has its turn.
+    """
+
+    def told(name: str, error: XensaveError) -> int:
+        return _told(command, args, error) if failed is None else failed(name, error)
+
+    codes: list[int] = []
+    inputs = expand(
+        words,
+        max_size=getattr(args, "max_size", None),
+        format=getattr(args, "input_format", None),
+    )
+    for each in inputs:
+        if isinstance(each, Unreadable):
+            codes.append(told(each.name, each.error))
+            continue
+        try:
+            codes.append(act(each))
+        except XensaveError as error:
+            each.source.name_in(error)
+            codes.append(told(each.name, error))
+    return codes
+
+
+def _told(command: str, args: argparse.Namespace, error: XensaveError) -> int:
+    if not getattr(args, "quiet", False):
+        complain(command, error, as_json=wants_json(args))
+    return 2 if isinstance(error, (SourceError, UsageError)) else BAD_INPUT
+
+
+def counted(codes: list[int], good: str, bad: str) -> str:
+    """Return the line that sums up many inputs by their exit codes.
+
+    >>> counted([0, 0, 1, 2], "valid", "with findings")
+    '4 images: 2 valid, 1 with findings, 1 not read'
+    """
+    parts = [
+        f"{codes.count(code)} {word}"
+        for code, word in ((0, good), (1, bad), (2, "not read"))
+        if code in codes
+    ]
+    return f"{len(codes)} images: {', '.join(parts)}"

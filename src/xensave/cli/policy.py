@@ -1,0 +1,107 @@
+"""`xensave policy`: a guest's or a host's CPU policy, and what becomes of one elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+
+from xensave.catalogue import MASTER
+from xensave.catalogue.dates import version
+from xensave.errors import UsageError
+from xensave.policy.clamp import Guest
+from xensave.policy.compare import compare_policies
+from xensave.policy.host import Host
+from xensave.policy.hostfile import read_host
+from xensave.policy.refusal import PolicyRefusal
+from xensave.policy.restore import entries_of, restored
+from xensave.policy.value import Policy
+from xensave.views.policy import (
+    changes_json,
+    changes_lines,
+    policy_json,
+    policy_lines,
+    refusal_json,
+    refusal_line,
+)
+from xensave.views.record_json import Json
+from xensave.views.terminal import width_of
+
+DESCRIPTION = (
+    "Show the CPU policy of a saved guest or of a host by name, or compare two. A host is the text"
+    " of `xen-cpuid -p`, an image saved there, or a pool's featureset words. With --target, A's"
+    " guest is put before Xen of that release on B's host. Exit 0: shown, or alike; 1: they"
+    " differ, or the target refuses; 2: usage, or an input could not be read."
+)
+_BLOCKS = {
+    "hvm-max": "hvm_max",
+    "pv-max": "pv_max",
+    "hvm-default": "hvm_default",
+    "pv-default": "pv_default",
+    "host": "physical",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("action", choices=["show", "diff"], help="what to do")
+    parser.add_argument("inputs", metavar="FILE", nargs="+", help="an image, or what a host says")
+    parser.add_argument(
+        "--block", choices=list(_BLOCKS), help="which of a host's policies (default: hvm-max)"
+    )
+    parser.add_argument("-t", "--target", metavar="R", help="a Xen release to put A's guest before")
+    parser.add_argument("--pv", action="store_true", help="A's guest is a PV guest")
+    parser.add_argument("--shadow", action="store_true", help="it has shadow paging")
+    parser.add_argument("--nested", action="store_true", help="it has nested HVM on")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show one policy, or compare two."""
+    wanted = 1 if args.action == "show" else 2
+    if len(args.inputs) != wanted:
+        raise UsageError(f"policy {args.action} takes {wanted} input{'s'[: wanted - 1]}")
+    hosts = [read_host(path) for path in args.inputs]
+    if args.action == "show":
+        return _show(args, _policy(hosts[0], args.block))
+    if args.target is not None:
+        return _restore(args, *hosts)
+    old, new = (_policy(host, args.block) for host in hosts)
+    comparison = compare_policies(old, new, version(MASTER))
+    _print(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
+    return 1 if comparison.differs else 0
+
+
+def _show(args: argparse.Namespace, policy: Policy) -> int:
+    _print(args, policy_json(policy), policy_lines(policy, width_of(sys.stdout)))
+    return 0
+
+
+def _restore(args: argparse.Namespace, guest: Host, host: Host) -> int:
+    """Put A's guest before the target on B's host, and say what becomes of its policy."""
+    kind = Guest(pv=args.pv, hap=not args.shadow, nested=args.nested)
+    leaves, msrs = guest.entries or entries_of(_policy(guest, args.block))
+    answer = restored(leaves, msrs, args.target, host=host, guest=kind)
+    if isinstance(answer, PolicyRefusal):
+        _print(args, refusal_json(answer, args.target), [refusal_line(answer, args.target)])
+        return 1
+    comparison = compare_policies(answer.before, answer.policy, version(args.target))
+    _print(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
+    return 1 if comparison.lost else 0
+
+
+def _policy(host: Host, block: str | None) -> Policy:
+    name = block or "hvm-max"
+    found: Policy | None = getattr(host, _BLOCKS[name])
+    if found is None:
+        raise UsageError(f"{host.name}: has no {name} policy")
+    return found
+
+
+def _print(args: argparse.Namespace, value: dict[str, Json], lines: Iterable[str]) -> None:
+    if args.json:
+        json.dump(value, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,206 @@
+"""The numbers of a space as a header or document states them, read as text.
+
+A compiler sees one side of each `#if` and no comment. A reviewer sees both, and the definitions
+that were put into comments when their numbers were retired. Values are evaluated only as far as
+the file tells: literals, and names that it or the caller defines.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from xensave.catalogue.owned import OwnedRange
+from xensave.findings import Place
+from xensave.headers.spaces import Description
+from xensave.headers.text.comments import reservations
+from xensave.headers.text.ctext import without_comments
+
+_DEFINE = re.compile(
+    r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?:[ \t]+((?:[^\n\\]|\\[^\n]|\\\n)*))?$", re.MULTILINE
+)
+_COMMENTED = re.compile(
+    r"(?:^|/\*|//|\*)[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(\(?\w+\)?)", re.MULTILINE
+)
+_DECLARED = re.compile(
+    r"\bDECLARE_HVM_SAVE_TYPE(?:_COMPAT)?\s*\(\s*(\w{1,80})\s*,\s*([^,;()]{1,80}),"
+)
+_ENUMERATOR = re.compile(
+    r"^[ \t]*(\w+)[ \t]*=[ \t]*([^,}\n]{1,120}?)[ \t]*(?:,|\}|$)", re.MULTILINE
+)
+_SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
+_OCTAL = re.compile(r"\b0+(?=[1-9])(?![0-9a-fA-FxX]*[xX])")
+_LONGEST = 120
+
+
+def _shift_left(one: int, other: int) -> int | None:
+    return one << other if 0 <= other < 64 else None
+
+
+def _shift_right(one: int, other: int) -> int | None:
+    return one >> other if 0 <= other < 64 else None
+
+
+_OPERATORS: dict[type[ast.AST], Callable[[int, int], int | None]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+    ast.LShift: _shift_left,
+    ast.RShift: _shift_right,
+}
+
+
+class SpaceNumber(NamedTuple):
+    """A number that a file gives to a name. An `alias` is defined by another name of the space.
+
+    `value` is its text; `number` is None where the file does not tell what that evaluates to.
+    """
+
+    name: str
+    number: int | None
+    macro: str
+    place: Place
+    value: str = ""
+    alias: bool = False
+
+
+class SpaceText(NamedTuple):
+    """What one file states of a space.
+
+    `retired` are the definitions that stand in comments. `limit` is the first number that is not
+    allowed, `version` the interface's; each None where the file has none.
+    """
+
+    path: str
+    numbers: tuple[SpaceNumber, ...]
+    retired: tuple[SpaceNumber, ...] = ()
+    limit: int | None = None
+    limit_place: Place | None = None
+    version: int | None = None
+    reservations: tuple[OwnedRange, ...] = ()
+
+
+def read_text(
+    text: str, path: str, description: Description, known: Mapping[str, int] | None = None
+) -> SpaceText:
+    r"""Read what a header states of a space; `known` are macros that stand elsewhere.
+
+    >>> from xensave.headers.spaces import description_of
+    >>> text = "#define EVTCHNOP_close 3\n#define EVTCHNOP_send (EVTCHNOP_close + 1)"
+    >>> found = read_text(text, "event_channel.h", description_of("evtchn-op"))
+    >>> [(number.name, number.number) for number in found.numbers]
+    [('close', 3), ('send', 4)]
+    """
+    code = without_comments(text)
+    lines = _Lines(text, path)
+    values: dict[str, str] = {name: str(value) for name, value in (known or {}).items()}
+    defined = list(_definitions(code, description))
+    values.update({macro: value for macro, value, _ in defined if value})
+    numbers = []
+    limit = limit_place = version = None
+    for macro, value, offset in defined:
+        place = lines.place(offset)
+        if macro == description.limit_macro:
+            limit, limit_place = description.limit_of(evaluate(value, values)), place
+        elif macro == description.version:
+            version = evaluate(value, values)
+        elif name := description.name_of(macro):
+            alias = description.name_of(value.strip("() ")) is not None
+            number = evaluate(value, values)
+            numbers.append(SpaceNumber(name, number, macro, place, value, alias))
+    return SpaceText(
+        path,
+        tuple(numbers),
+        tuple(_retired(text, code, description, lines)),
+        limit,
+        limit_place,
+        version,
+        tuple(owned._replace(space=description.space) for owned in reservations(text, path)),
+    )
+
+
+def read_document(text: str, path: str, description: Description) -> SpaceText:
+    """Read the list of numbers in a document: "0x0000000E: CHECKPOINT"."""
+    lines = _Lines(text, path)
+    numbers = tuple(
+        SpaceNumber(match[2], int(match[1], 16), match[2], lines.place(match.start()), match[1])
+        for match in re.finditer(description.listed, text)
+    )
+    return SpaceText(path, numbers)
+
+
+def evaluate(value: str, values: Mapping[str, str]) -> int | None:
+    """Evaluate an integer constant expression of C; None where names or forms are unknown.
+
+    >>> evaluate("(BASE + 0x10U)", {"BASE": "(1 << 3)"}), evaluate("sizeof(int)", {})
+    (24, None)
+    """
+    return _evaluated(value, values, 0)
+
+
+def _evaluated(value: str, values: Mapping[str, str], depth: int) -> int | None:
+    if len(value) > _LONGEST or depth > 8:
+        return None
+    plain = _OCTAL.sub("0o", _SUFFIX.sub(r"\1", value.strip()))
+    try:
+        tree = ast.parse(plain, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return _node(tree, values, depth)
+
+
+def _node(node: ast.expr, values: Mapping[str, str], depth: int) -> int | None:
+    found = None
+    match node:
+        case ast.Constant(value=int() as number):
+            found = number
+        case ast.Name(id=name) if name in values:
+            found = _evaluated(values[name], values, depth + 1)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            positive = _node(inner, values, depth)
+            found = None if positive is None else -positive
+        case ast.BinOp(left=left, op=op, right=right):
+            one, other = _node(left, values, depth), _node(right, values, depth)
+            done = _OPERATORS.get(type(op))
+            if one is not None and other is not None and done is not None:
+                found = done(one, other)
+    return found
+
+
+class _Lines:
+    """Offsets of a text to places; asked in order, it counts each line once."""
+
+    def __init__(self, text: str, path: str) -> None:
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._path = path
+
+    def place(self, offset: int) -> Place:
+        from bisect import bisect_right
+
+        return Place(file=self._path, line=bisect_right(self._starts, offset))
+
+
+def _definitions(code: str, description: Description) -> Iterator[tuple[str, str, int]]:
+    for match in _DEFINE.finditer(code):
+        yield match[1], (match[2] or "").replace("\\\n", " ").strip(), match.start(1)
+    for match in _ENUMERATOR.finditer(code):
+        if description.name_of(match[1]):
+            yield match[1], match[2], match.start(1)
+    if description.declared:
+        for match in _DECLARED.finditer(code):
+            yield f"{match[1]}_CODE", match[2].strip(), match.start(1)
+
+
+def _retired(
+    text: str, code: str, description: Description, lines: _Lines
+) -> Iterator[SpaceNumber]:
+    for match in _COMMENTED.finditer(text):
+        name = description.name_of(match[1])
+        if name and not code[match.start(1) : match.end(1)].strip():
+            number = evaluate(match[2], {})
+            yield SpaceNumber(name, number, match[1], lines.place(match.start(1)), match[2])

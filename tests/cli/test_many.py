@@ -1,0 +1,154 @@
+"""Many inputs: every command that takes images takes them alike, and goes on after a bad one."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from xensave.cli import main
+from xensave.image.input import Item, Unreadable, expand
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HVM = (EXAMPLES / "hvm1.ctx").read_bytes()
+PVH = (EXAMPLES / "pvh1.ctx").read_bytes()
+IMAGE = (EXAMPLES / "hvm1.img.zst").read_bytes()
+COMMANDS = [["show"], ["verify"], ["check", "-t", "4.17"]]
+
+
+def archive(members):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, body in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    return data.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A directory as an operator has one: images, contexts, other files, a FIFO, a broken link."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.ctx").write_bytes(HVM)
+    (tmp_path / "guest.img.zst").write_bytes(IMAGE)
+    (tmp_path / "b.bin").write_bytes(PVH)
+    (tmp_path / "notes.txt").write_text("not an image\n" * 99)
+    (tmp_path / "log.gz").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.ctx")
+    (tmp_path / "gone.ctx").symlink_to(tmp_path / "nowhere")
+    return tmp_path
+
+
+def names(words):
+    return [(each.name, isinstance(each, Item)) for each in expand(words)]
+
+
+def test_what_counts_in_a_directory(folder):
+    assert names([str(folder)]) == [
+        (f"{folder}/b.bin", True),
+        (f"{folder}/deep/a.ctx", True),
+        (f"{folder}/gone.ctx", False),
+        (f"{folder}/guest.img.zst", True),
+    ]
+
+
+def test_a_glob_that_no_shell_expanded(folder):
+    assert names([f"{folder}/*.bin"]) == [(f"{folder}/b.bin", True)]
+    assert names([f"{folder}/**/*.ctx"])[0] == (f"{folder}/deep/a.ctx", True)
+    assert names([f"{folder}/*.none"]) == [(f"{folder}/*.none", False)]
+    (folder / "odd[1].ctx").write_bytes(PVH)
+    assert names([f"{folder}/odd[1].ctx"]) == [(f"{folder}/odd[1].ctx", True)]
+
+
+def test_a_tar_is_taken_as_its_directory_is(folder):
+    path = folder / "all.tar.zst"
+    members = {"x/guest.img.zst": IMAGE, "x/a.ctx": HVM, "x/cut.ctx": HVM[:-3]}
+    path.write_bytes(zstandard.compress(archive(members)))
+    assert names([str(path)]) == [(f"{path}/{name}", True) for name in members]
+
+
+def test_a_cut_tar_is_told_after_its_members(folder):
+    path = folder / "cut.tar"
+    path.write_bytes(archive({"a.ctx": HVM, "b.ctx": HVM})[:8000])
+    found = list(expand([str(path)]))
+    assert found[0].name == f"{path}/a.ctx"
+    assert isinstance(found[-1], Unreadable)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_it_goes_on_after_what_cannot_be_read(words, folder, capsys):
+    corrupt = folder / "corrupt"
+    corrupt.write_bytes(b"\x28\xb5\x2f\xfd" + b"\xff" * 40)
+    assert main([*words, str(folder / "none"), str(corrupt), str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert f"{folder}/none: No such file" in err
+    assert f"{folder}/gone.ctx: No such file" in err
+    assert "corrupt zstd data" in out + err
+    for name in ("b.bin", "deep/a.ctx", "guest.img.zst"):
+        assert f"{folder}/{name}" in out
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_a_process_substitution_is_read_once_and_whole(words):
+    script = f"xensave {' '.join(words)} <(zstd -dc examples/hvm1.img.zst) --json"
+    if os.system("command -v zstd >/dev/null") != 0:
+        script = script.replace("zstd -dc", f"{sys.executable} -m tests.cli.unzstd")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, env=environment, check=False, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)
+
+
+def test_check_sums_up_and_filters(folder, capsys):
+    (folder / "cut.ctx").write_bytes(HVM[:-3])
+    (folder / "gone.ctx").unlink()
+    assert main(["check", "-t", "4.17", str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "4 images: 3 restore, 1 do not"
+    assert sum("device model" in line for line in lines) == 1
+    assert main(["check", "-t", "4.17", str(folder), "--only", "refused"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == [f"{folder}/cut.ctx"]
+    assert main(["check", "-t", "4.17", str(folder), "--quiet"]) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_check_fails_on_what_it_is_told_to(folder, capsys):
+    (folder / "old").write_bytes(b"\x7fELF" + bytes(60))
+    path = str(folder / "old")
+    assert main(["check", "-t", "4.17", path]) == 1
+    assert "depends" in capsys.readouterr().out
+    assert main(["check", "-t", "4.17", path, "--fail-on", "refused"]) == 0
+
+
+def test_caveats_are_told_once_for_all_images(folder, capsys):
+    for n in range(5):
+        (folder / f"copy{n}.img.zst").write_bytes(IMAGE)
+    main(["check", "-t", "4.17", str(folder)])
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  provided")]
+    assert len(told) == len(set(told))
+
+
+def test_the_matrix_goes_on_too(folder, capsys):
+    assert main(["check", "--matrix", "--json", str(folder / "none"), str(folder / "b.bin")]) == 2
+    out, err = capsys.readouterr()
+    assert "No such file" in err
+    assert json.loads(out.splitlines()[-1])["rows"][0]["source"] == f"{folder}/b.bin"
+
+
+def test_records_of_several_images_are_named(folder, capsys):
+    assert main(["show", str(folder / "b.bin"), str(folder / "deep"), "--record", "HEADER"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{folder}/b.bin:\nHEADER[0]")
+    assert f"\n{folder}/deep/a.ctx:\nHEADER[0]" in out
