@@ -6,17 +6,13 @@ release knows is the engine's table.
 
 from __future__ import annotations
 
-import struct
-
 from xensave.catalogue.dates import in_force, version
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, Change, Loss
 from xensave.engine.handlers.msr import MSRS
 from xensave.findings import Place
 from xensave.records.meaning.msr import msr_name
-
-HEAD = 8
-ENTRY = struct.Struct("<IIQ")
+from xensave.records.msr_list import count_of, entries_of, size_for, with_entries
 
 
 def known_msrs(target: str) -> frozenset[int]:
@@ -34,15 +30,15 @@ def fit_msrs(record: ContextRecord, target: str) -> tuple[ContextRecord | None, 
 
     A record whose length is not what its count says is left as it is.
     """
-    count = int.from_bytes(record.body[:4], "little")
-    if not count or record.length != HEAD + ENTRY.size * count:
+    count = count_of(record.body)
+    if not count or record.length != size_for(count):
         return record, None
     known = known_msrs(target)
-    entries = list(ENTRY.iter_unpack(record.body[HEAD:]))
-    kept = [entry for entry in entries if entry[0] in known]
+    entries = entries_of(record.body)
+    kept = [entry for entry in entries if entry.msr in known]
     if len(kept) == count:
         return record, None
-    gone = [entry for entry in entries if entry[0] not in known]
+    gone = [entry for entry in entries if entry.msr not in known]
     lost = [Loss(msr_name(index), hex(value)) for index, _, value in gone if value]
     change = Change(
         Place(offset=record.offset, record=record.label),
@@ -54,5 +50,4 @@ def fit_msrs(record: ContextRecord, target: str) -> tuple[ContextRecord | None, 
     )
     if not kept:
         return None, change
-    head = len(kept).to_bytes(4, "little") + record.body[4:HEAD]
-    return record.with_body(head + b"".join(ENTRY.pack(*entry) for entry in kept)), change
+    return record.with_body(with_entries(record.body, kept)), change

@@ -14,15 +14,14 @@ from xensave.container.hvm import DESCRIPTOR, END_TYPECODE
 from xensave.context import Context, ContextRecord
 from xensave.errors import LimitExceeded, Truncated
 from xensave.findings import WARNING, Finding, Place
-from xensave.records.meaning.xsave import COMPONENTS, HEADER_END
+from xensave.records import msr_list
+from xensave.records.meaning.xsave import standard_size
 
 CPU_MSR = 20
-MSR_HEADER, MSR_ENTRY = 8, 16
 XSAVE_HEADER = 24
 XSTATE_BV = XSAVE_HEADER + 512
 X87_SSE = 0b11
 MAX_REPAIRS = 20_000
-COMPONENT_BITS = {0, 1, *(component.bit for component in COMPONENTS)}
 
 SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 
@@ -140,9 +139,8 @@ def _split(view: memoryview, offset: int, mended: list[Mended]) -> bytes | memor
 
 def _written(view: memoryview, start: int) -> int:
     """Return how long a CPU_MSR body is by its own count."""
-    if start + MSR_HEADER > len(view):
-        return MSR_HEADER
-    return MSR_HEADER + MSR_ENTRY * int.from_bytes(view[start : start + 4], "little")
+    whole = start + msr_list.HEAD <= len(view)
+    return msr_list.size_for(msr_list.count_of(view[start : start + 4]) if whole else 0)
 
 
 def _descriptor_at(view: memoryview, at: int) -> bool:
@@ -187,10 +185,8 @@ def xsave_size(accum: int) -> int | None:
     >>> xsave_size(0b11), xsave_size(0b111)
     (600, 856)
     """
-    if any(accum >> bit & 1 and bit not in COMPONENT_BITS for bit in range(64)):
-        return None
-    ends = [c.offset + c.layout.size for c in COMPONENTS if accum >> c.bit & 1]
-    return XSAVE_HEADER + max([HEADER_END, *ends])
+    size = standard_size(accum)
+    return None if size is None else XSAVE_HEADER + size
 
 
 def _segments(record: ContextRecord, mended: list[Mended]) -> ContextRecord:

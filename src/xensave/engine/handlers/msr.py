@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,11 +12,9 @@ from xensave.engine.dated.rule import Depends, Refused
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
+from xensave.records.msr_list import count_of, entries_of, size_for
 
 SPECS = (Spec("CPU_MSR", VCPU),)
-
-_HEAD = 8
-_ENTRY = struct.Struct("<IIQ")
 
 _IBRS_STIBP = 0x3
 _AMD_SPEC_CTRL = ("4.14.5", "4.15.3", "4.16.1", "4.17.0")
@@ -155,7 +152,7 @@ class MsrHandler(Handler):
     def save_size(self, machine: Machine) -> int:
         """Return the bytes for every MSR that the release sends, descriptor included."""
         indices = {msr.number for msr in MSRS if in_force(msr.since, msr.until, machine.version)}
-        return SIZE + _HEAD + len(indices) * _ENTRY.size
+        return SIZE + size_for(len(indices))
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Check the record and each MSR in it; raises Refused."""
@@ -164,15 +161,15 @@ class MsrHandler(Handler):
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
             raise Refused(ENODATA, "MSR_LENGTH", reason, cites.MSRS)
-        if length < _HEAD + _ENTRY.size:
-            reason = f"its length is {length}, at least {_HEAD + _ENTRY.size}"
+        if length < size_for(1):
+            reason = f"its length is {length}, at least {size_for(1)}"
             raise Refused(EINVAL, "MSR_LENGTH", reason, cites.MSRS)
         data = reader.variable(length)
-        count = int.from_bytes(data[:4], "little")
-        if length != _HEAD + count * _ENTRY.size:
-            reason = f"its length is {length}, {count} MSRs take {_HEAD + count * _ENTRY.size}"
+        count = count_of(data)
+        if length != size_for(count):
+            reason = f"its length is {length}, {count} MSRs take {size_for(count)}"
             raise Refused(ENOTSUP, "MSR_COUNT", reason, cites.MSRS)
-        entries = list(_ENTRY.iter_unpack(data[_HEAD:]))
+        entries = entries_of(data)
         for index, reserved, _ in entries:
             if reserved:
                 reason = f"MSR {index:#x} has reserved bits {reserved:#x}"

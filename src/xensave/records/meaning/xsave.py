@@ -87,6 +87,22 @@ def place_of(bit: int) -> tuple[int, int] | None:
     return None if component is None else (component.offset, component.layout.size)
 
 
+def standard_size(states: int) -> int | None:
+    """Return how long an area in the standard format is with these states; None for unknown ones.
+
+    >>> standard_size(0b111), standard_size(1 << 30)
+    (832, None)
+    """
+    size = HEADER_END
+    for bit in range(2, states.bit_length()):
+        if states >> bit & 1:
+            place = place_of(bit)
+            if place is None:
+                return None
+            size = max(size, sum(place))
+    return size
+
+
 def components(area: bytes, enabled: int) -> list[State]:
     """Return the components of `enabled` (xcr0_accum) that the area has room for.
 
