@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     say = _sayer(args)
 
     def verified(item: Item) -> int:
-        check = _Check(item.name, Verification(item.source, args.input_format), args, say)
+        verification = Verification(item.source, args.input_format, apart=args.verbose)
+        check = _Check(item.name, verification, args, say)
         if args.json and not args.quiet:
             check.print_json()
         else:

@@ -7,10 +7,14 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import repeat
 
 from xensave.source.base import Source, warn_unclosed, write_all
 from xensave.source.kernel import copy_range
 from xensave.source.limits import MAPPED_WINDOW, READ_LIMIT, SKIP_CHUNK
+
+_SMALL = 64
+"""Up to so many bytes a place are joined from reads; more are read to where they belong."""
 
 
 class MemorySource(Source):
@@ -62,6 +66,16 @@ class MemorySource(Source):
         other = MemorySource(self._view, self.name, max_size=self.max_size)
         other.format = self.format
         return other
+
+    def strided(self, offset: int, stride: int, size: int, places: int) -> bytes | bytearray:
+        """Return `size` bytes at each of some places a stride apart, joined.
+
+        Fewer come where the input ends before the last place does. What it returns may be
+        overwritten by the next call.
+        """
+        view = self._view
+        end = offset + places * stride
+        return b"".join([view[at : at + size] for at in range(offset, end, stride)])
 
     def at_end(self) -> bool:
         """Tell whether the offset has reached the size."""
@@ -120,6 +134,8 @@ class MappedSource(MemorySource):
         self._start = start
         self._owned = owned
         self._mapped = 0
+        self._gathered = bytearray()
+        self._places: list[list[memoryview]] = []
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Copy the next n bytes inside the kernel; from the map where it cannot."""
@@ -146,6 +162,24 @@ class MappedSource(MemorySource):
             at = start + length
         if at < offset + n:
             os.lseek(out_fd, offset + n - at, os.SEEK_CUR)
+
+    def strided(self, offset: int, stride: int, size: int, places: int) -> bytes | bytearray:
+        """Return `size` bytes at each of some places a stride apart, joined.
+
+        They are read, not mapped: a page fault for each place costs more than a read of it. What
+        it returns is overwritten by the next call.
+        """
+        fd, start = self._fd, self._start + offset
+        ats = range(start, start + places * stride, stride)
+        if size <= _SMALL:
+            pread = os.pread
+            return b"".join([pread(fd, size, at) for at in ats])
+        if len(self._gathered) != places * size or len(self._places) != places:
+            self._gathered = bytearray(places * size)
+            view = memoryview(self._gathered)
+            self._places = [[view[at : at + size]] for at in range(0, len(view), size)]
+        whole, parts = self._gathered, self._places
+        return whole if sum(map(os.preadv, repeat(fd), parts, ats)) == len(whole) else b""
 
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
         """Yield offset and length of what is no hole of the file, in n bytes from an offset."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from xensave.container import libxc
 from xensave.container.events import Event
 from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
+from xensave.container.runs import PageRun
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
@@ -68,6 +69,33 @@ def page_data(event: Event, state: State) -> Iterator[Fault]:
         yield from _array(event, pfns)
         if state.guest == libxc.PV and state.max_pfn >= 0:
             yield from _range(event, pfns, state.max_pfn)
+
+
+def alike(run: PageRun, state: State) -> bool:
+    """Tell whether the records of a run break no rule, if the record before them breaks none.
+
+    They share that record's length and count: what remains is their PFNs.
+    """
+    if not run.count or run.count > COUNT_LIMIT:
+        return False
+    import numpy as np
+
+    words = run.pfns()
+    types = int(np.bitwise_or.reduce(words, axis=None)) >> 52
+    if types:
+        kinds = words >> np.uint64(60)
+        known = np.array([number in PAGE_TYPES for number in range(16)])
+        if types & 0xFF or not known[kinds].all():
+            return False
+        data = np.array([number not in DATALESS_TYPES for number in range(16)])
+        pages = data[kinds].sum(axis=1)
+    else:
+        pages = np.array([run.count])
+    if (PAIR.size + 8 * run.count + PAGE * pages != run.length).any():
+        return False
+    if state.guest == libxc.PV and state.max_pfn >= 0:
+        return int((words & np.uint64(PFN_MASK)).max()) <= state.max_pfn
+    return True
 
 
 def _array(event: Event, pfns: bytes) -> Iterator[Fault]:

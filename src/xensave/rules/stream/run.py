@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from xensave.container import Event, walk
 from xensave.container.events import RECORD
+from xensave.container.runs import PageRun, walk_in_runs
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
 from xensave.rules.stream.model import CheckFunction, Fault
+from xensave.rules.stream.pages import alike
 from xensave.rules.stream.state import State
 from xensave.rules.stream.table import checks
 from xensave.rules.stream.whole import rule_of
@@ -53,6 +55,7 @@ class Checks:
         self._index = _Index()
         self.state = State()
         self.findings: list[Finding] = []
+        self._clean = True
         self._counts: Counter[str] = Counter()
 
     def add(self, event: Event) -> None:
@@ -64,11 +67,14 @@ class Checks:
 
     def look(self, event: Event) -> list[Finding]:
         """Look at the next event; return what was found at it."""
+        if isinstance(event, PageRun) and not (self._clean and alike(event, self.state)):
+            return [finding for each in event.apart() for finding in self.look(each)]
         found = [
             _finding(fault, event)
             for check in self._index.of(event)
             for fault in check(event, self.state)
         ]
+        self._clean = not found
         self.state.update(event)
         return found
 
@@ -76,13 +82,15 @@ class Checks:
 class Verification:
     """One pass of all rules over a source; iterate over it for the findings.
 
-    `event` is where it stands, `state` what it has seen. It goes on after a finding as long as
+    `event` is where it stands, `state` what it has seen. Runs of page records that break no rule
+    are one event, unless each is to come `apart`. It goes on after a finding as long as
     the stream can be followed; where it cannot, that is the last finding.
     """
 
-    def __init__(self, source: Source, format: str | None = None) -> None:
+    def __init__(self, source: Source, format: str | None = None, *, apart: bool = False) -> None:
         self._source = source
         self._format = format
+        self._apart = apart
         self._checks = Checks()
         self.event: Event | None = None
 
@@ -103,7 +111,12 @@ class Verification:
 
     def events(self) -> Iterator[tuple[Event, list[Finding]]]:
         """Yield each event with what was found at it. Errors of the stream are raised."""
-        for event in walk(self._source, self._format, stored=True):
+        events = (
+            walk(self._source, self._format, stored=True)
+            if self._apart
+            else walk_in_runs(self._source, self._format, stored=True, pfns=True)
+        )
+        for event in events:
             self.event = event
             yield event, self._checks.look(event)
 

@@ -15,6 +15,7 @@ from xensave.container.events import (
 )
 from xensave.container.formats import FORMATS
 from xensave.container.libxc_records import PAIR
+from xensave.container.runs import PageRun
 
 
 class State:
@@ -65,7 +66,7 @@ class State:
     def update(self, event: Event) -> None:
         """Take in a header or record."""
         if event.kind == RECORD:
-            self.records += 1
+            self.records += event.records if isinstance(event, PageRun) else 1
             key = (event.layer, event.type)
             # Types that nobody knows may be as many as there are records.
             if event.type in self._known.get(event.layer, ()):
