@@ -6,13 +6,15 @@ import pytest
 
 from tests.rules_stream import builders as b
 from xensave.container import libxc, libxl, xl
+from xensave.container import xenopsd as x
 from xensave.container.framing import HEADER
 from xensave.container.libxc_records import HvmParams, P2mFrames, PageData, PvInfo, TscInfo
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream import verify
 from xensave.rules.stream.table import checks, rules
 from xensave.source import MemorySource
-from xensave.testing import legacy
+from xensave.testing import frames, legacy
+from xensave.testing.frames import record as image
 
 rec = b.rec
 CHECKPOINT = rec(libxc.CHECKPOINT)
@@ -148,6 +150,33 @@ CASES = {
     "STREAM_ENDS_THE_INPUT": b.hvm_stream() + b"rubbish",
     "STREAM_MIGRATION_CONTROL": b.xl_image() + b"domain is yours, you are cleared to unpause",
     "STREAM_COMPLETE": b.hvm_stream()[:-8],
+    "LIBVIRT_UNUSED_ZERO": frames.libvirt_file(unused=bytes([0, 1])),
+    "LIBVIRT_XML_PRESENT": frames.libvirt_file(xml=b""),
+    "LIBVIRT_XML_BOUNDED": frames.libvirt_file(xml=b" " * (1 << 21) + b"\0"),
+    "LIBVIRT_XML_TERMINATED": frames.libvirt_file(xml=frames.DOMAIN.encode()),
+    "LIBVIRT_XML_READABLE": frames.libvirt_file(xml=b"<!DOCTYPE domain><domain/>\0"),
+    "LIBVIRT_XML_DOMAIN": frames.libvirt_file(xml=b"<network><name>n</name></network>\0"),
+    "XENOPSD_VM_READABLE": frames.suspend_image(front=frames.vm_record("((id 1)")),
+    "XENOPSD_STREAM_ONCE": frames.suspend_image(devices=image(x.LIBXC) + frames.plain_stream()),
+    "XENOPSD_DEVICES_AFTER_STREAM": frames.suspend_image(
+        front=frames.vm_record() + image(x.QEMU_TRAD, frames.QEMU)
+    ),
+    "XENOPSD_QEMU_BOUNDED": frames.suspend_image(
+        devices=image(x.QEMU_TRAD, frames.QEMU + bytes(1 << 20))
+    ),
+    "XENOPSD_QEMU_SIGNATURE": frames.suspend_image(devices=image(x.QEMU_TRAD, b"none")),
+    "XENOPSD_VARIABLES_READABLE": frames.suspend_image(devices=image(x.VARSTORED, b"none")),
+    "XENOPSD_TPM_BASE64": frames.suspend_image(devices=image(x.SWTPM, b"/")),
+    "XENOPSD_STREAM_PRESENT": x.MAGIC + frames.vm_record() + image(x.END_OF_IMAGE),
+    "XENOPSD_XENOPS_FIRST": frames.suspend_image(front=b""),
+    "XENOPSD_LENGTH_FITS_TYPE": (
+        x.MAGIC
+        + frames.vm_record()
+        + image(x.LIBXC, length=24)
+        + frames.plain_stream()
+        + image(x.END_OF_IMAGE)
+    ),
+    "XENOPSD_TYPE_READ": frames.suspend_image(devices=image(x.QEMU_XEN, b"")),
     "LEGACY_BATCH_PFNS_UNIQUE": legacy.hvm_stream(extra=legacy.pages((9, 9))),
     "LEGACY_BATCH_NOT_EMPTY": legacy.hvm_stream(extra=legacy.batch([0xF0000000] * 3, b"")),
     "LEGACY_PAGE_TYPE_KNOWN": legacy.hvm_stream(extra=legacy.batch([0x5 << 28], bytes(4096))),
@@ -210,6 +239,9 @@ ALSO = {
 @pytest.mark.parametrize("rule", [rule for rule in CASES if CASES[rule] is not None])
 def test_a_broken_rule_breaks_no_other(rule):
     others = {finding.rule for finding in found(CASES[rule])} - {rule}
+    if rule.startswith(("LIBVIRT", "XENOPSD")):
+        # The builders of frames put params where Xen itself does.
+        others -= {"LIBXC_HVM_PARAMS_BEFORE_CONTEXT", "LIBXC_STATIC_DATA_END_ONCE"}
     assert others <= ALSO.get(rule, set())
 
 
@@ -224,6 +256,12 @@ def test_a_broken_rule_breaks_no_other(rule):
         b.xl_image(),
         b.xl_image(b""),
         b.raw_context(),
+        frames.libvirt_file(b.libxl_stream()),
+        frames.libvirt_file(legacy.hvm_stream(), version=1),
+        frames.suspend_image(b.hvm_stream()),
+        frames.suspend_image(b.hvm_stream()) + b"what the disk held before",
+        frames.legacy_suspend_image(legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))),
+        frames.legacy_suspend_image(legacy.pv_stream(4, 4), b""),
         *(legacy.hvm_stream(width) for width in (4, 8)),
         *(legacy.pv_stream(width, guest) for width, guest in ((8, 8), (8, 4), (4, 4))),
         b.xl_image(mandatory_flags=1, stream=legacy.hvm_stream()),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
-from xensave.container.events import Event, Header
+from xensave.container.description import Description
+from xensave.container.events import HEADER_KIND, Event, Header
 from xensave.source import Source
 
 
@@ -40,6 +41,21 @@ class Format(ABC):
         What `walk` makes of a legacy stream is one: headers that announce the other are changed.
         """
         return header
+
+    def describes(self, event: Event) -> bool:
+        """Tell whether an event's body says what `describe` reads: by default, of a header's."""
+        return event.kind == HEADER_KIND and event.length > 0
+
+    def describe(self, body: bytes) -> Description:
+        """Return what the frame says of its guest."""
+        return Description(text=body.decode("utf-8", "replace"))
+
+    def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
+        """Return a label and a text for `show`, of a record whose body is `length` bytes long.
+
+        `body` may be only the beginning of it. None where there is nothing to say.
+        """
+        return None
 
     @abstractmethod
     def walk(self, source: Source) -> Iterator[Event]:

@@ -3,8 +3,10 @@
 from xensave.container.format import Format
 from xensave.container.hvm import HVM_FORMAT
 from xensave.container.legacy import LEGACY_FORMAT
+from xensave.container.libvirt import LIBVIRT_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.xenopsd import XENOPSD_FORMAT
 from xensave.container.xl import XL_FORMAT
 from xensave.errors import UsageError
 
@@ -13,6 +15,8 @@ FORMATS: tuple[Format, ...] = (
     LIBXL_FORMAT,
     LIBXC_FORMAT,
     HVM_FORMAT,
+    LIBVIRT_FORMAT,
+    XENOPSD_FORMAT,
     LEGACY_FORMAT,
 )
 

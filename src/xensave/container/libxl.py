@@ -38,7 +38,9 @@ RECORDS = {
     CHECKPOINT_STATE: "CHECKPOINT_STATE",
 }
 
-EMULATORS = {0: "unknown", 1: "QEMU traditional", 2: "QEMU upstream"}
+QEMU_TRADITIONAL = 1
+QEMU_UPSTREAM = 2
+EMULATORS = {0: "unknown", QEMU_TRADITIONAL: "QEMU traditional", QEMU_UPSTREAM: "QEMU upstream"}
 
 CHECKPOINT_STATES = {
     0: "new checkpoint",

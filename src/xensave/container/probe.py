@@ -16,8 +16,6 @@ class Unread(NamedTuple):
 
 
 UNREAD = (
-    Unread("a libvirt save file", (b"libvirt-xml\n \0 \r",)),
-    Unread("a xenopsd suspend image", (b"XenSavedDomain\n", b"XenSavedDomv2-\n")),
     Unread("a xend save file (Xen 4.4 and earlier)", (b"LinuxGuestRecord",)),
     Unread(
         "a device model's state without the guest's",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from xensave.container.events import LIBXC, LIBXL, RECORD, Event
+from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
 from xensave.convert.frame import FrameConverter
@@ -100,10 +100,14 @@ def _pass(
     return converter.plan
 
 
+_LAST = {LIBXC: LIBXC, LIBXL: LIBXL, XL: LIBXL}
+"""Whose END is the last record of what a migration sends, by the outermost format."""
+
+
 def _is_last(event: Event, outer: str) -> bool:
     """Whether this is the END of the outermost stream: only other messages can follow."""
-    layer = LIBXC if outer == LIBXC else LIBXL
-    return event.kind == RECORD and event.layer == layer and event.type == END
+    layer = _LAST.get(outer)
+    return event.layer == layer and event.is_record(layer, END) and not event.made
 
 
 def _follow(source: StreamSource, event: Event, fd: int) -> None:

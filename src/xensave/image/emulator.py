@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from xensave.container import qemu
+from xensave.container import libxl, qemu, xenopsd
+from xensave.container.events import LIBXL, XENOPSD
 from xensave.container.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
-from xensave.image.tally import Kept
+from xensave.image.tally import Kept, Tally
 
 _TRADITIONAL = b"QemuDeviceModelRecord"
 _LEGACY = b"DeviceModelRecord0002"
@@ -31,13 +32,15 @@ class Emulator(NamedTuple):
     state: bytes = b""
 
 
-def emulators(
-    contexts: list[Kept], stores: list[Kept], *, strict: bool = True
-) -> tuple[Emulator, ...]:
+def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator.
 
-    Raises Malformed for a record that cannot be read; without `strict` it counts for nothing.
+    xenopsd's record of QEMU is one too: it has the state alone. Raises Malformed for a record
+    that cannot be read; without `strict` it counts for nothing.
     """
+    contexts = list(found.all(LIBXL, libxl.EMULATOR_CONTEXT))
+    stores = found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
+    contexts += map(_as_context, found.all(XENOPSD, xenopsd.QEMU_TRAD))
     states: dict[EmulatorHeader, Kept] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
@@ -52,6 +55,16 @@ def emulators(
     return tuple(
         _emulator(header, states.get(header), keys.get(header, []))
         for header in dict.fromkeys([*states, *keys])
+    )
+
+
+def _as_context(record: Kept) -> Kept:
+    """Return a record as libxl has it: behind the emulator's kind and instance."""
+    head = EmulatorHeader(libxl.QEMU_UPSTREAM, 0).to_bytes()
+    return record._replace(
+        body=head + record.body,
+        body_offset=record.body_offset - len(head),
+        length=record.length + len(head),
     )
 
 

@@ -25,6 +25,7 @@ from xensave.container.xl import XlHeader
 from xensave.errors import Truncated, XensaveError
 from xensave.findings import Finding
 from xensave.image.config import Config
+from xensave.image.described import config_of
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.tally import Count, Kept, Tally
 
@@ -168,7 +169,7 @@ def facts_of(
         libxl=_header(found, f"{LIBXL} header", LibxlHeader),
         libxc=_header(found, f"{LIBXC} image header", ImageHeader),
         domain=domain,
-        config=Config.parse(found.config),
+        config=config_of(found),
         counts=tuple(found.counts.values()),
         params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),
         leaves=_leaves(_static(found, libxc.X86_CPUID_POLICY)),
@@ -181,11 +182,7 @@ def facts_of(
         info=_info(found.all(LIBXC, libxc.X86_PV_INFO)),
         vcpus_pv=_vcpus(found),
         context=kept.body if kept is not None else None,
-        emulators=emulators(
-            found.all(LIBXL, libxl.EMULATOR_CONTEXT),
-            found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA),
-            strict=False,
-        ),
+        emulators=emulators(found, strict=False),
         size=found.size,
         unread=found.unread,
         broken=broken,

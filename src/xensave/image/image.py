@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from xensave import catalogue
-from xensave.container import libxc, libxl
-from xensave.container.events import LIBXC, LIBXL, Event
+from xensave.container import libxc
+from xensave.container.events import LIBXC, Event
 from xensave.container.libxc import DomainHeader
 from xensave.container.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
 from xensave.image.config import Config, Json
+from xensave.image.described import details_of
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.tally import Count, Kept, Tally, tally
@@ -344,11 +345,12 @@ class Image:
     @property
     def emulators(self) -> tuple[Emulator, ...]:
         """The device models: kind, stream version, xenstore keys and values."""
-        found = self.tally
-        return emulators(
-            found.all(LIBXL, libxl.EMULATOR_CONTEXT),
-            found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA),
-        )
+        return emulators(self.tally)
+
+    @property
+    def details(self) -> tuple[tuple[str, str], ...]:
+        """What the frame around the stream says of the guest: labels and texts."""
+        return tuple(details_of(self.tally))
 
 
 def open_image(

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.container import libxc, libxl
+from xensave.container import libxc, libxl, xenopsd
+from xensave.container.description import Description
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -11,9 +12,11 @@ from xensave.container.events import (
     LIBXL,
     RECORD,
     TRAILER,
+    XENOPSD,
     Event,
     Header,
 )
+from xensave.container.formats import format_named
 from xensave.container.walk import walk
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
 from xensave.image.glance import glance as glance_at
@@ -26,7 +29,11 @@ STATE_LIMIT = 1 << 20
 """How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
 
 # Of these only the beginning is of interest here.
-_PREFIX = {(LIBXC, libxc.PAGE_DATA): 8, (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT}
+_PREFIX = {
+    (LIBXC, libxc.PAGE_DATA): 8,
+    (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT,
+    (XENOPSD, xenopsd.QEMU_TRAD): STATE_LIMIT,
+}
 
 
 class Count(NamedTuple):
@@ -76,6 +83,7 @@ class Tally:
         self.headers: dict[str, Header] = {}
         self.layers: list[str] = []
         self.config = b""
+        self.description: Description | None = None
         self.context: Kept | None = None
         self._sums: dict[tuple[str, int], _Sum] = {}
         self.kept: dict[tuple[str, int], list[Kept]] = {}
@@ -109,8 +117,7 @@ class Tally:
             if event.header is not None:
                 self.headers[event.label] = event.header
                 self._layer(event, event.header)
-            if event.length:
-                self.config = self._take(event, event.length)
+            self._describe(event)
         elif event.kind == CONTEXT:
             self.context = self._keep(event, event.length)
         elif event.kind == TRAILER:
@@ -120,6 +127,12 @@ class Tally:
         if header.begins and not event.made:
             version = "" if header.version is None else f" v{header.version}"
             self.layers.append(f"{header.begins}{version}")
+
+    def _describe(self, event: Event) -> None:
+        known = format_named(event.layer)
+        if not event.made and known.describes(event):
+            self.config = self._take(event, event.length)
+            self.description = known.describe(self.config)
 
     def take(self, event: Event) -> None:
         """Take in one event, and how far the input was read."""
@@ -145,6 +158,7 @@ class Tally:
             self._renew(key)
             kept = self._keep(event, min(event.length, _PREFIX.get(key, event.length)))
             self.kept.setdefault(key, []).append(kept)
+            self._describe(event)
 
     def _renew(self, key: tuple[str, int]) -> None:
         """Drop what an earlier checkpoint had of this type."""

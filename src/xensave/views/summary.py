@@ -71,6 +71,7 @@ def summary_json(image: Image) -> dict[str, Json]:
             {"index": index, "name": param_name(index), "value": value}
             for index, value in image.params.items()
         ],
+        "details": [{"label": label, "text": text} for label, text in image.details],
         "emulators": [_emulator_json(emulator) for emulator in image.emulators],
         "records": [dict(count._asdict()) for count in image.counts],
         "context": _context_json(image.context) if image.has_context else None,
@@ -101,6 +102,8 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
         yield "viridian", param_meaning(_VIRIDIAN, image.params[_VIRIDIAN])
     for emulator in image.emulators:
         yield "emulator", _emulator(emulator)
+    for label, text in image.details:
+        yield label, escape(text)
     if image.tally.checkpoints:
         yield "checkpoints", f"{image.tally.checkpoints:,}; the last is shown"
     if image.tally.trailer:

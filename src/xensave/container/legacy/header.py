@@ -1,7 +1,5 @@
 """What a legacy stream begins with, and how it is told from anything else."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.container.legacy.chunks import LAST_ID, MAX_BATCH

@@ -1,7 +1,5 @@
 """Records that wait until it is known whether they count: in memory, or in an unnamed file."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType

@@ -1,0 +1,224 @@
+r"""What libvirt's libxl driver saves: a header, the domain's XML with its NUL, and a stream.
+
+64 bytes: a magic, a version (that of the stream: 2 is a libxl stream, 1 a legacy one), the
+length of the XML, ten unused words. Source: struct _libxlSavefileHeader in
+src/libxl/libxl_conf.h of libvirt, libxlDomainSaveImageOpen() in src/libxl/libxl_domain.c.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave.container.description import Description, Json
+from xensave.container.events import LIBVIRT, Event, Header
+from xensave.container.format import Format
+from xensave.container.legacy import LEGACY_FORMAT
+from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.reading import read_header
+from xensave.errors import LimitExceeded, Malformed, Unsupported, XensaveError
+from xensave.source import Source
+
+MAGIC = b"libvirt-xml\n \0 \r"
+SIZE = 64
+VERSION = 2
+LEGACY_VERSION = 1
+XML_LIMIT = 1 << 20
+"""Longer XML is not parsed; a domain's has a few KiB."""
+DEPTH_LIMIT = 64
+"""Elements within elements; libvirt's go about ten deep."""
+
+_WORDS = struct.Struct("<II40s")
+_RECORD = "libvirt header"
+_KIB = {"b": 1 / 1024, "bytes": 1 / 1024, "KB": 1000 / 1024, "k": 1, "KiB": 1, "MB": 1e6 / 1024,
+        "M": 1 << 10, "MiB": 1 << 10, "GB": 1e9 / 1024, "G": 1 << 20, "GiB": 1 << 20}  # fmt: skip
+_TYPES = {"hvm": "hvm", "xen": "pv", "linux": "pv", "xenpvh": "pvh"}
+
+
+class LibvirtHeader(NamedTuple):
+    """The fixed part of the header; `xml_length` bytes of XML follow it, the NUL included.
+
+    >>> LibvirtHeader.parse(LibvirtHeader(xml_length=9).to_bytes())
+    LibvirtHeader(version=2, xml_length=9, unused=b'')
+    """
+
+    version: int = VERSION
+    xml_length: int = 0
+    unused: bytes = b""
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> "LibvirtHeader":
+        """Read SIZE bytes. Raises Malformed for a bad magic, Unsupported for a later version."""
+        if bytes(data[: len(MAGIC)]) != MAGIC:
+            raise Malformed("not the magic of a libvirt save file", record=_RECORD)
+        version, length, unused = _WORDS.unpack_from(data, len(MAGIC))
+        if version not in (LEGACY_VERSION, VERSION):
+            raise Unsupported(f"version {version}, expected 1 or 2", record=_RECORD)
+        return cls(version, length, unused.rstrip(b"\0"))
+
+    def to_bytes(self) -> bytes:
+        """Return the SIZE bytes again."""
+        return MAGIC + _WORDS.pack(self.version, self.xml_length, self.unused)
+
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        return f"version {self.version}, {self.xml_length} bytes of XML"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return LIBVIRT
+
+
+class Libvirt(Format):
+    """A save file of libvirt: `virsh save`, `virsh managedsave`."""
+
+    name = LIBVIRT
+    title = "a libvirt save file"
+    magics = (MAGIC,)
+    page = "docs/formats/libvirt.md"
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the header with the XML, and the events of the stream behind it."""
+        return self._walk(source, stored=False)
+
+    def stored(self, source: Source) -> Iterator[Event]:
+        """Yield the header with the XML, and the events of the stream as they lie."""
+        return self._walk(source, stored=True)
+
+    def announcing(self, header: Header) -> Header:
+        """Return the header with the version of a libxl stream."""
+        assert isinstance(header, LibvirtHeader)
+        return header._replace(version=VERSION)
+
+    def describe(self, body: bytes) -> Description:
+        """Return what the domain's XML says of the guest, in the shape of libxl's configuration."""
+        try:
+            root = parse_xml(body)
+        except XensaveError as error:
+            return Description(wrong=error)
+        text = body.rstrip(b"\0").decode("utf-8", "replace")
+        return Description(_config(root), text, tuple(_details(root)))
+
+    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
+        event = read_header(
+            source,
+            LIBVIRT,
+            "header",
+            size=SIZE,
+            parse=LibvirtHeader.parse,
+            body=lambda header: header.xml_length,
+        )
+        yield event
+        event.finish()
+        assert isinstance(event.header, LibvirtHeader)
+        inner: Format = LIBXL_FORMAT
+        if event.header.version == LEGACY_VERSION:
+            inner = LEGACY_FORMAT
+        yield from inner.stored(source) if stored else inner.walk(source)
+
+
+LIBVIRT_FORMAT = Libvirt()
+
+
+class Element:
+    """An element of XML: its attributes, its own text, and the elements in it."""
+
+    __slots__ = ("attributes", "children", "name", "text")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.children: list[Element] = []
+        self.text = ""
+
+    def find(self, path: str) -> "Element | None":
+        """Return the first element at a path: "os/type"."""
+        place = self
+        for name in path.split("/"):
+            inner = next((each for each in place.children if each.name == name), None)
+            if inner is None:
+                return None
+            place = inner
+        return place
+
+    def text_of(self, path: str) -> str:
+        """Return the text of the first element at a path, "" where there is none."""
+        found = self.find(path)
+        return found.text.strip() if found is not None else ""
+
+
+def parse_xml(data: bytes) -> Element:
+    """Return the root element.
+
+    Raises Malformed for what is no XML, and for a document type: entities could blow it up.
+    Raises LimitExceeded above XML_LIMIT.
+
+    >>> parse_xml(b"<domain><name>a &amp; b</name></domain>").text_of("name")
+    'a & b'
+    """
+    from xml.parsers import expat
+
+    if len(data) > XML_LIMIT:
+        raise LimitExceeded(f"{len(data)} bytes of XML, the limit is {XML_LIMIT}", record=_RECORD)
+    top = Element("", {})
+    open_elements = [top]
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if len(open_elements) > DEPTH_LIMIT:
+            raise Malformed(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
+        element = Element(name, attributes)
+        open_elements[-1].children.append(element)
+        open_elements.append(element)
+
+    def text(part: str) -> None:
+        open_elements[-1].text += part
+
+    def doctype(*_: object) -> None:
+        raise Malformed("XML with a document type", record=_RECORD)
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: open_elements.pop()
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = doctype
+    try:
+        parser.Parse(data.rstrip(b"\0"), True)
+    except expat.ExpatError as error:
+        raise Malformed(f"no XML: {error}", record=_RECORD) from error
+    return top.children[0]
+
+
+def _config(root: Element) -> dict[str, Json]:
+    kind = _TYPES.get(root.text_of("os/type"))
+    c_info: dict[str, Json] = {"name": root.text_of("name"), "uuid": root.text_of("uuid")}
+    if kind is not None:
+        c_info["type"] = kind
+    b_info: dict[str, Json] = {}
+    memory = _memory(root.find("memory"))
+    if memory is not None:
+        b_info["max_memkb"] = memory
+    vcpus = root.text_of("vcpu")
+    if vcpus.isdecimal():
+        b_info["max_vcpus"] = int(vcpus[:9])
+    return {"c_info": c_info, "b_info": b_info}
+
+
+def _memory(element: Element | None) -> int | None:
+    """Return an amount of memory in KiB."""
+    if element is None or not element.text.strip().isdecimal():
+        return None
+    return int(int(element.text.strip()[:18]) * _KIB.get(element.attributes.get("unit", "KiB"), 1))
+
+
+def _details(root: Element) -> Iterator[tuple[str, str]]:
+    for label, path in (("uuid", "uuid"), ("title", "title"), ("loader", "os/loader")):
+        if root.text_of(path):
+            yield label, root.text_of(path)
+    for label, path in (("kernel", "os/kernel"), ("vcpus", "vcpu")):
+        if root.text_of(path):
+            yield label, root.text_of(path)
+    features = root.find("features")
+    if features is not None and features.children:
+        yield "features", " ".join(each.name for each in features.children)

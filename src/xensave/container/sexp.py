@@ -1,0 +1,107 @@
+r"""S-expressions as Jane Street's sexplib writes them: atoms, quoted or not, and lists.
+
+In quotes a backslash begins `\n`, `\t`, `\b`, `\r`, `\\`, `\"`, `\'`, `\ddd` (decimal), `\xhh`, or
+stands before the end of a line, which is passed over with the blanks that begin the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from xensave.errors import LimitExceeded, Malformed
+
+Sexp: TypeAlias = "str | list[Sexp]"
+
+SIZE_LIMIT = 4 << 20
+"""A VM's record has a few KiB."""
+DEPTH_LIMIT = 64
+"""Lists within lists; xenopsd's go about ten deep."""
+
+_TOKEN = re.compile(rb'\s+|;[^\n]*|[()]|"(?:[^"\\]|\\.)*"|[^\s()";]+', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(\d{3}|x[0-9a-fA-F]{2}|\r?\n[ \t]*|.)", re.DOTALL)
+_SHORT = {b"n": b"\n", b"t": b"\t", b"b": b"\b", b"r": b"\r"}
+_RECORD = "s-expression"
+
+
+def parse(data: bytes | memoryview) -> Sexp:
+    r"""Return the one expression in some bytes.
+
+    Raises Malformed for what is none, LimitExceeded for what is too long or nested too deeply.
+
+    >>> parse(b'((name "a \\"b\\"")(vcpus 1)(keymap()))')
+    [['name', 'a "b"'], ['vcpus', '1'], ['keymap', []]]
+    """
+    text = bytes(data)
+    if len(text) > SIZE_LIMIT:
+        raise LimitExceeded(f"{len(text)} bytes, the limit is {SIZE_LIMIT}", record=_RECORD)
+    stack: list[list[Sexp]] = [[]]
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise Malformed("a quoted word does not end", offset=at, record=_RECORD)
+        _take(match[0], stack, at)
+        at = match.end()
+    if len(stack) > 1:
+        raise Malformed(f"{len(stack) - 1} lists do not end", offset=at, record=_RECORD)
+    if len(stack[0]) != 1:
+        raise Malformed(f"{len(stack[0])} expressions, one expected", offset=0, record=_RECORD)
+    return stack[0][0]
+
+
+def _take(token: bytes, stack: list[list[Sexp]], at: int) -> None:
+    if token == b"(":
+        if len(stack) > DEPTH_LIMIT:
+            raise LimitExceeded(f"nested deeper than {DEPTH_LIMIT}", offset=at, record=_RECORD)
+        inner: list[Sexp] = []
+        stack[-1].append(inner)
+        stack.append(inner)
+    elif token == b")":
+        if len(stack) == 1:
+            raise Malformed("a list ends that did not begin", offset=at, record=_RECORD)
+        stack.pop()
+    elif token.startswith(b'"'):
+        word = _ESCAPE.sub(_unescaped, token[1:-1])
+        stack[-1].append(word.decode("utf-8", "surrogateescape"))
+    elif not token[:1].isspace() and not token.startswith(b";"):
+        stack[-1].append(token.decode("utf-8", "surrogateescape"))
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    word = match[1]
+    if len(word) == 3 and word.isdigit():
+        return bytes([int(word) & 0xFF])
+    if len(word) == 3 and word.startswith(b"x"):
+        return bytes([int(word[1:], 16)])
+    if word.lstrip(b"\r").startswith(b"\n"):
+        return b""
+    return _SHORT.get(word, word)
+
+
+def field(value: Sexp, *path: str) -> Sexp | None:
+    """Return what follows a key in a list of pairs, key by key; None where there is none.
+
+    >>> field(parse(b"((ty(HVM((acpi true)))))"), "ty", "HVM", "acpi")
+    'true'
+    """
+    place: Sexp | None = value
+    for key in path:
+        if not isinstance(place, list):
+            return None
+        place = _after(place, key)
+    return place
+
+
+def _after(pairs: list[Sexp], key: str) -> Sexp | None:
+    if len(pairs) == 2 and pairs[0] == key:
+        return pairs[1]
+    for pair in pairs:
+        if isinstance(pair, list) and pair and pair[0] == key:
+            return pair[1] if len(pair) == 2 else pair[1:]
+    return None
+
+
+def word(value: Sexp | None) -> str:
+    """Return an atom's text, "" for anything else."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,280 @@
+r"""Suspend images of xenopsd (XCP-ng, XenServer): a signature, then headers and records.
+
+15 bytes of signature; then, nothing aligned or padded, 16 bytes for each record: a 64-bit type
+and a 64-bit length. The image lies at the start of a disk that is larger: what follows
+End_of_image is what was there before. The signature of old is followed by a legacy stream, and
+by the device model's state. Source: ocaml/xenopsd/lib/suspend_image.ml and xc/domain.ml of
+xapi-project/xen-api.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave.container import sexp, varstored
+from xensave.container.description import Description, Json
+from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event
+from xensave.container.format import Format
+from xensave.container.legacy import LEGACY_FORMAT, LegacyHeader
+from xensave.container.libxc import LIBXC_FORMAT
+from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.reading import read_header
+from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
+from xensave.source import Source
+
+MAGIC = b"XenSavedDomv2-\n"
+LEGACY_MAGIC = b"XenSavedDomain\n"
+SIZE = 15
+
+XENOPS = 0x000F
+LIBXC = 0x00F0
+LIBXL = 0x00F1
+LIBXC_LEGACY = 0x00F2
+QEMU_TRAD = 0x0F00
+QEMU_XEN = 0x0F01
+DEMU = 0x0F10
+VARSTORED = 0x0F11
+SWTPM0 = 0x0F12
+SWTPM = 0x0F13
+END_OF_IMAGE = 0xFFFF
+
+RECORDS = {
+    XENOPS: "Xenops",
+    LIBXC: "Libxc",
+    LIBXL: "Libxl",
+    LIBXC_LEGACY: "Libxc_legacy",
+    QEMU_TRAD: "Qemu_trad",
+    QEMU_XEN: "Qemu_xen",
+    DEMU: "Demu",
+    VARSTORED: "Varstored",
+    SWTPM0: "Swtpm0",
+    SWTPM: "Swtpm",
+    END_OF_IMAGE: "End_of_image",
+}
+
+STREAMS = frozenset({LIBXC, LIBXL, LIBXC_LEGACY})
+"""Records whose length is 0, and which a stream follows that tells its own end."""
+
+QEMU_LIMIT = 1 << 20
+"""xenopsd refuses a longer state of QEMU's (qemu_save_limit in domain.ml)."""
+
+PAIR = struct.Struct("<qq")
+MODEL_SIGNATURES = {b"QemuDeviceModelRecord\n": "big", b"DeviceModelRecord0002": "little"}
+"""What precedes a device model's state behind a legacy stream, and its length's byte order."""
+
+
+class XenopsdHeader(NamedTuple):
+    """The signature: version 2 has records, version 1 a legacy stream."""
+
+    version: int = 2
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> "XenopsdHeader":
+        """Read SIZE bytes. Raises Malformed for another signature."""
+        try:
+            return cls({MAGIC: 2, LEGACY_MAGIC: 1}[bytes(data)])
+        except KeyError:
+            raise Malformed("not the signature of a suspend image", offset=0) from None
+
+    def to_bytes(self) -> bytes:
+        """Return the SIZE bytes again."""
+        return MAGIC if self.version == 2 else LEGACY_MAGIC
+
+    @property
+    def about(self) -> str:
+        """What the signature says, in words."""
+        return "records follow" if self.version == 2 else "a legacy stream follows"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return XENOPSD
+
+
+class Xenopsd(Format):
+    """A suspend image: a VDI of type suspend, or what was copied off it."""
+
+    name = XENOPSD
+    title = "a suspend image of xenopsd"
+    magics = (MAGIC, LEGACY_MAGIC)
+    records = RECORDS
+    page = "docs/formats/xenopsd.md"
+    trailer = False
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the signature and the records, a stream's in their place."""
+        return self._walk(source, stored=False)
+
+    def stored(self, source: Source) -> Iterator[Event]:
+        """Yield the signature and the records, a legacy stream's chunks as they lie."""
+        return self._walk(source, stored=True)
+
+    def describes(self, event: Event) -> bool:
+        """Tell the record of the VM."""
+        return event.is_record(XENOPSD, XENOPS)
+
+    def describe(self, body: bytes) -> Description:
+        """Return what the VM's record says of the guest, in the shape of libxl's configuration."""
+        text = body.decode("utf-8", "replace")
+        try:
+            outer = sexp.parse(body)
+            vm = sexp.parse(
+                sexp.word(sexp.field(outer, "vm_str")).encode("utf-8", "surrogateescape")
+            )
+        except XensaveError as error:
+            error.record = f"{XENOPSD} Xenops"
+            return Description(text=text, wrong=error)
+        return Description(_config(vm), text, tuple(_details(outer, vm)))
+
+    def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
+        """Name the UEFI variables, and tell how much state a TPM has."""
+        if type_ == VARSTORED:
+            return "UEFI", _variables(body)
+        if type_ in (SWTPM, SWTPM0):
+            size = len(body.rstrip(b"=\n")) * 3 // 4 if type_ == SWTPM else length
+            return "TPM", f"{size:,} bytes of state"
+        return None
+
+    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
+        head = read_header(source, XENOPSD, "signature", size=SIZE, parse=XenopsdHeader.parse)
+        yield head
+        if head.header == XenopsdHeader(1):
+            yield from _legacy(source, stored=stored)
+            return
+        while True:
+            event = _record(source)
+            yield event
+            event.finish()
+            if event.type == END_OF_IMAGE:
+                return
+            if event.type in STREAMS:
+                yield from _stream(source, event.type, stored=stored)
+            elif event.type == DEMU:
+                raise Unsupported(
+                    "a vGPU's state: it has no length, and nothing tells where it ends",
+                    offset=event.offset,
+                    record=event.label,
+                )
+
+
+XENOPSD_FORMAT = Xenopsd()
+
+
+def _record(source: Source) -> Event:
+    start = source.offset
+    try:
+        raw = source.read(PAIR.size)
+    except Truncated as error:
+        error.record = f"{XENOPSD} record header"
+        if error.got == 0 and not error.path:
+            error.message = "input ends without End_of_image"
+        raise
+    type_, length = PAIR.unpack(raw)
+    if length < 0 or type_ not in RECORDS:
+        what = f"type {type_:#x} is not known" if length >= 0 else f"a length of {length} bytes"
+        raise Malformed(what, offset=start, record=f"{XENOPSD} record header")
+    length = 0 if type_ in STREAMS or type_ == DEMU else length
+    return _event(source, raw, type_, length)
+
+
+def _event(source: Source, raw: memoryview, type_: int, length: int) -> Event:
+    return Event(
+        source, XENOPSD, RECORD, RECORDS[type_], raw, length=length, type_=type_, padded=False
+    )
+
+
+def _stream(source: Source, type_: int, *, stored: bool) -> Iterator[Event]:
+    if type_ == LIBXC:
+        yield from LIBXC_FORMAT.walk(source)
+    elif type_ == LIBXL:
+        yield from LIBXL_FORMAT.walk(source)
+    elif stored:
+        yield from LEGACY_FORMAT.stored(source, device_model=False)
+    else:
+        yield from LEGACY_FORMAT.walk(source, nested=False, device_model=False)
+
+
+def _legacy(source: Source, *, stored: bool) -> Iterator[Event]:
+    """Yield a legacy stream, and an HVM guest's device model behind it."""
+    pv = False
+    for event in _stream(source, LIBXC_LEGACY, stored=stored):
+        if event.kind == HEADER_KIND and isinstance(event.header, LegacyHeader):
+            pv = event.header.pv
+        yield event
+    if pv or source.at_end():
+        return
+    start = source.offset
+    longest = max(map(len, MODEL_SIGNATURES))
+    head = bytes(source.peek(longest))
+    for signature, order in MODEL_SIGNATURES.items():
+        if head.startswith(signature):
+            raw = source.read(len(signature) + 4)
+            length = int.from_bytes(raw[-4:], "big" if order == "big" else "little")
+            event = _event(source, raw, QEMU_TRAD, length)
+            yield event
+            event.finish()
+            return
+    raise Malformed(
+        f"no device model's state: {head!r}", offset=start, record=f"{XENOPSD} Qemu_trad"
+    )
+
+
+def _variables(body: bytes) -> str:
+    try:
+        found = varstored.parse(body)
+    except XensaveError as error:
+        return f"variables that cannot be read: {error.message}"
+    return f"{len(found)} variables: {' '.join(variable.name for variable in found)}"
+
+
+def _config(vm: sexp.Sexp) -> dict[str, Json]:
+    c_info: dict[str, Json] = {
+        "name": sexp.word(sexp.field(vm, "name")),
+        "uuid": sexp.word(sexp.field(vm, "id")),
+    }
+    kind = _type(vm)
+    if kind in ("hvm", "pv", "pvh"):
+        c_info["type"] = kind
+    b_info: dict[str, Json] = {}
+    memory = _number(vm, "memory_static_max")
+    if memory is not None:
+        b_info["max_memkb"] = memory // 1024
+    vcpus = _number(vm, "vcpu_max")
+    if vcpus is not None:
+        b_info["max_vcpus"] = vcpus
+    return {"c_info": c_info, "b_info": b_info}
+
+
+def _type(vm: sexp.Sexp) -> str:
+    """Return the guest's type: the constructor that begins `ty`, in lower case."""
+    kind = sexp.field(vm, "ty")
+    while isinstance(kind, list) and kind:
+        kind = kind[0]
+    return {"hvm": "hvm", "pv": "pv", "pvinpvh": "pvh", "pvh": "pvh"}.get(
+        sexp.word(kind).lower(), ""
+    )
+
+
+def _number(vm: sexp.Sexp, key: str) -> int | None:
+    text = sexp.word(sexp.field(vm, key))
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _details(outer: sexp.Sexp, vm: sexp.Sexp) -> Iterator[tuple[str, str]]:
+    uuid = sexp.word(sexp.field(vm, "id"))
+    if uuid:
+        yield "uuid", uuid
+    time = sexp.word(sexp.field(outer, "time"))
+    if time:
+        yield "suspended", time
+    vcpus, most = sexp.word(sexp.field(vm, "vcpus")), sexp.word(sexp.field(vm, "vcpu_max"))
+    if vcpus:
+        yield "vcpus", vcpus if vcpus == most else f"{vcpus} of {most}"
+    firmware = sexp.field(vm, "ty", "HVM", "firmware")
+    while isinstance(firmware, list) and firmware:
+        firmware = firmware[0]
+    if firmware:
+        yield "firmware", sexp.word(firmware)
+    platform = sexp.field(vm, "platformdata", "device-model")
+    if platform:
+        yield "device model", sexp.word(platform)

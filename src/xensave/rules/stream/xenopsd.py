@@ -1,0 +1,111 @@
+"""Rules of xenopsd's suspend images (ocaml/xenopsd/lib/suspend_image.ml, xc/domain.ml)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from xensave.container import varstored
+from xensave.container import xenopsd as x
+from xensave.container.events import XENOPSD, Event
+from xensave.errors import XensaveError
+from xensave.findings import ERROR, WARNING
+from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.state import State
+
+FIRST = Rule("XENOPSD_XENOPS_FIRST", ERROR, "A suspend image's first record is that of the VM.")
+ONCE = Rule("XENOPSD_STREAM_ONCE", ERROR, "A suspend image has one stream.")
+PRESENT = Rule("XENOPSD_STREAM_PRESENT", ERROR, "A suspend image has a stream before its end.")
+ORDER = Rule("XENOPSD_DEVICES_AFTER_STREAM", ERROR, "Devices' state follows the stream.")
+LENGTH = Rule(
+    "XENOPSD_LENGTH_FITS_TYPE", ERROR, "A stream's record, and End_of_image, have no length."
+)
+READ = Rule("XENOPSD_TYPE_READ", ERROR, "xenopsd reads the record's type: not Libxl, not Qemu_xen.")
+VM = Rule("XENOPSD_VM_READABLE", ERROR, "The VM's record is an s-expression with another in it.")
+QEMU_SIZE = Rule("XENOPSD_QEMU_BOUNDED", ERROR, "QEMU's state has at most 1 MiB.")
+QEMU = Rule("XENOPSD_QEMU_SIGNATURE", WARNING, "QEMU's state begins with QEVM.")
+VARIABLES = Rule("XENOPSD_VARIABLES_READABLE", ERROR, "varstored's record is UEFI variables.")
+TPM = Rule("XENOPSD_TPM_BASE64", ERROR, "swtpm's record is base64.")
+
+_DEVICES = (x.QEMU_TRAD, x.QEMU_XEN, x.VARSTORED, x.SWTPM0, x.SWTPM)
+_SIGNATURE = b"QEVM"
+
+
+def record(event: Event, state: State) -> Iterator[Fault]:
+    """Check what every record shares: its place, its length, and that it is read at all."""
+    if event.type != x.XENOPS and not state.seen(XENOPSD, x.XENOPS) and _structured(state):
+        yield Fault(FIRST, "no record of the VM before it")
+    if event.type in (x.LIBXL, x.QEMU_XEN):
+        yield Fault(READ, f"a record {event.name}: xenopsd refuses the image")
+    length = x.PAIR.unpack(event.raw)[1] if len(event.raw) == x.PAIR.size else 0
+    if length and (event.type in x.STREAMS or event.type == x.END_OF_IMAGE):
+        yield Fault(LENGTH, f"a length of {length} bytes, expected none", event.offset + 8)
+
+
+def _structured(state: State) -> bool:
+    return state.headers.get(XENOPSD) == x.XenopsdHeader(2)
+
+
+def stream(_: Event, state: State) -> Iterator[Fault]:
+    """Check that it is the only one."""
+    if state.seen(XENOPSD, *x.STREAMS):
+        yield Fault(ONCE, "a second stream")
+
+
+def device(_: Event, state: State) -> Iterator[Fault]:
+    """Check that the stream came before."""
+    if _structured(state) and not state.seen(XENOPSD, *x.STREAMS):
+        yield Fault(ORDER, "before the stream, which restores the guest that it belongs to")
+
+
+def end(_: Event, state: State) -> Iterator[Fault]:
+    """Check that there was a stream."""
+    if not state.seen(XENOPSD, *x.STREAMS):
+        yield Fault(PRESENT, "End_of_image without a stream before it: there is no guest in it")
+
+
+def vm(event: Event, _: State) -> Iterator[Fault]:
+    """Check the record of the VM."""
+    wrong = x.XENOPSD_FORMAT.describe(bytes(event.body())).wrong
+    if wrong is not None:
+        yield Fault(VM, wrong.message, event.body_offset)
+
+
+def qemu(event: Event, _: State) -> Iterator[Fault]:
+    """Check QEMU's state: its length and its first bytes."""
+    if event.length > x.QEMU_LIMIT:
+        yield Fault(QEMU_SIZE, f"{event.length} bytes, xenopsd takes {x.QEMU_LIMIT} at most")
+    head = bytes(event.prefix(len(_SIGNATURE)))
+    if head != _SIGNATURE:
+        yield Fault(QEMU, f"begins with {head!r}", event.body_offset)
+
+
+def variables(event: Event, _: State) -> Iterator[Fault]:
+    """Check varstored's record."""
+    try:
+        varstored.parse(event.body())
+    except XensaveError as error:
+        yield Fault(VARIABLES, error.message, event.body_offset)
+
+
+def tpm(event: Event, _: State) -> Iterator[Fault]:
+    """Check swtpm's record."""
+    try:
+        base64.b64decode(bytes(event.body()).strip(), validate=True)
+    except binascii.Error as error:
+        yield Fault(TPM, str(error), event.body_offset)
+
+
+# fmt: off
+CHECKS = (
+    Check(XENOPSD, (x.XENOPS,), vm, (VM,)),
+    Check(XENOPSD, tuple(x.STREAMS), stream, (ONCE,)),
+    Check(XENOPSD, _DEVICES, device, (ORDER,)),
+    Check(XENOPSD, (x.QEMU_TRAD,), qemu, (QEMU_SIZE, QEMU)),
+    Check(XENOPSD, (x.VARSTORED,), variables, (VARIABLES,)),
+    Check(XENOPSD, (x.SWTPM,), tpm, (TPM,)),
+    Check(XENOPSD, (x.END_OF_IMAGE,), end, (PRESENT,)),
+    Check(XENOPSD, None, record, (FIRST, LENGTH, READ)),
+)
+# fmt: on

@@ -1,0 +1,246 @@
+"""Frames of libvirt and xenopsd. Oracle: files that they wrote, or that were framed as they do."""
+
+import hashlib
+import io
+import json
+import random
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from xensave.cli import main
+from xensave.container import sexp, varstored, walk
+from xensave.container import xenopsd as x
+from xensave.container.events import LIBXC, XENOPSD
+from xensave.container.libvirt import LIBVIRT_FORMAT, parse_xml
+from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
+from xensave.image import open_image
+from xensave.source import MemorySource, open_source
+from xensave.testing import frames, legacy
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared/data/containers"
+needs_samples = pytest.mark.skipif(not SHARED.exists(), reason="needs the larger samples")
+
+
+class Pipe(io.RawIOBase):
+    """Gives some bytes at a time, once; says how many were taken."""
+
+    def __init__(self, data):
+        super().__init__()
+        self._file = io.BytesIO(data)
+
+    def read(self, size=-1, /):
+        return self._file.read(min(size, 3000))
+
+    def taken(self):
+        return self._file.tell()
+
+
+@needs_samples
+def test_what_libvirt_saved_is_read():
+    with open_image(str(SHARED / "libvirt90-pvh1.save.zst")) as image:
+        assert image.containers[:3] == ("libvirt v2", "libxl v2", "libxc v3")
+        assert (image.guest, image.type, image.vcpus, image.xen) == ("lvpvh1", "pvh", 1, "4.17")
+        assert image.configured_memory == 32 << 20
+        details = dict(image.details)
+        assert details["uuid"] == "f9db1d43-ac22-4143-ae90-af62d1d61a74"
+        assert details["title"] == "A PVH guest made by libvirt; é & <tags>"
+        assert image.size == 41_737_944
+        assert image.tally.trailer == 0
+
+
+@needs_samples
+def test_a_suspend_image_is_read_up_to_its_end():
+    facts = json.loads((SHARED / "facts.json").read_text())["xenopsd-hvm1.img"]
+    with open_source(str(SHARED / "xenopsd-hvm1.img.zst")) as source:
+        libxc, places = hashlib.sha256(), []
+        for event in walk(source):
+            if event.layer == LIBXC:
+                libxc.update(event.to_bytes())
+            elif event.name == "Qemu_trad":
+                assert hashlib.sha256(event.body()).hexdigest() == facts["qemu_sha256"]
+            if event.layer == XENOPSD and event.type >= 0:
+                places.append((event.name, event.offset, event.body_offset, event.length))
+        assert libxc.hexdigest() == facts["libxc_sha256"]
+        assert source.offset == facts["end"]
+    wanted = [(r["record"], r["header"], r["body"], r["length"]) for r in facts["records"]]
+    assert places == wanted
+    with open_image(str(SHARED / "xenopsd-hvm1.img.zst")) as image:
+        assert (image.guest, image.type, image.vcpus) == (facts["name"], "hvm", facts["vcpus"])
+        assert image.configured_memory == facts["memory"]
+        details = dict(image.details)
+        assert details["uuid"] == facts["uuid"]
+        assert details["suspended"] == facts["time"]
+        assert details["UEFI"] == "6 variables: " + " ".join(facts["variables"])
+        assert details["TPM"] == f"{facts['swtpm_bytes']:,} bytes of state"
+        assert image.emulators[0].version == 3
+
+
+@needs_samples
+@pytest.mark.parametrize("name", ["libvirt90-pvh1.save.zst", "xenopsd-hvm1.img.zst"])
+def test_samples_verify_and_convert_in_their_frame(name, tmp_path):
+    sample = str(SHARED / name)
+    assert main(["verify", sample]) == 0
+    assert main(["check", sample, "--target", "4.17", "--target", "4.21"]) == 0
+    out = str(tmp_path / "out")
+    assert main(["convert", sample, out, "--target", "4.21", "-q"]) == 0
+    assert main(["verify", out]) == 0
+    with open_source(sample) as before, open_source(out) as after:
+        old = [event.to_bytes() for event in walk(before) if event.layer in ("libvirt", XENOPSD)]
+        new = [event.to_bytes() for event in walk(after) if event.layer in ("libvirt", XENOPSD)]
+    assert old == new
+
+
+@pytest.mark.parametrize(
+    "data", [frames.libvirt_file(), frames.suspend_image(), frames.suspend_image() + bytes(99)]
+)
+def test_a_pipe_gives_the_same_bytes(data):
+    whole = b"".join(event.to_bytes() for event in walk(MemorySource(data)))
+    assert whole == data[: len(whole)]
+    pipe = Pipe(data)
+    assert b"".join(event.to_bytes() for event in walk(open_source(pipe))) == whole
+
+
+def test_no_byte_behind_the_end_of_a_suspend_image_is_asked_for():
+    image = frames.suspend_image()
+    pipe = Pipe(image + bytes(1 << 20))
+    for _ in walk(open_source(pipe)):
+        pass
+    assert pipe.taken() <= len(image) + (1 << 17)
+
+
+@pytest.mark.parametrize("model", [legacy.DEVICE_MODEL, b""])
+def test_legacy_streams_in_frames(model, tmp_path):
+    bare = legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))
+    cases = [frames.legacy_suspend_image(bare, frames.QEMU if model else b"")]
+    if model:
+        cases.append(frames.libvirt_file(legacy.hvm_stream(), version=1))
+        cases.append(
+            x.MAGIC + frames.vm_record() + frames.record(x.LIBXC_LEGACY) + bare
+            + frames.record(x.QEMU_TRAD, frames.QEMU) + frames.record(x.END_OF_IMAGE)
+        )  # fmt: skip
+    for data in cases:
+        with open_image(data) as image:
+            assert image.type == "hvm"
+            assert len(image.emulators) == bool(model)
+            assert image.params[17] == 0xFEFFF
+
+
+def test_a_vgpu_is_named():
+    data = x.MAGIC + frames.vm_record() + frames.record(x.DEMU)
+    with pytest.raises(Unsupported, match="vGPU"):
+        list(walk(MemorySource(data)))
+
+
+# XML and s-expressions of strangers.
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><d>&b;</d>",
+        b"<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d>&x;</d>",
+        b"<d>&nbsp;</d>",
+        b"<d><e></d>",
+        b"",
+        b"\xff\xfe<",
+        b"<d>" * 100,
+    ],
+)
+def test_xml_that_could_do_harm_is_refused(data):
+    with pytest.raises(Malformed):
+        parse_xml(data)
+    assert LIBVIRT_FORMAT.describe(data).wrong is not None
+
+
+def test_memory_in_any_unit():
+    for unit, text, wanted in (("KiB", "32768", 32768), ("MiB", "32", 32768), ("b", "2048", 2)):
+        xml = frames.DOMAIN.replace("'MiB'>32<", f"'{unit}'>{text}<").encode()
+        assert LIBVIRT_FORMAT.describe(xml).config["b_info"]["max_memkb"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (b"a", "a"),
+        (b"()", []),
+        (b"(a(b c)d)", ["a", ["b", "c"], "d"]),
+        (b'(name"x y")', ["name", "x y"]),
+        (b'"\\n\\t\\065\\x41\\\\\\"\\\n   z"', '\n\tAA\\"z'),
+        (b"(a ; a comment\n b)", ["a", "b"]),
+        ('"é"'.encode(), "é"),
+    ],
+)
+def test_s_expressions(text, wanted):
+    assert sexp.parse(text) == wanted
+
+
+@pytest.mark.parametrize("text", [b"", b"(", b")", b"a b", b'"a', b'("a)', b"(a))"])
+def test_what_is_no_s_expression(text):
+    with pytest.raises(Malformed):
+        sexp.parse(text)
+
+
+def test_depth_and_size_are_limited():
+    with pytest.raises(LimitExceeded):
+        sexp.parse(b"(" * 1000 + b")" * 1000)
+    with pytest.raises(LimitExceeded):
+        sexp.parse(b"a" * (sexp.SIZE_LIMIT + 1))
+
+
+def test_variables_whose_lengths_lie():
+    body = frames.variables({"Boot0000": b"x" * 40, "PK": b""})
+    assert [(v.name, len(v.data)) for v in varstored.parse(body)] == [("Boot0000", 40), ("PK", 0)]
+    for cut in range(len(body)):
+        with pytest.raises(Malformed):
+            varstored.parse(body[:cut])
+    with pytest.raises(Malformed):
+        varstored.parse(body[:8] + b"\xff" * 8 + body[16:])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frames.libvirt_file(),
+        frames.suspend_image(),
+        frames.legacy_suspend_image(legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))),
+    ],
+    ids=["libvirt", "xenopsd", "xenopsd of old"],
+)
+def test_every_cut_and_mutation_ends_in_one_clear_error(data):
+    chance = random.Random(7)
+    hurt = [data[:cut] for cut in chance.sample(range(len(data)), 300)]
+    for _ in range(1000):
+        new = bytearray(data)
+        for _ in range(chance.randrange(1, 4)):
+            new[chance.randrange(len(new) if chance.random() < 0.5 else 400)] = chance.randrange(
+                256
+            )
+        hurt.append(bytes(new))
+    for stream in hurt:
+        try:
+            with open_image(stream) as image:
+                assert image.facts
+                assert isinstance(image.details, tuple)
+        except XensaveError as error:
+            assert "\n" not in str(error).strip()
+
+
+def test_cuts_are_truncations_that_name_the_record():
+    data = frames.suspend_image()
+    for event in list(walk(MemorySource(data)))[1:]:
+        with pytest.raises(Truncated) as caught:
+            list(walk(MemorySource(data[: event.offset])))
+        assert caught.value.record
+
+
+def test_a_length_that_is_only_claimed():
+    claims = x.MAGIC + frames.record(x.XENOPS, b"((", length=1 << 60)
+    for data in (claims, frames.libvirt_file(xml=b"x")[:20] + b"\xff" * 4 + bytes(60)):
+        tracemalloc.start()
+        with pytest.raises(XensaveError):
+            list(walk(open_source(Pipe(data))))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
