@@ -72,7 +72,7 @@ def test_an_entry_of_another_record_does_not_count():
 
 def test_a_handler_without_a_body():
     text = "HVM_REGISTER_SAVE_RESTORE(THING, a, b, 1, HVMSR_PER_VCPU);"
-    with pytest.raises(Malformed, match="no body of b"):
+    with pytest.raises(Malformed, match="b has no body"):
         read_handlers({"save.c": TABLE, "thing.c": text})
 
 

@@ -16,6 +16,7 @@ RULES_DIR = Path(__file__).parent / "rules"
 BASE = Release("9.9", "RELEASE-9.9.0", "", 3, 40, False, (), ())
 PAST = {1: frozenset({"HEADER"}), 2: frozenset({"CLOCK"}), 3: frozenset({"TIMER"}),
         7: frozenset({"BELL"})}  # fmt: skip
+SAVED = {"TIMER": {8: ("9.8",), 16: ("9.9",)}}
 ACME = OwnedRange(
     40, 44, "Acme", source="acme.toml",
     used=tuple(UsedNumber(n, "METER" if n == 42 else None, 8) for n in range(40, 45)),
@@ -30,6 +31,10 @@ CLAIMS = {
 WITH = {
     "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": {"RESERVATION_EXCEEDS_USE"},
     "FIELD_DELETED_UNLESS_COMPAT": {"RECORD_SIZE_CHANGED_UNLESS_COMPAT"},
+    "NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED": {"MAXIMUM_RAISED_FAR"},
+    "NUMBER_BEYOND_WIRE": {"MAXIMUM_RAISED_FAR"},
+    "RESERVATION_MADE_BY_CODE": {"MAXIMUM_RAISED_FOR_NO_RECORD"},
+    "RECORD_OF_OTHER_STRUCT": {"FIELD_DELETED_UNLESS_COMPAT"},
 }
 
 
@@ -38,7 +43,7 @@ def side(folder):
 
 
 def judged(folder, claims=(ACME,)):
-    change = Change(side(folder / "previous"), side(folder / "current"), BASE, PAST, claims)
+    change = Change(side(folder / "previous"), side(folder / "current"), BASE, PAST, claims, SAVED)
     return objections(change)
 
 

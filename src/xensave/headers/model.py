@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from xensave.catalogue.model import Layout
 from xensave.catalogue.owned import OwnedRange
@@ -55,7 +56,7 @@ class Frame:
     constants: Mapping[str, tuple[int, Place]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeaderSpace:
     """The number space that a set of public headers states.
 
@@ -71,6 +72,11 @@ class HeaderSpace:
     frame: Frame = Frame()
     files: frozenset[str] = frozenset()
 
+    @cached_property
+    def by_name(self) -> Mapping[str, HeaderRecord]:
+        """The records by their names; of two with one name the first."""
+        return {record.name: record for record in reversed(self.records)}
+
     def record(self, name: str) -> HeaderRecord | None:
         """Return the record of that name, if the headers have it."""
-        return next((record for record in self.records if record.name == name), None)
+        return self.by_name.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,6 @@ from xensave.review.alone.fit import fit
 from xensave.review.alone.graft import Row, graft, rows_of
 from xensave.review.alone.grafted import sides
 from xensave.review.config import Config, waive
-from xensave.review.handlers import ZEROEXTENDS
 from xensave.review.patches.apply import apply
 from xensave.review.patches.mail import Message, messages
 from xensave.review.patches.patch import ADDED, FilePatch, header_path, parse_diff
@@ -29,6 +29,7 @@ from xensave.rules.numbers.model import Change, Side
 from xensave.rules.numbers.run import objections
 
 HEADERS = "xen/include/public/hvm/save.h and arch-x86/hvm/save.h"
+_ZERO = re.compile(r"\bhvm_load_entry_zeroextend\s*\(\s*([A-Z]\w*)\s*,")
 _OURS = ("xen/arch/x86/", "xen/common/", "xen/include/public/")
 
 
@@ -70,7 +71,12 @@ def review_change(
             headers, date
         )  # fmt: skip
     change = Change(
-        before, after, base.release if base else None, base.past if base else {}, setting.claims
+        before,
+        after,
+        base.release if base else None,
+        base.past if base else {},
+        setting.claims,
+        base.saved if base else {},
     )
     standing, waived = waive(objections(change), setting.config)
     name = base.release.name if base else ""
@@ -195,7 +201,7 @@ def _zeroextends(files: Iterable[FilePatch]) -> Mapping[str, str]:
         line.text for file in files for hunk in file.hunks for line in hunk.lines
         if line.kind == ADDED
     )  # fmt: skip
-    return {match[1]: ZEROEXTEND for match in ZEROEXTENDS.finditer(added)}
+    return dict.fromkeys(_ZERO.findall(added), ZEROEXTEND)
 
 
 def _first_change(files: Iterable[FilePatch]) -> Place:

@@ -151,7 +151,7 @@ def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...
                 layout=ids[layout_key(record.layout)],
                 size=record.layout.size,
                 kind=handler.kind if handler else PER_DOMAIN,
-                load=handler.load_mode if handler else EXACT,
+                load=(handler.load_mode or EXACT) if handler else EXACT,
                 compat=ids[layout_key(record.compat)] if record.compat else None,
                 handler=handler.load if handler else "",
                 save=handler.save if handler else "",

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 
 _BLANK = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+_CONDITION = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
+_NEVER = re.compile(r"[ \t]*#[ \t]*if[ \t]+(?:0|\(0\)|false)[ \t]*$")
 _PAIRS = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -21,6 +23,29 @@ def without_comments(text: str) -> str:
         return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
 
     return _BLANK.sub(blank, text)
+
+
+def active_code(text: str) -> str:
+    r"""Return the text with comments and what stands under `#if 0` blanked.
+
+    >>> active_code("#if 0\na();\n#else\nb(); /* c(); */\n#endif").split()
+    ['#if', '0', '#else', 'b();', '#endif']
+    """
+    lines = without_comments(text).split("\n")
+    depth = dead = 0
+    for number, line in enumerate(lines):
+        directive = _CONDITION.match(line)
+        if directive is None:
+            if dead:
+                lines[number] = " " * len(line)
+        elif directive[1].startswith("if"):
+            depth += 1
+            if not dead and _NEVER.match(line):
+                dead = depth
+        elif directive[1] == "endif" or depth == dead:
+            dead = 0 if depth == dead else dead
+            depth -= directive[1] == "endif"
+    return "\n".join(lines)
 
 
 def closing(text: str, start: int) -> int:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from xensave.catalogue.model import EXACT, OWN, PER_DOMAIN, PER_VCPU, ZEROEXTEND
 from xensave.errors import Malformed
 from xensave.findings import Place
 from xensave.headers.compiled.clang import compile_headers
-from xensave.headers.text.ctext import body, calls, closing, without_comments
+from xensave.headers.text.ctext import active_code, body, calls, closing
 from xensave.headers.trees.tree import MemoryTree
 
 REGISTER = "HVM_REGISTER_SAVE_RESTORE"
 REGISTER_CALL = "hvm_register_savevm"
 TABLE = "hvm_sr_handlers"
 
+_CODE = re.compile(r"([A-Z]\w*)_CODE")
 _KINDS = {"HVMSR_PER_DOM": PER_DOMAIN, "HVMSR_PER_VCPU": PER_VCPU}
 _CHECK_ENTRY = r"_hvm_check_entry\s*\([^;]*?HVM_SAVE_CODE\s*\(\s*{name}\s*\)[^;]*?"
 _LOADS = (
@@ -33,29 +36,31 @@ _LOADS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Registration(NamedTuple):
     """A record's registration: its functions, and what its load function takes.
 
-    `load_mode` is EXACT, ZEROEXTEND or OWN; `instances` how many records one domain (or vCPU)
-    saves at most, None where the registration gives a size of its own.
+    `load_mode` is EXACT, ZEROEXTEND or OWN, None where the load function cannot be understood;
+    `kind` is PER_DOMAIN or PER_VCPU, "" where the text names another. `instances` is how many
+    records one domain (or vCPU) saves at most, None where the registration gives a size of its
+    own. `bodies` are those of the load and check functions, without comments.
     """
 
     record: str
     save: str
     check: str
     load: str
-    load_mode: str
+    load_mode: str | None
     kind: str
     instances: int | None
     place: Place
+    bodies: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerTable:
     """The handlers of a release, a table entry's size, and whether a check pass comes first."""
 
-    handlers: tuple[Handler, ...]
+    handlers: tuple[Registration, ...]
     entry_size: int
     check_pass: bool
 
@@ -65,66 +70,81 @@ def read_handlers(sources: dict[str, str]) -> HandlerTable:
 
     Raises Malformed where a registration's load function cannot be found or understood.
     """
-    texts = {path: without_comments(text) for path, text in sources.items()}
-    handlers = [handler for path in sorted(texts) for handler in _registrations(path, texts[path])]
-    table = next((text for text in texts.values() if _table(text)), None)
+    handlers = [each for path in sorted(sources) for each in registrations(path, sources[path])]
+    for handler in handlers:
+        if not handler.kind:
+            raise Malformed(f"{handler.place}: unknown kind", record=handler.record)
+        if handler.load_mode is None:
+            what = "takes its entry in no known way" if handler.bodies[0] else "has no body"
+            raise Malformed(f"{handler.place}: {handler.load} {what}", record=handler.record)
+    tables = (active_code(text) for text in sources.values())
+    table = next((text for text in tables if _table(text)), None)
     if table is None:
         raise Malformed(f"no {TABLE} in the sources")
     return HandlerTable(
         handlers=tuple(sorted(handlers, key=lambda handler: handler.record)),
         entry_size=_entry_size(table),
-        check_pass=re.search(r"\bhvm_load\s*\([^)]*\bbool\s+real\b", table) is not None,
+        check_pass=has_check_pass(table),
     )
 
 
-def _registrations(path: str, text: str) -> Iterator[Handler]:
+def has_check_pass(text: str) -> bool:
+    """Does the load loop in this text check every record before it loads the first?"""
+    return re.search(r"\bhvm_load\s*\([^)]*\bbool\s+real\b", text) is not None
+
+
+@lru_cache(maxsize=128)
+def registrations(path: str, text: str) -> tuple[Registration, ...]:
+    """Return the registrations in a source file, in the order of their lines.
+
+    Those of a macro's body, in a comment or under `#if 0` are none.
+    """
+    if REGISTER not in text and REGISTER_CALL not in text:
+        return ()
+    return tuple(sorted(_registrations(path, active_code(text)), key=lambda each: each.place))
+
+
+def _registrations(path: str, text: str) -> Iterator[Registration]:
     for offset, words in calls(text, REGISTER):
-        name, save, *check, load, instances, kind = words
-        place = _place(path, text, offset)
-        yield _handler(text, place, name, (save, *check, load), kind, int(instances, 0))
+        name, *functions = words
+        count = None
+        if len(functions) > 3 and functions[-2].isdigit():
+            count = int(functions[-2])
+        kind = functions.pop() if functions and functions[-1].startswith("HVMSR_") else ""
+        functions = functions[:-1] if kind and len(functions) > 2 else functions
+        yield _registration(text, _place(path, text, offset), name, functions, kind, count)
     for offset, words in calls(text, REGISTER_CALL):
-        if len(words) < 6 or not words[1].startswith('"'):
+        code = _CODE.fullmatch(words[0])
+        if len(words) < 4 or not words[1].startswith('"') or words[-1] not in _KINDS:
             continue
-        _, name, save, *check, load, _, kind = words
-        place = _place(path, text, offset)
-        yield _handler(text, place, name.strip('"'), (save, *check, load), kind, None)
+        name = code[1] if code else words[1].strip('"')
+        yield _registration(text, _place(path, text, offset), name, words[2:-2], words[-1], None)
 
 
 def _place(path: str, text: str, offset: int) -> Place:
     return Place(file=path, line=text.count("\n", 0, offset) + 1)
 
 
-def _handler(  # noqa: PLR0917 - the parts of one registration
-    text: str,
-    place: Place,
-    name: str,
-    functions: tuple[str, ...],
-    kind: str,
-    instances: int | None,
-) -> Handler:
-    if kind not in _KINDS:
-        raise Malformed(f"{place}: unknown kind {kind!r}", record=name)
-    save, *check, load = (function.lstrip("&").replace("NULL", "") for function in functions)
-    return Handler(
-        record=name,
-        save=save,
-        check=check[0] if check else "",
-        load=load,
-        load_mode=_load_mode(text, name, load, place),
-        kind=_KINDS[kind],
-        instances=instances,
-        place=place,
+def _registration(  # noqa: PLR0917 - the parts of one registration
+    text: str, place: Place, name: str, functions: list[str], kind: str, instances: int | None
+) -> Registration:
+    names = [function.lstrip("&").replace("NULL", "") for function in functions]
+    save, check, load = (names[0] if names else "", "", names[-1] if len(names) > 1 else "")
+    if len(names) > 2:
+        check = names[1]
+    bodies = (body(text, load) or "", body(text, check) or "" if check else "")
+    mode = load_mode(name, bodies[0]) or (load_mode(name, text) if bodies[0] else None)
+    return Registration(
+        name, save, check, load, mode, _KINDS.get(kind, ""), instances, place, bodies
     )
 
 
-def _load_mode(text: str, name: str, load: str, place: Place) -> str:
-    function = body(text, load)
-    if function is None:
-        raise Malformed(f"{place}: no body of {load}", record=name)
+def load_mode(name: str, code: str) -> str | None:
+    """How code that loads a record takes its entry; None where it does so in no known way."""
     for mode, pattern in _LOADS:
-        if re.search(pattern.format(name=name), function):
+        if re.search(pattern.format(name=re.escape(name)), code):
             return mode
-    raise Malformed(f"{place}: {load} takes its entry in no known way", record=name)
+    return None
 
 
 def _table(text: str) -> re.Match[str] | None:

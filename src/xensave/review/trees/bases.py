@@ -15,11 +15,15 @@ from xensave.headers.model import HeaderSpace
 
 
 class Base(NamedTuple):
-    """A release, the names that each number had up to it, and why it was chosen."""
+    """A release, the names that each number had up to it, and why it was chosen.
+
+    `saved` tells by a record's name which sizes of it which releases up to then wrote.
+    """
 
     release: Release
     past: Mapping[int, frozenset[str]]
     why: str
+    saved: Mapping[str, Mapping[int, tuple[str, ...]]] = {}
 
 
 class Bases:
@@ -49,7 +53,7 @@ class Bases:
     def named(self, name: str, why: str = "as asked") -> Base:
         """The release of a name. Raises UsageError for one that the catalogue does not have."""
         release = self.release(name)
-        return Base(release, self._past(release.name), why)
+        return Base(release, self._past(release.name), why, self._saved(release.name))
 
     def nearest(self, headers: HeaderSpace, when: datetime | None = None) -> Base | None:
         """The release whose numbers and sizes are most like these, or None before the first.
@@ -77,6 +81,15 @@ class Bases:
     def _date(self, name: str) -> date:
         series = ".".join(name.split(".")[:2])
         return self.dates.get(name) or self.dates.get(series) or date.max
+
+    def _saved(self, name: str) -> Mapping[str, Mapping[int, tuple[str, ...]]]:
+        saved: dict[str, dict[int, tuple[str, ...]]] = {}
+        names = list(self.names)
+        for earlier in names[: names.index(name) + 1]:
+            for binding in self.release(earlier).bindings:
+                sizes = saved.setdefault(binding.name, {})
+                sizes[binding.size] = (*sizes.get(binding.size, ()), earlier)
+        return saved
 
     def _past(self, name: str) -> Mapping[int, frozenset[str]]:
         past: dict[int, frozenset[str]] = {}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import datetime
 
 from xensave.errors import SourceError, UsageError
 from xensave.headers.trees.tree import GitRepository, GitTree
-from xensave.review.handlers import handlers
-from xensave.review.trees.sides import read_headers_of
+from xensave.review.trees.sides import read_headers_of, with_handlers
 from xensave.rules.numbers.model import Side
 
 HEADERS = ("xen/include/public/hvm/save.h", "xen/include/public/arch-x86/hvm/save.h")
@@ -42,8 +40,7 @@ class Revisions:
         key = self.blobs(tree.commit)
         if key not in self._sides:
             self._sides[key] = read_headers_of(tree)
-        registered, loads = handlers(tree)
-        return replace(self._sides[key], handlers=registered, loads=loads)
+        return with_handlers(self._sides[key], tree)
 
     def blobs(self, commit: str) -> str:
         """Git's hashes of the headers at a commit, as one string; "" where there are none."""

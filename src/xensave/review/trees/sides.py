@@ -16,8 +16,16 @@ from xensave.rules.numbers.model import Side
 
 def read_side(tree: Tree) -> Side:
     """One state of a tree. Raises Malformed where its headers do not compile."""
-    registered, loads = handlers(tree)
-    return replace(read_headers_of(tree), handlers=registered, loads=loads)
+    return with_handlers(read_headers_of(tree), tree)
+
+
+def with_handlers(side: Side, tree: Tree) -> Side:
+    """A side of headers, with what the tree registers."""
+    found = handlers(tree)
+    if found is None:
+        return side
+    kinds = {each.record: each.kind for each in found.registrations if each.kind}
+    return replace(side, handlers=found, loads=found.loads, kinds=kinds)
 
 
 def read_headers_of(tree: Tree) -> Side:

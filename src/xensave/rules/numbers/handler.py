@@ -1,37 +1,174 @@
-"""Rules on handlers: what the headers declare, the hypervisor registers, and nothing else."""
+"""Rules on handlers: what the headers declare, the hypervisor saves and loads as before."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from xensave.rules.numbers.model import Change, Hit
+from xensave.findings import Place
+from xensave.headers.model import HeaderRecord
+from xensave.headers.text.registrations import Registration
+from xensave.rules.numbers.compare import compare
+from xensave.rules.numbers.leaves import is_filler, leaves
+from xensave.rules.numbers.model import Change, Hit, accepts, lost_sizes
 
 # The save and load loops of Xen write and read these two themselves.
 WITHOUT_HANDLER = frozenset({"HEADER", "END"})
+_RESERVED = re.compile(r"(?:^|_)(?:rsvd|reserved|mbz|zero)(?:_|\d|$)", re.IGNORECASE)
 
 
 def record_registered_by_no_handler(change: Change) -> Iterator[Hit]:
-    """A declared record is registered by no handler."""
+    """A declared record is registered by no handler, or by one that does not load it."""
     handlers = change.after.handlers
     if handlers is None:
         return
-    registered = {handler.name for handler in handlers} | WITHOUT_HANDLER
+    registered = {handler.record: handler for handler in handlers.registrations}
     for record in change.after.headers.records:
-        if record.name not in registered:
+        handler = registered.get(record.name)
+        if handler is None and record.name not in WITHOUT_HANDLER:
             yield Hit(
                 record.place,
                 record.name,
                 f"{record.name} ({record.code}) is declared and no handler saves or loads it",
+            )
+        elif handler is not None and not handler.load:
+            yield Hit(
+                handler.place,
+                record.name,
+                f"{record.name} ({record.code}) is registered without a function that loads it",
+                key="load",
             )
 
 
 def handler_registers_no_record(change: Change) -> Iterator[Hit]:
     """A handler is registered for a record that the headers do not declare."""
     declared = {record.name for record in change.after.headers.records}
-    for handler in change.after.handlers or ():
-        if handler.name not in declared:
+    handlers = change.after.handlers
+    for handler in handlers.registrations if handlers else ():
+        if handler.record not in declared:
             yield Hit(
                 handler.place,
-                handler.name,
-                f"a handler is registered for {handler.name}, which the headers do not declare",
+                handler.record,
+                f"a handler is registered for {handler.record}, which the headers do not declare",
             )
+
+
+def record_kind_changed(change: Change) -> Iterator[Hit]:
+    """A record was saved per vCPU and is loaded per domain, or the other way round."""
+    for before, record in _pairs(change):
+        was = change.before.kinds.get(before.name) if change.before else None
+        kind = change.after.kinds.get(record.name)
+        if was and kind and was != kind:
+            excuse, severity = change.leniency(record.name)
+            yield Hit(
+                _place(change, record),
+                record.name,
+                f"{record.name} was registered per {_PER[was]} and is per {_PER[kind]}: the "
+                f"instance of a saved record then names another thing{excuse}",
+                key=f"{was} {kind}",
+                severity=severity,
+            )
+
+
+_PER = {"vcpu": "vCPU", "domain": "domain"}
+
+
+def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
+    """A load takes no more what releases wrote, though the record's own size stays."""
+    for before, record in _pairs(change):
+        if before.wire is None or record.wire is None or change.before is None:
+            continue
+        if before.name not in change.before.loads or record.name not in change.after.loads:
+            continue
+        if before.wire.size != record.wire.size and not accepts(
+            change.after, record, before.wire.size
+        ):
+            continue  # its changed size says so already
+        lost = lost_sizes(change, before, record)
+        if lost:
+            yield Hit(
+                _place(change, record),
+                record.name,
+                f"{record.name} no longer loads from {lost}: guests saved there do not restore",
+                key=lost,
+            )
+
+
+def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
+    """A reserved field is new, and its record's load or check does not look at it."""
+    for before, record in _pairs(change):
+        if before.wire is None or record.wire is None:
+            continue
+        handler = change.after.handlers.of(record.name) if change.after.handlers else None
+        code = handler.bodies if handler else ()
+        for leaf in compare(before.wire, record.wire).fresh:
+            name = leaf.path.rsplit(".", 1)[-1]
+            if not is_filler(leaf) or not _RESERVED.search(name):
+                continue
+            if any(was.overlaps(leaf) for was in leaves(before.wire)) or any(
+                re.search(rf"\b{re.escape(name)}\b", text) for text in code
+            ):
+                continue
+            if name in change.after.checked:
+                continue
+            yield Hit(
+                change.after.place_of(record, leaf.path),
+                f"{record.name}.{leaf.path}",
+                f"{leaf.path} of {record.name} is reserved and no load checks it to be zero: "
+                "what guests carry there can never get a meaning",
+            )
+
+
+def check_needs_later_load(change: Change) -> Iterator[Hit]:
+    """A check hook reads what the load of a record sets up, and every check comes first."""
+    handlers = change.after.handlers
+    if handlers is None or not handlers.check_pass:
+        return
+    new = [r for r in handlers.registrations if _is_new(change, r)]
+    for loads in new:
+        sets = _set_up(loads)
+        for checks in handlers.registrations:
+            if checks.record == loads.record or not checks.bodies[1]:
+                continue
+            words = set(re.findall(r"\w+", checks.bodies[1]))
+            shared = sorted(sets & words) or _field_named(change, loads.record, checks.record)
+            if shared:
+                yield Hit(
+                    loads.place,
+                    loads.record,
+                    f"{checks.check} of {checks.record} may need {shared[0]}, which "
+                    f"{loads.load} of {loads.record} sets up: every check comes before any load",
+                    key=checks.record,
+                )
+
+
+def _is_new(change: Change, handler: Registration) -> bool:
+    before = change.before.handlers if change.before else None
+    return before is not None and before.of(handler.record) is None
+
+
+def _set_up(handler: Registration) -> set[str]:
+    """The members of structs that a load function assigns to, but for its own record's."""
+    found = re.findall(r"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?=(?!=)", handler.bodies[0])
+    return {name for name in found if len(name) > 3}
+
+
+def _field_named(change: Change, record: str, other: str) -> list[str]:
+    """The field of another record that is called as this record is."""
+    theirs = change.after.headers.record(other)
+    if theirs is None or theirs.wire is None:
+        return []
+    names = {leaf.path.rsplit(".", 1)[-1] for leaf in leaves(theirs.wire)}
+    return [record.lower()] if record.lower() in names else []
+
+
+def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord]]:
+    after = change.after.headers.by_name
+    for before in change.before.headers.records if change.before else ():
+        if before.name in after:
+            yield before, after[before.name]
+
+
+def _place(change: Change, record: HeaderRecord) -> Place:
+    handler = change.after.handlers.of(record.name) if change.after.handlers else None
+    return handler.place if handler else record.place

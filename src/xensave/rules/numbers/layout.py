@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from xensave.catalogue import layout
 from xensave.catalogue.model import ZEROEXTEND, Layout
+from xensave.findings import WARNING
 from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.compare import Comparison, compare
 from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
-from xensave.rules.numbers.model import Change, Hit
+from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
 
 class _Pair(NamedTuple):
@@ -18,6 +22,7 @@ class _Pair(NamedTuple):
     record: HeaderRecord
     old: Layout
     new: Layout
+    fields: Comparison
     excuse: str
     severity: str | None
 
@@ -27,11 +32,13 @@ def record_size_changed(change: Change) -> Iterator[Hit]:
     for pair in _changed(change):
         if pair.old.size == pair.new.size or _loads_shorter(change, pair):
             continue
+        lost = lost_sizes(change, pair.before, pair.record)
+        guests = f": guests of {lost} are lost" if lost else ""
         yield Hit(
             change.after.place_of(pair.record),
             pair.record.name,
             f"{pair.record.name} changes from {pair.old.size} to {pair.new.size} bytes, "
-            f"and no compat form or zero-extended load takes the old size{pair.excuse}",
+            f"and no compat form or zero-extended load takes the old size{guests}{pair.excuse}",
             key=f"{pair.old.size} {pair.new.size}",
             severity=pair.severity,
         )
@@ -40,87 +47,148 @@ def record_size_changed(change: Change) -> Iterator[Hit]:
 def field_changed(change: Change) -> Iterator[Hit]:
     """A field keeps its name and changes its width, its type's sign or its number of elements."""
     for pair in _changed(change):
-        old = {leaf.path: leaf for leaf in leaves(pair.old)}
-        for leaf in leaves(pair.new):
-            was = old.get(leaf.path)
-            if was is None or is_filler(leaf) or 0 in (was.items, leaf.items):
+        arrays: set[str] = set()
+        for was, leaf in pair.fields.same:
+            if is_filler(leaf) or 0 in (was.items, leaf.items) or was.shape == leaf.shape:
                 continue
-            if _shape(was) != _shape(leaf):
-                yield Hit(
-                    change.after.place_of(pair.record, leaf.path),
-                    f"{pair.record.name}.{leaf.path}",
-                    f"{leaf.path} of {pair.record.name} was {_describe(was)} and becomes "
-                    f"{_describe(leaf)}{pair.excuse}",
-                    severity=pair.severity,
-                )
+            # An array at the end that grows is growth of the record, and judged as that.
+            if was.element == leaf.element and _ends(was, pair.old) and _grows(was, leaf):
+                continue
+            path, old, new = leaf.path, str(was), str(leaf)
+            if (was.element, was.items) == (leaf.element, leaf.items):
+                # All members of an array of structs change with it: it is told once.
+                path = leaf.array
+                old, new = (f"{x.repeat} elements of {x.stride} bytes" for x in (was, leaf))
+            if path in arrays:
+                continue
+            arrays.add(path)
+            yield Hit(
+                change.after.place_of(pair.record, path),
+                f"{pair.record.name}.{path}",
+                f"{path} of {pair.record.name} was {old} and becomes {new}{pair.excuse}",
+                severity=pair.severity,
+            )
 
 
 def field_inserted(change: Change) -> Iterator[Hit]:
     """New fields push fields that were saved before to another offset."""
     for pair in _changed(change):
-        old = {leaf.path: leaf for leaf in leaves(pair.old)}
-        for run, moved in _runs(leaves(pair.new), old):
-            names = run[0].path if len(run) == 1 else f"{run[0].path} to {run[-1].path}"
+        for shift in pair.fields.shifts:
+            if not shift.inserted:
+                continue
+            run = shift.inserted
             yield Hit(
                 change.after.place_of(pair.record, run[0].path),
                 f"{pair.record.name}.{run[0].path}",
-                f"{names} of {pair.record.name} {'is' if len(run) == 1 else 'are'} inserted: "
-                f"{moved.path} moves from offset {old[moved.path].offset} to {moved.offset}"
-                f"{pair.excuse}",
+                f"{_names(run)} of {pair.record.name} {_are(run, 'inserted')}: "
+                f"{shift}{pair.excuse}",
                 severity=pair.severity,
             )
 
 
-def _runs(new: list[Leaf], old: dict[str, Leaf]) -> Iterator[tuple[list[Leaf], Leaf]]:
-    """Runs of new leaves, each with the first old leaf that it pushes on."""
-    present = {leaf.path for leaf in new}
-    gone = [leaf for leaf in old.values() if leaf.path not in present or is_filler(leaf)]
-    run: list[Leaf] = []
-    pushed = 0
-    for leaf in new:
-        was = old.get(leaf.path)
-        if was is None:
-            run += [] if _takes_over(leaf, gone) else [leaf]
-            continue
-        if run and leaf.offset - was.offset > pushed:
-            yield run, leaf
-        pushed, run = leaf.offset - was.offset, []
+def field_moved(change: Change) -> Iterator[Hit]:
+    """A field that was saved keeps its name and lies elsewhere: old guests' bytes are another's."""
+    for pair in _changed(change):
+        for shift in pair.fields.shifts:
+            if shift.inserted:
+                continue
+            first = shift.moved[0][1]
+            yield Hit(
+                change.after.place_of(pair.record, first.path),
+                f"{pair.record.name}.{first.path}",
+                f"in {pair.record.name} {shift}: what old guests saved is read as another "
+                f"field{pair.excuse}",
+                severity=pair.severity,
+            )
 
 
 def field_deleted(change: Change) -> Iterator[Hit]:
     """A field that was saved is gone and nothing stands at its place."""
     for pair in _changed(change):
         new = leaves(pair.new)
-        names = {leaf.path for leaf in new}
-        spots = {(leaf.offset, leaf.size, leaf.bits) for leaf in new}
-        for leaf in leaves(pair.old):
-            if leaf.path in names or is_filler(leaf):
+        spots = {leaf.place for leaf in new}
+        for leaf in pair.fields.gone:
+            if is_filler(leaf) or leaf.place in spots or _covered(leaf, new):
                 continue
-            if (leaf.offset, leaf.size, leaf.bits) not in spots and not _covered(leaf, new):
-                at = change.before.place_of(pair.before, leaf.path) if change.before else None
-                yield Hit(
-                    at or change.after.place_of(pair.record),
-                    f"{pair.record.name}.{leaf.path}",
-                    f"{leaf.path} ({_describe(leaf)} at offset {leaf.offset}) is deleted from "
-                    f"{pair.record.name}{pair.excuse}",
-                    removed=at is not None,
-                    severity=pair.severity,
-                )
+            at = change.before.place_of(pair.before, leaf.path) if change.before else None
+            yield Hit(
+                at or change.after.place_of(pair.record),
+                f"{pair.record.name}.{leaf.path}",
+                f"{leaf.path} ({leaf} at offset {leaf.offset}) is deleted from "
+                f"{pair.record.name}{pair.excuse}",
+                removed=at is not None,
+                severity=pair.severity,
+            )
+
+
+def fields_renamed(change: Change) -> Iterator[Hit]:
+    """Most fields of a record get other names at once: it may be another record altogether."""
+    for pair in _changed(change):
+        renamed = [(old, new) for old, new in pair.fields.renamed if not _akin(old, new)]
+        named = [leaf for leaf in leaves(pair.old) if not is_filler(leaf)]
+        if len(renamed) < 2 or 2 * len(renamed) <= len(named):
+            continue
+        pairs = ", ".join(f"{old.path} to {new.path}" for old, new in renamed[:4])
+        more = f" and {len(renamed) - 4} more" if len(renamed) > 4 else ""
+        yield Hit(
+            change.after.place_of(pair.record, renamed[0][1].path),
+            pair.record.name,
+            f"{len(renamed)} of {len(named)} fields of {pair.record.name} get other names at the "
+            f"same places ({pairs}{more}): a value that means something else now needs a record "
+            f"of its own{pair.excuse}",
+            severity=pair.severity or WARNING,
+        )
+
+
+def padding_gets_meaning(change: Change) -> Iterator[Hit]:
+    """A field takes the place of padding, which old guests saved as 0."""
+    for pair in _changed(change):
+        old = leaves(pair.old)
+        for leaf in pair.fields.fresh:
+            if is_filler(leaf) or leaf.start >= 8 * pair.old.size:
+                continue
+            under = [was for was in old if was.overlaps(leaf)]
+            # What the hardware's manual calls reserved has 0 for its old meaning.
+            if any(was.path.rsplit(".", 1)[-1].startswith("reserve") for was in under):
+                continue
+            # A value that lay over the padding, as a union's whole word does, was saved with it.
+            if any(not is_filler(was) for was in under) or _replaces(leaf, pair.fields.gone):
+                continue
+            where = f"where {under[0].path or 'an unnamed field'} was" if under else "in a hole"
+            yield Hit(
+                change.after.place_of(pair.record, leaf.path),
+                f"{pair.record.name}.{leaf.path}",
+                f"{leaf.path} of {pair.record.name} lies {where}: guests saved before have 0 "
+                f"there, which must mean what they did without it{pair.excuse}",
+                severity=pair.severity,
+            )
 
 
 def _changed(change: Change) -> Iterator[_Pair]:
     """The records of both sides whose layout differs and whose old layout nothing converts."""
+    after = change.after.headers.by_name
     for before in change.before.headers.records if change.before else ():
-        record = change.after.headers.record(before.name)
-        if record is None or record.layout is None or before.layout is None:
+        record = after.get(before.name)
+        if record is None or record.wire is None or before.wire is None:
             continue
-        old, new = before.layout, record.layout
-        if leaves(old) == leaves(new) and old.size == new.size:
+        old, new = before.wire, record.wire
+        fields = compare(old, new, before.types, record.types)
+        if fields.alike and old.size == new.size:
             continue
         if record.compat is not None and leaves(record.compat) == leaves(old):
             continue
+        if _restored(change, record):
+            continue
         excuse, severity = change.leniency(record.name)
-        yield _Pair(before, record, old, new, excuse, severity)
+        yield _Pair(before, record, old, new, fields, excuse, severity)
+
+
+def _restored(change: Change, record: HeaderRecord) -> bool:
+    """Is the new layout the one that the base release has, so that a fault is mended?"""
+    binding = change.base.binding(record.name) if change.base else None
+    if binding is None or record.wire is None or record.wire.size != binding.size:
+        return False
+    return bool(binding.layout) and compare(layout(binding.layout), record.wire).alike
 
 
 def _loads_shorter(change: Change, pair: _Pair) -> bool:
@@ -128,28 +196,37 @@ def _loads_shorter(change: Change, pair: _Pair) -> bool:
     return mode == ZEROEXTEND and pair.new.size > pair.old.size
 
 
-def _shape(leaf: Leaf) -> tuple[int, int, bool, int | None]:
-    return leaf.size, leaf.items, _signed(leaf.type), leaf.bits[1] if leaf.bits else None
+def _names(run: Iterable[Leaf]) -> str:
+    names = [leaf.path for leaf in run]
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
-def _signed(name: str) -> bool:
-    return not name.startswith(("u", "unsigned", "bool", "_Bool", "char", "size_t"))
+def _are(run: tuple[Leaf, ...], word: str) -> str:
+    return f"is {word}" if len(run) == 1 else f"are {word}"
 
 
-def _describe(leaf: Leaf) -> str:
-    bits = f":{leaf.bits[1]}" if leaf.bits else ""
-    dims = f"[{leaf.items}]" if leaf.items != 1 else ""
-    return f"{leaf.type}{dims}{bits}"
+def _ends(leaf: Leaf, of: Layout) -> bool:
+    return all(other.end <= leaf.end for other in leaves(of))
 
 
-def _takes_over(leaf: Leaf, gone: list[Leaf]) -> bool:
-    """Does a new name stand where another that is gone, or padding, stood before?"""
-    return any(leaf.offset >= was.offset and leaf.end <= was.end for was in gone)
+def _grows(was: Leaf, leaf: Leaf) -> bool:
+    return was.stride == leaf.stride and (was.items, was.repeat) < (leaf.items, leaf.repeat)
+
+
+def _akin(old: Leaf, new: Leaf) -> bool:
+    """Do two names share a word, as apic_assist_msr and vp_assist_msr do?"""
+    words = (set(re.findall(r"[a-z]{3,}", leaf.path.lower())) for leaf in (old, new))
+    return bool(set.intersection(*words))
+
+
+def _replaces(leaf: Leaf, gone: Iterable[Leaf]) -> bool:
+    """Does a field stand where another, no padding, is gone: a rename, or one split up?"""
+    return any(not is_filler(was) and was.overlaps(leaf) for was in gone)
 
 
 def _covered(leaf: Leaf, new: list[Leaf]) -> bool:
     """Are a field's bytes kept: by fields that split them exactly, or by padding over them?"""
-    if any(is_filler(n) and n.offset <= leaf.offset and leaf.end <= n.end for n in new):
+    if any(is_filler(n) and n.start <= leaf.start and leaf.stop <= n.stop for n in new):
         return True
     inside = [n for n in new if leaf.offset <= n.offset and n.end <= leaf.end and n.bits is None]
     return bool(inside) and sum(n.end - n.offset for n in inside) == leaf.end - leaf.offset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
 from typing import NamedTuple
@@ -14,6 +15,13 @@ from xensave.records.flat import Place
 _FIXED = re.compile(
     r"(?:const |volatile )*(?:u?int(?:8|16|32|64)_t|u?int64_aligned_t|(?:unsigned |signed )?char)"
 )
+_FILLER = re.compile(
+    r"(?:pad(?:ding)?|rsvd|reserved?|res|mbz|unused|spare)(?:_?(?:\d+|zero|mbz|[a-z]))?"
+)
+_QUALIFIERS = re.compile(r"\b(?:const|volatile|restrict)\b ?")
+_UNSIGNED = ("unsigned", "uint", "u8", "u16", "u32", "u64", "char", "_Bool", "bool", "size_t",
+             "xen_ulong_t", "domid_t", "enum")  # fmt: skip
+_SIGNED = ("int", "signed", "short", "long")
 
 
 class Leaf(NamedTuple):
@@ -22,7 +30,9 @@ class Leaf(NamedTuple):
     `size` covers an array, `width` is one element's, `items` how many there are (0: flexible).
     A member of an array of structs stands once, for the first of them: the array's `stride` and
     `repeat` say where the others are. `sheltered` says that the union it lies in has another
-    member, of fixed width, that covers it: the layout does not depend on this one.
+    member, of fixed width, that covers it: the layout does not depend on this one. `named` is
+    false for an unnamed bit-field, `kind` tells how a value is read: "unsigned", "signed", ...;
+    `array` is the path of the array of structs around it.
     """
 
     path: str
@@ -35,6 +45,48 @@ class Leaf(NamedTuple):
     stride: int = 0
     repeat: int = 1
     sheltered: bool = False
+    named: bool = True
+    kind: str = ""
+    array: str = ""
+
+    def __str__(self) -> str:
+        bits = f":{self.bits[1]}" if self.bits else ""
+        dims = f"[{self.items}]" if self.items != 1 else ""
+        return f"{self.type}{dims}{bits}"
+
+    @property
+    def start(self) -> int:
+        """The first bit of the first element, counted from the start of the struct."""
+        return 8 * self.offset + (self.bits[0] if self.bits else 0)
+
+    @property
+    def stop(self) -> int:
+        """The bit after the last element."""
+        return self.start + self.bits[1] if self.bits else 8 * self.end
+
+    @property
+    def place(self) -> tuple[int, int, int, int, int]:
+        """What two fields share where one took the other's place."""
+        return self.start, self.stop, self.width, self.stride, self.repeat
+
+    @property
+    def element(self) -> tuple[int, str, int | None]:
+        """What must stay of an element: its width, and how its value is read."""
+        return self.width, self.kind, self.bits[1] if self.bits else None
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What must stay of a field wherever it lies."""
+        width, kind, bits = self.element
+        return (bits or width), kind, self.items, self.repeat, self.stride
+
+    def overlaps(self, other: Leaf) -> bool:
+        """Do the two share a bit? Of arrays of structs, the first elements are compared."""
+        return self.start < other.stop and other.start < self.stop
+
+    def within(self, other: Leaf) -> bool:
+        """Does the field lie within the bits of another?"""
+        return other.start <= self.start and self.stop <= other.stop
 
     @property
     def end(self) -> int:
@@ -47,12 +99,16 @@ class Leaf(NamedTuple):
         return _FIXED.fullmatch(self.type) is not None
 
 
-def leaves(layout: Layout) -> list[Leaf]:
-    """The leaves of a layout, in the order of the struct."""
-    return [_leaf(place) for place in flat.leaves(layout.fields)]
+def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[Leaf]:
+    """The leaves of a layout, in the order of the struct.
+
+    `types` are the canonical types by path where a compiler told them.
+    """
+    types = types or {}
+    return [_leaf(place, types.get(place.path)) for place in flat.leaves(layout.fields)]
 
 
-def _leaf(place: Place) -> Leaf:
+def _leaf(place: Place, canonical: str | None) -> Leaf:
     field = place.field
     items = prod(field.dims)
     width = field.size // items if items else field.size
@@ -63,7 +119,26 @@ def _leaf(place: Place) -> Leaf:
     leaf = Leaf(
         place.path, field.type, place.offset, field.size, width, items, field.bits, stride, repeat
     )
-    return leaf._replace(sheltered=not leaf.fixed and _sheltered(place))
+    names = [parent.name for parent in place.parents]
+    within = names[: place.parents.index(array) + 1] if array else []
+    return leaf._replace(
+        array=".".join(name for name in within if name),
+        sheltered=not leaf.fixed and _sheltered(place),
+        named=bool(field.name),
+        kind=_kind(canonical or field.type),
+    )
+
+
+def _kind(name: str) -> str:
+    """How a value of a type is read. Plain char counts as unsigned, as bytes are.
+
+    >>> _kind("const unsigned long long"), _kind("int8_t"), _kind("double")
+    ('unsigned', 'signed', 'double')
+    """
+    name = _QUALIFIERS.sub("", name).strip()
+    if name.startswith(_UNSIGNED):
+        return "unsigned"
+    return "signed" if name.startswith(_SIGNED) else name
 
 
 def _sheltered(place: Place) -> bool:
@@ -85,4 +160,4 @@ def is_filler(leaf: Leaf) -> bool:
     True
     """
     last = leaf.path.rsplit(".", 1)[-1].strip("_").lower()
-    return re.fullmatch(r"(pad(ding)?|rsvd|reserved?|res|unused|spare)_?\d*", last) is not None
+    return not leaf.named or _FILLER.fullmatch(last) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.rules.numbers.model import Change, Hit
+from xensave.rules.numbers.placeholder import highest, placeholder
 
 NAME = "HVM_SAVE_CODE_MAX"
 
@@ -28,7 +29,7 @@ def maximum_below_record(change: Change) -> Iterator[Hit]:
 
 def maximum_raised_for_no_record(change: Change) -> Iterator[Hit]:
     """The maximum rises past every record: memory and loop iterations for no use."""
-    headers, top = change.after.headers, change.after.highest
+    headers, top = change.after.headers, highest(change)
     if headers.code_max is None or top is None or headers.code_max_place is None:
         return
     before = change.before.headers.code_max if change.before else None
@@ -37,18 +38,45 @@ def maximum_raised_for_no_record(change: Change) -> Iterator[Hit]:
     if extra <= 0:
         return
     rise = f"is raised from {before} to" if before is not None else "is"
-    cost = f"+{extra} iterations of each loop over the handlers"
-    if change.base is not None:
-        size = change.base.entry_size
-        cost = (
-            f"on {change.base.name} +{extra * size} bytes of handler table "
-            f"({extra} entries of {size}) and +{extra} iterations of each loop over it"
-        )
     yield Hit(
         headers.code_max_place,
         NAME,
         f"{NAME} {rise} {headers.code_max} and no record has a number above "
-        f"{needed if needed == top.code else top.code}: {cost}",
+        f"{needed if needed == top.code else top.code}: {_cost(change, extra)}",
         key=f"{headers.code_max}",
         remedy=f"Leave {NAME} at {needed}; raise it with the record that needs it.",
+    )
+
+
+def maximum_raised_far(change: Change) -> Iterator[Hit]:
+    """The maximum rises to a record far out, so that most of the handler table stands empty."""
+    headers, top = change.after.headers, highest(change)
+    before = change.before.headers.code_max if change.before else None
+    if headers.code_max is None or top is None or before is None:
+        return
+    raised = min(headers.code_max, top.code)
+    new = [r for r in headers.records if before < r.code <= raised and not placeholder(change, r)]
+    empty = raised - before - len(new)
+    if not new or empty <= len(headers.records):
+        return
+    names = new[0].name if len(new) == 1 else f"{len(new)} records"
+    yield Hit(
+        headers.code_max_place or top.place,
+        NAME,
+        f"{NAME} is raised from {before} to {headers.code_max} for {names}: the handler table "
+        f"then has {raised + 1:,} entries, {empty:,} of the new ones empty; "
+        f"{_cost(change, raised - before)}",
+        key=f"{headers.code_max}",
+        remedy=f"Take the next free number, or look handlers up without a table as long as {NAME}.",
+    )
+
+
+def _cost(change: Change, extra: int) -> str:
+    """What more entries of the handler table cost on the release that a change is to."""
+    if change.base is None:
+        return f"+{extra:,} iterations of each loop over the handlers"
+    size = change.base.entry_size
+    return (
+        f"on {change.base.name} +{extra * size:,} bytes of handler table "
+        f"({extra:,} entries of {size}) and +{extra:,} iterations of each loop over it"
     )

@@ -11,18 +11,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from xensave.catalogue.model import Release
+from xensave.catalogue.model import OWN, ZEROEXTEND, Release
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Finding, Place
 from xensave.headers.model import HeaderRecord, HeaderSpace
+from xensave.headers.text.registrations import Registration
 
 
-class Handler(NamedTuple):
-    """Where a record is registered with the hypervisor, and how its handler loads it."""
+class Handlers(NamedTuple):
+    """What a tree registers; `check_pass` says that every record is checked before any loads."""
 
-    name: str
-    place: Place
-    load: str | None = None
+    registrations: tuple[Registration, ...]
+    check_pass: bool = False
+
+    def of(self, record: str) -> Registration | None:
+        """The registration of a record; of several the last."""
+        return next((r for r in reversed(self.registrations) if r.record == record), None)
+
+    @property
+    def loads(self) -> Mapping[str, str]:
+        """How each record is loaded, where that is understood."""
+        return {r.record: r.load_mode for r in self.registrations if r.load_mode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +39,17 @@ class Side:
     """One state of the headers.
 
     `lines` gives the place of a record's struct (path "") and of its fields by dotted path.
-    `handlers` is None without a tree to look into. `loads` is the load mode by record name,
-    where it is known (from the handlers, or from the release that stands in).
+    `handlers` is None without a tree to look into. `loads` is the load mode by record name, `kinds`
+    whether it is saved per domain or vCPU, where they are known: from the handlers, or from the
+    release that stands in. `checked` are the words of a patch's own C, where there is no tree.
     """
 
     headers: HeaderSpace
     lines: Mapping[tuple[str, str], Place] = field(default_factory=dict)
-    handlers: tuple[Handler, ...] | None = None
+    handlers: Handlers | None = None
     loads: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    checked: frozenset[str] = frozenset()
 
     def place_of(self, record: HeaderRecord, path: str = "") -> Place:
         """Where a field of a record stands, or the nearest place known: struct, then binding."""
@@ -49,11 +61,6 @@ class Side:
             parts.pop()
         return self.lines.get((record.name, ""), record.place)
 
-    @property
-    def highest(self) -> HeaderRecord | None:
-        """The record with the largest number."""
-        return max(self.headers.records, key=lambda record: record.code, default=None)
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -61,7 +68,8 @@ class Change:
 
     `before` is None when a state is looked at as a whole. `base` is the release it is a change
     to, `past` the names that each number had in that release and all before it (None: unknown),
-    `claims` what vendors' registries and the caller say of numbers in use.
+    `claims` what vendors' registries and the caller say of numbers in use. `saved` tells which
+    releases up to then wrote a record of which size, by the record's name.
     """
 
     before: Side | None
@@ -69,6 +77,7 @@ class Change:
     base: Release | None = None
     past: Mapping[int, frozenset[str]] | None = None
     claims: tuple[OwnedRange, ...] = ()
+    saved: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def leniency(self, name: str) -> tuple[str, str | None]:
         """What softens an objection to a changed record, as words to add and a severity.
@@ -78,6 +87,35 @@ class Change:
         if self.past is None or any(name in names for names in self.past.values()):
             return "", None
         return f" (no release has {name} yet)", NOTE
+
+
+def accepts(side: Side, record: HeaderRecord, size: int) -> bool:
+    """Does the load of a record take one of this size? A mode that is not known takes its own."""
+    mode = side.loads.get(record.name)
+    if mode == OWN or record.wire is None:
+        return True
+    if mode == ZEROEXTEND and size <= record.wire.size:
+        return True
+    return size in {record.wire.size, record.compat.size if record.compat else record.wire.size}
+
+
+def lost_sizes(change: Change, before: HeaderRecord, after: HeaderRecord) -> str:
+    """The sizes of a record that loaded before and do not now, with the releases that wrote them.
+
+    "" where nothing that a release wrote is lost.
+    """
+    if change.before is None:
+        return ""
+    lost = [
+        f"{size} bytes ({_span(releases)})"
+        for size, releases in sorted(change.saved.get(after.name, {}).items())
+        if accepts(change.before, before, size) and not accepts(change.after, after, size)
+    ]
+    return ", ".join(lost)
+
+
+def _span(releases: tuple[str, ...]) -> str:
+    return releases[0] if len(releases) == 1 else f"{releases[0]} to {releases[-1]}"
 
 
 class Hit(NamedTuple):

@@ -14,7 +14,7 @@ _NAME = re.compile(r"(^|_)(RESERVED?|RSVD|UNUSED|PLACEHOLDER|DUMMY|DOWNSTREAM|VE
 def reservation_made_by_code(change: Change) -> Iterator[Hit]:
     """Code stands in for a record that is not there: a number reserved by more than a comment."""
     for record in change.after.headers.records:
-        reason = _reason(change, record)
+        reason = placeholder(change, record)
         if reason:
             yield Hit(
                 record.place,
@@ -24,12 +24,19 @@ def reservation_made_by_code(change: Change) -> Iterator[Hit]:
             )
 
 
-def _reason(change: Change, record: HeaderRecord) -> str:
+def highest(change: Change) -> HeaderRecord | None:
+    """The record with the largest number that is more than a placeholder."""
+    records = (r for r in change.after.headers.records if not placeholder(change, r))
+    return max(records, key=lambda record: record.code, default=None)
+
+
+def placeholder(change: Change, record: HeaderRecord) -> str:
+    """Why a record is none but in name; "" for a true one."""
     if _NAME.search(record.name):
         return "is a record in name only"
     if record.form == DEFINE and record.layout is None:
         handlers = change.after.handlers
-        if handlers is None or all(handler.name != record.name for handler in handlers):
+        if handlers is None or handlers.of(record.name) is None:
             return "is a number without a struct"
     empty = record.layout is not None and not record.layout.fields
     if empty and record.code != 0:

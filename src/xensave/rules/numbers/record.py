@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.compare import compare
+from xensave.rules.numbers.leaves import is_filler
 from xensave.rules.numbers.model import Change, Hit
 
 
@@ -27,7 +29,7 @@ def record_renamed(change: Change) -> Iterator[Hit]:
     """A number keeps its layout and gets another name."""
     for old, new in _pairs(change):
         heir = None if new is not None else _heir(change, old)
-        if heir is not None and _same_size(old, heir):
+        if heir is not None and _same_bytes(old, heir):
             yield Hit(
                 heir.place,
                 old.name,
@@ -52,14 +54,35 @@ def record_deleted(change: Change) -> Iterator[Hit]:
                 removed=True,
                 severity=severity,
             )
-        elif not _same_size(old, heir):
+        elif not _same_bytes(old, heir):
             yield Hit(
                 heir.place,
                 old.name,
                 f"{old.code} was {old.name} of {_size(old)} bytes and becomes {heir.name} of "
-                f"{_size(heir)} bytes{excuse}",
+                f"{_size(heir)} bytes{excuse}: guests saved with {old.name} no longer restore",
                 severity=severity,
             )
+
+
+def record_of_other_struct(change: Change) -> Iterator[Hit]:
+    """A record keeps name and number and is bound to a struct that shares no field with the old."""
+    for old, new in _pairs(change):
+        if new is None or old.wire is None or new.wire is None or old.code != new.code:
+            continue
+        if old.wire.struct == new.wire.struct:
+            continue
+        fields = compare(old.wire, new.wire, old.types, new.types)
+        named = [leaf for leaf in fields.gone if not is_filler(leaf)]
+        if fields.same or not named or len(fields.renamed) == len(named) == 1:
+            continue
+        excuse, severity = change.leniency(old.name)
+        yield Hit(
+            new.place,
+            new.name,
+            f"{new.name} ({new.code}) was struct {old.wire.struct} and becomes struct "
+            f"{new.wire.struct}, which has none of its fields{excuse}",
+            severity=severity,
+        )
 
 
 def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord | None]]:
@@ -83,5 +106,11 @@ def _size(record: HeaderRecord) -> int | None:
     return record.layout.size if record.layout else None
 
 
-def _same_size(old: HeaderRecord, new: HeaderRecord) -> bool:
-    return _size(old) == _size(new)
+def _same_bytes(old: HeaderRecord, new: HeaderRecord) -> bool:
+    """Does a record of another name hold the same struct, as far as its bytes go?"""
+    if _size(old) != _size(new):
+        return False
+    if old.wire is None or new.wire is None or old.wire.struct == new.wire.struct:
+        return True
+    fields = compare(old.wire, new.wire, old.types, new.types)
+    return bool(fields.same) and not (fields.gone or fields.fresh or fields.shifts)

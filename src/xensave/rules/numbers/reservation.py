@@ -14,6 +14,7 @@ from xensave.catalogue.owned import (
     spans,
 )
 from xensave.rules.numbers.model import Change, Hit
+from xensave.rules.numbers.placeholder import highest
 
 
 def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
@@ -59,7 +60,7 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
     numbers between are a collision to come. Numbers that are deployed cannot move any more, so
     a reservation of these alone is let be.
     """
-    top = change.after.highest
+    top = highest(change)
     if top is None:
         return
     for kept in change.after.headers.reservations:

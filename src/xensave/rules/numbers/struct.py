@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from xensave.catalogue.model import Layout
 from xensave.headers.model import HeaderRecord
+from xensave.rules.numbers.compare import compare
 from xensave.rules.numbers.leaves import Leaf, leaves
 from xensave.rules.numbers.model import Change, Hit
 
@@ -30,7 +31,11 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
         if small is None:
             continue
         one, other = _settled(small), _settled(layout)
-        first = next((a for a, b in zip(one, other, strict=False) if _moved(a, b)), None)
+        there = {leaf.path: leaf for leaf in other}
+        moved = [leaf for leaf in one if leaf.path not in there or _moved(leaf, there[leaf.path])]
+        known = {leaf.path for leaf in one}
+        moved += [leaf for leaf in other if leaf.path not in known]
+        first = moved[0] if moved else None
         if layout.size == small.size and first is None:
             continue
         where = f", and {first.path} is the first field to differ" if first else ""
@@ -41,6 +46,25 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
             f"{small.size} on 32-bit x86{where}",
             key=f"{layout.size} {small.size}",
         )
+
+
+def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
+    """The hypervisor, its tools and everyone else do not see the same struct."""
+    for record, layout in _laid_out(change):
+        for other, whose in ((record.xen, "the hypervisor"), (record.tools, "its tools")):
+            if other is None:
+                continue
+            found = compare(layout, other)
+            names = [leaf.path for leaf in (*found.fresh, *found.gone)]
+            names += [new.path for shift in found.shifts for _, new in shift.moved]
+            what = f" ({', '.join(names[:4])})" if names else ""
+            yield Hit(
+                change.after.place_of(record, names[0] if names else ""),
+                record.name,
+                f"{layout.struct} of {record.name} is {other.size} bytes for {whose} and "
+                f"{layout.size} for who reads the public header{what}",
+                key=f"{whose} {other.size} {layout.size}",
+            )
 
 
 def field_width_not_fixed(change: Change) -> Iterator[Hit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.numbers import (
+    frame,
     handler,
     layout,
     maximum,
@@ -70,6 +71,13 @@ RULES: tuple[Rule, ...] = (
         record.record_deleted,
     ),
     Rule(
+        "RECORD_OF_OTHER_STRUCT",
+        ERROR,
+        "A number that guests carry is never given another struct.",
+        "Keep the struct, or give the new one a new name and a new number.",
+        record.record_of_other_struct,
+    ),
+    Rule(
         "MAXIMUM_BELOW_RECORD",
         ERROR,
         "HVM_SAVE_CODE_MAX is at least the largest number in use.",
@@ -83,6 +91,13 @@ RULES: tuple[Rule, ...] = (
         "HVM_SAVE_CODE_MAX rises only with a record: it costs memory and loop iterations.",
         "Leave HVM_SAVE_CODE_MAX at the largest number in use.",
         maximum.maximum_raised_for_no_record,
+    ),
+    Rule(
+        "MAXIMUM_RAISED_FAR",
+        WARNING,
+        "HVM_SAVE_CODE_MAX sizes a table: a record far out leaves most of it empty.",
+        "Take the next free number.",
+        maximum.maximum_raised_far,
     ),
     Rule(
         "RESERVATION_EXCEEDS_USE",
@@ -161,11 +176,46 @@ RULES: tuple[Rule, ...] = (
         layout.field_inserted,
     ),
     Rule(
+        "FIELD_MOVED_UNLESS_COMPAT",
+        ERROR,
+        "A field stays where old guests saved it.",
+        "Leave the fields where they are; append new ones at the end.",
+        layout.field_moved,
+    ),
+    Rule(
         "FIELD_DELETED_UNLESS_COMPAT",
         ERROR,
         "A field that was saved keeps its place.",
         "Keep it as a reserved field of the same size.",
         layout.field_deleted,
+    ),
+    Rule(
+        "FIELDS_RENAMED",
+        WARNING,
+        "A field's name says what it means, and its meaning never changes.",
+        "Keep the names, or say in the commit message that each still means the same.",
+        layout.fields_renamed,
+    ),
+    Rule(
+        "PADDING_GETS_MEANING",
+        WARNING,
+        "Padding that becomes a field is 0 in guests saved before, and 0 must be right for them.",
+        "Say what 0 means, and treat it so on load.",
+        layout.padding_gets_meaning,
+    ),
+    Rule(
+        "DESCRIPTOR_CHANGED",
+        ERROR,
+        "The descriptor before each record keeps its form, or no saved context can be read.",
+        "Leave struct hvm_save_descriptor as it is.",
+        frame.descriptor_changed,
+    ),
+    Rule(
+        "MAGIC_OR_VERSION_CHANGED",
+        ERROR,
+        "HVM_FILE_MAGIC and HVM_FILE_VERSION stay, for a load refuses any other.",
+        "Leave them; a record of its own tells what is new.",
+        frame.magic_or_version_changed,
     ),
     Rule(
         "STRUCT_SIZE_NOT_MULTIPLE_OF_EIGHT",
@@ -181,6 +231,14 @@ RULES: tuple[Rule, ...] = (
         "A record is the same bytes for 32-bit and 64-bit x86.",
         "Order the fields by size and pad the struct to a multiple of eight with a named field.",
         struct.struct_differs_between_abis,
+        state=True,
+    ),
+    Rule(
+        "STRUCT_DIFFERS_BETWEEN_XEN_AND_TOOLS",
+        ERROR,
+        "The hypervisor and its tools see one struct: what one saves the other reads.",
+        "Take the field out of the conditional.",
+        struct.struct_differs_between_xen_and_tools,
         state=True,
     ),
     Rule(
@@ -214,6 +272,34 @@ RULES: tuple[Rule, ...] = (
         "Declare the record, or drop the handler.",
         handler.handler_registers_no_record,
         state=True,
+    ),
+    Rule(
+        "RECORD_KIND_CHANGED",
+        ERROR,
+        "A record stays per domain or per vCPU, for its instance names the one it is of.",
+        "Register it as before; a record of another kind takes a new number.",
+        handler.record_kind_changed,
+    ),
+    Rule(
+        "RECORD_LOADS_FEWER_SIZES",
+        ERROR,
+        "Every size of a record that a release wrote still loads.",
+        "Load it zero-extended, or keep the compat form that takes the old size.",
+        handler.record_loads_fewer_sizes,
+    ),
+    Rule(
+        "RESERVED_FIELD_NOT_CHECKED",
+        WARNING,
+        "A reserved field is checked to be zero on load, or it can never be used.",
+        "Refuse the record where the field is not zero.",
+        handler.reserved_field_not_checked,
+    ),
+    Rule(
+        "CHECK_NEEDS_LATER_LOAD",
+        WARNING,
+        "A check needs nothing that a load sets up, for all checks come before the first load.",
+        "Have the check hook read the record itself, or move the test into the load.",
+        handler.check_needs_later_load,
     ),
 )
 

@@ -1,0 +1,100 @@
+"""Two layouts of a record, field by field: what stays, moves, comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+from xensave.catalogue.model import Layout
+from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
+
+_MOST_NAMES = 3
+
+
+class Shift(NamedTuple):
+    """Fields that move by the same distance, and the new fields before them that push them."""
+
+    moved: tuple[tuple[Leaf, Leaf], ...]
+    inserted: tuple[Leaf, ...]
+
+    def __str__(self) -> str:
+        names = [new.path for _, new in self.moved]
+        old, new = self.moved[0]
+        way = f"from {_spot(old)} to {_spot(new)}"
+        if len(names) == 1:
+            return f"{names[0]} moves {way}"
+        shown = names[:_MOST_NAMES]
+        if len(names) > _MOST_NAMES:
+            shown[-1:] = [f"{len(names) - _MOST_NAMES + 1} more"]
+        return f"{', '.join(shown[:-1])} and {shown[-1]} move, {names[0]} {way}"
+
+
+class Comparison(NamedTuple):
+    """`same` are the fields of one name, `renamed` those of one place; `gone` and `fresh` the rest.
+
+    A renamed field is in `gone` and `fresh` too. Fields without a name count as none.
+    """
+
+    same: tuple[tuple[Leaf, Leaf], ...]
+    renamed: tuple[tuple[Leaf, Leaf], ...]
+    gone: tuple[Leaf, ...]
+    fresh: tuple[Leaf, ...]
+    shifts: tuple[Shift, ...]
+
+    @property
+    def alike(self) -> bool:
+        """Does every field keep its name, place and shape?"""
+        changed = any(old.shape != new.shape for old, new in self.same)
+        return not (self.gone or self.fresh or self.shifts or changed)
+
+
+def compare(
+    old: Layout,
+    new: Layout,
+    old_types: Mapping[str, str] | None = None,
+    new_types: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Compare two layouts. The types are canonical ones by path, where they are known."""
+    before = {leaf.path: leaf for leaf in leaves(old, old_types) if leaf.named}
+    after = {leaf.path: leaf for leaf in leaves(new, new_types) if leaf.named}
+    same = tuple((before[path], leaf) for path, leaf in after.items() if path in before)
+    gone = tuple(leaf for path, leaf in before.items() if path not in after)
+    fresh = tuple(leaf for path, leaf in after.items() if path not in before)
+    places: dict[object, list[Leaf]] = {}
+    for leaf in gone:
+        if not is_filler(leaf):
+            places.setdefault(leaf.place, []).append(leaf)
+    renamed = tuple(
+        (places[leaf.place].pop(0), leaf)
+        for leaf in fresh
+        if not is_filler(leaf) and places.get(leaf.place)
+    )
+    free = [*gone, *(leaf for leaf in before.values() if is_filler(leaf))]
+    added = [leaf for leaf in fresh if not any(leaf.within(other) for other in free)]
+    return Comparison(same, renamed, gone, fresh, tuple(_shifts(before, after, added)))
+
+
+def _shifts(
+    before: Mapping[str, Leaf], after: Mapping[str, Leaf], added: list[Leaf]
+) -> Iterator[Shift]:
+    """Runs of fields that move alike, in the new order, each with what was added before it."""
+    order = {path: number for number, path in enumerate(after)}
+    waiting = iter([*sorted(added, key=lambda leaf: order[leaf.path]), None])
+    upcoming = next(waiting)
+    pushed = 0
+    kept = [(before[path], leaf) for path, leaf in after.items() if path in before]
+    moves = ((old, new) for old, new in kept if not is_filler(new))
+    for distance, run in groupby(moves, key=lambda pair: pair[1].start - pair[0].start):
+        moved = tuple(run)
+        inserted = []
+        while upcoming is not None and order[upcoming.path] < order[moved[0][1].path]:
+            inserted.append(upcoming)
+            upcoming = next(waiting)
+        if distance:
+            yield Shift(moved, tuple(inserted) if distance > pushed else ())
+        pushed = distance
+
+
+def _spot(leaf: Leaf) -> str:
+    return f"offset {leaf.offset}" + (f" bit {leaf.bits[0]}" if leaf.bits else "")
