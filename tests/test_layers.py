@@ -17,7 +17,7 @@ FLOORS = [
     {"image"},
     {"policy"},
     {"dump", "engine"},
-    {"drgn", "toolstack"},
+    {"drgn", "toolstack", "volatility"},
     {"convert", "diff", "review"},
     {"edit"},
     {"testing"},
