@@ -169,6 +169,27 @@ def test_an_index_of_several(browser, tmp_path):
     assert set(links) <= set(ids)
 
 
+@pytest.mark.parametrize("width", [400, 1400])
+@needs_browser
+def test_the_releases(width, browser, tmp_path):
+    page = tmp_path / "releases.html"
+    assert main(["report", "--releases", "-o", str(page)]) == 0
+    browser.open(page, width=width)
+    assert browser.complaints == []
+    assert {url for url in browser.requests if not url.startswith("data:")} == {page.as_uri()}
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate("document.querySelectorAll('.matrix tbody tr').length") == 2 * 28
+    poor = [t for t in browser.evaluate(TEXTS) if contrast(t[1], t[2]) < 4.5]
+    assert poor == []
+    text = browser.evaluate("document.body.textContent")
+    # One of each part: a number's owner, a layout's commit, a difference's citation.
+    assert "Amazon" in text
+    assert 'b28b590d4a "x86/vlapic: Fix handling of writes to APIC_ESR"' in text
+    assert "80872597e6" in text
+    cell = "document.querySelectorAll('.matrix tbody tr')[25].querySelectorAll('td span')[21].title"
+    assert browser.evaluate(cell).startswith("4.21 on 4.17: refused")
+
+
 def test_a_bar_is_filled_whole():
     found = bar("", [(str(kind), "", kind + 1) for kind in range(12)], logarithmic=True)
     assert sum(segment.width for segment in found.segments) == pytest.approx(1000, abs=0.1)

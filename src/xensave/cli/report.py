@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
 from xensave.cli.options import size
@@ -14,6 +15,9 @@ from xensave.convert.output import writing
 from xensave.errors import UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.source.base import write_all
+
+if TYPE_CHECKING:
+    from xensave.report.page import GuestPage
 
 DESCRIPTION = (
     "Write one HTML page about saved guests: what each is, which release restores it, its records,"
@@ -24,7 +28,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="an image; - for stdin")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="an image; - for stdin")
+    parser.add_argument(
+        "--releases",
+        action="store_true",
+        help="no image, but Xen's releases: numbers, layouts, who restores whom, differences",
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="where the page goes (default: stdout)"
     )
@@ -33,20 +42,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show what may be secret too: xenstore values, the configuration, vector registers",
     )
-    parser.add_argument("--title", metavar="TEXT", default="Saved guests", help="of an index")
+    parser.add_argument("--title", metavar="TEXT", help="the title of an index or of --releases")
     parser.add_argument(
         "--max-size", metavar="SIZE", type=size, help="the most that an image may expand to"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Gather each image's page, and write one file of them."""
+    """Gather what the page says, and write it."""
+    if args.releases == bool(args.images):
+        raise UsageError("name images, or ask for --releases")
     try:
-        from xensave.report.render import render_guests
+        from xensave.report import render
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         raise UsageError("report needs Jinja2: pip install 'xensave[report]'") from None
+    if args.releases:
+        from xensave.report.releases import releases_page
+
+        title = args.title or "What Xen's releases save"
+        _write(args.output, render.render_releases(releases_page(), title))
+        return 0
+    pages = _pages(args)
+    _write(args.output, render.render_guests(pages, args.title or "Saved guests"))
+    for page in pages:
+        if page.wrong:
+            raise XensaveError(f"{page.path}: {page.wrong}")
+    return 0
+
+
+def _pages(args: argparse.Namespace) -> list[GuestPage]:
     from xensave.engine.plugins import installed
     from xensave.report.guest import guest_page
     from xensave.toolstack.judge import Judge
@@ -54,17 +80,16 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(release_names()[::-1], plugins=installed())
     pages = []
     for number, path in enumerate(args.images, 1):
+        name = "standard input" if path == "-" else path
         with _opened(path, args.max_size) as image:
-            name = "standard input" if path == "-" else path
             pages.append(guest_page(image, judge, name, f"guest-{number}", full=args.full))
-    text = render_guests(pages, args.title)
-    with writing(args.output) as output:
+    return pages
+
+
+def _write(path: str, text: str) -> None:
+    with writing(path) as output:
         sys.stdout.flush()
         write_all(output.fd, memoryview(text.encode("utf-8", "backslashreplace")))
-    for page in pages:
-        if page.wrong:
-            raise XensaveError(f"{page.path}: {page.wrong}")
-    return 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xensave.engine.verdict import Verdict
 from xensave.image import Image
 from xensave.image.input import Given
 from xensave.report.page import Answer
@@ -18,20 +19,23 @@ def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, 
     assumes: dict[str, None] = {}
     for target in judge.targets:
         verdict = judge.judge(Given(image.name, None, None, image), target)
-        said = verdict_object(image.name, target, verdict)
-        assumes.update(dict.fromkeys(_texts(said["assumes"])))
-        reasons = [_text(said["reason"]), *_texts(said["depends"]), *_texts(said["fixups"])]
-        found.append(
-            Answer(
-                release=target,
-                outcome=outcome(verdict),
-                place=_text(said["record"]),
-                errno=_text(said["errno"]),
-                reasons=tuple(reason for reason in reasons if reason),
-                cite=_text(said["cite"]),
-            )
-        )
+        assumes.update(dict.fromkeys(verdict.assumes))
+        found.append(answer_of(target, verdict))
     return tuple(found), tuple(assumes)
+
+
+def answer_of(target: str, verdict: Verdict) -> Answer:
+    """Return a verdict as a page has it."""
+    said = verdict_object("", target, verdict)
+    reasons = [_text(said["reason"]), *_texts(said["depends"]), *_texts(said["fixups"])]
+    return Answer(
+        release=target,
+        outcome=outcome(verdict),
+        place=_text(said["record"]),
+        errno=_text(said["errno"]),
+        reasons=tuple(reason for reason in reasons if reason),
+        cite=_text(said["cite"]),
+    )
 
 
 def _text(value: object) -> str:

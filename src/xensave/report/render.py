@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xensave import __version__
-from xensave.report.page import Answer, GuestPage
+from xensave.report.page import GuestPage
+from xensave.report.releases import MatrixRow, ReleasesPage
 from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES
 
 _CLASSES = {RESTORES: "restores", FIXUP: "fixup", DEPENDS: "depends", REFUSED: "refused"}
@@ -26,19 +27,16 @@ _PARTS = (
 )
 
 
-class MatrixRow(NamedTuple):
-    """A row of a matrix: `anchor` is the part of the page that it leads to."""
-
-    label: str
-    anchor: str
-    cells: tuple[Answer, ...]
-
-
 def render_guests(pages: Sequence[GuestPage], title: str) -> str:
     """Return the page of a guest; of several, an index with the fleet's matrix before them."""
     columns = next((tuple(a.release for a in page.answers) for page in pages if page.answers), ())
     rows = [MatrixRow(page.title, page.anchor, page.answers) for page in pages]
     return _render("guests.html.j2", pages=pages, title=title, columns=columns, rows=rows)
+
+
+def render_releases(page: ReleasesPage, title: str) -> str:
+    """Return the page of Xen's releases."""
+    return _render("releases.html.j2", page=page, title=title)
 
 
 class _Template(Protocol):

@@ -1,0 +1,191 @@
+"""Gather what a page says of Xen's releases: numbers, layouts, who restores whom, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from xensave.catalogue import MASTER, record_names, release_names
+from xensave.catalogue.model import Cite
+from xensave.catalogue.registry import Registry
+from xensave.engine.domain import HVM, PVH
+from xensave.engine.handlers import table, xsave
+from xensave.engine.handlers.msr import MSRS
+from xensave.engine.loop import load
+from xensave.numbers.history import Version, history, names_over_time
+from xensave.numbers.space import USED, Row, folded, rows
+from xensave.report.answers import answer_of
+from xensave.report.charts import bar
+from xensave.report.page import Answer, Bar, Table
+from xensave.toolstack.matrix import release_matrix
+
+_NO_LAYOUT = "not saved"
+
+
+class MatrixRow(NamedTuple):
+    """A row of a matrix: `anchor` is the part of the page that it leads to, "" for none."""
+
+    label: str
+    anchor: str
+    cells: tuple[Answer, ...]
+
+
+class DatedRow(Protocol):
+    """A rule of the engine that some releases have."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+
+    @property
+    def record(self) -> str:
+        """The record that it is about, "" for any."""
+
+    @property
+    def since(self) -> tuple[str, ...]:
+        """The releases from which on it is in force."""
+
+    @property
+    def until(self) -> tuple[str, ...]:
+        """The releases from which on it is not."""
+
+    @property
+    def sentence(self) -> str:
+        """What it says."""
+
+    @property
+    def cite(self) -> Cite:
+        """Where Xen has it."""
+
+
+class Matrix(NamedTuple):
+    """Who restores whose guest."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+
+
+class RecordHistory(NamedTuple):
+    """A record's layouts over the releases: drawn, and with what changed and where that is from."""
+
+    name: str
+    bar: Bar | None
+    layouts: Table
+
+
+class ReleasesPage(NamedTuple):
+    """What a page says of the releases."""
+
+    space: Table
+    records: tuple[RecordHistory, ...]
+    matrices: tuple[Matrix, ...]
+    differences: Table
+
+
+def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
+    """Return the page; numbers that registries keep are in its table of numbers.
+
+    >>> page = releases_page()
+    >>> page.space.rows[2][:4]
+    ('2', 'CPU', '1,032', 'Xen')
+    """
+    return ReleasesPage(
+        space=_space(registries),
+        records=tuple(_record(name) for name in record_names()),
+        matrices=tuple(_matrix(kind) for kind in (HVM, PVH)),
+        differences=_differences(),
+    )
+
+
+def _space(registries: tuple[Registry, ...]) -> Table:
+    found = tuple(_number(last, row) for last, row in folded(rows(MASTER, registries)))
+    head = ("number", "record", "bytes", "owner", "state", "names over time")
+    return Table("", head, found, (0, 2), (1,))
+
+
+def _number(last: int, row: Row) -> tuple[str, ...]:
+    numbers = str(row.number) if last == row.number else f"{row.number} - {last}"
+    names = names_over_time(row.number)
+    over_time = ", ".join(f"{name} {first} to {end}" for name, first, end in names)
+    size = "" if row.size is None else f"{row.size:,}" + (" and more" if row.flexible else "")
+    note = row.note if row.state != USED or row.flexible else ""
+    return (numbers, row.name or "", size, row.owner or "", row.state, over_time or note)
+
+
+def _record(name: str) -> RecordHistory:
+    versions = history(name)
+    saved = {each: version.layout for version in versions for each in version.releases}
+    pieces = []
+    for each in release_names():
+        layout = saved.get(each)
+        kind = _NO_LAYOUT if layout is None else f"{layout.id}, {layout.size} bytes"
+        pieces.append((kind, f"{each}: {kind}", 1))
+    caption = f"{name}: the layout that each release saves, {release_names()[0]} to {MASTER}"
+    head = ("layout", "bytes", "saved by", "what changed", "commit")
+    layouts = Table("", head, tuple(map(_layout, versions)), (1,), (0,))
+    return RecordHistory(name, bar(caption, pieces), layouts)
+
+
+def _layout(version: Version) -> tuple[str, ...]:
+    layout = version.layout
+    saved = version.releases
+    when = f"{saved[0]} to {saved[-1]}" if saved else ""
+    if not saved and version.converted_by:
+        first, last = version.converted_by[0], version.converted_by[-1]
+        when = f"none; converted on load by {first} to {last}"
+    cited = layout.introduced
+    return (
+        layout.id,
+        f"{layout.size:,}",
+        when or "point releases alone",
+        "; ".join(map(str, version.changes)),
+        f'{cited.commit} "{cited.subject}"' if cited else "",
+    )
+
+
+def _matrix(kind: str) -> Matrix:
+    found = release_matrix(kind)
+    return Matrix(
+        f"A typical {kind.upper()} guest of the row's release on the column's",
+        found.columns,
+        tuple(
+            MatrixRow(
+                row.label,
+                "",
+                tuple(
+                    answer_of(target, verdict)
+                    for target, verdict in zip(found.columns, row.verdicts, strict=True)
+                ),
+            )
+            for row in found.rows
+        ),
+    )
+
+
+def _differences() -> Table:
+    head = ("rule", "record", "in force", "errno", "what", "where in Xen")
+    return Table("", head, tuple(_difference_rows()), (), (0, 1, 3))
+
+
+def _difference_rows() -> Iterator[tuple[str, ...]]:
+    dated: list[DatedRow] = [*load.DATED, table.DEVICES, *table.RULES, *xsave.DATED]
+    for rule in dated:
+        yield (
+            rule.id,
+            rule.record or "any",
+            _span(rule.since, rule.until),
+            getattr(rule, "errno", ""),
+            rule.sentence,
+            str(rule.cite),
+        )
+    for msr in MSRS:
+        vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[msr.amd]
+        what = f"MSR {msr.number:#x} ({msr.name}) may be loaded{vendor}"
+        span = _span(msr.since, msr.until)
+        yield ("MSR_UNKNOWN", "CPU_MSR", span, "ENXIO", what, "hvm_load_cpu_msrs()")
+
+
+def _span(since: tuple[str, ...], until: tuple[str, ...]) -> str:
+    first = f"from {', '.join(since)}" if since else "always"
+    return f"{first}, until {', '.join(until)}" if until else first
