@@ -15,7 +15,7 @@ from xensave.policy.value import PLATFORM_INFO, Policy
 from xensave.records.meaning.cpuid import NO_SUBLEAF
 
 _FUNCTION = "x86_cpu_policies_are_compatible"
-_CITE = Cite(_FUNCTION, "588a966a57", "libx86: Introduce x86_cpu_policies_are_compatible()", "4.12")
+_CITE = Cite(_FUNCTION, "588a966a57", "libx86: Introduce x86_cpu_policies_are_compatible()", "4.13")
 SUBLEAVES_COMPARED = Dated(
     "POLICY_HOST_SUBLEAVES",
     "X86_CPUID_POLICY",
@@ -40,6 +40,8 @@ VENDORS_COMPARED = Dated(
     ),
     since=("4.22.0",),
 )
+
+DIFFERENCES = (SUBLEAVES_COMPARED, VENDORS_COMPARED)
 
 _WORD = 0xFFFFFFFF
 

@@ -20,7 +20,7 @@ _CPUID = Cite(
     "x86_cpuid_copy_from_buffer",
     "f48363c9ca",
     "libx86: Introduce a helper to deserialise cpuid_policy objects",
-    "4.12",
+    "4.13",
 )
 _MSR = Cite("x86_msr_copy_from_buffer")
 

@@ -26,35 +26,60 @@ SUBLEAF_7_1 = Dated(
     "POLICY_LEAF_7_1",
     "X86_CPUID_POLICY",
     "Leaf 7 has subleaf 1.",
-    Cite("", "97e4ebdcd7", "x86/CPUID: support leaf 7 subleaf 1 / AVX512_BF16", "4.13"),
+    Cite(
+        "x86_cpuid_copy_from_buffer",
+        "97e4ebdcd7",
+        "x86/CPUID: support leaf 7 subleaf 1 / AVX512_BF16",
+        "4.13",
+    ),
     since=("4.13.0",),
 )
 SUBLEAF_7_2 = Dated(
     "POLICY_LEAF_7_2",
     "X86_CPUID_POLICY",
     "Leaf 7 has subleaf 2.",
-    Cite("", "f3709b15fc", "x86/cpuid: Infrastructure for cpuid word 7:2.edx", "4.17"),
+    Cite(
+        "x86_cpuid_copy_from_buffer",
+        "f3709b15fc",
+        "x86/cpuid: Infrastructure for cpuid word 7:2.edx",
+        "4.17",
+    ),
     since=("4.14.5", "4.15.3", "4.16.1", "4.17.0"),
 )
 EXTENDED_21 = Dated(
     "POLICY_LEAF_80000021",
     "X86_CPUID_POLICY",
     "Extended leaves go to 0x80000021, before to 0x8000001c.",
-    Cite("", "e9b4fe2636", "x86/cpuid: support LFENCE always serialising CPUID bit", "4.16"),
+    Cite(
+        "x86_cpuid_copy_from_buffer",
+        "e9b4fe2636",
+        "x86/cpuid: support LFENCE always serialising CPUID bit",
+        "4.16",
+    ),
     since=("4.14.5", "4.15.3", "4.16.0"),
 )
 MSR_10A = Dated(
     "POLICY_MSR_10A",
     "X86_MSR_POLICY",
     "MSR 0x10a (ARCH_CAPABILITIES) is known beside 0xce (PLATFORM_INFO).",
-    Cite("", "e32605b07e", "x86: Begin to introduce support for MSR_ARCH_CAPS", "4.15"),
+    Cite(
+        "x86_msr_copy_from_buffer",
+        "e32605b07e",
+        "x86: Begin to introduce support for MSR_ARCH_CAPS",
+        "4.15",
+    ),
     since=("4.14.1", "4.15.0"),
 )
 MSR_10A_WIDE = Dated(
     "POLICY_MSR_10A_64",
     "X86_MSR_POLICY",
     "MSR 0x10a has 64 bits, before 32.",
-    Cite("", "eed3654bee", "x86/cpu-policy: Infrastructure for MSR_ARCH_CAPS", "4.18"),
+    Cite(
+        "x86_msr_copy_from_buffer",
+        "d9fe459ffa",
+        "x86/cpu-policy: Infrastructure for MSR_ARCH_CAPS",
+        "4.18",
+    ),
     since=("4.14.6", "4.15.5", "4.16.5", "4.17.2", "4.18.0"),
 )
 

@@ -115,7 +115,7 @@ RULES = (
             _FUNCTION,
             "f3fa3abf3e",
             "x86/PV: writes of %fs and %gs base MSRs require canonical addresses",
-            "4.9",
+            "4.8",
         ),
         since=("4.6.5", "4.7.2", "4.8.0"),
         bits=64,

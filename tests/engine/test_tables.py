@@ -1,0 +1,21 @@
+"""The docs' tables of PV and policy rules are what the code says."""
+
+import pytest
+
+from tests.engine.tables import PAGES, POLICY, parts
+from xensave.catalogue.dates import series_numbers
+from xensave.engine.pv import judge
+
+
+@pytest.mark.parametrize("page", list(PAGES))
+def test_the_page_has_the_table_of_the_code(page):
+    assert parts(page)[1] == PAGES[page](), "stale: python -m tests.engine.tables, then review it"
+
+
+@pytest.mark.parametrize("row", [*POLICY, *judge.RULES, *judge.DATED], ids=lambda row: row.id)
+def test_dates_ascend_and_a_commit_has_a_subject(row):
+    for dates in (row.since, row.until):
+        numbers = [series_numbers(date) for date in dates]
+        assert numbers == sorted(numbers)
+        assert len({number[:2] for number in numbers}) == len(numbers)
+    assert bool(row.cite.commit) == bool(row.cite.subject) == bool(row.cite.release)
