@@ -1,0 +1,118 @@
+"""A guest's CPU policy on a target's host, and its registers under that policy.
+
+Three answers: the policy is refused; the guest restores without some features; its state is
+refused because it uses one of them. Without a host the policy is that of a host which can give
+all that the release lets a guest have, and what the guest needs of it is said.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xensave.catalogue.dates import version
+from xensave.engine.domain import HVM as HVM_DOMAIN
+from xensave.engine.domain import PVH, Domain
+from xensave.engine.hypervisor import Hypervisor
+from xensave.engine.pv import PvGuest, judge_pv
+from xensave.image.guest import PV, GuestFacts
+from xensave.policy.clamp import Guest
+from xensave.policy.host import Host
+from xensave.policy.needs import Refuses, missed, needs
+from xensave.policy.refusal import PolicyRefusal
+from xensave.policy.restore import Restored, restored
+from xensave.policy.value import Policy
+
+_NAMED = 24
+
+
+class Culprit(NamedTuple):
+    """A feature that the guest lost, and what refuses its state for want of it."""
+
+    feature: str
+    reason: str
+
+
+def policy_guest(facts: GuestFacts, domain: Domain | None = None) -> Guest:
+    """Return what of a guest its policy depends on."""
+    if facts.type == PV:
+        return Guest(pv=True, bits=facts.width or 64)
+    made = domain or Domain()
+    return Guest(hap=made.hap, nested=made.nested)
+
+
+def restored_policy(
+    facts: GuestFacts, release: str, domain: Domain | None = None, host: Host | None = None
+) -> PolicyRefusal | Restored:
+    """Return the policy that a guest has on a release's host in the end, or why it has none."""
+    guest = policy_guest(facts, domain)
+    return restored(facts.leaves, facts.msrs, release, host=host, guest=guest)
+
+
+def culprits(
+    facts: GuestFacts, release: str, answer: Restored, domain: Domain | None = None
+) -> tuple[Culprit, ...]:
+    """Return the lost features without which alone the guest's state is refused."""
+    refuses = state_refuses(facts, release, domain)
+    if refuses(answer.before) is not None:
+        return ()
+    found = missed(
+        answer.before, answer.lost, version(release), refuses, policy_guest(facts, domain)
+    )
+    return tuple(Culprit(*item) for item in found.items())
+
+
+def needs_sentence(
+    facts: GuestFacts, release: str, answer: Restored, domain: Domain | None = None
+) -> str:
+    """Return what a host must give this guest, and what it was only offered.
+
+    >>> from xensave.image import open_image
+    >>> with open_image("examples/hvm1.img.zst") as image:
+    ...     facts = image.facts
+    >>> needs_sentence(facts, "4.17.7", restored_policy(facts, "4.17.7"))
+    "the target's host may lack any feature that the guest was offered"
+    """
+    refuses = state_refuses(facts, release, domain)
+    if refuses(answer.policy) is not None:
+        return ""
+    found = needs(answer.policy, version(release), refuses, policy_guest(facts, domain))
+    if not found.in_use:
+        return "the target's host may lack any feature that the guest was offered"
+    used, offered = " ".join(found.in_use), " ".join(found.offered)
+    return (
+        f"the target's host has the features that the guest's state uses ({used});"
+        f" others it was only offered ({offered})"
+    )
+
+
+def lost_sentence(answer: Restored) -> str:
+    """Return which features a guest loses without a word, "" for none."""
+    if not answer.lost:
+        return ""
+    shown = " ".join(answer.lost[:_NAMED])
+    more = f" and {len(answer.lost) - _NAMED} more" if len(answer.lost) > _NAMED else ""
+    plural = "s" if len(answer.lost) > 1 else ""
+    return f"the guest loses {len(answer.lost)} CPU feature{plural}: {shown}{more}"
+
+
+def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:
+    """Return a question to a release: is this guest's state refused under a policy, and why."""
+    if facts.type == PV:
+        width = facts.width or 64
+        number = facts.config.get("b_info", "max_vcpus")
+        vcpus = number if isinstance(number, int) else len(facts.vcpus_pv)
+        guest = PvGuest(width, max(1, vcpus), facts.vcpus_pv)
+        at = version(release)
+
+        def of_pv(policy: Policy) -> str | None:
+            refusal = judge_pv(at, guest, policy).refusal
+            return None if refusal is None else f"{refusal.record}: {refusal.reason}"
+
+        return of_pv
+    made = domain or Domain(PVH if facts.type == PVH else HVM_DOMAIN, max(1, facts.vcpus))
+
+    def of_hvm(policy: Policy) -> str | None:
+        verdict = Hypervisor(release, made, policy).load(facts.context or b"")
+        return f"{verdict.record}: {verdict.reason}" if verdict.accepted is False else None
+
+    return of_hvm
