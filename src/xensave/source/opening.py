@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.source.base import Source
 from xensave.source.compressed import MAGIC_SIZE, Codec, Decompressor, recognise
 from xensave.source.memory import MappedSource, MemorySource
@@ -22,6 +22,9 @@ class BinaryFile(Protocol):
         """Return up to n bytes, none at the end."""
 
 
+VHD = b"conectix"
+"""How a dynamic VHD begins."""
+
 Input = str | os.PathLike[str] | int | bytes | BinaryFile
 
 
@@ -33,7 +36,8 @@ def open_source(what: Input, *, max_size: int | None = None, format: str | None 
     is read by ranges; anything else is read forward once. zstd, xz, gzip,
     bzip2 and lz4 are recognised; compression inside compression is not undone. `max_size` limits
     the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO. `format` is
-    the name of a container format, for whoever walks the source.
+    the name of a container format, for whoever walks the source. Of a dynamic VHD, compressed or
+    not, the source is the disk in it.
 
     Raises SourceError where there is nothing to read: no file, no permission, an empty one.
 
@@ -55,7 +59,22 @@ def _opened(what: Input, max_size: int | None) -> Source:
         source.close()
         raise SourceError(f"{source.name}: is empty")
     codec = recognise(head)
-    return source if codec is None else _decompressed(source, codec, max_size)
+    if codec is not None:
+        source = _decompressed(source, codec, max_size)
+    return _disk(source, max_size) if source.peek(len(VHD)) == VHD else source
+
+
+def _disk(source: Source, max_size: int | None) -> Source:
+    """Return what the disk in a dynamic VHD holds: its blocks lie anywhere in the file."""
+    from xensave.source.spill import seekable
+    from xensave.source.vhd import VhdSource
+
+    file = seekable(source)
+    try:
+        return VhdSource(file, max_size=max_size)
+    except XensaveError:
+        file.close()
+        raise
 
 
 def _decompressed(source: Source, codec: Codec, max_size: int | None) -> Source:

@@ -1,0 +1,125 @@
+"""Oracle: QEMU's writer of VHD where it is installed, and the specification's layout."""
+
+import random
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+from xensave.cli import main
+from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
+from xensave.image import open_image
+from xensave.source import open_source, read_all
+from xensave.testing.frames import suspend_image
+
+BLOCK = 1 << 21
+
+
+def vhd(disk, *, block=BLOCK, kind=3, order=None, clear=()):
+    """Return a dynamic VHD of a disk; blocks of zeros are left out, sectors in `clear` too."""
+    count = -(-len(disk) // block)
+    table = 512 + 1024
+    first = table + -(-4 * count // 512) * 512
+    bitmap = -(-block // 512 // 8 // 512) * 512
+    footer = struct.pack(
+        ">8sIIQ4x4s4s4sQQ4sI", b"conectix", 2, 0x10000, 512, b"tap\0", b"\0\1\0\3", b"\0\0\0\0",
+        len(disk), len(disk), bytes(4), kind,
+    ).ljust(512, b"\0")  # fmt: skip
+    header = struct.pack(
+        ">8sQQIII", b"cxsparse", (1 << 64) - 1, table, 0x10000, count, block
+    ).ljust(1024, b"\0")
+    places, blocks = [0xFFFFFFFF] * count, b""
+    for number in order or range(count):
+        data = disk[number * block : (number + 1) * block].ljust(block, b"\0")
+        if any(data):
+            places[number] = (first + len(blocks)) // 512
+            bits = bytearray(b"\xff" * (block // 512 // 8 or 1))
+            for sector in clear:
+                if sector * 512 // block == number:
+                    within = sector % (block // 512)
+                    bits[within // 8] &= ~(0x80 >> within % 8)
+            blocks += bytes(bits).ljust(bitmap, b"\0") + data
+    entries = struct.pack(f">{count}I", *places).ljust(first - table, b"\xff")
+    return footer + header + entries + blocks + footer
+
+
+DISK = random.Random(1).randbytes(3 * BLOCK) + bytes(BLOCK) + b"the last block".ljust(BLOCK, b"z")
+
+
+@pytest.mark.parametrize("order", [None, [4, 1, 3, 0, 2]])
+def test_the_disk_is_read_whatever_order_its_blocks_lie_in(order):
+    with open_source(vhd(DISK, order=order)) as source:
+        assert source.size == len(DISK)
+        assert bytes(source.view(BLOCK - 5, 10)) == DISK[BLOCK - 5 : BLOCK + 5]
+        assert bytes(source.peek(7)) == DISK[:7]
+        assert read_all(source) == DISK
+        with pytest.raises(Truncated):
+            source.read(1)
+
+
+def test_sectors_that_were_not_written_are_zeros():
+    disk = bytearray(DISK)
+    raw = vhd(DISK, clear=(1, 7, 4096 + 3))
+    for sector in (1, 7, 4096 + 3):
+        disk[sector * 512 : (sector + 1) * 512] = bytes(512)
+    with open_source(raw) as source:
+        assert read_all(source) == disk
+        for at in (500, 512, 600, 1023):
+            assert bytes(source.view(at, 600)) == disk[at : at + 600]
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img")
+def test_what_qemu_writes(tmp_path):
+    (tmp_path / "raw").write_bytes(DISK)
+    subprocess.run(
+        ["qemu-img", "convert", "-O", "vpc", "-o", "subformat=dynamic,force_size=on",
+         "-f", "raw", str(tmp_path / "raw"), str(tmp_path / "vhd")],
+        check=True,
+    )  # fmt: skip
+    with open_source(str(tmp_path / "vhd")) as source:
+        assert bytes(source.read(len(DISK))) == DISK
+
+
+@pytest.mark.parametrize("tool", [None, "zstd", "gzip"])
+def test_a_suspend_image_in_a_vhd(tool, tmp_path):
+    image = suspend_image()
+    raw = vhd((image + b"old " * 1000).ljust(3 * BLOCK, b"\0"))
+    path = tmp_path / "vdi.vhd"
+    path.write_bytes(raw)
+    if tool:
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool}")
+        path.write_bytes(subprocess.run([tool, "-c"], input=raw, stdout=-1, check=True).stdout)
+    with open_image(str(path)) as found:
+        assert found.guest == 'guest ("quoted")'
+        assert found.size == len(image)
+    out = tmp_path / "out"
+    assert main(["verify", str(path)]) == 0
+    assert main(["convert", str(path), str(out), "-t", "4.17", "-q"]) == 0
+    assert out.read_bytes() == image
+
+
+def test_disks_that_are_not_read():
+    with pytest.raises(Unsupported, match="differencing"):
+        open_source(vhd(DISK, kind=4))
+    whole = bytearray(vhd(DISK))
+    for at, value in ((48, b"\x7f" * 8), (512, b"none"), (512 + 16, b"\xff" * 8), (16, b"\xff" * 8),
+                      (512 + 28, b"\xff" * 4), (512 + 32, bytes(4))):  # fmt: skip
+        hurt = bytes(whole[:at]) + value + bytes(whole[at + len(value) :])
+        with pytest.raises(Malformed):
+            open_source(hurt)
+
+
+def test_mutations_end_in_one_clear_error():
+    chance = random.Random(2)
+    small = vhd(suspend_image().ljust(1 << 16, b"\0"), block=4096)
+    for _ in range(500):
+        hurt = bytearray(small)
+        for _ in range(3):
+            hurt[chance.randrange(2048)] = chance.randrange(256)
+        try:
+            with open_image(bytes(hurt)) as image:
+                assert image.facts
+        except XensaveError as error:
+            assert str(error)
