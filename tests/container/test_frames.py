@@ -128,6 +128,21 @@ def test_legacy_streams_in_frames(model, tmp_path):
             assert image.params[17] == 0xFEFFF
 
 
+def test_what_xend_saved(tmp_path):
+    model = b"QemuDeviceModelRecord" + frames.QEMU
+    data = frames.xend_file(legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=model)))
+    for what in (data, Pipe(data)):
+        with open_image(what) as image:
+            assert image.containers[:2] == ("xend", "legacy libxc of a 32-bit toolstack")
+            assert (image.guest, image.type, image.configured_memory) == ("guest", "hvm", 32 << 20)
+            assert image.emulators[0].length == len(frames.QEMU)
+    (tmp_path / "in").write_bytes(data)
+    out = tmp_path / "out"
+    assert main(["convert", str(tmp_path / "in"), str(out), "-t", "4.17"]) == 0
+    with open_image(str(out)) as image:
+        assert image.containers[0] == "libxl v2"
+
+
 def test_a_vgpu_is_named():
     data = x.MAGIC + frames.vm_record() + frames.record(x.DEMU)
     with pytest.raises(Unsupported, match="vGPU"):
@@ -205,9 +220,10 @@ def test_variables_whose_lengths_lie():
     [
         frames.libvirt_file(),
         frames.suspend_image(),
+        frames.xend_file(legacy.hvm_stream(8)),
         frames.legacy_suspend_image(legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))),
     ],
-    ids=["libvirt", "xenopsd", "xenopsd of old"],
+    ids=["libvirt", "xenopsd", "xend", "xenopsd of old"],
 )
 def test_every_cut_and_mutation_ends_in_one_clear_error(data):
     chance = random.Random(7)

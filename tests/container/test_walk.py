@@ -194,7 +194,7 @@ def test_bodies_of_a_pipe_are_read_in_parts_or_not_at_all(tmp_path):
     [
         (b"libvirt-xml\n \0 \r\3" + bytes(60), Unsupported, "version 3"),
         (b"XenSavedDomain\n" + bytes(40), Malformed, "no legacy stream"),
-        (b"LinuxGuestRecord" + bytes(40), Unsupported, "xend"),
+        (b"LinuxGuestRecord" + bytes(40), Malformed, "no legacy stream"),
         (b"QEVM" + bytes(40), Unsupported, "device model"),
         ((0x10000).to_bytes(8, "little") + b"\xfb" + b"\xff" * 43, Unsupported, "tmem"),
         (b"\xff" * 8 + b"XENF\0\0\0\4" + bytes(24), Unsupported, "version 4"),

@@ -156,6 +156,9 @@ CASES = {
     "LIBVIRT_XML_TERMINATED": frames.libvirt_file(xml=frames.DOMAIN.encode()),
     "LIBVIRT_XML_READABLE": frames.libvirt_file(xml=b"<!DOCTYPE domain><domain/>\0"),
     "LIBVIRT_XML_DOMAIN": frames.libvirt_file(xml=b"<network><name>n</name></network>\0"),
+    "XEND_CONFIG_PRESENT": frames.xend_file(legacy.hvm_stream(4), b""),
+    "XEND_CONFIG_BOUNDED": frames.xend_file(legacy.hvm_stream(4), b"a" * (5 << 20)),
+    "XEND_CONFIG_READABLE": frames.xend_file(legacy.hvm_stream(4), b"(domain"),
     "XENOPSD_VM_READABLE": frames.suspend_image(front=frames.vm_record("((id 1)")),
     "XENOPSD_STREAM_ONCE": frames.suspend_image(devices=image(x.LIBXC) + frames.plain_stream()),
     "XENOPSD_DEVICES_AFTER_STREAM": frames.suspend_image(
@@ -259,6 +262,7 @@ def test_a_broken_rule_breaks_no_other(rule):
         frames.libvirt_file(b.libxl_stream()),
         frames.libvirt_file(legacy.hvm_stream(), version=1),
         frames.suspend_image(b.hvm_stream()),
+        frames.xend_file(legacy.hvm_stream(4)),
         frames.suspend_image(b.hvm_stream()) + b"what the disk held before",
         frames.legacy_suspend_image(legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))),
         frames.legacy_suspend_image(legacy.pv_stream(4, 4), b""),

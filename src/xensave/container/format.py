@@ -35,10 +35,11 @@ class Format(ABC):
         """Yield the headers and records as they lie, where `walk` makes others of them."""
         return self.walk(source)
 
-    def announcing(self, header: Header) -> Header:
+    def announcing(self, header: Header) -> Header | None:
         """Return a header of this format as it stands around a stream of today.
 
-        What `walk` makes of a legacy stream is one: headers that announce the other are changed.
+        None where no such frame is read any more. What `walk` makes of a legacy stream is one of
+        today: headers that announce the other are changed.
         """
         return header
 

@@ -6,6 +6,7 @@ from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libvirt import LIBVIRT_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.xend import XEND_FORMAT
 from xensave.container.xenopsd import XENOPSD_FORMAT
 from xensave.container.xl import XL_FORMAT
 from xensave.errors import UsageError
@@ -17,6 +18,7 @@ FORMATS: tuple[Format, ...] = (
     HVM_FORMAT,
     LIBVIRT_FORMAT,
     XENOPSD_FORMAT,
+    XEND_FORMAT,
     LEGACY_FORMAT,
 )
 

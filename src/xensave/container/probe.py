@@ -16,7 +16,6 @@ class Unread(NamedTuple):
 
 
 UNREAD = (
-    Unread("a xend save file (Xen 4.4 and earlier)", (b"LinuxGuestRecord",)),
     Unread(
         "a device model's state without the guest's",
         (b"QEVM", b"DeviceModelRecord0002", b"QemuDeviceModelRecord"),

@@ -62,6 +62,9 @@ class FrameConverter:
         if header is None or output != (event,):
             return output
         new = format_named(event.layer).announcing(header)
+        if new is None:
+            self._note(event, DROP, event.label, "no release that reads today's streams reads it")
+            return ()
         if new == header:
             return output
         self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")

@@ -12,7 +12,7 @@ import base64
 import struct
 from collections.abc import Mapping
 
-from xensave.container import libvirt, varstored
+from xensave.container import libvirt, varstored, xend
 from xensave.container import xenopsd as x
 from xensave.testing.streams import hvm_tail, libxc_stream, libxl_stream, memory
 
@@ -26,6 +26,10 @@ DOMAIN = (
 VM = (
     '((id 7d1c2a34-5b6e-4f70-8a91-b2c3d4e5f601)(name "guest (\\"quoted\\")")(ty(HVM((hap true))))'
     "(memory_static_max 33554432)(vcpu_max 2)(vcpus 1))"
+)
+XEND_CONFIG = (
+    b"(domain (domid 3) (name guest) (uuid 7d1c2a34) (vcpus 1) (maxmem 32) (memory 32)"
+    b" (image (hvm (kernel hvmloader) (serial pty))))"
 )
 QEMU = b"QEVM\0\0\0\3"
 
@@ -88,6 +92,11 @@ def suspend_image(
             record(x.END_OF_IMAGE),
         )
     )
+
+
+def xend_file(stream: bytes, config: bytes = XEND_CONFIG) -> bytes:
+    """Return what xend saved of a guest."""
+    return xend.XendHeader(len(config)).to_bytes() + config + stream
 
 
 def legacy_suspend_image(stream: bytes, device_model: bytes = QEMU) -> bytes:

@@ -1,0 +1,125 @@
+"""What xend saved (`xm save`, Xen 4.4 and earlier): a magic, a configuration, a legacy stream.
+
+16 bytes of magic, a big-endian 32-bit length, the configuration as an s-expression of xend's.
+Source: tools/python/xen/xend/XendCheckpoint.py of Xen 4.4.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xensave.container import sexp
+from xensave.container.description import Description, Json
+from xensave.container.events import XEND, Event, Header
+from xensave.container.format import Format
+from xensave.container.legacy import LEGACY_FORMAT
+from xensave.container.reading import read_header
+from xensave.errors import Malformed, XensaveError
+from xensave.source import Source
+
+MAGIC = b"LinuxGuestRecord"
+SIZE = 20
+
+_LENGTH = struct.Struct(">i")
+_MIB = 1024
+
+
+class XendHeader(NamedTuple):
+    """The length of the configuration that follows."""
+
+    config_length: int = 0
+
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> "XendHeader":
+        """Read SIZE bytes. Raises Malformed for a bad magic or a negative length."""
+        if bytes(data[: len(MAGIC)]) != MAGIC:
+            raise Malformed("not the magic of a xend save file", record="xend header")
+        length = _LENGTH.unpack_from(data, len(MAGIC))[0]
+        if length < 0:
+            raise Malformed(f"a configuration of {length} bytes", record="xend header")
+        return cls(length)
+
+    def to_bytes(self) -> bytes:
+        """Return the SIZE bytes again."""
+        return MAGIC + _LENGTH.pack(self.config_length)
+
+    @property
+    def about(self) -> str:
+        """What the fields say, in words."""
+        return f"{self.config_length} bytes of configuration"
+
+    @property
+    def begins(self) -> str:
+        """The layer that begins here."""
+        return XEND
+
+    @property
+    def version(self) -> None:
+        """Files of xend have no version."""
+        return
+
+
+class Xend(Format):
+    """A save file of xend."""
+
+    name = XEND
+    title = "a xend save file"
+    magics = (MAGIC,)
+    page = "docs/formats/legacy.md"
+
+    def walk(self, source: Source) -> Iterator[Event]:
+        """Yield the header with the configuration, and the stream as today's records."""
+        yield from _header(source)
+        yield from LEGACY_FORMAT.walk(source)
+
+    def stored(self, source: Source) -> Iterator[Event]:
+        """Yield the header with the configuration, and the stream's chunks as they lie."""
+        yield from _header(source)
+        yield from LEGACY_FORMAT.stored(source)
+
+    def announcing(self, header: Header) -> Header | None:
+        """Return None: no xend restores a stream of today."""
+        return None
+
+    def describe(self, body: bytes) -> Description:
+        """Return what the configuration says, in the shape of libxl's."""
+        text = body.decode("utf-8", "replace")
+        try:
+            root = sexp.parse(body)
+        except XensaveError as error:
+            error.record = "xend header"
+            return Description(text=text, wrong=error)
+        return Description(_config(root), text)
+
+
+XEND_FORMAT = Xend()
+
+
+def _header(source: Source) -> Iterator[Event]:
+    event = read_header(
+        source,
+        XEND,
+        "header",
+        size=SIZE,
+        parse=XendHeader.parse,
+        body=lambda header: header.config_length,
+    )
+    yield event
+    event.finish()
+
+
+def _config(root: sexp.Sexp) -> dict[str, Json]:
+    c_info: dict[str, Json] = {
+        "name": sexp.word(sexp.field(root, "name")),
+        "uuid": sexp.word(sexp.field(root, "uuid")),
+    }
+    image = sexp.field(root, "image")
+    kind = image[0] if isinstance(image, list) and image else ""
+    if kind in ("hvm", "linux"):
+        c_info["type"] = "hvm" if kind == "hvm" else "pv"
+    b_info: dict[str, Json] = {}
+    for key, name, unit in (("maxmem", "max_memkb", _MIB), ("vcpus", "max_vcpus", 1)):
+        text = sexp.word(sexp.field(root, key))
+        if text.isdecimal() and len(text) < 12:
+            b_info[name] = int(text) * unit
+    return {"c_info": c_info, "b_info": b_info}

@@ -1,0 +1,35 @@
+"""Rules of xend's save files (tools/python/xen/xend/XendCheckpoint.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import sexp
+from xensave.container.events import XEND, Event
+from xensave.container.xend import XEND_FORMAT
+from xensave.findings import ERROR, WARNING
+from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.state import State
+
+PRESENT = Rule("XEND_CONFIG_PRESENT", ERROR, "xend's header announces a configuration.")
+BOUNDED = Rule("XEND_CONFIG_BOUNDED", WARNING, "xend's configuration is of a configuration's size.")
+READABLE = Rule("XEND_CONFIG_READABLE", ERROR, "xend's configuration is an s-expression.")
+
+
+def header(event: Event, _: State) -> Iterator[Fault]:
+    """Check the configuration."""
+    if not event.length:
+        yield Fault(PRESENT, "no configuration: xend refuses it")
+    elif event.length > sexp.SIZE_LIMIT:
+        yield Fault(BOUNDED, f"{event.length} bytes of configuration are not looked into")
+    else:
+        wrong = XEND_FORMAT.describe(bytes(event.body())).wrong
+        if wrong is not None:
+            yield Fault(READABLE, wrong.message, event.body_offset)
+
+
+# fmt: off
+CHECKS = (
+    Check(XEND, (), header, (PRESENT, BOUNDED, READABLE), "header"),
+)
+# fmt: on
