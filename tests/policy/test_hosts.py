@@ -82,6 +82,11 @@ def test_without_a_host_only_what_no_host_gives_is_lost():
     assert answer.lost == ("cet_ss",)
 
 
+@pytest.mark.parametrize("release", ["4.14.0", "4.15.2", "4.16.0", "4.22.0"])
+def test_what_a_release_makes_up_it_takes(release):
+    assert restored(None, None, release).made_up
+
+
 def test_a_stream_without_a_policy_gets_one():
     answer = restored(None, None, "4.17.7")
     assert answer.made_up

@@ -99,8 +99,12 @@ def restored(
     if default is None:
         default = pv_default_policy(release) if guest.pv else default_policy(release)
     if not streams_carry_policies(at):
-        # The toolstack gives the domain what it gives a new one; nothing is compared.
+        # The toolstack gives the domain what it gives a new one; nothing is compared. Of a newer
+        # Xen's default it had some features by default too.
+        if host is not None:
+            default = invented(default, host.physical or default, at, pv=guest.pv)
         return Restored(default, default, (), (), made_up=True)
+    default = fitted(default, at)
     like = merged(default, leaves or (), ())
     maximum = host.maximum(at, like, pv=guest.pv) if host is not None else None
 
