@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "edit": "change fields of a saved guest",
     "decode": "print an image as JSON, page contents left where they are",
     "encode": "make an image of that JSON again",
+    "gdbserver": "serve a saved guest to gdb: registers and memory, read only",
     "volatility-path": "the folder of the plug-in that opens images in volatility3",
     "drgn": "drgn's shell over a saved Linux guest",
     "convert": "make an image that another release restores",

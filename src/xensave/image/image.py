@@ -304,14 +304,10 @@ class Image:
         from xensave.image import vcpu
 
         if self.type != "pv":
-            registers = vcpu.hvm_registers(self.context["CPU", number])
-            return vcpu.Vcpu(number, registers, self.memory, registers.cr3)
+            return vcpu.hvm_vcpu(self.context["CPU", number], self.memory)
         for kept in reversed(self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)):
             if vcpu.pv_number(kept.body) == number:
-                context = vcpu.pv_context(kept.body)
-                registers = vcpu.pv_registers(context)
-                root = vcpu.pv_root(context, registers)
-                return vcpu.Vcpu(number, registers, self.memory, root)
+                return vcpu.pv_vcpu(kept.body, self.memory)
         raise AbsentRecord(f"the image holds no registers of vCPU {number}")
 
     @property

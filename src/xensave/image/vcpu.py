@@ -12,7 +12,7 @@ from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
 from xensave.memory.registers import Registers
 from xensave.records.codec import decode
 from xensave.records.stream import stream_layout
-from xensave.records.values import Values, get, integer
+from xensave.records.values import Values, get, integer, octets
 
 if TYPE_CHECKING:
     from xensave.memory.physical import Memory
@@ -32,12 +32,33 @@ VGCF_IN_KERNEL = 1 << 2
 
 
 class Vcpu(AddressSpace):
-    """A vCPU of an image: `registers`, and reads by virtual address (`read`, `translate`)."""
+    """A vCPU of an image: `registers`, and reads by virtual address (`read`, `translate`).
 
-    def __init__(self, number: int, registers: Registers, memory: Memory, cr3: int) -> None:
+    `fpu` is its FXSAVE area of 512 bytes: the x87 and SSE registers.
+    """
+
+    def __init__(
+        self, number: int, registers: Registers, memory: Memory, cr3: int, fpu: bytes = b""
+    ) -> None:
         super().__init__(memory, paging_mode(registers), cr3)
         self.number = number
         self.registers = registers
+        self.fpu = fpu
+
+
+def hvm_vcpu(record: ContextRecord, memory: Memory) -> Vcpu:
+    """Return the vCPU of a CPU record of an HVM context."""
+    registers = hvm_registers(record)
+    fpu = record.octets("fpu_regs")
+    return Vcpu(record.instance, registers, memory, registers.cr3, fpu)
+
+
+def pv_vcpu(body: bytes, memory: Memory) -> Vcpu:
+    """Return the vCPU of an X86_PV_VCPU_BASIC record."""
+    context = pv_context(body)
+    registers = pv_registers(context)
+    fpu = octets(context, "fpu_ctxt")
+    return Vcpu(pv_number(body), registers, memory, pv_root(context, registers), fpu)
 
 
 def hvm_registers(record: ContextRecord) -> Registers:

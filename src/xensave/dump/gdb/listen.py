@@ -1,0 +1,79 @@
+"""Where gdb connects: a socket that only its owner can reach, or loopback where asked for."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from xensave.dump.gdb.packets import Packets
+from xensave.dump.gdb.session import Session
+from xensave.errors import SourceError
+from xensave.image import Image
+
+LOOPBACK = "127.0.0.1"
+_OTHERS = 0o177
+
+
+def listen_unix(path: str) -> socket.socket:
+    """Return a listening Unix socket of mode 0600; SourceError where the name is taken.
+
+    A socket that a server which is gone left behind is replaced.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(_OTHERS)
+    try:
+        _remove_stale(path)
+        listener.bind(path)
+        listener.listen(1)
+    except OSError as error:
+        listener.close()
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    finally:
+        os.umask(before)
+    return listener
+
+
+def listen_tcp(port: int) -> socket.socket:
+    """Return a listening socket on the loopback address: any local user can connect to it."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(1)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise SourceError(f"{LOOPBACK}:{port}: {error}") from error
+    return listener
+
+
+def serve(listener: socket.socket, image: Image, *, once: bool = False) -> None:
+    """Answer one gdb after another; with `once` the first only."""
+    while True:
+        connection, _ = listener.accept()
+        with (
+            # gdb may be gone in the middle of an answer: the next one is served all the same.
+            suppress(ConnectionError),
+            connection,
+            connection.makefile("rb") as read,
+            connection.makefile("wb") as write,
+        ):
+            Session(image).run(Packets(read, write))
+        if once:
+            return
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        mode = Path(path).lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
