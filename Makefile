@@ -1,11 +1,12 @@
-# `make demo` shows the sample image, `make test` runs everything that must pass,
+# `make demo` shows the sample image, `make quick` runs what is quick, `make test` everything that
+# must pass,
 # `make test-xen` asks a real Xen.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-xen lint types unit bench fuzz million format clean
+.PHONY: demo test quick test-xen lint types unit bench fuzz million format clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -19,6 +20,12 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# What finds most mistakes soonest: the rooms whose tests are quick.
+quick: lint types
+	$(BIN)/pytest -n 2 -m "not slow" tests/test_*.py tests/records tests/source tests/views tests/numbers \
+		tests/rules_stream tests/cli/test_run.py tests/cli/test_manners.py \
+		--ignore tests/test_docs.py --ignore tests/test_doctests.py
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2

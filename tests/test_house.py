@@ -1,0 +1,74 @@
+"""The house keeps its own promises: pages, tests and paths that are named exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import FLOORS
+from xensave.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SPAN = re.compile(r"`((?:src|tests|docs|bench|fuzz|examples|packaging)/[\w./-]+)`")
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
+# What a reader would have to be one of us to understand, or what is only on one machine.
+PRIVATE = re.compile(r"/work/|/tmp/bash|\bissue \d+\b|\bsession \d+\b")
+
+
+def pages():
+    return [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_paths_and_links_of_a_page_exist(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    gone = [path for path in SPAN.findall(text) if not (ROOT / path).exists()]
+    gone += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    assert not gone
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_page_speaks_of_the_project_alone(page):
+    assert not PRIVATE.findall(page.read_text())
+
+
+def test_every_page_is_reached_from_the_readme():
+    reached, due = set(), [ROOT / "README.md"]
+    while due:
+        page = due.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        due += [(page.parent / link).resolve() for link in LINK.findall(page.read_text())]
+    assert {page for page in PAGES if page not in reached} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_page_and_a_test(name):
+    call = re.compile(rf"\$ (?:.*\| )?xensave {re.escape(name)}\b|`xensave {re.escape(name)}\b")
+    assert any(call.search(page.read_text()) for page in PAGES)
+    word = re.compile(rf"[\"']{re.escape(name)}[\"']|xensave {re.escape(name)}\b")
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
+    assert any(word.search(path.read_text()) for path in tests)
+
+
+def test_the_plan_of_the_house_has_every_room_on_its_floor():
+    rows = re.findall(
+        r"^\| (\d+) \| ([^|]*) \|", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
+    )
+    shown = {int(floor): set(re.findall(r"`([\w.]+?)/?`", rooms)) for floor, rooms in rows}
+    assert shown == {at: rooms for at, rooms in enumerate(FLOORS) if rooms != {"__main__"}}
+
+
+def test_the_changelog_keeps_its_form():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert heads[0] == "Unreleased"
+    for head in heads[1:]:
+        assert re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head)
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
