@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xensave.cli import main
-from xensave.rules.numbers.table import RULES
+from xensave.rules.rows import ROWS as RULES
 
 PATCHES = Path(__file__).parents[1] / "data" / "patches"
 V1, V2, REPLY = (str(PATCHES / f"{name}.mbox") for name in ("v1", "v2", "reply"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xensave.rules.numbers.table import RULES
+from xensave.rules.rows import ROWS as RULES
 
 ROOT = Path(__file__).parents[2]
 RECIPES = (ROOT / "docs" / "review-ci.md").read_text()

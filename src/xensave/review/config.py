@@ -23,7 +23,7 @@ from pathlib import Path
 from xensave.errors import SourceError, UsageError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.numbers.model import Objection
-from xensave.rules.numbers.table import BY_ID
+from xensave.rules.rows import BY_ID
 
 OFF = "off"
 _ORDER = (OFF, NOTE, WARNING, ERROR)

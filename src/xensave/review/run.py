@@ -23,12 +23,13 @@ from xensave.review.patches.mail import Message, messages
 from xensave.review.patches.patch import ADDED, FilePatch, header_path, parse_diff
 from xensave.review.patches.versions import number_versions, progress_of, trailers_of
 from xensave.review.result import Result, Review, Untouched
+from xensave.review.spaces import SpacesAlone, on_trees, space_path
 from xensave.review.trees.bases import Base, Bases
 from xensave.review.trees.sides import read_side
-from xensave.rules.numbers.model import Change, Side
+from xensave.rules.numbers.model import Change, Objection, Side
 from xensave.rules.numbers.run import objections
 
-HEADERS = "xen/include/public/hvm/save.h and arch-x86/hvm/save.h"
+HEADERS = "xen/include/public/hvm/save.h, arch-x86/hvm/save.h or another header of numbers"
 _ZERO = re.compile(r"\bhvm_load_entry_zeroextend\s*\(\s*([A-Z]\w*)\s*,")
 _OURS = ("xen/arch/x86/", "xen/common/", "xen/include/public/")
 
@@ -63,8 +64,9 @@ def review_change(
     title: str,
     date: datetime | None = None,
     base: Base | None = None,
+    more: Sequence[Objection] = (),
 ) -> Review:
-    """Hold one change, or one state, to the rules."""
+    """Hold one change, or one state, to the rules; `more` are objections to other numbers."""
     if base is None:
         headers = (before or after).headers
         base = setting.bases.named(setting.base) if setting.base else setting.bases.nearest(
@@ -78,7 +80,7 @@ def review_change(
         setting.claims,
         base.saved if base else {},
     )
-    standing, waived = waive(objections(change), setting.config)
+    standing, waived = waive([*objections(change), *more], setting.config)
     name = base.release.name if base else ""
     return Review(title, tuple(standing), tuple(waived), name, base.why if base else "")
 
@@ -103,7 +105,7 @@ def review_patches(
         step = _in_tree(tree, setting) if tree is not None else _on_release(series, setting)
         for patch in series:
             done = step(patch)
-            if done is not None and any(header_path(file.path) for file in patch.files):
+            if done is not None and any(_is_about(file) for file in patch.files):
                 given = trailers_of(patch.message, thread)
                 reviews.append(
                     replace(
@@ -126,12 +128,25 @@ def _read(
     if not any(message.diff for message in thread):
         raise UsageError(f"{', '.join(name for name, _ in named)}: no patch in it")
     patches = [_Patch(message, tuple(_parsed(message))) for message in thread if message.diff]
-    about = [any(header_path(f.path) or header_path(f.old) for f in p.files) for p in patches]
+    about = [any(_is_about(file) for file in patch.files) for patch in patches]
     if not any(about):
         touched = sorted({file.path for patch in patches for file in patch.files})
         shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
         raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
     return thread, patches, [p.title for p, ours in zip(patches, about, strict=True) if not ours]
+
+
+def _is_about(file: FilePatch) -> bool:
+    """Does a file state record numbers, or those of another space?"""
+    return any(header_path(path) or space_path(path) for path in (file.path, file.old))
+
+
+def _spaces_alone(patch: _Patch, more: Sequence[Objection], setting: Setting) -> Review | None:
+    """The review of a patch that leaves the save headers alone; None where it has no numbers."""
+    if not any(space_path(path) for file in patch.files for path in (file.path, file.old)):
+        return None
+    standing, waived = waive(list(more), setting.config)
+    return Review(patch.title, tuple(standing), tuple(waived))
 
 
 def _parsed(message: Message) -> list[FilePatch]:
@@ -141,15 +156,15 @@ def _parsed(message: Message) -> list[FilePatch]:
         raise UsageError(f"{message.source}: {error.message}") from error
 
 
-def _in_tree(tree: Tree, setting: Setting) -> Callable[[_Patch], Review]:
+def _in_tree(tree: Tree, setting: Setting) -> Callable[[_Patch], Review | None]:
     """Apply patch after patch to a tree."""
     state = tree
 
-    def step(patch: _Patch) -> Review:
+    def step(patch: _Patch) -> Review | None:
         nonlocal state
         files: dict[str, str | None] = {}
         for file in patch.files:
-            if not file.path.startswith(_OURS) and not header_path(file.path):
+            if not file.path.startswith(_OURS) and not _is_about(file):
                 continue
             text = files[file.old] if file.old in files else state.read(file.old or file.path)
             try:
@@ -161,9 +176,13 @@ def _in_tree(tree: Tree, setting: Setting) -> Callable[[_Patch], Review]:
             if file.new is not None:
                 files[file.new] = changed
         before, state = state, Overlay(state, files, f"{tree.label} with {patch.title}")
+        date = patch.message.date
+        more = on_trees(before, state, setting.bases, setting.claims, paths=files, date=date)
+        if all(space_path(path) for path in files):
+            return _spaces_alone(patch, more, setting)
         return review_change(
             read_side(before), read_side(state), setting,
-            title=patch.title, date=patch.message.date,
+            title=patch.title, date=date, more=more,
         )  # fmt: skip
 
     return step
@@ -173,6 +192,9 @@ def _on_release(series: Sequence[_Patch], setting: Setting) -> Callable[[_Patch]
     """Graft patch after patch onto the release that the series fits."""
     files = [[file for file in patch.files if header_path(file.path)] for patch in series]
     date = next((patch.message.date for patch in series if patch.message.date), None)
+    numbered = SpacesAlone(setting.bases, setting.claims, base=setting.base, date=date)
+    if not any(files):
+        return lambda patch: _spaces_alone(patch, numbered.review(patch.files), setting)
     try:
         base, lines = fit(files, setting.bases, setting.base, date)
     except UsageError as error:
@@ -184,12 +206,18 @@ def _on_release(series: Sequence[_Patch], setting: Setting) -> Callable[[_Patch]
         nonlocal rows
         ours = [file for file in patch.files if header_path(file.path)]
         loads.update(_zeroextends(patch.files))
+        more = numbered.review(patch.files)
         if not ours:
-            return None
+            return _spaces_alone(patch, more, setting)
         rows = graft(rows, ours)
         before, after = sides(rows, base.release.name, _first_change(ours))
         return review_change(
-            before, replace(after, loads=dict(loads)), setting, title=patch.title, base=base
+            before,
+            replace(after, loads=dict(loads)),
+            setting,
+            title=patch.title,
+            base=base,
+            more=more,
         )
 
     return step

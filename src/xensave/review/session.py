@@ -14,6 +14,7 @@ from xensave.review.config import Config, find_config, read_config
 from xensave.review.history import Entry, history
 from xensave.review.result import Result, Review, Untouched
 from xensave.review.run import Setting, review_change, review_patches
+from xensave.review.spaces import numbers_differ, on_trees
 from xensave.review.trees.bases import Bases
 from xensave.review.trees.revisions import HEADERS, Revisions, is_repository
 from xensave.review.trees.sides import read_side
@@ -45,8 +46,12 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
     if request.staged:
         raise UsageError("--staged needs --tree")
     if len(request.inputs) == 2 and all(Path(name).is_dir() for name in request.inputs):
-        previous, current = (read_side(DirectoryTree(name)) for name in request.inputs)
-        done = review_change(previous, current, setting, title=" -> ".join(request.inputs))
+        previous, current = (DirectoryTree(name) for name in request.inputs)
+        more = on_trees(previous, current, setting.bases, setting.claims)
+        title = " -> ".join(request.inputs)
+        done = review_change(
+            read_side(previous), read_side(current), setting, title=title, more=more
+        )
         return Result((done,))
     if not request.inputs:
         raise UsageError("nothing to review: give a patch (- is stdin), or --tree")
@@ -103,16 +108,19 @@ def _with_tree(
     if request.inputs:
         inputs = [(name, read(name)) for name in request.inputs]
         return review_patches(inputs, setting, tree)
-    return Result((review_change(None, read_side(tree), setting, title=tree.label),))
+    more = on_trees(None, tree, setting.bases, setting.claims)
+    return Result((review_change(None, read_side(tree), setting, title=tree.label, more=more),))
 
 
 def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
     first, last = revisions.ends(wanted)
+    before, after, date = revisions.tree(first), revisions.tree(last), revisions.date(last)
     done = review_change(
-        revisions.side(first), revisions.side(last), setting,
-        title=wanted, date=revisions.date(last),
+        revisions.side(first), revisions.side(last), setting, title=wanted, date=date,
+        more=on_trees(before, after, setting.bases, setting.claims, date=date),
     )  # fmt: skip
-    return _compared(done, same=revisions.blobs(first) == revisions.blobs(last))
+    same = revisions.blobs(first) == revisions.blobs(last) and not numbers_differ(before, after)
+    return _compared(done, same=same)
 
 
 def _staged(revisions: Revisions, setting: Setting) -> Result:
@@ -121,8 +129,10 @@ def _staged(revisions: Revisions, setting: Setting) -> Result:
         head = revisions.tree("HEAD")
     except UsageError:
         return Result((review_change(None, read_side(tree), setting, title=title),))
-    done = review_change(read_side(head), read_side(tree), setting, title=title)
-    return _compared(done, same=_texts(head) == _texts(tree))
+    more = on_trees(head, tree, setting.bases, setting.claims)
+    done = review_change(read_side(head), read_side(tree), setting, title=title, more=more)
+    same = _texts(head) == _texts(tree) and not numbers_differ(head, tree)
+    return _compared(done, same=same)
 
 
 def _compared(done: Review, *, same: bool) -> Result:

@@ -28,7 +28,10 @@ _TO = r"\s*(?:-|–|\.\.\.?|to|through|thru|up\s+to)\s*"
 _ITEM = rf"{_NUMBER}(?:{_TO}{_NUMBER}|\s+(?:{_UP})\b|\s*\+)?"
 _LIST = rf"{_ITEM}(?:\s*,\s*(?:and\s+|or\s+)?{_ITEM}|\s+(?:and|or|&)\s+{_ITEM}){{0,40}}"
 _KIND = r"(?:(?:record|save|hvm|type|number|param(?:eter)?)s?[\s-]+){0,3}"
-_NOUN = rf"\b{_KIND}(?:ranges?|numbers?|(?:type-?)?codes?|ids?|ind(?:ex|exes|ices)|records?|types?)"
+_NOUN = (
+    rf"\b{_KIND}(?:ranges?|numbers?|(?:type-?)?codes?|ids?|ind(?:ex|exes|ices)|records?|types?"
+    r"|param(?:eter)?s?|op(?:eration)?s?|spaces?|hypercalls?|domctls?|sysctls?|features?|notes?)"
+)
 _TAIL = r"(?:\s*\((?:inclusive|both\s+included)\)|\s+inclusive)?,?"
 _IS = r"(?:\s+(?:is|are|was|were|has\s+been|have\s+been|shall\s+be))?"
 _WORD = (

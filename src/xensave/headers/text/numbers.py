@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -33,7 +34,9 @@ _ENUMERATOR = re.compile(
 )
 _SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
 _OCTAL = re.compile(r"\b0+(?=[1-9])(?![0-9a-fA-FxX]*[xX])")
+_CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|else|elif|endif)\b", re.MULTILINE)
 _LONGEST = 120
+_DEEPEST = 16
 
 
 def _shift_left(one: int, other: int) -> int | None:
@@ -59,6 +62,7 @@ class SpaceNumber(NamedTuple):
     """A number that a file gives to a name. An `alias` is defined by another name of the space.
 
     `value` is its text; `number` is None where the file does not tell what that evaluates to.
+    `branches` are the `#if`s that it stands in, each with the number of its branch.
     """
 
     name: str
@@ -67,6 +71,12 @@ class SpaceNumber(NamedTuple):
     place: Place
     value: str = ""
     alias: bool = False
+    branches: tuple[tuple[int, int], ...] = ()
+
+    def excludes(self, other: SpaceNumber) -> bool:
+        """Tell whether no compiler sees both: they stand in different branches of one `#if`."""
+        theirs = dict(other.branches)
+        return any(theirs.get(start, branch) != branch for start, branch in self.branches)
 
 
 class SpaceText(NamedTuple):
@@ -103,16 +113,20 @@ def read_text(
     values.update({macro: value for macro, value, _ in defined if value})
     numbers = []
     limit = limit_place = version = None
+    branches = _Branches(code)
     for macro, value, offset in defined:
         place = lines.place(offset)
         if macro == description.limit_macro:
-            limit, limit_place = description.limit_of(evaluate(value, values)), place
+            found = description.limit_of(evaluate(value, values))
+            if limit is None or (found is not None and found > limit):
+                limit, limit_place = found, place
         elif macro == description.version:
             version = evaluate(value, values)
         elif name := description.name_of(macro):
             alias = description.name_of(value.strip("() ")) is not None
             number = evaluate(value, values)
-            numbers.append(SpaceNumber(name, number, macro, place, value, alias))
+            inside = branches.at(offset)
+            numbers.append(SpaceNumber(name, number, macro, place, value, alias, inside))
     return SpaceText(
         path,
         tuple(numbers),
@@ -180,9 +194,29 @@ class _Lines:
         self._path = path
 
     def place(self, offset: int) -> Place:
-        from bisect import bisect_right
-
         return Place(file=self._path, line=bisect_right(self._starts, offset))
+
+
+class _Branches:
+    """The `#if`s of a text: which branches an offset stands in."""
+
+    def __init__(self, code: str) -> None:
+        self._starts = [0]
+        self._stacks: list[tuple[tuple[int, int], ...]] = [()]
+        stack: list[tuple[int, int]] = []
+        for match in _CONDITIONAL.finditer(code):
+            if match[1].startswith("if"):
+                stack.append((match.start(), 0))
+            elif stack and match[1].startswith("el"):
+                stack[-1] = (stack[-1][0], stack[-1][1] + 1)
+            elif stack:
+                stack.pop()
+            # Deeper than any header is: the rest counts as one branch.
+            self._starts.append(match.start())
+            self._stacks.append(tuple(stack[:_DEEPEST]))
+
+    def at(self, offset: int) -> tuple[tuple[int, int], ...]:
+        return self._stacks[bisect_right(self._starts, offset) - 1]
 
 
 def _definitions(code: str, description: Description) -> Iterator[tuple[str, str, int]]:

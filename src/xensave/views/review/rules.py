@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from xensave.rules.numbers.table import RULES
+from xensave.rules.rows import ROWS
 
 
 def rules(*, as_json: bool = False) -> str:
@@ -12,10 +12,9 @@ def rules(*, as_json: bool = False) -> str:
     if as_json:
         rows = [
             {"rule": r.id, "severity": r.severity, "purpose": r.purpose, "remedy": r.remedy}
-            for r in RULES
+            for r in ROWS
         ]
         return json.dumps(rows, indent=2) + "\n"
     return "".join(
-        f"{rule.id} ({rule.severity})\n  {rule.purpose}\n  remedy: {rule.remedy}\n"
-        for rule in RULES
+        f"{rule.id} ({rule.severity})\n  {rule.purpose}\n  remedy: {rule.remedy}\n" for rule in ROWS
     )

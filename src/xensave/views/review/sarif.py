@@ -7,12 +7,13 @@ import json
 from xensave import __version__
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection, Rule
-from xensave.rules.numbers.table import RULES
+from xensave.rules.rows import ROWS
+from xensave.rules.spaces.model import SpaceRule
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-_INDEX = {rule.id: number for number, rule in enumerate(RULES)}
+_INDEX = {rule.id: number for number, rule in enumerate(ROWS)}
 
 
 def sarif(result: Result) -> str:
@@ -30,14 +31,14 @@ def sarif(result: Result) -> str:
     driver = {
         "name": "xensave",
         "semanticVersion": __version__,
-        "rules": [_rule(rule) for rule in RULES],
+        "rules": [_rule(rule) for rule in ROWS],
     }
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=True) + "\n"
 
 
-def _rule(rule: Rule) -> dict[str, object]:
+def _rule(rule: Rule | SpaceRule) -> dict[str, object]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.purpose},

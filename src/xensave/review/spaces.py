@@ -1,0 +1,295 @@
+"""Review the other numbered ABIs: on a tree, or from a patch's own lines and the catalogue.
+
+On a tree both states of a file are read whole. A patch alone is read against a release: the
+numbers that the catalogue has of it, less those on removed lines, with those on added ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from xensave import catalogue
+from xensave.catalogue.model import Space
+from xensave.catalogue.owned import OwnedRange
+from xensave.errors import UsageError
+from xensave.findings import Place
+from xensave.headers.spaces import Description, descriptions
+from xensave.headers.text.numbers import SpaceNumber, SpaceText, read_document, read_text
+from xensave.headers.trees.tree import PUBLIC, Tree
+from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
+from xensave.review.trees.bases import Bases
+from xensave.rules.numbers.model import Objection
+from xensave.rules.spaces.model import SpaceChange
+from xensave.rules.spaces.run import objections
+
+_Read = Callable[[str, str, Description], SpaceText]
+
+
+def space_path(path: str | None) -> bool:
+    """Tell whether a file states numbers of a space.
+
+    >>> space_path("xen/include/public/hvm/params.h"), space_path("xen/common/memory.c")
+    (True, False)
+    """
+    return path is not None and any(each.holds(path) for each in descriptions())
+
+
+def on_trees(
+    before: Tree | None,
+    after: Tree,
+    bases: Bases,
+    claims: tuple[OwnedRange, ...] = (),
+    *,
+    paths: Iterable[str] | None = None,
+    date: datetime | None = None,
+) -> list[Objection]:
+    """Return what the rules object to between two states of a tree.
+
+    `paths` are the files that differ, None where that is not known. With no state before, the
+    later one is looked at as a whole.
+    """
+    touched = None if paths is None else set(paths)
+    found: list[Objection] = []
+    for description in descriptions():
+        files = [*description.headers[-1], *description.documents]
+        if touched is not None and touched.isdisjoint(files):
+            continue
+        release = next(reversed(bases.before(date)), "")
+        header, document = (
+            (_of(before, names, description), _of(after, names, description))
+            for names in (description.headers[-1], description.documents)
+        )
+        for (old, new), (_, other) in ((header, document), (document, header)):
+            if new is not None and old != new:
+                change = _change(description, old, new, release)
+                found += objections(replace(change, other=other, claims=claims))
+    return found
+
+
+class SpacesAlone:
+    """Patches of one series without a tree, each held against what the one before it left."""
+
+    def __init__(
+        self,
+        bases: Bases,
+        claims: tuple[OwnedRange, ...] = (),
+        *,
+        base: str | None = None,
+        date: datetime | None = None,
+    ) -> None:
+        self._claims = claims
+        self._releases = [base] if base else (bases.before(date) or bases.before(None))
+        self._states: dict[tuple[str, bool], tuple[str, SpaceText]] = {}
+
+    def review(self, files: Sequence[FilePatch]) -> list[Objection]:
+        """Return what the rules object to in one patch.
+
+        Raises UsageError for lines that do not tell what they mean without the rest of the file.
+        """
+        found: list[Objection] = []
+        for description in descriptions():
+            for file in files:
+                if description.holds(file.path) or description.holds(file.old or ""):
+                    found += self._file(description, file)
+        return found
+
+    def _file(self, description: Description, file: FilePatch) -> list[Objection]:
+        document = file.path in description.documents
+        read: _Read = read_document if document else read_text
+        values = _macros(catalogue.space(description.space))
+        old = _excerpt(file.hunks, ADDED).read(file.old or file.path, description, read, values)
+        new = _excerpt(file.hunks, REMOVED).read(file.path, description, read, values)
+        _refuse_unknown(old, new)
+        key = (description.space, document)
+        if key not in self._states:
+            self._states[key] = self._start(description, old)
+        release, before = self._states[key]
+        before = _stated(before, old)
+        after = _patched(before, old, new)
+        self._states[key] = (release, after)
+        other = self._states.get((description.space, not document), ("", None))[1]
+        change = _change(description, before, after, release)
+        return objections(replace(change, other=other, claims=self._claims))
+
+    def _start(self, description: Description, old: SpaceText) -> tuple[str, SpaceText]:
+        """The release whose numbers agree best with the lines that the patch shows; the newest."""
+        shown = {(n.name, n.number) for n in old.numbers}
+
+        def agreement(item: tuple[int, str]) -> tuple[int, int]:
+            numbers = catalogue.numbers_of(description.space, item[1])
+            return len(shown & {(n.name, n.number) for n in numbers}), item[0]
+
+        _, release = max(enumerate(self._releases), key=agreement)
+        space = catalogue.space(description.space)
+        numbers = tuple(
+            SpaceNumber(n.name, n.number, n.macro, Place())
+            for n in catalogue.numbers_of(space.name, release)
+        )
+        return release, SpaceText(
+            "",
+            numbers,
+            retired=tuple(
+                SpaceNumber(name, number, name, Place()) for number, name in space.retired
+            ),
+            limit=dict(space.limits).get(release),
+            version=dict(space.versions).get(release),
+        )
+
+
+class _Excerpt(NamedTuple):
+    """The lines of one side of a file's hunks, and where each stands in the file."""
+
+    lines: list[str]
+    places: list[int]
+
+    def read(
+        self, path: str, description: Description, read: _Read, values: dict[str, int]
+    ) -> SpaceText:
+        text = "\n".join(self.lines)
+        if read is read_text:
+            found = read_text(text, path, description, values)
+        else:
+            found = read(text, path, description)
+
+        def moved(place: Place) -> Place:
+            return place._replace(line=self.places[(place.line or 1) - 1])
+
+        return found._replace(
+            numbers=tuple(n._replace(place=moved(n.place)) for n in found.numbers),
+            retired=tuple(n._replace(place=moved(n.place)) for n in found.retired),
+            reservations=tuple(r._replace(place=moved(r.place)) for r in found.reservations),
+            limit_place=moved(found.limit_place) if found.limit_place else None,
+        )
+
+
+def _excerpt(hunks: Iterable[Hunk], without: str) -> _Excerpt:
+    """The lines that a side has. A comment that is open at either end of a hunk is closed."""
+    lines: list[str] = []
+    places: list[int] = []
+    for hunk in hunks:
+        side = [line for line in hunk.lines if line.kind != without]
+        text = "\n".join(line.text for line in side)
+        opening, closing = text.find("/*"), text.find("*/")
+        lines.append("/*" if closing >= 0 and (opening < 0 or closing < opening) else "")
+        places.append(1)
+        lines += [line.text for line in side]
+        places += [(line.old if without == ADDED else line.new) or 1 for line in side]
+        lines.append("*/" if text.rfind("/*") > text.rfind("*/") else "")
+        places.append(1)
+    return _Excerpt(lines, places)
+
+
+def _refuse_unknown(old: SpaceText, new: SpaceText) -> None:
+    known = {(n.name, n.value) for n in old.numbers}
+    for n in new.numbers:
+        if n.number is None and (n.name, n.value) not in known:
+            raise UsageError(
+                f"{n.place}: {n.macro} is {n.value!r}, which the patch's own lines do not tell; "
+                "give --tree"
+            )
+
+
+def _stated(before: SpaceText, old: SpaceText) -> SpaceText:
+    """The state before, with what the patch shows of it: it may be of a tree ahead of a release."""
+    shown = {n.name: n for n in old.numbers}
+    numbers = [n for n in before.numbers if n.name not in shown]
+    return before._replace(
+        path=old.path,
+        numbers=(*numbers, *old.numbers),
+        retired=tuple(dict.fromkeys((*before.retired, *old.retired))),
+        limit=before.limit if old.limit is None else old.limit,
+        version=before.version if old.version is None else old.version,
+        reservations=tuple(dict.fromkeys((*before.reservations, *old.reservations))),
+    )
+
+
+def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
+    shown = {(n.name, n.number) for n in old.numbers}
+    comments = {(kept.first, kept.last, kept.owner) for kept in old.reservations}
+    retired = {(n.name, n.number) for n in old.retired}
+    return before._replace(
+        path=new.path,
+        numbers=(*(n for n in before.numbers if (n.name, n.number) not in shown), *new.numbers),
+        retired=(
+            *(n for n in before.retired if (n.name, n.number) not in retired),
+            *new.retired,
+        ),
+        limit=before.limit if new.limit is None else new.limit,
+        limit_place=new.limit_place,
+        version=before.version if new.version is None else new.version,
+        reservations=(
+            *(
+                kept
+                for kept in before.reservations
+                if (kept.first, kept.last, kept.owner) not in comments
+            ),
+            *new.reservations,
+        ),
+    )
+
+
+def numbers_differ(before: Tree, after: Tree) -> bool:
+    """Tell whether any file that states numbers of a space differs between two trees."""
+    return any(
+        _read(before, path) != _read(after, path)
+        for each in descriptions()
+        for path in (*each.headers[-1], *each.documents)
+    )
+
+
+def _read(tree: Tree, path: str) -> str | None:
+    """Read a file of Xen's tree, or of its public headers alone, wherever these lie."""
+    text = tree.read(path)
+    if text is None and path.startswith(PUBLIC[0]):
+        below = path.removeprefix(PUBLIC[0])
+        found = (tree.read(f"{folder}{below}".lstrip("/")) for folder in PUBLIC[1:])
+        text = next((text for text in found if text is not None), None)
+    return text
+
+
+def _of(tree: Tree | None, paths: Sequence[str], description: Description) -> SpaceText | None:
+    for path in paths:
+        text = _read(tree, path) if tree is not None else None
+        if text is not None:
+            document = path in description.documents
+            return (read_document if document else read_text)(text, path, description)
+    return None
+
+
+def _change(
+    description: Description,
+    before: SpaceText | None,
+    after: SpaceText,
+    release: str,
+) -> SpaceChange:
+    space = catalogue.space(description.space)
+    past = _past(space, release) if release else {}
+    if after.path in description.documents and not description.same_names:
+        # The document calls a number otherwise than the header does, and so than the catalogue.
+        names = {n.number: n.name for n in (before.numbers if before else ())}
+        past = {n: frozenset({names[n]}) for n in past if n in names}
+    return SpaceChange(
+        description=description,
+        before=before,
+        after=after,
+        space=space,
+        past=past,
+        released=dict(space.versions).get(release),
+    )
+
+
+def _past(space: Space, release: str) -> dict[int, frozenset[str]]:
+    order = catalogue.release_names()
+    place = order.index(catalogue.normalise(release))
+    found: dict[int, frozenset[str]] = {}
+    for n in space.numbers:
+        if order.index(n.first) <= place:
+            found[n.number] = found.get(n.number, frozenset()) | {n.name}
+    return found
+
+
+def _macros(space: Space) -> dict[str, int]:
+    return {number.macro: number.number for number in space.numbers}

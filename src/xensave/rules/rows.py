@@ -1,0 +1,11 @@
+"""Every rule that a review holds a change to: on save records, and on the other number spaces."""
+
+from __future__ import annotations
+
+from xensave.rules.numbers import table as number_table
+from xensave.rules.numbers.model import Rule
+from xensave.rules.spaces import table as space_table
+from xensave.rules.spaces.model import SpaceRule
+
+ROWS: tuple[Rule | SpaceRule, ...] = (*number_table.RULES, *space_table.RULES)
+BY_ID: dict[str, Rule | SpaceRule] = {row.id: row for row in ROWS}

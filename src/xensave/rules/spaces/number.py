@@ -1,0 +1,229 @@
+"""Rules on the numbers of a space: a number never means two things, and never goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.owned import OwnedRange, same_owner
+from xensave.findings import NOTE
+from xensave.headers.text.numbers import SpaceNumber
+from xensave.rules.numbers.model import Hit
+from xensave.rules.spaces.model import SpaceChange
+
+
+def number_taken(change: SpaceChange) -> Iterator[Hit]:
+    """A name gets a number that another name has."""
+    fresh = {id(n) for n in change.fresh}
+    for n in change.fresh:
+        holder = next(
+            (
+                other
+                for other in change.after.numbers
+                if other.number == n.number
+                and other.name != n.name
+                and not other.alias
+                and not n.excludes(other)
+                and (id(other) not in fresh or _place(other) < _place(n))
+            ),
+            None,
+        )
+        if holder is not None:
+            yield Hit(
+                n.place,
+                n.macro,
+                f"{n.macro} takes {_figure(n)}, which {holder.macro} has{_where(holder)}",
+                key=f"{n.number} {holder.name}",
+                # Before its first release a space is still being made.
+                severity=None if change.past else NOTE,
+            )
+
+
+def number_reused(change: SpaceChange) -> Iterator[Hit]:
+    """A number that once meant one thing means another."""
+    held = {n.number for n in change.before.numbers if not n.alias} if change.before else set()
+    gone = {n.number: n for n in change.gone}
+    retired = {
+        n.number: n.name
+        for text in (change.before, change.after)
+        for n in (text.retired if text else ())
+    }
+    for n in change.fresh:
+        released = change.past.get(n.number or 0, frozenset())
+        was = gone.get(n.number)
+        earlier = {was.name} if was is not None else set(released)
+        if n.number in retired:
+            earlier.add(retired[n.number])
+        if (was is None and n.number in held) or n.name in released:
+            continue
+        if not earlier or any(_alike(n.name, name) for name in earlier):
+            continue
+        known = bool(earlier & set(retired.values()))
+        excuse, severity = change.leniency(min(earlier), n.number, retired=known)
+        names = " and ".join(sorted(earlier))
+        yield Hit(
+            n.place,
+            n.macro,
+            f"{n.macro} takes {_figure(n)}, which was {names}: whoever knows the old meaning "
+            f"takes one for the other{excuse}",
+            key=f"{n.number}",
+            severity=severity,
+        )
+
+
+def number_renamed(change: SpaceChange) -> Iterator[Hit]:
+    """A number keeps its meaning and gets another name."""
+    gone = {n.number: n for n in change.gone}
+    for n in change.fresh:
+        was = gone.get(n.number)
+        if was is not None and _alike(was.name, n.name):
+            yield Hit(n.place, was.macro, f"{_figure(n)}: {was.macro} is now {n.macro}", key=n.name)
+
+
+def number_moved(change: SpaceChange) -> Iterator[Hit]:
+    """A name gets another number."""
+    for n in change.fresh:
+        before = [
+            was
+            for was in (change.before.numbers if change.before else ())
+            if was.name == n.name and not was.alias and was.number is not None
+        ]
+        if before and all(was.number != now.number for was in before for now in _same(change, n)):
+            excuse, severity = change.leniency(n.name, before[0].number)
+            yield Hit(
+                n.place,
+                n.macro,
+                f"{n.macro} moves from {_figure(before[0])} to {_figure(n)}{excuse}",
+                key=f"{before[0].number} {n.number}",
+                severity=severity,
+            )
+
+
+def number_deleted(change: SpaceChange) -> Iterator[Hit]:
+    """A number that was given out is stated no more, so that the next one may get it."""
+    stated = {n.number for n in (*change.after.numbers, *change.after.retired)}
+    for n in change.gone:
+        if n.number in stated:
+            continue
+        excuse, severity = change.leniency(n.name, n.number)
+        yield Hit(
+            n.place,
+            n.macro,
+            f"{n.macro} ({_figure(n)}) is deleted, and nothing says that its number was used"
+            f"{excuse}",
+            removed=True,
+            severity=severity,
+        )
+
+
+def number_beyond_wire(change: SpaceChange) -> Iterator[Hit]:
+    """A number does not fit what carries it."""
+    most = change.description.most
+    for n in change.after.numbers:
+        if n.number is not None and not 0 <= n.number <= most:
+            text = f"{n.macro} has number {n.number}; there is room for 0 - {most:#x}"
+            yield Hit(n.place, n.macro, text, key=f"{n.number}")
+
+
+def value_unknown(change: SpaceChange) -> Iterator[Hit]:
+    """The number of a name is not told by what can be read here."""
+    for n in change.after.numbers:
+        if n.number is None:
+            yield Hit(n.place, n.macro, f"{n.macro} is {n.value!r}, which is no number here")
+
+
+def taken_from_owner(change: SpaceChange) -> Iterator[Hit]:
+    """A name gets a number that a registry or a comment keeps for an owner."""
+    claims = list(_claims(change))
+    own = {(n.name, n.number) for n in change.space.numbers}
+    for n in change.fresh:
+        if (n.name, n.number) in own:
+            continue
+        keeping = [claim for claim in claims if n.number in claim]
+        theirs = [claim.owner for claim in keeping if _is_the_owners(n, claim)]
+        for claim in keeping:
+            if any(same_owner(claim.owner, owner) for owner in theirs):
+                continue
+            use = claim.use_of(n.number or 0)
+            called = f", and calls {use.name}" if use is not None and use.name else ""
+            yield Hit(
+                n.place,
+                n.macro,
+                f"{n.macro} takes {_figure(n)}, which {claim.source} keeps for {claim.owner}"
+                f"{called}",
+                key=f"{n.number} {claim.owner}",
+            )
+            break
+
+
+def document_differs(change: SpaceChange) -> Iterator[Hit]:
+    """The header and the specification give one name two numbers."""
+    if change.other is None or not change.description.same_names:
+        return
+    there = {n.name: n for n in change.other.numbers}
+    for n in change.after.numbers:
+        other = there.get(n.name)
+        if n.number is not None and other is not None and other.number != n.number:
+            yield Hit(
+                n.place,
+                n.macro,
+                f"{n.name} is {n.number:#x} here and {other.number or 0:#x} in {other.place}",
+                key=f"{n.number} {other.number}",
+            )
+
+
+def number_undocumented(change: SpaceChange) -> Iterator[Hit]:
+    """The header has a name that the specification does not list."""
+    if change.other is None or not change.description.same_names:
+        return
+    there = {n.name for n in change.other.numbers}
+    for n in change.after.numbers:
+        if n.name not in there and not n.alias:
+            yield Hit(
+                n.place,
+                n.macro,
+                f"{n.name} is not in {change.other.path}",
+                key=change.other.path,
+                severity=NOTE,
+            )
+
+
+def _claims(change: SpaceChange) -> Iterator[OwnedRange]:
+    space = change.description.space
+    yield from (claim for claim in change.claims if claim.owner and claim.space == space)
+    for text in (change.after, change.before):
+        for kept in text.reservations if text else ():
+            yield kept._replace(source=str(kept.place))
+
+
+def _is_the_owners(n: SpaceNumber, claim: OwnedRange) -> bool:
+    use = claim.use_of(n.number or 0)
+    return use is not None and use.name is not None and use.name.casefold() == n.name.casefold()
+
+
+def _same(change: SpaceChange, n: SpaceNumber) -> list[SpaceNumber]:
+    return [now for now in change.after.numbers if now.name == n.name]
+
+
+def _alike(one: str, other: str) -> bool:
+    """Tell whether one name may stand for the other: they share a word, or one is a placeholder."""
+    return bool(_words(one) & _words(other)) or "reserved" in f"{one} {other}".casefold()
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in name.casefold().split("_") if len(word) > 2} - _EMPTY_WORDS
+
+
+_EMPTY_WORDS = frozenset({"get", "set", "new", "old", "the", "data"})
+
+
+def _figure(n: SpaceNumber) -> str:
+    number = n.number or 0
+    return f"{number:#x}" if number > 0xFFFF or n.value.lower().startswith("0x") else f"{number}"
+
+
+def _where(n: SpaceNumber) -> str:
+    return f" ({n.place})" if n.place.line else ""
+
+
+def _place(n: SpaceNumber) -> int:
+    return n.place.line or 0

@@ -1,0 +1,180 @@
+"""Patches to other numbered ABIs, alone and on a tree."""
+
+import os
+import subprocess
+
+import pytest
+
+from xensave.errors import UsageError
+from xensave.headers.trees.tree import MemoryTree
+from xensave.review.run import Setting, review_patches
+from xensave.review.session import Request, review, setting_of
+from xensave.review.spaces import on_trees
+from xensave.review.trees.bases import Bases
+
+XEN = os.environ.get("XENSAVE_XEN_GIT")
+PARAMS = "xen/include/public/hvm/params.h"
+LIBXC = "tools/libs/guest/xg_sr_stream_format.h"
+MEMORY = "xen/include/public/memory.h"
+
+
+def diff(path, *lines, at=230, date="Mon, 5 Dec 2022 10:00:00 +0000", title="a number"):
+    old = sum(not line.startswith("+") for line in lines)
+    new = sum(not line.startswith("-") for line in lines)
+    head = f"From: A <a@example.org>\nDate: {date}\nSubject: [PATCH] {title}\n\n---\n"
+    hunk = f"@@ -{at},{old} +{at},{new} @@\n" + "".join(f"{line}\n" for line in lines)
+    return (head + f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n{hunk}").encode()
+
+
+def found(*mails):
+    result = review_patches(
+        [(f"{n}.mbox", mail) for n, mail in enumerate(mails)], setting_of(Request())
+    )
+    return [
+        (o.finding.rule, o.finding.place.line)
+        for reviewed in result.reviews
+        for o in reviewed.objections
+    ]
+
+
+def test_a_param_that_is_in_use():
+    assert found(
+        diff(
+            PARAMS,
+            " */",
+            " #define HVM_PARAM_ACPI_IOPORTS_LOCATION 19",
+            "+#define HVM_PARAM_FOO 19",
+            " ",
+        )
+    ) == [("SPACE_NUMBER_TAKEN", 232)]
+
+
+def test_a_number_in_use_that_the_lines_do_not_show():
+    assert found(diff(PARAMS, " ", "+#define HVM_PARAM_FOO 35")) == [("SPACE_NUMBER_TAKEN", 231)]
+
+
+def test_a_stream_record_in_use():
+    assert found(
+        diff(LIBXC, " #define REC_TYPE_STATIC_DATA_END 0x00000010U", "+#define REC_TYPE_F 0x0eU")
+    ) == [("SPACE_NUMBER_TAKEN", 231)]
+
+
+def test_the_specification_has_numbers_too():
+    spec = "docs/specs/libxc-migration-stream.pandoc"
+    shown = "              0x00000012: X86_MSR_POLICY"
+    assert found(diff(spec, shown, "+", "+             0x00000012: FOO")) == [
+        ("SPACE_NUMBER_TAKEN", 232)
+    ]
+    assert found(diff(spec, shown, "+", "+             0x00000013: FOO")) == []
+
+
+def test_a_mapspace_of_citrix():
+    context = " #define XENMAPSPACE_dev_mmio     5 /* device mmio region */"
+    taken = diff(MEMORY, context, "+#define XENMAPSPACE_fancy 0x80000000")
+    assert found(taken) == [("SPACE_NUMBER_TAKEN_FROM_OWNER", 231)]
+    brought = diff(MEMORY, context, "+#define XENMAPSPACE_vlapic 0x80000000")
+    assert found(brought) == []
+
+
+def test_old_drivers_shared_info_takes_upstreams_number():
+    """The hunk of xen-legacy-win-xenmapspace-quirks.patch that xen-devel still speaks of."""
+    assert found(
+        diff(
+            MEMORY,
+            " #define XENMAPSPACE_gmfn         2 /* GMFN */",
+            " #define XENMAPSPACE_gmfn_range   3 /* GMFN range, XENMEM_add_to_physmap only. */",
+            "+#define XENMAPSPACE_shared_info_old_xs   4 /* shared info page. */",
+            "+#define XENMAPSPACE_vlapic      0x80000000 /* per-vcpu vlapic regs page */",
+            "+#define XENMAPSPACE_physical    0x80000001 /* Remap a page. */",
+        )
+    ) == [("SPACE_NUMBER_TAKEN", 232)]
+
+
+def test_the_next_number_with_its_limit():
+    assert (
+        found(
+            diff(
+                PARAMS,
+                " #define HVM_PARAM_MCA_CAP 38",
+                "+#define HVM_PARAM_FOO 39",
+                "-#define HVM_NR_PARAMS 39",
+                "+#define HVM_NR_PARAMS 40",
+            )
+        )
+        == []
+    )
+
+
+def test_a_limit_that_stays_behind():
+    rule = "SPACE_NUMBER_BEYOND_LIMIT"
+    assert found(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", "+#define HVM_PARAM_FOO 39")) == [
+        (rule, 231)
+    ]
+
+
+def test_a_comment_that_begins_before_the_hunk():
+    assert found(diff(PARAMS, "  * see below", "+ * #define HVM_PARAM_FOO 19", "  */")) == []
+
+
+def test_a_value_that_the_lines_do_not_tell_is_refused():
+    with pytest.raises(UsageError, match=r"params\.h:231: HVM_PARAM_FOO is 'SOMETHING'"):
+        found(diff(PARAMS, " ", "+#define HVM_PARAM_FOO SOMETHING"))
+
+
+def test_a_series_is_held_against_what_it_left():
+    first = diff(PARAMS, " ", "+#define HVM_PARAM_A 3", title="x 1/2")
+    second = diff(PARAMS, " ", "+#define HVM_PARAM_B 3", title="y 2/2")
+    first = first.replace(b"[PATCH] x 1/2", b"[PATCH 1/2] x")
+    second = second.replace(b"[PATCH] y 2/2", b"[PATCH 2/2] y")
+    assert found(first, second) == [("SPACE_NUMBER_TAKEN", 231)]
+
+
+def test_a_tree():
+    before = "#define HVM_PARAM_A 1\n#define HVM_NR_PARAMS 39\n"
+    trees = [MemoryTree({PARAMS: before}), MemoryTree({PARAMS: before.replace("A 1", "B 1\n")})]
+    rules = [o.finding.rule for o in on_trees(*trees, Bases())]
+    assert "SPACE_NUMBER_REUSED" in rules
+    assert on_trees(trees[0], trees[0], Bases()) == []
+
+
+def test_headers_alone_in_a_directory():
+    old, new = (
+        MemoryTree({"hvm/params.h": f"#define HVM_PARAM_STORE_PFN {number}\n"}) for number in (1, 3)
+    )
+    assert [o.finding.rule for o in on_trees(old, new, Bases())] == ["SPACE_NUMBER_MOVED"]
+
+
+@pytest.mark.skipif(not XEN, reason="XENSAVE_XEN_GIT names no Xen repository: NOT CHECKED")
+@pytest.mark.parametrize(
+    ("commit", "rule", "line"),
+    [
+        # Upstream's own: 421b4ddbc1 "Fix mis-allocation of number" came six weeks later.
+        ("0482af4d96", "SPACE_NUMBER_TAKEN", 457),
+        ("fa52adbca3", "SPACE_NUMBER_TAKEN", None),
+    ],
+)
+def test_upstreams_mistakes(commit, rule, line):
+    request = Request(inputs=(f"{commit}~1..{commit}",), tree=XEN)
+    [reviewed] = review(request, lambda _: b"").reviews
+    drawn = {o.finding.rule: o.finding.place.line for o in reviewed.objections}
+    assert rule in drawn
+    assert line in (None, drawn[rule])
+
+
+@pytest.mark.skipif(not XEN, reason="XENSAVE_XEN_GIT names no Xen repository: NOT CHECKED")
+@pytest.mark.parametrize("tag", ["RELEASE-4.10.0", "RELEASE-4.17.0", "RELEASE-4.22.0"])
+def test_a_release_as_it_stands_draws_nothing(tag):
+    from xensave.headers.trees.tree import GitRepository, GitTree
+
+    with GitRepository(XEN) as repository:
+        assert on_trees(None, GitTree(repository, tag), Bases()) == []
+
+
+@pytest.mark.skipif(not XEN, reason="XENSAVE_XEN_GIT names no Xen repository: NOT CHECKED")
+def test_a_mail_of_a_commit_says_what_its_range_says():
+    """1 patch, both ways: alone and on its tree."""
+    show = ["git", "-C", XEN, "show", "-U3", "0482af4d96"]
+    mail = subprocess.run(show, capture_output=True, check=True).stdout
+    setting = Setting(Bases(), base="3.4")
+    [reviewed] = review_patches([("0482af4d96", mail)], setting).reviews
+    assert [o.finding.rule for o in reviewed.objections] == ["SPACE_NUMBER_TAKEN"]
