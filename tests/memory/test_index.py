@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.container.test_legacy import remus
 from tests.memory import samples
 from tests.memory.samples import memory, page, record
 from xensave import open as open_image
@@ -193,3 +194,15 @@ class TestOfARealXen:
         counts = samples.shared_image(samples.PV).memory.index.type_counts()
         assert sum(counts.values()) == 16384
         assert counts["L4TAB_PIN"] == 7
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_pages_of_a_compressed_legacy_stream(width):
+    """Differences make pages that lie in no input; they are read like any other."""
+    import random
+
+    chance = random.Random(width)
+    stream, states = remus(width, 4, chance)
+    with open_image(stream) as found:
+        memory = found.memory
+        assert {pfn: memory.page(pfn) for pfn in memory.index.pfns.tolist()} == states[-1]

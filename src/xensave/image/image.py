@@ -283,6 +283,7 @@ class Image:
         if self._memory is None:
             # numpy, and the index, are of no use to who asks for records.
             from xensave.memory import Memory, build_index
+            from xensave.memory.appendix import Appendix
             from xensave.memory.batches import batches
             from xensave.source.spill import seekable
 
@@ -290,7 +291,9 @@ class Image:
                 spilled = seekable(self._again())
                 self._source.close()
                 self._source = spilled
-            self._memory = Memory(self._source, build_index(batches(self.events())))
+            appendix = Appendix(self._source)
+            index = build_index(batches(self.events(), appendix))
+            self._memory = Memory(appendix.source, index)
         return self._memory
 
     def vcpu(self, number: int) -> Vcpu:

@@ -13,6 +13,7 @@ from xensave.container import libxc, libxl
 from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
 from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.errors import LimitExceeded, Malformed, Truncated
+from xensave.memory.appendix import Appendix
 from xensave.memory.column import Integers
 from xensave.source.limits import READ_LIMIT
 
@@ -45,8 +46,10 @@ class Mark(Enum):
     CHECKPOINT = "a checkpoint is complete"
 
 
-def batches(events: Iterable[Event]) -> Iterator[Batch | Mark]:
+def batches(events: Iterable[Event], appendix: Appendix | None = None) -> Iterator[Batch | Mark]:
     """Yield the batches and marks of an image.
+
+    Pages that a reader makes, and that lie in no input, go to the appendix.
 
     Raises Malformed for a PAGE_DATA record that libxc refuses, and what the walk raises. A
     checkpointed stream that is cut after a complete checkpoint ends there, as for a receiver that
@@ -56,7 +59,7 @@ def batches(events: Iterable[Event]) -> Iterator[Batch | Mark]:
     try:
         for event in events:
             if event.is_record(LIBXC, libxc.PAGE_DATA):
-                yield page_data(event)
+                yield _placed(event, appendix)
             elif event.is_record(LIBXC, libxc.VERIFY):
                 yield Mark.VERIFY
             elif event.layer == LIBXL and event.kind == HEADER_KIND:
@@ -70,6 +73,15 @@ def batches(events: Iterable[Event]) -> Iterator[Batch | Mark]:
     except Truncated:
         if not complete:
             raise
+
+
+def _placed(event: Event, appendix: Appendix | None) -> Batch:
+    batch = page_data(event)
+    size = libxc.PAGE_SIZE * len(batch.pfns)
+    if appendix is None or not event.made or appendix.holds(event.body_offset + event.length):
+        return batch
+    start = appendix.add(event.body()[event.length - size :])
+    return batch._replace(offsets=np.arange(start, start + size, libxc.PAGE_SIZE))
 
 
 def page_data(event: Event) -> Batch:
