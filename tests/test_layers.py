@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "findings"},
     {"source", "catalogue"},
     {"container", "records", "headers", "binaries"},
-    {"context", "context_columns", "memory", "numbers"},
+    {"context", "context_columns", "live", "memory", "numbers"},
     {"rules"},
     {"image"},
     {"policy"},

@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
 def _print_hvmctx(image: Image) -> None:
     from xensave.views.hvmctx import hvmctx
 
-    for text in hvmctx(image.context_bytes):
+    # A running guest is named by its id, or has none that the tool would print.
+    number = image.name.removeprefix("domain:")
+    for text in hvmctx(image.context_bytes, int(number) if number.isdecimal() else 0):
         sys.stdout.write(text)
 
 

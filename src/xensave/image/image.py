@@ -17,8 +17,9 @@ from xensave.image.config import Config, Json
 from xensave.image.described import details_of
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.guest import GuestFacts, facts_of
+from xensave.image.opening import open_input
 from xensave.image.tally import Count, Kept, Tally, tally
-from xensave.source import Input, Source, open_source
+from xensave.source import Input, Source
 
 if TYPE_CHECKING:
     from xensave.image.vcpu import Vcpu
@@ -48,7 +49,7 @@ class Image:
         self._release = catalogue.normalise(release) if release is not None else None
         self._format = format
         if source is None:
-            source = open_source(what, max_size=max_size, format=format)
+            source = open_input(what, max_size=max_size, format=format)
         self._source = source
         self._read = self._closed = False
         self._tally: Tally | None = None

@@ -17,6 +17,7 @@ from xensave.container.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
 from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
 from xensave.image.image import Image, open_image
+from xensave.image.opening import open_input
 from xensave.source import Input, Source, open_source
 from xensave.source.addresses import is_address
 from xensave.source.base import read_all
@@ -107,7 +108,7 @@ def given(item: Item) -> Given:
 
 def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
     try:
-        source = open_source(word, max_size=max_size, format=format)
+        source = open_input(word, max_size=max_size, format=format)
     except XensaveError as error:
         yield Unreadable(str(word), error)
         return

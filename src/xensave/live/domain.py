@@ -1,0 +1,166 @@
+"""What Xen says of a running domain: each question a hypercall that is put together here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from typing import NamedTuple
+
+from xensave.errors import SourceError, Unsupported
+from xensave.live import interface as xen
+from xensave.live.interface import Interface, candidates
+from xensave.live.libraries import Buffer, Hypercalls
+
+# struct xen_domctl: cmd, interface_version, domain, padding; then a union.
+_HEAD = struct.Struct("<IIH6x")
+_DOMCTL_SIZE = 4096
+_CONTEXT = struct.Struct("<I4xQ")
+_INFO = struct.Struct("<HHI")
+_TSC = struct.Struct("<III4xQ")
+_POLICY = struct.Struct("<IIQQIII")
+_PARAM = struct.Struct("<HHIQ")
+_LEAF_SIZE, _MSR_SIZE = 24, 16
+_MOST_LEAVES, _MOST_MSRS = 1024, 256
+_CONTEXT_LIMIT = 64 << 20
+_TRIES = 4
+
+
+class TscState(NamedTuple):
+    """How a domain's TSC is kept: mode, kHz, incarnation, elapsed nanoseconds."""
+
+    mode: int
+    khz: int
+    incarnation: int
+    nsec: int
+
+
+class Domain:
+    """A running domain, asked through a library.
+
+    Raises SourceError where there is no such domain, or Xen does not let it be asked.
+    """
+
+    def __init__(self, hypercalls: Hypercalls, number: int) -> None:
+        self._hypercalls = hypercalls
+        self.number = number
+        version = hypercalls.call(xen.hypercall("xen_version"), xen.XENVER_VERSION, 0)
+        self.xen = (version >> 16, version & 0xFFFF)
+        self._domctl = hypercalls.buffer(_DOMCTL_SIZE)
+        self._interface, self.flags = self._found()
+
+    @property
+    def is_hvm(self) -> bool:
+        """Whether it is an HVM or PVH guest."""
+        return bool(self.flags & xen.DOMINF_HVM_GUEST)
+
+    def _found(self) -> tuple[Interface, int]:
+        """Return the interface that this Xen has, and the domain's flags."""
+        for each in candidates(*self.xen):
+            self._interface = each
+            try:
+                answer = self._ask(xen.operation("getdomaininfo"), b"")
+            except OSError as error:
+                if error.errno == errno.EACCES:
+                    continue
+                raise self._trouble("getdomaininfo", error) from error
+            domain, _, flags = _INFO.unpack_from(answer)
+            # Xen answers for the first domain from that number on.
+            if domain != self.number:
+                raise SourceError(f"there is no domain {self.number}")
+            return each, flags
+        raise SourceError(
+            f"Xen {self.xen[0]}.{self.xen[1]} has a control interface that is not known here"
+        )
+
+    def context(self) -> bytes:
+        """Return the HVM context of this moment.
+
+        Raises Unsupported for a PV guest.
+        """
+        if not self.is_hvm:
+            raise Unsupported(f"domain {self.number} is a PV guest: it has no HVM context")
+        size = 0
+        for _ in range(_TRIES):
+            try:
+                size = _CONTEXT.unpack_from(self._ask_context(0, 0))[0]
+                buffer = self._memory(size)
+                length = _CONTEXT.unpack_from(self._ask_context(size, buffer.address))[0]
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    # It grew between the two questions: a vCPU came up.
+                    continue
+                raise self._trouble("gethvmcontext", error) from error
+            return buffer.read(length)
+        raise SourceError(f"the context of domain {self.number} does not fit {size} bytes")
+
+    def policy(self) -> tuple[bytes, bytes] | None:
+        """Return the CPU policy as a stream's X86_CPUID_POLICY and X86_MSR_POLICY hold it.
+
+        None where it cannot be read: XEN_DOMCTL_get_cpu_policy exists from 4.12 on.
+        """
+        if not self._interface.policy:
+            return None
+        leaves = self._hypercalls.buffer(_LEAF_SIZE * _MOST_LEAVES)
+        msrs = self._hypercalls.buffer(_MSR_SIZE * _MOST_MSRS)
+        question = _POLICY.pack(_MOST_LEAVES, _MOST_MSRS, leaves.address, msrs.address, 0, 0, 0)
+        try:
+            answer = self._ask(xen.operation("get_cpu_policy"), question)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+                return None
+            raise self._trouble("get_cpu_policy", error) from error
+        leaf_count, msr_count = _POLICY.unpack_from(answer)[:2]
+        return leaves.read(_LEAF_SIZE * leaf_count), msrs.read(_MSR_SIZE * msr_count)
+
+    def tsc(self) -> TscState | None:
+        """Return how the TSC is kept; None where this Xen does not say."""
+        if not self._interface.tsc:
+            return None
+        try:
+            answer = self._ask(xen.operation("gettscinfo"), b"")
+        except OSError as error:
+            # A guest that was not paused may not be asked of it (EINVAL).
+            if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                return None
+            raise self._trouble("gettscinfo", error) from error
+        return TscState(*_TSC.unpack_from(answer))
+
+    def param(self, index: int) -> int:
+        """Return an HVM param; 0 for one that may not be read."""
+        buffer = self._hypercalls.buffer(_PARAM.size)
+        buffer.write(_PARAM.pack(self.number, 0, index, 0))
+        try:
+            self._hypercalls.call(xen.hypercall("hvm_op"), xen.HVMOP_GET_PARAM, buffer.address)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return 0
+            raise self._trouble(f"HVM param {index}", error) from error
+        value: int = _PARAM.unpack(buffer.read(_PARAM.size))[3]
+        return value
+
+    def _ask_context(self, size: int, address: int) -> bytes:
+        return self._ask(xen.operation("gethvmcontext"), _CONTEXT.pack(size, address))
+
+    def _memory(self, size: int) -> Buffer:
+        if size > _CONTEXT_LIMIT:
+            raise SourceError(f"a context of {size} bytes, the limit is {_CONTEXT_LIMIT}")
+        return self._hypercalls.buffer(size)
+
+    def _ask(self, command: int, question: bytes) -> bytes:
+        """Do a domctl, and return the union that it left."""
+        head = _HEAD.pack(command, self._interface.version, self.number)
+        whole = head + question
+        self._domctl.write(whole + bytes(_DOMCTL_SIZE - len(whole)))
+        self._hypercalls.call(xen.hypercall("domctl"), self._domctl.address)
+        return self._domctl.read(_DOMCTL_SIZE - _HEAD.size, _HEAD.size)
+
+    def _trouble(self, what: str, error: OSError) -> SourceError:
+        if error.errno == errno.ESRCH:
+            return SourceError(f"there is no domain {self.number}")
+        if error.errno == errno.EINVAL:
+            return SourceError(f"domain {self.number} cannot be asked ({what}): is it this one?")
+        if error.errno == errno.EPERM:
+            return SourceError(f"no right to ask of domain {self.number} ({what})")
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return SourceError(f"domain {self.number}: {what}: {reason}")

@@ -1,0 +1,57 @@
+"""From `domain:NAME` or `domain:ID` to a source."""
+
+from __future__ import annotations
+
+from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.live.domain import Domain
+from xensave.live.libraries import AbsentLibrary, domain_of_name, opened_xencall
+from xensave.live.snapshot import stream_of
+from xensave.live.xenctrl import XenCtrlDomain, xenctrl_path
+from xensave.source import MemorySource
+
+PREFIX = "domain:"
+_LAST = 0x7FEF
+"""DOMID_FIRST_RESERVED is 0x7ff0."""
+
+
+def is_domain(what: object) -> bool:
+    """Whether an input is a running guest.
+
+    >>> is_domain("domain:guest1"), is_domain("./domain:guest1")
+    (True, False)
+    """
+    return isinstance(what, str) and what.startswith(PREFIX)
+
+
+def open_domain(what: str) -> MemorySource:
+    """Ask Xen of a running guest, and return it as a source that can be read at any place.
+
+    Raises SourceError where there is no such guest, no library, no dom0 or no right.
+    """
+    name = what.removeprefix(PREFIX)
+    if not name:
+        raise UsageError("which domain? write domain:NAME or domain:ID")
+    try:
+        return MemorySource(_asked(name), what)
+    except XensaveError as error:
+        error.source = what
+        raise
+    except OSError as error:
+        raise SourceError(f"{what}: {error.strerror}") from error
+
+
+def _asked(name: str) -> bytes:
+    if name.isdigit() and int(name) > _LAST:
+        raise SourceError(f"there is no domain {name}")
+    try:
+        with opened_xencall() as library:
+            return stream_of(Domain(library, _number(name)))
+    except AbsentLibrary:
+        path = xenctrl_path()
+        if path is None:
+            raise
+        return stream_of(XenCtrlDomain(path, _number(name)))
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdigit() else domain_of_name(name)

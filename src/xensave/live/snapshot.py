@@ -1,0 +1,74 @@
+"""A running guest as a libxc stream without pages, which is read as an image is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from xensave import catalogue
+from xensave.container import libxc
+from xensave.container.framing import pack_record
+from xensave.container.libxc_records import HvmParams, TscInfo
+from xensave.live.domain import TscState
+
+# What libxc saves of the params: tools/libs/guest/xg_sr_save_x86_hvm.c, write_hvm_params().
+SAVED_PARAMS = (
+    "STORE_PFN", "IOREQ_PFN", "BUFIOREQ_PFN", "PAGING_RING_PFN", "MONITOR_RING_PFN",
+    "SHARING_RING_PFN", "VM86_TSS_SIZED", "CONSOLE_PFN", "ACPI_IOPORTS_LOCATION", "VIRIDIAN",
+    "IDENT_PT", "VM_GENERATION_ID_ADDR", "IOREQ_SERVER_PFN", "NR_IOREQ_SERVER_PAGES",
+    "X87_FIP_WIDTH", "MCA_CAP",
+)  # fmt: skip
+
+
+class Running(Protocol):
+    """A running domain that can be asked."""
+
+    xen: tuple[int, int]
+
+    def context(self) -> bytes:
+        """Return the HVM context of this moment."""
+
+    def policy(self) -> tuple[bytes, bytes] | None:
+        """Return the CPU policy's leaves and MSRs, None where they cannot be read."""
+
+    def tsc(self) -> TscState | None:
+        """Return how the TSC is kept, None where that is not said."""
+
+    def param(self, index: int) -> int:
+        """Return an HVM param."""
+
+
+def stream_of(domain: Running) -> bytes:
+    """Return the state of a domain at this moment: policy, TSC, context and params.
+
+    It is a stream of version 3, or of version 2 where Xen does not tell the CPU policy. Raises
+    SourceError, and Unsupported for a PV guest.
+    """
+    context = domain.context()
+    policy = domain.policy()
+    header = libxc.ImageHeader(version=3 if policy is not None else 2)
+    major, minor = domain.xen
+    parts = [
+        header.to_bytes(),
+        libxc.DomainHeader(libxc.HVM, xen_major=major, xen_minor=minor).to_bytes(),
+    ]
+    if policy is not None:
+        leaves, msrs = policy
+        parts += [
+            pack_record(libxc.X86_CPUID_POLICY, leaves),
+            pack_record(libxc.X86_MSR_POLICY, msrs),
+            pack_record(libxc.STATIC_DATA_END),
+        ]
+    tsc = domain.tsc()
+    if tsc is not None:
+        body = TscInfo(tsc.mode, tsc.khz, tsc.nsec, tsc.incarnation).to_bytes()
+        parts.append(pack_record(libxc.X86_TSC_INFO, body))
+    parts.append(pack_record(libxc.HVM_CONTEXT, context))
+    parts.append(pack_record(libxc.HVM_PARAMS, _params(domain)))
+    parts.append(pack_record(libxc.END))
+    return b"".join(parts)
+
+
+def _params(domain: Running) -> bytes:
+    numbers = {each.name: each.number for each in catalogue.space("hvm-param").numbers}
+    found = ((numbers[name], domain.param(numbers[name])) for name in SAVED_PARAMS)
+    return HvmParams(tuple((index, value) for index, value in found if value)).to_bytes()

@@ -1,0 +1,81 @@
+"""A running domain through libxenctrl, where libxencall is not there (before Xen 4.7).
+
+The library's interface is that of one release. What is used of it has kept its form since 4.2:
+xc_interface_open(), xc_version(), xc_domain_hvm_getcontext(), xc_hvm_param_get(). The CPU policy
+and the TSC's mode are not asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import errno
+import os
+from pathlib import Path
+
+from xensave.errors import SourceError
+from xensave.live.interface import XENVER_VERSION
+
+_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu")
+
+
+class XenCtrlDomain:
+    """A running domain, asked through libxenctrl. Raises SourceError where it cannot be."""
+
+    def __init__(self, path: str, number: int) -> None:
+        self.number = number
+        try:
+            self._library = ctypes.CDLL(path, use_errno=True)
+        except OSError as error:
+            raise SourceError(f"{path} cannot be loaded: {error}") from error
+        open_ = self._library.xc_interface_open
+        open_.restype = ctypes.c_void_p
+        open_.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
+        self._library.xc_version.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+        self._library.xc_domain_hvm_getcontext.argtypes = [
+            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
+        ]  # fmt: skip
+        self._library.xc_hvm_param_get.argtypes = [
+            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64)
+        ]  # fmt: skip
+        self._handle: int | None = open_(None, None, 0)
+        if not self._handle:
+            raise SourceError(f"Xen cannot be asked: {os.strerror(ctypes.get_errno())}")
+        version: int = self._library.xc_version(self._handle, XENVER_VERSION, None)
+        self.xen = (version >> 16, version & 0xFFFF)
+
+    def context(self) -> bytes:
+        """Return the HVM context of this moment."""
+        size = self._context(None, 0)
+        buffer = ctypes.create_string_buffer(size)
+        length = self._context(buffer, size)
+        return buffer.raw[:length]
+
+    def policy(self) -> None:
+        """Return None: the policy is not asked for."""
+        return
+
+    def tsc(self) -> None:
+        """Return None: how the TSC is kept is not asked for."""
+        return
+
+    def param(self, index: int) -> int:
+        """Return an HVM param; 0 for one that may not be read."""
+        value = ctypes.c_uint64(0)
+        got = self._library.xc_hvm_param_get(self._handle, self.number, index, ctypes.byref(value))
+        return 0 if got < 0 else value.value
+
+    def _context(self, buffer: ctypes.Array[ctypes.c_char] | None, size: int) -> int:
+        got: int = self._library.xc_domain_hvm_getcontext(self._handle, self.number, buffer, size)
+        if got >= 0:
+            return got
+        code = ctypes.get_errno()
+        if code == errno.ESRCH:
+            raise SourceError(f"there is no domain {self.number}")
+        raise SourceError(f"domain {self.number} has no context to give: {os.strerror(code)}")
+
+
+def xenctrl_path() -> str | None:
+    """Return the path of the newest libxenctrl that is here; None where there is none."""
+    found = [path for folder in _FOLDERS for path in Path(folder).glob("libxenctrl.so.4.*")]
+    return str(max(found)) if found else ctypes.util.find_library("xenctrl")

@@ -1,0 +1,106 @@
+/* A library with libxencall's interface, and behind it a hypervisor with one HVM and one PV guest. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct domctl { uint32_t cmd, version; uint16_t domain, pad[3]; union { uint8_t raw[128];
+    struct { uint16_t domain, pad; uint32_t flags; } info;
+    struct { uint32_t size; uint64_t buffer; } context;
+    struct { uint32_t mode, khz, incarnation, pad; uint64_t nsec; } tsc;
+    struct { uint32_t leaves, msrs; uint64_t leaf, msr; } policy; } u; };
+struct param { uint16_t domain, pad; uint32_t index; uint64_t value; };
+
+static unsigned long number(const char *name) { const char *text = getenv(name); return text ? strtoul(text, 0, 0) : 0; }
+static int fail(int code) { errno = code; return -1; }
+
+static long context(uint8_t *to, uint32_t size)
+{
+    FILE *file = fopen(getenv("FAKE_CONTEXT"), "rb");
+    fseek(file, 0, SEEK_END);
+    long length = ftell(file);
+    rewind(file);
+    if (to && size >= length && fread(to, 1, length, file) != (size_t)length) length = -1;
+    fclose(file);
+    return length;
+}
+
+static int domctl(struct domctl *ask)
+{
+    long length;
+    if (ask->version != number("FAKE_INTERFACE")) return fail(EACCES);
+    if (ask->cmd == 5) {
+        /* Xen answers for the first domain from that number on. */
+        if (ask->domain > 2) return fail(ESRCH);
+        ask->u.info.domain = ask->domain < 1 ? 1 : ask->domain;
+        ask->u.info.flags = ask->u.info.domain == 1 ? 1 << 1 : 0;
+        return 0;
+    }
+    if (ask->domain != 1) return fail(ESRCH);
+    switch (ask->cmd) {
+    case 33:
+        length = context(0, 0);
+        if (!ask->u.context.buffer) { ask->u.context.size = length; return 0; }
+        if (ask->u.context.size < length) return fail(ENOSPC);
+        context((uint8_t *)(uintptr_t)ask->u.context.buffer, ask->u.context.size);
+        ask->u.context.size = length;
+        return 0;
+    case 59:
+        ask->u.tsc.mode = 0; ask->u.tsc.khz = 2000000; ask->u.tsc.incarnation = 3; ask->u.tsc.nsec = 12345;
+        return 0;
+    case 82:
+        if (ask->u.policy.leaves < 1 || ask->u.policy.msrs < 1) return fail(ENOBUFS);
+        memcpy((void *)(uintptr_t)ask->u.policy.leaf, (uint32_t[]){0, 0xffffffff, 0xd, 0x68747541, 0x444d4163, 0x69746e65}, 24);
+        memcpy((void *)(uintptr_t)ask->u.policy.msr, (uint32_t[]){0xce, 0, 0x80000000, 0}, 16);
+        ask->u.policy.leaves = ask->u.policy.msrs = 1;
+        return 0;
+    }
+    return fail(ENOSYS);
+}
+
+void *xencall_open(void *logger, unsigned flags)
+{
+    if (number("FAKE_ERRNO")) { errno = number("FAKE_ERRNO"); return 0; }
+    return malloc(1);
+}
+int xencall_close(void *handle) { free(handle); return 0; }
+void *xencall_alloc_buffer(void *handle, size_t size) { return malloc(size ? size : 1); }
+void xencall_free_buffer(void *handle, void *buffer) { free(buffer); }
+int xencall1(void *handle, unsigned op, uint64_t one) { return op == 36 ? domctl((void *)(uintptr_t)one) : fail(ENOSYS); }
+int xencall2(void *handle, unsigned op, uint64_t one, uint64_t two)
+{
+    struct param *param = (void *)(uintptr_t)two;
+    if (op == 17 && one == 0) return number("FAKE_VERSION");
+    if (op != 34 || one != 1) return fail(ENOSYS);
+    if (param->domain != 1) return fail(ESRCH);
+    if (param->index == 5) return fail(EINVAL);
+    param->value = param->index == 1 ? 0xfeffc : 0;
+    return 0;
+}
+
+/* libxenctrl's, as far as it is used. */
+void *xc_interface_open(void *logger, void *other, unsigned flags) { return xencall_open(logger, flags); }
+int xc_version(void *handle, int command, void *to) { return number("FAKE_VERSION"); }
+int xc_domain_hvm_getcontext(void *handle, uint32_t domain, uint8_t *to, uint32_t size) { return domain == 1 ? context(to, size) : fail(ESRCH); }
+int xc_hvm_param_get(void *handle, uint32_t domain, uint32_t index, uint64_t *value) { if (index == 5) return fail(EINVAL); *value = index == 1 ? 0xfeffc : 0; return 0; }
+
+/* And libxenstore's. */
+struct store { int unused; };
+void *xs_open(unsigned long flags) { return malloc(1); }
+void xs_close(void *handle) { free(handle); }
+char **xs_directory(void *handle, uint32_t transaction, const char *path, unsigned *count)
+{
+    char **found = malloc(3 * sizeof(char *) + 8);
+    char *words = (char *)(found + 3);
+    memcpy(words, "0\0" "1\0" "2", 6);
+    found[0] = words; found[1] = words + 2; found[2] = words + 4;
+    *count = 3;
+    return found;
+}
+void *xs_read(void *handle, uint32_t transaction, const char *path, unsigned *length)
+{
+    if (strcmp(path, "/local/domain/1/name") && strcmp(path, "/local/domain/2/name")) return 0;
+    *length = 6;
+    return strdup(strstr(path, "/1/") ? "guest1" : "paravm");
+}
