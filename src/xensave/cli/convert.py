@@ -19,13 +19,17 @@ from xensave.convert import (
     parse_map,
     plan_conversion,
 )
+from xensave.convert.reframe import frame_names
 from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.image import open_image
+from xensave.source import open_source, read_all
 from xensave.toolstack.image import carried_policy
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.terminal import coloured, width_of
+
+METADATA_LIMIT = 1 << 20
 
 DESCRIPTION = (
     "Convert an image, a stream or an HVM context for another release. The plan says every change,"
@@ -75,6 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the plan")
     input_format(parser)
     parser.add_argument(
+        "--to",
+        choices=frame_names(),
+        help="put the stream into this toolstack's frame (default: the one that it came in)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="what --to needs and IN lacks: xl's configuration, libvirt's XML, xenopsd's VM record",
+    )
+    parser.add_argument(
         "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
     )
 
@@ -120,9 +134,20 @@ def _settings(args: argparse.Namespace) -> Settings:
         policy=_policy(args.policy) if args.policy is not None else None,
         repair=args.repair,
         allow_loss=args.allow_loss,
+        to=args.to,
+        metadata=_metadata(args),
     )
     settings.check()
     return settings
+
+
+def _metadata(args: argparse.Namespace) -> bytes | None:
+    if args.config is None:
+        return None
+    if args.to is None:
+        raise UsageError("--config is for --to, which says the frame that it belongs into")
+    with open_source(args.config) as source:
+        return read_all(source, METADATA_LIMIT)
 
 
 def _policy(path: str) -> Policy:

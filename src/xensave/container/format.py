@@ -17,7 +17,8 @@ class Format(ABC):
     `rules/stream/NAME.py`, a tuple CHECKS. `title` says in a message what it is, `page` is the
     page of the documentation that says where such files lie and what can be done with them.
     `records` names its records by type. `trailer` says whether bytes after its end are worth
-    telling.
+    telling. A format that `convert` writes names in `inner` the stream in it (libxl or libxc),
+    and in `demands` what `front` must be given for it.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Format(ABC):
     magics: tuple[bytes, ...] = ()
     records: Mapping[int, str] = {}
     trailer = True
+    inner = ""
+    demands = ""
 
     def matches(self, head: bytes) -> bool:
         """Tell whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
@@ -42,6 +45,18 @@ class Format(ABC):
         today: headers that announce the other are changed.
         """
         return header
+
+    def front(self, metadata: bytes, options: int = 0) -> bytes:
+        """Return what stands before a stream of the kind `inner`.
+
+        `metadata` is what the format demands, `options` are those of a libxl stream. Raises
+        UsageError for metadata that the format cannot hold.
+        """
+        return b""
+
+    def back(self) -> bytes:
+        """Return what stands behind the stream and the records of devices."""
+        return b""
 
     def describes(self, event: Event) -> bool:
         """Tell whether an event's body says what `describe` reads: by default, of a header's."""

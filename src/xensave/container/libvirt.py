@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave.container.description import Description, Json
-from xensave.container.events import LIBVIRT, Event, Header
+from xensave.container.events import LIBVIRT, LIBXL, Event, Header
 from xensave.container.format import Format
 from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
-from xensave.errors import LimitExceeded, Malformed, Unsupported, XensaveError
+from xensave.errors import LimitExceeded, Malformed, Unsupported, UsageError, XensaveError
 from xensave.source import Source
 
 MAGIC = b"libvirt-xml\n \0 \r"
@@ -74,6 +74,8 @@ class Libvirt(Format):
     """A save file of libvirt: `virsh save`, `virsh managedsave`."""
 
     name = LIBVIRT
+    inner = LIBXL
+    demands = "the domain's XML"
     title = "a libvirt save file"
     magics = (MAGIC,)
     page = "docs/formats/libvirt.md"
@@ -85,6 +87,21 @@ class Libvirt(Format):
     def stored(self, source: Source) -> Iterator[Event]:
         """Yield the header with the XML, and the events of the stream as they lie."""
         return self._walk(source, stored=True)
+
+    def front(self, metadata: bytes, options: int = 0) -> bytes:
+        """Return a header with the XML, and what begins the libxl stream."""
+        xml = metadata.rstrip(b"\0") + b"\0"
+        try:
+            root = parse_xml(xml)
+        except XensaveError as error:
+            raise UsageError(f"the domain's XML: {error.message}") from error
+        if root.name != "domain" or not root.text_of("name"):
+            raise UsageError("the domain's XML is none of a domain with a name")
+        return LibvirtHeader(VERSION, len(xml)).to_bytes() + xml + LIBXL_FORMAT.front(b"", options)
+
+    def back(self) -> bytes:
+        """Return what ends the libxl stream."""
+        return LIBXL_FORMAT.back()
 
     def announcing(self, header: Header) -> Header:
         """Return the header with the version of a libxl stream."""

@@ -179,6 +179,7 @@ class Libxc(Format):
     """
 
     name = LIBXC
+    inner = LIBXC
     title = "a libxc stream"
     magics = (MAGIC,)
     records = RECORDS

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from xensave.container import libxc
 from xensave.container.events import LIBXL, Event
 from xensave.container.format import Format
-from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.container.framing import HEADER, HEADER_SIZE, pack_record
 from xensave.container.reading import read_header, read_record
 from xensave.errors import LimitExceeded, Malformed, Unsupported
 from xensave.source import Source
@@ -160,10 +160,19 @@ class Libxl(Format):
     """
 
     name = LIBXL
+    inner = LIBXL
     title = "a libxl stream"
     magics = (MAGIC,)
     records = RECORDS
     page = "docs/formats/xl.md"
+
+    def front(self, metadata: bytes, options: int = 0) -> bytes:
+        """Return the header, and the record that hands over to libxc."""
+        return LibxlHeader(options=options).to_bytes() + pack_record(LIBXC_CONTEXT)
+
+    def back(self) -> bytes:
+        """Return END."""
+        return pack_record(END)
 
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the header and the records, those of the libxc stream in their place."""

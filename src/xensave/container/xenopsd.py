@@ -19,7 +19,7 @@ from xensave.container.legacy import LEGACY_FORMAT, LegacyHeader
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
-from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
+from xensave.errors import Malformed, Truncated, Unsupported, UsageError, XensaveError
 from xensave.source import Source
 
 MAGIC = b"XenSavedDomv2-\n"
@@ -95,6 +95,8 @@ class Xenopsd(Format):
     """A suspend image: a VDI of type suspend, or what was copied off it."""
 
     name = XENOPSD
+    inner = "libxc"
+    demands = "xenopsd's record of the VM"
     title = "a suspend image of xenopsd"
     magics = (MAGIC, LEGACY_MAGIC)
     records = RECORDS
@@ -108,6 +110,17 @@ class Xenopsd(Format):
     def stored(self, source: Source) -> Iterator[Event]:
         """Yield the signature and the records, a legacy stream's chunks as they lie."""
         return self._walk(source, stored=True)
+
+    def front(self, metadata: bytes, options: int = 0) -> bytes:
+        """Return the signature, the record of the VM, and the one that a libxc stream follows."""
+        wrong = self.describe(metadata).wrong
+        if wrong is not None:
+            raise UsageError(f"xenopsd's record of the VM: {wrong.message}")
+        return MAGIC + pack(XENOPS, metadata) + pack(LIBXC)
+
+    def back(self) -> bytes:
+        """Return the record that ends the image."""
+        return pack(END_OF_IMAGE)
 
     def describes(self, event: Event) -> bool:
         """Tell the record of the VM."""
@@ -158,6 +171,11 @@ class Xenopsd(Format):
 
 
 XENOPSD_FORMAT = Xenopsd()
+
+
+def pack(type_: int, body: bytes | memoryview = b"") -> bytes:
+    """Return a record."""
+    return PAIR.pack(type_, len(body)) + body
 
 
 def _record(source: Source) -> Event:

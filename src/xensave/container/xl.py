@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave.container import libxc
-from xensave.container.events import XL, Event, Header
+from xensave.container.events import LIBXL, XL, Event, Header
 from xensave.container.format import Format
 from xensave.container.legacy import LEGACY_FORMAT
 from xensave.container.libxc import LIBXC_FORMAT
 from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
-from xensave.errors import Malformed, Unsupported
+from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import Source
 
 MAGIC = b"Xen saved domain, xl format\n \0 \r"
@@ -133,6 +133,8 @@ class Xl(Format):
     """What `xl save` writes: a header with the configuration, and a stream."""
 
     name = XL
+    inner = LIBXL
+    demands = "the guest's configuration (libxl's JSON, or xl.cfg)"
     title = "an xl save file"
     magics = (MAGIC,)
     page = "docs/formats/xl.md"
@@ -144,6 +146,23 @@ class Xl(Format):
     def stored(self, source: Source) -> Iterator[Event]:
         """Yield the header, and the events of the stream in it as they lie."""
         return self._walk(source, stored=True)
+
+    def front(self, metadata: bytes, options: int = 0) -> bytes:
+        """Return a header with the configuration, and what begins the libxl stream.
+
+        `metadata` is optional data as another xl header had it, or a configuration's text.
+        """
+        config = _config(metadata)
+        if b"\0" in config[:-1]:
+            raise UsageError("a configuration with a NUL in it")
+        json = FLAG_JSON if config.lstrip().startswith(b"{") else 0
+        optional = OptionalData(config).to_bytes()
+        header = XlHeader(FLAG_STREAM_V2 | json, optional_length=len(optional))
+        return header.to_bytes() + optional + LIBXL_FORMAT.front(b"", options)
+
+    def back(self) -> bytes:
+        """Return what ends the libxl stream."""
+        return LIBXL_FORMAT.back()
 
     def announcing(self, header: Header) -> Header:
         """Set the flag of the libxl stream."""
@@ -171,3 +190,10 @@ class Xl(Format):
 
 
 XL_FORMAT = Xl()
+
+
+def _config(metadata: bytes) -> bytes:
+    """Return a configuration with its NUL."""
+    if int.from_bytes(metadata[:4], "little") == len(metadata) - 4:
+        return OptionalData.parse(metadata).config
+    return metadata.rstrip(b"\0") + b"\0"

@@ -33,6 +33,7 @@ def plan_conversion(
         converter = FrameConverter(settings)
         for event in walk(source):
             converter.convert(event)
+        converter.finish()
         return converter.plan
 
 
@@ -65,6 +66,7 @@ def _planned(what: str, source: Source, settings: Settings, max_size: int | None
         converter = FrameConverter(settings)
         for event in walk(source):
             converter.convert(event)
+        converter.finish()
         converter.plan.check(allow_loss=settings.allow_loss)
         source.offset = start
         return True
@@ -88,14 +90,12 @@ def _pass(
         if not planned and len(converter.plan.changes) > seen:
             converter.plan.check(allow_loss=settings.allow_loss, since=seen)
             seen = len(converter.plan.changes)
-        for part in output:
-            if isinstance(part, Event):
-                writer.keep(part)
-            else:
-                writer.write(part)
+        writer.put(output)
         if isinstance(source, StreamSource) and _is_last(event, outer):
-            _follow(source, event, fd)
+            if not converter.reframes:
+                _follow(source, event, fd)
             break
+    writer.put(converter.finish())
     writer.close()
     return converter.plan
 

@@ -6,6 +6,7 @@ from xensave.container import libxc
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, TRAILER, Event
 from xensave.container.formats import format_named
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
+from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Output, StreamConverter
 from xensave.findings import NOTE, Place
@@ -25,9 +26,25 @@ class FrameConverter:
         self._made = Checks()
         self._legacy = False
         self.plan: Plan = self._stream.plan
+        self._frame = None
+        if settings.to is not None:
+            self._frame = Reframer(settings.to, settings.metadata, self.plan)
+
+    @property
+    def reframes(self) -> bool:
+        """Whether the stream comes into another frame."""
+        return self._frame is not None
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event. Raises Refused."""
+        output = self._in_its_frame(event)
+        return output if self._frame is None else self._frame.convert(event, output)
+
+    def finish(self) -> Output:
+        """Return what ends the result, where the last event does not."""
+        return () if self._frame is None else self._frame.finish()
+
+    def _in_its_frame(self, event: Event) -> Output:
         if event.layer == LEGACY and event.kind == HEADER_KIND:
             self._legacy = True
             what = "a legacy stream to one of version 3"

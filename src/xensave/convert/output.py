@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +74,14 @@ class Writer:
         self._fd = fd
         self._runs = source.data_runs if fresh and isinstance(source, MappedSource) else None
         self._start = self._end = 0
+
+    def put(self, output: Iterable[Event | bytes]) -> None:
+        """Write what an event became."""
+        for part in output:
+            if isinstance(part, Event):
+                self.keep(part)
+            else:
+                self.write(part)
 
     def keep(self, event: Event) -> None:
         """Write an event as it is."""

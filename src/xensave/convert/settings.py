@@ -15,7 +15,8 @@ from xensave.errors import UsageError
 class Settings:
     """The target release, and the source's where the image does not name it; rules and leave.
 
-    `policy` is the CPU policy that the guest is held to where the image carries none.
+    `policy` is the CPU policy that the guest is held to where the image carries none. `to` is the
+    format of the result, where it is another than the image's; `metadata` what that demands.
 
     >>> Settings("RELEASE-4.17.7").version
     (4, 17)
@@ -27,6 +28,8 @@ class Settings:
     policy: Policy | None = None
     repair: bool = False
     allow_loss: bool = False
+    to: str | None = None
+    metadata: bytes | None = None
 
     def check(self) -> None:
         """Raise UsageError for an unknown release, or two rules about one record."""
