@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -139,16 +140,38 @@ def test_a_cut_image_is_refused_with_the_place(capsys, tmp_path):
     path = tmp_path / "cut.img"
     path.write_bytes(whole[: len(whole) // 2])
     code, (found,) = objects(capsys, str(path), "-t", "4.17")
-    assert (code, found["accepted"], found["rule"]) == (1, False, "IMAGE_BROKEN")
+    assert (code, found["accepted"], found["rule"]) == (1, False, "STREAM_TRUNCATED")
     assert found["offset"] is not None
 
 
-def test_of_a_format_that_is_not_read_there_is_no_telling(capsys, tmp_path):
+def test_what_is_no_image_is_trouble_not_a_verdict(capsys, tmp_path):
     path = tmp_path / "core"
-    path.write_bytes(b"\x7fELF" + bytes(600))
-    code, (found,) = objects(capsys, str(path), "-t", "4.17")
-    assert (code, found["accepted"]) == (1, None)
-    assert "ELF" in found["depends"][0]
+    for data in (
+        b"\x7fELF" + bytes(600),
+        b"root:x:0:0:root:/root:/bin/bash\n",
+        b"PK\3\4" + bytes(99),
+    ):
+        path.write_bytes(data)
+        code, out, err = called(capsys, str(path), "-t", "4.17", "--json")
+        assert (code, out) == (2, "")
+        assert str(path) in err
+        assert err.count("\n") == 1
+    path.write_bytes(b"")
+    assert called(capsys, str(path), "-t", "4.17")[0] == 2
+
+
+def test_a_named_pipe_is_opened_once(tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "xensave", "check", str(path), "-t", "4.17.7"],
+        stdout=subprocess.PIPE,
+    ) as done:
+        path.write_bytes(
+            zstandard.ZstdDecompressor().stream_reader(Path(IMAGE).read_bytes()).read()
+        )
+        assert b"restores (18 records loaded)" in done.stdout.read()
+    assert done.returncode == 0
 
 
 def test_a_policy_is_taken_from_an_image(capsys, tmp_path):

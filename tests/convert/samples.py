@@ -10,6 +10,7 @@ from xensave.container.walk import walk
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import StreamConverter
 from xensave.source import open_source
+from xensave.testing.streams import page_data
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "images"
@@ -25,13 +26,17 @@ def images():
 
 @functools.cache
 def without_pages(path):
-    """The image without PAGE_DATA: valid, and small."""
+    """The image with one page in place of its memory: valid, and small."""
+    parts = []
+    cut = False
     with open_source(str(path)) as source:
-        return b"".join(
-            event.to_bytes()
-            for event in walk(source)
-            if not event.is_record(LIBXC, libxc.PAGE_DATA)
-        )
+        for event in walk(source):
+            if not event.is_record(LIBXC, libxc.PAGE_DATA):
+                parts.append(event.to_bytes())
+            elif not cut:
+                cut = True
+                parts.append(page_data((0,)))
+    return b"".join(parts)
 
 
 def converted(data, settings):

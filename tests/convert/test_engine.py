@@ -12,7 +12,7 @@ from xensave.engine import Domain, Hypervisor
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.testing.streams import restorable_context
-from xensave.toolstack.image import judge
+from xensave.toolstack.restore import judge
 
 
 def domain_of(context):
@@ -21,7 +21,7 @@ def domain_of(context):
 
 def accepts(data, target):
     with open_image(data, release=target) as image:
-        return judge(image, target).accepted
+        return judge(image.facts, target).accepted
 
 
 @pytest.mark.parametrize("target", RELEASES)
@@ -58,8 +58,8 @@ def test_every_real_image(path, target):
         assert "no domain type pvh" in str(refusal)
         return
     with open_image(data) as image:
-        verdict = judge(image, target)
-        first = judge(image, target if target == "master" else f"{target}.0")
+        verdict = judge(image.facts, target)
+        first = judge(image.facts, target if target == "master" else f"{target}.0")
     assert verdict.accepted is True, verdict
     assert not first.fixups
 

@@ -6,7 +6,7 @@ from tests.convert.samples import ROOT, STREAMED, converted, events, to, without
 from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import HvmParams
+from xensave.container.libxc_records import HvmParams, PageData
 from xensave.container.walk import walk
 from xensave.context import Context
 from xensave.convert import Refused, Settings
@@ -62,7 +62,12 @@ def test_the_real_policies_are_a_loss_below_4_14():
 
 def test_a_pv_stream_gets_its_static_data_end_after_pv_info():
     body = pack_record(libxc.X86_PV_INFO, b"\x08\x04" + bytes(6))
-    body += pack_record(libxc.X86_PV_P2M_FRAMES, bytes(16)) + streams.page_data([0])
+    tables = PageData((0, 4 << 60 | 1)).to_bytes() + bytes(2 * 4096)
+    body += pack_record(libxc.X86_PV_P2M_FRAMES, bytes(4) + b"\1" + bytes(11))
+    body += pack_record(libxc.PAGE_DATA, tables)
+    vcpu = bytearray(8 + 5168)
+    vcpu[5016:5024] = (1 << 12).to_bytes(8, "little")
+    body += pack_record(libxc.X86_PV_VCPU_BASIC, bytes(vcpu))
     out = to(streams.libxc_stream(body, "4.13", libxc.PV), "4.17")
     assert events(out)[2:5] == [
         "libxc X86_PV_INFO",
@@ -71,9 +76,10 @@ def test_a_pv_stream_gets_its_static_data_end_after_pv_info():
     ]
 
 
-def test_an_empty_stream_gets_its_static_data_end_too():
-    out = to(streams.libxc_stream(b"", "4.13"), "4.17")
-    assert events(out)[2:] == ["libxc STATIC_DATA_END", "libxc END"]
+def test_a_stream_without_memory_gets_its_static_data_end_too():
+    context = pack_record(libxc.HVM_CONTEXT, restorable_context("4.13"))
+    out = to(streams.libxc_stream(context, "4.13"), "4.17")
+    assert events(out)[2:] == ["libxc STATIC_DATA_END", "libxc HVM_CONTEXT", "libxc END"]
 
 
 def test_the_domain_header_names_the_release_whose_layouts_it_has():
@@ -152,12 +158,17 @@ def test_every_checkpoint_is_converted_in_order(target):
 
 def test_verify_frames_stay_in_place():
     data = streams.libxc_stream(
-        streams.memory(2) + pack_record(libxc.VERIFY) + streams.memory(2), "4.13"
+        streams.memory(2)
+        + pack_record(libxc.VERIFY)
+        + streams.memory(2)
+        + pack_record(libxc.HVM_CONTEXT, restorable_context("4.13")),
+        "4.13",
     )
     out = to(data, "4.17")
     names = [label for label in events(out) if "header" not in label]
     assert names == [
-        "libxc " + n for n in ("STATIC_DATA_END", "PAGE_DATA", "VERIFY", "PAGE_DATA", "END")
+        "libxc " + n
+        for n in ("STATIC_DATA_END", "PAGE_DATA", "VERIFY", "PAGE_DATA", "HVM_CONTEXT", "END")
     ]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.libxc_records import CpuidLeaf, pack_cpuid_policy
 from xensave.container.walk import walk
 from xensave.context import Context
-from xensave.convert import Settings
+from xensave.convert import Refused, Settings
 from xensave.convert.stream.stream import StreamConverter
 from xensave.engine import Domain, Hypervisor
 from xensave.image.subjects import all_subjects
@@ -55,8 +56,10 @@ def verify_all(data):
 
 def convert(data):
     converter = StreamConverter(Settings("4.13"))
-    for event in walk(open_source(data)):
-        converter.convert(event)
+    # Streams without a guest's state are refused, at their end.
+    with suppress(Refused):
+        for event in walk(open_source(data)):
+            converter.convert(event)
 
 
 def load(context):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
     from xensave.image.input import Given, Item
     from xensave.policy.value import Policy
-    from xensave.toolstack.judge import Judge, Said
+    from xensave.toolstack.judge import DomainOptions, Judge
 
 DESCRIPTION = (
     "Say what a Xen release makes of images and HVM contexts: whether it restores them, and if"
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from xensave.engine.plugins import installed
     from xensave.toolstack.judge import Judge
 
-    judge = Judge(_targets(args), _said(args), _policy(args.policy), installed())
+    judge = Judge(_targets(args), _options(args), _policy(args.policy), plugins=installed())
     if args.matrix or args.plot:
         return _matrix(args, judge)
     report = _Report(args)
@@ -107,7 +107,8 @@ def _code(verdict: Verdict, fail_on: str) -> int:
 
 def _targets(args: argparse.Namespace) -> list[str]:
     """Return the releases asked for, spelled as the caller did; "all" is each series."""
-    from xensave.catalogue import normalise, release_names
+    from xensave.catalogue import release_names
+    from xensave.catalogue.points import asked_for
 
     asked = args.target or (["all"] if args.matrix or args.plot else [])
     if not asked:
@@ -115,16 +116,16 @@ def _targets(args: argparse.Namespace) -> list[str]:
     found: list[str] = []
     for name in asked:
         if name != "all":
-            normalise(name)
+            asked_for(name)
         found += release_names() if name == "all" else [name]
     return list(dict.fromkeys(found))
 
 
-def _said(args: argparse.Namespace) -> Said:
+def _options(args: argparse.Namespace) -> DomainOptions:
     """Return what the command line says of the domain."""
-    from xensave.toolstack.judge import Said
+    from xensave.toolstack.judge import DomainOptions
 
-    return Said(
+    return DomainOptions(
         type=args.type,
         vcpus=args.vcpus,
         viridian=args.viridian or None,
@@ -141,10 +142,10 @@ def _policy(path: str | None) -> Policy | None:
     if path is None:
         return None
     from xensave.image import open_image
-    from xensave.toolstack.image import carried_policy
+    from xensave.toolstack.domain import carried_policy
 
     with open_image(path) as image:
-        policy = carried_policy(image, f"the CPU policy in {path}")
+        policy = carried_policy(image.facts, f"the CPU policy in {path}")
         if policy is None and "libxc v2" not in image.containers:
             raise UsageError(f"{path}: carries no CPU policy")
     if policy is None:
@@ -180,7 +181,7 @@ class _Report:
         line = verdict_line(found.source, target, verdict, colour=self.colour)
         self._fold(line)
         for text in assumption_lines(verdict):
-            if verdict.accepted is not False and text not in self.told:
+            if text not in self.told:
                 self.told.add(text)
                 self._fold(text)
 

@@ -24,7 +24,7 @@ from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.source import open_source, read_all
-from xensave.toolstack.image import carried_policy
+from xensave.toolstack.domain import carried_policy
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.terminal import coloured, width_of
@@ -152,7 +152,7 @@ def _metadata(args: argparse.Namespace) -> bytes | None:
 
 def _policy(path: str) -> Policy:
     with open_image(path) as image:
-        policy = carried_policy(image, path)
+        policy = carried_policy(image.facts, path)
     if policy is None:
         raise UsageError(f"--policy {path}: that image carries no CPU policy")
     return policy

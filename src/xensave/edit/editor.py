@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 from xensave.container import hvm, libxc
+from xensave.container.config import Config
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, XL, Event
 from xensave.container.framing import pack_record
 from xensave.container.libxc import DomainHeader
@@ -17,7 +18,6 @@ from xensave.edit.config import config_bytes, style_of
 from xensave.edit.configuration import assign, leaves_of_config
 from xensave.edit.target import changed_body
 from xensave.errors import UsageError
-from xensave.image.config import Config
 from xensave.image.guest import release_named
 from xensave.records.codec import decode
 from xensave.records.meaning.leaves import Leaf, leaves_of

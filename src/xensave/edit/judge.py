@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from xensave.container import libxc
 from xensave.container.events import LIBXC, TRAILER, Event
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import LimitExceeded, XensaveError
 from xensave.image import open_image
+from xensave.image.pages import PageFacts
 from xensave.image.tally import KEEP_LIMIT
-from xensave.toolstack.image import judge
+from xensave.toolstack.restore import judge
 
 
 class EditRefused(XensaveError):
     """A release would refuse what was edited; `verdict` says why."""
 
-    def __init__(self, message: str, verdict: Verdict) -> None:
+    def __init__(self, message: str, verdict: Refused) -> None:
         super().__init__(message, record=verdict.record)
         self.verdict = verdict
 
@@ -44,8 +45,10 @@ class Judged:
         Raises EditRefused where the release would refuse the image.
         """
         with open_image(b"".join(self._parts) + end) as image:
-            verdict = judge(image, target)
-        if verdict.accepted is False:
+            # The pages were left out here; those of the edited image are as they were.
+            facts = image.facts._replace(pages=PageFacts(runs=((0, 0),)))
+            verdict = judge(facts, target)
+        if isinstance(verdict, Refused):
             errno = f" with {verdict.errno}" if verdict.errno else ""
             raise EditRefused(
                 f"Xen {target} would refuse the result{errno}: {verdict.reason}"

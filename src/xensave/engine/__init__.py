@@ -18,19 +18,22 @@ from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler
 from xensave.engine.plugins import Plugin
 from xensave.engine.state import State
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.policy.default import default_policy
 from xensave.policy.value import Policy
 
 __all__ = [
     "HVM",
     "PVH",
+    "Accepted",
     "Cite",
+    "Depends",
     "Domain",
     "Handler",
     "Hypervisor",
     "Plugin",
     "Policy",
+    "Refused",
     "Rule",
     "State",
     "Verdict",

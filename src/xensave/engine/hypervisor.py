@@ -15,7 +15,7 @@ from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.save import save_context, save_one, save_size
 from xensave.engine.plugins import Plugin, check_clashes
 from xensave.engine.state import State
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Accepted, Refused, Verdict
 from xensave.policy.default import default_policy
 from xensave.policy.value import Policy
 
@@ -81,14 +81,14 @@ class Hypervisor:
     def check(self, context: Contextual) -> Verdict:
         """Do the check pass alone; a release without one (before 4.19) accepts whatever comes."""
         if not self.release.check_pass:
-            return Verdict(accepted=True)
+            return Accepted()
         return loop.check(_octets(context), self.handlers, self.machine, self.rules)
 
     def load(self, context: Contextual) -> Verdict:
         """Do what XEN_DOMCTL_sethvmcontext does: check, where the release does, then load."""
         data = _octets(context)
         verdict = loop.load(data, self.handlers, self.machine, self.rules)
-        self._loaded = None if verdict.accepted is False else data
+        self._loaded = None if isinstance(verdict, Refused) else data
         return verdict
 
     def save_size(self) -> int:

@@ -1,25 +1,74 @@
-"""What a hypervisor says to a context: a value, with the record, the errno and the reason."""
+"""What a release answers to a context or an image: one of three values, each with its fields."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from xensave.catalogue.model import Cite
 
 
-class Verdict(NamedTuple):
-    """The answer of XEN_DOMCTL_sethvmcontext, and why.
+class Accepted(NamedTuple):
+    """It restores. `loaded` counts the records that reached a load handler; `last` names the last.
 
-    `accepted` is None where it depends on what the input does not say: `depends` names each such
-    thing. `errno` is "" unless refused. `record` ("CPU_XSAVE[0]"), `typecode`, `instance` and
-    `offset` (in bytes, of its descriptor) are of the record that was refused; None where no
-    record was at fault. `loaded` counts the records that reached a load handler, the refused one
-    among them; `last` is the last of those. `rule` is the id of the rule that refused, `reason`
-    it in a sentence with the values found, `cite` where Xen has it. `fixups` are the records that
-    were extended or converted, `assumes` what the verdict on a whole image takes for granted.
+    `fixups` are the records that were extended or converted. Of a whole image, `assumes` is what
+    the answer takes for granted, `warnings` what the guest may miss afterwards.
     """
 
-    accepted: bool | None
+    loaded: int = 0
+    last: str | None = None
+    fixups: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool | None:
+        """True: it restores."""
+        return True
+
+    @property
+    def errno(self) -> str:
+        """No errno: ""."""
+        return ""
+
+
+class Depends(NamedTuple):
+    """It hangs on what the input does not say: `depends` names each such thing.
+
+    The other fields are those of an acceptance, which it is if all of them hold.
+    """
+
+    depends: tuple[str, ...]
+    loaded: int = 0
+    last: str | None = None
+    fixups: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool | None:
+        """None: there is no telling."""
+        return None
+
+    @property
+    def errno(self) -> str:
+        """No errno: ""."""
+        return ""
+
+
+class Refused(NamedTuple):
+    """It does not restore: `layer` refuses ("xl", "libxl", "libxc" or "Xen").
+
+    `rule` is the id of the rule, `reason` it in a sentence with the values found, `cite` where
+    Xen has it. `errno` is "" where a tool refuses of its own. `record` ("CPU_XSAVE[0]",
+    "libxc HVM_PARAMS"), `typecode`, `instance` and `offset` (in bytes, of its descriptor or
+    header) are of the record that was refused; None where no record was at fault. `loaded` counts
+    the records of the context that reached a load handler, the refused one among them; `last` is
+    the last of those.
+    """
+
+    rule: str
+    reason: str
+    layer: str = "Xen"
     errno: str = ""
     record: str | None = None
     typecode: int | None = None
@@ -27,9 +76,13 @@ class Verdict(NamedTuple):
     offset: int | None = None
     loaded: int = 0
     last: str | None = None
-    rule: str = ""
-    reason: str = ""
     cite: Cite | None = None
-    depends: tuple[str, ...] = ()
-    fixups: tuple[str, ...] = ()
-    assumes: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool | None:
+        """False: it is refused."""
+        return False
+
+
+Verdict: TypeAlias = Accepted | Depends | Refused
+"""Each has `accepted` (True, None or False), `errno`, `loaded` and `last`."""

@@ -1,11 +1,13 @@
 """What an image says of a guest, as one value without files: what every reader of it asks about."""
 
+import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from xensave import catalogue
 from xensave.container import hvm, libxc, libxl
+from xensave.container.config import Config
 from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.libxc import DomainHeader, ImageHeader
 from xensave.container.libxc_records import (
@@ -24,9 +26,9 @@ from xensave.container.libxl import LibxlHeader
 from xensave.container.xl import XlHeader
 from xensave.errors import Truncated, XensaveError
 from xensave.findings import Finding
-from xensave.image.config import Config
 from xensave.image.described import config_of
 from xensave.image.emulator import Emulator, emulators
+from xensave.image.pages import PageFacts
 from xensave.image.tally import Count, Kept, Tally
 
 PV = "pv"
@@ -59,10 +61,13 @@ class GuestFacts(NamedTuple):
     """A saved guest as its image describes it: headers, counts, settings and registers.
 
     Headers are None where the image has no such layer. `counts` are the records by layer and
-    type, in the order of first occurrence. `params` are (index, value) in the order in which they
-    are set. `leaves` and `msrs` are the CPU policy before STATIC_DATA_END, None where there is no
-    such record. `tsc` are the records of that kind, in order. `info` is a PV guest's width and
-    page-table levels, `vcpus_pv` its vCPUs by number. `context` is the HVM context's bytes.
+    type, in the order of first occurrence, `firsts` where the first of each begins. `params` are
+    (index, value) in the order in which they are set. `leaves` and `msrs` are the CPU policy
+    before STATIC_DATA_END, None where there is no such record. `tsc` are the records of that
+    kind, in order. `info` is a PV guest's width and page-table levels, `vcpus_pv` its vCPUs by
+    number, `max_pfn` the last PFN of its P2M, `p2m_pfns` the frames that hold the P2M.
+    `context` is the HVM context's bytes. `pages` are the PFNs that the stream lists; None where
+    they were not looked at, or are too many.
 
     `size` is the image's bytes, `unread` those of page records that a glance passed over: counts
     and rules say nothing of them.
@@ -73,8 +78,8 @@ class GuestFacts(NamedTuple):
     >>> from xensave.image import open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
     ...     facts = image.facts
-    >>> facts.type, facts.libxc.version, facts.tsc[0].khz, facts.broken, facts.stop
-    ('hvm', 3, 2299999, (), None)
+    >>> facts.type, facts.libxc.version, facts.tsc[0].khz, facts.stop
+    ('hvm', 3, 2299999, None)
     """
 
     name: str = ""
@@ -85,6 +90,7 @@ class GuestFacts(NamedTuple):
     domain: DomainHeader | None = None
     config: Config = Config()
     counts: tuple[Count, ...] = ()
+    firsts: Mapping[tuple[str, int], int] = MappingProxyType({})
     params: tuple[tuple[int, int], ...] = ()
     leaves: tuple[CpuidLeaf, ...] | None = None
     msrs: tuple[MsrEntry, ...] | None = None
@@ -94,6 +100,9 @@ class GuestFacts(NamedTuple):
     context: bytes | None = None
     emulators: tuple[Emulator, ...] = ()
     size: int = 0
+    max_pfn: int | None = None
+    p2m_pfns: tuple[int, ...] = ()
+    pages: PageFacts | None = None
     unread: int = 0
     broken: tuple[Finding, ...] | None = None
     stop: XensaveError | None = None
@@ -154,7 +163,12 @@ def _descriptors(context: bytes) -> Iterator[tuple[int, int]]:
 
 
 def facts_of(
-    found: Tally, name: str, release: str | None = None, broken: tuple[Finding, ...] | None = None
+    found: Tally,
+    name: str,
+    release: str | None = None,
+    *,
+    broken: tuple[Finding, ...] | None = None,
+    pages: PageFacts | None = None,
 ) -> GuestFacts:
     """Return what a pass over an image found, as facts of the guest.
 
@@ -171,9 +185,10 @@ def facts_of(
         domain=domain,
         config=config_of(found),
         counts=tuple(found.counts.values()),
+        firsts=MappingProxyType(dict(found.firsts)),
         params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),
-        leaves=_leaves(_static(found, libxc.X86_CPUID_POLICY)),
-        msrs=_msrs(_static(found, libxc.X86_MSR_POLICY)),
+        leaves=leaves_of(_static(found, libxc.X86_CPUID_POLICY)),
+        msrs=msrs_of(_static(found, libxc.X86_MSR_POLICY)),
         tsc=tuple(
             TscInfo(*TSC_INFO.unpack(record.body))
             for record in found.all(LIBXC, libxc.X86_TSC_INFO)
@@ -184,6 +199,9 @@ def facts_of(
         context=kept.body if kept is not None else None,
         emulators=emulators(found, strict=False),
         size=found.size,
+        max_pfn=_max_pfn(found.all(LIBXC, libxc.X86_PV_P2M_FRAMES)),
+        p2m_pfns=_p2m_pfns(found),
+        pages=pages,
         unread=found.unread,
         broken=broken,
         stop=found.stop,
@@ -220,14 +238,16 @@ def _static(found: Tally, type_: int) -> bytes | None:
     return bodies[-1] if bodies else None
 
 
-def _leaves(body: bytes | None) -> tuple[CpuidLeaf, ...] | None:
+def leaves_of(body: bytes | None) -> tuple[CpuidLeaf, ...] | None:
+    """Return the whole entries of X86_CPUID_POLICY; None for no record."""
     if body is None:
         return None
     whole = body[: len(body) // LEAF.size * LEAF.size]
     return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
 
 
-def _msrs(body: bytes | None) -> tuple[MsrEntry, ...] | None:
+def msrs_of(body: bytes | None) -> tuple[MsrEntry, ...] | None:
+    """Return the whole entries of X86_MSR_POLICY; None for no record."""
     if body is None:
         return None
     whole = body[: len(body) // MSR.size * MSR.size]
@@ -250,3 +270,22 @@ def _vcpus(found: Tally) -> dict[int, PvVcpu]:
                 blob = {field: record.body[PAIR.size :]}
                 vcpus[number] = vcpus.get(number, PvVcpu())._replace(**blob)
     return dict(sorted(vcpus.items()))
+
+
+def _max_pfn(records: list[Kept]) -> int | None:
+    ends = [PAIR.unpack_from(record.body)[1] for record in records if len(record.body) >= PAIR.size]
+    return max(ends, default=None)
+
+
+def _p2m_pfns(found: Tally) -> tuple[int, ...]:
+    """Return the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
+    frames: dict[int, int] = {}
+    info = _info(found.all(LIBXC, libxc.X86_PV_INFO))
+    per_frame = libxc.PAGE_SIZE // (info.guest_width if info and info.guest_width else 8)
+    for record in found.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
+        if len(record.body) >= PAIR.size:
+            words = (len(record.body) - PAIR.size) // 8
+            start = PAIR.unpack_from(record.body)[0]
+            listed = struct.unpack_from(f"<{words}Q", record.body, PAIR.size)
+            frames.update(enumerate(listed, start // per_frame))
+    return tuple(frames.values())

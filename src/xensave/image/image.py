@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Self
 
 from xensave import catalogue
 from xensave.container import libxc
+from xensave.container.config import Config, Json
 from xensave.container.events import LIBXC, Event
 from xensave.container.libxc import DomainHeader
 from xensave.container.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
-from xensave.image.config import Config, Json
 from xensave.image.described import details_of
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.opening import open_input
+from xensave.image.pages import PageIndex
 from xensave.image.tally import Count, Kept, Tally, tally
 from xensave.source import Input, Source
 
@@ -32,7 +33,7 @@ class Image:
     Nothing is read until something is asked; then one pass counts the records and keeps those
     that are small. Contents of pages are never read. Errors of that pass (Truncated, Malformed,
     Unsupported, LimitExceeded) come with the first question. What an image does not carry is
-    None or empty.
+    None or empty. `source` is the input where somebody has opened it already.
     """
 
     def __init__(
@@ -145,9 +146,20 @@ class Image:
         if self._facts is None or self._facts.broken is None:
             from xensave.rules.stream.run import Checks
 
-            checks = Checks()
-            self._tally = tally(self._again(), checks.add, glance=self._glance)
-            self._facts = facts_of(self._tally, self.name, self._release, tuple(checks.findings))
+            checks, pages = Checks(), PageIndex()
+
+            def each(event: Event) -> None:
+                checks.add(event)
+                pages.add(event)
+
+            self._tally = tally(self._again(), each, glance=self._glance)
+            self._facts = facts_of(
+                self._tally,
+                self.name,
+                self._release,
+                broken=tuple(checks.findings),
+                pages=None if self._glance else pages.facts,
+            )
         return self._facts
 
     @property

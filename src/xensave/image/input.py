@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from xensave.container import hvm
 from xensave.container.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
 from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
@@ -30,6 +31,7 @@ _SUFFIXES = (".bin", ".ctx")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
+_HEADER_SIZE = 24
 
 
 class Item(NamedTuple):
@@ -91,19 +93,39 @@ def expand(
 def given(item: Item) -> Given:
     """Return an item as a hypervisor sees it: an image, or the bytes of a context.
 
-    What is no image is taken as a bare context, however damaged: that is for the hypervisor to
-    judge. Raises LimitExceeded where it is too long for one.
+    A bare context is taken however damaged where it is called so (*.ctx, *.bin), is a member of
+    an archive, or begins as one: it is for the hypervisor to judge. Raises Malformed for what is
+    no image at all, Unsupported for a format that is known and not read, LimitExceeded for a
+    context that is too long.
     """
     try:
         is_image = format_of(item.source) is not HVM_FORMAT
     except Unsupported:
-        # A known format that is not read: opening it says which.
+        if item.member is None:
+            raise
         is_image = True
     except Malformed:
+        if not _is_context(item):
+            raise
         is_image = False
     if is_image:
         return Given(item.name, item.member, None, item.image())
     return Given(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
+
+
+def _is_context(item: Item) -> bool:
+    """Tell whether what is no image is a damaged context."""
+    if item.member is not None or item.name.endswith(_SUFFIXES):
+        return True
+    head = bytes(item.source.peek(_TAR_HEAD))
+    if len(head) < hvm.DESCRIPTOR.size + 4:
+        return False
+    typecode: int
+    length: int
+    typecode, _, length = hvm.DESCRIPTOR.unpack_from(head)
+    magic = int.from_bytes(head[hvm.DESCRIPTOR.size : hvm.DESCRIPTOR.size + 4], "little")
+    signs = (typecode == hvm.HEADER_TYPECODE, length == _HEADER_SIZE, magic == hvm.HEADER_MAGIC)
+    return sum(signs) > 1
 
 
 def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:

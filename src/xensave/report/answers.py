@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Refused, Verdict
 from xensave.image import Image
 from xensave.image.input import Given
 from xensave.report.page import Answer
@@ -19,7 +19,8 @@ def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, 
     assumes: dict[str, None] = {}
     for target in judge.targets:
         verdict = judge.judge(Given(image.name, None, None, image), target)
-        assumes.update(dict.fromkeys(verdict.assumes))
+        if not isinstance(verdict, Refused):
+            assumes.update(dict.fromkeys(verdict.assumes))
         found.append(answer_of(target, verdict))
     return tuple(found), tuple(assumes)
 

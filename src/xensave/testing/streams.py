@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -174,8 +175,19 @@ def emulator(pairs: Sequence[tuple[str, str]] = (), state: bytes = b"QEVM\0\0\0\
     return store + pack_record(libxl.EMULATOR_CONTEXT, front + state)
 
 
-def xl_image(stream: bytes, config: bytes = b'{"c_info":{"name":"guest"}}\n\0') -> bytes:
-    """Return what `xl save` writes: its header with the configuration, and a libxl stream."""
+def configuration(kind: str = "hvm", vcpus: int = 1, memory_kb: int = 1 << 30) -> bytes:
+    """Return the configuration of a guest called "guest", as libxl writes it, with its NUL."""
+    build = {"max_vcpus": vcpus, "max_memkb": memory_kb, "target_memkb": memory_kb}
+    found = {"c_info": {"type": kind, "name": "guest"}, "b_info": {**build, f"type.{kind}": {}}}
+    return json.dumps(found).encode() + b"\n\0"
+
+
+def xl_image(stream: bytes, config: bytes | None = None) -> bytes:
+    """Return what `xl save` writes: its header with the configuration, and a libxl stream.
+
+    The configuration is that of an HVM guest of one vCPU unless given.
+    """
+    config = configuration() if config is None else config
     optional = xl.OptionalData(config).to_bytes()
     return xl.XlHeader(optional_length=len(optional)).to_bytes() + optional + stream
 
@@ -194,7 +206,7 @@ def hvm_tail(release: str, vcpus: int = 1) -> bytes:
 def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes:
     """Return a whole `xl save` image of an HVM guest with empty pages."""
     records = memory(pages) + hvm_tail(release, vcpus)
-    return xl_image(libxl_stream(libxc_stream(records, release)))
+    return xl_image(libxl_stream(libxc_stream(records, release)), configuration(vcpus=vcpus))
 
 
 def checkpointed(release: str, checkpoints: int) -> bytes:

@@ -7,15 +7,21 @@ from typing import NamedTuple
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.verdict import Verdict
-from xensave.errors import SourceError, Unsupported, UsageError, XensaveError
+from xensave.engine.pv import PvMemory
+from xensave.engine.verdict import Refused, Verdict
+from xensave.errors import Truncated, UsageError, XensaveError
+from xensave.image import Image
+from xensave.image.guest import GuestFacts
 from xensave.image.input import Given
 from xensave.policy.default import default_policy
+from xensave.policy.host import Host
 from xensave.policy.value import Policy
-from xensave.toolstack.image import domain_of, judge, vcpus_in
+from xensave.toolstack.domain import domain_of, vcpus_in
+from xensave.toolstack.pv import is_pv
+from xensave.toolstack.restore import judge
 
 
-class Said(NamedTuple):
+class DomainOptions(NamedTuple):
     """What the caller says of the domain; None leaves it to the image, or to the default.
 
     The default domain is an HVM one with as many vCPUs as the context has whole (one at least),
@@ -40,42 +46,41 @@ class Judge:
     def __init__(
         self,
         targets: list[str],
-        said: Said | None = None,
+        options: DomainOptions | None = None,
         policy: Policy | None = None,
+        host: Host | None = None,
         plugins: tuple[Plugin, ...] = (),
     ) -> None:
         self.targets = targets
-        self.said = said if said is not None else Said()
+        self.options = options if options is not None else DomainOptions()
         self.policy = policy
+        self.host = host
         self.plugins = plugins
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
     def judge(self, given: Given, target: str) -> Verdict:
         """Return a target's verdict on an input.
 
-        An image that is broken is refused with what is wrong; of one in a format that is not read
-        there is no telling. Raises SourceError and UsageError.
+        An image that is broken is refused with what is wrong. Raises SourceError and UsageError,
+        and Malformed or Unsupported for what is no image that can be read.
         """
         if given.image is None:
             data = given.context or b""
-            domain = self.said.over(Domain(HVM, self.said.vcpus or vcpus_in(data)))
+            domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
             return self._hypervisor(target, domain).load(data)
-        try:
-            image = given.image
-            own = self.said.over(domain_of(image)) if image.has_context else None
-            return judge(image, target, domain=own, policy=self.policy, plugins=self.plugins)
-        except (SourceError, UsageError):
-            raise
-        except Unsupported as error:
-            return Verdict(accepted=None, rule="IMAGE_UNREAD", depends=(error.message,))
-        except XensaveError as error:
-            return Verdict(
-                accepted=False,
-                record=error.record,
-                offset=error.offset,
-                rule="IMAGE_BROKEN",
-                reason=error.message,
-            )
+        facts = given.image.facts
+        if facts.stop is not None and not facts.size and facts.xl is None and facts.libxl is None:
+            return _unreadable(facts.stop)
+        own = self.options.over(domain_of(facts)) if facts.context is not None else None
+        return judge(
+            facts,
+            target,
+            domain=own,
+            policy=self.policy,
+            host=self.host,
+            memory=_memory(given.image, facts),
+            plugins=self.plugins,
+        )
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
         found = self._made.get((target, domain))
@@ -84,3 +89,25 @@ class Judge:
             found = Hypervisor(target, domain, policy, plugins=self.plugins)
             self._made[target, domain] = found
         return found
+
+
+def _unreadable(error: XensaveError) -> Verdict:
+    """Return the refusal of an input that ends before its first header does; raise all else."""
+    if not isinstance(error, Truncated):
+        raise error
+    return Refused(
+        "STREAM_TRUNCATED", error.message, layer="xl", record=error.record, offset=error.offset
+    )
+
+
+def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
+    """Return a PV guest's memory, where all of it is there and can be read a second time."""
+    if not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
+        return None
+    if facts.pages is None or not facts.pages.populated or facts.pages.cut(facts.max_pfn):
+        return None
+    try:
+        return PvMemory.of(image, facts.width)
+    except UsageError:
+        # A pipe: what the stream listed has to do.
+        return None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Depends, Refused, Verdict
 from xensave.policy.default import default_policy
 from xensave.toolstack.typical import typical_context
 
@@ -19,9 +19,9 @@ DEPENDS = "depends"
 
 def outcome(verdict: Verdict) -> str:
     """Return what a verdict comes to: RESTORES, FIXUP, REFUSED or DEPENDS."""
-    if verdict.accepted is False:
+    if isinstance(verdict, Refused):
         return REFUSED
-    if verdict.accepted is None:
+    if isinstance(verdict, Depends):
         return DEPENDS
     return FIXUP if verdict.fixups else RESTORES
 
@@ -81,4 +81,4 @@ def _stream_verdict(source: str, target: str) -> Verdict | None:
     if written in reads or not written:
         return None
     reason = f"streams of version {written} are not read"
-    return Verdict(accepted=False, record="libxc header", rule="LIBXC_VERSION", reason=reason)
+    return Refused("LIBXC_VERSION", reason, layer="libxc", record="libxc header")

@@ -78,7 +78,7 @@ def typical_context(release: str, kind: str = HVM) -> bytes:
     for binding in sorted(bindings.values(), key=lambda binding: binding.code):
         if binding.name in _OPTIONAL or not binding.handler:
             continue
-        device = SPECS[binding.name].device
+        device = SPECS[binding.name].device if binding.name in SPECS else None
         if device is not None and domain.lacks(device):
             continue
         entries += [_entry(binding, instance) for instance in range(max(1, binding.instances))]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from xensave.engine.verdict import Refused
 from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.escape import escape
 from xensave.views.table import table_lines
@@ -57,14 +58,13 @@ def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _cell(verdict: Verdict, reasons: dict[str, int]) -> str:
-    found = outcome(verdict)
-    if found != REFUSED:
-        return _SIGNS[found]
+    if not isinstance(verdict, Refused):
+        return _SIGNS[outcome(verdict)]
     text = f"{obstacle(verdict)}: {verdict.reason}"
     return str(reasons.setdefault(text, len(reasons) + 1))
 
 
-def obstacle(verdict: Verdict) -> str:
+def obstacle(verdict: Refused) -> str:
     """Return what a refusal stands on: the record's name without instance, or the header."""
     return (verdict.record or "the context").partition("[")[0]
 
@@ -119,7 +119,7 @@ def plot(table: Matrix, path: str) -> None:
     axes.set_title(table.title, fontsize=10)
     for at, row in enumerate(table.rows):
         for place, verdict in enumerate(row.verdicts):
-            if outcome(verdict) == REFUSED:
+            if isinstance(verdict, Refused):
                 name = (
                     obstacle(verdict).replace(" header", "").replace("_VCPU", "").replace("_", "\n")
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.views.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.escape import escape
 
@@ -17,27 +17,31 @@ DEPENDS = "depends"
 def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = False) -> str:
     """Return a verdict in a line: input, target, answer, and why.
 
-    >>> verdict_line("a.img", "4.17", Verdict(accepted=True, loaded=10))
+    >>> verdict_line("a.img", "4.17", Accepted(loaded=10))
     'a.img: Xen 4.17: restores (10 records loaded)'
     """
     return f"{escape(source)}: Xen {escape(target)}: {_answer(verdict, colour=colour)}"
 
 
 def _answer(verdict: Verdict, *, colour: bool) -> str:
-    if verdict.accepted is False:
-        place = f" at {escape(verdict.record)}" if verdict.record else ""
-        offset = "" if verdict.offset is None else f", offset {verdict.offset:#x}"
-        errno = f": {verdict.errno}" if verdict.errno else ""
-        cite = f" [{verdict.cite}]" if verdict.cite else ""
-        word = painted("refused", BAD, colour=colour)
-        return f"{word}{place}{offset}{errno}: {escape(verdict.reason)}{cite}"
+    if isinstance(verdict, Refused):
+        return _refusal(verdict, colour=colour)
     loaded = f"{verdict.loaded} record{'s' if verdict.loaded != 1 else ''} loaded"
     if verdict.fixups:
         loaded += f"; {', '.join(verdict.fixups)}"
-    if verdict.accepted is None:
+    if isinstance(verdict, Depends):
         word = painted("depends on", UNSURE, colour=colour)
         return f"{word} {escape('; '.join(verdict.depends))} ({loaded})"
     return f"{painted('restores', GOOD, colour=colour)} ({loaded})"
+
+
+def _refusal(verdict: Refused, *, colour: bool) -> str:
+    place = f" at {escape(verdict.record)}" if verdict.record else ""
+    offset = "" if verdict.offset is None else f", offset {verdict.offset:#x}"
+    errno = f": {verdict.errno}" if verdict.errno else ""
+    cite = f" [{verdict.cite}]" if verdict.cite else ""
+    word = painted("refused", BAD, colour=colour)
+    return f"{word}{place}{offset}{errno}: {escape(verdict.reason)}{cite}"
 
 
 def outcome_of(verdict: Verdict) -> str:
@@ -61,31 +65,41 @@ def summary_line(counts: Mapping[str, int], unread: int = 0, target: str | None 
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:
-    """Return what a verdict takes for granted, a line each."""
-    return [f"  provided, here and below, that {escape(text)}" for text in verdict.assumes]
+    """Return what a verdict takes for granted, a line each; a refusal takes nothing so."""
+    if isinstance(verdict, Refused):
+        return []
+    lines = [f"  provided, here and below, that {escape(text)}" for text in verdict.assumes]
+    return lines + [f"  but {escape(text)}" for text in verdict.warnings]
 
 
 def verdict_object(
     source: str, target: str, verdict: Verdict, member: str | None = None
 ) -> dict[str, object]:
-    """Return a verdict as a JSON object; `accepted` is null where it depends."""
+    """Return a verdict as a JSON object; `accepted` is null where it depends.
+
+    Every verdict has every key; what is another kind's is null, "" or empty.
+    """
+    refused = verdict if isinstance(verdict, Refused) else Refused("", "", layer="")
+    other = Accepted() if isinstance(verdict, Refused) else verdict
     found: dict[str, object] = {
         "source": source,
         "target": target,
         "accepted": verdict.accepted,
+        "layer": refused.layer,
         "errno": verdict.errno,
-        "record": verdict.record,
-        "typecode": verdict.typecode,
-        "instance": verdict.instance,
-        "offset": verdict.offset,
+        "record": refused.record,
+        "typecode": refused.typecode,
+        "instance": refused.instance,
+        "offset": refused.offset,
         "loaded": verdict.loaded,
         "last": verdict.last,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "cite": str(verdict.cite) if verdict.cite else None,
-        "depends": list(verdict.depends),
-        "assumes": list(verdict.assumes),
-        "fixups": list(verdict.fixups),
+        "rule": refused.rule,
+        "reason": refused.reason,
+        "cite": str(refused.cite) if refused.cite else None,
+        "depends": list(verdict.depends) if isinstance(verdict, Depends) else [],
+        "assumes": list(other.assumes),
+        "warnings": list(other.warnings),
+        "fixups": list(other.fixups),
     }
     if member is not None:
         found["member"] = member

@@ -11,7 +11,8 @@ from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
-from xensave.toolstack.image import target_of, viridian_features
+from xensave.toolstack.params import viridian_features
+from xensave.toolstack.rule import target_of
 
 BODY_LIMIT = 64 * 1024
 VIRIDIAN = 9

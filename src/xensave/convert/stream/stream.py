@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from xensave import catalogue
+from xensave.catalogue.dates import version
+from xensave.catalogue.points import asked_for
 from xensave.container import libxc
-from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, XL, Event
+from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event, Header
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.convert.plan import DROP, INSERT, REPAIR, REWRITE, Change, Plan
 from xensave.convert.records.context import ContextConverter
 from xensave.convert.records.losses import of_bytes
 from xensave.convert.records.repair import parse
 from xensave.convert.settings import Settings
-from xensave.convert.stream.judge import Skeleton, judge
+from xensave.convert.stream.made import Made, MadeEvent, check
 from xensave.convert.stream.params import convert_params
+from xensave.convert.stream.policy import fit_policy
 from xensave.errors import Unsupported
 from xensave.findings import Place
 
@@ -38,12 +41,31 @@ class StreamConverter:
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
-        self._skeleton = Skeleton(self.target)
+        self._made = Made(settings.target)
         self._old_version = self._version = 0
         self._static_done = True
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event."""
+        output = self._convert(event)
+        for part in output:
+            self._made.add(part if isinstance(part, Event) else self._as_event(event, part))
+        if event.kind == CONTEXT or (
+            event.layer == LIBXC and event.type in (libxc.END, libxc.CHECKPOINT)
+        ):
+            self._judge()
+        return output
+
+    def _as_event(self, event: Event, part: bytes) -> Event:
+        """Return bytes that stand in an event's place as an event of their own."""
+        header: Header | None = None
+        if isinstance(event.header, libxc.ImageHeader):
+            header = libxc.ImageHeader.parse(part)
+        elif isinstance(event.header, libxc.DomainHeader):
+            header = libxc.DomainHeader.parse(part)
+        return MadeEvent(event, part, header)
+
+    def _convert(self, event: Event) -> Output:
         if event.kind == CONTEXT:
             return self._bare(event)
         if event.kind == HEADER_KIND:
@@ -58,7 +80,7 @@ class StreamConverter:
         self._contexts.note(change)
 
     def _judge(self) -> None:
-        judge(self._skeleton, self.plan, self._contexts.kept, self.settings.policy)
+        check(self._made, self.plan, self._contexts.kept, self.settings.policy)
 
     def _header(self, event: Event) -> Output:
         header = event.header
@@ -69,8 +91,6 @@ class StreamConverter:
                 offset=event.offset,
                 record=event.label,
             )
-        if event.layer == XL:
-            self._skeleton.config(bytes(event.body()))
         if isinstance(header, libxc.ImageHeader):
             return self._image_header(event, header)
         if isinstance(header, libxc.DomainHeader):
@@ -82,7 +102,6 @@ class StreamConverter:
         self._version = self.target.stream_write
         self._static_done = True
         new = header._replace(version=self._version).to_bytes()
-        self._skeleton.begin(new)
         if self._version == header.version:
             return (event,)
         self._static_done = self._version < 3
@@ -98,7 +117,6 @@ class StreamConverter:
             self.plan.source = old
         major, minor = self.settings.version
         new = header._replace(xen_major=major, xen_minor=minor)
-        self._skeleton.add(new.to_bytes())
         if new == header:
             return (event,)
         reason = "the records are laid out as that release has them from here on"
@@ -110,10 +128,7 @@ class StreamConverter:
         if event.type == libxc.PAGE_DATA and self._static_done:
             return (event,)
         before = self._static_end(event)
-        output = before + self._record(event)
-        if event.type in (libxc.END, libxc.CHECKPOINT):
-            self._judge()
-        return output
+        return before + self._record(event)
 
     def _static_end(self, event: Event) -> tuple[bytes, ...]:
         """Return STATIC_DATA_END where a v3 stream must have it and a v2 stream has none."""
@@ -127,16 +142,18 @@ class StreamConverter:
         return (pack_record(libxc.STATIC_DATA_END),)
 
     def _record(self, event: Event) -> Output:
+        if event.type in POLICIES:
+            self._made.ran_under(event.type, event.body())
         if event.type in V3_ONLY and self._version < 3:
             return self._drop_static(event)
+        if event.type in POLICIES:
+            return self._policy(event)
         if event.type == libxc.HVM_CONTEXT:
             return self._context(event)
         if event.type == libxc.HVM_PARAMS:
             return self._params(event)
         if self._unknown(event, "libxc-record"):
             return self._drop_unknown(event)
-        if event.type in POLICIES:
-            self._skeleton.add_policy(event.to_bytes())
         return (event,)
 
     def _drop_static(self, event: Event) -> Output:
@@ -145,7 +162,6 @@ class StreamConverter:
             reason = "version 2 has no such record"
             self._note(Change(_place(event), DROP, event.label, reason))
             return ()
-        self._skeleton.add_policy(event.to_bytes())
         named, lost = of_bytes("policy", event.body())
         reason = (
             f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
@@ -154,13 +170,21 @@ class StreamConverter:
         self._note(Change(_place(event), DROP, event.label, reason, named, lost))
         return ()
 
+    def _policy(self, event: Event) -> Output:
+        first = version(asked_for(self.settings.target)[0])
+        body, changes = fit_policy(event.type, bytes(event.body()), first, _place(event))
+        for change in changes:
+            self._note(change)
+        if not changes:
+            return (event,)
+        # A record without entries is refused; the guest gets the target's default then.
+        return (pack_record(event.type, body),) if body else ()
+
     def _context(self, event: Event) -> Output:
         body = event.body()
         new = self._converted(body, event.body_offset)
         if new is None:
-            self._skeleton.put(event.type, body)
             return (event,)
-        self._skeleton.put(event.type, new)
         return (pack_record(event.type, new),)
 
     def _converted(self, body: bytes | memoryview, offset: int) -> bytes | None:
@@ -180,7 +204,6 @@ class StreamConverter:
 
     def _params(self, event: Event) -> Output:
         body, changes = convert_params(event.body(), self.target, _place(event))
-        self._skeleton.put(event.type, body)
         for change in changes:
             self._note(change)
         if not changes:
@@ -205,8 +228,6 @@ class StreamConverter:
     def _bare(self, event: Event) -> Output:
         body = event.body()
         new = self._converted(body, event.offset)
-        self._skeleton.bare(body if new is None else new)
-        self._judge()
         return (event,) if new is None else (new,)
 
 

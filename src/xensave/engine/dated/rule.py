@@ -19,7 +19,7 @@ class Rule(NamedTuple):
     """One thing that a release requires of a record.
 
     `test` is given the body and the machine and returns None where all is well, or the detail of
-    what is not ("cr0 is 0x80000000"). It raises `Depends` where only the host could tell. The
+    what is not ("cr0 is 0x80000000"). It raises `Undecided` where only the host could tell. The
     rule is in force from `since` to before `until`, each a set of releases (see
     `xensave.catalogue.dates`); `stage` is LOAD or CHECK, the pass that applies it.
     """
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     stage: str = LOAD
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """A handler refuses its record: with an errno, a rule and a reason."""
 
     def __init__(self, errno: str, rule: str, reason: str, cite: Cite) -> None:
@@ -46,5 +46,5 @@ class Refused(Exception):
         self.cite = cite
 
 
-class Depends(Exception):
+class Undecided(Exception):
     """A rule cannot answer without knowing more: about the host, or the guest's memory."""

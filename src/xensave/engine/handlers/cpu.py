@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.errnos import EINVAL
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Depends, Rule
+from xensave.engine.dated.rule import Rule, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
 
@@ -76,7 +76,7 @@ def cr4(body: Body, machine: Machine) -> str | None:
     if not rest:
         return None
     if rest & known == rest and not begun(_POLICY_SINCE, machine.version):
-        raise Depends(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
+        raise Undecided(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
     return f"cr4 is {value:#x}, valid are {allowed:#x}, not {rest:#x}"
 
 
@@ -123,7 +123,7 @@ def efer_features(body: Body, machine: Machine) -> str | None:
         if bits == _AIBRSE and machine.version < (4, 18):
             continue
         if not begun(_POLICY_SINCE, machine.version):
-            raise Depends(f"whether the host's CPU has {feature}, for EFER {value:#x}")
+            raise Undecided(f"whether the host's CPU has {feature}, for EFER {value:#x}")
         return f"{name} without feature {feature}, msr_efer is {value:#x}"
     return None
 
@@ -153,7 +153,7 @@ def efer_lmsle(body: Body, machine: Machine) -> str | None:
     if not value & _LMSLE:
         return None
     if machine.policy.amd:
-        raise Depends("whether the host's CPU has long mode segment limits (EFER.LMSLE)")
+        raise Undecided("whether the host's CPU has long mode segment limits (EFER.LMSLE)")
     return f"LMSLE without support, msr_efer is {value:#x}"
 
 
@@ -208,7 +208,7 @@ def error_code(body: Body, machine: Machine) -> str | None:
 def shadow_cr3(body: Body, machine: Machine) -> str | None:
     """Leave a shadow-paged guest's CR3 to its memory map."""
     if not machine.domain.hap and body["cr0"] & _CR0_PG:
-        raise Depends(f"whether the guest has memory at CR3 {body['cr3']:#x} (shadow paging)")
+        raise Undecided(f"whether the guest has memory at CR3 {body['cr3']:#x} (shadow paging)")
     return None
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import in_force
 from xensave.catalogue.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Depends, Refused
+from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
@@ -102,7 +102,7 @@ def dr_mask(value: int, vcpu: int, machine: Machine) -> str | None:
 def _host_may(machine: Machine, feature: str, until: tuple[int, ...] = (4, 9)) -> None:
     """Where the release asked the host, not the policy, only the host can tell."""
     if machine.version < until:
-        raise Depends(f"whether the host's CPU has {feature}")
+        raise Undecided(f"whether the host's CPU has {feature}")
 
 
 class Msr(NamedTuple):
@@ -155,30 +155,30 @@ class MsrHandler(Handler):
         return SIZE + size_for(len(indices))
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Check the record and each MSR in it; raises Refused."""
+        """Check the record and each MSR in it; raises Refusal."""
         self._admit(reader, machine, cites.MSRS)
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refused(ENODATA, "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal(ENODATA, "MSR_LENGTH", reason, cites.MSRS)
         if length < size_for(1):
             reason = f"its length is {length}, at least {size_for(1)}"
-            raise Refused(EINVAL, "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal(EINVAL, "MSR_LENGTH", reason, cites.MSRS)
         data = reader.variable(length)
         count = count_of(data)
         if length != size_for(count):
             reason = f"its length is {length}, {count} MSRs take {size_for(count)}"
-            raise Refused(ENOTSUP, "MSR_COUNT", reason, cites.MSRS)
+            raise Refusal(ENOTSUP, "MSR_COUNT", reason, cites.MSRS)
         entries = entries_of(data)
         for index, reserved, _ in entries:
             if reserved:
                 reason = f"MSR {index:#x} has reserved bits {reserved:#x}"
-                raise Refused(ENOTSUP, "MSR_RESERVED", reason, cites.MSRS)
+                raise Refusal(ENOTSUP, "MSR_RESERVED", reason, cites.MSRS)
         depends = []
         for index, _, value in entries:
             try:
                 self._write(index, value, vcpu, machine)
-            except Depends as unknown:
+            except Undecided as unknown:
                 depends.append(f"{self.name}[{vcpu}]: {unknown}, for MSR {index:#x}")
         return Note("", tuple(depends))
 
@@ -195,7 +195,7 @@ class MsrHandler(Handler):
             wrong = msr.test(value, vcpu, machine)
             if wrong is None:
                 return
-            raise Refused(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
-        raise Refused(
+            raise Refusal(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
+        raise Refusal(
             ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS
         )

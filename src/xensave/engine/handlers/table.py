@@ -48,7 +48,7 @@ def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
     for binding in release.bindings:
         if not binding.handler:
             continue
-        spec = SPECS[binding.name]
+        spec = SPECS.get(binding.name, Spec(binding.name, modelled=False))
         kind = _OWN.get(binding.name, Handler)
         table[binding.code] = kind(
             binding,

@@ -6,7 +6,7 @@ from xensave.catalogue.dates import Dated
 from xensave.catalogue.errnos import EINVAL, EIO, ENODATA, ENOTSUP
 from xensave.catalogue.model import Cite
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Depends, Refused
+from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
@@ -103,18 +103,18 @@ class XsaveHandler(Handler):
         return SIZE + _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Check and take the record; raises Refused."""
+        """Check and take the record; raises Refusal."""
         self._admit(reader, machine, cites.XSAVE)
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refused(ENODATA, "XSAVE_LENGTH", reason, cites.XSAVE)
+            raise Refusal(ENODATA, "XSAVE_LENGTH", reason, cites.XSAVE)
         unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
         depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
         checked = CHECKED_LENGTH.holds(machine.version)
         if checked and length < _MINIMUM:
             reason = f"its length is {length}, at least {_MINIMUM}"
-            raise Refused(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
+            raise Refusal(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
         data = reader.variable(length)
         body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
         try:
@@ -124,7 +124,7 @@ class XsaveHandler(Handler):
             else:
                 self._old(body, machine)
                 fixup = ""
-        except Depends as doubt:
+        except Undecided as doubt:
             depends.append(f"{self.name}[{instance}]: {doubt}")
             fixup = ""
         machine.set_xcr0_accum(instance, body["xcr0_accum"])
@@ -137,10 +137,10 @@ class XsaveHandler(Handler):
     def _old(self, body: Body, machine: Machine) -> None:
         """Check as before lengths were: a mask that the host covers, no longer than the host's."""
         if body["xfeature_mask"] & ~machine.policy.xcr0_max:
-            raise Depends(f"whether the host has the states {body['xfeature_mask']:#x}")
+            raise Undecided(f"whether the host has the states {body['xfeature_mask']:#x}")
         most = _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
         if body.length > most:
-            raise Depends(f"whether the host's XSAVE area has {body.length} bytes")
+            raise Undecided(f"whether the host's XSAVE area has {body.length} bytes")
 
     def _validate(self, body: Body, machine: Machine) -> None:
         """Check XCR0 and the XSAVE header as validate_xstate() does."""
@@ -155,25 +155,25 @@ class XsaveHandler(Handler):
             or (not valid_xcr0(accum, machine) and "accumulated XCR0 is not one that a CPU takes")
         )
         if wrong:
-            raise Refused(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
+            raise Refusal(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
         headed = HEADER_CHECKED.holds(machine.version)
         if headed and body["save_area.xsave_hdr.xcomp_bv"]:
-            raise Refused(
+            raise Refusal(
                 ENOTSUP,
                 "XSAVE_COMPACTED",
                 "the area is in the compacted format",
                 cites.XSTATE_HEADER,
             )
         if headed and body["save_area.xsave_hdr.reserved"]:
-            raise Refused(
+            raise Refusal(
                 EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
             )
         if accum & ~KNOWN_STATES:
-            raise Refused(
+            raise Refusal(
                 ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
             )
         if accum & ~machine.policy.xcr0_max:
-            raise Depends(f"whether the host has the states {accum:#x}")
+            raise Undecided(f"whether the host has the states {accum:#x}")
 
     def _validator(self, machine: Machine) -> Cite:
         return cites.XSTATE_POLICY if POLICY_CHECKED.holds(machine.version) else cites.XSTATE
@@ -193,7 +193,7 @@ class XsaveHandler(Handler):
         length = body.length
         if length > size:
             if not ZERO_EXCESS.holds(machine.version):
-                raise Refused(
+                raise Refusal(
                     ENOTSUP,
                     "XSAVE_OVERLONG",
                     f"its length is {length}, at most {size}",
@@ -203,11 +203,11 @@ class XsaveHandler(Handler):
             if excess.count(0) != len(excess):
                 at = size + len(excess) - len(excess.lstrip(b"\0"))
                 reason = f"its length is {length}, expected {size}; byte {at} is not zero"
-                raise Refused(ENOTSUP, "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
+                raise Refusal(ENOTSUP, "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
             return f"{self.name} from {length} to {size} bytes"
         if length < size and EXACT_LENGTH.holds(machine.version):
             reason = f"its length is {length}, expected {size}"
-            raise Refused(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
+            raise Refusal(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
         return ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave import catalogue
 from xensave.catalogue.errnos import EINVAL, ENODATA, ENODEV, ENOENT
 from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite
-from xensave.engine.dated.rule import CHECK, LOAD, Depends, Refused, Rule
+from xensave.engine.dated.rule import CHECK, LOAD, Refusal, Rule, Undecided
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.reader import SIZE, Mismatch
 
@@ -32,13 +32,15 @@ class Spec(NamedTuple):
 
     `device` is the emulated device that the domain must have. `instance` is what the descriptor's
     instance must be: that of a vCPU, 0 or 1 (PAIR), or ANY. `entry_errno` is what the load handler
-    answers to a record of the wrong length; a check handler answers ENODATA.
+    answers to a record of the wrong length; a check handler answers ENODATA. A record whose own
+    rules nobody has written down is not `modelled`: whether it loads is left open.
     """
 
     record: str
     instance: str = ANY
     device: str | None = None
     entry_errno: str = EINVAL
+    modelled: bool = True
 
 
 class Note(NamedTuple):
@@ -108,18 +110,21 @@ class Handler:
         return max(1, self.binding.instances) * (SIZE + self.size)
 
     def check(self, reader: Reader, machine: Machine) -> Note:
-        """Do what the check handler does. Raises Refused."""
+        """Do what the check handler does. Raises Refusal."""
         cite = Cite(self.binding.check)
         self._admit(reader, machine, cite)
         body = self._entry(reader, ENODATA, cite)
         return self._apply(self.check_rules, body, machine)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Do what the load handler does. Raises Refused."""
+        """Do what the load handler does. Raises Refusal."""
         cite = Cite(self.binding.handler)
         self._admit(reader, machine, cite)
         body = self._entry(reader, self.spec.entry_errno, cite)
         note = self._apply(self.load_rules, body, machine)
+        if not self.spec.modelled:
+            unknown = f"{self.name}[{body.instance}]: what its handler requires"
+            note = note._replace(depends=(*note.depends, unknown))
         if body.length != self.size:
             return note._replace(fixup=f"{self.name} from {body.length} to {self.size} bytes")
         return note
@@ -132,13 +137,13 @@ class Handler:
         """Check the domain's device and the instance, which come before the length."""
         if self.device is not None and machine.domain.lacks(self.device):
             reason = f"the domain ({machine.domain.type}) has no {self.device}"
-            raise Refused(ENODEV, DEVICE, reason, cite)
+            raise Refusal(ENODEV, DEVICE, reason, cite)
         instance = reader.descriptor()[1]
         if self.spec.instance == VCPU and instance >= machine.domain.vcpus:
             reason = f"the domain has no vCPU {instance}"
-            raise Refused(EINVAL, INSTANCE, reason, cite)
+            raise Refusal(EINVAL, INSTANCE, reason, cite)
         if self.spec.instance == PAIR and instance > 1:
-            raise Refused(ENOENT, INSTANCE, f"there is no {self.name} {instance}", cite)
+            raise Refusal(ENOENT, INSTANCE, f"there is no {self.name} {instance}", cite)
 
     def _entry(self, reader: Reader, errno: str, cite: Cite) -> Body:
         instance = reader.descriptor()[1]
@@ -146,11 +151,11 @@ class Handler:
             data = reader.entry(self.code, self.size, strict=self.strict)
         except Mismatch as first:
             if self.compat_size is None:
-                raise Refused(errno, LENGTH, str(first), cite) from None
+                raise Refusal(errno, LENGTH, str(first), cite) from None
             try:
                 data = reader.entry(self.code, self.compat_size, strict=self.strict)
             except Mismatch:
-                raise Refused(errno, LENGTH, str(first), cite) from None
+                raise Refusal(errno, LENGTH, str(first), cite) from None
         length = len(data)
         if length != self.size:
             data = self._widened(data)
@@ -167,11 +172,11 @@ class Handler:
         for rule in rules:
             try:
                 detail = rule.test(body, machine)
-            except Depends as unknown:
+            except Undecided as unknown:
                 depends.append(f"{self.name}[{body.instance}]: {unknown}")
                 continue
             if detail is not None:
-                raise Refused(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
+                raise Refusal(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
         return Note("", tuple(depends)) if depends else _NOTHING
 
 

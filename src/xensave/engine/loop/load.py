@@ -9,12 +9,12 @@ from xensave.catalogue.errnos import EINVAL, ENODATA, EPERM
 from xensave.catalogue.model import Cite
 from xensave.container import hvm
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Refused
+from xensave.engine.dated.rule import Refusal
 from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader
 from xensave.engine.state import State
-from xensave.engine.verdict import Verdict
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 
 _HEADER_SIZE = 24
 _LOAD = Cite("hvm_load")
@@ -75,32 +75,32 @@ class _Walk:
         self.fixups: list[str] = []
 
     def header(self) -> None:
-        """Take HEADER, which must be first. Raises Refused."""
+        """Take HEADER, which must be first. Raises Refusal."""
         try:
             body = self.reader.entry(hvm.HEADER_TYPECODE, _HEADER_SIZE, strict=True)
         except Mismatch as why:
-            raise Refused(ENODATA, "HEADER_FIRST", f"no header comes first: {why}", _LOAD) from None
+            raise Refusal(ENODATA, "HEADER_FIRST", f"no header comes first: {why}", _LOAD) from None
         magic, version = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4))
         if magic != hvm.HEADER_MAGIC:
             reason = f"the header's magic is {magic:#x}, expected {hvm.HEADER_MAGIC:#x}"
-            raise Refused(EINVAL, "HEADER_MAGIC", reason, _HEADER)
+            raise Refusal(EINVAL, "HEADER_MAGIC", reason, _HEADER)
         if version != hvm.HEADER_VERSION:
             reason = f"the header's version is {version}, expected {hvm.HEADER_VERSION}"
-            raise Refused(EINVAL, "HEADER_VERSION", reason, _HEADER)
+            raise Refusal(EINVAL, "HEADER_VERSION", reason, _HEADER)
 
     def step(self) -> bool:
-        """Take one more record; False at END. Raises Refused."""
+        """Take one more record; False at END. Raises Refusal."""
         reader = self.reader
         if reader.left < SIZE:
             reason = f"the context does not end with END: {reader.left} bytes are left"
-            raise Refused(ENODATA, "END_MISSING", reason, _LOAD)
+            raise Refusal(ENODATA, "END_MISSING", reason, _LOAD)
         typecode, instance, length = reader.descriptor()
         if typecode == hvm.END_TYPECODE:
             return False
         handler = self.handlers.get(typecode)
         if handler is None:
             reason = f"the release has no handler for typecode {typecode}"
-            raise Refused(EINVAL, "TYPECODE_UNKNOWN", reason, _LOAD)
+            raise Refusal(EINVAL, "TYPECODE_UNKNOWN", reason, _LOAD)
         if self.real:
             self.loaded += 1
             self.last = f"{handler.name} {instance}"
@@ -113,7 +113,7 @@ class _Walk:
         else:
             if length > reader.left - SIZE:
                 reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-                raise Refused(ENODATA, "ENTRY_LENGTH", reason, _LOAD)
+                raise Refusal(ENODATA, "ENTRY_LENGTH", reason, _LOAD)
             reader.skip(length)
         return True
 
@@ -125,17 +125,14 @@ class _Walk:
             start = self.reader.cursor
             while self.step():
                 start = self.reader.cursor
-        except Refused as refusal:
+        except Refusal as refusal:
             return self._refused(refusal, start, rules)
-        return Verdict(
-            accepted=None if self.depends else True,
-            loaded=self.loaded,
-            last=self.last,
-            depends=tuple(self.depends),
-            fixups=tuple(self.fixups),
-        )
+        fixups = tuple(self.fixups)
+        if self.depends:
+            return Depends(tuple(self.depends), self.loaded, self.last, fixups)
+        return Accepted(self.loaded, self.last, fixups)
 
-    def _refused(self, refusal: Refused, start: int, rules: LoopRules) -> Verdict:
+    def _refused(self, refusal: Refusal, start: int, rules: LoopRules) -> Refused:
         typecode = instance = record = None
         if self.reader.size - start >= SIZE and refusal.rule != "END_MISSING":
             typecode, instance, _ = hvm.DESCRIPTOR.unpack_from(self.reader.data, start)
@@ -143,8 +140,7 @@ class _Walk:
             names = {hvm.HEADER_TYPECODE: "HEADER", hvm.END_TYPECODE: "END"}
             name = handler.name if handler else names.get(typecode, f"type {typecode}")
             record = f"{name}[{instance}]"
-        return Verdict(
-            accepted=False,
+        return Refused(
             errno=refusal.errno if rules.errno_kept else EPERM,
             record=record,
             typecode=typecode,
@@ -155,8 +151,6 @@ class _Walk:
             rule=refusal.rule,
             reason=refusal.reason,
             cite=refusal.cite,
-            depends=tuple(self.depends),
-            fixups=tuple(self.fixups),
         )
 
 

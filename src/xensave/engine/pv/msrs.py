@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
 from xensave.container.libxc_records import MSR
-from xensave.engine.dated.rule import Depends
+from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.rule import MSRS, PvRecord, PvRule
@@ -78,7 +78,7 @@ def count(record: PvRecord, machine: Machine) -> str | None:
         return f"there are {have}, at most {known}"
     if record.host is not None:
         return None if record.host.has("dbext") else f"there are {have}, at most {known}"
-    raise Depends(f"whether the host has DBEXT, for {have} MSRs")
+    raise Undecided(f"whether the host has DBEXT, for {have} MSRs")
 
 
 def values(record: PvRecord, machine: Machine) -> str | None:

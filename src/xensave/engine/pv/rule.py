@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from xensave.catalogue.dates import in_force
 from xensave.catalogue.model import Cite
-from xensave.engine.dated.rule import Depends
+from xensave.engine.dated.rule import Undecided
 from xensave.engine.loop.machine import Machine
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
@@ -55,7 +55,7 @@ class PvRecord:
 class PvRule(NamedTuple):
     """One thing that is required of a vCPU's record.
 
-    `test` returns None where all is well, else what is not; it raises Depends where only the host
+    `test` returns None where all is well, else what is not; it raises Undecided where only the host
     could tell. `bits` limits it to guests of that width.
     """
 
@@ -83,7 +83,7 @@ def apply(
         name = f"{rule.record}[{record.vcpu}]"
         try:
             wrong = rule.test(record, machine)
-        except Depends as doubt:
+        except Undecided as doubt:
             depends.append(f"{name}: {doubt}")
             continue
         if wrong is not None:

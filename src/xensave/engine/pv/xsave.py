@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Depends
+from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.xsave import (
     HEADER_CHECKED,
     KNOWN_STATES,
@@ -80,7 +80,7 @@ def host_states(record: PvRecord, machine: Machine) -> str | None:
     if accum & ~KNOWN_STATES:
         return f"accumulated XCR0 is {accum:#x}, known are {KNOWN_STATES:#x}"
     if accum & ~machine.policy.xcr0_max:
-        raise Depends(f"whether the host has the states {accum:#x}")
+        raise Undecided(f"whether the host has the states {accum:#x}")
     return None
 
 

@@ -5,18 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc, libxl
 from xensave.container.events import Event
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.model import Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
-HEADER = Rule("LIBXL_EMULATOR_HEADER_COMPLETE", ERROR, "An emulator record begins with 8 bytes.")
+HEADER = Rule(
+    "LIBXL_EMULATOR_HEADER_COMPLETE",
+    ERROR,
+    "An emulator record begins with 8 bytes.",
+    (Reader("libxl", Cite("process_record")),),
+)
 KNOWN = Rule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
-HVM_ONLY = Rule("LIBXL_EMULATOR_HVM_ONLY", ERROR, "Only HVM guests have emulators.")
-TERMINATED = Rule("LIBXL_XENSTORE_TERMINATED", ERROR, "Xenstore data ends in NUL.")
-PAIRED = Rule("LIBXL_XENSTORE_PAIRED", ERROR, "Xenstore data is keys with values.")
+HVM_ONLY = Rule(
+    "LIBXL_EMULATOR_HVM_ONLY",
+    ERROR,
+    "Only HVM guests have emulators.",
+    (Reader("libxl", Cite("process_record")),),
+)
+TERMINATED = Rule(
+    "LIBXL_XENSTORE_TERMINATED",
+    ERROR,
+    "Xenstore data ends in NUL.",
+    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
+)
+PAIRED = Rule(
+    "LIBXL_XENSTORE_PAIRED",
+    ERROR,
+    "Xenstore data is keys with values.",
+    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
+)
+RELATIVE = Rule(
+    "LIBXL_XENSTORE_KEY_RELATIVE",
+    ERROR,
+    "A key is a relative path that is not empty.",
+    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
+)
 KEYS = Rule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
 SIZE = Rule("LIBXL_XENSTORE_BOUNDED", NOTE, "Xenstore data is of a size to be looked into.")
 
@@ -25,8 +52,9 @@ _KEY = re.compile(r"[A-Za-z0-9/_@-]+\Z")
 
 def header(event: Event, state: State) -> Iterator[Fault]:
     """Check the sub-header, and that the guest is of a kind that has emulators."""
-    if state.guest == libxc.PV:
-        yield Fault(HVM_ONLY, "an emulator's record in a PV guest's stream: libxl refuses it")
+    kind = "pv" if state.guest == libxc.PV else state.configured
+    if kind in ("pv", "pvh"):
+        yield Fault(HVM_ONLY, f"an emulator's record of a {kind.upper()} guest: libxl refuses it")
     if event.length < libxl.EMULATOR_HEADER_SIZE:
         yield Fault(HEADER, f"{event.length} bytes, at least {libxl.EMULATOR_HEADER_SIZE} expected")
         return
@@ -49,6 +77,8 @@ def xenstore(event: Event, _: State) -> Iterator[Fault]:
     except Malformed as error:
         yield Fault(PAIRED, error.message)
         return
+    if any(not key or key.startswith("/") for key, _value in pairs):
+        yield Fault(RELATIVE, "a key is empty or absolute")
     strange = [key for key, _value in pairs if not _KEY.match(key)]
     if strange:
         others = f", and {len(strange) - 1:,} other keys" if len(strange) > 1 else ""

@@ -4,21 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import hvm, libxc
 from xensave.container.events import CONTEXT, HVM, Event
 from xensave.container.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 CONTEXT_LIMIT = 16 << 20
 """A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
 
-TSC_LENGTH = Rule("LIBXC_TSC_INFO_LENGTH", ERROR, "X86_TSC_INFO has 24 bytes.")
+TSC_LENGTH = Rule(
+    "LIBXC_TSC_INFO_LENGTH",
+    ERROR,
+    "X86_TSC_INFO has 24 bytes.",
+    (Reader("libxc", Cite("handle_x86_tsc_info")),),
+)
 TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero.")
 TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "The TSC mode is one of 0 - 3.")
-PARAMS_LENGTH = Rule("LIBXC_HVM_PARAMS_LENGTH", ERROR, "HVM_PARAMS has 8 bytes, and 16 for each.")
+PARAMS_LENGTH = Rule(
+    "LIBXC_HVM_PARAMS_LENGTH",
+    ERROR,
+    "HVM_PARAMS has 8 bytes, and 16 for each.",
+    (Reader("libxc", Cite("handle_hvm_params")),),
+)
+PARAMS_SURPLUS = Rule(
+    "LIBXC_HVM_PARAMS_ENDS",
+    ERROR,
+    "Nothing follows the params in HVM_PARAMS.",
+    (
+        Reader(
+            "libxc",
+            Cite(
+                "handle_hvm_params",
+                "119ee4d773",
+                "tools/libxc: Tolerate specific zero-content records in migration v2 streams",
+                "4.9",
+            ),
+            since=("4.6.6", "4.7.3", "4.8.2", "4.9.0"),
+        ),
+    ),
+)
 PARAMS_RESERVED = Rule(
     "LIBXC_HVM_PARAMS_RESERVED_ZERO", ERROR, "HVM_PARAMS' reserved field is zero."
 )
@@ -28,7 +56,12 @@ PARAMS_EMPTY = Rule(
 PARAMS_FIRST = Rule(
     "LIBXC_HVM_PARAMS_BEFORE_CONTEXT", NOTE, "HVM_PARAMS precedes HVM_CONTEXT; Xen writes it after."
 )
-CONTEXT_EMPTY = Rule("LIBXC_HVM_CONTEXT_NOT_EMPTY", ERROR, "HVM_CONTEXT has a content.")
+CONTEXT_EMPTY = Rule(
+    "LIBXC_HVM_CONTEXT_NOT_EMPTY",
+    ERROR,
+    "HVM_CONTEXT has a content.",
+    (Reader("libxc", Cite("handle_hvm_context")),),
+)
 CONTEXT_SIZE = Rule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")
 HEADER = Rule("HVM_HEADER_FIRST", ERROR, "A context begins with HEADER, typecode 1, instance 0.")
 MAGIC = Rule("HVM_HEADER_MAGIC", ERROR, "HEADER's magic is 0x54381286.")
@@ -62,7 +95,8 @@ def params(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(PARAMS_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
     wanted = PAIR.size + PARAM.size * count
     if event.length != wanted:
-        yield Fault(PARAMS_LENGTH, f"{event.length} bytes, expected {wanted} for {count} params")
+        rule = PARAMS_LENGTH if event.length < wanted else PARAMS_SURPLUS
+        yield Fault(rule, f"{event.length} bytes, expected {wanted} for {count} params")
     elif not count:
         yield Fault(PARAMS_EMPTY, "no params; a reader tolerates it")
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.findings import ERROR, NOTE
 from xensave.rules.stream import hvm, pages, pv, static_data
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 LENGTH_MAX = 128 << 20
+OLD_LENGTH_MAX = 8 << 20
+SHIFT_MASK = 0x1F
 """libxc refuses longer records (REC_LENGTH_MAX, xg_sr_stream_format.h)."""
 
 OPTIONS = Rule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
@@ -20,21 +23,71 @@ IMAGE_RESERVED = Rule("LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's re
 DOMAIN_TYPE = Rule("LIBXC_DOMAIN_TYPE_KNOWN", ERROR, "The domain is x86 PV (1) or x86 HVM (2).")
 DOMAIN_RESERVED = Rule("LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's reserved is zero.")
 PAGE_SHIFT = Rule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
-MANDATORY = Rule("LIBXC_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.")
+MANDATORY = Rule(
+    "LIBXC_RECORD_MANDATORY_KNOWN",
+    ERROR,
+    "Mandatory records have a known type.",
+    (Reader("libxc", Cite("process_record")),),
+)
 UNKNOWN_OPTIONAL = Rule(
     "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over by libxc."
 )
-TOO_LONG = Rule("LIBXC_RECORD_LENGTH_BOUNDED", ERROR, "A record has at most 128 MiB.")
+TOO_LONG = Rule(
+    "LIBXC_RECORD_LENGTH_BOUNDED",
+    ERROR,
+    "A record has at most 128 MiB.",
+    (Reader("libxc", Cite("read_record")),),
+)
+LONG_FOR_OLD = Rule(
+    "LIBXC_RECORD_LENGTH_8_MIB",
+    NOTE,
+    "A record has at most 8 MiB, which libxc took before Xen 4.10.",
+    (
+        Reader(
+            "libxc",
+            Cite(
+                "read_record",
+                "e48e33e219",
+                "libxc: increase maximum migration stream record length",
+                "4.10",
+            ),
+            until=("4.10",),
+        ),
+    ),
+)
+PAGE_SIZE = Rule(
+    "LIBXC_PAGE_SIZE_4096",
+    ERROR,
+    "The page shift, of which five bits count, makes 4096 bytes.",
+    (Reader("libxc", Cite("x86_hvm_setup or x86_pv_setup")),),
+)
+CHECKPOINTED = Rule(
+    "LIBXC_CHECKPOINT_ABSENT",
+    NOTE,
+    "A stream in a file has no CHECKPOINT: a plain restore refuses it.",
+    (Reader("libxc", Cite("handle_checkpoint")),),
+)
 PADDING = Rule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
-GUEST = Rule("LIBXC_RECORD_FITS_GUEST", ERROR, "PV guests have no HVM records, and the reverse.")
+GUEST = Rule(
+    "LIBXC_RECORD_FITS_GUEST",
+    ERROR,
+    "PV guests have no HVM records, and the reverse.",
+    (Reader("libxc", Cite("process_record")),),
+)
 EMPTY = Rule(
     "LIBXC_MARKER_EMPTY", ERROR, "END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body."
 )
-DEPRECATED = Rule("LIBXC_TOOLSTACK_ABSENT", ERROR, "TOOLSTACK is deprecated; no reader takes it.")
+DEPRECATED = Rule(
+    "LIBXC_TOOLSTACK_ABSENT",
+    ERROR,
+    "TOOLSTACK is deprecated; no reader takes it.",
+    (Reader("libxc", Cite("process_record")),),
+)
 DIRECTION = Rule(
     "LIBXC_DIRTY_PFN_LIST_BACKWARD",
     ERROR,
     "CHECKPOINT_DIRTY_PFN_LIST goes from secondary to primary only.",
+    (Reader("libxc", Cite("process_record")),),
 )
 DIRTY_LENGTH = Rule(
     "LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "CHECKPOINT_DIRTY_PFN_LIST is 8-byte PFNs."
@@ -78,6 +131,9 @@ def domain_header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(DOMAIN_TYPE, f"domain type {head.type:#x}, expected 1 or 2")
     if head.page_shift != libxc.PAGE_SHIFT:
         yield Fault(PAGE_SHIFT, f"page shift {head.page_shift}, expected {libxc.PAGE_SHIFT}")
+        if head.page_shift & SHIFT_MASK != libxc.PAGE_SHIFT:
+            size = 1 << (head.page_shift & SHIFT_MASK)
+            yield Fault(PAGE_SIZE, f"page shift {head.page_shift} makes pages of {size} bytes")
     if head.reserved:
         yield Fault(DOMAIN_RESERVED, f"reserved field is {head.reserved:#x}")
 
@@ -94,6 +150,8 @@ def record(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(GUEST, f"in the stream of an {state.domain.type_name} guest")
     if event.length > LENGTH_MAX:
         yield Fault(TOO_LONG, f"{event.length} bytes, libxc takes {LENGTH_MAX} at most")
+    elif event.length > OLD_LENGTH_MAX:
+        yield Fault(LONG_FOR_OLD, f"{event.length} bytes, before 4.10 {OLD_LENGTH_MAX} at most")
     if event.pad_length and any(event.padding()):
         yield Fault(
             PADDING, f"padding is {event.padding().hex(' ')}", event.body_offset + event.length
@@ -104,6 +162,11 @@ def marker(event: Event, _: State) -> Iterator[Fault]:
     """Check that a record that only marks a place has no body."""
     if event.length:
         yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
+
+
+def checkpoint(_: Event, __: State) -> Iterator[Fault]:
+    """Tell of a checkpoint: Remus and COLO send them, xl restore takes none."""
+    yield Fault(CHECKPOINTED, "a checkpoint: only a live restore takes one")
 
 
 def toolstack(_: Event, __: State) -> Iterator[Fault]:
@@ -139,7 +202,7 @@ _POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 CHECKS = (
     Check(LIBXC, (), image_header, (OPTIONS, IMAGE_RESERVED), "image header"),
     Check(LIBXC, (), domain_header,
-          (DOMAIN_TYPE, PAGE_SHIFT, DOMAIN_RESERVED), "domain header"),
+          (DOMAIN_TYPE, PAGE_SHIFT, PAGE_SIZE, DOMAIN_RESERVED), "domain header"),
     Check(LIBXC, static_data.CONTENT, static_data.content, (static_data.FIRST,)),
     Check(LIBXC, (libxc.STATIC_DATA_END,), static_data.static_data_end,
           (static_data.VERSION, static_data.ONCE)),
@@ -149,7 +212,7 @@ CHECKS = (
           (pages.ORDER, pages.SHORT, pages.RESERVED, pages.COUNT, pages.FIT, pages.BATCH,
            pages.PFN_RESERVED, pages.TYPE, pages.LENGTH, pages.RANGE)),
     Check(LIBXC, (libxc.X86_PV_INFO,), pv.info,
-          (pv.INFO_ONCE, pv.INFO_LENGTH, pv.INFO_VALUES, pv.INFO_RESERVED)),
+          (pv.INFO_ONCE, pv.INFO_SHORT, pv.INFO_LENGTH, pv.INFO_VALUES, pv.INFO_RESERVED)),
     Check(LIBXC, (libxc.X86_PV_P2M_FRAMES,), pv.p2m_frames,
           (pv.INFO_FIRST, pv.P2M_LENGTH, pv.P2M_ORDER)),
     Check(LIBXC, (libxc.SHARED_INFO,), pv.shared_info, (pv.INFO_FIRST, pv.SHARED)),
@@ -158,14 +221,17 @@ CHECKS = (
     Check(LIBXC, (libxc.X86_TSC_INFO,), hvm.tsc_info,
           (hvm.TSC_LENGTH, hvm.TSC_RESERVED, hvm.TSC_MODE)),
     Check(LIBXC, (libxc.HVM_PARAMS,), hvm.params,
-          (hvm.PARAMS_FIRST, hvm.PARAMS_LENGTH, hvm.PARAMS_RESERVED, hvm.PARAMS_EMPTY)),
+          (hvm.PARAMS_FIRST, hvm.PARAMS_LENGTH, hvm.PARAMS_SURPLUS, hvm.PARAMS_RESERVED,
+           hvm.PARAMS_EMPTY)),
     Check(LIBXC, (libxc.HVM_CONTEXT,), hvm.context, (hvm.CONTEXT_EMPTY, *hvm.FRAMING_RULES)),
+    Check(LIBXC, static_data.MEMORY, static_data.memory, (static_data.BEFORE_MEMORY,)),
+    Check(LIBXC, (libxc.CHECKPOINT,), checkpoint, (CHECKPOINTED,)),
     Check(LIBXC, (libxc.TOOLSTACK,), toolstack, (DEPRECATED,)),
     Check(LIBXC, (libxc.CHECKPOINT_DIRTY_PFN_LIST,), dirty_pfn_list,
           (DIRECTION, DIRTY_LENGTH)),
     Check(LIBXC, _MARKERS, marker, (EMPTY,)),
     Check(LIBXC, (libxc.END,), end, (NO_CONTEXT,)),
     Check(LIBXC, None, record,
-          (MANDATORY, UNKNOWN_OPTIONAL, GUEST, TOO_LONG, PADDING)),
+          (MANDATORY, UNKNOWN_OPTIONAL, GUEST, TOO_LONG, LONG_FOR_OLD, PADDING)),
 )
 # fmt: on

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxl
 from xensave.container.events import LIBXL, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream import emulator
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
 MANDATORY = Rule(
-    "LIBXL_RECORD_MANDATORY_KNOWN", ERROR, "libxl's mandatory records have a known type."
+    "LIBXL_RECORD_MANDATORY_KNOWN",
+    ERROR,
+    "libxl's mandatory records have a known type.",
+    (Reader("libxl", Cite("process_record")),),
 )
 UNKNOWN_OPTIONAL = Rule(
-    "LIBXL_RECORD_OPTIONAL_KNOWN", WARNING, "libxl refuses optional records of other types as well."
+    "LIBXL_RECORD_OPTIONAL_KNOWN",
+    WARNING,
+    "libxl refuses optional records of other types as well.",
+    (Reader("libxl", Cite("process_record")),),
 )
 PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a libxl record are zero.")
 EMPTY = Rule("LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body.")
@@ -26,10 +33,16 @@ ONCE = Rule("LIBXL_LIBXC_CONTEXT_ONCE", ERROR, "A libxc stream comes once, outsi
 PRESENT = Rule("LIBXL_LIBXC_CONTEXT_PRESENT", WARNING, "A libxc stream comes before END.")
 END_OUTSIDE = Rule("LIBXL_END_OUTSIDE_CHECKPOINT", ERROR, "END does not cut a checkpoint short.")
 CHECKPOINT_END = Rule(
-    "LIBXL_CHECKPOINT_END_EXPECTED", ERROR, "CHECKPOINT_END ends what a CHECKPOINT began."
+    "LIBXL_CHECKPOINT_END_EXPECTED",
+    ERROR,
+    "CHECKPOINT_END ends what a CHECKPOINT began.",
+    (Reader("libxl", Cite("process_record")),),
 )
 STATE_EXPECTED = Rule(
-    "LIBXL_CHECKPOINT_STATE_EXPECTED", ERROR, "CHECKPOINT_STATE stands between two checkpoints."
+    "LIBXL_CHECKPOINT_STATE_EXPECTED",
+    ERROR,
+    "CHECKPOINT_STATE stands between two checkpoints.",
+    (Reader("libxl", Cite("process_record")),),
 )
 STATE_LENGTH = Rule("LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes.")
 STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "A control id is one of 0 - 3.")
@@ -112,7 +125,7 @@ CHECKS = (
     Check(LIBXL, (libxl.END,), end, (END_OUTSIDE, PRESENT)),
     Check(LIBXL, _EMULATOR, emulator.header, (emulator.HVM_ONLY, emulator.HEADER, emulator.KNOWN)),
     Check(LIBXL, (libxl.EMULATOR_XENSTORE_DATA,), emulator.xenstore,
-          (emulator.SIZE, emulator.TERMINATED, emulator.PAIRED, emulator.KEYS)),
+          (emulator.SIZE, emulator.TERMINATED, emulator.PAIRED, emulator.RELATIVE, emulator.KEYS)),
     Check(LIBXL, (libxl.CHECKPOINT_END,), checkpoint_end, (CHECKPOINT_END,)),
     Check(LIBXL, (libxl.CHECKPOINT_STATE,), checkpoint_state,
           (STATE_EXPECTED, STATE_LENGTH, STATE_KNOWN, STATE_PADDING)),

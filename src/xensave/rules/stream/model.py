@@ -5,20 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.model import Cite
 from xensave.container.events import Event
 from xensave.rules.stream.state import State
+
+
+class Reader(NamedTuple):
+    """Who refuses what breaks a rule: "xl", "libxl" or "libxc", in which function of Xen's tools.
+
+    In force from `since` to before `until`, as `xensave.catalogue.dates` has it; the formats
+    themselves are of 4.6.
+    """
+
+    layer: str
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def holds(self, version: Version) -> bool:
+        """Whether that release refuses it."""
+        return in_force(self.since, self.until, version)
 
 
 class Rule(NamedTuple):
     """A rule's id (LAYER_SUBJECT_PREDICATE), its severity, and what it demands in a sentence.
 
     Errors and warnings make a stream invalid. A note says what a reader tolerates, or what the
-    specification leaves open and a restore would stumble over.
+    specification leaves open and a restore would stumble over. `readers` are those who enforce
+    it; a rule without any is the specification's alone, and a restore passes what breaks it.
     """
 
     id: str
     severity: str
     sentence: str
+    readers: tuple[Reader, ...] = ()
 
 
 class Fault(NamedTuple):

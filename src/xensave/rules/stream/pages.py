@@ -10,28 +10,62 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import Event
 from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.container.runs import PageRun
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.model import Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 COUNT_LIMIT = 1 << 20
 """More PFNs in one record are not looked into; writers batch 1,024."""
 
-SHORT = Rule("LIBXC_PAGE_DATA_HEADER_COMPLETE", ERROR, "PAGE_DATA begins with 8 bytes.")
+SHORT = Rule(
+    "LIBXC_PAGE_DATA_HEADER_COMPLETE",
+    ERROR,
+    "PAGE_DATA begins with 8 bytes.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
 RESERVED = Rule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "PAGE_DATA's reserved field is zero.")
-COUNT = Rule("LIBXC_PAGE_DATA_COUNT_POSITIVE", ERROR, "PAGE_DATA has at least one PFN.")
-FIT = Rule("LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "PAGE_DATA's PFNs lie within it.")
+COUNT = Rule(
+    "LIBXC_PAGE_DATA_COUNT_POSITIVE",
+    ERROR,
+    "PAGE_DATA has at least one PFN.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
+FIT = Rule(
+    "LIBXC_PAGE_DATA_PFNS_FIT",
+    ERROR,
+    "PAGE_DATA's PFNs lie within it.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
 BATCH = Rule("LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "PAGE_DATA has no more than 1,048,576 PFNs.")
 PFN_RESERVED = Rule("LIBXC_PFN_RESERVED_ZERO", ERROR, "Bits 52 - 59 of a PFN are clear.")
-TYPE = Rule("LIBXC_PAGE_TYPE_KNOWN", ERROR, "A page type is none of 5 - 8.")
-LENGTH = Rule("LIBXC_PAGE_DATA_LENGTH", ERROR, "A page follows for each PFN whose type has data.")
-RANGE = Rule("LIBXC_PFN_IN_P2M", ERROR, "A PV guest's PFNs lie within its P2M.")
+TYPE = Rule(
+    "LIBXC_PAGE_TYPE_KNOWN",
+    ERROR,
+    "A page type is none of 5 - 8.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
+LENGTH = Rule(
+    "LIBXC_PAGE_DATA_LENGTH",
+    ERROR,
+    "A page follows for each PFN whose type has data.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
+RANGE = Rule(
+    "LIBXC_PFN_IN_P2M",
+    ERROR,
+    "A PV guest's PFNs lie within its P2M.",
+    (Reader("libxc", Cite("handle_page_data")),),
+)
 ORDER = Rule(
-    "LIBXC_PAGE_DATA_AFTER_P2M_FRAMES", ERROR, "A PV guest's P2M frames come before PAGE_DATA."
+    "LIBXC_PAGE_DATA_AFTER_P2M_FRAMES",
+    ERROR,
+    "A PV guest's P2M frames come before PAGE_DATA.",
+    (Reader("libxc", Cite("handle_page_data")),),
 )
 
 PAGE = libxc.PAGE_SIZE

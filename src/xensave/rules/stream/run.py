@@ -10,7 +10,7 @@ from xensave.container.events import RECORD
 from xensave.container.runs import PageRun, walk_in_runs
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
-from xensave.rules.stream.model import CheckFunction, Fault
+from xensave.rules.stream.model import Check, Fault
 from xensave.rules.stream.pages import alike
 from xensave.rules.stream.state import State
 from xensave.rules.stream.table import checks
@@ -24,16 +24,16 @@ class _Index:
     """The checks by what they look at; those of every record of a layer come last."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, list[CheckFunction]] = {}
-        self._shared: dict[str, list[CheckFunction]] = {}
+        self._by_key: dict[Key, list[Check]] = {}
+        self._shared: dict[str, list[Check]] = {}
         for check in checks():
             if check.types is None:
-                self._shared.setdefault(check.layer, []).append(check.function)
+                self._shared.setdefault(check.layer, []).append(check)
                 continue
             for key in [check.header] if check.header else check.types:
-                self._by_key.setdefault((check.layer, key), []).append(check.function)
+                self._by_key.setdefault((check.layer, key), []).append(check)
 
-    def of(self, event: Event) -> list[CheckFunction]:
+    def of(self, event: Event) -> list[Check]:
         """Return the checks that look at an event."""
         if event.kind == RECORD:
             own = self._by_key.get((event.layer, event.type), [])
@@ -72,7 +72,7 @@ class Checks:
         found = [
             _finding(fault, event)
             for check in self._index.of(event)
-            for fault in check(event, self.state)
+            for fault in _faults(check, event, self.state)
         ]
         self._clean = not found
         self.state.update(event)
@@ -149,6 +149,16 @@ def stopped(error: XensaveError) -> Finding:
     rule = rule_of(error)
     place = Place(offset=error.offset, record=error.record, path=error.path)
     return Finding(rule.id, rule.severity, place, error.message)
+
+
+def _faults(check: Check, event: Event, state: State) -> Iterator[Fault]:
+    """Yield what a check reports, which may only be what its row of the table lists."""
+    for fault in check.function(event, state):
+        if fault.rule not in check.rules:
+            raise AssertionError(
+                f"{check.function.__name__} reports {fault.rule.id}: not in its row"
+            )
+        yield fault
 
 
 def _finding(fault: Fault, event: Event) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xensave.container import libxc, libxl
+from xensave.container.config import Config
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -10,12 +11,14 @@ from xensave.container.events import (
     LIBXL,
     RECORD,
     TRAILER,
+    XL,
     Event,
     Header,
 )
 from xensave.container.formats import FORMATS
 from xensave.container.libxc_records import PAIR
 from xensave.container.runs import PageRun
+from xensave.container.xl import CONFIG_LIMIT
 
 
 class State:
@@ -24,11 +27,12 @@ class State:
     `headers` holds the header that began each layer.
 
     `types` holds each known (layer, type) that was seen. `checkpoint` is true between libxc's
-    CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on.
+    CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on. `configured`
+    is the guest's type by its configuration, "" where none says it.
     """
 
-    __slots__ = ("_known", "checkpoint", "control", "domain", "formats", "headers", "image",
-                 "max_pfn", "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
+    __slots__ = ("_known", "checkpoint", "configured", "control", "domain", "formats", "headers",
+                 "image", "max_pfn", "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
 
     def __init__(self) -> None:
         self._known = {each.name: each.records for each in FORMATS}
@@ -37,6 +41,7 @@ class State:
         self.formats: list[str] = []
         self.image: libxc.ImageHeader | None = None
         self.domain: libxc.DomainHeader | None = None
+        self.configured = ""
         self.width = 0
         self.max_pfn = -1
         self.vcpu0 = False
@@ -91,6 +96,9 @@ class State:
             self.image = header
         elif isinstance(header, libxc.DomainHeader):
             self.domain = header
+        if event.layer == XL and 0 < event.length <= CONFIG_LIMIT:
+            configured = Config.parse(bytes(event.body())).get("c_info", "type")
+            self.configured = configured if isinstance(configured, str) else ""
         if header is not None and header.begins:
             self.headers[event.layer] = header
             version = "" if header.version is None else f" version {header.version}"

@@ -4,23 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import Event
 from xensave.container.libxc_records import LEAF, MSR
 from xensave.findings import ERROR
-from xensave.rules.stream.model import Fault, Rule
+from xensave.rules.stream.model import Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 VERSION = Rule(
     "LIBXC_STATIC_DATA_VERSION_3", ERROR, "Version 2 has no STATIC_DATA_END and no policies."
 )
-ONCE = Rule("LIBXC_STATIC_DATA_END_ONCE", ERROR, "STATIC_DATA_END comes once.")
+ONCE = Rule(
+    "LIBXC_STATIC_DATA_END_ONCE",
+    ERROR,
+    "STATIC_DATA_END comes once.",
+    (Reader("libxc", Cite("handle_static_data_end")),),
+)
 FIRST = Rule(
     "LIBXC_STATIC_DATA_END_FIRST", ERROR, "STATIC_DATA_END comes before memory and registers."
 )
+BEFORE_MEMORY = Rule(
+    "LIBXC_STATIC_DATA_END_BEFORE_MEMORY",
+    ERROR,
+    "STATIC_DATA_END comes before PAGE_DATA and X86_PV_P2M_FRAMES.",
+    (
+        Reader(
+            "libxc",
+            Cite(
+                "handle_page_data",
+                "4f8b684117",
+                "libxc/restore: STATIC_DATA_END inference for v2 compatibility",
+                "4.14",
+            ),
+            since=("4.14",),
+        ),
+    ),
+)
 LATE = Rule("LIBXC_POLICY_BEFORE_STATIC_DATA_END", ERROR, "Policies come before STATIC_DATA_END.")
 LENGTH = Rule(
-    "LIBXC_POLICY_LENGTH", ERROR, "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR)."
+    "LIBXC_POLICY_LENGTH",
+    ERROR,
+    "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR).",
+    (Reader("libxc", Cite("handle_x86_cpuid_policy or handle_x86_msr_policy")),),
 )
 FLAGS = Rule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
 
@@ -41,6 +67,9 @@ CONTENT = (
 )
 
 
+MEMORY = (libxc.PAGE_DATA, libxc.X86_PV_P2M_FRAMES)
+
+
 def static_data_end(_: Event, state: State) -> Iterator[Fault]:
     """Check that the marker belongs here."""
     if state.version == 2:
@@ -53,6 +82,12 @@ def content(_: Event, state: State) -> Iterator[Fault]:
     """Check, at the first memory or register record, that the marker came before."""
     if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END) and not state.libxc(*CONTENT):
         yield Fault(FIRST, "STATIC_DATA_END is missing before it")
+
+
+def memory(_: Event, state: State) -> Iterator[Fault]:
+    """Check that the marker came before memory: there the reader looks for it."""
+    if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END):
+        yield Fault(BEFORE_MEMORY, "STATIC_DATA_END is missing before it")
 
 
 def policy(event: Event, state: State) -> Iterator[Fault]:

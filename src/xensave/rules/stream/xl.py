@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import xl
+from xensave.container.config import Config
 from xensave.container.events import LIBXC, XL, Event
-from xensave.errors import Malformed
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
-BYTE_ORDER = Rule("XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.")
-MANDATORY = Rule("XL_MANDATORY_FLAGS_KNOWN", ERROR, "Only mandatory flags 0 and 1 are set.")
+BYTE_ORDER = Rule(
+    "XL_BYTE_ORDER_NATIVE",
+    ERROR,
+    "The byte order word reads 0x01020304.",
+    (Reader("xl", Cite("create_domain")),),
+)
+MANDATORY = Rule(
+    "XL_MANDATORY_FLAGS_KNOWN",
+    ERROR,
+    "Only mandatory flags 0 and 1 are set.",
+    (Reader("xl", Cite("create_domain")),),
+)
 OPTIONAL = Rule("XL_OPTIONAL_FLAGS_ZERO", WARNING, "No optional flag is set; none is defined.")
 STREAM_V2 = Rule("XL_STREAM_V2_SET", WARNING, "Mandatory flag 1 announces the libxl stream.")
-FITS = Rule("XL_CONFIG_FITS", ERROR, "The configuration ends within the optional data.")
+FITS = Rule(
+    "XL_CONFIG_FITS",
+    ERROR,
+    "The configuration ends within the optional data.",
+    (Reader("xl", Cite("create_domain")),),
+)
 JSON = Rule("XL_CONFIG_JSON", ERROR, "A configuration flagged as JSON is JSON.")
 SIZE = Rule("XL_CONFIG_BOUNDED", WARNING, "The optional data is a configuration's size.")
 
@@ -47,24 +63,15 @@ def configuration(event: Event, _: State) -> Iterator[Fault]:
     if event.length > xl.CONFIG_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes of optional data are not looked into")
         return
-    try:
-        optional = xl.OptionalData.parse(event.body())
-    except Malformed as error:
-        yield Fault(FITS, error.message, event.body_offset)
-        return
-    if head.json and optional.config and not _is_json(optional.config):
+    config = Config.parse(bytes(event.body()))
+    if config.wrong is not None and not config.text:
+        yield Fault(FITS, config.wrong.message, event.body_offset)
+    elif (
+        head.json
+        and config.text
+        and (config.wrong is not None or not config.text.strip().startswith("{"))
+    ):
         yield Fault(JSON, "the configuration is not JSON, as flag 0 says", event.body_offset + 4)
-
-
-def _is_json(config: bytes) -> bool:
-    import json
-
-    try:
-        json.loads(config.rstrip(b"\0"))
-    except (ValueError, RecursionError):
-        # Nested beyond what a parser follows is as unusable as what is no JSON.
-        return False
-    return True
 
 
 # fmt: off

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -24,21 +25,7 @@ class Config(NamedTuple):
     @classmethod
     def parse(cls, optional: bytes) -> "Config":
         """Read the optional data of the xl header; what is wrong with it goes into `wrong`."""
-        try:
-            text = OptionalData.parse(optional).text
-        except XensaveError as error:
-            return cls(wrong=error)
-        if not text.strip().startswith("{"):
-            return cls(text)
-        if len(text) > CONFIG_LIMIT:
-            long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
-            return cls(text, wrong=LimitExceeded(long, record="xl header"))
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            bad = Malformed(f"configuration is no JSON: {error}", record="xl header")
-            return cls(text, wrong=bad)
-        return cls(text, found)
+        return _parse(optional)
 
     def checked(self) -> "Config":
         """Return it. Raises what is wrong with it."""
@@ -58,3 +45,23 @@ class Config(NamedTuple):
                 return None
             place = place.get(key)
         return place
+
+
+@lru_cache(maxsize=4)
+def _parse(optional: bytes) -> Config:
+    """Read a configuration once for all who ask: the rules, the facts, the summary."""
+    try:
+        text = OptionalData.parse(optional).text
+    except XensaveError as error:
+        return Config(wrong=error)
+    if not text.strip().startswith("{"):
+        return Config(text)
+    if len(text) > CONFIG_LIMIT:
+        long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
+        return Config(text, wrong=LimitExceeded(long, record="xl header"))
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        bad = Malformed(f"configuration is no JSON: {error}", record="xl header")
+        return Config(text, wrong=bad)
+    return Config(text, found)

@@ -1,0 +1,59 @@
+"""Point releases: which there are of a series, and what a target's name asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import cache
+
+from xensave.catalogue.names import normalise, point_release
+from xensave.errors import UsageError
+
+_UNRELEASED = re.compile(r"(?i)[-~](pre|rc\d*|unstable)\b")
+
+
+@cache
+def points_of(series: str) -> tuple[str, ...]:
+    """Return every point release of a series, oldest first; the series itself where none is told.
+
+    >>> points_of("4.14")
+    ('4.14.0', '4.14.1', '4.14.2', '4.14.3', '4.14.4', '4.14.5', '4.14.6')
+    >>> points_of("master")
+    ('master',)
+    """
+    return _load().get(series, (series,))
+
+
+def asked_for(name: str) -> tuple[str, ...]:
+    """Return the point releases that a name stands for: a series for each of its own.
+
+    >>> asked_for("4.21"), asked_for("RELEASE-4.17.3")
+    (('4.21.0', '4.21.1', '4.21.2'), ('4.17.3',))
+
+    Raises UsageError for a release that there is not (yet).
+    """
+    series = normalise(name)
+    point = point_release(name)
+    there = points_of(series)
+    if _UNRELEASED.search(name):
+        raise UsageError(f"{name!r} is no release; there are {span(there)}")
+    if point is None:
+        return there
+    wanted = ".".join(map(str, point))
+    if wanted not in there:
+        raise UsageError(f"no release {wanted!r}; there are {span(there)}")
+    return (wanted,)
+
+
+def span(points: tuple[str, ...]) -> str:
+    """Return consecutive point releases as a range: "4.15.0 - 4.15.2"."""
+    return points[0] if len(points) == 1 else f"{points[0]} - {points[-1]}"
+
+
+@cache
+def _load() -> dict[str, tuple[str, ...]]:
+    path = os.path.join(os.path.dirname(__file__), "data", "points.json")  # noqa: PTH118, PTH120
+    with open(path, "rb") as file:
+        found = json.load(file)
+    return {series: tuple(points) for series, points in found["points"].items()}

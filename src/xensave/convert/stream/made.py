@@ -1,0 +1,130 @@
+"""What a conversion made of an image, as facts: to be judged before its end is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from xensave.container import hvm, libxc
+from xensave.container.events import CONTEXT, RECORD, Event, Header
+from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.convert.plan import Plan, Refused
+from xensave.engine import verdict as answers
+from xensave.errors import LimitExceeded
+from xensave.image.guest import GuestFacts, facts_of, leaves_of, msrs_of
+from xensave.image.pages import PageIndex
+from xensave.image.tally import Tally
+from xensave.policy.value import Policy
+from xensave.rules.stream.run import Checks
+from xensave.toolstack.restore import judge
+
+POLICY_LIMIT = 64 * 1024
+
+
+class MadeEvent(Event):
+    """A header or record that a conversion made in place of the one at `event`.
+
+    Its body and padding are at hand; its offset is that of what it stands for.
+    """
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, event: Event, packed: bytes, header: Header | None = None) -> None:
+        type_, length = -1, 0
+        front = {RECORD: HEADER_SIZE, CONTEXT: 0}.get(event.kind, len(packed))
+        name = event.name
+        if event.kind == RECORD:
+            type_, length = HEADER.unpack_from(packed)
+            name = libxc.RECORDS.get(type_, name)
+        elif event.kind == CONTEXT:
+            length = len(packed)
+        raw = memoryview(packed)[:front]
+        super().__init__(
+            event._source,
+            event.layer,
+            event.kind,
+            name,
+            raw,
+            length=length,
+            type_=type_,
+            header=header,
+        )
+        self.offset = event.offset
+        self._packed = packed
+        self._head = packed[front : front + length]
+
+    def padding(self) -> bytes:
+        """Return the zeroes that pad the body."""
+        return self._packed[len(self._packed) - self.pad_length :] if self.pad_length else b""
+
+
+class Made:
+    """The converted image as it grows, and the CPU policy that the guest ran under.
+
+    The policy says what the guest's state may hold, even where a version 2 stream cannot carry
+    it. A checkpointed stream is judged at each checkpoint, by the newest context and params.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._tally = Tally()
+        self._checks = Checks()
+        self._pages = PageIndex()
+        self._policies: dict[int, bytes] = {}
+
+    def add(self, event: Event) -> None:
+        """Take in a header or record of the result, converted or as it was."""
+        self._tally.add(event)
+        self._checks.add(event)
+        self._pages.add(event)
+
+    def ran_under(self, type_: int, body: bytes | memoryview) -> None:
+        """Note X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not."""
+        if len(body) > POLICY_LIMIT:
+            raise LimitExceeded(f"a CPU policy of {len(body)} bytes, the limit is {POLICY_LIMIT}")
+        self._policies[type_] = bytes(body)
+
+    def policy(self) -> Policy | None:
+        """Return the CPU policy that the guest ran under, where the image carries it."""
+        leaves = leaves_of(self._policies.get(libxc.X86_CPUID_POLICY))
+        if not leaves:
+            return None
+        msrs = msrs_of(self._policies.get(libxc.X86_MSR_POLICY)) or ()
+        return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
+
+    def facts(self, kept: Collection[int]) -> GuestFacts:
+        """Return the facts so far; the context lacks the typecodes kept for a downstream."""
+        found = facts_of(
+            self._tally,
+            "the result",
+            self.target,
+            broken=tuple(self._checks.findings),
+            pages=self._pages.facts,
+        )
+        if kept and found.context is not None:
+            return found._replace(context=_without(found.context, kept))
+        return found
+
+
+def check(made: Made, plan: Plan, kept: Collection[int], policy: Policy | None = None) -> None:
+    """Raise Refused, with the reason, where the target would refuse what was made.
+
+    The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
+    `policy` is for an image without one; failing that the default of its release holds.
+    """
+    ran_under = made.policy() or policy
+    verdict = judge(made.facts(kept), plan.target, policy=ran_under, checkpointed=True)
+    if isinstance(verdict, answers.Refused):
+        errno = f" with {verdict.errno}" if verdict.errno else ""
+        raise Refused(
+            f"Xen {plan.target} would refuse the result{errno}: {verdict.reason}",
+            plan,
+            record=verdict.record,
+        )
+    if isinstance(verdict, answers.Depends):
+        plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
+
+
+def _without(context: bytes, codes: Collection[int]) -> bytes:
+    raw = hvm.RawContext.parse(context)
+    entries = [entry for entry in raw.entries if entry.typecode not in codes]
+    return raw._replace(entries=entries).to_bytes()

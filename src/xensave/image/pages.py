@@ -1,0 +1,129 @@
+"""Which pages a stream holds, and of which type: what a restore populates, and checks by type."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from xensave.container import libxc
+from xensave.container.events import LIBXC, Event
+from xensave.container.libxc_records import PAIR, PFN_MASK, TYPE_SHIFT
+
+_UNPOPULATED = (0xD, 0xF)
+"""BROKEN and XTAB: no page is allocated for them."""
+
+_CUT = 16
+"""An image with less than this part of its guest's memory counts as cut."""
+
+_MERGE_AT = 1 << 16
+_RUNS_LIMIT = 1 << 20
+_TYPES_LIMIT = 1 << 22
+
+
+class PageFacts(NamedTuple):
+    """The pages of a guest: `runs` of populated PFNs, (first, last) each, ascending.
+
+    `types` are the page types by PFN where not NOTAB, the last one that was sent of each.
+    `records` counts PAGE_DATA records.
+    """
+
+    runs: tuple[tuple[int, int], ...] = ()
+    types: Mapping[int, int] = MappingProxyType({})
+    records: int = 0
+
+    @property
+    def populated(self) -> int:
+        """How many pages the restore allocates for what the stream lists."""
+        return sum(last - first + 1 for first, last in self.runs)
+
+    def cut(self, max_pfn: int) -> bool:
+        """Whether most of the memory up to a PFN was taken out of the image, to study the rest."""
+        return 0 < self.populated < (max_pfn + 1) // _CUT
+
+    def has(self, pfn: int) -> bool:
+        """Whether the stream populates a page."""
+        return any(first <= pfn <= last for first, last in self.runs)
+
+
+class PageIndex:
+    """Takes the events of a stream; `facts` is what its PAGE_DATA records list.
+
+    Contents are never read. A stream that lists more than a few million scattered PFNs has no
+    facts: None.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[int, int]] = []
+        self._types: dict[int, int] = {}
+        self._records = 0
+        self._over = False
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        if self._over or not event.is_record(LIBXC, libxc.PAGE_DATA):
+            return
+        self._records += 1
+        if event.length < PAIR.size:
+            return
+        count = min(PAIR.unpack(event.prefix(PAIR.size))[0], (event.length - PAIR.size) // 8)
+        front = event.prefix(PAIR.size + 8 * count)
+        self._take(struct.unpack_from(f"<{count}Q", front, PAIR.size))
+
+    def _take(self, words: tuple[int, ...]) -> None:
+        if not words:
+            return
+        first, last = words[0], words[-1]
+        if last <= PFN_MASK and words == tuple(range(first, first + len(words))):
+            self._plain(first, last)
+        else:
+            for word in words:
+                self._word(word & PFN_MASK, word >> TYPE_SHIFT)
+        if len(self._runs) > _MERGE_AT:
+            self._runs = _merged(self._runs)
+        self._over = len(self._runs) > _RUNS_LIMIT or len(self._types) > _TYPES_LIMIT
+
+    def _plain(self, first: int, last: int) -> None:
+        if self._types:
+            for pfn in range(first, last + 1):
+                self._types.pop(pfn, None)
+        self._run(first, last)
+
+    def _word(self, pfn: int, kind: int) -> None:
+        if kind:
+            self._types[pfn] = kind
+        else:
+            self._types.pop(pfn, None)
+        if kind not in _UNPOPULATED:
+            self._run(pfn, pfn)
+
+    def _run(self, first: int, last: int) -> None:
+        if self._runs and self._runs[-1][1] + 1 == first:
+            self._runs[-1] = (self._runs[-1][0], last)
+        else:
+            self._runs.append((first, last))
+
+    @property
+    def facts(self) -> PageFacts | None:
+        """What was listed so far; None where it is too much to remember."""
+        if self._over:
+            return None
+        return PageFacts(
+            tuple(_merged(self._runs)), MappingProxyType(dict(self._types)), self._records
+        )
+
+
+def _merged(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return runs in order, those that touch or overlap as one.
+
+    >>> _merged([(8, 9), (0, 3), (2, 5), (6, 7)])
+    [(0, 9)]
+    """
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(runs):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged

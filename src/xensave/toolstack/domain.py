@@ -1,0 +1,57 @@
+"""The domain that a restore makes of an image, and the CPU policy that it holds the guest to."""
+
+from __future__ import annotations
+
+from xensave import catalogue
+from xensave.container import hvm
+from xensave.engine.domain import HVM, PVH, Domain
+from xensave.errors import Truncated
+from xensave.image.guest import GuestFacts
+from xensave.policy.value import Policy
+
+_CPU, _LAPIC_REGS = 2, 6
+_OF_EVERY_VCPU = {_CPU, _LAPIC_REGS}
+
+
+def domain_of(facts: GuestFacts) -> Domain:
+    """Return the domain that an image describes; a bare context describes its vCPUs only."""
+    vcpus = facts.config.get("b_info", "max_vcpus")
+    return Domain(
+        PVH if facts.type == PVH else HVM,
+        vcpus if isinstance(vcpus, int) and vcpus > 0 else vcpus_in(facts.context or b""),
+        viridian=bool(facts.param.get(param_number("VIRIDIAN"), 0)),
+        nested=facts.config.get("b_info", "nested_hvm") == "True",
+        hap=facts.config.get("c_info", "hap") != "False",
+    )
+
+
+def carried_policy(facts: GuestFacts, source: str) -> Policy | None:
+    """Return the policy that the image carries, called `source`; None where it carries none."""
+    if not facts.leaves:
+        return None
+    msrs = {entry.msr: entry.value for entry in facts.msrs or ()}
+    return Policy.of(facts.leaves, msrs, source)
+
+
+def vcpus_in(context: bytes) -> int:
+    """Return how many vCPUs have a CPU and a LAPIC_REGS record, counted from 0; at least 1.
+
+    One damaged record does not make a vCPU: what is not whole is not counted.
+    """
+    found: dict[int, set[int]] = {}
+    try:
+        for entry in hvm.iterate(context):
+            if entry.typecode in _OF_EVERY_VCPU:
+                found.setdefault(entry.instance, set()).add(entry.typecode)
+    except Truncated:
+        pass
+    count = 0
+    while found.get(count) == _OF_EVERY_VCPU:
+        count += 1
+    return max(1, count)
+
+
+def param_number(name: str) -> int:
+    """Return the index of an HVM param; -1 where no release has one of that name."""
+    number = catalogue.space("hvm-param").number_of(name)
+    return -1 if number is None else number

@@ -1,0 +1,58 @@
+"""What Xen refuses of a stream's settings: the CPU policy, the TSC, the width of a PV guest."""
+
+from __future__ import annotations
+
+from xensave.catalogue.errnos import EINVAL
+from xensave.catalogue.model import Cite
+from xensave.container import libxc
+from xensave.container.events import LIBXC
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+_TSC_MODES = 2
+
+
+@rule(
+    id="TSC_MODE",
+    layer=Layer.XEN,
+    stage=Stage.STREAM,
+    record="libxc X86_TSC_INFO",
+    says="a TSC mode is one of 0 - 2",
+    cite=Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12"),
+    errno=EINVAL,
+    since=("4.12",),
+    place=(LIBXC, libxc.X86_TSC_INFO),
+)
+def tsc_mode(restore: Restore) -> str | None:
+    """Refuse modes that there are not (any more)."""
+    for found in restore.facts.tsc:
+        if found.mode > _TSC_MODES:
+            return f"mode {found.mode}, the modes are 0 - {_TSC_MODES}"
+    return None
+
+
+@rule(
+    id="PV32",
+    layer=Layer.XEN,
+    stage=Stage.STREAM,
+    record="libxc X86_PV_INFO",
+    says="a 32-bit PV guest needs a hypervisor that runs such",
+    cite=Cite(
+        "switch_compat",
+        "68d757df8d",
+        "x86/pv: Options to disable and/or compile out 32bit PV support",
+        "4.14",
+    ),
+    errno=EINVAL,
+    since=("4.14",),
+    place=(LIBXC, libxc.X86_PV_INFO),
+)
+def pv32(restore: Restore) -> str | None:
+    """Leave 32-bit PV guests to the build, the command line, and CET on the host."""
+    if restore.facts.width == 32:
+        raise Undecided(
+            "whether the hypervisor runs 32-bit PV guests (CONFIG_PV32, pv=no-32, no CET)"
+        )
+    return None
+
+
+RULES: tuple[Rule, ...] = (tsc_mode, pv32)

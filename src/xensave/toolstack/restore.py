@@ -1,0 +1,179 @@
+"""The restore of an image as Xen's tools do it: xl, libxl, libxc, then Xen itself, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.container import libxc
+from xensave.container.events import LIBXC
+from xensave.engine.domain import Domain
+from xensave.engine.hypervisor import Hypervisor
+from xensave.engine.plugins import Plugin
+from xensave.engine.pv import PvMemory
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.image.guest import GuestFacts
+from xensave.policy.clamp import Guest
+from xensave.policy.default import default_policy
+from xensave.policy.host import Host
+from xensave.policy.refusal import PolicyRefusal
+from xensave.policy.restore import Restored, restored
+from xensave.policy.value import Policy
+from xensave.rules.stream.libxc import CHECKPOINTED
+from xensave.toolstack import creation, hypercalls, params, pv, stream, xl
+from xensave.toolstack.domain import carried_policy, domain_of
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
+
+HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
+EMULATOR = "the target's device model takes the saved state of the source's"
+MEMORY = "the guest has its memory, most of which was taken out of the image"
+DEVICES = "dom0 has the disks and networks that the configuration names"
+
+RULES: tuple[Rule, ...] = (
+    *xl.RULES,
+    *creation.RULES,
+    *stream.RULES,
+    *hypercalls.RULES,
+    *pv.RULES,
+)
+"""The rules that are rows of their own; the rest are those of params, policies and formats."""
+
+
+def judge(
+    facts: GuestFacts,
+    target: str,
+    *,
+    domain: Domain | None = None,
+    policy: Policy | None = None,
+    host: Host | None = None,
+    memory: PvMemory | None = None,
+    plugins: tuple[Plugin, ...] = (),
+    checkpointed: bool = False,
+) -> Verdict:
+    """Return what a release makes of an image, from its first header to the guest's registers.
+
+    The domain and its policy are what the image says, unless given; `host` is what is known of
+    the target's host, `memory` a PV guest's. `checkpointed` says that the receiver takes
+    checkpoints, as that of Remus does; `xl restore` does not. Raises UsageError for an unknown
+    release.
+
+    >>> from xensave.image import open_image
+    >>> with open_image("examples/hvm1.img.zst") as image:
+    ...     verdict = judge(image.facts, "4.13")
+    >>> verdict.layer, verdict.record, verdict.reason
+    (<Layer.LIBXC: 'libxc'>, 'libxc header', 'the stream has version 3; Xen 4.13 reads 2')
+    """
+    made = domain if domain is not None else domain_of(facts)
+    answer = _policy(facts, target, made, host) if policy is None else policy
+    restore = Restore(facts, target_of(target), _in_the_end(answer, facts, target), host, memory)
+    objections = [*_objections(restore), *_of_policy(answer, facts)]
+    found, assumed = pv.vcpus(restore)
+    objections += found
+    if checkpointed:
+        objections = [each for each in objections if each.rule != CHECKPOINTED.id]
+    certain = min((each for each in objections if each.certain), key=_order, default=None)
+    if certain is not None:
+        return _refused(certain)
+    doubts = tuple(dict.fromkeys(each.reason for each in objections))
+    verdict: Verdict = Accepted()
+    if facts.context is not None:
+        hypervisor = Hypervisor(target, made, restore.policy, plugins=plugins)
+        verdict = hypervisor.load(facts.context)
+    assumes = (*_assumptions(restore), *assumed)
+    return _with(verdict, doubts, assumes, _warnings(answer, host))
+
+
+def _policy(
+    facts: GuestFacts, target: str, domain: Domain, host: Host | None
+) -> PolicyRefusal | Restored | Policy:
+    """Return what becomes of the guest's CPU policy; a bare context gets the target's default."""
+    if facts.domain is None:
+        return default_policy(facts.release or target)
+    guest = Guest(pv.is_pv(facts), domain.hap, domain.nested, facts.width or 64)
+    return restored(facts.leaves, facts.msrs, target, host=host, guest=guest)
+
+
+def _in_the_end(
+    answer: PolicyRefusal | Restored | Policy, facts: GuestFacts, target: str
+) -> Policy:
+    if isinstance(answer, Restored):
+        return answer.policy
+    if isinstance(answer, Policy):
+        return answer
+    return carried_policy(facts, "the image") or default_policy(target)
+
+
+def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> Iterator[Objection]:
+    if isinstance(answer, PolicyRefusal):
+        record = "X86_CPUID_POLICY" if answer.leaf is not None else "X86_MSR_POLICY"
+        yield Objection(
+            answer.rule,
+            Layer.XEN,
+            Stage.STREAM,
+            f"libxc {record}",
+            answer.reason,
+            answer.cite,
+            answer.errno,
+            facts.firsts.get((LIBXC, libxc.STATIC_DATA_END)),
+        )
+
+
+def _warnings(answer: PolicyRefusal | Restored | Policy, host: Host | None) -> tuple[str, ...]:
+    """Say which CPU features the guest loses without a word."""
+    if host is None or not isinstance(answer, Restored) or not answer.lost:
+        return ()
+    return (f"the guest loses the CPU features {', '.join(answer.lost)}",)
+
+
+def _order(objection: Objection) -> tuple[int, int]:
+    return objection.order
+
+
+def _objections(restore: Restore) -> Iterator[Objection]:
+    """Yield everything that stands against a restore, in no order."""
+    for each in RULES:
+        if each.holds(restore.target.version):
+            found = each.objection(restore)
+            if found is not None:
+                yield found
+    yield from stream.stopped(restore)
+    yield from stream.unknown_records(restore)
+    yield from stream.broken_rules(restore)
+    if restore.facts.domain is not None and restore.facts.domain.type == libxc.HVM:
+        yield from params.objections(restore)
+
+
+def _refused(objection: Objection) -> Refused:
+    return Refused(
+        objection.rule,
+        objection.reason,
+        layer=objection.layer,
+        errno=objection.errno,
+        record=objection.record,
+        offset=objection.offset,
+        cite=objection.cite,
+    )
+
+
+def _with(
+    verdict: Verdict, doubts: tuple[str, ...], assumes: tuple[str, ...], warnings: tuple[str, ...]
+) -> Verdict:
+    """Return the engine's verdict with what the toolstack left open, and what is taken as given."""
+    if isinstance(verdict, Refused):
+        return verdict
+    open_points = (*doubts, *verdict.depends) if isinstance(verdict, Depends) else doubts
+    shared = (verdict.loaded, verdict.last, verdict.fixups, assumes, warnings)
+    return Depends(open_points, *shared) if open_points else Accepted(*shared)
+
+
+def _assumptions(restore: Restore) -> tuple[str, ...]:
+    facts = restore.facts
+    found = []
+    if facts.domain is not None and restore.host is None:
+        found.append(HOST_POLICY)
+    if facts.emulators:
+        found.append(EMULATOR)
+    if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):
+        found.append(MEMORY)
+    if facts.config.get("disks") or facts.config.get("nics"):
+        found.append(DEVICES)
+    return tuple(found)

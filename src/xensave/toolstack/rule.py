@@ -1,0 +1,167 @@
+"""What the toolstack and Xen refuse beside the records of the HVM context: rules with dates.
+
+A rule is a function and its row, the decorator above it. The function gets the restore and
+returns what is wrong, with the values found, or None. It raises `Undecided` where only the host,
+dom0 or the guest's memory can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Version, in_force, newest, version
+from xensave.catalogue.model import Cite, Release
+from xensave.engine.dated.rule import Undecided
+from xensave.engine.pv import PvMemory
+from xensave.image.guest import GuestFacts
+from xensave.policy.host import Host
+from xensave.policy.value import Policy
+
+
+class Layer(StrEnum):
+    """Who reads an image, from the outside in."""
+
+    XL = "xl"
+    LIBXL = "libxl"
+    LIBXC = "libxc"
+    XEN = "Xen"
+
+
+class Stage(IntEnum):
+    """When a rule is met: xl's header, the domain's creation, the stream by offset, its end."""
+
+    HEADER = 0
+    CREATION = 1
+    STREAM = 2
+    COMPLETION = 3
+
+
+class Target(NamedTuple):
+    """A release as a toolstack and a hypervisor."""
+
+    name: str
+    release: Release
+    version: Version
+
+
+def target_of(name: str) -> Target:
+    """Return the target of a release's name. Raises UsageError for an unknown one."""
+    return Target(name, newest(name), version(name))
+
+
+class Restore(NamedTuple):
+    """One restore: the guest's facts, the target, and the CPU policy that the guest has there.
+
+    `host` is what is known of the target's host, `memory` a PV guest's memory; None where it is
+    not at hand.
+    """
+
+    facts: GuestFacts
+    target: Target
+    policy: Policy
+    host: Host | None = None
+    memory: PvMemory | None = None
+
+
+class Objection(NamedTuple):
+    """Why a restore fails, or may fail where it is not `certain`."""
+
+    rule: str
+    layer: Layer
+    stage: Stage
+    record: str
+    reason: str
+    cite: Cite
+    errno: str = ""
+    offset: int | None = None
+    certain: bool = True
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """When a restore meets it."""
+        return self.stage, self.offset or 0
+
+
+Test = Callable[[Restore], "str | None"]
+
+
+class Rule(NamedTuple):
+    """One thing that a reader of an image refuses: who, when, since and until which releases.
+
+    `record` is what a refusal names; `place` the layer and type of the stream's record, which
+    orders refusals of the same stage. `errno` is Xen's, "" where a tool refuses of its own.
+    """
+
+    id: str
+    layer: Layer
+    stage: Stage
+    record: str
+    says: str
+    refuses: Test
+    cite: Cite
+    errno: str = ""
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    place: tuple[str, int] | None = None
+
+    def holds(self, version: Version) -> bool:
+        """Whether it is in force in a release."""
+        return in_force(self.since, self.until, version)
+
+    def objection(self, restore: Restore) -> Objection | None:
+        """Ask it of a restore."""
+        try:
+            wrong = self.refuses(restore)
+        except Undecided as doubt:
+            return self._objection(restore, str(doubt), certain=False)
+        return self._objection(restore, wrong, certain=True) if wrong else None
+
+    def _objection(self, restore: Restore, reason: str, *, certain: bool) -> Objection:
+        offset = restore.facts.firsts.get(self.place) if self.place is not None else None
+        return Objection(
+            self.id,
+            self.layer,
+            self.stage,
+            self.record,
+            reason,
+            self.cite,
+            self.errno,
+            offset,
+            certain,
+        )
+
+
+def rule(
+    *,
+    id: str,
+    layer: Layer,
+    stage: Stage,
+    record: str,
+    says: str,
+    cite: Cite,
+    errno: str = "",
+    since: tuple[str, ...] = (),
+    until: tuple[str, ...] = (),
+    place: tuple[str, int] | None = None,
+) -> Callable[[Test], Rule]:
+    """Make a function a rule; its name then stands for the row."""
+
+    def make(test: Test) -> Rule:
+        return Rule(id, layer, stage, record, says, test, cite, errno, since, until, place)
+
+    return make
+
+
+__all__ = [
+    "Layer",
+    "Objection",
+    "Restore",
+    "Rule",
+    "Stage",
+    "Target",
+    "Undecided",
+    "rule",
+    "target_of",
+]

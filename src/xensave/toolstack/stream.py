@@ -1,0 +1,204 @@
+"""What libxl and libxc refuse of a stream: headers, records that they do not know, rules broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from xensave import catalogue
+from xensave.catalogue.dates import Version
+from xensave.catalogue.model import Cite, Number
+from xensave.container import libxc
+from xensave.container.events import LIBXC, LIBXL, XL
+from xensave.container.framing import OPTIONAL
+from xensave.errors import LimitExceeded, Truncated, Unsupported
+from xensave.image.guest import PV
+from xensave.rules.stream.model import Reader
+from xensave.rules.stream.table import rules
+from xensave.toolstack.creation import domain_type
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
+
+_LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}
+
+
+@rule(
+    id="LIBXC_VERSION",
+    layer=Layer.LIBXC,
+    stage=Stage.STREAM,
+    record="libxc header",
+    says="the stream has a version that libxc reads",
+    cite=Cite("read_headers"),
+)
+def version(restore: Restore) -> str | None:
+    """Refuse a stream of another version."""
+    header = restore.facts.libxc
+    reads = restore.target.release.stream_read
+    if header is None or header.version in reads:
+        return None
+    wanted = " and ".join(map(str, reads)) if reads else "legacy streams only"
+    return f"the stream has version {header.version}; Xen {restore.target.name} reads {wanted}"
+
+
+@rule(
+    id="LIBXC_DOMAIN_TYPE",
+    layer=Layer.LIBXC,
+    stage=Stage.STREAM,
+    record="libxc domain header",
+    says="the stream is of the type of the domain that was made",
+    cite=Cite("x86_hvm_setup or x86_pv_setup"),
+    place=(LIBXC, libxc.END),
+)
+def same_type(restore: Restore) -> str | None:
+    """Refuse a PV stream for an HVM or PVH domain, and the reverse."""
+    header = restore.facts.domain
+    if header is None:
+        return None
+    kind = domain_type(restore)
+    wanted = libxc.PV if kind == PV else libxc.HVM
+    if header.type == wanted:
+        return None
+    return f"the stream is of an {header.type_name} guest, the domain is {kind}"
+
+
+@rule(
+    id="LIBXL_STREAM_EMPTY",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record="libxl END",
+    says="a libxl stream holds a libxc stream",
+    cite=Cite("process_record"),
+)
+def no_guest(restore: Restore) -> str | None:
+    """Leave a stream without a guest to what becomes of a domain without state."""
+    facts = restore.facts
+    if facts.libxl is not None and facts.libxc is None and facts.stop is None:
+        raise Undecided("what becomes of a domain that gets no state: the stream holds no guest")
+    return None
+
+
+@rule(
+    id="LIBXC_GUEST_STATE",
+    layer=Layer.XEN,
+    stage=Stage.COMPLETION,
+    record="libxc HVM_CONTEXT",
+    says="a stream of an HVM or PVH guest holds its context",
+    cite=Cite("hvm_load"),
+    errno="ENODATA",
+)
+def context(restore: Restore) -> str | None:
+    """Refuse a guest without registers: libxc hands an empty context to Xen."""
+    facts = restore.facts
+    if facts.domain is None or facts.domain.type != libxc.HVM or facts.context is not None:
+        return None
+    return "there is no HVM_CONTEXT: the context that libxc hands over has no HEADER"
+
+
+RULES: tuple[Rule, ...] = (version, same_type, no_guest, context)
+
+
+def unknown_records(restore: Restore) -> Iterator[Objection]:
+    """Yield mandatory records that the release does not know."""
+    facts, target = restore.facts, restore.target
+    for layer, space in ((LIBXL, "libxl-record"), (LIBXC, "libxc-record")):
+        known = known_records(space, target.release.name)
+        for count in facts.counts:
+            if count.layer != layer or count.type in known:
+                continue
+            if layer == LIBXC and count.type & OPTIONAL:
+                continue
+            yield Objection(
+                f"{layer.upper()}_RECORD",
+                _LAYERS[layer],
+                Stage.STREAM,
+                f"{layer} {count.name}",
+                f"Xen {target.name} does not know {layer} records of type {count.type:#x}",
+                Cite("process_record"),
+                offset=facts.firsts.get((count.layer, count.type)),
+            )
+
+
+@cache
+def known_records(space: str, release: str) -> frozenset[int]:
+    """Return the numbers of a layer's records that a release knows: "libxl-record", "libxc-record".
+
+    >>> sorted(known_records("libxl-record", "4.17"))
+    [0, 1, 2, 3, 4, 5]
+    """
+    order = catalogue.release_names()
+    place = order.index(release)
+
+    def known(number: Number) -> bool:
+        return order.index(number.first) <= place <= order.index(number.last)
+
+    return frozenset(number.number for number in catalogue.space(space).numbers if known(number))
+
+
+@cache
+def _enforced(version: Version) -> dict[str, Reader]:
+    """Return the reader that enforces each rule of the formats in a release."""
+    return {
+        found.id: reader for found in rules() for reader in found.readers if reader.holds(version)
+    }
+
+
+def broken_rules(restore: Restore) -> Iterator[Objection]:
+    """Yield the rules of the formats that the stream breaks and a reader of the release enforces.
+
+    What only the specification demands is `verify`'s to say.
+    """
+    enforced = _enforced(restore.target.version)
+    for finding in restore.facts.broken or ():
+        reader = enforced.get(finding.rule)
+        if reader is not None:
+            yield Objection(
+                finding.rule,
+                _LAYERS[reader.layer],
+                Stage.HEADER if reader.layer == XL else Stage.STREAM,
+                finding.place.record or reader.layer,
+                finding.message,
+                reader.cite,
+                offset=finding.place.offset,
+            )
+
+
+def stopped(restore: Restore) -> Iterator[Objection]:
+    """Yield why the stream cannot be followed, where a reader stops there as well."""
+    error = restore.facts.stop
+    if error is None or _ends_for_libxl(restore):
+        return
+    record = error.record or "the stream"
+    layer = _LAYERS.get(record.partition(" ")[0], Layer.LIBXC)
+    stage = Stage.HEADER if layer is Layer.XL else Stage.STREAM
+    rule_id = "STREAM_UNREADABLE"
+    if isinstance(error, Truncated):
+        rule_id = "STREAM_TRUNCATED"
+    elif isinstance(error, Unsupported):
+        rule_id = "STREAM_UNSUPPORTED"
+    elif isinstance(error, LimitExceeded):
+        rule_id = "STREAM_BEYOND_LIMITS"
+    cite = Cite(
+        {Layer.XL: "create_domain", Layer.LIBXL: "stream_header_done"}.get(layer, "restore")
+    )
+    yield Objection(
+        rule_id,
+        layer,
+        stage,
+        record,
+        error.message,
+        cite,
+        offset=error.offset,
+    )
+
+
+def _ends_for_libxl(restore: Restore) -> bool:
+    """Whether the input ends where libxl looks for a record's header.
+
+    The bytes that are missing count as zero then, and a header of zeroes is END.
+    """
+    error = restore.facts.stop
+    return (
+        isinstance(error, Truncated)
+        and error.record == f"{LIBXL} record header"
+        and restore.facts.libxl is not None
+        and restore.facts.has(LIBXC, libxc.END)
+    )

@@ -1,0 +1,102 @@
+"""What xl refuses: the header's flags, and a configuration that it cannot use."""
+
+from __future__ import annotations
+
+from xensave.catalogue.dates import begun
+from xensave.catalogue.model import Cite
+from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+# (flag, since): what xl of a release understands among the mandatory flags.
+_FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
+
+
+@rule(
+    id="XL_FLAGS",
+    layer=Layer.XL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="mandatory flags are known",
+    cite=Cite("create_domain"),
+)
+def flags(restore: Restore) -> str | None:
+    """Refuse flags that must be understood and are not."""
+    header = restore.facts.xl
+    if header is None:
+        return None
+    known = sum(flag for flag, since in _FLAGS if begun(since, restore.target.version))
+    rest = header.mandatory_flags & ~known
+    if rest:
+        return f"xl of Xen {restore.target.name} does not know mandatory flags {rest:#x}"
+    return None
+
+
+@rule(
+    id="XL_CONFIG_ABSENT",
+    layer=Layer.XL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="the file holds a configuration",
+    cite=Cite("create_domain"),
+)
+def configured(restore: Restore) -> str | None:
+    """Refuse a file without a configuration."""
+    facts = restore.facts
+    if facts.xl is not None and not facts.config.text and facts.config.wrong is None:
+        return "there is no configuration in the file, and none is given"
+    return None
+
+
+@rule(
+    id="XL_CONFIG_UNREADABLE",
+    layer=Layer.LIBXL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="a configuration flagged as JSON is a JSON object",
+    cite=Cite("libxl_domain_config_from_json"),
+    since=("4.5",),
+)
+def readable(restore: Restore) -> str | None:
+    """Refuse JSON that cannot be read: xl goes on without a type then."""
+    facts = restore.facts
+    if facts.xl is None or not facts.xl.json or not facts.config.text:
+        return None
+    if facts.config.wrong is not None:
+        return facts.config.wrong.message
+    return None if facts.config.values else "the configuration is no JSON object with members"
+
+
+@rule(
+    id="XL_LEGACY_STREAM",
+    layer=Layer.LIBXL,
+    stage=Stage.STREAM,
+    record="xl header",
+    says="without the flag for it no stream of version 2 follows",
+    cite=Cite("libxl__convert_legacy_stream"),
+    since=("4.6",),
+)
+def legacy(restore: Restore) -> str | None:
+    """Refuse a stream of version 2 behind a header that says legacy: the converter fails."""
+    facts = restore.facts
+    if facts.xl is not None and not facts.xl.stream_v2 and facts.libxc is not None:
+        return "the flag for streams of version 2 is clear: what follows is taken for a legacy one"
+    return None
+
+
+@rule(
+    id="XL_CONFIG_OWN_SYNTAX",
+    layer=Layer.XL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="a configuration in xl's own syntax is parsed anew",
+    cite=Cite("parse_config_data"),
+)
+def own_syntax(restore: Restore) -> str | None:
+    """Leave a configuration in xl's own syntax to xl."""
+    facts = restore.facts
+    if facts.xl is not None and not facts.xl.json and facts.config.text:
+        raise Undecided("what xl makes of a configuration in its own syntax")
+    return None
+
+
+RULES: tuple[Rule, ...] = (flags, configured, readable, own_syntax, legacy)
