@@ -152,7 +152,7 @@ def test_what_is_no_image_is_trouble_not_a_verdict(capsys, tmp_path):
         b"PK\3\4" + bytes(99),
     ):
         path.write_bytes(data)
-        code, out, err = called(capsys, str(path), "-t", "4.17", "--json")
+        code, out, err = called(capsys, str(path), "-t", "4.17")
         assert (code, out) == (2, "")
         assert str(path) in err
         assert err.count("\n") == 1

@@ -66,6 +66,7 @@ def test_a_pv_stream_gets_its_static_data_end_after_pv_info():
     body += pack_record(libxc.X86_PV_P2M_FRAMES, bytes(4) + b"\1" + bytes(11))
     body += pack_record(libxc.PAGE_DATA, tables)
     vcpu = bytearray(8 + 5168)
+    vcpu[520] = 4  # VGCF_in_kernel
     vcpu[5016:5024] = (1 << 12).to_bytes(8, "little")
     body += pack_record(libxc.X86_PV_VCPU_BASIC, bytes(vcpu))
     out = to(streams.libxc_stream(body, "4.13", libxc.PV), "4.17")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xensave.cli.many import for_each
 from xensave.cli.options import input_format, positive, size
-from xensave.errors import UsageError
+from xensave.cli.run import complain, wants_json
+from xensave.errors import UsageError, XensaveError
 from xensave.views.escape import escape
 from xensave.views.terminal import coloured, fold_width, width_of
 from xensave.views.verdicts import DEPENDS, REFUSED, RESTORES
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from xensave.image.input import Given, Item
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
+
+TROUBLE = 2
 
 DESCRIPTION = (
     "Say what a Xen release makes of images and HVM contexts: whether it restores them, and if"
@@ -94,9 +98,20 @@ def run(args: argparse.Namespace) -> int:
             report.add(found, target, verdict)
         return max(_code(verdict, args.fail_on) for _, verdict in verdicts)
 
-    codes = for_each("check", args.inputs, args, judged)
+    codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
     report.end(unread=codes.count(2))
     return max(codes, default=0)
+
+
+def _failed(args: argparse.Namespace) -> Callable[[str, XensaveError], int]:
+    """Return what tells of an input that is no image, or cannot be read: trouble, not a "no"."""
+
+    def told(_: str, error: XensaveError) -> int:
+        if not args.quiet:
+            complain("check", error, as_json=wants_json(args))
+        return TROUBLE
+
+    return told
 
 
 def _code(verdict: Verdict, fail_on: str) -> int:
@@ -216,7 +231,7 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
         rows.append(Row(found.source, verdicts))
         return max(_code(verdict, args.fail_on) for verdict in verdicts)
 
-    codes = for_each("check", args.inputs, args, judged)
+    codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
     if not rows:
         return max(codes, default=2)
     table = Matrix(
