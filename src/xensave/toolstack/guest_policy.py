@@ -14,6 +14,7 @@ from xensave.engine.domain import HVM as HVM_DOMAIN
 from xensave.engine.domain import PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.pv import PvGuest, judge_pv
+from xensave.engine.verdict import Refused
 from xensave.image.guest import PV, GuestFacts
 from xensave.policy.clamp import Guest
 from xensave.policy.host import Host
@@ -113,6 +114,6 @@ def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None)
 
     def of_hvm(policy: Policy) -> str | None:
         verdict = Hypervisor(release, made, policy).load(facts.context or b"")
-        return f"{verdict.record}: {verdict.reason}" if verdict.accepted is False else None
+        return f"{verdict.record}: {verdict.reason}" if isinstance(verdict, Refused) else None
 
     return of_hvm

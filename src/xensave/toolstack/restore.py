@@ -12,15 +12,15 @@ from xensave.engine.plugins import Plugin
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.image.guest import GuestFacts
-from xensave.policy.clamp import Guest
 from xensave.policy.default import default_policy
 from xensave.policy.host import Host
 from xensave.policy.refusal import PolicyRefusal
-from xensave.policy.restore import Restored, restored
+from xensave.policy.restore import Restored
 from xensave.policy.value import Policy
 from xensave.rules.stream.libxc import CHECKPOINTED
 from xensave.toolstack import creation, hypercalls, params, pv, stream, xl
 from xensave.toolstack.domain import carried_policy, domain_of
+from xensave.toolstack.guest_policy import lost_sentence, restored_policy
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
 HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
@@ -88,8 +88,7 @@ def _policy(
     """Return what becomes of the guest's CPU policy; a bare context gets the target's default."""
     if facts.domain is None:
         return default_policy(facts.release or target)
-    guest = Guest(pv.is_pv(facts), domain.hap, domain.nested, facts.width or 64)
-    return restored(facts.leaves, facts.msrs, target, host=host, guest=guest)
+    return restored_policy(facts, target, domain, host)
 
 
 def _in_the_end(
@@ -121,7 +120,7 @@ def _warnings(answer: PolicyRefusal | Restored | Policy, host: Host | None) -> t
     """Say which CPU features the guest loses without a word."""
     if host is None or not isinstance(answer, Restored) or not answer.lost:
         return ()
-    return (f"the guest loses the CPU features {', '.join(answer.lost)}",)
+    return (lost_sentence(answer),)
 
 
 def _order(objection: Objection) -> tuple[int, int]:
