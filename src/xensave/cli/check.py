@@ -19,6 +19,7 @@ from xensave.views.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
+    from xensave.image import Emulator
     from xensave.image.input import Given, Item
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
@@ -55,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nested", action="store_true", help="the domain has nested HVM on")
     parser.add_argument("--shadow", action="store_true", help="the domain has shadow paging")
     parser.add_argument("--policy", metavar="IMAGE", help="take the CPU policy from this image")
+    parser.add_argument(
+        "--emulator",
+        metavar="IMAGE",
+        help="an image of an HVM guest saved on the target: its QEMU's sections and versions",
+    )
     parser.add_argument("--json", action="store_true", help="a line of JSON per input and target")
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
@@ -84,7 +90,13 @@ def run(args: argparse.Namespace) -> int:
     from xensave.engine.plugins import installed
     from xensave.toolstack.judge import Judge
 
-    judge = Judge(_targets(args), _options(args), _policy(args.policy), plugins=installed())
+    judge = Judge(
+        _targets(args),
+        _options(args),
+        _policy(args.policy),
+        emulators=_emulators(args.emulator),
+        plugins=installed(),
+    )
     if args.matrix or args.plot:
         return _matrix(args, judge)
     report = _Report(args)
@@ -167,6 +179,19 @@ def _policy(path: str | None) -> Policy | None:
         text = "a stream of version 2 carries no CPU policy: the default is taken"
         sys.stderr.write(f"xensave check: {escape(path)}: {text}\n")
     return policy
+
+
+def _emulators(path: str | None) -> tuple[Emulator, ...] | None:
+    """Return the device models of an image. Raises UsageError where it holds no QEMU state."""
+    if path is None:
+        return None
+    from xensave.image import open_image
+
+    with open_image(path) as image:
+        found = image.emulators
+    if not any(emulator.sections for emulator in found):
+        raise UsageError(f"--emulator {path}: holds no state of QEMU")
+    return found
 
 
 class _Report:

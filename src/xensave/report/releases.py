@@ -18,6 +18,7 @@ from xensave.report.answers import answer_of
 from xensave.report.charts import bar
 from xensave.report.page import Answer, Bar, Table
 from xensave.toolstack.matrix import release_matrix
+from xensave.toolstack.restore import RULES
 
 _NO_LAYOUT = "not saved"
 
@@ -179,6 +180,8 @@ def _difference_rows() -> Iterator[tuple[str, ...]]:
             rule.sentence,
             str(rule.cite),
         )
+    for row in RULES:
+        yield (row.id, row.record, _span(row.since, row.until), row.errno, row.says, str(row.cite))
     for msr in MSRS:
         vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[msr.amd]
         what = f"MSR {msr.number:#x} ({msr.name}) may be loaded{vendor}"

@@ -11,6 +11,7 @@ from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import Truncated, UsageError, XensaveError
 from xensave.image import Image
+from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts
 from xensave.image.input import Given
 from xensave.policy.default import default_policy
@@ -48,13 +49,16 @@ class Judge:
         targets: list[str],
         options: DomainOptions | None = None,
         policy: Policy | None = None,
+        *,
         host: Host | None = None,
+        emulators: tuple[Emulator, ...] | None = None,
         plugins: tuple[Plugin, ...] = (),
     ) -> None:
         self.targets = targets
         self.options = options if options is not None else DomainOptions()
         self.policy = policy
         self.host = host
+        self.emulators = emulators
         self.plugins = plugins
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
@@ -79,6 +83,7 @@ class Judge:
             policy=self.policy,
             host=self.host,
             memory=_memory(given.image, facts),
+            emulators=self.emulators,
             plugins=self.plugins,
         )
 

@@ -11,6 +11,7 @@ from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts
 from xensave.policy.default import default_policy
 from xensave.policy.host import Host
@@ -18,7 +19,7 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored
 from xensave.policy.value import Policy
 from xensave.rules.stream.libxc import CHECKPOINTED
-from xensave.toolstack import creation, hypercalls, params, pv, stream, xl
+from xensave.toolstack import creation, device_model, hypercalls, params, pv, stream, xl
 from xensave.toolstack.domain import carried_policy, domain_of
 from xensave.toolstack.guest_policy import lost_sentence, restored_policy
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
@@ -34,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     *stream.RULES,
     *hypercalls.RULES,
     *pv.RULES,
+    *device_model.RULES,
 )
 """The rules that are rows of their own; the rest are those of params, policies and formats."""
 
@@ -46,13 +48,15 @@ def judge(
     policy: Policy | None = None,
     host: Host | None = None,
     memory: PvMemory | None = None,
+    emulators: tuple[Emulator, ...] | None = None,
     plugins: tuple[Plugin, ...] = (),
     checkpointed: bool = False,
 ) -> Verdict:
     """Return what a release makes of an image, from its first header to the guest's registers.
 
     The domain and its policy are what the image says, unless given; `host` is what is known of
-    the target's host, `memory` a PV guest's. `checkpointed` says that the receiver takes
+    the target's host, `memory` a PV guest's, `emulators` are the device models of an image that
+    was saved on the target. `checkpointed` says that the receiver takes
     checkpoints, as that of Remus does; `xl restore` does not. Raises UsageError for an unknown
     release.
 
@@ -64,7 +68,8 @@ def judge(
     """
     made = domain if domain is not None else domain_of(facts)
     answer = _policy(facts, target, made, host) if policy is None else policy
-    restore = Restore(facts, target_of(target), _in_the_end(answer, facts, target), host, memory)
+    in_the_end = _in_the_end(answer, facts, target)
+    restore = Restore(facts, target_of(target), in_the_end, host, memory, emulators)
     objections = [*_objections(restore), *_of_policy(answer, facts)]
     found, assumed = pv.vcpus(restore)
     objections += found
@@ -169,7 +174,7 @@ def _assumptions(restore: Restore) -> tuple[str, ...]:
     found = []
     if facts.domain is not None and restore.host is None:
         found.append(HOST_POLICY)
-    if facts.emulators:
+    if facts.emulators and restore.emulators is None:
         found.append(EMULATOR)
     if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):
         found.append(MEMORY)

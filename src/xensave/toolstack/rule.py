@@ -15,6 +15,7 @@ from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.model import Cite, Release
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.pv import PvMemory
+from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.value import Policy
@@ -54,8 +55,8 @@ def target_of(name: str) -> Target:
 class Restore(NamedTuple):
     """One restore: the guest's facts, the target, and the CPU policy that the guest has there.
 
-    `host` is what is known of the target's host, `memory` a PV guest's memory; None where it is
-    not at hand.
+    `host` is what is known of the target's host, `memory` a PV guest's memory, `emulators` the
+    device models of an image that was saved on the target; None where it is not at hand.
     """
 
     facts: GuestFacts
@@ -63,6 +64,7 @@ class Restore(NamedTuple):
     policy: Policy
     host: Host | None = None
     memory: PvMemory | None = None
+    emulators: tuple[Emulator, ...] | None = None
 
 
 class Objection(NamedTuple):

@@ -1,0 +1,65 @@
+"""What the target's QEMU refuses of the state that the source's QEMU saved.
+
+QEMU looks each section up by name and instance, and reads versions up to its own; see
+qemu_loadvm_section_start_full() in its migration/savevm.c. Which sections it has and in which
+version, an image that was saved on the target tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.model import Cite
+from xensave.container import libxl
+from xensave.container.events import LIBXL
+from xensave.container.qemu import Section
+from xensave.image.emulator import Emulator
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
+
+_SHOWN = 8
+
+
+@rule(
+    id="QEMU_SECTIONS",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record="libxl EMULATOR_CONTEXT",
+    says="the target's QEMU has every section of the saved state, and in no older version",
+    cite=Cite("qemu_loadvm_section_start_full"),
+    place=(LIBXL, libxl.EMULATOR_CONTEXT),
+)
+def known_sections(restore: Restore) -> str | None:
+    """Refuse sections that the QEMU of `restore.emulators` lacks, or has in an older version."""
+    if restore.emulators is None:
+        return None
+    wrong = list(unreadable_sections(restore.facts.emulators, restore.emulators))
+    if not wrong:
+        return None
+    more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    return f"the target's QEMU does not read {', '.join(wrong[:_SHOWN])}{more}"
+
+
+def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...]) -> Iterator[str]:
+    """Yield the sections that a target's device model does not take, each with the reason.
+
+    >>> one = Emulator("QEMU upstream", 0, "", 3, 0, (), (Section("apic", 0, 3, 5, 8, 9),))
+    >>> old = one._replace(sections=(Section("apic", 0, 2, 5, 8, 9),))
+    >>> list(unreadable_sections((one,), (old,)))
+    ['apic[0] (version 3, it has version 2)']
+    """
+    for emulator in saved:
+        known: dict[str, Section] = {
+            section.label: section
+            for each in target
+            if each.kind == emulator.kind
+            for section in each.sections
+        }
+        for section in emulator.sections:
+            other = known.get(section.label)
+            if other is None:
+                yield f"{section.label} (it has no such section)"
+            elif other.version < section.version:
+                yield f"{section.label} (version {section.version}, it has version {other.version})"
+
+
+RULES: tuple[Rule, ...] = (known_sections,)
