@@ -108,3 +108,10 @@ def test_what_cannot_be_compared(capsys, bad_files, words, code, message):
     assert (found, out) == (code, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_another_space(capsys):
+    assert clash(capsys, "4.17", "citrix", "--space", "mapspace")[:2] == (0, "no clash\n")
+    code, out, _ = clash(capsys, "4.0", "citrix", "--space", "hvm-param")
+    assert code == 1
+    assert "number 8 is VHPT_SIZE of Xen and 32BIT of Citrix [NUMBER_TAKEN_TWICE]" in out

@@ -52,3 +52,13 @@ def test_what_cannot_be_counted(capsys, words, message):
     code, out, err = cost(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_another_space(capsys):
+    assert main(["cost", "--space", "hvm-param", "--max", "64", "--release", "4.17"]) == 0
+    assert "+200 bytes per HVM domain (+25 entries of 8 bytes)" in capsys.readouterr().out
+    assert main(["cost", "--space", "hvm-param", "--max", "64", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bytes_more"] == 200
+    assert main(["cost", "--space", "mapspace", "--max", "64"]) == 2
+    assert "no limit sizes an array" in capsys.readouterr().err
+    assert main(["cost", "--space", "hvm-param", "--max", "30"]) == 2

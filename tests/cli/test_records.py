@@ -103,10 +103,66 @@ def test_names_that_a_number_had(capsys):
 
 def test_another_space(capsys):
     _, out, _ = records(capsys, "--space", "hvm-param", "--release", "4.0")
-    assert re.search(r"^ +1  STORE_PFN +3\.1 +master$", out, re.MULTILINE)
+    assert out.startswith("HVM parameters, Xen 4.0; numbers are below 17\n")
+    assert re.search(r"^ +1  STORE_PFN +3\.1 +master +Xen +used$", out, re.MULTILINE)
     assert "ALTP2M" not in out  # it came with 4.6
     table = json.loads(records(capsys, "--space", "libxc-record", "--json")[1])
     assert {"number": 0, "name": "END"}.items() <= table[0].items()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["21"], "21 in Xen 4.22: free"),
+        (["22"], "22 in Xen 4.22: reserved for Amazon, by headers; in use downstream"),
+        (["18", "--release", "3.1"], "18 in Xen 3.1: free; VMCE_VCPU from 4.2"),
+        (["8", "--space", "hvm-param"], "8 in Xen 4.22: 32BIT, reserved for Citrix"),
+        (["7", "--space", "hvm-param"], "7 in Xen 4.22: NVRAM_FD, retired; until 4.2"),
+        (["VIRIDIAN", "--space", "hvm-param"], "9 in Xen 4.22: VIRIDIAN, used"),
+        (["12", "--space", "feature"], "12 in Xen 4.22: grant_map_identity, retired"),
+    ],
+)
+def test_what_became_of_a_number(capsys, words, says):
+    code, out, _ = records(capsys, *words)
+    assert code == 0
+    assert says in out
+    number = json.loads(records(capsys, *words, "--json")[1])
+    assert number["state"] in out
+
+
+def test_the_release_is_told(capsys):
+    assert records(capsys)[1].startswith("HVM save records, Xen 4.22; HVM_SAVE_CODE_MAX is 20\n")
+
+
+def test_backports_are_in_the_history(capsys):
+    out = records(capsys, "LAPIC")[1]
+    assert "LAPIC.3: 32 bytes, 4.21 to master" in out
+    assert "and in point releases: 4.18.5" in out
+    history = json.loads(records(capsys, "LAPIC", "--json")[1])["history"]
+    assert "4.20.4" in history[-1]["point_releases"]
+
+
+def test_a_tree_says_which_numbers_it_takes(capsys, tmp_path):
+    save = tmp_path / "hvm/save.h"
+    save.parent.mkdir()
+    save.write_text(
+        "#include <stdint.h>\n"
+        "#define DECLARE_HVM_SAVE_TYPE(_x, _code, _type) \\\n"
+        "    struct __HVM_SAVE_TYPE_##_x { _type t; char c[_code]; char cpt[1]; }\n"
+        "struct tick { uint64_t now; };\nDECLARE_HVM_SAVE_TYPE(TICK, 21, struct tick);\n"
+        "/* Range 22 - 23 reserved for Acme */\n#define HVM_SAVE_CODE_MAX 21\n"
+    )
+    (tmp_path / "xen.h").write_text("")
+    params = tmp_path / "hvm/params.h"
+    params.write_text("#define HVM_PARAM_STORE_PFN 1\n#define HVM_PARAM_MINE 40\n")
+    out = records(capsys, "--source", str(tmp_path))[1]
+    assert re.search(r"^21 +TICK +8 +its own +used +hvm/save\.h:5$", out, re.MULTILINE)
+    assert re.search(r"^22 - 23 +Acme +reserved +hvm/save\.h:6$", out, re.MULTILINE)
+    _, out, _ = records(capsys, "--source", str(tmp_path), "--space", "hvm-param", "--json")
+    assert [(n["number"], n["owner"]) for n in json.loads(out)["numbers"]] == [
+        (1, "Xen"),
+        (40, None),
+    ]
 
 
 def test_a_registry_is_shown(capsys, tmp_path):
@@ -160,11 +216,13 @@ def test_a_picture_without_matplotlib(capsys, monkeypatch):
     [
         (["--release", "9.9"], "no release '9.9'"),
         (["NONE"], "no record 'NONE'"),
-        (["21"], "no record has number 21 in any release"),
+        (["70000"], "70000 is no number of a record"),
         (["RTC", "--release", "9.9"], "no release '9.9'"),
         (["CPU_MSR", "--release", "4.0"], "no record CPU_MSR in Xen 4.0"),
         (["--space", "none"], "no space 'none'"),
-        (["RTC", "--space", "hvm-param"], "NAME and --space do not go together"),
+        (["RTC", "--space", "hvm-param"], "no 'RTC' among HVM parameters"),
+        (["--source", "x", "--release", "4.17"], "--source is a tree"),
+        (["--source", "nowhere"], "no source 'nowhere'"),
         (["--layout", "32"], "--layout goes with the name"),
         (["--plot", "x.svg", "--release", "4.17"], "--plot draws every release"),
         (["--plot", "x.gif"], "a picture ends in .svg, .png, .pdf"),

@@ -64,3 +64,20 @@ def test_what_cannot_be_suggested(capsys, words, message):
     code, out, err = suggest(capsys, *words)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("words", "drawn"),
+    [
+        (["--for", "Acme", "--space", "mapspace"], ("take", 0x4100)),
+        (["--for", "Acme", "--space", "hvm-param"], ("take", 39)),
+        (["--for", "Citrix", "--space", "hvm-param", "--keep", "8"], ("keep", 8)),
+        (["--for", "Acme", "--space", "hvm-param", "--keep", "8"], ("move", 39)),
+        (["--for", "Acme", "--space", "hypercall", "--keep", "39"], ("move", 0x4100)),
+    ],
+)
+def test_another_space(capsys, words, drawn):
+    code, out, _ = suggest(capsys, *words, "--json")
+    assert code == 0
+    [found] = json.loads(out)["suggestions"]
+    assert (found["action"], found["number"]) == drawn

@@ -27,11 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a release (4.17), a directory of Xen's headers, GITDIR@REV, an xen-syms file, a"
         " vendor's registry (.toml), or a shipped one by name (amazon); two or more",
     )
+    parser.add_argument(
+        "--space", metavar="S", help="another number space than the save records (hvm-param, ...)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the sources, compare, and print: 1 where there is more than a note."""
+    from xensave.catalogue.owned import SAVE_RECORD
     from xensave.numbers.clash import find_clashes
     from xensave.numbers.sources import claims_of
     from xensave.views.numbers import clash_lines, clash_objects
@@ -39,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.sources) < 2:
         raise UsageError("it takes two sources or more to clash")
-    clashes = find_clashes([claims_of(source) for source in args.sources])
+    clashes = find_clashes(
+        [claims_of(source, args.space or SAVE_RECORD) for source in args.sources]
+    )
     if args.json:
         sys.stdout.write(json.dumps(clash_objects(clashes), indent=2) + "\n")
     else:

@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the maximum, in decimal or as 0x4100",
     )
+    parser.add_argument(
+        "--space",
+        metavar="S",
+        help="another number space that a limit bounds (hvm-param, elf-note): --max is the limit",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -36,7 +41,24 @@ def run(args: argparse.Namespace) -> int:
     from xensave.views.numbers import cost_lines, cost_object
     from xensave.views.terminal import width_of
 
+    if args.space:
+        return _space(args)
     found = cost(args.release or newest(), args.max)
+    if args.json:
+        sys.stdout.write(json.dumps(cost_object(found), indent=2) + "\n")
+        return 0
+    for line in cost_lines(found, width_of(sys.stdout)):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def _space(args: argparse.Namespace) -> int:
+    from xensave.numbers.cost import space_cost
+    from xensave.numbers.space import newest
+    from xensave.views.spaces import cost_lines, cost_object
+    from xensave.views.terminal import width_of
+
+    found = space_cost(args.space, args.release or newest(), args.max)
     if args.json:
         sys.stdout.write(json.dumps(cost_object(found), indent=2) + "\n")
         return 0

@@ -37,8 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space",
         metavar="S",
-        help="another numbered ABI: hvm-param, hypercall, memory-op, mapspace, libxc-record,"
-        " libxl-record",
+        help="another number space: hvm-param, hypercall, memory-op, mapspace, hvm-op, dm-op,"
+        " vcpu-op, domctl, sysctl, evtchn-op, grant-op, elf-note, feature, libxc-record,"
+        " libxl-record, xenstore-record, arm-save-record",
+    )
+    parser.add_argument(
+        "--source",
+        metavar="X",
+        help="which numbers are taken there: a tree, GITDIR@REV, an xen-syms file, a registry",
     )
     parser.add_argument(
         "--plot",
@@ -56,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
         plot(args.plot)
         return 0
-    if args.space:
+    if args.source:
+        _source(args)
+    elif args.space:
         _space(args)
     elif args.name:
         _record(args)
@@ -68,22 +76,26 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     asked = [
         name
-        for name, value in (("NAME", args.name), ("--space", args.space), ("--plot", args.plot))
+        for name, value in (("NAME", args.name), ("--source", args.source), ("--plot", args.plot))
         if value is not None
     ]
-    if len(asked) > 1:
+    if len(asked) > 1 or (args.plot and args.space):
+        asked += ["--space"] * bool(args.plot and args.space)
         raise UsageError(f"{' and '.join(asked)} do not go together")
+    if args.source and args.release:
+        raise UsageError("--source is a tree, not a --release")
     if args.layout and not args.name:
         raise UsageError("--layout goes with the name of a record")
     if args.plot and (args.json or args.release or args.registry):
         raise UsageError("--plot draws every release: it takes no --json, --release or --registry")
     if args.registry and asked:
-        raise UsageError("--registry goes with the number space alone")
+        raise UsageError("--registry goes with a number space, not with one record")
 
 
 def _numbers(args: argparse.Namespace) -> None:
+    from xensave.catalogue import release
     from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
-    from xensave.numbers.space import newest, rows
+    from xensave.numbers.space import newest, release_title, rows
     from xensave.views.numbers import space_lines, space_objects
     from xensave.views.terminal import width_of
 
@@ -94,6 +106,9 @@ def _numbers(args: argparse.Namespace) -> None:
     if args.json:
         _json(space_objects(table))
     else:
+        code_max = release(name).code_max
+        title = f"HVM save records, Xen {release_title(name)}; HVM_SAVE_CODE_MAX is {code_max}"
+        sys.stdout.write(f"{title}\n\n")
         _lines(space_lines(table, width_of(sys.stdout)))
 
 
@@ -109,6 +124,9 @@ def _record(args: argparse.Namespace) -> None:
     from xensave.views.terminal import width_of
 
     name = _name(args.name, args.release)
+    if name is None:
+        _number(args)
+        return
     versions = history(name)
     bound = binding_of(name, args.release)
     if bound is None:
@@ -126,9 +144,38 @@ def _record(args: argparse.Namespace) -> None:
     _lines(history_lines(versions, names_over_time(binding.code), width))
 
 
-def _name(text: str, release: str | None) -> str:
-    """The record that a person means: any case, or its number."""
+def _number(args: argparse.Namespace) -> None:
+    """What became of a number that no record has: free, or kept for whom."""
+    from xensave.catalogue.registry import shipped_registries
+    from xensave.numbers.space import FREE, Row, newest, release_title, rows
+    from xensave.views.spaces import number_line
+
+    name, number = args.release or newest(), int(args.name, 0)
+    found = next((row for row in rows(name, shipped_registries()) if row.number == number), None)
+    row = found or Row(number, None, None, None, None, FREE)
+    if args.json:
+        _json({"release": release_title(name), **row._asdict()})
+        return
+    sys.stdout.write(number_line("HVM save records", release_title(name), row) + "\n")
+
+
+def _source(args: argparse.Namespace) -> None:
+    from xensave.catalogue.owned import SAVE_RECORD
+    from xensave.numbers.sources import claims_of
+    from xensave.views.spaces import source_lines, source_object
+    from xensave.views.terminal import width_of
+
+    claims = claims_of(args.source, args.space or SAVE_RECORD)
+    if args.json:
+        _json(source_object(claims))
+    else:
+        _lines(source_lines(claims, width_of(sys.stdout)))
+
+
+def _name(text: str, release: str | None) -> str | None:
+    """The record that a person means: any case, or its number; None for a number without one."""
     from xensave.catalogue import name_of, record_names
+    from xensave.catalogue.owned import TYPECODE_MAX
 
     try:
         number = int(text, 0)
@@ -137,28 +184,34 @@ def _name(text: str, release: str | None) -> str:
         if text.casefold() not in known:
             raise UsageError(f"no record {text!r}; there are {', '.join(known.values())}") from None
         return known[text.casefold()]
-    name = name_of(number, release)
-    if name is None:
-        where = f"in Xen {release}" if release else "in any release"
-        raise UsageError(f"no record has number {number} {where}")
-    return name
+    if not 0 <= number <= TYPECODE_MAX:
+        raise UsageError(f"{number} is no number of a record: typecodes have 16 bits")
+    return name_of(number, release)
 
 
 def _space(args: argparse.Namespace) -> None:
-    from xensave.catalogue import normalise, release_names, space
-    from xensave.views.numbers import other_space_lines, other_space_objects
+    from xensave.catalogue import space
+    from xensave.catalogue.registry import read_registry, shipped_registries
+    from xensave.numbers.space import newest, release_title
+    from xensave.numbers.spaces import limit_at, number_named, space_rows, state_of
+    from xensave.views.spaces import number_line, space_lines, space_objects
     from xensave.views.terminal import width_of
 
-    found = space(args.space)
-    numbers = list(found.numbers)
-    if args.release:
-        order = release_names()
-        at = order.index(normalise(args.release))
-        numbers = [n for n in numbers if order.index(n.first) <= at <= order.index(n.last)]
+    found, name = space(args.space), args.release or newest()
+    registries = [*shipped_registries(), *(read_registry(path) for path in args.registry)]
+    if args.name:
+        row = state_of(args.space, number_named(found, args.name), name, registries)
+        if args.json:
+            _json({"release": release_title(name), **row._asdict()})
+        else:
+            sys.stdout.write(number_line(found.title, release_title(name), row) + "\n")
+        return
+    table = space_rows(args.space, name, registries)
     if args.json:
-        _json(other_space_objects(numbers))
-    else:
-        _lines(other_space_lines(found, numbers, width_of(sys.stdout)))
+        _json(space_objects(table))
+        return
+    limit = limit_at(args.space, name)
+    _lines(space_lines(found.title, release_title(name), limit, table, width_of(sys.stdout)))
 
 
 def _json(value: object) -> None:

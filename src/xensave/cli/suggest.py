@@ -40,11 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a registry to heed besides the shipped ones; may be repeated",
     )
     parser.add_argument("--release", metavar="R", help="the release to be compatible with (master)")
+    parser.add_argument(
+        "--space", metavar="S", help="another number space than the save records (hvm-param, ...)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def numbers(texts: list[str]) -> list[int]:
-    """Read ranges of numbers.
+def numbers(texts: list[str], most: int = 0xFFFF) -> list[int]:
+    """Read ranges of numbers up to `most`.
 
     >>> numbers(["22-24, 0x4100", "18"])
     [22, 23, 24, 16640, 18]
@@ -54,7 +57,7 @@ def numbers(texts: list[str]) -> list[int]:
     return [
         number
         for text in texts
-        for first, last in ranges(text)
+        for first, last in ranges(text, most)
         for number in range(first, last + 1)
     ]
 
@@ -62,6 +65,7 @@ def numbers(texts: list[str]) -> list[int]:
 def run(args: argparse.Namespace) -> int:
     """Advise, and print."""
     from xensave.catalogue import MASTER
+    from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX
     from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
     from xensave.numbers.suggest import advise
     from xensave.views.numbers import advice_lines, advice_object
@@ -72,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     advice = advise(
         args.vendor,
         count=args.count,
-        keep=numbers(args.keep),
+        keep=numbers(args.keep, most=TYPECODE_MAX if args.space is None else 0xFFFFFFFF),
         registries=registries,
         release_name=args.release or MASTER,
+        space=args.space or SAVE_RECORD,
     )
     if args.json:
         sys.stdout.write(json.dumps(advice_object(advice), indent=2) + "\n")

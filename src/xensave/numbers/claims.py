@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
-from xensave.catalogue.owned import OwnedRange
+from xensave.catalogue.owned import SAVE_RECORD, OwnedRange
 
 XEN = "Xen"
 # Upstream gives its numbers from 0 up; with an upper byte a number is a downstream's (review of
@@ -35,10 +35,11 @@ class ClaimedRecord(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """All that a source claims. `upstream` says that it is a release of Xen itself."""
+    """All that a source claims of a number space. `upstream`: it is a release of Xen itself."""
 
     source: str
     records: tuple[ClaimedRecord, ...]
     ranges: tuple[OwnedRange, ...]
     upstream: bool = False
     code_max: int | None = None
+    space: str = SAVE_RECORD

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
-from xensave.catalogue.owned import Ranges
+from xensave.catalogue.owned import SAVE_RECORD, Ranges
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.numbers.changes import changes, only_grown, same_wire
 from xensave.numbers.claims import (
@@ -64,6 +64,8 @@ def _number_taken_twice(left: Claims, right: Claims) -> Iterator[Clash]:
                 yield _clash("RECORD_RENAMED", NOTE, (left, a), (right, b), text)
                 continue
             text = "upstream renamed the record, and changed it"
+            if left.space != SAVE_RECORD:
+                text = f"upstream's {a.number} is {a.name}, then {b.name}"
             yield _clash("RECORD_RENAMED", WARNING, (left, a), (right, b), text)
             continue
         text = f"number {a.number} is {_whose(a, left)} and {_whose(b, right)}"
@@ -162,7 +164,7 @@ def _ranges_overlap(left: Claims, right: Claims) -> Iterator[Clash]:
 def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
     """A downstream's number among those that upstream gives out itself, and has not given it."""
     for xen, other in ((left, right), (right, left)):
-        if not xen.upstream or other.upstream:
+        if not xen.upstream or other.upstream or xen.space != SAVE_RECORD:
             continue
         taken = {record.number for record in xen.records}
         reserved = release(MASTER).reservations

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xensave.catalogue import release
+from xensave.catalogue import numbers_of, release
 from xensave.catalogue.model import Release
 from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.errors import UsageError
+from xensave.headers.spaces import description_of
 from xensave.numbers.space import release_title
+from xensave.numbers.spaces import limit_at
 
 # hvm_save_size, then hvm_save.
 PASSES = 2
@@ -89,6 +91,64 @@ def cost(release_name: str, maximum: int) -> Cost:
         today=Table(found.table_entries, found.entry_size),
         proposed=Table(maximum + 1, found.entry_size),
         sparse=Table(_registered(found), found.entry_size),
+    )
+
+
+class SpaceCost(NamedTuple):
+    """What a larger limit of another number space costs, in bytes `per` something.
+
+    `limit` and `proposed` are the values of `macro` today and as proposed; `of` names the array.
+    """
+
+    space: str
+    release: str
+    macro: str
+    limit: int
+    proposed: int
+    entry_size: int
+    per: str
+    of: str
+
+    @property
+    def bytes_more(self) -> int:
+        """What the limit adds, in bytes."""
+        return (self.proposed - self.limit) * self.entry_size
+
+
+def space_cost(space: str, release_name: str, proposed: int) -> SpaceCost:
+    """What a limit of another number space costs over what a release has.
+
+    >>> space_cost("hvm-param", "4.17", 64).bytes_more
+    200
+
+    Raises UsageError for a space that no array holds, and for a limit below a number in use.
+    """
+    description = description_of(space)
+    limit, cost = limit_at(space, release_name), description.cost
+    if limit is None or cost is None or description.limit_macro is None:
+        raise UsageError(
+            f"{space}: no limit sizes an array: a number costs nothing but itself; "
+            "there is one in hvm-param and elf-note"
+        )
+    highest = max(
+        (n for n in numbers_of(space, release_name) if description.bounded(n.number)),
+        key=lambda n: n.number,
+    )
+    least = description.value_of(highest.number + 1)
+    if proposed < least or proposed > description.most:
+        raise UsageError(
+            f"{description.limit_macro} is at least {least} for {highest.macro}, "
+            f"and at most {description.most}"
+        )
+    return SpaceCost(
+        space=space,
+        release=release_title(release_name),
+        macro=description.limit_macro,
+        limit=description.value_of(limit),
+        proposed=proposed,
+        entry_size=cost["bytes"],
+        per=cost["per"],
+        of=cost["of"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave.catalogue import layouts_of, release, release_names
@@ -15,7 +16,8 @@ class Version(NamedTuple):
 
     `since` is the layout that it is compared with, None for the first. For a layout that releases
     convert on load and do not save by, `releases` is empty and `converted_by` says which do.
-    `loads` are the load modes that releases of this version have had.
+    `loads` are the load modes that releases of this version have had. `points` are the point
+    releases that save by it though their series did not begin so: backports, or what they undid.
     """
 
     layout: Layout
@@ -24,6 +26,7 @@ class Version(NamedTuple):
     loads: tuple[str, ...]
     since: str | None
     changes: tuple[Change, ...]
+    points: tuple[str, ...] = ()
 
 
 def history(record: str) -> list[Version]:
@@ -46,11 +49,22 @@ def history(record: str) -> list[Version]:
                 loads=tuple(dict.fromkeys(b.load for n in saved if (b := bound[n]))),
                 since=before.id if before and not layout.compat else None,
                 changes=changes(before, layout) if before and not layout.compat else (),
+                points=tuple(_points(record, layout.id)),
             )
         )
         if not layout.compat:
             before = layout
     return found
+
+
+def _points(record: str, layout_id: str) -> Iterator[str]:
+    for name in release_names():
+        first = release(name).binding(record)
+        for variant in release(name).variants:
+            if first is not None and first.layout == layout_id:
+                continue
+            if any(b.name == record and b.layout == layout_id for b in variant.bindings):
+                yield from (ref.removeprefix("RELEASE-") for ref in variant.refs)
 
 
 def binding_of(record: str, release_name: str | None = None) -> tuple[str, Binding] | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from xensave.binaries.hypervisor import HypervisorSpace
-from xensave.catalogue import layout, names_of, release
+from xensave.catalogue import layout, names_of, numbers_of, release
+from xensave.catalogue import space as catalogue_space
 from xensave.catalogue.model import Layout
+from xensave.catalogue.owned import SAVE_RECORD
 from xensave.catalogue.registry import (
     Registry,
     read_registry,
@@ -18,20 +21,29 @@ from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRecord, Claims
 from xensave.numbers.space import release_title
 
+if TYPE_CHECKING:
+    from xensave.headers.trees.tree import Tree
+
 KINDS = (
     "a release (4.17), a directory of headers, GITDIR@REV, an xen-syms file, a registry (.toml) "
     "or the name of a shipped one"
 )
 
 
-def claims_of(text: str) -> Claims:
+def claims_of(text: str, space: str = SAVE_RECORD) -> Claims:
     """The claims of a source by its name: what it is shows in its form, then on the disk.
 
     >>> claims_of("4.13").code_max, claims_of("amazon").ranges[0].last
     (20, 34)
+    >>> [record.name for record in claims_of("citrix", "mapspace").records]
+    ['vlapic', 'physical']
 
     Raises UsageError for what is no source, and what the readers of each kind raise.
     """
+    return _claims_of_records(text) if space == SAVE_RECORD else _claims_of_space(text, space)
+
+
+def _claims_of_records(text: str) -> Claims:
     directory, at, revision = text.rpartition("@")
     if at and os.path.isdir(directory):  # noqa: PTH112 - pathlib is slow
         from xensave.headers.save import read_revision
@@ -50,6 +62,54 @@ def claims_of(text: str) -> Claims:
     if text.lower() in shipped_names():
         return registry_claims(shipped_registry(text))
     return _named_release(text)
+
+
+def _claims_of_space(text: str, space: str) -> Claims:
+    """The claims of a source of another number space: binaries do not tell these."""
+    directory, at, revision = text.rpartition("@")
+    if at and os.path.isdir(directory):  # noqa: PTH112 - pathlib is slow
+        from xensave.headers.trees.tree import GitRepository, GitTree
+
+        with GitRepository(directory) as repository:
+            return _tree_claims(GitTree(repository, revision), text, space)
+    if os.path.isdir(text):  # noqa: PTH112
+        from xensave.headers.trees.tree import DirectoryTree
+
+        return _tree_claims(DirectoryTree(text), text, space)
+    if text.endswith(".toml"):
+        return registry_claims(read_registry(text), space)
+    if os.path.exists(text):  # noqa: PTH110
+        raise UsageError(f"{text}: a binary tells save records alone, no {space}")
+    if text.lower() in shipped_names():
+        return registry_claims(shipped_registry(text), space)
+    records = tuple(
+        ClaimedRecord(number.number, number.name, None, XEN) for number in numbers_of(space, text)
+    )
+    return Claims(f"Xen {release_title(text)}", records, (), upstream=True, space=space)
+
+
+def _tree_claims(tree: Tree, source: str, space: str) -> Claims:
+    """The numbers that a tree's headers state; a number of upstream's stays Xen's."""
+    from xensave.headers.spaces import description_of
+    from xensave.headers.trees.numbers import read_numbers
+
+    description = description_of(space)
+    text = read_numbers(tree, description.headers[-1], description)
+    if text is None:
+        raise UsageError(f"{source}: no {' or '.join(description.headers[-1])} in it")
+    known = {(number.number, number.name) for number in catalogue_space(space).numbers}
+    records = tuple(
+        ClaimedRecord(
+            number.number,
+            number.name,
+            None,
+            XEN if (number.number, number.name) in known else "",
+            place=str(number.place),
+        )
+        for number in text.numbers
+        if number.number is not None and not number.alias
+    )
+    return Claims(source, records, text.reservations, space=space)
 
 
 def _named_release(text: str) -> Claims:
@@ -100,13 +160,13 @@ def hypervisor_claims(space: HypervisorSpace) -> Claims:
     return Claims(space.source, tuple(records), (), code_max=space.code_max)
 
 
-def registry_claims(registry: Registry) -> Claims:
+def registry_claims(registry: Registry, space: str = SAVE_RECORD) -> Claims:
     """The ranges of a vendor, and the numbers that it has deployed."""
     records = [
         ClaimedRecord(used.number, used.name, used.size, registry.owner, kind=used.kind)
-        for used in registry.used()
+        for used in registry.used(space)
     ]
-    return Claims(registry.source, tuple(records), tuple(registry.ranges_of()))
+    return Claims(registry.source, tuple(records), tuple(registry.ranges_of(space)), space=space)
 
 
 def _header_record(record: HeaderRecord) -> ClaimedRecord:

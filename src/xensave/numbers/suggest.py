@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
-from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange, same_owner, spans
+from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, same_owner, spans
 from xensave.catalogue.registry import Registry
 from xensave.errors import UsageError
+from xensave.headers.spaces import description_of
 from xensave.numbers.claims import UPSTREAM_LAST
 from xensave.numbers.space import release_title
+from xensave.numbers.spaces import limit_at, space_rows
 
 KEEP = "keep"
 MOVE = "move"
@@ -52,6 +54,7 @@ def advise(
     keep: Iterable[int] = (),
     registries: Sequence[Registry] = (),
     release_name: str = MASTER,
+    space: str = SAVE_RECORD,
 ) -> Advice:
     """Which numbers a vendor keeps, moves from and takes.
 
@@ -63,6 +66,8 @@ def advise(
 
     Raises UsageError where the vendor has no letter, or the page of its letter no room.
     """
+    if space != SAVE_RECORD:
+        return _advise_space(vendor, count, set(keep), registries, release_name, space)
     kept = sorted(set(keep))
     held = _held(registries, release_name)
     wanted = count if count is not None else int(not kept)
@@ -81,6 +86,55 @@ def advise(
     ]
     notes = _notes(vendor, [n for n, why in stays if not why], fresh, held, release_name)
     return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
+
+
+def _advise_space(  # noqa: PLR0917 - the options of advise()
+    vendor: str,
+    count: int | None,
+    keep: set[int],
+    registries: Sequence[Registry],
+    release_name: str,
+    space: str,
+) -> Advice:
+    """Advice for another number space: what an array is indexed by has no far end to go to."""
+    wanted = count if count is not None else int(not keep)
+    if not 0 <= wanted <= _PAGE:
+        raise UsageError(f"a count is a number from 0 to {_PAGE}")
+    rows = {row.number: row for row in space_rows(space, release_name, registries)}
+    taken = {number for number, row in rows.items() if not same_owner(row.owner or "", vendor)}
+    moved = sorted(keep & taken)
+    fresh = _fresh_of_space(vendor, wanted + len(moved), {*rows, *keep}, release_name, space)
+    suggestions = [
+        Suggestion(KEEP, number, "deployed, and used by no one else")
+        for number in sorted(keep - taken)
+    ]
+    for new, old in zip(fresh, moved, strict=False):
+        row = rows[old]
+        why = f"{old} is {row.name or 'kept'} of {row.owner}: what clashes takes a new number"
+        suggestions.append(Suggestion(MOVE, new, why, old))
+    limit = limit_at(space, release_name)
+    why = "high in the space, with the vendor's letter as the upper byte"
+    if limit is not None:
+        why = "the next that upstream has not given: ask for it before it is used"
+    suggestions += [Suggestion(TAKE, new, why) for new in fresh[len(moved) :]]
+    notes = [f"state what you deploy in a registry file, with space = {space!r}"]
+    cost = description_of(space).cost
+    if limit is not None and cost is not None:
+        notes.append(
+            f"{description_of(space).limit_macro} bounds the numbers: each one more costs "
+            f"{cost['bytes']} bytes per {cost['per']} ({cost['of']})"
+        )
+    return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
+
+
+def _fresh_of_space(
+    vendor: str, count: int, taken: set[int], release_name: str, space: str
+) -> list[int]:
+    limit = limit_at(space, release_name)
+    first = page_of(vendor) * _PAGE if limit is None else limit
+    while any(first + n in taken for n in range(count)):
+        first += _STEP if limit is None else 1
+    return [first + n for n in range(count)]
 
 
 def page_of(vendor: str) -> int:

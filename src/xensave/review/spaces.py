@@ -18,7 +18,8 @@ from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.headers.spaces import Description, descriptions
 from xensave.headers.text.numbers import SpaceNumber, SpaceText, read_document, read_text
-from xensave.headers.trees.tree import PUBLIC, Tree
+from xensave.headers.trees.numbers import read_file, read_numbers
+from xensave.headers.trees.tree import Tree
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
 from xensave.review.trees.bases import Bases
 from xensave.rules.numbers.model import Objection
@@ -59,7 +60,10 @@ def on_trees(
             continue
         release = next(reversed(bases.before(date)), "")
         header, document = (
-            (_of(before, names, description), _of(after, names, description))
+            (
+                read_numbers(before, names, description) if before is not None else None,
+                read_numbers(after, names, description),
+            )
             for names in (description.headers[-1], description.documents)
         )
         for (old, new), (_, other) in ((header, document), (document, header)):
@@ -234,29 +238,10 @@ def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
 def numbers_differ(before: Tree, after: Tree) -> bool:
     """Tell whether any file that states numbers of a space differs between two trees."""
     return any(
-        _read(before, path) != _read(after, path)
+        read_file(before, path) != read_file(after, path)
         for each in descriptions()
         for path in (*each.headers[-1], *each.documents)
     )
-
-
-def _read(tree: Tree, path: str) -> str | None:
-    """Read a file of Xen's tree, or of its public headers alone, wherever these lie."""
-    text = tree.read(path)
-    if text is None and path.startswith(PUBLIC[0]):
-        below = path.removeprefix(PUBLIC[0])
-        found = (tree.read(f"{folder}{below}".lstrip("/")) for folder in PUBLIC[1:])
-        text = next((text for text in found if text is not None), None)
-    return text
-
-
-def _of(tree: Tree | None, paths: Sequence[str], description: Description) -> SpaceText | None:
-    for path in paths:
-        text = _read(tree, path) if tree is not None else None
-        if text is not None:
-            document = path in description.documents
-            return (read_document if document else read_text)(text, path, description)
-    return None
 
 
 def _change(

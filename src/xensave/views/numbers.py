@@ -11,7 +11,6 @@ from xensave.views.table import table_lines
 from xensave.views.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.catalogue.model import Number, Space
     from xensave.numbers.clash import Clash
     from xensave.numbers.cost import Cost
     from xensave.numbers.space import Row
@@ -54,20 +53,6 @@ def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
 def space_objects(rows: Sequence[Row]) -> list[Object]:
     """Return the number space as objects, one a number."""
     return [{key: getattr(row, key) for key in _ROW_KEYS} for row in rows]
-
-
-def other_space_lines(space: Space, numbers: Sequence[Number], width: int) -> Iterator[str]:
-    """Yield another numbered ABI as a table."""
-    yield from wrapped(escape(space.title), width)
-    yield ""
-    head = ("number", "name", "first", "last")
-    cells = [(_number(n.number), n.name, n.first, n.last) for n in numbers]
-    yield from table_lines(head, cells, width, right=(0,))
-
-
-def other_space_objects(numbers: Sequence[Number]) -> list[Object]:
-    """Return another numbered ABI as objects."""
-    return [number._asdict() for number in numbers]
 
 
 def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterator[str]:

@@ -58,6 +58,9 @@ def history_lines(
     for version in versions:
         layout = version.layout
         yield f"  {layout.id}: {layout.size} bytes, {_when(version)}"
+        if version.points and version.releases:
+            points = ", ".join(version.points)
+            yield from wrapped(f"and in point releases: {points}", width, "    ")
         if layout.introduced:
             cited = f"{layout.introduced.commit} {layout.introduced.subject!r}"
             yield from wrapped(cited, width, "    ")
@@ -90,6 +93,7 @@ def history_objects(versions: Sequence[Version]) -> list[Object]:
             "size": version.layout.size,
             "releases": list(version.releases),
             "converted_by": list(version.converted_by),
+            "point_releases": list(version.points),
             "loads": list(version.loads),
             "introduced": version.layout.introduced._asdict()
             if version.layout.introduced
@@ -115,7 +119,7 @@ def _when(version: Version) -> str:
     if version.converted_by:
         readers = _period(version.converted_by[0], version.converted_by[-1])
         return f"saved by none, converted on load by {readers}"
-    return "in point releases alone"
+    return f"in point releases alone: {', '.join(version.points)}"
 
 
 def _period(first: str, last: str) -> str:

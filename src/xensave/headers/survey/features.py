@@ -143,7 +143,7 @@ def survey_features(repository: GitRepository, names: Mapping[str, list[str]]) -
         "words": [{"word": word, **words[word]} for word in sorted(words)],
         "features": [
             {**feature._asdict(), **features[feature]}
-            for feature in sorted(features, key=lambda found: (found.word, found.bit, found.name))
+            for feature in sorted(features, key=lambda found: (found.word, found.bit, *found))
         ],
         "dependencies": [
             {"feature": feature, "needs": needed, **needs[needed, feature]}

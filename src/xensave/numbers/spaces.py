@@ -1,0 +1,125 @@
+"""Any number space as rows: the save records', and every other numbered ABI of Xen's headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from xensave.catalogue import normalise, numbers_of, release_names, space
+from xensave.catalogue.model import Space
+from xensave.catalogue.registry import Registry
+from xensave.errors import UsageError
+from xensave.numbers.claims import XEN
+from xensave.numbers.space import FREE, RESERVED, RETIRED, USED
+
+
+class SpaceRow(NamedTuple):
+    """A number of a space at a release: its name, the releases that had it, whose it is.
+
+    `first` and `last` are None for what no release of Xen has. `note` says what else is known.
+    """
+
+    number: int
+    name: str | None
+    macro: str | None
+    first: str | None
+    last: str | None
+    owner: str | None
+    state: str
+    source: str | None = None
+    note: str = ""
+
+
+def space_rows(
+    space_name: str, release_name: str, registries: Sequence[Registry] = ()
+) -> list[SpaceRow]:
+    """Return the numbers of a space, in order: used, retired, or kept for an owner.
+
+    >>> [(row.number, row.name, row.state) for row in space_rows("mapspace", "4.17")][-1]
+    (5, 'dev_mmio', 'used')
+
+    A number that nobody holds has no row.
+    """
+    table = {row.number: row for row in _retired(space_name, release_name)}
+    for registry in registries:
+        table |= {row.number: row for row in _registered(space_name, registry)}
+    used: dict[int, SpaceRow] = {}
+    for n in numbers_of(space_name, release_name):
+        row = SpaceRow(n.number, n.name, n.macro, n.first, n.last, XEN, USED, "headers")
+        other = used.get(n.number)
+        used[n.number] = row if other is None else other._replace(note=f"and {n.name}")
+    for number, row in used.items():
+        kept = table.get(number)
+        clashes = kept is not None and kept.state == RESERVED and row.name != kept.name
+        note = f"{kept.name or 'in use'} of {kept.owner}, {kept.source}" if kept else ""
+        table[number] = row._replace(note=note) if clashes else row
+    return [table[number] for number in sorted(table)]
+
+
+def state_of(
+    space_name: str, number: int, release_name: str, registries: Sequence[Registry] = ()
+) -> SpaceRow:
+    """Return the row of one number: FREE where nobody holds it.
+
+    >>> state_of("hvm-param", 3, "4.17").state
+    'free'
+    """
+    rows = space_rows(space_name, release_name, registries)
+    found = next((row for row in rows if row.number == number), None)
+    return found or SpaceRow(number, None, None, None, None, None, FREE)
+
+
+def number_named(found: Space, text: str) -> int:
+    """Return the number that a person means, by its figure or its name in any case.
+
+    >>> from xensave.catalogue import space
+    >>> number_named(space("hvm-param"), "viridian"), number_named(space("mapspace"), "0x3")
+    (9, 3)
+
+    Raises UsageError for a name that no release has.
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        for number in reversed(found.numbers):
+            if text.casefold() in (number.name.casefold(), number.macro.casefold()):
+                return number.number
+        raise UsageError(f"no {text!r} among {found.title}") from None
+
+
+def limit_at(space_name: str, release_name: str) -> int | None:
+    """Return the first number that a release does not allow, None where nothing bounds them."""
+    return dict(space(space_name).limits).get(normalise(release_name))
+
+
+def _retired(space_name: str, release_name: str) -> Iterator[SpaceRow]:
+    found = space(space_name)
+    for number, name in found.retired:
+        yield SpaceRow(
+            number, name, None, None, None, XEN, RETIRED, "headers", "in a comment alone"
+        )
+    order = release_names()
+    here = order.index(normalise(release_name))
+    for n in found.numbers:
+        if order.index(n.last) < here:
+            note = f"until {n.last}"
+            yield SpaceRow(
+                n.number, n.name, n.macro, n.first, n.last, XEN, RETIRED, "headers", note
+            )
+
+
+def _registered(space_name: str, registry: Registry) -> Iterator[SpaceRow]:
+    for owned in registry.ranges_of(space_name):
+        numbers = {use.number: use for use in owned.used} or dict.fromkeys([owned.first])
+        for number, use in numbers.items():
+            yield SpaceRow(
+                number,
+                use.name if use else None,
+                None,
+                None,
+                None,
+                registry.owner,
+                RESERVED,
+                registry.source,
+                "in use downstream" if use else f"{owned}",
+            )

@@ -1,0 +1,142 @@
+"""Any number space, the numbers of a source, and what a limit costs: as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from xensave.views.escape import escape
+from xensave.views.table import table_lines
+from xensave.views.wrap import wrapped
+
+if TYPE_CHECKING:
+    from xensave.catalogue.owned import OwnedRange
+    from xensave.numbers.claims import Claims
+    from xensave.numbers.cost import SpaceCost
+    from xensave.numbers.space import Row
+    from xensave.numbers.spaces import SpaceRow
+
+Object = dict[str, object]
+
+
+def space_lines(
+    title: str, release: str, limit: int | None, rows: Sequence[SpaceRow], width: int
+) -> Iterator[str]:
+    """Yield a number space as a table."""
+    below = "" if limit is None else f"; numbers are below {limit}"
+    yield from wrapped(f"{escape(title)}, Xen {escape(release)}{below}", width)
+    yield ""
+    head = ("number", "name", "first", "last", "owner", "state", "note")
+    cells = [
+        (
+            number_text(row.number),
+            row.name or "",
+            row.first or "",
+            row.last or "",
+            row.owner or "",
+            row.state,
+            row.note,
+        )
+        for row in rows
+    ]
+    yield from table_lines(head, cells, width, right=(0,))
+
+
+def space_objects(rows: Sequence[SpaceRow]) -> list[Object]:
+    """Return a number space as objects, one a number."""
+    return [row._asdict() for row in rows]
+
+
+def number_line(title: str, release: str, row: SpaceRow | Row) -> str:
+    """Say in a line what became of one number."""
+    name = f"{escape(row.name)}, " if row.name else ""
+    owner = f" for {escape(row.owner)}" if row.state == "reserved" and row.owner else ""
+    source = f", by {escape(row.source)}" if row.state == "reserved" and row.source else ""
+    note = f"; {escape(row.note)}" if row.note else ""
+    number = number_text(row.number)
+    return f"{title}: {number} in Xen {escape(release)}: {name}{row.state}{owner}{source}{note}"
+
+
+def source_lines(claims: Claims, width: int) -> Iterator[str]:
+    """Yield which numbers a tree, a binary or a registry takes, and which it keeps for others."""
+    yield from wrapped(f"{escape(claims.source)}: {claims.space}", width)
+    yield ""
+    cells = [
+        (
+            number_text(row.number),
+            row.name or "",
+            "" if row.size is None else f"{row.size:,}",
+            row.kind or "",
+            row.owner or "its own",
+            "used",
+            row.place,
+        )
+        for row in sorted(claims.records, key=lambda row: (row.number, row.name or ""))
+    ]
+    used = {row.number for row in claims.records}
+    cells += [
+        (_span(kept), "", "", "", kept.owner, "reserved", _place(kept.place))
+        for kept in claims.ranges
+        if not all(number in used for number in range(kept.first, kept.last + 1))
+    ]
+    head = ("number", "name", "size", "kind", "owner", "state", "where")
+    yield from table_lines(head, cells, width, right=(2,))
+
+
+def source_object(claims: Claims) -> Object:
+    """Return the numbers of a source as an object."""
+    return {
+        "source": claims.source,
+        "space": claims.space,
+        "max": claims.code_max,
+        "numbers": [
+            {
+                "number": row.number,
+                "name": row.name,
+                "size": row.size,
+                "kind": row.kind,
+                "owner": row.owner or None,
+                "place": row.place or None,
+            }
+            for row in sorted(claims.records, key=lambda row: row.number)
+        ],
+        "reserved": [
+            {
+                "first": kept.first,
+                "last": kept.last,
+                "owner": kept.owner,
+                "place": _place(kept.place) or None,
+            }
+            for kept in claims.ranges
+        ],
+    }
+
+
+def cost_lines(cost: SpaceCost, width: int) -> Iterator[str]:
+    """Yield what a limit costs."""
+    rise = cost.proposed - cost.limit
+    yield from wrapped(
+        f"{cost.macro} from {cost.limit} to {cost.proposed} in Xen {escape(cost.release)}: "
+        f"{cost.bytes_more:+,} bytes per {cost.per} ({rise:+,} entries of {cost.entry_size} bytes)",
+        width,
+    )
+    yield from wrapped(f"the array: {cost.of}", width)
+
+
+def cost_object(cost: SpaceCost) -> Object:
+    """Return what a limit costs as an object."""
+    return {**cost._asdict(), "bytes_more": cost.bytes_more}
+
+
+def number_text(number: int) -> str:
+    """Low numbers are spoken of in decimal, those with an upper byte in hexadecimal."""
+    return f"{number}" if number < 0x100 else f"{number:#x}"
+
+
+def _span(kept: OwnedRange) -> str:
+    first, last = number_text(kept.first), number_text(kept.last)
+    return first if first == last else f"{first} - {last}"
+
+
+def _place(place: object) -> str:
+    return escape(str(place)) if place else ""
