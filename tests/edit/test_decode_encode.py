@@ -34,8 +34,8 @@ SAMPLES = [
 
 
 def decoded(what, **options):
-    with xensave.open(what) as image:
-        return json.loads("\n".join(decode_lines(image, None, **options)))
+    with open_source(what) as source:
+        return json.loads("\n".join(decode_lines(source, None, **options)))
 
 
 def encoded(document, what, tmp_path):

@@ -15,7 +15,7 @@ from xensave.diff import compare
 from xensave.edit.apply import Request, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.judge import EditRefused
-from xensave.errors import UsageError
+from xensave.errors import Unsupported, UsageError
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "images"
@@ -195,6 +195,31 @@ def test_a_pv_guest(tmp_path):
     (change,) = comparison.changes
     assert change.name == "X86_PV_VCPU_BASIC[0].user_regs.rax"
     assert change.new.value == 0x1122
+
+
+CONTAINERS = SHARED.parent / "containers"
+
+
+@pytest.mark.parametrize("name", ["libvirt90-pvh1.save.zst", "xenopsd-hvm1.img.zst"])
+def test_what_other_toolstacks_save(name, tmp_path):
+    path = CONTAINERS / name
+    if not path.exists():
+        pytest.skip("the samples of containers are not here")
+    done = edited(str(path), "tsc.nsec=5", "CPU.rip=0x1000", out=tmp_path / "out")
+    assert done.verdict.accepted
+    with xensave.open(path) as old, xensave.open(tmp_path / "out") as new:
+        comparison = compare(old, new)
+    assert [change.path for change in comparison.changes] == ["nsec", "rip"]
+    assert not comparison.memory.differs
+
+
+def test_a_legacy_stream_is_converted_first(tmp_path):
+    path = SHARED.parent / "legacy" / "hvm1.legacy.zst"
+    if not path.exists():
+        pytest.skip("the legacy samples are not here")
+    with pytest.raises(Unsupported, match="convert it first"):
+        edited(str(path), "tsc.nsec=5", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def run(words, data):

@@ -24,8 +24,8 @@ def other(tmp_path_factory):
     folder = tmp_path_factory.mktemp("other")
 
     def make(change):
-        with xensave.open(HVM1) as image:
-            document = json.loads("\n".join(decode_lines(image, None)))
+        with open_source(HVM1) as source:
+            document = json.loads("\n".join(decode_lines(source, None)))
         (state,) = [item for item in document["events"] if "sections" in item]
         change({section["name"]: section for section in state["sections"]}, state["sections"])
         path = folder / f"{len(list(folder.iterdir()))}.img"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.catalogue import normalise
 from xensave.cli.options import input_format, size
 from xensave.edit.decode import decode_lines
-from xensave.image import open_image
+from xensave.source import open_source
 
 DESCRIPTION = (
     "Print an image as JSON: headers, configuration, every record and field. Page contents stay in"
@@ -33,9 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Walk the image, and print it event by event."""
     path = None if args.image == "-" else args.image
-    with open_image(
-        args.image, release=args.release, max_size=args.max_size, format=args.input_format
-    ) as image:
-        for line in decode_lines(image, path, args.release):
+    release = normalise(args.release) if args.release is not None else None
+    with open_source(args.image, max_size=args.max_size, format=args.input_format) as source:
+        for line in decode_lines(source, path, release):
             sys.stdout.write(f"{line}\n")
     return 0

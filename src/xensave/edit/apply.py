@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import libxc, libxl
-from xensave.container.events import CONTEXT, LIBXC, LIBXL, RECORD, Event
-from xensave.container.framing import pack_record
+from xensave.container import libxc
+from xensave.container.events import CONTEXT, LIBXC, Event
 from xensave.container.walk import walk
 from xensave.convert.output import Writer, writing
 from xensave.diff.change import Change
@@ -60,7 +59,7 @@ def edit(
     """
     if out is None or can_be_read_twice(what):
         with open_source(what, max_size=max_size, format=format) as source:
-            tried = _Pass(source, request, judged=not request.force)
+            tried = _Pass(source, request, judged=not request.force, early=False)
             for _ in tried.run():
                 pass
         if out is None:
@@ -79,7 +78,7 @@ def _write(source: Source, out: str, request: Request) -> Edited:
 
 def _copied(source: Source, fd: int, request: Request, *, fresh: bool = False) -> Edited:
     writer = Writer(source, fd, fresh=fresh)
-    done = _Pass(source, request, judged=not request.force)
+    done = _Pass(source, request, judged=not request.force, early=True)
     for event, new in done.run():
         if new is None:
             writer.keep(event)
@@ -90,40 +89,43 @@ def _copied(source: Source, fd: int, request: Request, *, fresh: bool = False) -
 
 
 class _Pass:
-    """One walk over the image: each event with what it becomes, judged before the last counts."""
+    """One walk over the image: each event with what it becomes.
 
-    def __init__(self, source: Source, request: Request, *, judged: bool) -> None:
+    What is edited is judged at the end, or `early`, before libxc's END is given: nothing that
+    comes after it can be edited.
+    """
+
+    def __init__(self, source: Source, request: Request, *, judged: bool, early: bool) -> None:
         self._source = source
         self._request = request
         self._editor = Editor(request.assignments, request.release)
         self._judged = Judged() if judged else None
-        self._layers: set[str] = set()
+        self._early = early
+        self._settled = False
         self._target: str | None = None
         self._verdict: Verdict | None = None
 
     def run(self) -> Iterator[tuple[Event, bytes | None]]:
         for event in walk(self._source):
-            self._layers.add(event.layer)
             new = self._editor.edit(event)
-            if self._judged is not None and not event.is_record(LIBXC, libxc.END):
+            if self._judged is not None and not self._settled:
                 self._judged.add(event, new)
-            if event.kind == CONTEXT or event.is_record(LIBXC, libxc.END):
-                self._settle(event)
+            if self._early and (event.kind == CONTEXT or event.is_record(LIBXC, libxc.END)):
+                self._settle()
             yield event, new
+        if not self._settled:
+            self._settle()
 
-    def _settle(self, event: Event) -> None:
+    def _settle(self) -> None:
         """Nothing more will be changed: see that all was, and that the target takes it."""
+        self._settled = True
         self._editor.check_met()
         if self._judged is None:
             return
         self._target = self._request.target or self._editor.release
         if self._target is None:
             raise UsageError("which release shall take the result? --target R, or --force")
-        end = b""
-        if event.kind == RECORD:
-            end = pack_record(libxc.END)
-            end += pack_record(libxl.END) if LIBXL in self._layers else b""
-        self._verdict = self._judged.check(self._target, end)
+        self._verdict = self._judged.check(self._target)
 
     @property
     def result(self) -> Edited:

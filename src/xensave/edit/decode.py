@@ -5,35 +5,52 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from xensave.container.events import TRAILER
 from xensave.container.libxc import DomainHeader
-from xensave.edit.document import event_json
+from xensave.container.walk import format_of, walk
+from xensave.edit.document import event_json, refuse_made
 from xensave.edit.members import Json
-from xensave.image import Image
 from xensave.image.guest import release_named
+from xensave.source import Source
+from xensave.source.limits import SKIP_CHUNK
 
 SCHEMA = 1
 
 
-def decode_lines(image: Image, path: str | None, release: str | None = None) -> Iterator[str]:
+def decode_lines(source: Source, path: str | None, release: str | None = None) -> Iterator[str]:
     """Yield the lines of a JSON document: an object whose `events` are one a line.
 
     `path` is where page contents are to be had when it is encoded again. Raises what a walk
-    raises for a damaged image; what stands before the damage was yielded then.
+    raises for a damaged image; what stands before the damage was yielded then. Unsupported is a
+    legacy stream, which has no records of its own.
     """
     yield json.dumps({"xensave": SCHEMA, "image": path})[:-1] + ', "events": ['
     front = "  "
-    for item in decode_events(image, release):
+    for item in decode_events(source, release):
         yield front + json.dumps(item)
         front = ", "
     yield "]}"
 
 
-def decode_events(image: Image, release: str | None = None) -> Iterator[dict[str, Json]]:
+def decode_events(source: Source, release: str | None = None) -> Iterator[dict[str, Json]]:
     """Yield an image's headers and records as objects; the image is walked once.
 
-    The HVM context is read by the layouts of `release`, or of the one that the image names.
+    The HVM context is read by the layouts of `release`, or of the one that the image names. What
+    lies behind the last record, such as old bytes of a disk, is the last object.
     """
-    for event in image.events():
+    layer = format_of(source).name
+    for event in walk(source):
+        refuse_made(event)
         if release is None and isinstance(event.header, DomainHeader):
             release = release_named(event.header)
         yield event_json(event, release)
+    rest = _rest(source)
+    if rest is not None:
+        yield {"layer": layer, "kind": TRAILER, "name": "trailer", "image": rest}
+
+
+def _rest(source: Source) -> dict[str, Json] | None:
+    start = source.offset
+    while not source.at_end():
+        source.skip(min(SKIP_CHUNK, len(source.peek(SKIP_CHUNK))))
+    return {"offset": start, "length": source.offset - start} if source.offset > start else None

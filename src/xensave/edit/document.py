@@ -19,7 +19,7 @@ from xensave.edit.fields import body_bytes, body_json
 from xensave.edit.headers import header_bytes, header_json
 from xensave.edit.members import Json, Members
 from xensave.edit.runs import runs_bytes, runs_json
-from xensave.errors import Malformed, XensaveError
+from xensave.errors import Malformed, Unsupported, XensaveError
 from xensave.records.stream import stream_layout
 
 INLINE_LIMIT = 1 << 20
@@ -53,6 +53,15 @@ _CODECS = {
     ),
     (LIBXL, libxl.EMULATOR_CONTEXT): Codec("sections", emulator.state_json, emulator.state_bytes),
 }
+
+
+def refuse_made(event: Event) -> None:
+    """Raise Unsupported for an event that stands for a legacy stream's bytes."""
+    if event.made:
+        raise Unsupported(
+            "a legacy stream has no records of its own: convert it first, with xensave convert",
+            offset=event.offset,
+        )
 
 
 def event_json(event: Event, release: str | None) -> Object:

@@ -16,6 +16,7 @@ from xensave.diff.change import Change, changes_of
 from xensave.edit.assignment import CONFIG, Assignment
 from xensave.edit.config import config_bytes, style_of
 from xensave.edit.configuration import assign, leaves_of_config
+from xensave.edit.document import refuse_made
 from xensave.edit.target import changed_body
 from xensave.errors import UsageError
 from xensave.image.guest import release_named
@@ -42,8 +43,10 @@ class Editor:
     def edit(self, event: Event) -> bytes | None:
         """Return what an event becomes, None where it stays as it is.
 
-        Raises UsageError for a field that its record does not have or a value that does not fit.
+        Raises UsageError for a field that its record does not have or a value that does not fit,
+        Unsupported for a legacy stream.
         """
+        refuse_made(event)
         if event.kind == HEADER_KIND:
             return self._header(event)
         if event.kind == CONTEXT:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc
-from xensave.container.events import LIBXC, TRAILER, Event
+from xensave.container.events import HEADER_KIND, Event
+from xensave.container.xl import XL_FORMAT
+from xensave.convert.stream.made import MadeEvent
 from xensave.engine.verdict import Refused, Verdict
-from xensave.errors import LimitExceeded, XensaveError
-from xensave.image import open_image
-from xensave.image.pages import PageFacts
-from xensave.image.tally import KEEP_LIMIT
+from xensave.errors import XensaveError
+from xensave.image.guest import facts_of
+from xensave.image.pages import PageIndex
+from xensave.image.tally import Tally
+from xensave.rules.stream.run import Checks
+from xensave.source import MemorySource
 from xensave.toolstack.restore import judge
 
 
@@ -21,33 +24,32 @@ class EditRefused(XensaveError):
 
 
 class Judged:
-    """The edited image without its pages, gathered to be judged before its end is written."""
+    """The edited image as it grows: its records and what rules they break, without its pages."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._tally = Tally()
+        self._checks = Checks()
+        self._pages = PageIndex()
 
     def add(self, event: Event, new: bytes | None) -> None:
         """Take in an event, or what it became."""
-        if event.is_record(LIBXC, libxc.PAGE_DATA) or event.kind == TRAILER:
-            return
-        part = event.to_bytes() if new is None else new
-        self._size += len(part)
-        if self._size > KEEP_LIMIT:
-            raise LimitExceeded(
-                f"records other than pages take more than {KEEP_LIMIT} bytes", offset=event.offset
-            )
-        self._parts.append(part)
+        made = event if new is None else _edited(event, new)
+        self._tally.add(made)
+        self._checks.add(made)
+        self._pages.add(made)
 
-    def check(self, target: str, end: bytes) -> Verdict:
-        """Return the verdict of a release; `end` closes the streams that are open.
+    def check(self, target: str) -> Verdict:
+        """Return the verdict of a release on what was taken in so far.
 
         Raises EditRefused where the release would refuse the image.
         """
-        with open_image(b"".join(self._parts) + end) as image:
-            # The pages were left out here; those of the edited image are as they were.
-            facts = image.facts._replace(pages=PageFacts(runs=((0, 0),)))
-            verdict = judge(facts, target)
+        facts = facts_of(
+            self._tally,
+            "the result",
+            broken=tuple(self._checks.findings),
+            pages=self._pages.facts,
+        )
+        verdict = judge(facts, target)
         if isinstance(verdict, Refused):
             errno = f" with {verdict.errno}" if verdict.errno else ""
             raise EditRefused(
@@ -56,3 +58,10 @@ class Judged:
                 verdict,
             )
         return verdict
+
+
+def _edited(event: Event, new: bytes) -> Event:
+    if event.kind == HEADER_KIND:
+        # The one header that is edited is that of xl, with the configuration behind it.
+        return next(XL_FORMAT.walk(MemorySource(new)))
+    return MadeEvent(event, new)

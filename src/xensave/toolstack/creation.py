@@ -24,7 +24,8 @@ _VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 
 
 def _configured(restore: Restore) -> bool:
-    return bool(restore.facts.config.values)
+    """Whether xl has a configuration to make the domain of; other toolstacks have their own."""
+    return restore.facts.xl is not None and bool(restore.facts.config.values)
 
 
 def domain_type(restore: Restore) -> object:
