@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from typing import TextIO
 
+from xensave.cli.many import counted, for_each
 from xensave.cli.options import input_format, size
+from xensave.cli.output import no_terminal
 from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
@@ -23,8 +27,11 @@ from xensave.convert.reframe import frame_names
 from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.image import open_image
-from xensave.source import open_source, read_all
+from xensave.image.input import Item
+from xensave.source import Input, open_source, read_all
+from xensave.source.compress import Compression
 from xensave.toolstack.domain import carried_policy
+from xensave.views.escape import escape
 from xensave.views.findings import finding_line
 from xensave.views.plan import plan_lines, plan_object
 from xensave.views.terminal import coloured, width_of
@@ -39,9 +46,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("input", metavar="IN", help="the image; - for standard input")
     parser.add_argument(
-        "output", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
+        "words",
+        metavar="IN [IN ...] OUT",
+        nargs="+",
+        help="the image and where the result goes; - for standard input and output. Several"
+        " images, directories, globs and tars go into a directory OUT",
     )
     parser.add_argument(
         "-t", "--target", metavar="R", required=True, help="the release that shall restore it"
@@ -77,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the plan as a JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the plan")
+    parser.add_argument(
+        "--compress",
+        metavar="METHOD[:LEVEL]",
+        help="compress the result: zstd, gzip, xz, bzip2 or none (by default as OUT is called)",
+    )
     input_format(parser)
     parser.add_argument(
         "--to",
@@ -94,32 +109,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, and carry the plan out."""
-    if args.output is None and not args.dry_run:
-        raise UsageError("where to? name OUT, or ask for --dry-run")
+    """Plan, and carry the plan out: for one image, or for each of many."""
+    inputs, out = _operands(args)
     settings = _settings(args)
+    if (
+        len(inputs) == 1
+        and (out is None or not _is_directory(out))
+        and not _is_directory(inputs[0])
+    ):
+        no_terminal(out)
+        return _convert(args, settings, inputs[0], inputs[0], out)
+    if out is not None and not _is_directory(out):
+        raise UsageError(f"several images take a directory as OUT, and {out} is none")
+    names: set[str] = set()
+
+    def converted(item: Item) -> int:
+        name = _name_of(item, args.compress)
+        if name in names:
+            raise UsageError(f"another of the images is called {name}")
+        names.add(name)
+        path = None if out is None else f"{out.rstrip('/')}/{name}"
+        return _convert(args, settings, item.what, item.name, path)
+
+    codes = for_each("convert", inputs, args, converted)
+    if len(codes) > 1 and not args.json and not args.quiet:
+        print(counted(codes, "converted" if out else "can be", "refused"))
+    return max(codes, default=0)
+
+
+def _operands(args: argparse.Namespace) -> tuple[list[str], str | None]:
+    """Return the inputs and the output; a dry run of many may name none."""
+    *inputs, last = args.words
+    if args.dry_run and (not inputs or (len(inputs) > 1 and not _is_directory(last))):
+        return args.words, None
+    if not inputs:
+        raise UsageError("where to? name OUT, or ask for --dry-run")
+    return inputs, None if args.dry_run else last
+
+
+def _is_directory(word: str) -> bool:
+    return word != "-" and os.path.isdir(word)  # noqa: PTH112 - pathlib is slow
+
+
+def _name_of(item: Item, compress: str | None) -> str:
+    """Return what an item is called in the directory of results."""
+    name = item.name.rstrip("/").rpartition("/")[2]
+    if compress is None:
+        return name
+    bare = re.sub(r"\.(zst|zstd|gz|xz|bz2|lz4)$", "", name)
+    return bare if compress == "none" else bare + Compression.parse(compress).method.suffixes[0]
+
+
+def _convert(
+    args: argparse.Namespace, settings: Settings, what: Input, name: str, out: str | None
+) -> int:
     # The image itself has standard output where OUT is "-".
-    out = sys.stderr if args.output == "-" and not args.dry_run else sys.stdout
+    text = sys.stderr if out == "-" else sys.stdout
+    limits = {"max_size": args.max_size, "format": args.input_format}
     try:
-        if args.dry_run:
-            plan = plan_conversion(
-                args.input, settings, max_size=args.max_size, format=args.input_format
-            )
+        if out is None:
+            plan = plan_conversion(what, settings, **limits)
             plan.check(allow_loss=settings.allow_loss)
         else:
-            plan = convert(
-                args.input,
-                args.output,
-                settings,
-                max_size=args.max_size,
-                format=args.input_format,
-            )
+            plan = convert(what, out, settings, compression=_compression(args, out), **limits)
     except Refused as refusal:
-        _print(args, refusal.plan, out, str(refusal))
+        _print(args, refusal.plan, text, name, out, refused=str(refusal))
         complain("convert", refusal, as_json=False)
         return 1
-    _print(args, plan, out)
+    _print(args, plan, text, name, out)
     return 0
+
+
+def _compression(args: argparse.Namespace, out: str) -> Compression | None:
+    if args.compress is None:
+        return Compression.of_name(out)
+    return None if args.compress == "none" else Compression.parse(args.compress)
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -158,15 +222,25 @@ def _policy(path: str) -> Policy:
     return policy
 
 
-def _print(args: argparse.Namespace, plan: Plan, out: TextIO, refused: str | None = None) -> None:
+def _print(
+    args: argparse.Namespace,
+    plan: Plan,
+    text: TextIO,
+    name: str,
+    out: str | None,
+    *,
+    refused: str | None = None,
+) -> None:
     if args.quiet:
         return
     if args.json:
-        out.write(json.dumps(plan_object(plan, refused)) + "\n")
+        text.write(json.dumps(plan_object(plan, refused, source=name, output=out)) + "\n")
         return
-    colour = coloured(out, args.color)
-    for line in plan_lines(plan, width_of(out), colour=colour):
-        out.write(line + "\n")
+    colour = coloured(text, args.color)
+    if name not in args.words or len(args.words) > 2:
+        text.write(f"{escape(name)}:\n")
+    for line in plan_lines(plan, width_of(text), colour=colour):
+        text.write(line + "\n")
     for finding in plan.findings:
-        out.write(finding_line(args.input, finding, colour=colour) + "\n")
-    out.flush()
+        text.write(finding_line(name, finding, colour=colour) + "\n")
+    text.flush()

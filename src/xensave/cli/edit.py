@@ -7,6 +7,7 @@ import json
 import sys
 
 from xensave.cli.options import input_format, size
+from xensave.cli.output import no_terminal
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the changes, and say what they were."""
     if args.output is None and not args.dry_run:
         raise UsageError("where to? name OUT, or ask for --dry-run")
+    no_terminal(None if args.dry_run else args.output)
     request = Request(
         [parse_assignment(text) for text in args.assignments],
         args.target or args.release,

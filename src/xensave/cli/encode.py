@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from contextlib import nullcontext
 
 from xensave.cli.options import size
+from xensave.cli.output import no_terminal
 from xensave.convert.output import writing
 from xensave.edit.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
@@ -38,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the document, and write the image that it describes."""
-    if args.output == "-" and sys.stdout.isatty():
-        raise UsageError("an image is no text for a terminal: name OUT, or redirect the output")
+    no_terminal(args.output)
     document = _load(args.json)
     path = args.image or document.image
     if not document.needs_image:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from xensave.cli.options import input_format, size
+from xensave.cli.output import no_terminal
 from xensave.errors import SourceError, UsageError
 from xensave.image import open_image
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from xensave.source.watch import Copied, announce
     from xensave.views.escape import escape
 
+    no_terminal(args.output)
     options = Options(_vmcoreinfo(args))
     opened = open_image(args.image, max_size=args.max_size, format=args.input_format)
     copied = Copied(args.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from xensave.errors import UsageError
 from xensave.views.escape import escape
 
 CLOSED_PIPE = 128 + 13
@@ -20,6 +21,12 @@ def stand_in() -> None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def no_terminal(out: str | None) -> None:
+    """Refuse to write an image onto a terminal. Raises UsageError."""
+    if out == "-" and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal: redirect it, or name a file as OUT")
 
 
 def failed(command: str | None, error: OSError) -> int:

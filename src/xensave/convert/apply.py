@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
-
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
@@ -12,14 +9,15 @@ from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer, writing
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
-from xensave.source import Source, open_source
+from xensave.source import Input, Source, open_source
 from xensave.source.base import write_all
+from xensave.source.compress import Compression
 from xensave.source.limits import CHUNK
 from xensave.source.stream import StreamSource
 
 
 def plan_conversion(
-    what: str, settings: Settings, *, max_size: int | None = None, format: str | None = None
+    what: Input, settings: Settings, *, max_size: int | None = None, format: str | None = None
 ) -> Plan:
     """Return what a conversion would do; page data is passed over. A pipe is read to its end.
 
@@ -30,51 +28,49 @@ def plan_conversion(
     [('RTC[0]', 'RTC.2 of 24 bytes to RTC.1 of 16')]
     """
     with open_source(what, max_size=max_size, format=format) as source:
-        converter = FrameConverter(settings)
-        for event in walk(source):
-            converter.convert(event)
-        converter.finish()
-        return converter.plan
+        return _plan(source, settings)
 
 
 def convert(
-    what: str,
+    what: Input,
     out: str,
     settings: Settings,
     *,
     max_size: int | None = None,
     format: str | None = None,
+    compression: Compression | None = None,
 ) -> Plan:
     """Convert `what` to `out` (paths, or "-"); return the plan that was carried out.
 
     A file appears under its name only when it is complete. Input that can be read twice is
     planned first: a refusal writes nothing. From a pipe a refusal may come after the pages were
-    passed on; the output then stops without END, and whoever reads it refuses it too.
+    passed on; the output then stops without END, and whoever reads it refuses it too. With
+    `compression` the result is compressed.
 
     Raises Refused, and what a walk raises for a damaged image.
     """
     with open_source(what, max_size=max_size, format=format) as source:
-        planned = _planned(what, source, settings, max_size)
-        with writing(out) as output:
+        planned = _planned(source, settings)
+        with writing(out, compression) as output:
             return _pass(source, output.fd, settings, planned, fresh=output.fresh)
 
 
-def _planned(what: str, source: Source, settings: Settings, max_size: int | None) -> bool:
+def _plan(source: Source, settings: Settings) -> Plan:
+    converter = FrameConverter(settings)
+    for event in walk(source):
+        converter.convert(event)
+    converter.finish()
+    return converter.plan
+
+
+def _planned(source: Source, settings: Settings) -> bool:
     """Plan first, where the input can be read twice, and refuse what loses state."""
-    if source.seekable:
-        start = source.offset
-        converter = FrameConverter(settings)
-        for event in walk(source):
-            converter.convert(event)
-        converter.finish()
-        converter.plan.check(allow_loss=settings.allow_loss)
-        source.offset = start
-        return True
-    if what != "-" and stat.S_ISREG(Path(what).stat().st_mode):
-        plan = plan_conversion(what, settings, max_size=max_size, format=source.format)
-        plan.check(allow_loss=settings.allow_loss)
-        return True
-    return False
+    again = source.again()
+    if again is None:
+        return False
+    with again:
+        _plan(again, settings).check(allow_loss=settings.allow_loss)
+    return True
 
 
 def _pass(

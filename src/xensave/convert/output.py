@@ -14,7 +14,9 @@ from xensave.errors import SourceError
 from xensave.source import Source
 from xensave.source.atomic import AtomicFile
 from xensave.source.base import write_all
+from xensave.source.compress import Compression, compressing
 from xensave.source.memory import MappedSource
+from xensave.source.stream import StreamSource
 
 RUN_LIMIT = 1 << 30
 """Unchanged bytes of a file are copied in runs of at most this many."""
@@ -28,12 +30,23 @@ class Output(NamedTuple):
 
 
 @contextmanager
-def writing(out: str | int) -> Iterator[Output]:
+def writing(out: str | int, compression: Compression | None = None) -> Iterator[Output]:
     """Open an output: a descriptor, "-" for standard output, or a path.
 
     A file appears under its name only when it is complete; a FIFO or a device has no name to be
-    renamed to, and is written as it is. Raises SourceError.
+    renamed to, and is written as it is. With `compression` all of it comes out compressed. Raises
+    SourceError.
     """
+    with _opened(out) as output:
+        if compression is None:
+            yield output
+        else:
+            with compressing(output.fd, compression) as fd:
+                yield Output(fd)
+
+
+@contextmanager
+def _opened(out: str | int) -> Iterator[Output]:
     if out == "-":
         yield Output(1)
     elif isinstance(out, int):
@@ -67,12 +80,15 @@ class Writer:
     file's: holes of the input are holes of the output then, as `cp` makes them.
     """
 
-    __slots__ = ("_end", "_fd", "_runs", "_source", "_start")
+    __slots__ = ("_end", "_fd", "_fresh", "_runs", "_source", "_start")
 
     def __init__(self, source: Source, fd: int, *, fresh: bool = False) -> None:
         self._source = source
         self._fd = fd
         self._runs = source.data_runs if fresh and isinstance(source, MappedSource) else None
+        self._fresh = fresh
+        if isinstance(source, StreamSource):
+            source.holes = fresh and source.beneath is not None
         self._start = self._end = 0
 
     def put(self, output: Iterable[Event | bytes]) -> None:
@@ -111,7 +127,7 @@ class Writer:
     def close(self) -> None:
         """Write what waits, and give a fresh file its size even if it ends in a hole."""
         self.flush()
-        if self._runs is not None:
+        if self._fresh:
             os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR))
 
     def _copy(self, offset: int, n: int) -> None:

@@ -9,6 +9,9 @@ from typing import Self
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 from xensave.source.limits import CHUNK, READ_LIMIT
 
+_BLOCK = 4096
+_ZEROS = bytes(CHUNK)
+
 
 class Source(ABC):
     """Bytes read forward, exactly as many as asked or `Truncated`.
@@ -120,3 +123,21 @@ def write_all(fd: int, data: memoryview) -> None:
     """Write every byte, however few the kernel takes at a time."""
     while data:
         data = data[os.write(fd, data) :]
+
+
+def write_sparsely(fd: int, chunk: memoryview) -> None:
+    """Write a chunk; blocks of zeros are passed over, and so become holes.
+
+    Whoever writes gives the file its size at the end: the last bytes may be a hole.
+    """
+    if chunk == _ZEROS[: len(chunk)]:
+        os.lseek(fd, len(chunk), os.SEEK_CUR)
+        return
+    start = 0
+    for at in range(0, len(chunk), _BLOCK):
+        block = chunk[at : at + _BLOCK]
+        if block == _ZEROS[: len(block)]:
+            write_all(fd, chunk[start:at])
+            os.lseek(fd, len(block), os.SEEK_CUR)
+            start = at + len(block)
+    write_all(fd, chunk[start:])

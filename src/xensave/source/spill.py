@@ -6,12 +6,9 @@ import os
 import tempfile
 
 from xensave.errors import SourceError
-from xensave.source.base import Source, write_all
+from xensave.source.base import Source, write_sparsely
 from xensave.source.limits import CHUNK
 from xensave.source.memory import MappedSource, MemorySource
-
-_BLOCK = 4096
-_ZEROS = bytes(CHUNK)
 
 
 def seekable(source: Source) -> Source:
@@ -48,22 +45,7 @@ def _spilled(source: Source) -> int:
         fd = file.fileno()
         size = 0
         while chunk := source.peek(CHUNK):
-            _write_sparsely(fd, source.read(len(chunk)))
+            write_sparsely(fd, source.read(len(chunk)))
             size += len(chunk)
         os.ftruncate(fd, size)
         return os.dup(fd)
-
-
-def _write_sparsely(fd: int, chunk: memoryview) -> None:
-    """Write a chunk; blocks of zeros are passed over, and so become holes."""
-    if chunk == _ZEROS[: len(chunk)]:
-        os.lseek(fd, len(chunk), os.SEEK_CUR)
-        return
-    start = 0
-    for at in range(0, len(chunk), _BLOCK):
-        block = chunk[at : at + _BLOCK]
-        if block == _ZEROS[: len(block)]:
-            write_all(fd, chunk[start:at])
-            os.lseek(fd, len(block), os.SEEK_CUR)
-            start = at + len(block)
-    write_all(fd, chunk[start:])

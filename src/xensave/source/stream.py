@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from xensave.source.base import Source, warn_unclosed, write_all
+from xensave.source.base import Source, warn_unclosed, write_all, write_sparsely
 from xensave.source.kernel import is_pipe, splice, widen_pipe
 from xensave.source.limits import CHUNK, SKIP_CHUNK
 
@@ -18,7 +18,8 @@ class StreamSource(Source):
 
     `pipe` is the descriptor that the function reads, where it is a pipe: its bytes are then
     passed over and on by splice, without coming into this process. `again` makes the source
-    anew, where what lies beneath can be read twice.
+    anew, where what lies beneath can be read twice. With `holes`, blocks of zeros that are copied
+    on become holes of the file that they are copied to.
     """
 
     seekable = False
@@ -41,6 +42,7 @@ class StreamSource(Source):
         self.beneath = beneath
         self._null: int | None = None
         self._restart = again
+        self.holes = False
         self.name = name
         self.offset = 0
         self.size: int | None = None
@@ -83,16 +85,17 @@ class StreamSource(Source):
     def copy_to(self, out_fd: int, n: int) -> None:
         """Write the next n bytes: by splice from a pipe, else through a bounded buffer."""
         self._check(n, None)
+        put = write_sparsely if self.holes else write_all
         if n <= len(self._chunk):
-            write_all(out_fd, self._take(n))
+            put(out_fd, self._take(n))
             return
         left = n - len(self._chunk)
-        write_all(out_fd, self._drop())
+        put(out_fd, self._drop())
         if self._pipe is not None:
             left = self._advance(left, splice(self._pipe, out_fd, left))
         while left:
             part = self._next(n, left)
-            write_all(out_fd, part)
+            put(out_fd, part)
             left -= len(part)
 
     def again(self) -> Source | None:

@@ -69,9 +69,16 @@ def _cited(citation: Citation) -> str:
     return f'{citation.commit} "{citation.subject}", {citation.release}'
 
 
-def plan_object(plan: Plan, refused: str | None = None) -> dict[str, object]:
-    """Return the plan as a JSON object; `refused` says why it is not carried out."""
+def plan_object(
+    plan: Plan, refused: str | None = None, *, source: str = "", output: str | None = None
+) -> dict[str, object]:
+    """Return the plan as a JSON object; `refused` says why it is not carried out.
+
+    `source` and `output` are the names of the image and of what is written, None for nothing.
+    """
     return {
+        "input": source,
+        "output": output if refused is None else None,
         "source": plan.source,
         "target": plan.target,
         "refused": refused,
