@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
     from xensave.image import Emulator
     from xensave.image.input import Given, Item
+    from xensave.policy.host import Host
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
 
@@ -61,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="an image of an HVM guest saved on the target: its QEMU's sections and versions",
     )
+    parser.add_argument(
+        "--host",
+        metavar="FILE",
+        help="what the target's host can give: the output of xen-cpuid -p, an image saved there,"
+        " or xapi's featureset",
+    )
     parser.add_argument("--json", action="store_true", help="a line of JSON per input and target")
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
@@ -94,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         _targets(args),
         _options(args),
         _policy(args.policy),
+        _host(args.host),
         emulators=_emulators(args.emulator),
         plugins=installed(),
     )
@@ -192,6 +200,15 @@ def _emulators(path: str | None) -> tuple[Emulator, ...] | None:
     if not any(emulator.sections for emulator in found):
         raise UsageError(f"--emulator {path}: holds no state of QEMU")
     return found
+
+
+def _host(path: str | None) -> Host | None:
+    """Return what a file says of the target's host."""
+    if path is None:
+        return None
+    from xensave.policy.hostfile import read_host
+
+    return read_host(path)
 
 
 class _Report:

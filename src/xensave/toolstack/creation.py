@@ -18,6 +18,12 @@ _SLACK_KB = 1024
 _PAGE_KB = 4
 _DEFAULT_KB = 32 * 1024
 _HVM_VCPUS = 128
+_GFN_BITS = 36
+"""Four levels of page tables map so many."""
+
+_CHEAP_BITS = 33
+"""A bitmap of so many bits takes a gibibyte of dom0's memory."""
+
 _TRADITIONAL = "qemu_xen_traditional"
 # The least video memory in KiB by the kind of card, with QEMU's own device model.
 _VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
@@ -174,6 +180,28 @@ def memory(restore: Restore) -> str | None:
 
 
 @rule(
+    id="LIBXC_HIGHEST_PFN",
+    layer=Layer.LIBXC,
+    stage=Stage.STREAM,
+    record="libxc PAGE_DATA",
+    says="libxc keeps a bit for each PFN up to the highest",
+    cite=Cite("pfn_set_populated"),
+    place=("libxc", libxc.PAGE_DATA),
+)
+def highest_pfn(restore: Restore) -> str | None:
+    """Refuse a PFN that no bitmap reaches, or that no page table of Xen's maps."""
+    pages = restore.facts.pages
+    if pages is None or not pages.runs:
+        return None
+    last = pages.runs[-1][1]
+    if last >> _GFN_BITS:
+        return f"PFN {last:#x}: a guest's addresses end below 2^{_GFN_BITS} pages"
+    if last >> _CHEAP_BITS:
+        raise Undecided(f"whether dom0 has memory for a bitmap up to PFN {last:#x}")
+    return None
+
+
+@rule(
     id="LIBXL_DEVICE_MODEL",
     layer=Layer.LIBXL,
     stage=Stage.CREATION,
@@ -242,5 +270,6 @@ RULES: tuple[Rule, ...] = (
     device_model,
     video,
     passthrough,
+    highest_pfn,
     memory,
 )

@@ -71,10 +71,13 @@ def judge(
     in_the_end = _in_the_end(answer, facts, target)
     restore = Restore(facts, target_of(target), in_the_end, host, memory, emulators)
     objections = [*_objections(restore), *_of_policy(answer, facts)]
-    found, assumed = pv.vcpus(restore)
-    objections += found
     if checkpointed:
         objections = [each for each in objections if each.rule != CHECKPOINTED.id]
+    assumed: tuple[str, ...] = ()
+    if not any(each.certain for each in objections):
+        # The vCPUs come last, and their rules rely on records that libxc took.
+        found, assumed = pv.vcpus(restore)
+        objections += found
     certain = min((each for each in objections if each.certain), key=_order, default=None)
     if certain is not None:
         return _refused(certain)

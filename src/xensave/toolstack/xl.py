@@ -5,6 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.xl import FLAG_JSON, FLAG_STREAM_V2
+from xensave.toolstack.config import unusable
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 # (flag, since): what xl of a release understands among the mandatory flags.
@@ -67,6 +68,23 @@ def readable(restore: Restore) -> str | None:
 
 
 @rule(
+    id="XL_CONFIG_VALUES",
+    layer=Layer.LIBXL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="the values of a configuration are ones that libxl knows",
+    cite=Cite("libxl_domain_config_from_json"),
+    since=("4.6",),
+)
+def usable(restore: Restore) -> str | None:
+    """Refuse a configuration with a value that libxl cannot use: it gives up all of it."""
+    facts = restore.facts
+    if facts.xl is None or not facts.xl.json:
+        return None
+    return next(unusable(facts.config.values, restore.target.release.name), None)
+
+
+@rule(
     id="XL_LEGACY_STREAM",
     layer=Layer.LIBXL,
     stage=Stage.STREAM,
@@ -99,4 +117,4 @@ def own_syntax(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (flags, configured, readable, own_syntax, legacy)
+RULES: tuple[Rule, ...] = (flags, configured, readable, usable, own_syntax, legacy)

@@ -21,6 +21,11 @@ _TABLE = 0x7
 _LEVELS = {64: 4, 32: 3}
 _GDT_PER_FRAME = 512
 _PRESENT = 1
+_WRITABLE = 2
+_TOP = 4
+_XEN_SLOTS = slice(256, 272)
+"""Xen's own entries of a top-level table, which it fills itself."""
+
 _FRAME_BITS = 40
 # Where struct start_info has store_mfn and console.domU.mfn, and how wide they are.
 _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
@@ -126,5 +131,42 @@ def page_tables(memory: PvMemory) -> str | None:
             return (
                 f"entry {at} of the page table in PFN {pfn:#x} names PFN {int(frames[at]):#x},"
                 " beyond the P2M: the toolstack's restore helper dies"
+            )
+    return None
+
+
+def table_types(memory: PvMemory) -> str | None:
+    """Return which entry of a page table Xen does not take for the type of what it names.
+
+    An entry of a table above the first level names a table one level below it (or one of its own,
+    mapped for reading); an entry of the first level that may be written through names no table.
+    """
+    import numpy as np
+
+    index = memory.memory.index
+    kinds = index.types & _TABLE
+    level_of = np.zeros(memory.max_pfn + 1, dtype=np.uint8)
+    inside = index.pfns <= memory.max_pfn
+    level_of[index.pfns[inside]] = kinds[inside]
+    tables = index.pfns[inside & (kinds >= 1) & (kinds <= 4)]
+    for pfn in tables.tolist():
+        level = int(level_of[pfn])
+        entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")
+        present = entries & np.uint64(_PRESENT) != 0
+        writable = entries & np.uint64(_WRITABLE) != 0
+        frames = (entries >> np.uint64(12) & np.uint64((1 << _FRAME_BITS) - 1)).astype(np.int64)
+        levels = level_of[np.minimum(frames, memory.max_pfn)]
+        if level == 1:
+            wrong = present & writable & (levels >= 1) & (levels <= 4)
+        else:
+            own = (levels == level) & ~writable
+            wrong = present & (levels != level - 1) & ~own
+        if level == _TOP:
+            wrong[_XEN_SLOTS] = False
+        if wrong.any():
+            at = int(wrong.argmax())
+            return (
+                f"entry {at} of the level {level} page table in PFN {pfn:#x} names PFN"
+                f" {int(frames[at]):#x}, which is of type {int(levels[at])}"
             )
     return None

@@ -11,12 +11,20 @@ from xensave.container.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv import basic, extended, msrs, xsave
-from xensave.engine.pv.frames import PvMemory, frame_of_p2m, frames_of, page_tables, start_info
+from xensave.engine.pv.frames import (
+    PvMemory,
+    frame_of_p2m,
+    frames_of,
+    page_tables,
+    start_info,
+    table_types,
+)
 from xensave.engine.pv.rule import (
     BASIC,
     EXTENDED,
     LIBXC,
     MSRS,
+    XEN,
     XSAVE,
     PvRecord,
     PvRefusal,
@@ -75,6 +83,7 @@ def judge_pv(
         _numbers(guest)
         or _page_tables(memory)
         or _vcpus(guest, machine, memory, depends)
+        or _table_types(memory)
         or _p2m(memory)
     )
     return PvAnswer(refusal, tuple(depends), () if refusal else (CONTENTS,))
@@ -137,6 +146,15 @@ def _frames(record: PvRecord, memory: PvMemory) -> PvRefusal | None:
 
 def _page_tables(memory: PvMemory | None) -> PvRefusal | None:
     return _of_memory(memory, page_tables, "PAGE_DATA", "PV_PAGE_TABLES", "x86_pv_localise_page")
+
+
+def _table_types(memory: PvMemory | None) -> PvRefusal | None:
+    """Refuse tables that Xen does not validate, as a vCPU's context or a pin has it do."""
+    wrong = table_types(memory) if memory is not None else None
+    if wrong is None:
+        return None
+    cite = Cite("get_page_from_l1e or alloc_l2_table")
+    return PvRefusal(XEN, "PAGE_DATA", "EINVAL", "PV_TABLE_TYPES", wrong, cite)
 
 
 def _p2m(memory: PvMemory | None) -> PvRefusal | None:

@@ -159,7 +159,7 @@ def vcpu(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(VCPU_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
     size = event.length - PAIR.size
     if not size:
-        yield Fault(VCPU_EMPTY, f"empty for vCPU {vcpu_id}; a reader tolerates it")
+        yield Fault(VCPU_EMPTY, f"empty for vCPU {vcpu_id}: libxc refuses it before Xen 4.11")
         return
     wanted = _wanted(event.type, size, state.width)
     if wanted:

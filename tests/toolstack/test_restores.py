@@ -1,0 +1,110 @@
+"""Every case of the oracle: `check` answers as a real Xen 4.17.7 did to a damaged image.
+
+Each case is built from a sample image by tests/data/restores/make.py. What agrees is whether the
+guest was restored; an xl that dies of a signal did not restore. The HVM guest's cases are built
+from examples/, the others where the larger samples are.
+"""
+
+import importlib.util
+import io
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from xensave.errors import XensaveError
+from xensave.image import open_image
+from xensave.image.input import Given
+from xensave.policy.hostfile import read_host
+from xensave.source import open_source, read_all
+from xensave.toolstack.judge import Judge
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "restores"
+IMAGES = ROOT.parent / "shared" / "data" / "images"
+HOSTS = {"strong": "strong.txt", "weak": "weak.txt"}
+RELEASE = "4.17.7"
+CASES = [
+    json.loads(line)
+    for name in ("cases.jsonl", "weak.jsonl")
+    for line in (DATA / name).read_text().splitlines()
+]
+CLASSES = sorted({case["cls"] for case in CASES})
+
+
+def _make():
+    spec = importlib.util.spec_from_file_location("restores_make", DATA / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make = _make()
+
+
+@cache
+def base(name):
+    """Return a sample image, decompressed; None where it is not there."""
+    path = ROOT / "examples" / "hvm1.img.zst"
+    if name != "xen417-hvm1":
+        path = IMAGES / f"{name}.img.zst"
+    if not path.exists():
+        return None
+    with open_source(str(path)) as source:
+        return read_all(source)
+
+
+def built(case):
+    image = make.Image(base(case["base"]))
+    for edit in case["edits"]:
+        make.EDITS[edit["op"]](image, edit)
+    out = io.BytesIO()
+    image.write(out)
+    return out.getvalue() if image.cut is None else out.getvalue()[: image.cut]
+
+
+def answers(case):
+    return {"strong": case["real"]} if "real" in case else case["hosts"]
+
+
+@cache
+def judge(host):
+    return Judge([RELEASE], host=read_host(str(DATA / HOSTS[host])))
+
+
+def restores(data, host):
+    """Return True or False as the verdict says, None where it depends."""
+    with open_image(data) as image:
+        try:
+            return judge(host).judge(Given("case", None, None, image), RELEASE).accepted
+        except XensaveError:
+            return False
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_it_answers_as_a_real_xen_did(cls, capsys):
+    wrong, agree, depend, skipped = [], 0, 0, 0
+    for case in (case for case in CASES if case["cls"] == cls):
+        if base(case["base"]) is None:
+            skipped += 1
+            continue
+        data = built(case)
+        for host, real in answers(case).items():
+            found = restores(data, host)
+            depend += found is None
+            agree += found == real["restored"]
+            if found not in (None, real["restored"]):
+                wrong.append((case["name"], host, real.get("message")))
+    with capsys.disabled():
+        note = f", {skipped} not built: no sample" if skipped else ""
+        print(f" {cls}: {agree} agree, {depend} depend, {len(wrong)} do not{note} ", end="")
+    assert not wrong
+    if not agree and skipped:
+        pytest.skip(f"no sample image for the {cls} cases")
+
+
+def test_all_cases_are_asked():
+    assert len(CASES) == 197
+    assert Counter("real" in case for case in CASES) == {True: 175, False: 22}
