@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         _targets(args),
         _options(args),
         _policy(args.policy),
-        _host(args.host),
+        host=_host(args.host),
         emulators=_emulators(args.emulator),
         plugins=installed(),
     )
