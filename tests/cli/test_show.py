@@ -265,3 +265,28 @@ def test_guest_text_is_escaped(tmp_path):
 
 def test_help(capsys):
     assert show(capsys, "--help")[0] == 0
+
+
+def test_frames_that_were_sent_again_are_counted_once(tmp_path, capsys):
+    from xensave.container.xl import MESSAGE
+    from xensave.testing import streams
+
+    rounds = streams.memory(8) + streams.memory(3) + streams.hvm_tail("4.17")
+    stream = streams.libxl_stream(streams.libxc_stream(rounds, "4.17"))
+    path = tmp_path / "live"
+    path.write_bytes(streams.xl_image(stream) + MESSAGE + b"\0")
+    code, out, _ = show(capsys, str(path))
+    assert code == 0
+    assert "8 frames with contents (32 KiB), sent as 11 pages" in out
+    assert "44 bytes after the end of the stream: xl's word" in out
+    code, out, _ = show(capsys, str(path), "--json")
+    found = json.loads(out)
+    assert (found["distinct_pages"], found["pages"], found["trailer"]) == (8, 11, 44)
+
+
+def test_frames_of_a_real_live_migration(capsys):
+    live = Path("../shared/data/memory/xen417-pvh1-live.stream.xz")
+    if not live.exists():
+        pytest.skip("needs the larger samples")
+    _, out, _ = show(capsys, str(live))
+    assert "8,144 frames with contents (31.81 MiB), sent as 10,700 pages" in out

@@ -17,7 +17,7 @@ from xensave.testing import frames, legacy, streams
 STREAM = streams.libxl_stream(
     frames.plain_stream(), streams.emulator([("physmap/0/name", "vram")], frames.QEMU)
 )
-CONFIG = b'{"c_info":{"name":"guest","type":"hvm"}}\n'
+CONFIG = streams.configuration().rstrip(b"\0")
 SOURCES = {
     "xl": streams.xl_image(STREAM, CONFIG + b"\0"),
     "libxl": STREAM,

@@ -31,6 +31,9 @@ KNOWN_FLAGS = FLAG_JSON | FLAG_STREAM_V2
 CONFIG_LIMIT = 1 << 20
 """A longer configuration is not parsed; libxl's own are a few KiB."""
 
+MESSAGE = b"domain is yours, you are cleared to unpause"
+"""What xl's sender tells the receiver after a live stream (migrate_permission_to_go, xl.h)."""
+
 _WORDS = struct.Struct("<4I")
 
 

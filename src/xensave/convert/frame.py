@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.container import libxc
-from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, TRAILER, Event
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, Event
 from xensave.container.formats import format_named
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
 from xensave.convert.reframe import Reframer
@@ -56,7 +56,7 @@ class FrameConverter:
         if event.made:
             return self._of_legacy(event)
         if event.kind == HEADER_KIND:
-            return self._announced(event, self._stream.convert(event))
+            return self._header(event)
         return self._stream.convert(event)
 
     def _of_legacy(self, event: Event) -> Output:
@@ -74,18 +74,18 @@ class FrameConverter:
             )
         return self._stream.convert(event)
 
-    def _announced(self, event: Event, output: Output) -> Output:
+    def _header(self, event: Event) -> Output:
         header = event.header
-        if header is None or output != (event,):
-            return output
-        new = format_named(event.layer).announcing(header)
+        if self._frame is not None and event.layer not in (LIBXC, LIBXL, self._frame.to):
+            return (event,)
+        new = format_named(event.layer).announcing(header) if header is not None else None
         if new is None:
             self._note(event, DROP, event.label, "no release that reads today's streams reads it")
             return ()
         if new == header:
-            return output
+            return self._stream.convert(event)
         self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
-        return (new.to_bytes() + bytes(event.body()),)
+        return self._stream.convert(event.with_header(new))
 
     def _note(self, event: Event, action: str, what: str, reason: str) -> None:
         place = Place(offset=event.offset, record=event.label)

@@ -53,6 +53,11 @@ class Reframer:
         self._begun = False
         self._place = Place(offset=0)
 
+    @property
+    def to(self) -> str:
+        """The name of the format that is made."""
+        return self._to.name
+
     def convert(self, event: Event, output: Output) -> Output:
         """Return what to write for an event that became `output`."""
         self._place = Place(offset=event.offset, record=event.label)

@@ -10,11 +10,21 @@ from xensave.image.tally import Tally
 
 
 def config_of(found: Tally) -> Config:
-    """Return the guest's configuration: libxl's own, or what another frame has, in its shape."""
+    """Return libxl's configuration of the guest, as xl's header has it; an empty one elsewhere."""
+    return Config.parse(found.config) if _plain(found) else Config()
+
+
+def described_by(found: Tally) -> Config:
+    """Return what the frame says of the guest, in the shape of libxl's configuration."""
     described = found.description
-    if described is None or not (described.config or described.wrong):
+    if described is None or _plain(found):
         return Config.parse(found.config)
     return Config(described.text, described.config, described.wrong)
+
+
+def _plain(found: Tally) -> bool:
+    described = found.description
+    return described is None or not (described.config or described.wrong)
 
 
 def details_of(found: Tally) -> Iterator[tuple[str, str]]:

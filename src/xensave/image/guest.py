@@ -26,7 +26,7 @@ from xensave.container.libxl import LibxlHeader
 from xensave.container.xl import XlHeader
 from xensave.errors import Truncated, XensaveError
 from xensave.findings import Finding
-from xensave.image.described import config_of
+from xensave.image.described import config_of, described_by
 from xensave.image.emulator import Emulator, emulators
 from xensave.image.pages import PageFacts
 from xensave.image.tally import Count, Kept, Tally
@@ -60,6 +60,7 @@ _BLOBS = {
 class GuestFacts(NamedTuple):
     """A saved guest as its image describes it: headers, counts, settings and registers.
 
+    `config` is libxl's configuration in xl's header, `described` what any frame says, in its shape.
     Headers are None where the image has no such layer. `counts` are the records by layer and
     type, in the order of first occurrence, `firsts` where the first of each begins. `params` are
     (index, value) in the order in which they are set. `leaves` and `msrs` are the CPU policy
@@ -89,6 +90,7 @@ class GuestFacts(NamedTuple):
     libxc: ImageHeader | None = None
     domain: DomainHeader | None = None
     config: Config = Config()
+    described: Config = Config()
     counts: tuple[Count, ...] = ()
     firsts: Mapping[tuple[str, int], int] = MappingProxyType({})
     params: tuple[tuple[int, int], ...] = ()
@@ -120,7 +122,7 @@ class GuestFacts(NamedTuple):
         """
         if self.domain is not None and self.domain.type == libxc.PV:
             return PV
-        configured = self.config.get("c_info", "type")
+        configured = self.described.get("c_info", "type") or self.config.get("c_info", "type")
         if configured in (PVH, HVM):
             return str(configured)
         if self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:
@@ -184,6 +186,7 @@ def facts_of(
         libxc=_header(found, f"{LIBXC} image header", ImageHeader),
         domain=domain,
         config=config_of(found),
+        described=described_by(found),
         counts=tuple(found.counts.values()),
         firsts=MappingProxyType(dict(found.firsts)),
         params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),

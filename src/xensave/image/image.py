@@ -203,7 +203,7 @@ class Image:
     @property
     def config(self) -> Mapping[str, Json]:
         """The domain's configuration as libxl's JSON; {} where there is none."""
-        return self._configuration.values
+        return self._said.config.checked().values
 
     @property
     def config_text(self) -> str:
@@ -212,7 +212,7 @@ class Image:
 
     @property
     def _configuration(self) -> Config:
-        return self._said.config.checked()
+        return self._said.described.checked()
 
     @property
     def context(self) -> Context:
@@ -274,6 +274,20 @@ class Image:
             return 0
         contents = count.bytes - 8 * count.records - 8 * self.frames
         return max(0, contents) // libxc.PAGE_SIZE
+
+    @property
+    def distinct_pages(self) -> int | None:
+        """How many frames have contents, each counted once however often it was sent.
+
+        Where frames were sent again this takes a second pass; None where the input, a pipe, was
+        read already.
+        """
+        if not self.tally.resent:
+            return self.pages
+        try:
+            return len(self.memory.index)
+        except UsageError:
+            return None
 
     @property
     def configured_memory(self) -> int | None:

@@ -17,7 +17,9 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import format_named
+from xensave.container.libxc_records import PFN_MASK
 from xensave.container.walk import walk
+from xensave.container.xl import MESSAGE
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
 from xensave.image.glance import glance as glance_at
 from xensave.source import Source
@@ -34,6 +36,10 @@ _PREFIX = {
     (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT,
     (XENOPSD, xenopsd.QEMU_TRAD): STATE_LIMIT,
 }
+
+
+BATCH_LIMIT = 1 << 16
+"""Of a record with more frames than these (Xen writes 1024) the order is not looked at."""
 
 
 class Count(NamedTuple):
@@ -74,9 +80,10 @@ class Tally:
     """What a pass found: the layers from the outside in, headers by label, counts, kept records.
 
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
-    than once. Of a checkpointed stream the records of the last checkpoint that had them are kept.
-    `unread` are the bytes that a glance passed over. `firsts` is where the first record of each
-    type begins. `stop` is why the stream could not be followed to its end, None where it could.
+    than once, and `resent` says that some may have. Of a checkpointed stream the records of the
+    last checkpoint that had them are kept. `unread` are the bytes that a glance passed over,
+    `messages` is how a trailer begins. `firsts` is where the first record of each type begins.
+    `stop` is why the stream could not be followed to its end, None where it could.
     """
 
     def __init__(self) -> None:
@@ -88,6 +95,9 @@ class Tally:
         self._sums: dict[tuple[str, int], _Sum] = {}
         self.kept: dict[tuple[str, int], list[Kept]] = {}
         self.frames = 0
+        self.resent = False
+        self._last_pfn = -1
+        self.messages = b""
         self.checkpoints = 0
         self.trailer = 0
         self.size = 0
@@ -121,6 +131,7 @@ class Tally:
         elif event.kind == CONTEXT:
             self.context = self._keep(event, event.length)
         elif event.kind == TRAILER:
+            self.messages = self.messages or bytes(event.prefix(len(MESSAGE)))
             self.trailer += event.length
 
     def _layer(self, event: Event, header: Header) -> None:
@@ -130,7 +141,7 @@ class Tally:
 
     def _describe(self, event: Event) -> None:
         known = format_named(event.layer)
-        if not event.made and known.describes(event):
+        if known.describes(event):
             self.config = self._take(event, event.length)
             self.description = known.describe(self.config)
 
@@ -151,7 +162,7 @@ class Tally:
         found.records += 1
         found.bytes += event.length
         if key == (LIBXC, libxc.PAGE_DATA):
-            self.frames += int.from_bytes(event.prefix(4), "little")
+            self._pages(event)
         elif key == (LIBXC, libxc.CHECKPOINT):
             self.checkpoints += 1
         elif event.length:
@@ -159,6 +170,16 @@ class Tally:
             kept = self._keep(event, min(event.length, _PREFIX.get(key, event.length)))
             self.kept.setdefault(key, []).append(kept)
             self._describe(event)
+
+    def _pages(self, event: Event) -> None:
+        """Count frames, and notice where their numbers go down: then some come again."""
+        count = int.from_bytes(event.prefix(4), "little")
+        self.frames += count
+        if self.resent or not 0 < count <= min(BATCH_LIMIT, (event.length - 8) // 8):
+            return
+        numbers = event.prefix(8 + 8 * count)
+        self.resent = int.from_bytes(numbers[8:16], "little") & PFN_MASK <= self._last_pfn
+        self._last_pfn = int.from_bytes(numbers[-8:], "little") & PFN_MASK
 
     def _renew(self, key: tuple[str, int]) -> None:
         """Drop what an earlier checkpoint had of this type."""

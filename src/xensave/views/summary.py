@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.container.xl import MESSAGE
 from xensave.context import Context
 from xensave.image import Emulator, Image
 from xensave.views.escape import escape
@@ -63,6 +64,7 @@ def summary_json(image: Image) -> dict[str, Json]:
         "vcpus": image.vcpus,
         "memory": image.configured_memory,
         "pages": image.pages,
+        "distinct_pages": image.distinct_pages,
         "frames": image.frames,
         "checkpoints": image.tally.checkpoints,
         "trailer": image.tally.trailer,
@@ -107,7 +109,15 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
     if image.tally.checkpoints:
         yield "checkpoints", f"{image.tally.checkpoints:,}; the last is shown"
     if image.tally.trailer:
-        yield "trailer", f"{image.tally.trailer:,} bytes after the end of the stream"
+        yield "trailer", _trailer(image)
+
+
+def _trailer(image: Image) -> str:
+    what = f"{image.tally.trailer:,} bytes after the end of the stream"
+    head = image.tally.messages
+    if head and MESSAGE.startswith(head):
+        return f"{what}: xl's word to the receiver of a live migration that it may unpause"
+    return what
 
 
 def _saved_by(image: Image) -> str:
@@ -121,7 +131,14 @@ def _saved_by(image: Image) -> str:
 def _memory(image: Image) -> str:
     memory = image.configured_memory
     configured = f"{size_text(memory)} configured, " if memory is not None else ""
-    return f"{configured}{image.pages:,} pages with contents ({size_text(image.pages * 4096)})"
+    sent = f"{image.pages:,} pages with contents ({size_text(image.pages * 4096)})"
+    distinct = image.distinct_pages
+    if distinct == image.pages:
+        return configured + sent
+    if distinct is None:
+        return f"{configured}{sent}, some of them sent again"
+    frames = f"{distinct:,} frames with contents ({size_text(distinct * 4096)})"
+    return f"{configured}{frames}, sent as {image.pages:,} pages"
 
 
 def _emulator(emulator: Emulator) -> str:

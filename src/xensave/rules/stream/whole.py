@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import Event
+from xensave.container.xl import MESSAGE
 from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, Rule
@@ -18,9 +19,6 @@ TRAILER = Rule("STREAM_ENDS_THE_INPUT", WARNING, "Nothing follows the stream.")
 CONTROL = Rule("STREAM_MIGRATION_CONTROL", NOTE, "After a live migration xl's own messages follow.")
 
 STOPS = (TRUNCATED, FOLLOWED, SUPPORTED, LIMITED)
-
-MESSAGE = b"domain is yours, you are cleared to unpause"
-"""What xl's sender tells the receiver after a live stream (tools/xl/xl.h)."""
 
 
 def trailer(event: Event, state: State) -> Iterator[Fault]:
