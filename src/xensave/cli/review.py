@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tree", metavar="DIR", help="a Xen tree or repository to read whole headers from"
     )
-    parser.add_argument("--at", metavar="REV", default="HEAD",
-                        help="the revision of the tree that patches apply to")  # fmt: skip
+    parser.add_argument("--at", metavar="REV",
+                        help="the revision to look at, or that patches apply to (HEAD); without "
+                        "one and without patches, the files as they stand")  # fmt: skip
     parser.add_argument("--staged", action="store_true", help="review what is staged in the tree")
     parser.add_argument("--history", nargs="?", const="HEAD", metavar="REV",
                         help="every commit up to REV (or: all) that touched the headers"

@@ -26,6 +26,8 @@ class Review:
 
     `title` names it, `base` is the release that it was held against ("" for none) and `why` says
     how that was found. `message` and `files` are those of a patch; `source` is where it was read.
+    `series` is the same number for all patches of a series, in every version. `unseen` are files of
+    the patch that were not looked at.
     """
 
     title: str
@@ -37,6 +39,8 @@ class Review:
     message: Message | None = None
     files: tuple[FilePatch, ...] = ()
     trailers: tuple[Trailer, ...] = ()
+    series: int = 0
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,17 @@ class Result:
 
     @property
     def newest(self) -> tuple[Review, ...]:
-        """The reviews of the newest version: what the verdict rests on."""
-        if not self.progress:
-            return self.reviews
-        last = self.progress[-1].newer
-        return tuple(r for r in self.reviews if r.message and r.message.version == last)
+        """The reviews of the newest version of each series: what the verdict rests on."""
+        last: dict[int, int] = {}
+        for review in self.reviews:
+            if review.message:
+                version = max(last.get(review.series, 0), review.message.version)
+                last[review.series] = version
+        return tuple(
+            review
+            for review in self.reviews
+            if review.message is None or review.message.version == last[review.series]
+        )
 
     def fails(self, severity: str) -> bool:
         """Does the newest version draw an objection of this severity or above?"""

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from xensave.catalogue.model import ZEROEXTEND
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
-from xensave.findings import Place
-from xensave.headers.trees.overlay import Overlay
 from xensave.headers.trees.tree import Tree
-from xensave.review.alone.fit import fit
-from xensave.review.alone.graft import Row, graft, rows_of
-from xensave.review.alone.grafted import sides
 from xensave.review.config import Config, waive
-from xensave.review.patches.apply import apply
 from xensave.review.patches.mail import Message, messages
-from xensave.review.patches.patch import ADDED, FilePatch, header_path, parse_diff
-from xensave.review.patches.versions import number_versions, progress_of, trailers_of
+from xensave.review.patches.patch import FilePatch, parse_diff
+from xensave.review.patches.versions import (
+    number_versions,
+    progress_of,
+    series_of,
+    trailers_of,
+)
 from xensave.review.result import Result, Review, Untouched
-from xensave.review.spaces import SpacesAlone, on_trees, space_path
+from xensave.review.series import OnRelease, OnTree, Patch, Step, Stepper, tells
 from xensave.review.trees.bases import Base, Bases
-from xensave.review.trees.sides import read_side
 from xensave.rules.numbers.model import Change, Objection, Side
 from xensave.rules.numbers.run import objections
 
 HEADERS = "xen/include/public/hvm/save.h, arch-x86/hvm/save.h or another header of numbers"
-_ZERO = re.compile(r"\bhvm_load_entry_zeroextend\s*\(\s*([A-Z]\w*)\s*,")
-_OURS = ("xen/arch/x86/", "xen/common/", "xen/include/public/")
 
 
 class Setting(NamedTuple):
@@ -41,19 +35,6 @@ class Setting(NamedTuple):
     claims: tuple[OwnedRange, ...] = ()
     config: Config = Config()
     base: str | None = None
-
-
-class _Patch(NamedTuple):
-    message: Message
-    files: tuple[FilePatch, ...]
-
-    @property
-    def source(self) -> str:
-        return self.message.source
-
-    @property
-    def title(self) -> str:
-        return self.message.title or self.message.source
 
 
 def review_change(
@@ -67,22 +48,31 @@ def review_change(
     more: Sequence[Objection] = (),
 ) -> Review:
     """Hold one change, or one state, to the rules; `more` are objections to other numbers."""
+    base = base or _base(before, after, setting, date)
+    found = objections(_change(before, after, base, setting))
+    return _reviewed([*found, *more], base, setting, title)
+
+
+def _base(before: Side | None, after: Side, setting: Setting, date: datetime | None) -> Base | None:
+    """The release that two sides are held against: the one asked for, or the nearest."""
+    if setting.base:
+        return setting.bases.named(setting.base)
+    side = before or after
+    return setting.bases.nearest(side.headers, date, side.version)
+
+
+def _change(before: Side | None, after: Side, base: Base | None, setting: Setting) -> Change:
     if base is None:
-        headers = (before or after).headers
-        base = setting.bases.named(setting.base) if setting.base else setting.bases.nearest(
-            headers, date
-        )  # fmt: skip
-    change = Change(
-        before,
-        after,
-        base.release if base else None,
-        base.past if base else {},
-        setting.claims,
-        base.saved if base else {},
-    )
-    standing, waived = waive([*objections(change), *more], setting.config)
-    name = base.release.name if base else ""
-    return Review(title, tuple(standing), tuple(waived), name, base.why if base else "")
+        return Change(before, after, None, {}, setting.claims)
+    return Change(before, after, base.release, base.past, setting.claims, base.saved)
+
+
+def _reviewed(
+    found: Iterable[Objection], base: Base | None, setting: Setting, title: str
+) -> Review:
+    standing, waived = waive(list(found), setting.config)
+    why = base.why if base else ""
+    return Review(title, tuple(standing), tuple(waived), base.release.name if base else "", why)
 
 
 def review_patches(
@@ -92,61 +82,101 @@ def review_patches(
 
     With a `tree` they are applied to it and whole headers compared; without one, to the release
     that they fit best. Patches of one version are a series: each is held against what the one
-    before it left. Raises UsageError where there is no patch, none about the save headers, or
-    one that does not apply.
+    before it left, and what a later one mends says so. Raises UsageError where there is no patch,
+    none about the save headers or their handlers, or one that does not apply.
     """
-    thread, patches, skipped = _read(inputs)
-    by_version: dict[int, list[_Patch]] = {}
-    for patch in patches:
-        by_version.setdefault(patch.message.version, []).append(patch)
-    reviews = []
-    for version in sorted(by_version):
-        series = sorted(by_version[version], key=lambda patch: patch.message.number)
-        step = _in_tree(tree, setting) if tree is not None else _on_release(series, setting)
-        for patch in series:
-            done = step(patch)
-            if done is not None and any(_is_about(file) for file in patch.files):
-                given = trailers_of(patch.message, thread)
-                reviews.append(
-                    replace(
-                        done,
-                        source=patch.source,
-                        message=patch.message,
-                        files=patch.files,
-                        trailers=given,
-                    )
+    thread, patches = _read(inputs)
+    versions: dict[tuple[int, int], list[Patch]] = {}
+    for number, patch in zip(series_of([p.message for p in patches]), patches, strict=True):
+        versions.setdefault((number, patch.message.version), []).append(patch)
+    reviews: list[Review] = []
+    skipped: list[str] = []
+    for (number, _), series in sorted(versions.items(), key=lambda item: item[0]):
+        series.sort(key=lambda patch: patch.message.number)
+        if tree is None and not any(tells(patch) for patch in series):
+            skipped += [patch.title for patch in series]
+            continue
+        known = (setting.bases, setting.claims)
+        stepper: Stepper = (
+            OnRelease(series, *known, setting.base) if tree is None else OnTree(tree, *known)
+        )
+        steps = [(patch, stepper.step(patch)) for patch in series]
+        skipped += [patch.title for patch, step in steps if step is None]
+        done = [(patch, step) for patch, step in steps if step is not None]
+        for (patch, step), review in zip(done, _series(done, setting), strict=True):
+            reviews.append(
+                replace(
+                    review,
+                    source=patch.source,
+                    message=patch.message,
+                    files=step.files,
+                    trailers=trailers_of(patch.message, thread),
+                    series=number,
+                    unseen=step.unseen,
                 )
+            )
+    if not reviews:
+        touched = sorted({file.path for patch in patches for file in patch.files})
+        shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
+        raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
     return Result(tuple(reviews), progress_of(reviews), tuple(skipped))
 
 
-def _read(
-    inputs: Iterable[tuple[str, bytes]],
-) -> tuple[list[Message], list[_Patch], list[str]]:
-    """The whole thread, its patches, and the titles of those that touch no save header."""
+def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review]:
+    """The reviews of a series: what only mends an earlier patch of it draws nothing."""
+    first = next((step for _, step in done if step.sides), None)
+    start, base = (first.sides[0], first.base) if first and first.sides else (None, None)
+    drawn: list[list[Objection]] = []
+    whole: list[set[tuple[str, str]]] = []
+    for patch, step in done:
+        if step.sides is None:
+            drawn.append([])
+            whole.append(whole[-1] if whole else set())
+            continue
+        before, after = step.sides
+        base = base or _base(before, after, setting, patch.message.date)
+        drawn.append(objections(_change(before, after, base, setting)))
+        of_all = drawn[-1]
+        if step is not first:
+            of_all = objections(_change(start, after, base, setting))
+        whole.append({_key(objection) for objection in of_all})
+    reviews = []
+    for at, (patch, step) in enumerate(done):
+        standing = [
+            objection._replace(settled=_settled_by(_key(objection), at, whole, done))
+            for objection in drawn[at]
+            if _key(objection) in whole[at]
+        ]
+        held = base if step.sides else None
+        reviews.append(_reviewed([*standing, *step.more], held, setting, patch.title))
+    return reviews
+
+
+def _settled_by(
+    key: tuple[str, str],
+    at: int,
+    whole: Sequence[set[tuple[str, str]]],
+    done: Sequence[tuple[Patch, Step]],
+) -> str:
+    """The later patch after which the series as a whole no longer draws an objection."""
+    if key in whole[-1]:
+        return ""
+    later = next(n for n in range(len(whole) - 1, at - 1, -1) if key in whole[n]) + 1
+    message = done[later][0].message
+    return f"{message.number}/{message.total}: {message.title}"
+
+
+def _key(objection: Objection) -> tuple[str, str]:
+    return objection.finding.rule, objection.subject
+
+
+def _read(inputs: Iterable[tuple[str, bytes]]) -> tuple[list[Message], list[Patch]]:
+    """The whole thread, and its patches."""
     named = list(inputs)
     thread = number_versions([m for name, data in named for m in messages(data, name)])
     if not any(message.diff for message in thread):
         raise UsageError(f"{', '.join(name for name, _ in named)}: no patch in it")
-    patches = [_Patch(message, tuple(_parsed(message))) for message in thread if message.diff]
-    about = [any(_is_about(file) for file in patch.files) for patch in patches]
-    if not any(about):
-        touched = sorted({file.path for patch in patches for file in patch.files})
-        shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
-        raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
-    return thread, patches, [p.title for p, ours in zip(patches, about, strict=True) if not ours]
-
-
-def _is_about(file: FilePatch) -> bool:
-    """Does a file state record numbers, or those of another space?"""
-    return any(header_path(path) or space_path(path) for path in (file.path, file.old))
-
-
-def _spaces_alone(patch: _Patch, more: Sequence[Objection], setting: Setting) -> Review | None:
-    """The review of a patch that leaves the save headers alone; None where it has no numbers."""
-    if not any(space_path(path) for file in patch.files for path in (file.path, file.old)):
-        return None
-    standing, waived = waive(list(more), setting.config)
-    return Review(patch.title, tuple(standing), tuple(waived))
+    return thread, [Patch(each, tuple(_parsed(each))) for each in thread if each.diff]
 
 
 def _parsed(message: Message) -> list[FilePatch]:
@@ -154,88 +184,3 @@ def _parsed(message: Message) -> list[FilePatch]:
         return parse_diff(message.diff)
     except UsageError as error:
         raise UsageError(f"{message.source}: {error.message}") from error
-
-
-def _in_tree(tree: Tree, setting: Setting) -> Callable[[_Patch], Review | None]:
-    """Apply patch after patch to a tree."""
-    state = tree
-
-    def step(patch: _Patch) -> Review | None:
-        nonlocal state
-        files: dict[str, str | None] = {}
-        for file in patch.files:
-            if not file.path.startswith(_OURS) and not _is_about(file):
-                continue
-            text = files[file.old] if file.old in files else state.read(file.old or file.path)
-            try:
-                changed = apply(file, text)
-            except UsageError as error:
-                raise UsageError(f"{patch.source}: {error.message} ({state.label})") from error
-            if file.old is not None and file.old != file.new:
-                files[file.old] = None
-            if file.new is not None:
-                files[file.new] = changed
-        before, state = state, Overlay(state, files, f"{tree.label} with {patch.title}")
-        date = patch.message.date
-        more = on_trees(before, state, setting.bases, setting.claims, paths=files, date=date)
-        if all(space_path(path) for path in files):
-            return _spaces_alone(patch, more, setting)
-        return review_change(
-            read_side(before), read_side(state), setting,
-            title=patch.title, date=date, more=more,
-        )  # fmt: skip
-
-    return step
-
-
-def _on_release(series: Sequence[_Patch], setting: Setting) -> Callable[[_Patch], Review | None]:
-    """Graft patch after patch onto the release that the series fits."""
-    files = [[file for file in patch.files if header_path(file.path)] for patch in series]
-    date = next((patch.message.date for patch in series if patch.message.date), None)
-    numbered = SpacesAlone(setting.bases, setting.claims, base=setting.base, date=date)
-    if not any(files):
-        return lambda patch: _spaces_alone(patch, numbered.review(patch.files), setting)
-    try:
-        base, lines = fit(files, setting.bases, setting.base, date)
-    except UsageError as error:
-        raise UsageError(f"{series[0].source}: {error.message}") from error
-    rows: list[Row] = rows_of(lines)
-    loads = {binding.name: binding.load for binding in base.release.bindings}
-
-    def step(patch: _Patch) -> Review | None:
-        nonlocal rows
-        ours = [file for file in patch.files if header_path(file.path)]
-        loads.update(_zeroextends(patch.files))
-        more = numbered.review(patch.files)
-        if not ours:
-            return _spaces_alone(patch, more, setting)
-        rows = graft(rows, ours)
-        before, after = sides(rows, base.release.name, _first_change(ours))
-        return review_change(
-            before,
-            replace(after, loads=dict(loads)),
-            setting,
-            title=patch.title,
-            base=base,
-            more=more,
-        )
-
-    return step
-
-
-def _zeroextends(files: Iterable[FilePatch]) -> Mapping[str, str]:
-    """The records that a patch begins to load zero-extended, in whatever file."""
-    added = "\n".join(
-        line.text for file in files for hunk in file.hunks for line in hunk.lines
-        if line.kind == ADDED
-    )  # fmt: skip
-    return dict.fromkeys(_ZERO.findall(added), ZEROEXTEND)
-
-
-def _first_change(files: Iterable[FilePatch]) -> Place:
-    for file in files:
-        for hunk in file.hunks:
-            for line in hunk.lines:
-                if line.kind == ADDED:
-                    return Place(file=file.path, line=line.new)
-    return Place(file=next(iter(files)).path, line=1)

@@ -26,7 +26,7 @@ class Request:
 
     inputs: tuple[str, ...] = ()
     tree: str | None = None
-    at: str = "HEAD"
+    at: str | None = None
     staged: bool = False
     base: str | None = None
     used: tuple[str, ...] = ()
@@ -95,10 +95,17 @@ def _in_tree(
             return _staged(revisions, setting)
         ranges = [name for name in request.inputs if ".." in name and not Path(name).exists()]
         if not ranges:
-            return _with_tree(request, revisions.tree(request.at), setting, read)
+            return _with_tree(request, _state(request, revisions), setting, read)
         if len(request.inputs) > 1:
             raise UsageError("give one range of revisions, or patches, not both")
         return _range(revisions, ranges[0], setting)
+
+
+def _state(request: Request, revisions: Revisions) -> Tree:
+    """What is looked at, or patched: a revision, or without either the files as they stand."""
+    if request.at is None and not request.inputs and revisions.has_files:
+        return DirectoryTree(revisions.repository.path)
+    return revisions.tree(request.at or "HEAD")
 
 
 def _with_tree(

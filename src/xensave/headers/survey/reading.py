@@ -16,6 +16,7 @@ from xensave.headers.text.registrations import (
     HandlerTable,
     read_handlers,
 )
+from xensave.headers.trees import tree as trees
 from xensave.headers.trees.tree import GitRepository, GitTree
 
 HANDLER_SOURCES = ("xen/arch/x86/*.c", "xen/common/*.c")
@@ -51,11 +52,10 @@ def read_release(repository: GitRepository, ref: str) -> Reading:
 
 def version_of(repository: GitRepository, ref: str) -> str:
     """Return the version that a revision's build reports ("4.23")."""
-    text = GitTree(repository, ref).read("xen/Makefile") or ""
-    numbers = dict(re.findall(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)", text))
-    if len(numbers) != 2:
+    version = trees.version_of(GitTree(repository, ref))
+    if not version:
         raise Malformed(f"{ref}: no version in xen/Makefile")
-    return f"{numbers['VERSION']}.{numbers['SUBVERSION']}"
+    return version
 
 
 def _matching(tree: GitTree, pattern: str, paths: tuple[str, ...]) -> dict[str, str]:

@@ -147,6 +147,19 @@ def load_mode(name: str, code: str) -> str | None:
     return None
 
 
+def loads_in(code: str) -> dict[str, str]:
+    """How the load calls in a piece of code take their entries, by the record's name.
+
+    >>> loads_in("if ( hvm_load_entry_zeroextend(RTC, h, &s->hw) )")
+    {'RTC': 'zeroextend'}
+    """
+    found: dict[str, str] = {}
+    for mode, pattern in reversed(_LOADS[:-1]):
+        for match in re.finditer(pattern.format(name=r"([A-Z]\w*)"), code):
+            found[match[1]] = mode
+    return found
+
+
 def _table(text: str) -> re.Match[str] | None:
     return re.search(rf"\}}\s*{TABLE}\s*\[", text)
 

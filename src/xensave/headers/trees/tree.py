@@ -6,6 +6,7 @@ A tree gives the text of a file by its path. Paths are relative to the tree's ro
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from xensave.errors import LimitExceeded, SourceError, UsageError
 
 # Bytes of one file of a tree. Xen's largest source has a fifth of it.
 FILE_LIMIT = 4 << 20
+_VERSION = re.compile(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)")
 PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen", "")
 
 
@@ -167,6 +169,12 @@ class GitTree:
         """Every path of the revision."""
         listing = self.repository.git("ls-tree", "-r", "-z", "--name-only", self.commit)
         return iter(listing.rstrip("\0").split("\0"))
+
+
+def version_of(tree: Tree) -> str:
+    """Return the version that a tree's build reports ("4.23"); "" where it has no xen/Makefile."""
+    numbers = dict(_VERSION.findall(tree.read("xen/Makefile") or ""))
+    return f"{numbers['VERSION']}.{numbers['SUBVERSION']}" if len(numbers) == 2 else ""
 
 
 def public_prefix(tree: Tree) -> str:

@@ -1,210 +1,239 @@
-"""A patch's hunks put onto a release's stand-in, fact by fact.
+"""A patch's hunks put onto a release's rows, fact by fact.
 
-The lines of the stand-in are not those of the real header, so a hunk is placed by what its lines
-state: the numbers it shows must be the release's, and a run of struct members must occur there.
-Where they do not, the patch does not fit that release.
+The rows are not the lines of the real header, so a hunk is placed by what its lines state: the
+numbers it shows must be the release's, and a run of struct members must occur there. Where they do
+not, the patch does not fit that release.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from xensave.errors import UsageError
 from xensave.findings import Place
-from xensave.review.alone.scan import CLOSE, CONSTANT, MEMBER, OPEN, RESERVE, UNKNOWN, Fact, facts
-from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, Line
+from xensave.review.alone.entries import Entry, entries, resized
+from xensave.review.alone.facts import WITHIN, Fact, Kind
+from xensave.review.alone.standin import DESCRIPTOR, Row, Sheet, Struct
+from xensave.review.patches.patch import ADDED, CONTEXT, FilePatch, Hunk, Line
 
-_INNER = (OPEN, MEMBER, CLOSE)
+# A statement of the release's that a patch shows and the rows lack is of no consequence.
+_UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLUDE, Kind.FRAME})
 
 
 class Misfit(UsageError):
     """A patch that states what the release does not have."""
 
 
-@dataclass(slots=True)
-class Row:
-    """A line of the stand-in: its fact, where the patch shows it, and what the patch does to it."""
+def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
+    """The sheet with what the patches remove and add marked. Raises Misfit where they do not fit.
 
-    text: str
-    fact: Fact
-    old: Place | None = None
-    new: Place | None = None
-    kind: str = CONTEXT
-
-
-@dataclass(slots=True)
-class _Entry:
-    fact: Fact
-    line: Line
-
-
-def rows_of(lines: Sequence[str]) -> list[Row]:
-    """The rows of a stand-in that no patch has touched."""
-    return [Row(fact.text, fact) for fact in facts(lines)]
-
-
-def graft(rows: Sequence[Row], patches: Sequence[FilePatch]) -> list[Row]:
-    """The rows with what the patches remove and add marked. Raises Misfit where they do not fit.
-
-    What an earlier patch did is settled first: its removed rows are gone, its added ones are
-    like any other.
+    What an earlier patch did is settled first. Raises UsageError for what cannot be judged.
     """
-    grown = [Row(row.text, row.fact) for row in rows if row.kind != REMOVED]
-    for patch in patches:
-        for hunk in patch.hunks:
-            _graft_hunk(grown, hunk, patch.path)
+    grown = sheet.settled()
+    created = [patch for patch in patches if patch.old is None]
+    for patch in sorted(patches, key=lambda patch: patch.old is not None):
+        found = [entries(hunk, patch.path) for hunk in patch.hunks]
+        resized([entry for part in found for entry in part], patch.path)
+        for hunk, part in zip(patch.hunks, found, strict=True):
+            _graft_hunk(grown, part, hunk, patch.path, created)
     return grown
 
 
-def _graft_hunk(rows: list[Row], hunk: Hunk, path: str) -> None:
-    for chunk in _chunks(_entries(hunk)):
-        if chunk[0].fact.kind not in _INNER:
-            _graft_outer(rows, chunk[0], path)
-        elif all(entry.line.kind == ADDED for entry in chunk):
+def _graft_hunk(
+    sheet: Sheet, found: list[Entry], hunk: Hunk, path: str, created: list[FilePatch]
+) -> None:
+    for chunk in _chunks(found):
+        kinds = {entry.fact.kind for entry in chunk}
+        if not kinds & WITHIN:
             for entry in chunk:
-                rows.insert(len(rows), _added(entry, path))
-        elif any(entry.line.kind != CONTEXT for entry in chunk):
-            _graft_struct(rows, chunk, hunk, path)
+                _graft_outer(sheet, entry, path, created)
+        elif all(entry.kind == ADDED for entry in chunk):
+            if chunk[0].fact.kind is Kind.MEMBER or chunk[0].fact.kind is Kind.CLOSE:
+                raise UsageError(
+                    f"{path}:{chunk[0].line.new}: where {chunk[0].fact.text!r} goes cannot be "
+                    "told, for no line around it is shown; give a diff with context, or --tree"
+                )
+            sheet.extra += [_added(entry, path) for entry in chunk]
         else:
-            _locate(rows, chunk, hunk, path, required=False)
+            _graft_struct(sheet, chunk, hunk, path)
 
 
-def _entries(hunk: Hunk) -> list[_Entry]:
-    """The facts of a hunk, old and new, in the order of its lines."""
-    before, after = (_by_line(hunk, side) for side in (hunk.before, hunk.after))
-    unchanged = _respaced(hunk)
-    found = []
-    old = new = 0
-    for line in hunk.lines:
-        stated = after[new] if line.kind == ADDED else before[old]
-        old += line.kind != ADDED
-        new += line.kind != REMOVED
-        quiet = line.kind == CONTEXT or _squeeze(line.text) in unchanged
-        found += [_Entry(fact, line) for fact in stated if fact.kind != UNKNOWN or not quiet]
-    return found
-
-
-def _by_line(hunk: Hunk, lines: list[Line]) -> dict[int, list[Fact]]:
-    found: dict[int, list[Fact]] = {number: [] for number in range(len(lines))}
-    for fact in facts([line.text for line in lines], hunk.section):
-        found[fact.line].append(fact)
-    return found
-
-
-def _respaced(hunk: Hunk) -> set[str]:
-    """What is removed and added again with other spacing."""
-    removed, added = (
-        {_squeeze(line.text) for line in hunk.lines if line.kind == kind}
-        for kind in (REMOVED, ADDED)
-    )
-    return removed & added
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
-    """Runs within one struct, and every fact outside of any alone; a #define ends no struct."""
-    chunk: list[_Entry] = []
-    for entry in entries:
-        if entry.fact.kind == CONSTANT:
+def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
+    """Runs within one struct, with the directives in them, and every fact outside of any alone."""
+    chunk: list[Entry] = []
+    for entry in found:
+        fact = entry.fact
+        within = fact.kind in WITHIN
+        follows = bool(chunk) and entry.kind == ADDED and fact.kind in (Kind.CONDITION, Kind.OTHER)
+        if fact.kind is Kind.CONSTANT or not (within or follows):
+            if fact.kind is not Kind.CONSTANT and chunk:
+                yield chunk
+                chunk = []
             yield [entry]
             continue
-        outside = entry.fact.kind not in _INNER
-        if chunk and (outside or (entry.fact.kind == OPEN and entry.fact.outer)):
+        if chunk and fact.kind is Kind.OPEN and fact.outer:
             yield chunk
             chunk = []
-        if outside:
-            yield [entry]
-            continue
         chunk.append(entry)
-        if entry.fact.kind == CLOSE and entry.fact.outer:
+        if fact.kind is Kind.CLOSE and fact.outer:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
 
 
-def _graft_outer(rows: list[Row], entry: _Entry, path: str) -> None:
+def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]) -> None:
     fact, line = entry.fact, entry.line
-    if fact.kind == UNKNOWN:
-        number = line.new or line.old
-        raise UsageError(
-            f"{path}:{number}: what {fact.text!r} changes cannot be told without the tree; "
-            "give it with --tree"
-        )
-    if line.kind == ADDED:
-        rows.insert(0 if fact.kind == CONSTANT else len(rows), _added(entry, path))
+    if entry.kind == ADDED:
+        if fact.kind is Kind.INCLUDE:
+            _included(entry, path, created)
+        elif fact.kind in (Kind.OTHER, Kind.CONDITION):
+            sheet.extra.append(_added(entry, path))
+        else:
+            sheet.outer.append(_added(entry, path))
         return
-    row = next((r for r in rows if r.fact.key == fact.key and r.kind == CONTEXT), None)
+    row = next((r for r in sheet.outer if r.fact.key == fact.key and r.kind == CONTEXT), None)
     if row is not None:
-        _mark(row, line, path)
-    elif fact.kind != CONSTANT:
-        raise Misfit(_difference(rows, fact, line, path))
+        _mark(row, entry, path)
+    elif fact.kind is Kind.CONSTANT and entry.kind == CONTEXT:
+        # It may size what the patch adds.
+        sheet.outer.append(Row(fact, CONTEXT, _place(path, line.old), _place(path, line.new)))
+    elif fact.kind not in _UNKNOWN_ROWS or (fact.kind is Kind.FRAME and entry.kind != CONTEXT):
+        raise Misfit(_difference(sheet, fact, line, path))
 
 
-def _difference(rows: list[Row], fact: Fact, line: Line, path: str) -> str:
-    stated = fact.text if fact.kind != RESERVE else line.text.strip()
-    there = next((r for r in rows if (r.fact.kind, r.fact.name) == (fact.kind, fact.name)), None)
-    has = f"has {there.text!r}" if there else "does not have it"
+def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
+    """An #include that a patch adds is of a header that it brings, or cannot be judged."""
+    name = entry.fact.name.rsplit("/", 1)[-1]
+    if not any(patch.path.rsplit("/", 1)[-1] == name for patch in created):
+        raise UsageError(
+            f"{path}:{entry.line.new}: what {entry.fact.name!r} brings cannot be told without the "
+            "tree; give it with --tree"
+        )
+
+
+def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
+    stated = fact.text if fact.kind is not Kind.RESERVE else line.text.strip()
+    there = next(
+        (r for r in sheet.outer if (r.fact.kind, r.fact.name) == (fact.kind, fact.name)), None
+    )
+    has = f"has {there.fact.text!r}" if there else "does not have it"
     return f"{path}:{line.old} is {stated!r} in the patch; the release {has}"
 
 
-def _graft_struct(rows: list[Row], chunk: list[_Entry], hunk: Hunk, path: str) -> None:
-    at = _locate(rows, chunk, hunk, path, required=True)
-    for entry in chunk:
-        if entry.line.kind == ADDED:
-            rows.insert(at, _added(entry, path))
-        at += 1
-
-
-def _locate(rows: list[Row], chunk: list[_Entry], hunk: Hunk, path: str, *, required: bool) -> int:
-    """The row where a chunk's old facts begin; its rows are marked as the hunk has them."""
-    old = [entry for entry in chunk if entry.line.kind != ADDED]
-    spots = _spots(rows, [entry.fact for entry in old])
-    if len(spots) > 1:
-        named = [spot for spot in spots if _struct_at(rows, spot) in hunk.section.split()]
-        spots = named or spots
+def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> None:
+    """Mark the rows that a chunk shows, and put what it adds between them."""
+    stays = [entry for entry in chunk if entry.kind != ADDED]
+    changes = any(entry.kind != CONTEXT for entry in chunk)
+    spots = [
+        (struct, spot) for struct in sheet.structs.values() for spot in _spots(struct, stays)
+    ] or [(extra, spot) for extra in [_extra(sheet)] for spot in _spots(extra, stays)]
+    named = [(struct, at) for struct, at in spots if struct.layout.struct in _words(hunk)]
+    spots = named if len(spots) > 1 and named else spots
     if len(spots) != 1:
-        if not required:
-            return 0
+        if not changes:
+            return
         what = "there is no struct" if not spots else f"there are {len(spots)} structs"
-        first = next(entry for entry in chunk if entry.line.kind != CONTEXT).line
+        first = next(entry for entry in chunk if entry.kind != CONTEXT).line
         raise Misfit(
             f"{path}:{first.old or first.new}: {what} of the release with these fields in a row"
         )
-    for offset, entry in enumerate(old):
-        _mark(rows[spots[0] + offset], entry.line, path)
-    return spots[0]
+    struct, matched = spots[0]
+    if not changes:
+        for entry, row_numbers in zip(stays, matched, strict=True):
+            for number in row_numbers:
+                _mark(struct.rows[number], entry, path)
+        return
+    rows = list(struct.rows)
+    made: list[Row] = []
+    at = matched[0][0]
+    parts = iter(matched)
+    for entry in chunk:
+        if entry.kind == ADDED:
+            made.append(_added(entry, path))
+            continue
+        for number in next(parts):
+            row = Row(rows[number].fact)
+            _mark(row, entry, path)
+            made.append(row)
+    rows[at : matched[-1][-1] + 1] = made
+    if struct.layout.struct:
+        sheet.structs[struct.layout.struct] = Struct(struct.layout, rows)
+    else:
+        sheet.extra[:] = rows
 
 
-def _spots(rows: list[Row], wanted: list[Fact]) -> list[int]:
-    keys = [fact.key for fact in wanted]
-    return [
-        spot
-        for spot in range(len(rows) - len(keys) + 1)
-        if all(rows[spot + n].fact.key == key for n, key in enumerate(keys))
-        and all(rows[spot + n].kind == CONTEXT for n in range(len(keys)))
-    ]
+def _words(hunk: Hunk) -> set[str]:
+    return set(re.findall(r"\w+", hunk.section))
 
 
-def _struct_at(rows: list[Row], spot: int) -> str:
-    """The tag of the outer struct around a row."""
-    for row in reversed(rows[: spot + 1]):
-        if row.fact.kind == OPEN and row.fact.outer:
-            return row.fact.name
-    return ""
+def _spots(struct: Struct, stays: list[Entry]) -> Iterator[list[range]]:
+    """Where a struct has these facts in a row: for each fact the rows that state it."""
+    rows = struct.rows
+    for start in range(len(rows)):
+        matched: list[range] = []
+        at = start
+        for entry in stays:
+            taken = _states(rows, at, entry.fact)
+            if not taken:
+                break
+            matched.append(taken)
+            at = taken.stop
+        else:
+            if matched:
+                yield matched
 
 
-def _added(entry: _Entry, path: str) -> Row:
-    return Row(entry.fact.text, entry.fact, new=_place(path, entry.line.new), kind=ADDED)
+def _states(rows: list[Row], at: int, fact: Fact) -> range:
+    """The rows from one on that state a fact; none where they state another.
+
+    A member of a struct type may stand for all rows of that struct.
+    """
+    if at >= len(rows) or rows[at].kind != CONTEXT:
+        return range(0)
+    row = rows[at].fact
+    if row.kind is fact.kind and (row.name == fact.name or _may_differ(row, fact)):
+        return range(at, at + 1)
+    if row.kind is Kind.OPEN and not row.outer and fact.kind is Kind.MEMBER:
+        end = _end(rows, at)
+        if end is not None and rows[end].fact.name == fact.name:
+            return range(at, end + 1)
+    return range(0)
 
 
-def _mark(row: Row, line: Line, path: str) -> None:
-    row.kind = line.kind
-    row.old, row.new = _place(path, line.old), _place(path, line.new)
+def _may_differ(row: Fact, fact: Fact) -> bool:
+    """May a struct's first or last line have another name in the header than in the row?
+
+    What the release has within a struct may be a type of its own in the header; a macro's struct
+    has its parameter's name.
+    """
+    if row.kind is Kind.MEMBER:
+        return False
+    return (fact.outer and not row.outer) or (row.outer and not fact.outer)
+
+
+def _end(rows: list[Row], at: int) -> int | None:
+    depth = 0
+    for number in range(at, len(rows)):
+        depth += (rows[number].fact.kind is Kind.OPEN) - (rows[number].fact.kind is Kind.CLOSE)
+        if depth == 0:
+            return number
+    return None
+
+
+def _extra(sheet: Sheet) -> Struct:
+    """What earlier patches of the series added outside of the release's structs."""
+    return Struct(DESCRIPTOR._replace(struct=""), sheet.extra)
+
+
+def _added(entry: Entry, path: str) -> Row:
+    return Row(entry.fact, ADDED, new=_place(path, entry.line.new))
+
+
+def _mark(row: Row, entry: Entry, path: str) -> None:
+    row.kind = entry.kind
+    row.old, row.new = _place(path, entry.line.old), _place(path, entry.line.new)
 
 
 def _place(path: str, line: int | None) -> Place | None:

@@ -1,40 +1,123 @@
-"""The two sides of a graft, compiled, with their places put back to the patch's lines."""
+"""The two sides of a graft: what is touched compiled, the rest as the catalogue has it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from xensave import catalogue
+from xensave.catalogue.model import OWN, Binding, Layout
+from xensave.catalogue.owned import OwnedRange
 from xensave.errors import Malformed, UsageError
 from xensave.findings import Place
+from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.trees.tree import MemoryTree
-from xensave.review.alone.graft import Row
-from xensave.review.alone.scan import CLOSE, OPEN
-from xensave.review.alone.standin import PROLOGUE
+from xensave.review.alone.facts import Kind
+from xensave.review.alone.standin import DESCRIPTOR, PROLOGUE, Row, Sheet
 from xensave.review.patches.patch import ADDED, REMOVED
 from xensave.review.trees.sides import read_headers_of
 from xensave.rules.numbers.model import Side
 
 _FILE = "hvm/save.h"
+_BINDS = (Kind.DECLARE, Kind.NUMBER)
 
 
-def sides(rows: Sequence[Row], name: str, fallback: Place) -> tuple[Side, Side]:
-    """Before and after. `name` is the release's, `fallback` a place for what no line shows.
+def sides(sheet: Sheet, fallback: Place) -> tuple[Side, Side]:
+    """Before and after. `fallback` is a place for what no line shows.
 
     Raises UsageError where the lines of the patch do not suffice to lay out a struct.
     """
-    before = [row for row in rows if row.kind != ADDED]
-    after = [row for row in rows if row.kind != REMOVED]
+    name = sheet.release.name
     return (
-        _side(before, name, fallback, lambda row: row.old),
-        _side(after, f"{name} with the patch", fallback, lambda row: row.new),
+        _side(sheet, name, fallback, ADDED, lambda row: row.old),
+        _side(sheet, f"{name} with the patch", fallback, REMOVED, lambda row: row.new),
     )
 
 
 def _side(
-    rows: list[Row], name: str, fallback: Place, place_of: Callable[[Row], Place | None]
+    sheet: Sheet,
+    name: str,
+    fallback: Place,
+    without: str,
+    place_of: Callable[[Row], Place | None],
 ) -> Side:
-    text = PROLOGUE + "".join(f"{row.text}\n" for row in rows)
+    rows = [row for row in sheet.outer if row.kind != without]
+    extra = [row for row in sheet.extra if row.kind != without]
+    structs = {
+        tag: [row for row in struct.rows if row.kind != without]
+        for tag, struct in sheet.structs.items()
+        if struct.touched
+    }
+    written = _written(sheet, rows, extra, structs)
+    compiled = _compiled(written, name, fallback, place_of) if written else None
+    records = {record.name: record for record in compiled.headers.records} if compiled else {}
+    for row in rows:
+        binding = sheet.binds.get(row.fact.name)
+        if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:
+            records[row.fact.name] = _of_catalogue(binding, place_of(row) or fallback)
+    most = next((row for row in reversed(rows) if row.fact.kind is Kind.MAXIMUM), None)
+    code_max = most.fact.value[0] if most else None
+    if isinstance(code_max, str):
+        code_max = compiled.headers.code_max if compiled else None
+    return Side(
+        HeaderSpace(
+            source=name,
+            records=tuple(sorted(records.values(), key=lambda r: (r.code, r.name))),
+            code_max=code_max,
+            code_max_place=(place_of(most) or fallback) if most else None,
+            reservations=tuple(_reservations(rows, place_of, fallback)),
+            frame=_frame(compiled, rows, fallback, place_of),
+        ),
+        compiled.lines if compiled else {},
+    )
+
+
+def _written(
+    sheet: Sheet, rows: list[Row], extra: list[Row], structs: dict[str, list[Row]]
+) -> list[Row]:
+    """The rows to compile: what is touched, what it needs, and what binds it; none if none is."""
+    outer = [row for row in rows if _to_compile(sheet, row, structs)]
+    touched = [row for tag in structs for row in structs[tag]]
+    if not (outer or touched or extra):
+        return []
+    constants = [row for row in rows if row.fact.kind is Kind.CONSTANT]
+    symbols = [row for row in rows if row.fact.kind is Kind.NUMBER and row not in outer]
+    needed: dict[str, list[Row]] = {}
+    pending = [*outer, *touched, *extra]
+    while pending:
+        for tag in re.findall(r"\b(?:struct|union)\s+(\w+)", pending.pop().fact.text):
+            if tag in sheet.structs and tag not in structs and tag not in needed:
+                needed[tag] = list(sheet.structs[tag].rows)
+    stays = [row for tag in needed for row in needed[tag]]
+    # Numbers may be named in what is compiled: X_CODE, or HVM_SAVE_CODE(X).
+    text = " ".join(row.fact.text for row in (*outer, *touched, *extra))
+    named = set(re.findall(r"\b(\w+)_CODE\b", text))
+    symbols = [row for row in symbols if row.fact.name in named]
+    return [*constants, *symbols, *stays, *touched, *extra, *outer]
+
+
+def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
+    """Does a row outside of structs need the compiler: new, symbolic, or bound to what changed?"""
+    fact = row.fact
+    if fact.kind is Kind.MAXIMUM:
+        return isinstance(fact.value[0], str)
+    if fact.kind not in _BINDS:
+        return False
+    binding = sheet.binds.get(fact.name)
+    if row.changed or binding is None or fact.value != (binding.code,):
+        return True
+    return any(
+        catalogue.layout(each).struct in structs
+        for each in (binding.layout, binding.compat)
+        if each
+    )
+
+
+def _compiled(
+    rows: Sequence[Row], name: str, fallback: Place, place_of: Callable[[Row], Place | None]
+) -> Side:
+    text = PROLOGUE + "".join(f"{row.fact.text}\n" for row in rows)
     try:
         side = read_headers_of(MemoryTree({_FILE: text}, name))
     except Malformed as error:
@@ -52,29 +135,88 @@ def _side(
         return found or fallback
 
     headers = side.headers
+    frame = headers.frame
     return Side(
         replace(
             headers,
             records=tuple(replace(r, place=moved(r.place)) for r in headers.records),
-            code_max_place=moved(headers.code_max_place) if headers.code_max_place else None,
-            reservations=tuple(r._replace(place=moved(r.place)) for r in headers.reservations),
+            frame=replace(frame, place=moved(frame.place) if frame.place else None),
         ),
         {key: moved(place) for key, place in side.lines.items()},
     )
 
 
-def _places(rows: list[Row], place_of: Callable[[Row], Place | None]) -> list[Place | None]:
+def _places(rows: Sequence[Row], place_of: Callable[[Row], Place | None]) -> list[Place | None]:
     """A place for every row: its own, else the first line that the patch changes in its struct."""
     found = [place_of(row) for row in rows]
     start = None
+    depth = 0
     for index, row in enumerate(rows):
-        if row.fact.kind == OPEN and row.fact.outer:
+        depth += (row.fact.kind is Kind.OPEN) - (row.fact.kind is Kind.CLOSE)
+        if row.fact.kind is Kind.OPEN and depth == 1:
             start = index
-        elif start is not None and row.fact.kind == CLOSE and row.fact.outer:
+        elif start is not None and row.fact.kind is Kind.CLOSE and depth == 0:
             block = range(start, index + 1)
-            changed = [n for n in block if rows[n].kind in (ADDED, REMOVED) and found[n]]
+            changed = [n for n in block if rows[n].changed and found[n]]
             shown = changed or [n for n in block if found[n]]
             for n in block:
                 found[n] = found[n] or (found[shown[0]] if shown else None)
             start = None
     return found
+
+
+def _of_catalogue(binding: Binding, place: Place) -> HeaderRecord:
+    """A record that no patch touches, as the release has it."""
+    layout = catalogue.layout(binding.layout)
+    old = catalogue.layout(binding.compat) if binding.compat else None
+    bare = layout.flexible or binding.load == OWN
+    return HeaderRecord(
+        name=binding.name,
+        code=binding.code,
+        form=DEFINE if bare else COMPAT if old else DECLARE,
+        place=place,
+        layout=layout,
+        x86_32=_narrow(layout),
+        compat=old,
+        compat_x86_32=_narrow(old) if old else None,
+    )
+
+
+def _narrow(layout: Layout) -> Layout:
+    shape = layout.x86_32
+    if shape is None:
+        return layout
+    return layout._replace(size=shape.size, align=shape.align, fields=shape.fields)
+
+
+def _reservations(
+    rows: Iterable[Row], place_of: Callable[[Row], Place | None], fallback: Place
+) -> Iterator[OwnedRange]:
+    for row in rows:
+        if row.fact.kind is Kind.RESERVE:
+            first, last = (int(number) for number in row.fact.value)
+            owner = re.sub(r".* reserved for (.*) \*/", r"\1", row.fact.text)
+            yield OwnedRange(
+                first, last, owner, text=row.fact.text, place=place_of(row) or fallback
+            )
+
+
+def _frame(
+    compiled: Side | None,
+    rows: Iterable[Row],
+    fallback: Place,
+    place_of: Callable[[Row], Place | None],
+) -> Frame:
+    """The descriptor as compiled where it is touched, and the constants that the rows state."""
+    frame = compiled.headers.frame if compiled else Frame()
+    constants = {
+        row.fact.name: (row.fact.value[0], place_of(row) or fallback)
+        for row in rows
+        if row.fact.kind is Kind.FRAME
+    }
+    return Frame(
+        frame.descriptor or DESCRIPTOR,
+        frame.place or fallback,
+        {name: (value, place) for name, (value, place) in constants.items()
+         if isinstance(value, int)},
+    )  # fmt: skip

@@ -1,17 +1,27 @@
-"""A header that stands in for a release's: the catalogue's layouts and numbers, written as C.
+"""What stands in for a release's headers: its layouts and numbers as facts, row by row.
 
 Where a patch comes without a tree, the release it fits is what it is applied to. Xen's own text
-is not at hand, so its facts are written anew, one to a line, each line known by the fact it states.
+is not at hand, so that each row is known by the fact it states; its C is written when it is needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
 
+from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
+from xensave.findings import Place
+from xensave.review.alone.facts import Fact, Kind
+from xensave.review.patches.patch import CONTEXT, REMOVED
 
 PROLOGUE = """\
+typedef unsigned long xen_ulong_t;
+typedef uint16_t domid_t;
+#define XEN_FLEX_ARRAY_DIM
 #define DECLARE_HVM_SAVE_TYPE(_name, _code, _type) \\
     struct __HVM_SAVE_TYPE_##_name { _type t; char c[_code]; char cpt[1]; }
 #ifdef __XEN__
@@ -22,74 +32,167 @@ PROLOGUE = """\
 #define DECLARE_HVM_SAVE_TYPE_COMPAT(_name, _code, _type, _old, _fix) \\
     DECLARE_HVM_SAVE_TYPE(_name, _code, _type)
 #endif
+#define HVM_SAVE_TYPE(_x) __typeof__ (((struct __HVM_SAVE_TYPE_##_x *)(0))->t)
+#define HVM_SAVE_LENGTH(_x) (sizeof (HVM_SAVE_TYPE(_x)))
+#define HVM_SAVE_CODE(_x) (sizeof (((struct __HVM_SAVE_TYPE_##_x *)(0))->c))
 """
+# Since 3.1 (xen/include/public/hvm/save.h, arch-x86/hvm/save.h), never changed.
+DESCRIPTOR = Layout("descriptor", "", "hvm_save_descriptor", 8, 4, (
+    Field("typecode", "uint16_t", 0, 2),
+    Field("instance", "uint16_t", 2, 2),
+    Field("length", "uint32_t", 4, 4),
+))  # fmt: skip
+FRAME = {"HVM_FILE_MAGIC": 0x54381286, "HVM_FILE_VERSION": 1}
 _KNOWN = re.compile(
     r"u?int(8|16|32|64)_t|(unsigned |signed )?(char|short|int|long|long long)|uintptr_t|size_t"
 )
 
 
-def standin(release: Release, layouts: Mapping[str, Layout]) -> list[str]:
-    """The lines of the stand-in, without its prologue. `layouts` are the release's, by id."""
-    written: set[str] = set()
-    lines: list[str] = []
+@dataclass(slots=True)
+class Row:
+    """A row: its fact, where the patch shows it, and what the patch does to it."""
+
+    fact: Fact
+    kind: str = CONTEXT
+    old: Place | None = None
+    new: Place | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Does the patch remove or add it?"""
+        return self.kind != CONTEXT
+
+
+@dataclass(slots=True)
+class Struct:
+    """A struct of the release, `layout` as the catalogue has it, with its rows."""
+
+    layout: Layout
+    rows: list[Row]
+
+    @property
+    def touched(self) -> bool:
+        """Does the patch change it?"""
+        return any(row.changed for row in self.rows)
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A release's structs by their tags, and the rows outside of them; `binds` tells each record.
+
+    `extra` are rows of C that a patch adds outside of the release's structs.
+    """
+
+    release: Release
+    structs: dict[str, Struct]
+    outer: list[Row]
+    binds: dict[str, Binding] = field(default_factory=dict)
+    extra: list[Row] = field(default_factory=list)
+
+    def settled(self) -> Sheet:
+        """The sheet for the next patch: removed rows are gone, added ones like any other.
+
+        Rows that no patch has touched are shared.
+        """
+        structs = {
+            tag: Struct(struct.layout, _settled(struct.rows)) if struct.touched else struct
+            for tag, struct in self.structs.items()
+        }
+        return Sheet(self.release, structs, _settled(self.outer), self.binds, _settled(self.extra))
+
+
+def _settled(rows: list[Row]) -> list[Row]:
+    return [Row(row.fact) for row in rows if row.kind != REMOVED]
+
+
+class _Line(NamedTuple):
+    kind: Kind
+    name: str
+    text: str
+
+
+def standin(release: Release) -> Sheet:
+    """The rows of a release."""
+    sheet = Sheet(release, {}, [])
     for binding in release.bindings:
-        layout = layouts[binding.layout]
-        old = layouts.get(binding.compat) if binding.compat else None
+        layout = catalogue.layout(binding.layout)
+        old = catalogue.layout(binding.compat) if binding.compat else None
         for each in (layout, old):
-            if each is not None and each.struct not in written:
-                written.add(each.struct)
-                lines += _struct(each, written)
-        lines.append(_binding(binding, layout, old))
-    lines += [
-        f"/* Range {kept.first} - {kept.last} (inclusive) reserved for {kept.owner} */"
-        for kept in release.reservations
-    ]
-    return [*lines, f"#define HVM_SAVE_CODE_MAX {release.code_max}"]
+            if each is not None and each.struct not in sheet.structs:
+                sheet.structs[each.struct] = Struct(each, list(map(Row, facts_of(each))))
+        sheet.binds[binding.name] = binding
+        sheet.outer.append(Row(_bound(binding, layout, old)))
+    sheet.structs[DESCRIPTOR.struct] = Struct(DESCRIPTOR, list(map(Row, facts_of(DESCRIPTOR))))
+    for kept in release.reservations:
+        text = f"/* Range {kept.first} - {kept.last} (inclusive) reserved for {kept.owner} */"
+        value = (kept.first, kept.last)
+        sheet.outer.append(Row(Fact(Kind.RESERVE, kept.owner.casefold(), value, text)))
+    for name, number in FRAME.items():
+        sheet.outer.append(Row(Fact(Kind.FRAME, name, (number,), f"#define {name} {number:#x}")))
+    most = "HVM_SAVE_CODE_MAX"
+    text = f"#define {most} {release.code_max}"
+    sheet.outer.append(Row(Fact(Kind.MAXIMUM, most, (release.code_max,), text)))
+    return sheet
 
 
-def _binding(binding: Binding, layout: Layout, old: Layout | None) -> str:
+@cache
+def facts_of(layout: Layout) -> tuple[Fact, ...]:
+    """The facts of a struct, one for each line of its declaration."""
+    lines = list(_struct(layout))
+    last = len(lines) - 1
+    return tuple(
+        Fact(line.kind, line.name, (), line.text, outer=number in (0, last))
+        for number, line in enumerate(lines)
+    )
+
+
+def _bound(binding: Binding, layout: Layout, old: Layout | None) -> Fact:
     """A record whose length varies is bound by a bare number, as CPU_XSAVE and CPU_MSR are."""
+    name, code = binding.name, binding.code
     if layout.flexible or binding.load == OWN:
-        return f"#define {binding.name}_CODE {binding.code}"
-    native = f"{binding.name}, {binding.code}, struct {layout.struct}"
-    if old is None:
-        return f"DECLARE_HVM_SAVE_TYPE({native});"
-    return f"DECLARE_HVM_SAVE_TYPE_COMPAT({native}, struct {old.struct}, _fix);"
+        return Fact(Kind.NUMBER, name, (code,), f"#define {name}_CODE {code}")
+    native = f"{name}, {code}, struct {layout.struct}"
+    text = f"DECLARE_HVM_SAVE_TYPE({native});"
+    if old is not None:
+        text = f"DECLARE_HVM_SAVE_TYPE_COMPAT({native}, struct {old.struct}, _fix);"
+    return Fact(Kind.DECLARE, name, (code,), text)
 
 
-def _struct(layout: Layout, written: set[str]) -> Iterator[str]:
-    yield f"struct {layout.struct} {{"
-    yield from _members(layout.fields, written)
-    yield "};"
+def _struct(layout: Layout) -> Iterator[_Line]:
+    yield _Line(Kind.OPEN, layout.struct, f"struct {layout.struct} {{")
+    yield from _members(layout.fields, {layout.struct})
+    yield _Line(Kind.CLOSE, "", "};")
 
 
-def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[str]:
-    for field in fields:
-        dims = "".join(f"[{n}]" for n in field.dims)
-        if field.fields:
-            yield f"    {_opening(field, written)}"
-            yield from _members(field.fields, written)
-            yield f"    }} {field.name}{dims};".replace(" ;", ";")
+def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[_Line]:
+    for member in fields:
+        dims = "".join(f"[{n}]" for n in member.dims)
+        if member.fields:
+            kind = "union" if member.union else "struct"
+            tag = _tag(member)
+            # A tag is written once; a second use of it is laid out the same without one.
+            shown = "" if tag in written else tag
+            written.add(tag)
+            yield _Line(Kind.OPEN, tag, f"{kind} {shown} {{".replace("  ", " "))
+            yield from _members(member.fields, written)
+            text = f"}} {member.name}{dims};".replace(" ;", ";")
+            yield _Line(Kind.CLOSE, member.name, text)
         else:
-            bits = f":{field.bits[1]}" if field.bits else ""
-            yield f"    {_type(field)} {field.name}{dims}{bits};"
+            bits = f":{member.bits[1]}" if member.bits else ""
+            text = f"{_type(member)} {member.name}{dims}{bits};"
+            yield _Line(Kind.MEMBER, member.name, text)
 
 
-def _opening(field: Field, written: set[str]) -> str:
-    """A struct's tag is written once; a second use of it is laid out the same without one."""
-    kind = "union" if field.union else "struct"
-    tag = field.type.removeprefix("struct").removeprefix("union").strip()
-    if not re.fullmatch(r"\w+", tag) or tag in written:
-        return f"{kind} {{"
-    written.add(tag)
-    return f"{kind} {tag} {{"
+def _tag(member: Field) -> str:
+    tag = member.type.removeprefix("struct").removeprefix("union").strip()
+    return tag if re.fullmatch(r"\w+", tag) else ""
 
 
-def _type(field: Field) -> str:
-    if _KNOWN.fullmatch(field.type):
-        return field.type
+def _type(member: Field) -> str:
+    if _KNOWN.fullmatch(member.type):
+        return member.type
     count = 1
-    for n in field.dims:
+    for n in member.dims:
         count *= n
-    size = field.size // count if count else 1
+    size = member.size // count if count else 1
     return f"uint{8 * size}_t" if size in (1, 2, 4, 8) else "uint8_t"

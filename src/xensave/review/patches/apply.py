@@ -3,35 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from xensave.errors import UsageError
-from xensave.review.patches.patch import FilePatch, Hunk
+from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
 
 
-def apply(patch: FilePatch, text: str | None) -> str | None:
-    """The text after the patch; None for no file. Raises UsageError where it does not apply.
+def apply(patch: FilePatch, text: str | None) -> tuple[str | None, FilePatch]:
+    """The text after the patch, None for no file, and the patch with the lines' true numbers.
 
     A hunk may have moved by any number of lines, but every line it shows must be there; trailing
-    space does not count, for mailers strip it.
+    space does not count, for mailers strip it. Raises UsageError where the patch does not apply.
     """
     if patch.old is None:
         if text is not None:
             raise UsageError(f"the patch does not apply: {patch.path} is there already")
-        return "".join(f"{line.text}\n" for hunk in patch.hunks for line in hunk.after)
+        lines = [line.text for hunk in patch.hunks for line in hunk.after]
+        return "".join(f"{line}\n" for line in lines), patch
     if text is None:
         raise UsageError(f"the patch does not apply: there is no {patch.old}")
     lines = text.split("\n")
-    shift = 0
+    placed = []
+    shift = grown = 0
     for hunk in patch.hunks:
-        at = _find(lines, hunk, max(hunk.old_start - 1, 0) + shift)
-        if at is None:
-            raise UsageError(_refusal(patch, hunk, lines))
         old, new = hunk.before, hunk.after
+        # A hunk without old lines names the line that it follows.
+        expected = hunk.old_start - 1 if old else hunk.old_start
+        expected = max(expected, 0) + grown
+        at = _find(lines, hunk, expected + shift) if old else expected + shift
+        if at is None or at > len(lines):
+            raise UsageError(_refusal(patch, hunk, lines))
+        shift = at - expected
+        placed.append(_renumbered(hunk, at - grown, at))
         kept = iter(lines[at : at + len(old)])
         fresh = [_take(line.kind, line.text, kept) for line in hunk.lines]
         lines[at : at + len(old)] = [line for line in fresh if line is not None]
-        shift = at - max(hunk.old_start - 1, 0) + len(new) - len(old)
-    return None if patch.new is None else "\n".join(lines)
+        grown += len(new) - len(old)
+    after = None if patch.new is None else "\n".join(lines)
+    return after, replace(patch, hunks=tuple(placed))
+
+
+def _renumbered(hunk: Hunk, old: int, new: int) -> Hunk:
+    """A hunk whose lines begin after `old` lines of the file before and `new` lines of it after."""
+    lines = []
+    for line in hunk.lines:
+        old += line.kind != ADDED
+        new += line.kind != REMOVED
+        lines.append(
+            line._replace(
+                old=old if line.kind != ADDED else None, new=new if line.kind != REMOVED else None
+            )
+        )
+    return replace(hunk, lines=tuple(lines))
 
 
 def _take(kind: str, text: str, kept: Iterator[str]) -> str | None:

@@ -14,15 +14,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
 
+from xensave.errors import Malformed
 from xensave.review.patches.trailers import Trailer, trailers
 
 # As git-mailsplit has it: "From ", a sender, and a date; a sentence that begins so is none.
 _SEPARATOR = re.compile(r"^From \S+.*\d\d?:\d\d:\d\d.* \d{4}.*$", re.MULTILINE)
 _HEADER = re.compile(r"\A\s*(?:[A-Za-z][A-Za-z0-9-]*:[ \t].*\n(?:[ \t]+.*\n)*)+\n")
-_COMMIT = re.compile(r"^commit [0-9a-f]{40,64}\b.*\n(?=(?:Merge: .*\n)?Author: )", re.MULTILINE)
+_COMMIT = re.compile(
+    r"^commit [0-9a-f]{40,64}\b(?: \(from ([0-9a-f]+)\))?.*\n(?=(?:Merge: .*\n)?Author: )",
+    re.MULTILINE,
+)
 _TAG = re.compile(r"\[([^\]]*\b(?:PATCH|RFC)\b[^\]]*)\]\s*", re.IGNORECASE)
 _RE = re.compile(r"^\s*(re|aw|fwd?):\s*", re.IGNORECASE)
-DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
+_PARTS = 50
+DIFF = re.compile(r"^(?:diff --(?:git|cc|combined) |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class Message:
         return _TAG.sub("", _RE.sub("", self.subject)).strip()
 
     @property
+    def sender(self) -> str:
+        """The author's address, by which one sender is known again; "" where none is given."""
+        return email.utils.parseaddr(self.author)[1].casefold()
+
+    @property
     def is_reply(self) -> bool:
         """Does this answer a mail, rather than send a patch or a cover letter?"""
         return bool(_RE.match(self.subject))
@@ -71,7 +81,10 @@ class Message:
 
 
 def messages(data: bytes, source: str = "") -> list[Message]:
-    """The messages of a file, in order. Never raises: text that is no mail is one bare message."""
+    """The messages of a file, in order; text that is no mail is one bare message.
+
+    Raises Malformed for a mail of parts within parts without end.
+    """
     return [replace(message, source=source) for message in _messages(data)]
 
 
@@ -101,6 +114,8 @@ def _begins_mail(text: str, separator: re.Match[str]) -> bool:
 
 
 def _mail(text: str) -> Message:
+    if len(re.findall(r"^content-type:\s*multipart/", text, re.MULTILINE | re.IGNORECASE)) > _PARTS:
+        raise Malformed(f"a mail of more than {_PARTS} parts within parts")
     parsed = email.message_from_bytes(
         text.encode("utf-8", "surrogateescape"), policy=email.policy.default
     )
@@ -178,21 +193,26 @@ def _numbering(tag: str) -> tuple[int, int, int]:
 
 def _commits(text: str) -> Iterator[Message]:
     """Commits as git show and git log -p print them: the message is indented by four spaces."""
-    starts = [match.start() for match in _COMMIT.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    found = list(_COMMIT.finditer(text))
+    starts = [match.start() for match in found]
+    for start, end, parent in zip(starts, [*starts[1:], len(text)], found, strict=True):
         lines = text[start:end].split("\n")
         gap = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
         head = dict(line.split(":", 1) for line in lines[1:gap] if ":" in line)
         body = "\n".join(line.removeprefix("    ") for line in lines[gap + 1 :])
-        found = DIFF.search("\n".join(lines[gap + 1 :]))
-        if found:
+        diff = DIFF.search("\n".join(lines[gap + 1 :]))
+        if diff:
             # The diff's own lines keep their indentation.
             raw = "\n".join(lines[gap + 1 :])
-            log = raw[: found.start()].split("\n")
-            body = "\n".join(line.removeprefix("    ") for line in log) + raw[found.start() :]
+            log = raw[: diff.start()].split("\n")
+            body = "\n".join(line.removeprefix("    ") for line in log) + raw[diff.start() :]
+        subject = _printable(body.lstrip("\n").split("\n", 1)[0])
+        if parent[1]:
+            # A merge, once against each of its parents.
+            subject += f" (from {parent[1][:10]})"
         yield Message(
             body=_printable(body),
-            subject=_printable(body.lstrip("\n").split("\n", 1)[0]),
+            subject=subject,
             author=_printable(head.get("Author", "").strip()),
             date=_commit_date(head.get("Date", "").strip()),
         )

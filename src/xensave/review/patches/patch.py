@@ -11,8 +11,13 @@ from xensave.errors import UsageError
 _HEADER = re.compile(
     r"(?:^|/)(?P<path>(?:xen/include/public|include/public|public)/(?:arch-x86/)?hvm/save\.h)$"
 )
+_PUBLIC = re.compile(r"(?:^|/)(?:xen/)?(?:include/)?public/(?:[\w.-]+/)*[\w.-]+\.h$")
+_SOURCE = re.compile(r"^(?:[abciow]/)?xen/(?:[\w.+-]+/)*[\w.+-]+\.c$")
+_OTHER_ARCH = re.compile(r"xen/arch/(?!x86/)|public/arch-(?!x86)")
+_GIT = re.compile(r"^(?=diff --(?:git|cc|combined) )", re.MULTILINE)
+_PLAIN = re.compile(r"^(?=--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
-_HUNK = re.compile(r"^@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
+_HUNK = re.compile(r"^@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
 REMOVED, ADDED, CONTEXT = "-", "+", " "
 
 
@@ -75,11 +80,26 @@ def header_path(path: str | None) -> str | None:
     return "xen/include/public/" + match["path"].split("public/", 1)[1]
 
 
+def is_public_header(path: str | None) -> bool:
+    """Is this a public header of Xen for x86, which the save headers may include?"""
+    return bool(path and _PUBLIC.search(path)) and not _OTHER_ARCH.search(path or "")
+
+
+def is_handler_source(path: str | None) -> bool:
+    """Is this C of the hypervisor, which may register handlers?"""
+    return bool(path and _SOURCE.search(path)) and not _OTHER_ARCH.search(path or "")
+
+
 def parse_diff(text: str) -> list[FilePatch]:
-    """The files of a diff. Raises UsageError for one that is damaged, saying how."""
+    """The files of a diff. Raises UsageError for one that is damaged or cannot be read.
+
+    A header of which the diff shows no lines that can be read is never passed over: a combined
+    diff, a binary one, hunks without counts.
+    """
     import unidiff
 
     source = _mended(text)
+    renamed = _refuse_unreadable(source)
     try:
         files = unidiff.PatchSet(source)
     except (unidiff.UnidiffParseError, ValueError) as error:
@@ -89,8 +109,45 @@ def parse_diff(text: str) -> list[FilePatch]:
     for item in files:
         old, new = _name(item.source_file), _name(item.target_file)
         hunks = tuple(_hunk(hunk) for hunk in item)
+        if not hunks and (new or old) in renamed.values():
+            continue
         parsed.append(FilePatch(old, new, hunks, blobs.get(new or old or "")))
+    known = {(file.old, file.new) for file in parsed}
+    parsed += [FilePatch(old, new, ()) for old, new in renamed.items() if (old, new) not in known]
     return parsed
+
+
+def _refuse_unreadable(text: str) -> dict[str, str]:
+    """Raise for a file that counts and cannot be read; return what is renamed, old name to new."""
+    renamed: dict[str, str] = {}
+    parts = _GIT if _GIT.search(text) else _PLAIN
+    for part in parts.split(text)[1:]:
+        first = part.split("\n", 1)[0]
+        names = [_name(name) for name in _names_of(part)]
+        ours = next((n for n in names if is_public_header(n) or is_handler_source(n)), None)
+        moved = re.search(r"^rename from (.+)\nrename to (.+)$", part, re.MULTILINE)
+        if moved:
+            renamed[moved[1].strip()] = moved[2].strip()
+        if ours is None:
+            continue
+        if first.startswith(("diff --cc ", "diff --combined ")) or "\n@@@ " in part:
+            raise UsageError(
+                f"{ours}: a combined diff of a merge does not tell what each parent had; give "
+                "what git show -m prints, or a range with --tree"
+            )
+        if re.search(r"^(?:GIT binary patch|Binary files .* differ)$", part, re.MULTILINE):
+            raise UsageError(f"{ours}: a binary patch shows no line of it; give it as text")
+        marks = re.findall(r"^@@.*$", part, re.MULTILINE)
+        bad = next((mark for mark in marks if not _HUNK.match(mark)), None)
+        if bad is not None:
+            raise UsageError(f"the patch is damaged: {ours}: {bad!r} has no line numbers")
+    return renamed
+
+
+def _names_of(part: str) -> list[str]:
+    names = re.findall(r"^(?:---|\+\+\+) ([^\t\n]+)", part, re.MULTILINE)
+    first = re.match(r"diff --(?:git|cc|combined) (.+)", part)
+    return [*names, *(first[1].split(" ") if first else [])]
 
 
 def _hunk(hunk: object) -> Hunk:

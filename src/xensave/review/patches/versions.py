@@ -15,20 +15,56 @@ from xensave.rules.numbers.model import Objection
 def number_versions(messages: Sequence[Message]) -> list[Message]:
     """The messages, each patch with its version, where several of one title come without "vN".
 
-    Of two patches of one title and version the one with the later date is the next version: the
-    commit that a mailed patch became, for one. Without dates their order tells. Copies of one
-    mail count once; bare diffs have no title, and stand beside each other.
+    Of two patches of one title, sender and version the one with the later date is the next
+    version: the commit that a mailed patch became, for one. Without dates their order tells.
+    Copies of one mail count once; bare diffs have no title, and stand beside each other.
     """
     numbered: list[Message] = []
-    latest: dict[tuple[str, int], int] = {}
+    latest: dict[tuple[str, str, int], int] = {}
     for message in sorted(_once(messages), key=_by_version_and_date):
-        key = (message.title.casefold(), message.number)
+        key = (message.title.casefold(), message.sender, message.number)
         version = message.version
         if message.diff and message.title:
             version = max(version, latest.get(key, 0) + 1) if key in latest else version
             latest[key] = version
         numbered.append(replace(message, version=version))
     return numbered
+
+
+def series_of(messages: Sequence[Message]) -> list[int]:
+    """A number for each patch that those share which are of one series, in whatever version.
+
+    Patches of one sender, version and total are posted together. Two postings are versions of one
+    series where they share a title, or one answers the other. A bare diff goes with every other.
+    """
+    postings: dict[tuple[str, int, int, str], list[int]] = {}
+    for number, message in enumerate(messages):
+        alone = message.title if message.total == 1 else ""
+        postings.setdefault((message.sender, message.version, message.total, alone), []).append(
+            number
+        )
+    group = {key: key for key in postings}
+
+    def root(key: tuple[str, int, int, str]) -> tuple[str, int, int, str]:
+        while group[key] != key:
+            key = group[key]
+        return key
+
+    names: dict[tuple[str, str], tuple[str, int, int, str]] = {}
+    for key, numbers in postings.items():
+        for number in numbers:
+            message = messages[number]
+            known = [("title", f"{message.sender} {message.title.casefold()}")]
+            known += [("id", word) for word in (message.message_id, message.in_reply_to) if word]
+            known += [("id", word) for word in message.references.split()]
+            for name in known:
+                group[root(key)] = root(names.setdefault(name, key))
+    order = {found: place for place, found in enumerate(dict.fromkeys(root(k) for k in postings))}
+    found = [0] * len(messages)
+    for key, numbers in postings.items():
+        for number in numbers:
+            found[number] = order[root(key)]
+    return found
 
 
 def _once(messages: Iterable[Message]) -> Iterator[Message]:
@@ -59,14 +95,15 @@ def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, .
 
 
 def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:
-    """Each version compared with the one before it."""
-    by_version: dict[int, list[Review]] = {}
+    """Each version of a series compared with the one before it."""
+    by_version: dict[tuple[int, int], list[Review]] = {}
     for review in reviews:
         if review.message is not None:
-            by_version.setdefault(review.message.version, []).append(review)
+            by_version.setdefault((review.series, review.message.version), []).append(review)
     return tuple(
-        _progress(older, by_version[older], newer, by_version[newer])
+        _progress(older[1], by_version[older], newer[1], by_version[newer])
         for older, newer in pairwise(sorted(by_version))
+        if older[0] == newer[0]
     )
 
 

@@ -55,10 +55,13 @@ class Bases:
         release = self.release(name)
         return Base(release, self._past(release.name), why, self._saved(release.name))
 
-    def nearest(self, headers: HeaderSpace, when: datetime | None = None) -> Base | None:
+    def nearest(
+        self, headers: HeaderSpace, when: datetime | None = None, version: str = ""
+    ) -> Base | None:
         """The release whose numbers and sizes are most like these, or None before the first.
 
-        Of several alike it is the last one from before `when`, else the last of all.
+        Of several alike it is the one of this version, else the last one from before `when`, else
+        the last of all.
         """
         candidates = self.before(when)
         if not candidates:
@@ -70,7 +73,10 @@ class Bases:
             theirs = {(b.name, b.code, b.size) for b in release.bindings}
             return -len(mine ^ theirs) - (release.code_max != headers.code_max)
 
-        best = max(enumerate(candidates), key=lambda item: (likeness(item[1]), item[0]))[1]
+        def rank(item: tuple[int, str]) -> tuple[int, bool, int]:
+            return likeness(item[1]), item[1] == version, item[0]
+
+        best = max(enumerate(candidates), key=rank)[1]
         return self.named(best, "nearest by its numbers")
 
     def before(self, when: datetime | None) -> list[str]:

@@ -23,12 +23,18 @@ class Revisions:
     def __init__(self, gitdir: str | os.PathLike[str]) -> None:
         self.repository = GitRepository(gitdir)
         self._sides: dict[str, Side] = {}
+        self._files = set(HEADERS)
 
     def __enter__(self) -> Revisions:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.repository.close()
+
+    @property
+    def has_files(self) -> bool:
+        """Is there a working tree, or is the repository bare?"""
+        return self.repository.git("rev-parse", "--is-bare-repository").strip() != "true"
 
     def tree(self, revision: str) -> GitTree:
         """The files of a revision."""
@@ -39,12 +45,17 @@ class Revisions:
         tree = self.tree(revision)
         key = self.blobs(tree.commit)
         if key not in self._sides:
-            self._sides[key] = read_headers_of(tree)
+            side = read_headers_of(tree)
+            # What they include counts too, from now on.
+            self._files |= {path for path in side.headers.files if path.startswith("xen/")}
+            key = self.blobs(tree.commit)
+            self._sides[key] = side
         return with_handlers(self._sides[key], tree)
 
     def blobs(self, commit: str) -> str:
-        """Git's hashes of the headers at a commit, as one string; "" where there are none."""
-        return self.repository.git("ls-tree", commit, "--", *HEADERS)
+        """Git's hashes of the headers and what they include; "" where there are no headers."""
+        found = self.repository.git("ls-tree", commit, "--", *sorted(self._files))
+        return found if "hvm/save.h" in found else ""
 
     def date(self, commit: str) -> datetime:
         """When a commit was made."""

@@ -9,7 +9,7 @@ from xensave.findings import Place
 from xensave.headers.model import DEFINE, HeaderRecord, HeaderSpace
 from xensave.headers.save import read_tree
 from xensave.headers.text.places import field_lines
-from xensave.headers.trees.tree import Tree
+from xensave.headers.trees.tree import Tree, version_of
 from xensave.review.handlers import handlers
 from xensave.rules.numbers.model import Side
 
@@ -22,6 +22,7 @@ def read_side(tree: Tree) -> Side:
 def with_handlers(side: Side, tree: Tree) -> Side:
     """A side of headers, with what the tree registers."""
     found = handlers(tree)
+    side = replace(side, version=version_of(tree))
     if found is None:
         return side
     kinds = {each.record: each.kind for each in found.registrations if each.kind}

@@ -41,7 +41,8 @@ class Side:
     `lines` gives the place of a record's struct (path "") and of its fields by dotted path.
     `handlers` is None without a tree to look into. `loads` is the load mode by record name, `kinds`
     whether it is saved per domain or vCPU, where they are known: from the handlers, or from the
-    release that stands in. `checked` are the words of a patch's own C, where there is no tree.
+    release that stands in. `checked` are the words of a patch's own C, where there is no tree;
+    `version` is what the tree calls itself.
     """
 
     headers: HeaderSpace
@@ -50,6 +51,7 @@ class Side:
     loads: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     checked: frozenset[str] = frozenset()
+    version: str = ""
 
     def place_of(self, record: HeaderRecord, path: str = "") -> Place:
         """Where a field of a record stands, or the nearest place known: struct, then binding."""
@@ -148,8 +150,12 @@ class Rule(NamedTuple):
 
 
 class Objection(NamedTuple):
-    """What a rule objects to, with its rule and where: a finding and which side it points at."""
+    """What a rule objects to, with its rule and where: a finding and which side it points at.
+
+    `settled` names the later patch of a series that mends it.
+    """
 
     finding: Finding
     subject: str
     removed: bool = False
+    settled: str = ""

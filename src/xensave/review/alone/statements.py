@@ -1,0 +1,332 @@
+"""Lines of a header to the facts they state, without a compiler: what a hunk alone can tell.
+
+A hunk begins and ends anywhere: in a comment, in a struct, in a function. Statements are told by
+their semicolons and braces, so that it does not matter how they are broken into lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from xensave.headers.text.comments import reservations
+from xensave.review.alone.facts import Fact, Kind
+
+_DEFINE = re.compile(r"#\s*define\s+(\w+)(\([^)]*\))?(?:\s+(.*))?$", re.DOTALL)
+_CONDITION = re.compile(r"#\s*(if|ifdef|ifndef|elif|else|endif)\b\s*(.*)")
+_INCLUDE = re.compile(r"#\s*include\s+(\S+)")
+_ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)|\b__packed\b")
+_OPEN = re.compile(r"(?:typedef\s+)?(struct|union)\b\s*(\w*)$")
+_BODY = re.compile(r"\s*(?:struct|union)\s*\w*\s*\{")
+_ENUM = re.compile(r"(?:typedef\s+)?enum\b\s*\w*$")
+_CLOSE = re.compile(r"\}\s*(\w*)\s*(?:\[[^\]]*\]\s*)*(?:,.*)?$", re.DOTALL)
+_TYPE = r"(?:(?:const|volatile|unsigned|signed|long|short|int|char|struct|union|enum)\s+)*\w+"
+_DECLARATOR = r"\*?\s*\w*\s*(?:\[[^\]]*\]\s*)*(?::\s*(?:\w+|\([^()]*\)))?"
+_MEMBER = re.compile(rf"({_TYPE})(?:\s+|(?=:))({_DECLARATOR}(?:,\s*{_DECLARATOR})*)$")
+_NAME = re.compile(r"\*?\s*(\w*)")
+_DECLARE = re.compile(r"\bDECLARE_HVM_SAVE_TYPE(?:_COMPAT)?\s*\(\s*(\w+)\s*,\s*([^,]+?)\s*,(.*)\)$")
+_NOT_TYPES = frozenset({"return", "goto", "else", "typedef", "case", "extern", "static"})
+_FOREIGN = re.compile(
+    r"__(?:powerpc(?:64)?|riscv|arm|aarch64|ia64|loongarch|mips|s390x?)(?:__|_\w+)?|__riscv"
+)
+FRAME = ("HVM_FILE_MAGIC", "HVM_FILE_VERSION")
+
+
+def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
+    """The facts that lines of a header state, in the order of their lines.
+
+    `section` is what a hunk's @@ line says that it lies in.
+    """
+    code = _without_comments(lines)
+    found = [fact for piece in _pieces(code, section) for fact in _stated(piece)]
+    return sorted([*_reserved(lines), *found], key=lambda fact: fact.first)
+
+
+class _Piece(NamedTuple):
+    """A statement, a directive or a brace with what belongs to it, and its lines."""
+
+    text: str
+    first: int
+    last: int
+    indented: bool
+
+
+def _pieces(code: Sequence[str], section: str) -> Iterator[_Piece]:
+    """The statements outside of functions and of branches for other architectures."""
+    reader = _Reader(code)
+    inside = _begins_in_function(code, section)
+    index = 0
+    while index < len(code):
+        was_inside, inside = inside, _in_function(inside, index, code)
+        line = code[index]
+        if not (was_inside or inside) and line.strip():
+            if line.lstrip().startswith("#"):
+                last, pieces = reader.directive(index)
+                yield from pieces
+                index = last
+            else:
+                yield from reader.line(index)
+        index += 1
+    yield from reader.rest()
+
+
+class _Reader:
+    """Gathers the words of a statement until its semicolon or brace."""
+
+    def __init__(self, code: Sequence[str]) -> None:
+        self._code = code
+        self._words: list[str] = []
+        self._first = 0
+        # Brackets and braces that are open within the statement, as those of an enum are.
+        self._depth = self._braces = 0
+        self._foreign = self._macro = False
+
+    def directive(self, index: int) -> tuple[int, list[_Piece]]:
+        """A preprocessor's line with those that continue it, unless they lay out a struct.
+
+        What such a macro makes is read as code. A branch for other architectures is left out.
+        """
+        last, text = index, self._code[index].strip()
+        while text.endswith("\\") and last + 1 < len(self._code):
+            if _makes_struct(self._code, last):
+                break
+            last += 1
+            text = f"{text[:-1].rstrip()} {self._code[last].strip()}"
+        condition = _CONDITION.match(text)
+        if condition:
+            self._foreign = _is_foreign(condition[1], condition[2])
+        if self._foreign:
+            return last, []
+        indented = self._code[index][0].isspace()
+        return last, [_Piece(text.rstrip("\\").strip(), index, last, indented)]
+
+    def line(self, index: int) -> Iterator[_Piece]:
+        """The statements that end on a line."""
+        if self._foreign:
+            return
+        line = self._code[index].strip()
+        self._macro = self._macro or line.endswith("\\")
+        for token in re.findall(r"[{};()]|[^{};()]+", line.rstrip("\\")):
+            if self._words or token.strip():
+                yield from self._token(token, index)
+        if self._macro and self._words and not line.endswith("\\"):
+            # The end of a macro's body, which no semicolon follows.
+            yield self._piece(index)
+            self._macro = False
+        elif self._words == ["}"] and self._code[index].rstrip() == "}":
+            # The last brace of a function, which no semicolon follows.
+            self._words = []
+        elif self._words and self._words != ["}"]:
+            self._words.append(" ")
+
+    def _token(self, token: str, index: int) -> Iterator[_Piece]:
+        if not self._words:
+            self._first = index
+        self._depth += (token == "(") - (token == ")")
+        within = self._braces > 0
+        if token == "{" and (within or _ENUM.match(self._text())):
+            self._braces += 1
+        elif token == "}" and within:
+            self._braces -= 1
+        elif token == "{" and self._depth <= 0:
+            self._words.append(" {")
+            yield self._piece(index)
+            return
+        elif token == ";" and self._depth <= 0 and not within:
+            yield self._piece(index)
+            return
+        elif token == "}" and self._words:
+            # A hunk that begins in the middle of a statement, or a brace of a function.
+            yield self._piece(index)
+            self._first = index
+        self._words.append(token)
+
+    def rest(self) -> Iterator[_Piece]:
+        """What the last line leaves open."""
+        if self._words:
+            yield self._piece(len(self._code) - 1)._replace(indented=True)
+
+    def _text(self) -> str:
+        return " ".join("".join(self._words).split())
+
+    def _piece(self, index: int) -> _Piece:
+        piece = _Piece(self._text(), self._first, index, self._code[self._first][:1].isspace())
+        self._words, self._depth = [], 0
+        return piece
+
+
+def _makes_struct(code: Sequence[str], index: int) -> bool:
+    """Does the body of a macro that begins here lay out a struct, other than the binding's?"""
+    body = ""
+    for line in code[index + 1 : index + 3]:
+        body += line
+    return (
+        re.match(r"\s*(?:struct|union)\s*\w*\s*\{", body) is not None and "__HVM_SAVE" not in body
+    )
+
+
+def _stated(piece: _Piece) -> Iterator[Fact]:
+    """The facts of one statement."""
+    text, place = piece.text, (piece.first, piece.last)
+    if text.startswith("#"):
+        yield _directive(text, place)
+        return
+    bare = _ATTRIBUTE.sub("", text).strip()
+    if text.endswith("{"):
+        opening = _OPEN.match(bare[:-1].strip())
+        if opening:
+            yield Fact(Kind.OPEN, opening[2], (), text, *place, outer=not piece.indented)
+        elif not bare.startswith("{") or bare != "{":
+            yield Fact(Kind.OTHER, text, (), text, *place)
+    elif text.startswith("}"):
+        closing = _CLOSE.match(bare)
+        if closing:
+            yield Fact(Kind.CLOSE, closing[1], (), f"{text};", *place, outer=not piece.indented)
+        else:
+            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+    elif "DECLARE_HVM_SAVE_TYPE" in text:
+        match = _DECLARE.match(text)
+        if match:
+            number = integer(match[2])
+            value = (match[2] if number is None else number,)
+            yield Fact(Kind.DECLARE, match[1], value, f"{text};", *place)
+        else:
+            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+    elif bare:
+        yield from _members(bare, text, place)
+
+
+def _members(bare: str, text: str, place: tuple[int, int]) -> Iterator[Fact]:
+    member = _MEMBER.match(bare)
+    if member is None or member[1].split()[0] in _NOT_TYPES or member[1] in ("struct", "union"):
+        if not re.fullmatch(r"(?:struct|union)\s+\w+", bare):
+            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+        return
+    attributes = " ".join(_ATTRIBUTE.findall(text))
+    for declarator in member[2].split(","):
+        name = _NAME.match(declarator.strip())
+        made = f"{member[1]} {declarator.strip()} {attributes}".strip()
+        yield Fact(Kind.MEMBER, name[1] if name else "", (), f"{made};", *place)
+
+
+def _directive(text: str, place: tuple[int, int]) -> Fact:
+    define, include = _DEFINE.match(text), _INCLUDE.match(text)
+    plain = " ".join(text.split())
+    if _CONDITION.match(text):
+        return Fact(Kind.CONDITION, plain, (), text, *place)
+    if include:
+        return Fact(Kind.INCLUDE, include[1].strip('"<>'), (), text, *place)
+    if define is None or define[2]:
+        return Fact(Kind.OTHER, plain, (), text, *place)
+    body = (define[3] or "").strip()
+    number = integer(body.strip("() "))
+    kind, name = _defined(define[1])
+    return Fact(kind, name, (body if number is None else number,), text, *place)
+
+
+def _defined(name: str) -> tuple[Kind, str]:
+    """What a macro without parameters is, and the name it goes by."""
+    if name == "HVM_SAVE_CODE_MAX":
+        return Kind.MAXIMUM, name
+    if name in FRAME:
+        return Kind.FRAME, name
+    if re.fullmatch(r"(?!HVM_SAVE_)[A-Z][A-Z0-9_]*_CODE", name):
+        return Kind.NUMBER, name.removesuffix("_CODE")
+    return Kind.CONSTANT, name
+
+
+def integer(text: str) -> int | None:
+    """The value of an integer constant as C writes it, or None for another expression.
+
+    >>> integer("0x10U"), integer("CPU_MSR_CODE + 1")
+    (16, None)
+    """
+    try:
+        return int(text.rstrip("uUlL"), 0)
+    except ValueError:
+        return int(text, 8) if re.fullmatch(r"0[0-7]{1,20}", text) else None
+
+
+def _is_foreign(word: str, condition: str) -> bool:
+    """Can a condition hold for no x86: does it ask for other architectures alone?
+
+    >>> _is_foreign("elif", "defined(__powerpc64__) || defined(__riscv)")
+    True
+    """
+    if word == "ifdef":
+        return _FOREIGN.fullmatch(condition.strip()) is not None
+    if word not in ("if", "elif"):
+        return False
+    asked = re.findall(r"defined\s*\(?\s*(\w+)\s*\)?", condition)
+    rest = re.sub(r"defined\s*\(?\s*\w+\s*\)?", "", condition)
+    plain = not rest.replace("|", "").strip()
+    return bool(asked) and plain and all(_FOREIGN.fullmatch(name) for name in asked)
+
+
+def _reserved(lines: Sequence[str]) -> list[Fact]:
+    """Reservations stand in comments, which a hunk may cut at either end."""
+    text = "\n".join(lines)
+    if _begins_in_comment(lines):
+        text = f"/*{text}"
+    if text.rfind("/*") > text.rfind("*/"):
+        text += "*/"
+    return [
+        Fact(
+            Kind.RESERVE,
+            kept.owner.casefold(),
+            (kept.first, kept.last),
+            f"/* Range {kept.first} - {kept.last} (inclusive) reserved for {kept.owner} */",
+            (kept.place.line or 1) - 1,
+            (kept.place.line or 1) - 1 + kept.text.count("\n"),
+        )
+        for kept in reservations(text, "")
+    ]
+
+
+def _begins_in_function(code: Sequence[str], section: str) -> bool:
+    """Does a hunk begin inside a function's body? Its first line that is not indented tells."""
+    if "(" not in section or section.startswith(("DECLARE", "struct", "union", "typedef")):
+        return False
+    outer = next((line for line in code if line.strip() and not line[0].isspace()), "}")
+    return outer.startswith(("{", "}"))
+
+
+def _in_function(inside: bool, index: int, code: Sequence[str]) -> bool:
+    """Is a line in a function's body, its head included? Head and last brace are not indented."""
+    line = code[index].rstrip()
+    if inside:
+        return not line.startswith("}")
+    if line == "{":
+        head = next((text for text in reversed(code[:index]) if text.strip()), "")
+        return head.rstrip().endswith(")")
+    return not line[:1].isspace() and re.search(r"\)\s*\{$", line) is not None
+
+
+def _without_comments(lines: Sequence[str]) -> list[str]:
+    """The lines with comments blanked; one that began before the first line counts too."""
+    inside = _begins_in_comment(lines)
+    code = []
+    for line in lines:
+        kept = ""
+        rest = line
+        while rest:
+            if inside:
+                _, closed, rest = rest.partition("*/")
+                inside = not closed
+            else:
+                before, opened, rest = rest.partition("/*")
+                kept += before
+                inside = bool(opened)
+        code.append(re.sub(r"//.*", "", kept).rstrip())
+    return code
+
+
+def _begins_in_comment(lines: Sequence[str]) -> bool:
+    for line in lines:
+        start, end = line.find("/*"), line.find("*/")
+        if end >= 0 and (start < 0 or end < start):
+            return True
+        if start >= 0:
+            return False
+    return False
