@@ -222,3 +222,67 @@ def test_help_does_not_import_the_compiler():
         "assert not {'clang.cindex', 'unidiff', 'tomllib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_sarif_is_valid(capsys):
+    jsonschema = pytest.importorskip("jsonschema", reason="no jsonschema: NOT CHECKED")
+    schema = json.loads((PATCHES.parent / "schemas/sarif-2.1.0.json").read_text())
+    for words in ((V1,), (V2,), (V1, V2)):
+        log = json.loads(run(capsys, *words, "--format", "sarif")[1])
+        jsonschema.Draft4Validator(schema).validate(log)
+    log["runs"][0]["results"] = [{"message": 3}]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft4Validator(schema).validate(log)
+
+
+def test_gitlab_code_quality(capsys):
+    code, out, _ = run(capsys, V1, "--format", "gitlab")
+    assert code == 1
+    issues = json.loads(out)
+    assert {issue["severity"] for issue in issues} <= {"info", "major", "critical"}
+    assert len({issue["fingerprint"] for issue in issues}) == len(issues)
+    for issue in issues:
+        assert set(issue) == {
+            "description",
+            "check_name",
+            "fingerprint",
+            "severity",
+            "location",
+        }
+        assert issue["location"]["path"] == FILE
+        assert issue["location"]["lines"]["begin"] > 0
+    assert json.loads(run(capsys, V2, "--format", "gitlab")[1]) == []
+
+
+def test_reviewdogs_rdjson(capsys):
+    log = json.loads(run(capsys, V1, "--format", "rdjson")[1])
+    assert log["source"] == {"name": "xensave"}
+    severities = [diagnostic["severity"] for diagnostic in log["diagnostics"]]
+    assert "ERROR" in severities
+    first = log["diagnostics"][0]
+    assert first["location"] == {"path": FILE, "range": {"start": {"line": 642}}}
+    assert first["code"] == {"value": "RESERVATION_EXCEEDS_USE"}
+
+
+def test_a_rule_is_explained(capsys):
+    code, out, _ = run(capsys, "--rule", "maximum_raised_for_no_record")
+    assert code == 0
+    assert out.startswith("MAXIMUM_RAISED_FOR_NO_RECORD (error)\n")
+    assert "example:" in out
+    assert "remedy:" in out
+    assert "said in: xen-devel" in out
+    explained = json.loads(run(capsys, "--rule", "SPACE_NUMBER_TAKEN", "--json")[1])
+    assert explained["example"] == ["+#define HVM_PARAM_FOO 9"]
+    code, _, err = run(capsys, "--rule", "SPACE_NUMBER_TAKE")
+    assert code == 2
+    assert "did you mean SPACE_NUMBER_TAKEN?" in err
+
+
+def test_examples_are_those_of_the_fixtures():
+    from tests.rules_numbers.make_examples import examples
+    from xensave.rules.examples import EXAMPLES
+
+    made = {rule: row["example"] for rule, row in examples().items()}
+    assert {rule: made[rule] for rule in EXAMPLES} == EXAMPLES, (
+        "run python -m tests.rules_numbers.make_examples"
+    )

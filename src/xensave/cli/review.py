@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError, UsageError
@@ -20,7 +21,14 @@ DESCRIPTION = (
     "revisions of a tree, or two directories of headers. Exit code: 0 nothing to fail on, "
     "1 objections, 2 nothing could be reviewed."
 )
-FORMATS = ("text", "json", "sarif", "github", "reply")
+FORMATS = ("text", "json", "sarif", "github", "gitlab", "rdjson", "reply")
+_VIEWS = {
+    "json": ("objects", "as_json"),
+    "sarif": ("sarif", "sarif"),
+    "github": ("github", "github"),
+    "gitlab": ("gitlab", "gitlab"),
+    "rdjson": ("rdjson", "rdjson"),
+}
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
 BAD_INPUT = 2
 
@@ -58,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--if-touched", action="store_true",
                         help="a change to no save header is fine, not an error")  # fmt: skip
     parser.add_argument("--rules", action="store_true", help="list the rules and exit")
+    parser.add_argument("--rule", metavar="ID", help="explain one rule and exit")
+    parser.add_argument("--emit-checker", metavar="FILE",
+                        help="write a script for Xen's own tree: Python 2.7 or 3, no packages"
+                        )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,10 +79,20 @@ def run(args: argparse.Namespace) -> int:
 
         sys.stdout.write(rules(as_json=args.format == "json"))
         return 0
+    if args.rule:
+        from xensave.views.review.rules import rule
+
+        sys.stdout.write(rule(args.rule, as_json=args.format == "json"))
+        return 0
+    if args.emit_checker:
+        from xensave.review.checker import emit
+
+        emit(args.emit_checker)
+        return 0
     request = _request(args)
     if args.history is not None:
         return _history(request, args)
-    from xensave.review.result import Untouched
+    from xensave.review.result import Result, Untouched
     from xensave.review.session import review
 
     try:
@@ -79,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
         if not args.if_touched:
             raise
         sys.stderr.write(f"xensave review: {escape(error.message)}\n")
+        if args.format in _VIEWS:
+            # Who reads a document is to find one, if an empty one.
+            sys.stdout.write(_render(Result(()), args))
         return 0
     sys.stdout.write(_render(result, args))
     return 1 if result.fails(args.fail_on) else 0
@@ -119,18 +144,12 @@ def read(name: str) -> bytes:
 
 
 def _render(result: Result, args: argparse.Namespace) -> str:
-    if args.format == "json":
-        from xensave.views.review.objects import as_json
-
-        return as_json(result)
-    if args.format == "sarif":
-        from xensave.views.review.sarif import sarif
-
-        return sarif(result)
-    if args.format == "github":
-        from xensave.views.review.github import github
-
-        return github(result)
+    if args.format in _VIEWS:
+        module, function = _VIEWS[args.format]
+        view: Callable[[Result], str] = getattr(
+            import_module(f"xensave.views.review.{module}"), function
+        )
+        return view(result)
     if args.format == "reply":
         from xensave.views.review.reply import reply
 

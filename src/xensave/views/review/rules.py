@@ -3,8 +3,45 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 
-from xensave.rules.rows import ROWS
+from xensave.errors import UsageError
+from xensave.rules.examples import CITES, EXAMPLES
+from xensave.rules.rows import BY_ID, ROWS
+
+
+def rule(name: str, *, as_json: bool = False) -> str:
+    """Explain one rule: what it wants, what is wrong otherwise, what to do, and where it is said.
+
+    Raises UsageError for an id that no rule has.
+    """
+    found = BY_ID.get(name.upper())
+    if found is None:
+        close = get_close_matches(name.upper(), BY_ID, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "; see xensave review --rules"
+        raise UsageError(f"no rule {name!r}{hint}")
+    example = EXAMPLES.get(found.id, ())
+    cite = getattr(found, "cite", "") or CITES.get(found.id, "")
+    against = " ".join((found.check.__doc__ or "").split())
+    if as_json:
+        row = {
+            "rule": found.id,
+            "severity": found.severity,
+            "purpose": found.purpose,
+            "objects_to": against,
+            "example": list(example),
+            "remedy": found.remedy,
+            "cite": str(cite) or None,
+        }
+        return json.dumps(row, indent=2) + "\n"
+    lines = [f"{found.id} ({found.severity})", "", f"  {found.purpose}"]
+    lines += [f"  Objects where: {against[:1].lower()}{against[1:]}", ""]
+    if example:
+        lines += ["  example:", *(f"    {line}" for line in example), ""]
+    lines.append(f"  remedy: {found.remedy}")
+    if cite:
+        lines.append(f"  said in: {cite}")
+    return "\n".join(lines) + "\n"
 
 
 def rules(*, as_json: bool = False) -> str:

@@ -1,0 +1,68 @@
+"""Write a checker for Xen's own tree: one file for any Python, with the releases' facts in it.
+
+`script.py` is the checker without facts. It is written so that Python 2.7 runs it too, as Xen's
+README asks of scripts in its tree; nothing else may import it.
+"""
+
+from __future__ import annotations
+
+import os
+import pprint
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+from xensave.catalogue import MASTER, layout, names_of, release, release_names
+from xensave.catalogue.model import Release
+from xensave.errors import UsageError
+
+# An open-ended list of releases is no use to a tree that is older than all of them.
+_FACTS = re.compile(r"^(RELEASES|NAMES|KEPT) = .*$", re.MULTILINE)
+
+
+def emit(path: str | os.PathLike[str]) -> None:
+    """Write the checker to a file. Raises UsageError where that cannot be done."""
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(script())
+        os.chmod(path, 0o755)  # noqa: PTH101 - the path may be a text
+    except OSError as error:
+        raise UsageError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def script() -> str:
+    """Return the checker's text with the facts of every release in it."""
+    text = files("xensave.review.checker").joinpath("script.py").read_text(encoding="ascii")
+    facts = {"RELEASES": _releases(), "NAMES": _names(), "KEPT": _kept()}
+    return _FACTS.sub(lambda match: _assignment(match[1], facts), text)
+
+
+def _assignment(name: str, facts: Mapping[str, object]) -> str:
+    return f"{name} = {pprint.pformat(facts[name], width=100, compact=True)}"
+
+
+def _releases() -> list[object]:
+    return [
+        [[int(part) for part in name.split(".")], _bound(release(name))]
+        for name in release_names()
+        if name != MASTER
+    ]
+
+
+def _bound(found: Release) -> dict[int, list[object]]:
+    return {
+        binding.code: [
+            binding.name,
+            None if layout(binding.layout).flexible else binding.size,
+        ]
+        for binding in found.bindings
+    }
+
+
+def _names() -> dict[int, list[str]]:
+    codes = {binding.code for name in release_names() for binding in release(name).bindings}
+    return {code: list(names_of(code)) for code in sorted(codes)}
+
+
+def _kept() -> list[list[object]]:
+    return [[kept.first, kept.last, kept.owner] for kept in release(MASTER).reservations]
