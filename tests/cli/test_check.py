@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -45,7 +46,7 @@ def test_an_image_is_judged_by_each_target(capsys):
     assert found[0]["record"] == "libxc header"
     assert found[1]["loaded"] == 18
     assert found[2]["fixups"] == ["LAPIC from 24 to 32 bytes"]
-    assert any("CPU policy" in text for text in found[1]["assumes"])
+    assert any("only offered: fpu" in text for text in found[1]["assumes"])
 
 
 def test_all_means_every_release(capsys):
@@ -270,3 +271,33 @@ def test_an_input_format_is_insisted_on(tmp_path, capsys):
     out = str(tmp_path / "out")
     assert main(["convert", str(path), out, "--target", "4.17", "--input-format", "xl"]) == 1
     assert "xl header" in capsys.readouterr().err
+
+
+HOST = "examples/hosts/amd.txt"
+
+
+def test_a_host_takes_features_without_a_word(capsys, tmp_path):
+    """Without leaf 7 the HVM guest, whose state uses none of it, restores and loses them."""
+    weak = tmp_path / "weak.txt"
+    zero = ":".join(["0" * 8] * 4)
+    weak.write_text(re.sub(r"(00000007:0000000\d -> ).*", rf"\g<1>{zero}", Path(HOST).read_text()))
+    code, (verdict,) = objects(capsys, IMAGE, "-t", "4.17.7", "--host", str(weak))
+    assert code == 0
+    (warning,) = verdict["warnings"]
+    assert {"smep", "fsgsbase", "pku", "avx2"} <= set(warning.split())
+
+
+def test_a_host_that_gives_fewer_leaves_refuses(capsys, tmp_path):
+    poor = tmp_path / "poor.txt"
+    text = Path(HOST).read_text()
+    poor.write_text(text.replace("80000000:ffffffff -> 80000021", "80000000:ffffffff -> 80000008"))
+    code, (verdict,) = objects(capsys, IMAGE, "-t", "4.17.7", "--host", str(poor))
+    assert code == 1
+    assert (verdict["errno"], verdict["rule"]) == ("EINVAL", "POLICY_HOST_EXTENDED")
+
+
+def test_no_host_is_trouble(capsys, tmp_path):
+    nothing = tmp_path / "nothing.txt"
+    nothing.write_text("nothing of a host\n")
+    assert main(["check", IMAGE, "-t", "4.17.7", "--host", str(nothing)]) != 0
+    capsys.readouterr()

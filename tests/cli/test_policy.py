@@ -7,7 +7,7 @@ import pytest
 from xensave.cli import main
 
 IMAGE = "examples/hvm1.img.zst"
-HOST = "tests/data/policies/amd-strong.txt"
+HOST = "examples/hosts/amd.txt"
 
 
 def test_show_names_features_and_leaves(capsys):

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.policy.oracle import DATA, hosts
+from tests.policy.oracle import hosts
 from xensave.catalogue.dates import version
 from xensave.errors import Malformed
 from xensave.policy.hostfile import host_of_text, read_host
 from xensave.policy.restore import restored
 from xensave.policy.value import NO_REGISTERS, Policy
 
-STRONG = DATA / "amd-strong.txt"
+ROOT = Path(__file__).parents[2]
+STRONG = ROOT / "examples" / "hosts" / "amd.txt"
 AT = version("4.17.7")
 LEAVES = [
     (0, 0xFFFFFFFF, 0xD, 0x68747541, 0x444D4163, 0x69746E65),

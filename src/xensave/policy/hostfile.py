@@ -49,7 +49,7 @@ _FEATURES = {
 def read_host(path: str) -> Host:
     """Return what a file says of a host. Raises Malformed, LimitExceeded and SourceError.
 
-    >>> host = read_host("tests/data/policies/amd-strong.txt")
+    >>> host = read_host("examples/hosts/amd.txt")
     >>> host.kind, host.hvm_max.has("pku"), host.pv_max.has("pku")
     ('xen-cpuid', True, False)
     """

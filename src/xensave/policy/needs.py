@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.features import features_of
+from xensave.catalogue.features import Features, features_of
 from xensave.policy.clamp import Guest, clamped
 from xensave.policy.featureset import featureset, with_featureset
 from xensave.policy.value import Policy
+
+STATES = {"avx", "mpx", "avx512f", "pku", "amx_tile"}
+"""Features that a loader asks for by the states of XCR0 that they bring."""
 
 Refuses = Callable[[Policy], "str | None"]
 """Whether a guest's state is refused under a policy: the reason, or None."""
@@ -32,11 +35,38 @@ class Needs(NamedTuple):
 def needs(policy: Policy, version: Version, refuses: Refuses, guest: Guest | None = None) -> Needs:
     """Return what a guest needs of its policy, as a release's loader sees it.
 
-    The loader must take the policy as it is.
+    The loader must take the policy as it is. Only features that it asks about, itself or by those
+    that depend on them, are tried.
     """
     names = names_of(policy, version)
-    in_use = missed(policy, names, version, refuses, guest)
+    asked = _Asked(policy)
+    refuses(asked)
+    tried = _reaching(names, asked.names | STATES, features_of(version))
+    in_use = missed(policy, tried, version, refuses, guest)
     return Needs(in_use, tuple(name for name in names if name not in in_use))
+
+
+class _Asked(Policy):
+    """A policy that notes which features it is asked for."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy.leaves, policy.msrs, policy.source)
+        self.names: set[str] = set()
+
+    def has(self, feature: str) -> bool:
+        self.names.add(feature)
+        return super().has(feature)
+
+
+def _reaching(names: Iterable[str], asked: set[str], features: Features) -> list[str]:
+    """Return the features whose loss takes one of those asked for away."""
+    found = []
+    for name in names:
+        place = features.places[name.upper()]
+        gone = {features.name(*dependent) for dependent in features.dependents.get(place, ())}
+        if (gone | {name}) & asked:
+            found.append(name)
+    return found
 
 
 def missed(

@@ -91,7 +91,7 @@ def restored(
     >>> restored(facts.leaves, facts.msrs, "4.15.2").errno
     'ERANGE'
     >>> restored(facts.leaves, facts.msrs, "4.15.3").lost
-    ()
+    ('e8b:20',)
     """
     guest = guest or Guest()
     at = version(release)

@@ -23,8 +23,6 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
 from xensave.policy.value import Policy
 
-_NAMED = 24
-
 
 class Culprit(NamedTuple):
     """A feature that the guest lost, and what refuses its state for want of it."""
@@ -70,30 +68,25 @@ def needs_sentence(
     >>> from xensave.image import open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
     ...     facts = image.facts
-    >>> needs_sentence(facts, "4.17.7", restored_policy(facts, "4.17.7"))
-    "the target's host may lack any feature that the guest was offered"
+    >>> needs_sentence(facts, "4.17.7", restored_policy(facts, "4.17.7"))[:60]
+    'the guest can do without what it was only offered: fpu de ps'
     """
     refuses = state_refuses(facts, release, domain)
     if refuses(answer.policy) is not None:
         return ""
     found = needs(answer.policy, version(release), refuses, policy_guest(facts, domain))
+    offered = f"the guest can do without what it was only offered: {' '.join(found.offered)}"
     if not found.in_use:
-        return "the target's host may lack any feature that the guest was offered"
-    used, offered = " ".join(found.in_use), " ".join(found.offered)
-    return (
-        f"the target's host has the features that the guest's state uses ({used});"
-        f" others it was only offered ({offered})"
-    )
+        return offered
+    return f"the target's host has what the guest's state uses, {' '.join(found.in_use)}; {offered}"
 
 
 def lost_sentence(answer: Restored) -> str:
     """Return which features a guest loses without a word, "" for none."""
     if not answer.lost:
         return ""
-    shown = " ".join(answer.lost[:_NAMED])
-    more = f" and {len(answer.lost) - _NAMED} more" if len(answer.lost) > _NAMED else ""
     plural = "s" if len(answer.lost) > 1 else ""
-    return f"the guest loses {len(answer.lost)} CPU feature{plural}: {shown}{more}"
+    return f"the guest loses {len(answer.lost)} CPU feature{plural}: {' '.join(answer.lost)}"
 
 
 def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:

@@ -90,10 +90,15 @@ class Judge:
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
         found = self._made.get((target, domain))
         if found is None:
-            policy = self.policy if self.policy is not None else default_policy(target)
+            policy = self.policy or _default_on(self.host) or default_policy(target)
             found = Hypervisor(target, domain, policy, plugins=self.plugins)
             self._made[target, domain] = found
         return found
+
+
+def _default_on(host: Host | None) -> Policy | None:
+    """Return the policy that a new HVM domain has on a host, as far as its file tells."""
+    return None if host is None else host.default(pv=False) or host.hvm_max
 
 
 def _unreadable(error: XensaveError) -> Verdict:

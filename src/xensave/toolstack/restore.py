@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import LIBXC
 from xensave.engine.domain import Domain
@@ -21,10 +22,14 @@ from xensave.policy.value import Policy
 from xensave.rules.stream.libxc import CHECKPOINTED
 from xensave.toolstack import creation, device_model, hypercalls, params, pv, stream, xl
 from xensave.toolstack.domain import carried_policy, domain_of
-from xensave.toolstack.guest_policy import lost_sentence, restored_policy
+from xensave.toolstack.guest_policy import (
+    culprits,
+    lost_sentence,
+    needs_sentence,
+    restored_policy,
+)
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
-HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
 EMULATOR = "the target's device model takes the saved state of the source's"
 MEMORY = "the guest has its memory, most of which was taken out of the image"
 DEVICES = "dom0 has the disks and networks that the configuration names"
@@ -73,6 +78,7 @@ def judge(
     objections = [*_objections(restore), *_of_policy(answer, facts)]
     if checkpointed:
         objections = [each for each in objections if each.rule != CHECKPOINTED.id]
+    found: list[Objection] = []
     assumed: tuple[str, ...] = ()
     if not any(each.certain for each in objections):
         # The vCPUs come last, and their rules rely on records that libxc took.
@@ -80,13 +86,17 @@ def judge(
         objections += found
     certain = min((each for each in objections if each.certain), key=_order, default=None)
     if certain is not None:
-        return _refused(certain)
+        refusal = _refused(certain)
+        want = _for_want(answer, restore, made) if certain in found else ""
+        return refusal._replace(reason=refusal.reason + want)
     doubts = tuple(dict.fromkeys(each.reason for each in objections))
     verdict: Verdict = Accepted()
     if facts.context is not None:
         hypervisor = Hypervisor(target, made, restore.policy, plugins=plugins)
         verdict = hypervisor.load(facts.context)
-    assumes = (*_assumptions(restore), *assumed)
+    if isinstance(verdict, Refused):
+        return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
+    assumes = (*_of_host(answer, restore, made), *_assumptions(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, host))
 
 
@@ -122,6 +132,30 @@ def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> 
             answer.errno,
             facts.firsts.get((LIBXC, libxc.STATIC_DATA_END)),
         )
+    if isinstance(answer, Restored):
+        for doubt in answer.depends:
+            yield Objection(
+                "POLICY_HOST", Layer.XEN, Stage.STREAM, "", doubt, Cite(""), certain=False
+            )
+
+
+def _of_host(
+    answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain
+) -> tuple[str, ...]:
+    """Say what the guest needs of a host that is not known."""
+    if restore.host is not None or not isinstance(answer, Restored):
+        return ()
+    sentence = needs_sentence(restore.facts, restore.target.name, answer, domain)
+    return (sentence,) if sentence else ()
+
+
+def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain) -> str:
+    """Say which features that the host lacks the guest's state is refused for, "" for none."""
+    if restore.host is None or not isinstance(answer, Restored):
+        return ""
+    found = culprits(restore.facts, restore.target.name, answer, domain)
+    names = " ".join(culprit.feature for culprit in found)
+    return f"; the host lacks {names}, which the guest uses" if names else ""
 
 
 def _warnings(answer: PolicyRefusal | Restored | Policy, host: Host | None) -> tuple[str, ...]:
@@ -175,8 +209,6 @@ def _with(
 def _assumptions(restore: Restore) -> tuple[str, ...]:
     facts = restore.facts
     found = []
-    if facts.domain is not None and restore.host is None:
-        found.append(HOST_POLICY)
     if facts.emulators and restore.emulators is None:
         found.append(EMULATOR)
     if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
-from xensave.container.libxc_records import PAIR
+from xensave.container.libxc_records import MSR, PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv import basic, extended, msrs, xsave
@@ -39,6 +39,7 @@ from xensave.records.stream import stream_layout
 CONTENTS = "the guest's page tables and descriptor tables are ones that Xen takes"
 
 _BASIC_SIZES = {64: 5168, 32: 2800}
+_EXTENDED_MOST = 128
 _RECORDS: tuple[tuple[str, str, tuple[PvRule, ...]], ...] = (
     (BASIC, "basic", basic.RULES),
     (EXTENDED, "extended", extended.RULES),
@@ -111,10 +112,11 @@ def _vcpus(
             content: bytes | None = getattr(vcpu, field)
             if content is None:
                 continue
-            if name == BASIC and len(content) != _BASIC_SIZES[guest.bits]:
-                reason = f"{len(content)} bytes, expected {_BASIC_SIZES[guest.bits]}"
+            wanted = _wrong_size(name, len(content), guest.bits)
+            if wanted:
+                reason = f"{len(content)} bytes, expected {wanted}"
                 cite = Cite("handle_x86_pv_vcpu_blob")
-                return PvRefusal(LIBXC, f"{name}[{number}]", "", "PV_BASIC_SIZE", reason, cite)
+                return PvRefusal(LIBXC, f"{name}[{number}]", "", "PV_RECORD_SIZE", reason, cite)
             record = _record(name, number, content, guest)
             refusal = None
             if name == BASIC and memory is not None:
@@ -123,6 +125,15 @@ def _vcpus(
             if refusal is not None:
                 return refusal
     return None
+
+
+def _wrong_size(name: str, size: int, bits: int) -> str:
+    """Return what size a content should have that has another, "" where it may be so."""
+    if name == BASIC:
+        return "" if size == _BASIC_SIZES[bits] else str(_BASIC_SIZES[bits])
+    if name == EXTENDED:
+        return "" if size <= _EXTENDED_MOST else f"at most {_EXTENDED_MOST}"
+    return f"a multiple of {MSR.size}" if name == MSRS and size % MSR.size else ""
 
 
 def _record(name: str, number: int, content: bytes, guest: PvGuest) -> PvRecord:
