@@ -12,7 +12,9 @@ import pytest
 import zstandard
 
 from xensave.cli import main
+from xensave.engine.verdict import Depends
 from xensave.image.input import Item, Unreadable, expand
+from xensave.toolstack.judge import Judge
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HVM = (EXAMPLES / "hvm1.ctx").read_bytes()
@@ -124,9 +126,10 @@ def test_check_sums_up_and_filters(folder, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_check_fails_on_what_it_is_told_to(folder, capsys):
-    (folder / "old").write_bytes(b"\x7fELF" + bytes(60))
-    path = str(folder / "old")
+def test_check_fails_on_what_it_is_told_to(folder, capsys, monkeypatch):
+    verdict = Depends(("the host's CPU",))
+    monkeypatch.setattr(Judge, "judge", lambda *_: verdict)
+    path = str(folder / "b.bin")
     assert main(["check", "-t", "4.17", path]) == 1
     assert "depends" in capsys.readouterr().out
     assert main(["check", "-t", "4.17", path, "--fail-on", "refused"]) == 0

@@ -92,7 +92,9 @@ def test_json_summary(capsys):
     assert code == 0
     assert (found["type"], found["xen"], found["vcpus"], found["pages"]) == ("hvm", "4.17", 1, 4092)
     assert found["emulators"][0]["version"] == 3
-    assert {"index": 1, "name": "STORE_PFN", "value": 0xFEFFC} in found["params"]
+    assert {"index": 1, "name": "STORE_PFN", "value": 0xFEFFC, "hex": f"{0xFEFFC:#018x}"} in found[
+        "params"
+    ]
     page = page_documented()
     assert set(found) == page
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from xensave.catalogue.load import index
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
 from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, UsedNumber
-from xensave.catalogue.toml_table import Table
+from xensave.catalogue.toml_table import Table, parse
 from xensave.errors import Malformed, SourceError, UsageError
 
 SHIPPED = os.path.join(os.path.dirname(__file__), "registries")  # noqa: PTH118, PTH120
@@ -91,14 +91,10 @@ def parse_registry(text: str, source: str) -> Registry:
     >>> [number.number for number in acme.used()]
     [16640]
     """
-    import tomllib
-
     try:
-        data: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Malformed(str(error), record=source) from error
-    except RecursionError as error:
-        raise Malformed("nested too deeply", record=source) from error
+        data = parse(text)
+    except Malformed as error:
+        raise Malformed(error.message, record=source) from error
     table = Table(data, source, "")
     table.allow(_FILE_KEYS)
     owner = table.text("owner", required=True) or ""

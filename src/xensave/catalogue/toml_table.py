@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 from xensave.catalogue.owned import TYPECODE_MAX
-from xensave.errors import Malformed
+from xensave.errors import Malformed, SourceError, UsageError
+
+
+def parse(text: str) -> dict[str, object]:
+    """Return the tables of a TOML text. Raises Malformed for whatever is wrong with it.
+
+    >>> parse("schema = 1")
+    {'schema': 1}
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise Malformed("nested too deeply") from error
+    except ValueError as error:
+        # Of TOML, or of an integer of more digits than Python reads.
+        raise Malformed(str(error)) from error
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, object]:
+    """Return the tables of a TOML file. Raises SourceError, and UsageError for what is no TOML."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse(file.read())
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except Malformed as error:
+        raise UsageError(f"{path}: {error.message}") from error
 
 
 class Table:

@@ -29,9 +29,10 @@ from importlib import import_module
 from typing import TypeVar
 
 from xensave import catalogue
+from xensave.catalogue import toml_table
 from xensave.catalogue.model import Layout
 from xensave.context import ContextRecord
-from xensave.errors import SourceError, UsageError
+from xensave.errors import UsageError
 from xensave.records.overlay import overlay
 
 SCHEMA = 1
@@ -99,15 +100,7 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
 
     Raises SourceError where there is no such file.
     """
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    data = toml_table.read(path)
     if data.get("schema") != SCHEMA:
         raise UsageError(f"{path}: schema {data.get('schema')!r}, expected {SCHEMA}")
     entries = data.get("record", [])

@@ -15,12 +15,12 @@ They stand in `.xensave.toml`, or in `[tool.xensave]` of `pyproject.toml`:
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xensave.errors import SourceError, UsageError
+from xensave.catalogue import toml_table
+from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.numbers.model import Objection
 from xensave.rules.rows import BY_ID
@@ -76,18 +76,13 @@ class Waived:
 
 def read_config(path: str | os.PathLike[str]) -> Config:
     """The configuration in a file. Raises UsageError for one that does not say what it must."""
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    data = toml_table.read(path)
     if Path(path).name == "pyproject.toml":
         tool = data.get("tool")
-        data = tool.get("xensave", {}) if isinstance(tool, dict) else {}
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: tool.xensave is not a table")
+        own = tool.get("xensave", {}) if isinstance(tool, dict) else {}
+        if not isinstance(own, dict):
+            raise UsageError(f"{path}: tool.xensave is not a table")
+        data = own
     return _config(data, str(path))
 
 

@@ -9,14 +9,17 @@ from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
 from xensave.records.values import Value
 
+_WIDE = 8
+
 Json = bool | int | str | None | list["Json"] | dict[str, "Json"]
 
 
 def record_json(subject: Subject) -> dict[str, Json]:
     """Return a record as an object.
 
-    Keys: layer, name, type, instance, offset, length, layout, fields, meanings (by field path),
-    parts (what byte arrays hold: name, note, fields, meanings), tail (hexadecimal) and note.
+    Keys: layer, name, type, instance, offset, length, layout, fields, hex (every integer of 64 bits
+    again, by field path: jq and JavaScript round such numbers), meanings (by field path), parts
+    (what byte arrays hold: name, note, fields, hex, meanings), tail (hexadecimal) and note.
     """
     values = subject.values
     result: dict[str, Json] = {
@@ -28,12 +31,14 @@ def record_json(subject: Subject) -> dict[str, Json]:
         "length": subject.length,
         "layout": subject.layout.id if subject.layout else None,
         "fields": _plain(values),
+        "hex": _twins(subject.layout, values),
         "meanings": _meanings(subject.name, subject.layout, values),
         "parts": [
             {
                 "name": part.name,
                 "note": part.note,
                 "fields": _plain(part.values),
+                "hex": _twins(part.layout, part.values),
                 "meanings": _meanings(part.kind, part.layout, part.values),
             }
             for part in parts(subject.name, values)
@@ -51,6 +56,41 @@ def _plain(value: Value) -> Json:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value
+
+
+def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
+    """Return every field of 64 bits in hexadecimal, by its path."""
+    found: dict[str, Json] = {}
+    if layout is not None:
+        _widen(layout.fields, values, "", found)
+    return found
+
+
+def _widen(
+    fields: tuple[Field, ...], values: dict[str, Value], prefix: str, found: dict[str, Json]
+) -> None:
+    for field, _ in members(fields):
+        if field.fields or element_size(field) == _WIDE:
+            _twin(field, values[field.name], prefix + field.name, found)
+
+
+def _twin(field: Field, value: Value, path: str, found: dict[str, Json]) -> None:
+    if isinstance(value, dict):
+        _widen(field.fields, value, f"{path}.", found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _twin(field, item, f"{path}[{index}]", found)
+    elif isinstance(value, int):
+        found[path] = hex64(value)
+
+
+def hex64(value: int) -> str:
+    """Return an integer of 64 bits as its bits in hexadecimal.
+
+    >>> hex64(-1), hex64(16)
+    ('0xffffffffffffffff', '0x0000000000000010')
+    """
+    return f"{value & 0xFFFFFFFFFFFFFFFF:#018x}"
 
 
 def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:

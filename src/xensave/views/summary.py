@@ -51,6 +51,7 @@ def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
 def summary_json(image: Image) -> dict[str, Json]:
     """Return the summary as an object; docs/show.md says what its keys are."""
     from xensave.records.meaning.params import param_name
+    from xensave.views.record_json import hex64
 
     tsc = image.tsc_info
     return {
@@ -70,7 +71,7 @@ def summary_json(image: Image) -> dict[str, Json]:
         "trailer": image.tally.trailer,
         "tsc": dict(tsc._asdict()) if tsc else None,
         "params": [
-            {"index": index, "name": param_name(index), "value": value}
+            {"index": index, "name": param_name(index), "value": value, "hex": hex64(value)}
             for index, value in image.params.items()
         ],
         "details": [{"label": label, "text": text} for label, text in image.details],

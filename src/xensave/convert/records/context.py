@@ -85,8 +85,12 @@ class ContextConverter:
         named, lost = outcome.loss
         action = DROP if outcome.record is None else MAP
         what = record.label if outcome.record is None else f"{record.label} -> {outcome.name}"
-        agreed = outcome.record is None
-        self.note(Change(_place(record), action, what, rule.reason, named, lost, agreed))
+        dropped = outcome.record is None
+        if lost or not outcome.agreed[1]:
+            self.note(Change(_place(record), action, what, rule.reason, named, lost, dropped))
+        if outcome.agreed[1]:
+            named, lost = outcome.agreed
+            self.note(Change(_place(record), action, what, rule.reason, named, lost, accepted=True))
         if outcome.record is None or outcome.finished:
             return outcome.record
         binding = self.target.binding(outcome.record.typecode)

@@ -9,7 +9,7 @@ from xensave.catalogue.model import Layout, Release
 from xensave.context import ContextRecord
 from xensave.convert.records import losses
 from xensave.convert.records.losses import Losses
-from xensave.convert.records.moves import moves
+from xensave.convert.records.moves import Homeless, key_of, moves
 from xensave.convert.rules import DROP, Hook, RecordRule
 from xensave.errors import Malformed, UsageError, XensaveError
 from xensave.records.codec import decode, encode
@@ -18,12 +18,16 @@ NOTHING: Losses = ((), 0)
 
 
 class Outcome(NamedTuple):
-    """What became of a record: None if dropped; `finished` if it has the target's layout."""
+    """What became of a record: None if dropped; `finished` if it has the target's layout.
+
+    `agreed` is what was lost because the rule says that it may be.
+    """
 
     record: ContextRecord | None
     loss: Losses
     name: str = ""
     finished: bool = False
+    agreed: Losses = NOTHING
 
 
 def apply(rule: RecordRule, record: ContextRecord, target: Release, source: str | None) -> Outcome:
@@ -87,23 +91,41 @@ def _mapped(
     binding = target.binding(code)
     goal = catalogue.layout(binding.layout) if binding is not None else layout
     given = {old: new for new, old in rule.fields.items()}
-    _know(rule, given, layout)
+    _know(rule, given, layout, goal)
     renamed = tuple(
-        field._replace(name=given.get(field.name, field.name)) for field in layout.fields
+        field._replace(name=given.get(field.name, field.name))
+        for field in layout.fields
+        if field.name not in rule.ignore
     )
-    found = moves(layout._replace(fields=renamed), goal)
+    found = moves(layout._replace(fields=renamed), goal, by_place=False)
     body = bytes(found.apply(record.body, goal.size))
     if rule.constants:
         values = decode(goal, body)
         values.update(rule.constants)
         body = encode(goal, values)
-    homeless = tuple(field for field in found.homeless if field.path not in rule.ignore)
     new = ContextRecord(code, record.instance, body, offset=record.offset, release=target.name)
-    return Outcome(new, losses.of_fields(record.body, homeless), new.label, finished=True)
+    ignored = tuple(
+        Homeless(field.name, field.offset, field.size)
+        for field in layout.fields
+        if field.name in rule.ignore
+    )
+    return Outcome(
+        new,
+        losses.of_fields(record.body, found.homeless),
+        new.label,
+        finished=True,
+        agreed=losses.of_fields(record.body, ignored),
+    )
 
 
-def _know(rule: RecordRule, given: dict[str, str], layout: Layout) -> None:
+def _know(rule: RecordRule, given: dict[str, str], layout: Layout, goal: Layout) -> None:
     names = {field.name for field in layout.fields}
     for name in [*given, *rule.ignore]:
         if name not in names:
             raise UsageError(f"{rule.reason}: its layout has no field {name}")
+        if name in given and name in rule.ignore:
+            raise UsageError(f"{rule.reason}: {name} is in `fields` and in `ignore`")
+    known = {key_of(field) for field in goal.fields}
+    for name in given.values():
+        if name not in known:
+            raise UsageError(f"{rule.reason}: {goal.record} has no field {name}")

@@ -61,9 +61,13 @@ class Moves(NamedTuple):
 
 
 @cache
-def moves(source: Layout, target: Layout) -> Moves:
-    """Match the fields of two layouts of a record."""
-    found = _match(source.fields, target.fields, 0, 0, "")
+def moves(source: Layout, target: Layout, *, by_place: bool = True) -> Moves:
+    """Match the fields of two layouts of a record.
+
+    Without `by_place` names alone count: two structs that were not made from one another may
+    have fields of one size at one place that mean different things.
+    """
+    found = _match(source.fields, target.fields, 0, 0, "", by_place=by_place)
     return Moves(
         tuple(part for part in found if isinstance(part, Move)),
         tuple(part for part in found if isinstance(part, Homeless)),
@@ -82,7 +86,13 @@ _Part = Move | Homeless | str
 
 
 def _match(
-    source: tuple[Field, ...], target: tuple[Field, ...], at: int, to: int, path: str
+    source: tuple[Field, ...],
+    target: tuple[Field, ...],
+    at: int,
+    to: int,
+    path: str,
+    *,
+    by_place: bool,
 ) -> list[_Part]:
     parts: list[_Part] = []
     there = {key_of(field): field for field in target}
@@ -90,13 +100,14 @@ def _match(
     known = {key_of(field) for field in source}
     fresh = [field for field in target if key_of(field) not in known]
     for field in source:
-        other = there.get(key_of(field)) or _renamed(field, fresh)
+        other = there.get(key_of(field)) or (_renamed(field, fresh) if by_place else None)
         if other is None:
             parts.append(Homeless(path + key_of(field), at + field.offset, field.size))
             continue
         if field in gone:
             fresh.remove(other)
-        parts += _pair(field, other, at + field.offset, to + other.offset, path + key_of(field))
+        start, goal = at + field.offset, to + other.offset
+        parts += _pair(field, other, start, goal, path + key_of(field), by_place=by_place)
     return [*parts, *(path + key_of(field) for field in fresh)]
 
 
@@ -111,11 +122,13 @@ def _renamed(field: Field, fresh: Iterable[Field]) -> Field | None:
     return None
 
 
-def _pair(field: Field, other: Field, at: int, to: int, path: str) -> Iterator[_Part]:
+def _pair(
+    field: Field, other: Field, at: int, to: int, path: str, *, by_place: bool
+) -> Iterator[_Part]:
     """Move one field to its namesake: whole, by members, or as much of it as fits."""
     size = min(field.size, other.size)
     if field.size != other.size and field.fields and other.fields and not field.dims:
-        yield from _match(field.fields, other.fields, at, to, f"{path}.")
+        yield from _match(field.fields, other.fields, at, to, f"{path}.", by_place=by_place)
         return
     if size:
         yield Move(at, to, size)
