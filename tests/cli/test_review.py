@@ -286,3 +286,23 @@ def test_examples_are_those_of_the_fixtures():
     assert {rule: made[rule] for rule in EXAMPLES} == EXAMPLES, (
         "run python -m tests.rules_numbers.make_examples"
     )
+
+
+def test_an_archives_mbox_gz(capsys, tmp_path):
+    import gzip
+
+    packed = tmp_path / "t.mbox.gz"
+    packed.write_bytes(gzip.compress(Path(V1).read_bytes()))
+    code, out, _ = run(capsys, str(packed))
+    assert code == 1
+    assert f"{FILE}:642" in out
+    packed.write_bytes(packed.read_bytes()[:-20])
+    code, _, err = run(capsys, str(packed))
+    assert code == 2
+    assert "gzip: it ends in the middle" in err
+
+
+def test_a_file_without_end(capsys):
+    code, _, err = run(capsys, "/dev/zero")
+    assert code == 2
+    assert "/dev/zero: more than 64 MiB" in err

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "check": "would that hypervisor take this guest",
     "matrix": "which release restores which release's guests",
     "review": "review a change to the number space",
+    "patchwork": "review the series of a Patchwork project",
     "diff": "what differs between two images, or two moments of a guest",
     "policy": "a guest's or a host's CPU policy, and what becomes of it elsewhere",
     "memory": "a saved guest's memory: its map, its bytes, what it holds where",

@@ -29,6 +29,8 @@ _VIEWS = {
     "gitlab": ("gitlab", "gitlab"),
     "rdjson": ("rdjson", "rdjson"),
 }
+# A thread of mails is a few MiB; a file of this size is no thread.
+_LARGEST = 64 << 20
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
 BAD_INPUT = 2
 
@@ -37,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's words and options."""
     parser.add_argument(
         "input", nargs="*", metavar="INPUT",
-        help="an mbox, patch files or a diff (- is stdin); with --tree also a range A..B; "
-        "or two directories of headers, PREVIOUS CURRENT",
+        help="an mbox (an archive's t.mbox.gz too), patch files or a diff (- is stdin); "
+        "with --tree also a range A..B; or two directories of headers, PREVIOUS CURRENT",
     )  # fmt: skip
     parser.add_argument(
         "--tree", metavar="DIR", help="a Xen tree or repository to read whole headers from"
@@ -133,14 +135,39 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def read(name: str) -> bytes:
-    """The bytes of an input; "-" is stdin."""
-    if name == "-":
-        return sys.stdin.buffer.read()
+    """The bytes of an input; "-" is stdin. What is packed by gzip, as archives give it, is undone.
+
+    Raises SourceError for more than a thread of mails can be.
+    """
     try:
-        with open(name, "rb") as file:
-            return file.read()
+        if name == "-":
+            data = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with open(name, "rb") as file:
+                data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SourceError(f"{name}: {error.strerror}") from error
+    if data[:2] == b"\x1f\x8b":
+        data = _unpacked(name, data)
+    if len(data) > _LARGEST:
+        raise SourceError(f"{name}: more than {_LARGEST >> 20} MiB")
+    return data
+
+
+def _unpacked(name: str, data: bytes) -> bytes:
+    import zlib
+
+    found = b""
+    while data and len(found) <= _LARGEST:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            found += unpacker.decompress(data, _LARGEST + 1 - len(found))
+        except zlib.error as error:
+            raise SourceError(f"{name}: gzip: {error}") from error
+        if not unpacker.eof and len(found) <= _LARGEST:
+            raise SourceError(f"{name}: gzip: it ends in the middle")
+        data = unpacker.unused_data
+    return found
 
 
 def _render(result: Result, args: argparse.Namespace) -> str:

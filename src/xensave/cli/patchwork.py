@@ -1,0 +1,131 @@
+"""`xensave patchwork`: review the series of a Patchwork project."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from xensave.errors import SourceError, UsageError
+from xensave.findings import ERROR
+
+if TYPE_CHECKING:
+    from xensave.review.patchwork.client import Client
+    from xensave.review.patchwork.run import Reviewed
+
+DESCRIPTION = (
+    "Fetch series from a Patchwork server, review them as `xensave review` does, and post a check "
+    "to each patch. Without --post nothing is sent: what would be is printed. Exit code: 0 no "
+    "error, 1 a series draws one, 2 the server or a series cannot be read."
+)
+TOKEN = "XENSAVE_PATCHWORK_TOKEN"
+BAD_INPUT = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--server", metavar="URL", required=True, help="the Patchwork server")
+    parser.add_argument("--project", metavar="NAME", help="the project, as xen-devel")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--series", metavar="ID", type=int, action="append", help="one series")
+    which.add_argument("--since", metavar="DATE", help="all that became complete since then")
+    parser.add_argument("--tree", metavar="DIR", help="a Xen repository to apply patches to")
+    parser.add_argument("--at", metavar="REV", default="HEAD", help="its revision")
+    parser.add_argument("--post", action="store_true", help="post checks to the server")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help=f"where the token is; else it is ${TOKEN}"
+    )
+    parser.add_argument(
+        "--state", metavar="FILE", help="note there what is done, to go on after a break"
+    )
+    parser.add_argument(
+        "--pause", metavar="SECONDS", type=float, default=0.5, help="between requests (0.5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch, review, print, and post where asked."""
+    from xensave.review.patchwork.client import Client
+    from xensave.review.patchwork.run import Done, review_all
+    from xensave.review.session import Request, review
+
+    if args.since and not args.project:
+        raise UsageError("--since needs --project")
+    request = Request(inputs=("series",), tree=args.tree, at=args.at)
+    client = Client(args.server, _token(args) if args.post else None, max(args.pause, 0.0))
+    rows, code = [], 0
+    for found in review_all(
+        client,
+        _numbers(args, client),
+        lambda _, mails: review(request, lambda _: mails),
+        Done(args.state),
+        post=args.post,
+    ):
+        code = max(code, 2 if found.error else int(_fails(found)))
+        if args.json:
+            rows.append(_row(found))
+        else:
+            _print(found, args)
+    if args.json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    return code
+
+
+def _numbers(args: argparse.Namespace, client: Client) -> list[int]:
+    return list(args.series or client.completed(args.project, args.since))
+
+
+def _token(args: argparse.Namespace) -> str:
+    if args.token_file:
+        try:
+            with open(args.token_file, encoding="ascii") as file:
+                token = file.read(4096).strip()
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{args.token_file}: {error}") from error
+    else:
+        token = os.environ.get(TOKEN, "").strip()
+    if not token or not token.isalnum():
+        raise UsageError(f"--post needs a token: in ${TOKEN}, or a file by --token-file")
+    return token
+
+
+def _fails(found: Reviewed) -> bool:
+    return found.result is not None and found.result.fails(ERROR)
+
+
+def _print(found: Reviewed, args: argparse.Namespace) -> None:
+    from xensave.views.escape import escape
+    from xensave.views.review.text import text
+    from xensave.views.terminal import coloured
+
+    series = found.series
+    sys.stdout.write(f"series {series.id}: {escape(series.name)} {escape(series.url)}\n")
+    if found.error:
+        sys.stdout.write(f"  not reviewed: {escape(found.error)}\n")
+    elif found.result is None:
+        sys.stdout.write("  nothing to review: it touches no numbers\n")
+    else:
+        sys.stdout.write(text(found.result, colour=coloured(sys.stdout, args.color)))
+    for check in found.checks:
+        word = "posted" if found.posted else "would post"
+        sys.stdout.write(f"  {word} to patch {check.patch}: {check.state}, {check.description}\n")
+
+
+def _row(found: Reviewed) -> dict[str, object]:
+    from xensave.views.review.objects import as_json
+
+    return {
+        "series": found.series.id,
+        "name": found.series.name,
+        "url": found.series.url,
+        "error": found.error or None,
+        "objections": json.loads(as_json(found.result)) if found.result else [],
+        "checks": [
+            {"patch": check.patch, "state": check.state, "description": check.description}
+            for check in found.checks
+        ],
+        "posted": found.posted,
+    }

@@ -1,0 +1,1 @@
+"""Patches where they are reviewed: series of a Patchwork server, and checks posted to them."""
