@@ -5,11 +5,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from xensave.cli import main
 from xensave.errors import SourceError, UsageError
 from xensave.review.patchwork.client import Client
+from xensave.views.schemas import schema
 
 V1 = (Path(__file__).parents[1] / "data/patches/v1.mbox").read_bytes()
 MESSAGE_ID = "<20191218160926.12538-1-pdurrant@amazon.com>"
@@ -148,6 +150,7 @@ def test_all_since_a_date_page_by_page(capsys, server):
     words = ("--project", "xen-devel", "--since", "2026-11-01", "--json")
     code, out, _ = patchwork(capsys, server, *words)
     rows = json.loads(out)
+    jsonschema.validate(rows, schema("patchwork"))
     assert code == 1
     assert [(row["series"], bool(row["objections"])) for row in rows] == [(1, True), (2, False)]
     assert rows[0]["checks"][0]["patch"] == 11

@@ -1,0 +1,78 @@
+"""Every command that prints JSON has a schema, and keeps to it."""
+
+import argparse
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.cli.json_samples import SAMPLES
+from xensave.cli import COMMANDS, main
+from xensave.views.schemas import FOLDER, schema, schema_names
+
+jsonschema = pytest.importorskip("jsonschema")
+# What these take or write as JSON is a form of its own, which their pages describe.
+OTHERWISE = {"encode", "decode"}
+# Asks a server: tests/review/test_patchwork.py has one, and holds what it prints to the schema.
+ELSEWHERE = {"patchwork"}
+
+
+def documents(text):
+    decoder, at = json.JSONDecoder(), 0
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        document, at = decoder.raw_decode(text, at)
+        yield document
+
+
+def prints_json(name):
+    parser = argparse.ArgumentParser()
+    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
+    module.add_arguments(parser)
+    return any("--json" in action.option_strings for action in parser._actions)
+
+
+def test_every_command_with_json_has_a_schema():
+    wanted = {name for name in COMMANDS if prints_json(name)} - OTHERWISE
+    assert wanted == set(schema_names())
+    assert wanted == set(SAMPLES) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", schema_names())
+def test_a_schema_is_one_and_has_a_version(name):
+    found = schema(name)
+    jsonschema.Draft202012Validator.check_schema(found)
+    assert re.fullmatch(rf"urn:xensave:{name}:\d+", found["$id"])
+    assert (FOLDER / f"{name}.schema.json").read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_a_command_prints_keeps_to_its_schema(name, tmp_path, capsys):
+    cut = tmp_path / "cut.ctx"
+    cut.write_bytes(Path("examples/hvm1.ctx").read_bytes()[:3000])
+    validator = jsonschema.Draft202012Validator(schema(name))
+    seen = 0
+    for words in SAMPLES[name]:
+        main([str(cut) if word == "CUT" else word for word in words])
+        for document in documents(capsys.readouterr().out):
+            validator.validate(document)
+            assert "error" not in document
+            seen += 1
+    assert seen >= len(SAMPLES[name])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_error_keeps_to_the_schema_too(name, capsys):
+    assert main([name, "--json", "--no-such-option"]) == 2
+    (document,) = documents(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(schema(name)).validate(document)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_schema_refuses_what_is_not_that_commands(name):
+    validator = jsonschema.Draft202012Validator(schema(name))
+    assert not validator.is_valid({})
+    assert not validator.is_valid("text")
+    assert not validator.is_valid([{}])
