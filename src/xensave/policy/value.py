@@ -80,15 +80,15 @@ class Policy:
     @cached_property
     def features(self) -> frozenset[str]:
         """The names of the features that the policy has."""
-        return frozenset(
-            name
-            for name, (leaf, subleaf, register, bit) in places().items()
-            if self.leaf(leaf, subleaf)[register] >> bit & 1
-        )
+        return frozenset(name for name in places() if self.has(name))
 
     def has(self, feature: str) -> bool:
         """Whether the policy has a feature."""
-        return feature in self.features
+        place = places().get(feature)
+        if place is None:
+            return False
+        leaf, subleaf, register, bit = place
+        return bool(self.leaf(leaf, subleaf)[register] >> bit & 1)
 
     @property
     def signature(self) -> int:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.frames import frames_of, start_info
 from xensave.engine.pv.rule import BASIC, LIBXC, PvRecord, PvRule
+
+SIZES = {64: 5168, 32: 2800}
+"""sizeof(struct vcpu_guest_context) by the guest's width in bits."""
 
 _FUNCTION = "arch_set_info_guest"
 _PAGE_MASK = 0xFFF
@@ -27,6 +31,26 @@ def is_canonical(address: int) -> bool:
     (True, False)
     """
     return address >> 47 in (0, 0x1FFFF)
+
+
+def number(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse records of a vCPU that the domain does not have."""
+    wrong = record.vcpu >= record.vcpus
+    return f"vCPU {record.vcpu} of a domain with {record.vcpus}" if wrong else None
+
+
+def size(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a context of another size than the guest's width has."""
+    have, want = len(record.content), SIZES[record.bits]
+    return f"{have} bytes, expected {want}" if have != want else None
+
+
+def frames(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse frames that are not there, or not of the type that their use wants."""
+    if record.memory is None:
+        return None
+    wrong = start_info(record, record.memory) if record.vcpu == 0 else None
+    return wrong or frames_of(record, record.memory)
 
 
 def gdt_count(record: PvRecord, machine: Machine) -> str | None:
@@ -88,7 +112,35 @@ def _not_canonical(record: PvRecord, *paths: str) -> str | None:
     return None
 
 
+NUMBER = PvRule(
+    id="PV_VCPU_NUMBER",
+    record=BASIC,
+    says="records are of vCPUs of the domain",
+    test=number,
+    errno="",
+    layer=LIBXC,
+    cite=Cite("handle_x86_pv_vcpu_blob"),
+)
 RULES = (
+    NUMBER,
+    PvRule(
+        id="PV_BASIC_SIZE",
+        record=BASIC,
+        says="a context has the size of the guest's width",
+        test=size,
+        errno="",
+        layer=LIBXC,
+        cite=Cite("handle_x86_pv_vcpu_blob"),
+    ),
+    PvRule(
+        id="PV_FRAMES",
+        record=BASIC,
+        says="start info, XenStore and console pages, GDT and page tables are there",
+        test=frames,
+        errno="",
+        layer=LIBXC,
+        cite=Cite("process_vcpu_basic"),
+    ),
     PvRule(
         id="PV_GDT_COUNT",
         record=BASIC,

@@ -5,18 +5,25 @@ from __future__ import annotations
 from xensave.catalogue.model import Cite
 from xensave.engine.handlers.vcpu import mca_capabilities
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.basic import is_canonical
-from xensave.engine.pv.rule import EXTENDED, PvRecord, PvRule
+from xensave.engine.pv.basic import NUMBER, is_canonical
+from xensave.engine.pv.rule import EXTENDED, LIBXC, PvRecord, PvRule
 
 _CITE = Cite("arch_do_domctl")
 _VMCE_AT = 32
 _CAPS_SIZE = 8
+_MOST = 128
 
 
 def number(record: PvRecord, machine: Machine) -> str | None:
     """Refuse a number in the content that no vCPU has."""
     vcpu = record["vcpu"]
     return f"vcpu is {vcpu} of {record.vcpus}" if vcpu >= record.vcpus else None
+
+
+def most(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse more than the hypercall's argument holds."""
+    have = len(record.content)
+    return f"{have} bytes, at most {_MOST}" if have > _MOST else None
 
 
 def size(record: PvRecord, machine: Machine) -> str | None:
@@ -43,6 +50,16 @@ def capabilities(record: PvRecord, machine: Machine) -> str | None:
 
 
 RULES = (
+    NUMBER._replace(record=EXTENDED),
+    PvRule(
+        id="PV_EXTENDED_MOST",
+        record=EXTENDED,
+        says="it has at most 128 bytes",
+        test=most,
+        errno="",
+        layer=LIBXC,
+        cite=Cite("handle_x86_pv_vcpu_blob"),
+    ),
     PvRule(
         id="PV_EXTENDED_VCPU",
         record=EXTENDED,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import LIBXC
 from xensave.container.libxc_records import DATALESS_TYPES, PAIR
-from xensave.engine.pv.rule import PvRecord
+from xensave.engine.pv.rule import XEN, MemoryRule, PvRecord
 from xensave.image import Image
 from xensave.memory.physical import Memory
 
@@ -170,3 +171,29 @@ def table_types(memory: PvMemory) -> str | None:
                 f" {int(frames[at]):#x}, which is of type {int(levels[at])}"
             )
     return None
+
+
+PAGE_TABLES = MemoryRule(
+    id="PV_PAGE_TABLES",
+    record="PAGE_DATA",
+    says="page tables name frames within the P2M",
+    test=page_tables,
+    cite=Cite("x86_pv_localise_page"),
+)
+TABLE_TYPES = MemoryRule(
+    id="PV_TABLE_TYPES",
+    record="PAGE_DATA",
+    says="page tables name tables of the level below, and map none writable",
+    test=table_types,
+    cite=Cite("get_page_from_l1e or alloc_l2_table"),
+    errno="EINVAL",
+    layer=XEN,
+)
+P2M_FRAMES = MemoryRule(
+    id="PV_P2M_FRAMES",
+    record="X86_PV_P2M_FRAMES",
+    says="the frames that hold the P2M are plain pages",
+    test=frame_of_p2m,
+    cite=Cite("update_guest_p2m"),
+)
+RULES = (PAGE_TABLES, TABLE_TYPES, P2M_FRAMES)

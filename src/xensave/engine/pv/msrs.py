@@ -11,7 +11,8 @@ from xensave.container.libxc_records import MSR
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.rule import MSRS, PvRecord, PvRule
+from xensave.engine.pv.basic import NUMBER
+from xensave.engine.pv.rule import LIBXC, MSRS, PvRecord, PvRule
 from xensave.records.meaning.msr import msr_name
 
 _CITE = Cite("arch_do_domctl")
@@ -67,6 +68,12 @@ KNOWN = (
 )
 
 
+def whole(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse entries that are not whole."""
+    have = len(record.content)
+    return f"{have} bytes, no multiple of {MSR.size}" if have % MSR.size else None
+
+
 def count(record: PvRecord, machine: Machine) -> str | None:
     """Refuse more MSRs than a release knows; on hosts with DBEXT some took 4 more."""
     have = len(record.content) // MSR.size
@@ -99,6 +106,16 @@ def values(record: PvRecord, machine: Machine) -> str | None:
 
 
 RULES = (
+    NUMBER._replace(record=MSRS),
+    PvRule(
+        id="PV_MSRS_WHOLE",
+        record=MSRS,
+        says="entries are whole",
+        test=whole,
+        errno="",
+        layer=LIBXC,
+        cite=Cite("handle_x86_pv_vcpu_blob"),
+    ),
     PvRule(
         id="PV_MSR_COUNT",
         record=MSRS,

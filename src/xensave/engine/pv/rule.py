@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xensave.catalogue.dates import in_force
 from xensave.catalogue.model import Cite
@@ -12,6 +12,9 @@ from xensave.engine.dated.rule import Undecided
 from xensave.engine.loop.machine import Machine
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
+
+if TYPE_CHECKING:
+    from xensave.engine.pv.frames import PvMemory
 
 Layer = Literal["libxc", "xen"]
 LIBXC: Layer = "libxc"
@@ -38,7 +41,8 @@ class PvRefusal(NamedTuple):
 class PvRecord:
     """A vCPU's record: its number, the content as fields by path and as bytes, the width in bits.
 
-    `vcpus` is how many the domain has, `host` the host's own policy where it is known.
+    `vcpus` is how many the domain has, `host` the host's own policy and `memory` the guest's
+    memory, where they are known.
     """
 
     vcpu: int
@@ -47,6 +51,7 @@ class PvRecord:
     bits: int = 64
     vcpus: int = 1
     host: Policy | None = None
+    memory: PvMemory | None = None
 
     def __getitem__(self, path: str) -> int:
         return integer(self.values, path)
@@ -89,3 +94,27 @@ def apply(
         if wrong is not None:
             return PvRefusal(rule.layer, name, rule.errno, rule.id, wrong, rule.cite)
     return None
+
+
+class MemoryRule(NamedTuple):
+    """One thing that is required of a PV guest's memory as a whole.
+
+    `test` returns None where all is well, else what is not.
+    """
+
+    id: str
+    record: str
+    says: str
+    test: Callable[[PvMemory], str | None]
+    cite: Cite
+    errno: str = ""
+    layer: Layer = LIBXC
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def refusal(self, memory: PvMemory | None) -> PvRefusal | None:
+        """Return the refusal of a memory, None for none, and where the memory is not known."""
+        wrong = self.test(memory) if memory is not None else None
+        if wrong is None:
+            return None
+        return PvRefusal(self.layer, self.record, self.errno, self.id, wrong, self.cite)

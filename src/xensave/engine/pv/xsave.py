@@ -13,6 +13,7 @@ from xensave.engine.handlers.xsave import (
     valid_xcr0,
 )
 from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import XSAVE, PvRecord, PvRule
 from xensave.records.meaning.xsave import HEADER_END, LEGACY_SIZE
 
@@ -118,6 +119,7 @@ def length(record: PvRecord, machine: Machine) -> str | None:
 
 
 RULES = (
+    NUMBER._replace(record=XSAVE),
     PvRule(
         id="PV_XSAVE_STATES",
         record=XSAVE,
