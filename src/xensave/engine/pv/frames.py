@@ -146,17 +146,14 @@ def table_types(memory: PvMemory) -> str | None:
 
     index = memory.memory.index
     kinds = index.types & _TABLE
-    level_of = np.zeros(memory.max_pfn + 1, dtype=np.uint8)
-    inside = index.pfns <= memory.max_pfn
-    level_of[index.pfns[inside]] = kinds[inside]
-    tables = index.pfns[inside & (kinds >= 1) & (kinds <= 4)]
-    for pfn in tables.tolist():
-        level = int(level_of[pfn])
+    tables = np.flatnonzero((kinds >= 1) & (kinds <= _TOP))
+    for pfn, level in zip(index.pfns[tables].tolist(), kinds[tables].tolist(), strict=True):
         entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")
         present = entries & np.uint64(_PRESENT) != 0
         writable = entries & np.uint64(_WRITABLE) != 0
         frames = (entries >> np.uint64(12) & np.uint64((1 << _FRAME_BITS) - 1)).astype(np.int64)
-        levels = level_of[np.minimum(frames, memory.max_pfn)]
+        at = np.minimum(np.searchsorted(index.pfns, frames), len(kinds) - 1)
+        levels = np.where(index.pfns[at] == frames, kinds[at], 0)
         if level == 1:
             wrong = present & writable & (levels >= 1) & (levels <= 4)
         else:
@@ -165,10 +162,10 @@ def table_types(memory: PvMemory) -> str | None:
         if level == _TOP:
             wrong[_XEN_SLOTS] = False
         if wrong.any():
-            at = int(wrong.argmax())
+            entry = int(wrong.argmax())
             return (
-                f"entry {at} of the level {level} page table in PFN {pfn:#x} names PFN"
-                f" {int(frames[at]):#x}, which is of type {int(levels[at])}"
+                f"entry {entry} of the level {level} page table in PFN {pfn:#x} names PFN"
+                f" {int(frames[entry]):#x}, which is of type {int(levels[entry])}"
             )
     return None
 
