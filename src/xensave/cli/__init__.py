@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "encode": "make an image of that JSON again",
     "gdbserver": "serve a saved guest to gdb: registers and memory, read only",
     "volatility-path": "the folder of the plug-in that opens images in volatility3",
+    "thin": "a live stream with the last contents of each frame only",
     "drgn": "drgn's shell over a saved Linux guest",
     "convert": "make an image that another release restores",
     "convert-legacy-stream": "what Xen's script of that name does",

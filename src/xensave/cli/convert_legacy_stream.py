@@ -9,9 +9,9 @@ from collections.abc import Callable
 from xensave.cli import main as command
 from xensave.container.events import Event
 from xensave.convert.legacy import convert_legacy_stream
-from xensave.convert.output import writing
 from xensave.errors import UsageError
 from xensave.source import open_source
+from xensave.source.output import writing
 from xensave.views.event import event_line
 
 DESCRIPTION = (

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 
 from xensave.cli.options import size
 from xensave.cli.output import no_terminal
-from xensave.convert.output import writing
 from xensave.edit.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
 from xensave.source import open_source
+from xensave.source.output import writing
 
 DESCRIPTION = (
     "Make an image of the JSON that `xensave decode` printed, byte for byte where it was not"

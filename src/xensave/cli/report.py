@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
 from xensave.cli.options import size
-from xensave.convert.output import writing
 from xensave.errors import UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.source.base import write_all
+from xensave.source.output import writing
 
 if TYPE_CHECKING:
     from xensave.report.page import GuestPage

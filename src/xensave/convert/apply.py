@@ -6,13 +6,14 @@ from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
 from xensave.convert.frame import FrameConverter
-from xensave.convert.output import Writer, writing
+from xensave.convert.output import Writer
 from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
 from xensave.source import Input, Source, open_source
 from xensave.source.base import write_all
 from xensave.source.compress import Compression
 from xensave.source.limits import CHUNK
+from xensave.source.output import writing
 from xensave.source.stream import StreamSource
 
 

@@ -3,73 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from xensave.container.events import Event
-from xensave.errors import SourceError
 from xensave.source import Source
-from xensave.source.atomic import AtomicFile
 from xensave.source.base import write_all
-from xensave.source.compress import Compression, compressing
 from xensave.source.memory import MappedSource
 from xensave.source.stream import StreamSource
 
 RUN_LIMIT = 1 << 30
 """Unchanged bytes of a file are copied in runs of at most this many."""
-
-
-class Output(NamedTuple):
-    """A descriptor to write to; `fresh` says that it is a new file's."""
-
-    fd: int
-    fresh: bool = False
-
-
-@contextmanager
-def writing(out: str | int, compression: Compression | None = None) -> Iterator[Output]:
-    """Open an output: a descriptor, "-" for standard output, or a path.
-
-    A file appears under its name only when it is complete; a FIFO or a device has no name to be
-    renamed to, and is written as it is. With `compression` all of it comes out compressed. Raises
-    SourceError.
-    """
-    with _opened(out) as output:
-        if compression is None:
-            yield output
-        else:
-            with compressing(output.fd, compression) as fd:
-                yield Output(fd)
-
-
-@contextmanager
-def _opened(out: str | int) -> Iterator[Output]:
-    if out == "-":
-        yield Output(1)
-    elif isinstance(out, int):
-        yield Output(out)
-    elif _special(out):
-        fd = os.open(out, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            yield Output(fd)
-        finally:
-            os.close(fd)
-    else:
-        with AtomicFile(out) as fd:
-            yield Output(fd, fresh=True)
-
-
-def _special(path: str) -> bool:
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
-        raise SourceError(f"{path}: is a directory")
-    return not stat.S_ISREG(mode)
 
 
 class Writer:
@@ -117,6 +60,11 @@ class Writer:
         """Write bytes."""
         self.flush()
         write_all(self._fd, memoryview(data))
+
+    def copy(self, offset: int, n: int) -> None:
+        """Write n bytes from an offset of a source that is seekable."""
+        self.flush()
+        self._copy(offset, n)
 
     def flush(self) -> None:
         """Write the unchanged bytes that wait."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
 from xensave.dump import elf, flat, xen_core
 from xensave.dump.parts import Part, Progress, size_of, write_parts
-from xensave.errors import SourceError
 from xensave.image import Image
 from xensave.memory.physical import FrameRun
-from xensave.source.atomic import AtomicFile
+from xensave.source.output import writing
 
 FILE_MODE = 0o600
 """A dump holds a guest's secrets."""
-
-STDOUT = 1
 
 
 class Format(StrEnum):
@@ -73,32 +68,8 @@ def extract(
     """
     parts = list(FORMATS[format](image, options or Options()))
     size = size_of(parts)
-    if out == "-":
-        write_parts(STDOUT, parts, image.memory, sparse=False, progress=progress)
-    elif _is_stream(out):
-        fd = _open_stream(out)
-        try:
-            write_parts(fd, parts, image.memory, sparse=False, progress=progress)
-        finally:
-            os.close(fd)
-    else:
-        with AtomicFile(out) as fd:
-            os.fchmod(fd, FILE_MODE)
-            write_parts(fd, parts, image.memory, sparse=True, progress=progress)
+    with writing(out) as output:
+        if output.fresh:
+            os.fchmod(output.fd, FILE_MODE)
+        write_parts(output.fd, parts, image.memory, sparse=output.fresh, progress=progress)
     return Extracted(size, sum(part.frames for part in parts if isinstance(part, FrameRun)))
-
-
-def _is_stream(path: str) -> bool:
-    """Tell whether a path names a pipe or device, which is written to and not replaced."""
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _open_stream(path: str) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error

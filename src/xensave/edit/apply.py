@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xensave.container import libxc
 from xensave.container.events import CONTEXT, LIBXC, Event
 from xensave.container.walk import walk
-from xensave.convert.output import Writer, writing
+from xensave.convert.output import Writer
 from xensave.diff.change import Change
 from xensave.edit.assignment import Assignment
 from xensave.edit.editor import Editor
@@ -17,6 +17,7 @@ from xensave.engine.verdict import Verdict
 from xensave.errors import UsageError
 from xensave.source import Source, open_source
 from xensave.source.opening import can_be_read_twice
+from xensave.source.output import writing
 
 
 class Request(NamedTuple):

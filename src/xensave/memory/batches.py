@@ -20,8 +20,10 @@ from xensave.source.limits import READ_LIMIT
 Words = npt.NDArray[np.uint64]
 
 TYPE_SHIFT = 60
+ENTRY_SIZE = 8
 _TYPE = np.uint64(TYPE_SHIFT)
 _PFN = np.uint64(PFN_MASK)
+_RESERVED = np.uint64(0xFF << 52)
 _KNOWN = np.array([number in PAGE_TYPES for number in range(16)])
 _WITH_CONTENTS = np.array([n in PAGE_TYPES and n not in DATALESS_TYPES for n in range(16)])
 
@@ -84,8 +86,12 @@ def _placed(event: Event, appendix: Appendix | None) -> Batch:
     return batch._replace(offsets=np.arange(start, start + size, libxc.PAGE_SIZE))
 
 
-def page_data(event: Event) -> Batch:
-    """Read the front of a PAGE_DATA record; its pages stay unread."""
+def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
+    """Return the entries of a PAGE_DATA record, and which of them have contents.
+
+    Raises Malformed where they do not fit, or have a type that there is not; LimitExceeded for a
+    record longer than libxc takes.
+    """
     if event.length > READ_LIMIT:
         raise LimitExceeded(
             f"a record of {event.length} bytes, the limit is {READ_LIMIT}",
@@ -95,30 +101,40 @@ def page_data(event: Event) -> Batch:
     if event.length < PAIR.size:
         raise _malformed(event, f"{event.length} bytes, at least {PAIR.size} expected")
     count, _ = PAIR.unpack(event.prefix(PAIR.size))
-    front = PAIR.size + 8 * count
+    front = PAIR.size + ENTRY_SIZE * count
     if front > event.length:
         raise _malformed(event, f"{count} PFNs need {front} bytes, the record has {event.length}")
     words: Words = np.frombuffer(event.prefix(front), "<u8", offset=PAIR.size)
+    if not len(words) or words.max() <= _PFN:
+        # Nearly all records hold plain pages only.
+        return words, np.ones(len(words), np.bool_)
     types = (words >> _TYPE).astype(np.int64)
-    pfns = (words & _PFN).astype(np.int64)
+    if not _KNOWN[types].all():
+        number = int(types[~_KNOWN[types]][0])
+        raise _malformed(event, f"reserved page type {number:#x}")
+    return words, _WITH_CONTENTS[types]
+
+
+def page_data(event: Event) -> Batch:
+    """Read the front of a PAGE_DATA record; its pages stay unread. Raises what `entries` does."""
+    words, contents = entries(event)
     empty = words[:0]
-    plain = not types.any()
-    if not plain:
-        if not _KNOWN[types].all():
-            number = int(types[~_KNOWN[types]][0])
-            raise _malformed(event, f"reserved page type {number:#x}")
-        contents = _WITH_CONTENTS[types]
-        empty = words[~contents] & ~(np.uint64(0xFF) << np.uint64(52))
-        pfns, types = pfns[contents], types[contents]
-    if event.length != front + libxc.PAGE_SIZE * len(pfns):
+    types: Integers | None = None
+    if not contents.all():
+        empty = words[~contents] & ~_RESERVED
+        words = words[contents]
+    pfns = (words & _PFN).astype(np.int64)
+    if len(words) and words.max() > _PFN:
+        types = (words >> _TYPE).astype(np.int64)
+    start = event.body_offset + PAIR.size + ENTRY_SIZE * len(contents)
+    size = libxc.PAGE_SIZE * len(pfns)
+    if event.body_offset + event.length != start + size:
         raise _malformed(
             event,
-            f"{event.length} bytes, expected {front} and {libxc.PAGE_SIZE} for each of "
-            f"{len(pfns)} pages",
+            f"{event.length} bytes, expected {start - event.body_offset} and {libxc.PAGE_SIZE} "
+            f"for each of {len(pfns)} pages",
         )
-    start = event.body_offset + front
-    offsets = np.arange(start, start + libxc.PAGE_SIZE * len(pfns), libxc.PAGE_SIZE)
-    return Batch(pfns, offsets, None if plain else types, empty)
+    return Batch(pfns, np.arange(start, start + size, libxc.PAGE_SIZE), types, empty)
 
 
 def _malformed(event: Event, message: str) -> Malformed:

@@ -85,6 +85,10 @@ class PageIndex:
         """Where each frame's page begins in the (decompressed) image."""
         return self.places & OFFSET_MASK
 
+    def offsets_at(self, positions: Integers) -> Integers:
+        """Return where the pages of some frames begin, by their positions in the index."""
+        return self.places[positions] & OFFSET_MASK
+
     @property
     def types(self) -> Integers:
         """The page type of each frame: a number of PAGE_TYPES."""
