@@ -18,7 +18,15 @@ BAD_INPUT = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a record, by name or number")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="*", help="a record, by name or number; more with --format"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("c", "cstruct", "kaitai", "imhex", "markdown"),
+        help="the records' layouts (all, without NAME) for another tool: a C header,"
+        " dissect.cstruct, Kaitai Struct, an ImHex pattern (untested), a page",
+    )
     parser.add_argument("--release", metavar="R", help="the release (the newest)")
     parser.add_argument(
         "--layout",
@@ -56,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print, or draw, what was asked for."""
+    names = args.name
+    if args.format:
+        return _format(args, names)
+    if len(names) > 1:
+        raise UsageError("one NAME at a time; more go with --format")
+    args.name = names[0] if names else None
     _check(args)
     if args.plot:
         from xensave.views.records_plot import plot
@@ -70,6 +84,31 @@ def run(args: argparse.Namespace) -> int:
         _record(args)
     else:
         _numbers(args)
+    return 0
+
+
+def _format(args: argparse.Namespace, names: list[str]) -> int:
+    """The layouts of a release in another tool's language."""
+    from xensave.catalogue import layout, release
+    from xensave.numbers.space import newest, release_title
+    from xensave.views.layouts import render
+    from xensave.views.layouts.parts import described
+
+    if args.json or args.plot or args.space or args.source or args.layout:
+        raise UsageError("--format goes with records and --release alone")
+    name = args.release or newest()
+    found = release(name)
+    wanted = [_name(text, args.release) for text in names]
+    records = [described(layout(b.layout), b) for b in found.bindings]
+    missing = [
+        text
+        for text, record in zip(names, wanted, strict=True)
+        if record not in [each.binding.name for each in records]
+    ]
+    if missing:
+        raise UsageError(f"no record {missing[0]} in Xen {release_title(name)}")
+    chosen = [record for record in records if not names or record.binding.name in wanted]
+    sys.stdout.write(render(args.format, chosen, release_title(name)))
     return 0
 
 

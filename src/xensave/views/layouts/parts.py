@@ -1,0 +1,147 @@
+"""A layout as members in order, padding and unused bits written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import NamedTuple
+
+from xensave.catalogue.model import Binding, Field, Layout
+from xensave.records.flat import element_size
+
+# A flexible array has as many elements as the body holds.
+FLEXIBLE = 0
+_UNITS = (8, 16, 32, 64)
+
+
+class Bit(NamedTuple):
+    """Bits of a unit, from the lowest up; those of no field have no name."""
+
+    name: str
+    width: int
+
+
+class Member(NamedTuple):
+    """A member: a number, a struct or union, or a unit of bit-fields.
+
+    `size` is one element's, `items` None where it is no array. Padding has no name and no bits.
+    """
+
+    name: str
+    size: int
+    items: int | None = None
+    signed: bool = False
+    members: tuple[Member, ...] = ()
+    union: bool = False
+    bits: tuple[Bit, ...] = ()
+    field: Field | None = None
+
+    @property
+    def is_padding(self) -> bool:
+        """Whether no field lies here."""
+        return self.field is None and not self.bits
+
+
+class Described(NamedTuple):
+    """A record of a release: what binds it, and its members."""
+
+    layout: Layout
+    binding: Binding
+    members: tuple[Member, ...]
+
+    @property
+    def about(self) -> list[str]:
+        """What to say of it in a comment: whose number it is, its size, the commit it came by."""
+        more = " and what follows" if self.layout.flexible else ""
+        lines = [
+            f"{self.binding.name}: HVM save record {self.binding.code} of Xen, "
+            f"per {self.binding.kind}, {self.layout.size} bytes{more}"
+        ]
+        if self.layout.introduced:
+            cited = self.layout.introduced
+            lines.append(f'layout {self.layout.id}: {cited.commit} "{cited.subject}"')
+        return lines
+
+
+def described(layout: Layout, binding: Binding) -> Described:
+    """Return a record with its members."""
+    return Described(layout, binding, parts(layout.fields, layout.size))
+
+
+def parts(fields: Iterable[Field], size: int, *, union: bool = False) -> tuple[Member, ...]:
+    """Return the members of a struct of `size` bytes, which they fill; of a union each alone.
+
+    >>> parts((Field("a", "uint8_t", 0, 1), Field("b", "uint32_t", 4, 4)), 8)[1]
+    Member(name='', size=1, items=3, signed=False, members=(), union=False, bits=(), field=None)
+    """
+    if union:
+        return tuple(_member(field) for field in fields)
+    return tuple(_filled(list(fields), size))
+
+
+def _filled(fields: list[Field], size: int) -> Iterator[Member]:
+    end = 0
+    at = 0
+    while at < len(fields):
+        field = fields[at]
+        if field.bits is None:
+            yield from _padding(field.offset - end)
+            yield _member(field)
+            end = field.offset + field.size
+            at += 1
+            continue
+        run = at
+        while run < len(fields) and fields[run].bits is not None:
+            run += 1
+        start = min(first // 8 for first, _, _ in map(_span, fields[at:run]))
+        yield from _padding(start - end)
+        units = list(_units(fields[at:run], start))
+        yield from units
+        end = start + sum(unit.size for unit in units)
+        at = run
+    yield from _padding(size - end)
+
+
+def _padding(size: int) -> Iterator[Member]:
+    if size > 0:
+        yield Member("", 1, size)
+
+
+def _member(field: Field) -> Member:
+    size = element_size(field)
+    items = prod(field.dims) if field.dims else None
+    members = parts(field.fields, size, union=field.union) if field.fields else ()
+    signed = not field.type.startswith(("u", "char", "bool")) and not field.fields
+    return Member(field.name, size, items, signed, members, field.union, (), field)
+
+
+def _span(field: Field) -> tuple[int, int, str]:
+    shift, width = field.bits or (0, 8 * field.size)
+    return field.offset * 8 + shift, width, field.name
+
+
+def _units(fields: list[Field], start: int) -> Iterator[Member]:
+    """Bit-fields as units of 1, 2, 4 or 8 bytes that no field crosses: the fewest."""
+    bits: list[Bit] = []
+    at = start * 8
+    for first, width, name in sorted(map(_span, fields)):
+        if first > at:
+            bits.append(Bit("", first - at))
+        bits.append(Bit(name, width))
+        at = first + width
+    if at % 8:
+        bits.append(Bit("", 8 - at % 8))
+    unit: list[Bit] = []
+    whole = sum(bit.width for bit in bits) in _UNITS
+    for bit in bits:
+        unit.append(bit)
+        if not whole and sum(each.width for each in unit) in _UNITS:
+            yield _unit(unit)
+            unit = []
+    if unit:
+        yield _unit(unit)
+
+
+def _unit(bits: list[Bit]) -> Member:
+    width = sum(bit.width for bit in bits)
+    return Member("", width // 8, bits=tuple(bits))
