@@ -110,11 +110,14 @@ def test_a_symbolic_number_is_evaluated():
         ["+MAKE_STRUCT(hvm_new, 4);"],
         ["-MAKE_STRUCT(hvm_new, 4);"],
         ["+#pragma pack(1)"],
-        ["+#undef RTC_CMOS_SIZE"],
+        ["+#undef RTC_CMOS_SIZE", "+#define RTC_CMOS_SIZE 15"],
         ['+#include "other.h"'],
         ["-#define VIOAPIC_NUM_PINS 48", "+#define VIOAPIC_NUM_PINS 24"],
         ["-#ifdef __XEN__"],
-        ["+#define DECLARE_HVM_SAVE_TYPE(_x, _code, _type) struct _x { _type t; }"],
+        [
+            "-#define DECLARE_HVM_SAVE_TYPE(_x, _c, _t) struct _x { _t t; char c[_c]; }",
+            "+#define DECLARE_HVM_SAVE_TYPE(_x, _c, _t) struct _x { _t t; char c[_c + 1]; }",
+        ],
     ],
 )
 def test_what_the_lines_do_not_tell_is_refused_not_passed(lines):
@@ -131,6 +134,13 @@ def test_what_the_lines_do_not_tell_is_refused_not_passed(lines):
         ["+struct hvm_meter;"],
         ["-#if defined(__arm__)", "+#if defined(__arm__) || defined(__aarch64__)"],
         ["-#error something", "+#error another thing"],
+        ["+#undef RTC_CMOS_SIZE"],
+        ["-# include <xen/lib.h>"],
+        ["-#ifdef __ia64__", "-#define PINS 24", "-#else", "-#endif"],
+        [
+            "-#define DECLARE_HVM_SAVE_TYPE(_x, _c, _t) struct _x { _t t; char c[_c]; }",
+            "+#define DECLARE_HVM_SAVE_TYPE(n, k, ty) int f(n); struct n { ty t; char c[k]; }",
+        ],
     ],
 )
 def test_what_no_record_depends_on_passes(lines):

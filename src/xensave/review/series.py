@@ -6,6 +6,7 @@ that they fit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -25,7 +26,7 @@ from xensave.review.patches.apply import apply
 from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import (
     ADDED,
-    CONTEXT,
+    REMOVED,
     FilePatch,
     Line,
     header_path,
@@ -38,7 +39,10 @@ from xensave.review.trees.sides import read_headers_of, with_handlers
 from xensave.rules.numbers.model import Objection, Side
 
 # What the save headers use of the headers that they include.
-_USED = ("XEN_FLEX_ARRAY_DIM", "xen_ulong_t", "domid_t")
+_DEFINES = re.compile(
+    r"#\s*define\s+(XEN_FLEX_ARRAY_DIM)\b|\btypedef\b.*\b(xen_ulong_t|domid_t)\s*;"
+)
+_INCLUDED = re.compile(r"public/(?:xen|xen-compat|arch-x86/(?:xen|xen-x86_(?:32|64)))\.h$")
 
 
 class Patch(NamedTuple):
@@ -224,13 +228,14 @@ def _refuse_what_needs_a_tree(patch: Patch) -> None:
 
 def _used(file: FilePatch) -> tuple[str, Line] | None:
     """What the save headers use of a public header, where a line of it changes."""
-    if not is_public_header(file.path):
+    if not is_public_header(file.path) or not _INCLUDED.search(file.path):
         return None
-    for hunk in file.hunks:
-        for line in hunk.lines:
-            name = next((name for name in _USED if name in line.text), None)
-            if line.kind != CONTEXT and name:
-                return name, line
+    lines = [line for hunk in file.hunks for line in hunk.lines]
+    stays = {" ".join(line.text.split()) for line in lines if line.kind != REMOVED}
+    for line in lines:
+        found = _DEFINES.search(line.text)
+        if line.kind == REMOVED and found and " ".join(line.text.split()) not in stays:
+            return found[1] or found[2], line
     return None
 
 

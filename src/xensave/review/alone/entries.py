@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from xensave.errors import UsageError
+from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.statements import facts
 from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line
 
-_SILENT = re.compile(r"#\s*(?:error|warning)\b")
-# What counts from where it stands, or means something else for all that follows.
-_PLACED = re.compile(
-    r"#\s*(?:pragma|undef)\b|#\s*define\s+(?:DECLARE_HVM_SAVE_TYPE|HVM_SAVE_(?:TYPE|LENGTH|CODE))"
+_SILENT = re.compile(
+    r"#\s*(?:error|warning|undef)\b|#\s*define\s+HVM_SAVE_(?:TYPE|LENGTH|CODE|HAS|FIX)\w*\("
 )
+_BRANCH = re.compile(r"#\s*(?:elif|else|endif)\b")
+_ELSE = re.compile(r"#\s*(?:elif|else)\b")
+_UNDEF = re.compile(r"#\s*undef\s+(\w+)")
+_BINDING = re.compile(r"#\s*define\s+(DECLARE_HVM_SAVE_TYPE\w*)\(")
+# What counts from where it stands, or means something else for all that follows.
+_PLACED = re.compile(r"#\s*pragma\b|#\s*define\s+DECLARE_HVM_SAVE_TYPE")
 
 
 @dataclass(slots=True)
@@ -29,12 +35,19 @@ class Entry:
 
 def entries(hunk: Hunk, path: str) -> list[Entry]:
     """The facts of a hunk. Raises UsageError for a change that cannot be judged by its lines."""
-    before = _first_branch(_side(hunk, hunk.before, REMOVED), path)
+    before = _first_branch(_unwrapped(_side(hunk, hunk.before, REMOVED)), path)
     after = _first_branch(_side(hunk, hunk.after, ADDED), path)
     order = {id(line): number for number, line in enumerate(hunk.lines)}
     merged = [*before, *(entry for entry in after if entry.kind == ADDED)]
     merged.sort(key=lambda entry: (order[id(entry.line)], entry.kind == ADDED))
-    found = [e for e in _without_respaced(merged) if not _SILENT.match(e.fact.text)]
+    found = _without_respaced(merged)
+    _refuse_redefined(found, path)
+    found = _without_macros([entry for entry in found if not _is_silent(entry)])
+    found = [
+        entry
+        for entry in _without_empty(found)
+        if not (entry.kind == CONTEXT and entry.fact.kind is Kind.CONDITION)
+    ]
     for entry in found:
         if entry.kind != CONTEXT:
             _refuse(entry, path)
@@ -53,6 +66,39 @@ def _side(hunk: Hunk, lines: list[Line], changed: str) -> list[Entry]:
     return found
 
 
+def _unwrapped(found: list[Entry]) -> list[Entry]:
+    """Without the lines of conditionals that go as a whole, of which the first branch counts."""
+    opened: list[int] = []
+    drop: set[int] = set()
+    for at, entry in enumerate(found):
+        if entry.fact.kind is not Kind.CONDITION:
+            continue
+        if not _BRANCH.match(entry.fact.name):
+            opened.append(at)
+        elif opened and "endif" in entry.fact.name:
+            block = range(opened.pop(), at + 1)
+            if all(found[n].kind == REMOVED for n in block):
+                drop |= _beside_the_first(found, block)
+    return [entry for at, entry in enumerate(found) if at not in drop]
+
+
+def _beside_the_first(found: list[Entry], block: range) -> set[int]:
+    """The directives of a conditional, and what its later branches only repeat."""
+    first: set[tuple[str, str, tuple[int | str, ...]]] = set()
+    beside = set()
+    other = False
+    for at in block:
+        fact = found[at].fact
+        if fact.kind is Kind.CONDITION:
+            other = other or _ELSE.match(fact.name) is not None
+            beside.add(at)
+        elif other and fact.key in first:
+            beside.add(at)
+        elif not other:
+            first.add(fact.key)
+    return beside
+
+
 def _first_branch(found: list[Entry], path: str) -> list[Entry]:
     """Of a conditional's branches that stay, the first counts; another may only say the same.
 
@@ -65,10 +111,14 @@ def _first_branch(found: list[Entry], path: str) -> list[Entry]:
     for entry in found:
         fact = entry.fact
         if fact.kind is Kind.CONDITION and entry.kind == CONTEXT:
+            chosen.append(entry)
             other = re.match(r"#\s*(?:elif|else)\b", fact.name) is not None
             first = first if other else set()
             continue
         if other and entry.kind == CONTEXT:
+            continue
+        if _SILENT.match(fact.text) or _BINDING.match(fact.text):
+            chosen.append(entry)
             continue
         if other and fact.kind is not Kind.CONDITION and fact.key not in first:
             raise UsageError(
@@ -95,6 +145,64 @@ def _meaning(fact: Fact) -> tuple[object, ...]:
     return fact.kind, fact.name if fact.kind is not Kind.OTHER else "", fact.value, text
 
 
+def _is_silent(entry: Entry) -> bool:
+    """Does a change of this bear on no struct and no number?
+
+    HVM_SAVE_TYPE and its like only ask of what is bound; after #undef a name is gone, and a use of
+    it would not compile.
+    """
+    return entry.fact.kind is Kind.OTHER and _SILENT.match(entry.fact.text) is not None
+
+
+def _without_empty(found: list[Entry]) -> list[Entry]:
+    """Without branches that a patch adds or takes away and that hold nothing."""
+    for at, (entry, following) in enumerate(pairwise(found)):
+        if not (entry.fact.kind is following.fact.kind is Kind.CONDITION):
+            continue
+        ends = _BRANCH.match(following.fact.name)
+        if entry.kind != CONTEXT and _ELSE.match(entry.fact.name):
+            return _without_empty([*found[:at], *found[at + 1 :]])
+        if entry.kind == following.kind != CONTEXT and ends and "endif" in ends[0]:
+            return _without_empty([*found[:at], *found[at + 2 :]])
+    return found
+
+
+def _refuse_redefined(found: Sequence[Entry], path: str) -> None:
+    """A name that is first undefined had another value, which the patch does not show."""
+    gone = {name for e in found for name in _UNDEF.findall(e.fact.text) if e.kind == ADDED}
+    for entry in found:
+        if entry.kind == ADDED and entry.fact.kind is Kind.CONSTANT and entry.fact.name in gone:
+            raise UsageError(
+                f"{path}:{entry.line.new}: what {entry.fact.name} was before cannot be told "
+                "without the tree; give it with --tree"
+            )
+
+
+def _without_macros(found: Sequence[Entry]) -> list[Entry]:
+    """Without macros that bind records, where each lays its struct out as it did."""
+    bound = [e for e in found if e.kind != CONTEXT and _BINDING.match(e.fact.text)]
+    shapes = {
+        kind: {(m[1], s) for e in bound if e.kind == kind and (m := _BINDING.match(e.fact.text))
+               for s in _shapes(e.fact.text)}
+        for kind in (REMOVED, ADDED)
+    }  # fmt: skip
+    old, new = shapes[REMOVED], shapes[ADDED]
+    known = {name for name, _ in old}
+    same = all(shape in new for shape in old) and all(
+        shape in old or shape[0] not in known for shape in new
+    )
+    return [e for e in found if not (same and e in bound)]
+
+
+def _shapes(text: str) -> list[str]:
+    """The structs that a macro makes, however its parameters are called."""
+    parameters = re.search(r"\(([^)]*)\)", text)
+    names = [name.strip() for name in parameters[1].split(",")] if parameters else []
+    for number, name in enumerate(names):
+        text = re.sub(rf"\b{re.escape(name)}\b", f"_{number}", text)
+    return ["".join(struct.split()) for struct in re.findall(r"struct[^{}]*\{[^{}]*\}", text)]
+
+
 def _refuse(entry: Entry, path: str) -> None:
     fact, where = entry.fact, f"{path}:{entry.line.new or entry.line.old}"
     removed = entry.kind == REMOVED
@@ -104,7 +212,9 @@ def _refuse(entry: Entry, path: str) -> None:
                 f"{where}: what {fact.text!r} changes cannot be told without the tree; "
                 "give it with --tree"
             )
-    elif fact.kind in (Kind.CONDITION, Kind.INCLUDE) and removed:
+    elif (fact.kind is Kind.CONDITION and removed) or (
+        fact.kind is Kind.INCLUDE and removed and fact.name not in STUB_NAMES
+    ):
         raise UsageError(
             f"{where}: what goes with {fact.text!r} cannot be told without the tree; "
             "give it with --tree"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from xensave.errors import UsageError
 from xensave.findings import Place
+from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.entries import Entry, entries, resized
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.standin import DESCRIPTOR, Row, Sheet, Struct
@@ -19,6 +20,10 @@ from xensave.review.patches.patch import ADDED, CONTEXT, FilePatch, Hunk, Line
 
 # A statement of the release's that a patch shows and the rows lack is of no consequence.
 _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLUDE, Kind.FRAME})
+
+
+# Headers that the compiler is given empty, for their contents bear on no struct.
+_HARMLESS = frozenset(STUB_NAMES)
 
 
 class Misfit(UsageError):
@@ -64,6 +69,10 @@ def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
     chunk: list[Entry] = []
     for entry in found:
         fact = entry.fact
+        # A last line that changes comes twice, as it was and as it is.
+        if _ended(chunk) and not (fact.kind is Kind.CLOSE and fact.outer):
+            yield chunk
+            chunk = []
         within = fact.kind in WITHIN
         follows = bool(chunk) and entry.kind == ADDED and fact.kind in (Kind.CONDITION, Kind.OTHER)
         if fact.kind is Kind.CONSTANT or not (within or follows):
@@ -76,11 +85,12 @@ def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
             yield chunk
             chunk = []
         chunk.append(entry)
-        if fact.kind is Kind.CLOSE and fact.outer:
-            yield chunk
-            chunk = []
     if chunk:
         yield chunk
+
+
+def _ended(chunk: list[Entry]) -> bool:
+    return bool(chunk) and chunk[-1].fact.kind is Kind.CLOSE and chunk[-1].fact.outer
 
 
 def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]) -> None:
@@ -106,6 +116,8 @@ def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]
 def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
     """An #include that a patch adds is of a header that it brings, or cannot be judged."""
     name = entry.fact.name.rsplit("/", 1)[-1]
+    if entry.fact.name in _HARMLESS or name == "xen.h":
+        return
     if not any(patch.path.rsplit("/", 1)[-1] == name for patch in created):
         raise UsageError(
             f"{path}:{entry.line.new}: what {entry.fact.name!r} brings cannot be told without the "

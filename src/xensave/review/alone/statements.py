@@ -19,6 +19,8 @@ _INCLUDE = re.compile(r"#\s*include\s+(\S+)")
 _ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)|\b__packed\b")
 _OPEN = re.compile(r"(?:typedef\s+)?(struct|union)\b\s*(\w*)$")
 _BODY = re.compile(r"\s*(?:struct|union)\s*\w*\s*\{")
+_BITMAP = re.compile(r"DECLARE_BITMAP\s*\(\s*(\w+)\s*,[^()]*\)$")
+_STARRED = re.compile(r"\s+\*(?:\s|$)")
 _ENUM = re.compile(r"(?:typedef\s+)?enum\b\s*\w*$")
 _CLOSE = re.compile(r"\}\s*(\w*)\s*(?:\[[^\]]*\]\s*)*(?:,.*)?$", re.DOTALL)
 _TYPE = r"(?:(?:const|volatile|unsigned|signed|long|short|int|char|struct|union|enum)\s+)*\w+"
@@ -81,6 +83,8 @@ class _Reader:
         # Brackets and braces that are open within the statement, as those of an enum are.
         self._depth = self._braces = 0
         self._foreign = self._macro = False
+        # For each conditional that is open, whether it began with a branch for others.
+        self._chains: list[bool] = []
 
     def directive(self, index: int) -> tuple[int, list[_Piece]]:
         """A preprocessor's line with those that continue it, unless they lay out a struct.
@@ -93,13 +97,34 @@ class _Reader:
                 break
             last += 1
             text = f"{text[:-1].rstrip()} {self._code[last].strip()}"
+        # What a hunk shows of a macro's body that began before it ends here.
+        self._words, self._depth, self._braces, self._macro = [], 0, 0, False
         condition = _CONDITION.match(text)
-        if condition:
-            self._foreign = _is_foreign(condition[1], condition[2])
+        if condition and self._drops(condition[1], condition[2]):
+            return last, []
         if self._foreign:
             return last, []
         indented = self._code[index][0].isspace()
         return last, [_Piece(text.rstrip("\\").strip(), index, last, indented)]
+
+    def _drops(self, word: str, condition: str) -> bool:
+        """Follow a conditional; tell whether its line says nothing, as those around a foreign do.
+
+        What comes after `#else` of a branch for other architectures is for every x86.
+        """
+        foreign = _is_foreign(word, condition)
+        self._foreign = foreign
+        if word.startswith("if"):
+            self._chains.append(foreign)
+            return foreign
+        if foreign or not self._chains:
+            return foreign
+        within = self._chains[-1]
+        if word == "endif":
+            return self._chains.pop()
+        if word == "elif":
+            self._chains[-1] = False
+        return word == "else" and within
 
     def line(self, index: int) -> Iterator[_Piece]:
         """The statements that end on a line."""
@@ -198,6 +223,10 @@ def _stated(piece: _Piece) -> Iterator[Fact]:
 
 
 def _members(bare: str, text: str, place: tuple[int, int]) -> Iterator[Fact]:
+    bitmap = _BITMAP.match(bare)
+    if bitmap:
+        yield Fact(Kind.MEMBER, bitmap[1], (), f"{text};", *place)
+        return
     member = _MEMBER.match(bare)
     if member is None or member[1].split()[0] in _NOT_TYPES or member[1] in ("struct", "union"):
         if not re.fullmatch(r"(?:struct|union)\s+\w+", bare):
@@ -329,4 +358,6 @@ def _begins_in_comment(lines: Sequence[str]) -> bool:
             return True
         if start >= 0:
             return False
+        if _STARRED.match(line):
+            return True
     return False

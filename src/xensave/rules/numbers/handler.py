@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xensave.findings import Place
 from xensave.headers.model import HeaderRecord
 from xensave.headers.text.registrations import Registration
 from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import is_filler, leaves
+from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, accepts, lost_sizes
 
 # The save and load loops of Xen write and read these two themselves.
@@ -121,6 +121,7 @@ def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
 
 def check_needs_later_load(change: Change) -> Iterator[Hit]:
     """A check hook reads what the load of a record sets up, and every check comes first."""
+    yield from _read_before_it_is_said(change)
     handlers = change.after.handlers
     if handlers is None or not handlers.check_pass:
         return
@@ -131,7 +132,7 @@ def check_needs_later_load(change: Change) -> Iterator[Hit]:
             if checks.record == loads.record or not checks.bodies[1]:
                 continue
             words = set(re.findall(r"\w+", checks.bodies[1]))
-            shared = sorted(sets & words) or _field_named(change, loads.record, checks.record)
+            shared = sorted(sets & words)
             if shared:
                 yield Hit(
                     loads.place,
@@ -140,6 +141,39 @@ def check_needs_later_load(change: Change) -> Iterator[Hit]:
                     f"{loads.load} of {loads.record} sets up: every check comes before any load",
                     key=checks.record,
                 )
+
+
+def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
+    """A new record that is named after a field of an earlier one, which is checked before it."""
+    checked = change.after.handlers.check_pass if change.after.handlers else False
+    if change.before is None or not (checked or (change.base and change.base.check_pass)):
+        return
+    known = change.before.headers.by_name
+    for record in change.after.headers.records:
+        if record.name in known:
+            continue
+        for earlier in change.after.headers.records:
+            if earlier.code >= record.code or earlier.wire is None:
+                continue
+            name = _said_by(record.name, leaves(earlier.wire))
+            if name:
+                yield Hit(
+                    record.place,
+                    record.name,
+                    f"{record.name} ({record.code}) seems to say how {name} of {earlier.name} "
+                    f"({earlier.code}) is read, and every check, {earlier.name}'s too, comes "
+                    "before any load",
+                    key=earlier.name,
+                )
+
+
+def _said_by(record: str, fields: Iterable[Leaf]) -> str:
+    """The field, of a name of two words or more, whose name ends the record's."""
+    for leaf in fields:
+        name = leaf.path.rsplit(".", 1)[-1]
+        if "_" in name.strip("_") and f"_{record.lower()}".endswith(f"_{name}"):
+            return name
+    return ""
 
 
 def _is_new(change: Change, handler: Registration) -> bool:
@@ -151,15 +185,6 @@ def _set_up(handler: Registration) -> set[str]:
     """The members of structs that a load function assigns to, but for its own record's."""
     found = re.findall(r"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?=(?!=)", handler.bodies[0])
     return {name for name in found if len(name) > 3}
-
-
-def _field_named(change: Change, record: str, other: str) -> list[str]:
-    """The field of another record that is called as this record is."""
-    theirs = change.after.headers.record(other)
-    if theirs is None or theirs.wire is None:
-        return []
-    names = {leaf.path.rsplit(".", 1)[-1] for leaf in leaves(theirs.wire)}
-    return [record.lower()] if record.lower() in names else []
 
 
 def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord]]:
