@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xensave.policy.host import Host
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
+    from xensave.toolstack.series import SeriesVerdict
 
 TROUBLE = 2
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         metavar="R",
-        help='a release: "4.17" (its newest point release), "4.17.7", "RELEASE-4.17.7", "master",'
+        help='a release: "4.17" (every point release of it), "4.17.7", "RELEASE-4.17.7", "master",'
         ' or "all"; may be repeated',
     )
     parser.add_argument("--type", choices=["hvm", "pvh"], help="the domain's type (default: hvm)")
@@ -113,10 +114,10 @@ def run(args: argparse.Namespace) -> int:
         from xensave.image.input import given
 
         found = given(item)
-        verdicts = [(target, judge.judge(found, target)) for target in judge.targets]
-        for target, verdict in verdicts:
-            report.add(found, target, verdict)
-        return max(_code(verdict, args.fail_on) for _, verdict in verdicts)
+        answers = [judge.ask(found, target) for target in judge.targets]
+        for answer in answers:
+            report.add(found, answer)
+        return max(_code(answer.worst, args.fail_on) for answer in answers)
 
     codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
     report.end(unread=codes.count(2))
@@ -224,18 +225,19 @@ class _Report:
         self.inputs = 0
         self.counts: dict[str, Counter[str]] = {}
 
-    def add(self, found: Given, target: str, verdict: Verdict) -> None:
+    def add(self, found: Given, answer: SeriesVerdict) -> None:
         """Count a verdict, and print it if it is one of those asked for."""
-        from xensave.views.verdicts import assumption_lines, outcome_of, verdict_json, verdict_line
+        from xensave.views.verdicts import assumption_lines, outcome_of, series_json, series_line
 
+        target, verdict = answer.target, answer.worst
         outcome = outcome_of(verdict)
         self.counts.setdefault(target, Counter())[outcome] += 1
         if self.quiet or self.only not in (None, outcome):
             return
         if self.json:
-            print(verdict_json(found.source, target, verdict, found.member))
+            print(series_json(found.source, answer, found.member))
             return
-        line = verdict_line(found.source, target, verdict, colour=self.colour)
+        line = series_line(found.source, answer, colour=self.colour)
         self._fold(line)
         for text in assumption_lines(verdict):
             if text not in self.told:

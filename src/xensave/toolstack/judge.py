@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xensave.catalogue.points import asked_for
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
@@ -12,7 +13,7 @@ from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import Truncated, UsageError, XensaveError
 from xensave.image import Image
 from xensave.image.emulator import Emulator
-from xensave.image.guest import GuestFacts
+from xensave.image.guest import GuestFacts, typecodes
 from xensave.image.input import Given
 from xensave.policy.default import default_policy
 from xensave.policy.host import Host
@@ -20,6 +21,9 @@ from xensave.policy.value import Policy
 from xensave.toolstack.domain import domain_of, vcpus_in
 from xensave.toolstack.pv import is_pv
 from xensave.toolstack.restore import judge
+from xensave.toolstack.series import Answer, SeriesVerdict, ask
+
+_DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 
 
 class DomainOptions(NamedTuple):
@@ -63,29 +67,44 @@ class Judge:
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
     def judge(self, given: Given, target: str) -> Verdict:
-        """Return a target's verdict on an input.
+        """Return a target's verdict on an input: of a series, the worst of its point releases.
+
+        Raises what `ask` raises.
+        """
+        return self.ask(given, target).worst
+
+    def ask(self, given: Given, target: str) -> SeriesVerdict:
+        """Return what each point release of a target answers to an input.
 
         An image that is broken is refused with what is wrong. Raises SourceError and UsageError,
         and Malformed or Unsupported for what is no image that can be read.
         """
         if given.image is None:
-            data = given.context or b""
-            domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
-            return self._hypervisor(target, domain).load(data)
+            return self._ask_of_context(given.context or b"", target)
         facts = given.image.facts
         if facts.stop is not None and not facts.size and facts.xl is None and facts.libxl is None:
-            return _unreadable(facts.stop)
+            refusal = _unreadable(facts.stop)
+            return SeriesVerdict(target, (Answer(asked_for(target), refusal),))
         own = self.options.over(domain_of(facts)) if facts.context is not None else None
-        return judge(
-            facts,
-            target,
-            domain=own,
-            policy=self.policy,
-            host=self.host,
-            memory=_memory(given.image, facts),
-            emulators=self.emulators,
-            plugins=self.plugins,
-        )
+        memory = _memory(given.image, facts)
+
+        def of_point(point: str) -> Verdict:
+            return judge(
+                facts,
+                point,
+                domain=own,
+                policy=self.policy,
+                host=self.host,
+                memory=memory,
+                emulators=self.emulators,
+                plugins=self.plugins,
+            )
+
+        return ask(target, None, of_point)
+
+    def _ask_of_context(self, data: bytes, target: str) -> SeriesVerdict:
+        domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
+        return ask(target, _records(data), lambda point: self._hypervisor(point, domain).load(data))
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
         found = self._made.get((target, domain))
@@ -121,3 +140,9 @@ def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
     except UsageError:
         # A pipe: what the stream listed has to do.
         return None
+
+
+def _records(context: bytes) -> frozenset[str]:
+    """Return the names of the records whose rules differ between point releases."""
+    held = typecodes(context)
+    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in held)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.toolstack.series import Answer, SeriesVerdict
 from xensave.views.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.escape import escape
 
@@ -21,6 +22,37 @@ def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = F
     'a.img: Xen 4.17: restores (10 records loaded)'
     """
     return f"{escape(source)}: Xen {escape(target)}: {_answer(verdict, colour=colour)}"
+
+
+def series_line(source: str, found: SeriesVerdict, *, colour: bool = False) -> str:
+    """Return what a target answers in a line: its point releases by ranges where they differ.
+
+    >>> from xensave.toolstack.series import Answer
+    >>> refused = Refused("R", "too long", errno="ERANGE", record="CPU[0]")
+    >>> answers = Answer(("4.15.0",), refused), Answer(("4.15.1",), Accepted(loaded=10))
+    >>> series_line("a.img", SeriesVerdict("4.15", answers))
+    'a.img: Xen 4.15: refused by 4.15.0 (CPU[0]: ERANGE: too long); restores on 4.15.1'
+    """
+    if found.alike:
+        return verdict_line(source, found.target, found.worst, colour=colour)
+    ordered = sorted(found.answers, key=lambda answer: answer.verdict.accepted is not False)
+    parts = "; ".join(_part(answer, colour=colour) for answer in ordered)
+    return f"{escape(source)}: Xen {escape(found.target)}: {parts}"
+
+
+def _part(answer: Answer, *, colour: bool) -> str:
+    verdict = answer.verdict
+    if isinstance(verdict, Refused):
+        place = f"{escape(verdict.record)}: " if verdict.record else ""
+        errno = f"{verdict.errno}: " if verdict.errno else ""
+        word = painted("refused", BAD, colour=colour)
+        return f"{word} by {answer.span} ({place}{errno}{escape(verdict.reason)})"
+    if isinstance(verdict, Depends):
+        word = painted("depends", UNSURE, colour=colour)
+        return f"{word} on {answer.span} on {escape('; '.join(verdict.depends))}"
+    word = painted("restores", GOOD, colour=colour)
+    fixups = f" ({', '.join(verdict.fixups)})" if verdict.fixups else ""
+    return f"{word} on {answer.span}{fixups}"
 
 
 def _answer(verdict: Verdict, *, colour: bool) -> str:
@@ -104,6 +136,24 @@ def verdict_object(
     if member is not None:
         found["member"] = member
     return found
+
+
+def series_object(
+    source: str, found: SeriesVerdict, member: str | None = None
+) -> dict[str, object]:
+    """Return what a target answers as a JSON object: the worst verdict, and `points` by range."""
+    points = [{"releases": list(answer.points), **_own(answer.verdict)} for answer in found.answers]
+    return {**verdict_object(source, found.target, found.worst, member), "points": points}
+
+
+def _own(verdict: Verdict) -> dict[str, object]:
+    whole = verdict_object("", "", verdict)
+    return {key: value for key, value in whole.items() if key not in ("source", "target")}
+
+
+def series_json(source: str, found: SeriesVerdict, member: str | None = None) -> str:
+    """Return what a target answers as a line of JSON."""
+    return json.dumps(series_object(source, found, member))
 
 
 def verdict_json(source: str, target: str, verdict: Verdict, member: str | None = None) -> str:

@@ -16,6 +16,7 @@ from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
 from xensave.toolstack.restore import judge
+from xensave.toolstack.series import ask
 
 POLICY_LIMIT = 64 * 1024
 
@@ -112,7 +113,13 @@ def check(made: Made, plan: Plan, kept: Collection[int], policy: Policy | None =
     `policy` is for an image without one; failing that the default of its release holds.
     """
     ran_under = made.policy() or policy
-    verdict = judge(made.facts(kept), plan.target, policy=ran_under, checkpointed=True)
+    facts = made.facts(kept)
+    found = ask(
+        plan.target,
+        None,
+        lambda point: judge(facts, point, policy=ran_under, checkpointed=True),
+    )
+    verdict = found.worst
     if isinstance(verdict, answers.Refused):
         errno = f" with {verdict.errno}" if verdict.errno else ""
         raise Refused(

@@ -1,0 +1,168 @@
+"""A series as a target: what each of its point releases answers, and the worst of it.
+
+Point releases differ where a dated row begins or ends between them. Those that no row tells apart
+answer alike, and are asked once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+from xensave import catalogue
+from xensave.catalogue.dates import series_numbers
+from xensave.catalogue.points import asked_for, points_of, span
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+
+LOADERS = {
+    "xensave.engine.handlers.cpu": "CPU",
+    "xensave.engine.handlers.msr": "CPU_MSR",
+    "xensave.engine.handlers.xsave": "CPU_XSAVE",
+    "xensave.engine.handlers.devices": "",
+    "xensave.engine.handlers.vcpu": "",
+    "xensave.engine.handlers.table": "",
+    "xensave.engine.loop.load": "",
+}
+"""The modules whose rows a bare context is judged by, and the record that they are of."""
+
+RESTORERS = (
+    *LOADERS,
+    "xensave.engine.pv.basic",
+    "xensave.engine.pv.extended",
+    "xensave.engine.pv.msrs",
+    "xensave.engine.pv.xsave",
+    "xensave.policy.clamp",
+    "xensave.policy.compatible",
+    "xensave.policy.host",
+    "xensave.policy.invent",
+    "xensave.policy.limits",
+    "xensave.rules.stream.hvm",
+    "xensave.rules.stream.libxc",
+    "xensave.rules.stream.pv",
+    "xensave.rules.stream.static_data",
+    "xensave.toolstack.creation",
+    "xensave.toolstack.hypercalls",
+    "xensave.toolstack.params",
+    "xensave.toolstack.xl",
+)
+"""The modules whose rows a whole image is judged by."""
+
+_POINT = re.compile(r"\d+\.\d+\.\d+")
+
+
+class Answer(NamedTuple):
+    """What consecutive point releases answer alike."""
+
+    points: tuple[str, ...]
+    verdict: Verdict
+
+    @property
+    def span(self) -> str:
+        """The point releases as a range: "4.15.0 - 4.15.2"."""
+        return span(self.points)
+
+
+class SeriesVerdict(NamedTuple):
+    """What a target answers, spelled as the caller did: by its point releases, oldest first."""
+
+    target: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def worst(self) -> Verdict:
+        """The verdict that counts: a refusal before what depends before an acceptance."""
+        return max((answer.verdict for answer in self.answers), key=_badness)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all point releases answer alike."""
+        return len(self.answers) == 1
+
+
+def _badness(verdict: Verdict) -> int:
+    return (Accepted, Depends, Refused).index(type(verdict))
+
+
+def ask(
+    target: str, records: frozenset[str] | None, judge: Callable[[str], Verdict]
+) -> SeriesVerdict:
+    """Ask each point release that a target stands for; `records` are those of a bare context.
+
+    Raises UsageError for a release that there is not.
+    """
+    points = asked_for(target)
+    groups = list(_groups(points, records))
+    answers: list[Answer] = []
+    for group in groups:
+        verdict = judge(target if len(groups) == 1 else group[0])
+        if answers and _same(answers[-1].verdict, verdict):
+            answers[-1] = answers[-1]._replace(points=answers[-1].points + group)
+        else:
+            answers.append(Answer(group, verdict))
+    if len(answers) == 1 < len(groups):
+        # All come to the same: the answer is the series', and calls it so.
+        answers = [Answer(points, judge(target))]
+    return SeriesVerdict(target, tuple(answers))
+
+
+def _same(one: Verdict, other: Verdict) -> bool:
+    """Whether two verdicts come to the same: a refusal by the same rule, or the same restore."""
+    if isinstance(one, Refused) and isinstance(other, Refused):
+        return (one.rule, one.record) == (other.rule, other.record)
+    return one == other
+
+
+def representatives(target: str) -> tuple[str, ...]:
+    """Return a point release of each group of a target's that a whole image may tell apart.
+
+    >>> representatives("4.13"), representatives("4.17.3")
+    (('4.13.0', '4.13.1', '4.13.4'), ('4.17.3',))
+    """
+    return tuple(group[0] for group in _groups(asked_for(target), None))
+
+
+def _groups(points: tuple[str, ...], records: frozenset[str] | None) -> Iterator[tuple[str, ...]]:
+    """Yield consecutive point releases that no row tells apart."""
+    if len(points) == 1:
+        yield points
+        return
+    breaks = _breaks(catalogue.normalise(points[0]), records)
+    group: list[str] = []
+    for point in points:
+        if group and point in breaks:
+            yield tuple(group)
+            group = []
+        group.append(point)
+    yield tuple(group)
+
+
+@cache
+def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
+    """Return the point releases of a series with which something changes."""
+    names = RESTORERS
+    if records is not None:
+        names = tuple(name for name, record in LOADERS.items() if not record or record in records)
+    found = {date for name in names for date in dates_of(import_module(name))}
+    for variant in catalogue.release(series).variants:
+        found.add(variant.refs[0].removeprefix("RELEASE-"))
+    return frozenset(date for date in found if date in points_of(series))
+
+
+def dates_of(module: ModuleType) -> Iterator[str]:
+    """Yield the point releases that a module's rows name."""
+    for name, value in vars(module).items():
+        if not name.startswith("__"):
+            yield from _dates(value, 0)
+
+
+def _dates(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        if _POINT.fullmatch(value) and series_numbers(value)[2]:
+            yield value
+    elif isinstance(value, (tuple, list)) and depth < 8:
+        for each in value:
+            yield from _dates(each, depth + 1)
