@@ -44,6 +44,11 @@ def test_the_last_type_of_an_entry_without_contents_counts():
     assert found.index.type_counts() == {"BROKEN": 1, "XTAB": 1}
 
 
+def test_the_last_type_counts_wherever_its_run_begins():
+    found = memory(record((10, BROKEN, b"")), record((9, XALLOC, b""), (10, XALLOC, b"")))
+    assert [found.index.type_of(pfn) for pfn in (9, 10)] == [XALLOC, XALLOC]
+
+
 def test_pages_after_verify_are_compared():
     found = memory(record((1, page(1)), (2, page(2))), VERIFY, record((1, page(1)), (2, page(7))))
     assert found.page(2) == page(2)

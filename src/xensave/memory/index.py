@@ -244,13 +244,15 @@ class _Empty:
         first = (words & np.uint64(PFN_MASK)).astype(np.int64)
         types = (words >> np.uint64(WORD_TYPE_SHIFT)).astype(np.int64)
         order = np.argsort(first, kind="stable")
-        first, counts, types = first[order], counts[order], types[order]
-        ends = first + counts
-        crossed = np.searchsorted(pfns, ends) > np.searchsorted(pfns, first)
-        if (first[1:] < ends[:-1]).any() or crossed.any():
+        starts, sizes = first[order], counts[order]
+        crossed = np.searchsorted(pfns, starts + sizes) > np.searchsorted(pfns, starts)
+        if (starts[1:] < (starts + sizes)[:-1]).any() or crossed.any():
+            # In the order of the stream: of a frame that is listed twice the last type counts.
             first, types = _without(first, counts, types, pfns)
             counts = np.ones(len(first), np.int64)
-            ends = first + 1
+        else:
+            first, counts, types = starts, sizes, types[order]
+        ends = first + counts
         joined = (first[1:] == ends[:-1]) & (types[1:] == types[:-1])
         starts = np.flatnonzero(np.concatenate(([True], ~joined))) if len(first) else first
         sums = np.add.reduceat(counts, starts) if len(first) else counts
