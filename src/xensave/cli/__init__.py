@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "show": "what a saved guest holds",
     "verify": "does an image keep to the specifications",
     "records": "the number space of a release, and a record's layout and history",
+    "compare": "all that changed for saved guests between two releases",
     "clash": "what two or more sources claim differently",
     "suggest": "which numbers a downstream should take",
     "cost": "what a larger maximum costs a hypervisor",

@@ -1,0 +1,41 @@
+"""`xensave compare`: all that changed for saved guests between two releases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+DESCRIPTION = (
+    "Say all that changed for a saved guest between two releases: records and layouts, how they "
+    "load, rules that begin or end, CPU policies, stream versions, and every numbered ABI. A "
+    "series stands for its newest point release. Exit code: 0 nothing changed, 1 something did."
+)
+BAD_INPUT = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("old", metavar="OLD", help="a release, as 4.17 or 4.17.3")
+    parser.add_argument("new", metavar="NEW", help="the release to hold beside it")
+    parser.add_argument("--only", metavar="KIND", action="append", help="one kind (layout, ...)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare, and print."""
+    from xensave.toolstack.compare import compare
+    from xensave.views.releases import difference_lines
+    from xensave.views.terminal import width_of
+
+    found = [
+        each for each in compare(args.old, args.new) if not args.only or each.kind in args.only
+    ]
+    if args.json:
+        sys.stdout.write(json.dumps([each._asdict() for each in found], indent=2) + "\n")
+    else:
+        for line in difference_lines(found, width_of(sys.stdout)):
+            sys.stdout.write(line + "\n")
+        if not found:
+            sys.stdout.write("nothing changed\n")
+    return int(bool(found))

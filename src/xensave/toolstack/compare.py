@@ -1,0 +1,181 @@
+"""All that changed for a saved guest between two releases, from every table of the package.
+
+Records and layouts, how they load, the rules of hypervisor and toolstack that begin and end, CPU
+policies, the versions of streams, and the numbers of the other spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from xensave import catalogue
+from xensave.catalogue.dates import Dated, Version, in_force
+from xensave.catalogue.model import Binding, Cite, Release
+from xensave.engine.handlers import msr, table, xsave
+from xensave.engine.loop import load
+from xensave.engine.pv import judge as pv
+from xensave.numbers.changes import changes
+from xensave.policy import clamp
+from xensave.policy.limits import DIFFERENCES
+from xensave.toolstack import params
+from xensave.toolstack.restore import RULES
+from xensave.toolstack.rule import target_of
+
+_LOADS = {
+    "exact": "of just its length",
+    "zeroextend": "with zeroes behind a shorter one",
+    "own": "by a check of its handler's own",
+}
+
+
+class Difference(NamedTuple):
+    """One thing that changed: what kind of thing, which, how, and the commit where it is known."""
+
+    kind: str
+    subject: str
+    text: str
+    cite: str = ""
+
+
+def compare(old: str, new: str) -> list[Difference]:
+    """Return what changed from one release to another: of a series, what its newest point has.
+
+    >>> [each.subject for each in compare("4.16", "4.17") if each.kind == "record"]
+    []
+    >>> [each.text for each in compare("4.13", "4.14") if each.subject == "RTC"][0]
+    '16 to 24 bytes: rtc_offset appended at 16, 8 bytes'
+    """
+    a, b = target_of(old), target_of(new)
+    return [
+        *_records(a.release, b.release),
+        *_framing(a.release, b.release),
+        *_rules(a.version, b.version),
+        *_numbers(a.release.name, b.release.name),
+    ]
+
+
+def _records(old: Release, new: Release) -> Iterator[Difference]:
+    codes = sorted({b.code for b in (*old.bindings, *new.bindings)})
+    for code in codes:
+        before, after = old.binding(code), new.binding(code)
+        if before is None and after is not None:
+            yield Difference("record", after.name, f"new, number {code}, {after.size} bytes")
+        elif before is not None and after is None:
+            yield Difference("record", before.name, f"gone, number {code}")
+        elif before is not None and after is not None:
+            yield from _record(before, after)
+
+
+def _record(before: Binding, after: Binding) -> Iterator[Difference]:
+    name = after.name
+    if before.name != name:
+        yield Difference("record", name, f"was called {before.name}")
+    if before.layout != after.layout:
+        old, new = catalogue.layout(before.layout), catalogue.layout(after.layout)
+        details = "; ".join(map(str, changes(old, new)))
+        sizes = f"{old.size} to {new.size} bytes" if old.size != new.size else f"{new.size} bytes"
+        cited = max((old, new), key=lambda each: int(each.id.rpartition(".")[2])).introduced
+        commit = f'{cited.commit} "{cited.subject}"' if cited else ""
+        yield Difference("layout", name, f"{sizes}: {details}", commit)
+    if before.load != after.load:
+        text = f"loads {_LOADS[after.load]}, before {_LOADS[before.load]}"
+        yield Difference("load", name, text)
+    if before.kind != after.kind:
+        yield Difference("load", name, f"per {after.kind}, before per {before.kind}")
+    if before.compat != after.compat:
+        text = f"converts {after.compat} on load" if after.compat else f"no more {before.compat}"
+        yield Difference("load", name, text)
+    if bool(before.check) != bool(after.check):
+        text = f"checked first, by {after.check}" if after.check else "checked first no more"
+        yield Difference("check", name, text)
+
+
+def _framing(old: Release, new: Release) -> Iterator[Difference]:
+    for kind, subject, before, after in (
+        ("number", "HVM_SAVE_CODE_MAX", old.code_max, new.code_max),
+        ("number", "handler table entry", f"{old.entry_size} bytes", f"{new.entry_size} bytes"),
+        ("check", "check pass before any load", _yes(old.check_pass), _yes(new.check_pass)),
+        ("stream", "libxc stream written", _stream(old.stream_write), _stream(new.stream_write)),
+        ("stream", "libxc streams read", _streams(old.stream_read), _streams(new.stream_read)),
+    ):
+        if before != after:
+            yield Difference(kind, subject, f"{after}, before {before}")
+    had = {(r.first, r.last, r.owner) for r in old.reservations}
+    for kept in new.reservations:
+        if (kept.first, kept.last, kept.owner) not in had:
+            yield Difference("number", str(kept), f"reserved for {kept.owner}")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _stream(number: int) -> str:
+    return f"version {number}" if number else "legacy"
+
+
+def _streams(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers)) or "legacy"
+
+
+class _Row(NamedTuple):
+    kind: str
+    subject: str
+    text: str
+    cite: Cite | None
+    since: tuple[str, ...]
+    until: tuple[str, ...]
+
+
+def _rows() -> Iterator[_Row]:
+    """Every dated row there is, in one shape."""
+    dated: tuple[Dated, ...] = (*load.DATED, table.DEVICES, *xsave.DATED, *pv.DATED)
+    for row in dated:
+        yield _Row("load", row.record or row.id, row.sentence, row.cite, row.since, row.until)
+    for rule in table.RULES:
+        kind = "check" if rule.stage == "check" else "load"
+        text = f"{rule.sentence} ({rule.errno}, {rule.id})"
+        yield _Row(kind, rule.record, text, rule.cite, rule.since, rule.until)
+    for known in msr.MSRS:
+        text = f"MSR {known.number:#x} ({known.name}) may be loaded"
+        yield _Row("load", "CPU_MSR", text, None, known.since, known.until)
+    for each in pv.RULES:
+        yield _Row("load", each.record, f"{each.says} ({each.id})", each.cite, each.since, ())
+    for refusal in RULES:
+        text = f"{refusal.says} ({refusal.id})"
+        kind = "toolstack"
+        yield _Row(kind, refusal.record, text, refusal.cite, refusal.since, refusal.until)
+    for param in params.RULES:
+        text = f"{param.says} ({param.id})"
+        yield _Row("toolstack", "HVM_PARAMS", text, param.cite, param.since, param.until)
+    for room in (*DIFFERENCES, *clamp.DIFFERENCES):
+        yield _Row("policy", room.record, room.sentence, room.cite, room.since, room.until)
+
+
+def _rules(old: Version, new: Version) -> Iterator[Difference]:
+    for row in _rows():
+        before, after = (in_force(row.since, row.until, at) for at in (old, new))
+        if before != after:
+            cite = f'{row.cite.commit} "{row.cite.subject}"' if row.cite and row.cite.commit else ""
+            word = "" if after else "no more: "
+            yield Difference(row.kind, row.subject, f"{word}{row.text}", cite)
+
+
+def _numbers(old: str, new: str) -> Iterator[Difference]:
+    for name in catalogue.space_names():
+        space = catalogue.space(name)
+        before = {n.number: n.name for n in catalogue.numbers_of(name, old)}
+        after = {n.number: n.name for n in catalogue.numbers_of(name, new)}
+        for number in sorted({*before, *after}):
+            was, now = before.get(number), after.get(number)
+            if was == now:
+                continue
+            text = f"new, {number}" if was is None else f"gone, was {number}"
+            if was is not None and now is not None:
+                text = f"was {was}, {number}"
+            yield Difference(name, now or was or "", text)
+        for word, values in (("limit", space.limits), ("interface version", space.versions)):
+            one, other = dict(values).get(old), dict(values).get(new)
+            if one != other and None not in (one, other):
+                yield Difference(name, word, f"{other}, before {one}")

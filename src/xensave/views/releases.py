@@ -1,0 +1,40 @@
+"""What changed between two releases, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from xensave.views.escape import escape
+from xensave.views.wrap import wrapped
+
+if TYPE_CHECKING:
+    from xensave.toolstack.compare import Difference
+
+_TITLES = {
+    "record": "records",
+    "layout": "layouts",
+    "load": "how records load",
+    "check": "the check pass",
+    "number": "the number space",
+    "stream": "streams",
+    "toolstack": "what the toolstack refuses",
+    "policy": "CPU policies",
+}
+
+
+def difference_lines(found: Sequence[Difference], width: int) -> Iterator[str]:
+    """Yield the differences by kind, each with the commit that made it."""
+    order = [*_TITLES, *dict.fromkeys(each.kind for each in found if each.kind not in _TITLES)]
+    rows = sorted(found, key=lambda each: order.index(each.kind))
+    for place, (kind, group) in enumerate(groupby(rows, key=lambda each: each.kind)):
+        if place:
+            yield ""
+        yield _TITLES.get(kind, kind)
+        for each in group:
+            first, *more = wrapped(f"{escape(each.subject)}: {escape(each.text)}", width - 2)
+            yield f"  {first}"
+            yield from (f"    {line}" for line in more)
+            if each.cite:
+                yield from wrapped(escape(each.cite), width, "    ")
