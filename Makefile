@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick test-xen lint types unit bench fuzz million format clean
+.PHONY: demo test quick test-xen lint types unit bench fuzz million man docs dist format clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -52,6 +52,21 @@ million: $(STAMP)
 	mkdir -p .fuzz
 	$(BIN)/python -m fuzz.million --count $(COUNT) --log .fuzz/million.json
 
+# What packages install beside the program, made from the parsers.
+man: $(STAMP)
+	$(BIN)/python packaging/generate.py
+
+# The pages as a site below site/; a warning is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The distributions below dist/, checked.
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/pytest tests/packaging
+
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -63,4 +78,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) build dist site src/*.egg-info

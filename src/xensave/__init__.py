@@ -4,7 +4,7 @@ The public names are imported when first used, so that `import xensave` stays ch
 
 >>> import xensave
 >>> xensave.__version__
-'0.1.0'
+'0.2.0'
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xensave.image import Image as Image
     from xensave.image import open_image as open
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Context", "Finding", "Image", "XensaveError", "__version__", "open"]
 
 _HOMES = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xensave.dump.kernel_file import read_kernel, vmcoreinfo_of
 from xensave.dump.vmcoreinfo import find_vmcoreinfo
-from xensave.errors import SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.image import Image
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     try:
         import drgn
     except ImportError as error:
-        raise UsageError(
-            "this needs drgn, which is not installed: pip install 'xensave[drgn]'"
-        ) from error
+        raise MissingExtra("this", "drgn", "drgn") from error
     memory = image.memory
     info = vmcoreinfo if vmcoreinfo is not None else find_vmcoreinfo(memory)
     if info is None:

@@ -77,3 +77,18 @@ class SourceError(XensaveError):
 
 class UsageError(XensaveError):
     """The caller asked for what does not exist: an unknown release, record or option value."""
+
+
+class MissingExtra(UsageError):
+    """What was asked for takes packages of an extra that are not installed.
+
+    >>> print(MissingExtra("drawing", "matplotlib", "plot"))
+    drawing needs matplotlib, which is not installed: pip install 'xensave[plot]'
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: pip install 'xensave[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra

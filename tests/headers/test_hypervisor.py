@@ -157,7 +157,7 @@ def test_a_compressed_binary_is_read(syms, tmp_path):
 
 def test_what_to_install_is_said(syms, monkeypatch):
     monkeypatch.setitem(sys.modules, "capstone", None)
-    with pytest.raises(UsageError, match=r"capstone is not installed: .*xensave\[binaries\]"):
+    with pytest.raises(UsageError, match=r"capstone, which is not .*xensave\[binaries\]"):
         read_hypervisor(syms)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
-from xensave.errors import Malformed, UsageError
+from xensave.errors import Malformed, MissingExtra
 
 if TYPE_CHECKING:
     from xensave.binaries.elf import Binary
@@ -136,10 +136,7 @@ def _need_libraries() -> None:
 
     missing = [name for name in ("elftools", "capstone") if find_spec(name) is None]
     if missing:
-        raise UsageError(
-            f"reading binaries needs pyelftools and capstone, and {' and '.join(missing)} is not "
-            "installed: pip install 'xensave[binaries]'"
-        )
+        raise MissingExtra("reading binaries", " and ".join(missing), "binaries")
 
 
 def _record(binary: Binary, sizes: _Sizes, code: int, entry: Entry) -> RegisteredRecord:

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "drgn": "drgn's shell over a saved Linux guest",
     "convert": "make an image that another release restores",
     "convert-legacy-stream": "what Xen's script of that name does",
+    "completion": "what a shell needs to complete these words",
 }
 
 

@@ -48,10 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
         "words",
-        metavar="IN [IN ...] OUT",
+        metavar="IN",
         nargs="+",
-        help="the image and where the result goes; - for standard input and output. Several"
-        " images, directories, globs and tars go into a directory OUT",
+        help="the image; - for standard input. Several images, directories, globs and tars go into"
+        " a directory OUT",
+    )
+    # The last of the words is OUT: this one is here to be read about, and stays empty.
+    parser.add_argument(
+        "out", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
     )
     parser.add_argument(
         "-t", "--target", metavar="R", required=True, help="the release that shall restore it"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
 from xensave.cli.options import size
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.source.base import write_all
 from xensave.source.output import writing
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
-        raise UsageError("report needs Jinja2: pip install 'xensave[report]'") from None
+        raise MissingExtra("report", "Jinja2", "report") from None
     if args.releases:
         from xensave.report.releases import releases_page
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.findings import ERROR, WARNING
 from xensave.views.escape import escape
 
@@ -116,9 +116,7 @@ def _request(args: argparse.Namespace) -> Request:
         import clang.cindex
         import unidiff
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{error.name} is not installed; pip install 'xensave[review]' brings it"
-        ) from error
+        raise MissingExtra("review", error.name or "libclang", "review") from error
     from xensave.review.session import Request
 
     del clang, unidiff

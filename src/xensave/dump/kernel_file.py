@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xensave.errors import Malformed, SourceError, Unsupported, UsageError
+from xensave.errors import Malformed, MissingExtra, SourceError, Unsupported, UsageError
 from xensave.image import Image
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import FIVE_LEVEL, NotMapped
@@ -69,10 +69,7 @@ def read_kernel(path: str) -> KernelFile:
         from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
     except ImportError as error:
-        raise UsageError(
-            "reading a vmlinux needs pyelftools, which is not installed: "
-            "pip install 'xensave[drgn]'"
-        ) from error
+        raise MissingExtra("reading a vmlinux", "pyelftools", "drgn") from error
     try:
         with Path(path).open("rb") as file:
             elf = ELFFile(file)

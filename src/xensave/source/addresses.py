@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, TypeVar, cast
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError, UsageError
 
 T = TypeVar("T")
 Info = dict[str, object]
@@ -170,9 +170,7 @@ def filesystem(address: str) -> tuple[FileSystem, str]:
         fs, path = url_to_fs(address)
     except ImportError as error:
         extra = _EXTRAS.get(scheme, "fleet")
-        raise UsageError(
-            f"{address}: reading {scheme}:// needs more: pip install 'xensave[{extra}]'"
-        ) from error
+        raise MissingExtra(f"reading {scheme}://", error.name or "fsspec", extra) from error
     except ValueError as error:
         raise UsageError(f"{address}: no scheme is called {scheme!r}") from error
     return cast(FileSystem, fs), str(path)

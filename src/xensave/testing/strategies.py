@@ -1,7 +1,8 @@
 """Hypothesis strategies: contexts, streams and images of every release, whole or damaged.
 
 >>> from hypothesis import given
->>> from xensave.testing import strategies
+>>> from xensave.errors import MissingExtra
+from xensave.testing import strategies
 >>> @given(strategies.damaged(strategies.contexts()))
 ... def a_loader_survives(context): ...
 """
@@ -10,14 +11,18 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
-
 from xensave import catalogue
 from xensave.container import hvm, libxc
 from xensave.container.framing import pack_record
+from xensave.errors import MissingExtra
 from xensave.testing import streams
 from xensave.testing.mutate import mutate
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
+except ImportError as error:
+    raise MissingExtra("xensave.testing.strategies", "hypothesis", "testing") from error
 
 STREAMED = tuple(catalogue.release_names()[catalogue.release_names().index("4.6") :])
 """The releases whose toolstack writes migration streams v2 or v3; older ones wrote legacy."""

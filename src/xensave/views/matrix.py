@@ -90,12 +90,12 @@ def plot(table: Matrix, path: str) -> None:
     Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
     file cannot be written.
     """
-    from xensave.errors import SourceError, UsageError
+    from xensave.errors import MissingExtra, SourceError, UsageError
 
     try:
         import matplotlib as mpl
     except ImportError as error:
-        raise UsageError("drawing takes matplotlib: pip install 'xensave[plot]'") from error
+        raise MissingExtra("drawing", "matplotlib", "plot") from error
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "xensave"
     import matplotlib.pyplot as plt

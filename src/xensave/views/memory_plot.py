@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xensave.container.libxc import PAGE_SHIFT
-from xensave.errors import UsageError
+from xensave.errors import MissingExtra, UsageError
 from xensave.image.memory_map import MemoryMap
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> No
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise UsageError(
-            "drawing needs matplotlib, which is not installed: pip install 'xensave[plot]'"
-        ) from error
+        raise MissingExtra("drawing", "matplotlib", "plot") from error
     stretches = _stretches(index)
     grids = _grids(found, index, stretches)
     heights = [len(grid) for grid in grids]

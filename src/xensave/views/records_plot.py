@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.owned import OwnedRange
-from xensave.errors import UsageError
+from xensave.errors import MissingExtra, UsageError
 
 FORMATS = (".svg", ".png", ".pdf")
 # Light to dark, so that a later layout is a darker one; text on the last three is white.
@@ -77,9 +77,7 @@ def plot(path: str | os.PathLike[str]) -> None:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UsageError(
-            "drawing needs matplotlib, which is not installed: pip install 'xensave[plot]'"
-        ) from error
+        raise MissingExtra("drawing", "matplotlib", "plot") from error
     lines, names = matrix(), release_names()
     reserved = release(names[-1]).reservations
     height = len(lines) + len(reserved)

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import IO
 
-from xensave.errors import LimitExceeded, UsageError
+from xensave.errors import LimitExceeded, MissingExtra, UsageError
 from xensave.headers.compiled.job import Answer, Job
 from xensave.headers.compiled.limits import ANSWER, FIELDS, MEMORY, SECONDS
 
@@ -83,7 +83,7 @@ class Child:
 def _started() -> subprocess.Popen[bytes]:
     """A fresh process with nothing of the environment but where Python's modules lie."""
     if importlib.util.find_spec("clang") is None:
-        raise UsageError("reading C headers needs libclang: pip install 'xensave[headers]'")
+        raise MissingExtra("reading C headers", "libclang", "headers")
     modules = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(
         [sys.executable, "-S", "-c", _MAIN],

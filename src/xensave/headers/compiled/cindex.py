@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from xensave.errors import UsageError
+from xensave.errors import MissingExtra
 
 try:
     import clang.cindex as ci
 except ImportError as error:
-    message = "reading C headers needs libclang: pip install 'xensave[headers]'"
-    raise UsageError(message) from error
+    raise MissingExtra("reading C headers", "libclang", "headers") from error
 
 
 class File(Protocol):

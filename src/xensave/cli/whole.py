@@ -1,0 +1,31 @@
+"""The parsers of all commands as one, for what is made from them: completion, manual pages."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from xensave.cli import COMMANDS
+from xensave.cli.parser import CommandParser, command_parser
+
+
+def parser_of(name: str) -> CommandParser:
+    """Return the parser of a command."""
+    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
+    parser = command_parser(name, module.DESCRIPTION)
+    module.add_arguments(parser)
+    return parser
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return a parser with a subparser for each command; it is asked, and parses nothing."""
+    whole = argparse.ArgumentParser(
+        prog="xensave", description="Read, verify, explain and convert what Xen saves."
+    )
+    whole.add_argument("-V", "--version", action="version", version="")
+    commands = whole.add_subparsers(metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        commands.add_parser(
+            name, parents=[parser_of(name)], add_help=False, help=purpose, prog=f"xensave {name}"
+        )
+    return whole
