@@ -5,8 +5,10 @@ shall answer: no `refusal`, then the guest goes on counting; or the errno and th
 """
 
 import errno
+import io
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,8 @@ from xensave.container import hvm, libxc, walk
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record
 from xensave.context import Context
+from xensave.edit.decode import decode_lines
+from xensave.edit.encode import Document, write_document
 from xensave.source import open_source
 
 DATA = Path(__file__).parent / "data"
@@ -91,7 +95,16 @@ renumber_vmce = partial(rewrite, change=_renumbered)
 
 def convert(*options: str) -> Step:
     """Return the step that a user would take: `xensave convert - - --target 4.17 OPTIONS`."""
-    command = [sys.executable, "-m", "xensave", "convert", "-", "-", "--target", TARGET, *options]
+    return _command("convert", "-", "-", "--target", TARGET, *options)
+
+
+def edit(*assignments: str) -> Step:
+    """Return the step `xensave edit - - --set ASSIGNMENT ...`."""
+    return _command("edit", "-", "-", *(word for each in assignments for word in ("--set", each)))
+
+
+def _command(*words: str) -> Step:
+    command = [sys.executable, "-m", "xensave", *words]
 
     def step(data: bytes) -> bytes:
         done = subprocess.run(command, input=data, capture_output=True, check=False)
@@ -100,6 +113,16 @@ def convert(*options: str) -> Step:
         return done.stdout
 
     return step
+
+
+def decode_and_encode(data: bytes) -> bytes:
+    """Return an image again from its JSON."""
+    with open_source(data) as source:
+        text = "\n".join(decode_lines(source, None))
+    with tempfile.TemporaryFile() as out, open_source(data) as source:
+        write_document(Document.load(io.StringIO(text)), source, out.fileno())
+        out.seek(0)
+        return out.read()
 
 
 XEN413, XEN417, XEN421 = (f"xen{release}-pvh1.img.zst" for release in (413, 417, 421))
@@ -118,4 +141,7 @@ CASES = (
     Case("4.21 converted down", XEN421, (convert(),)),
     Case("4.13", XEN413),
     Case("4.13 converted up", XEN413, (convert(),)),
+    Case("decoded and encoded", XEN417, (decode_and_encode,)),
+    Case("TSC edited", XEN417, (edit("tsc.nsec=99000000000"),)),
+    Case("register edited", XEN417, (edit("CPU[0].r15=0x1122334455667788"),)),
 )

@@ -85,3 +85,33 @@ def check(image):
     said = json.loads(done.stdout)
     assert done.returncode == (0 if said["accepted"] else 1)
     return said
+
+
+@pytest.fixture(scope="module")
+def live(asked):
+    """What Xen's tool and xensave said of a guest while it ran."""
+    return answer_to(asked, CASES[0])["live"]
+
+
+def test_a_running_guest_as_xen_hvmctx_prints_it(live):
+    theirs, again = (live[name].splitlines() for name in ("xen-hvmctx", "xen-hvmctx again"))
+    ours = live["by id"].splitlines()
+    assert len(ours) == len(theirs) > 100, live["by id"][-500:]
+    # A paused guest's TSC, PM timer and pending interrupts move all the same.
+    steady = [at for at in range(len(theirs)) if theirs[at] == again[at]]
+    assert len(theirs) - len(steady) <= 3
+    assert [ours[at] for at in steady] == [theirs[at] for at in steady]
+
+
+def test_a_running_guest_by_its_name(live):
+    said = json.loads(live["by name"])
+    assert said["type"] == "pvh"
+    assert said["xen"] == TARGET
+    assert {count["name"] for count in said["records"]} >= {"X86_CPUID_POLICY", "HVM_CONTEXT"}
+    assert said["tsc"]["khz"] > 0
+
+
+def test_what_cannot_be_asked_is_said_in_a_line(live):
+    assert live["absent"].splitlines() == ["xensave show: domain:31000: there is no domain 31000"]
+    (line,) = live["dom0"].splitlines()
+    assert line == "xensave show: domain:0: domain 0 is a PV guest: it has no HVM context"

@@ -10,12 +10,14 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
+import xensave
 from tests.xen.rig import CannotAskError
 from tests.xen.rig.setup import Rig
 
 ASK = Path(__file__).parents[1] / "dom0" / "ask.py"
+SOURCE = Path(xensave.__file__).parent
 MEMORY = 2560
 DOM0_MEMORY = 1536
 ANSWERS_SIZE = 4 << 20
@@ -43,6 +45,7 @@ class Answer(TypedDict):
     counters: list[int]
     left: int
     tries: int
+    live: NotRequired[dict[str, str]]
 
 
 class Session(NamedTuple):
@@ -99,10 +102,15 @@ def _need_memory() -> None:
 def _pack(path: Path, images: Mapping[str, Path]) -> None:
     with tarfile.open(path, "w") as tar:
         tar.add(ASK, "ask.py")
+        tar.add(SOURCE, "xensave", filter=_without_cache)
         for name, data in _texts(images):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
+
+
+def _without_cache(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in member.name else member
 
 
 def _texts(images: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
