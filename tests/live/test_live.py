@@ -118,6 +118,15 @@ def test_what_cannot_be_asked(name, setup, message, host):
         open_domain(name)
 
 
+def test_an_error_is_one_line(host, capfd):
+    host(refusal=errno.EACCES)
+    assert main(["show", "domain:1"]) == 2
+    assert capfd.readouterr().err == (
+        "xensave show: domain:1: no right to hypercalls: only root in dom0 may ask Xen of other"
+        " guests\n"
+    )
+
+
 @pytest.mark.usefixtures("host")
 def test_a_pv_guest_has_no_context():
     with pytest.raises(Unsupported, match="domain 2 is a PV guest"):

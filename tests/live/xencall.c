@@ -61,7 +61,8 @@ static int domctl(struct domctl *ask)
 
 void *xencall_open(void *logger, unsigned flags)
 {
-    if (number("FAKE_ERRNO")) { errno = number("FAKE_ERRNO"); return 0; }
+    /* As the library itself does, it says on standard error what it also returns. */
+    if (number("FAKE_ERRNO")) { fprintf(stderr, "xencall: error\n"); fflush(stderr); errno = number("FAKE_ERRNO"); return 0; }
     return malloc(1);
 }
 int xencall_close(void *handle) { free(handle); return 0; }

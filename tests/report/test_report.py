@@ -190,6 +190,27 @@ def test_the_releases(width, browser, tmp_path):
     assert browser.evaluate(cell).startswith("4.21 on 4.17: refused")
 
 
+@needs_browser
+def test_what_cannot_be_read_is_said_and_the_rest_shown(browser, tmp_path):
+    """A page type that libxc refuses: the image has a summary and answers, and no memory."""
+    data = bytearray(
+        zstandard.ZstdDecompressor().decompress(HVM1.read_bytes(), max_output_size=1 << 26)
+    )
+    with xensave.open(bytes(data)) as image:
+        first = next(event for event in image.events() if event.name == "PAGE_DATA")
+    data[first.body_offset + 8 + 7] = 0x50
+    broken = tmp_path / "broken.img"
+    broken.write_bytes(data)
+    page = tmp_path / "report.html"
+    assert report(page, broken)[0] == 1
+    browser.open(page)
+    assert browser.complaints == []
+    text = browser.evaluate("document.body.textContent")
+    assert "reserved page type 0x5" in text
+    assert "Records of the streams" in text
+    assert "The image holds no memory." in text
+
+
 def test_a_bar_is_filled_whole():
     found = bar("", [(str(kind), "", kind + 1) for kind in range(12)], logarithmic=True)
     assert sum(segment.width for segment in found.segments) == pytest.approx(1000, abs=0.1)

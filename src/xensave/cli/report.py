@@ -67,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
     pages = _pages(args)
     _write(args.output, render.render_guests(pages, args.title or "Saved guests"))
     for page in pages:
-        if page.wrong:
-            raise XensaveError(f"{page.path}: {page.wrong}")
+        for trouble in (page.wrong, *page.troubles):
+            if trouble:
+                raise XensaveError(f"{page.path}: {trouble}")
     return 0
 
 

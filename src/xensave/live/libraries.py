@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -88,9 +89,12 @@ class XenCall:
             call.argtypes = [ctypes.c_void_p, ctypes.c_uint, *[ctypes.c_uint64] * count]
             call.restype = ctypes.c_int
         self._buffers: list[int] = []
-        self._handle: int | None = open_(None, 0)
+        with _silenced():
+            ctypes.set_errno(0)
+            self._handle: int | None = open_(None, 0)
+            code = ctypes.get_errno()
         if not self._handle:
-            raise SourceError(_why_not(ctypes.get_errno()))
+            raise SourceError(_why_not(code))
 
     def call(self, number: int, *args: int) -> int:
         """Do a hypercall of one or two arguments. Raises OSError with Xen's errno."""
@@ -123,6 +127,21 @@ def _why_not(code: int) -> str:
     if code in (errno.EACCES, errno.EPERM):
         return "no right to hypercalls: only root in dom0 may ask Xen of other guests"
     return f"no hypercalls here ({os.strerror(code)}): this is not Xen's dom0"
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Send what a library writes to standard error to nowhere: the error is told in our words."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 @contextmanager

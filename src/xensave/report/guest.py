@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from xensave.errors import XensaveError
+from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding
 from xensave.image import Image
 from xensave.report.answers import answers
 from xensave.report.emulator import emulator_tables
 from xensave.report.image_map import image_bars, record_tables
-from xensave.report.memory import memory_part
+from xensave.report.memory import MemoryPart, memory_part
 from xensave.report.page import Fact, GuestPage, Table
 from xensave.report.registers import vcpu_blocks
 from xensave.report.settings import features, policy_tables, setting_tables
 from xensave.toolstack.judge import Judge
 from xensave.views.summary import summary_facts
+
+T = TypeVar("T")
 
 _PER_RULE = 20
 _HEAD = ("severity", "where", "what", "rule")
@@ -33,28 +36,47 @@ def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool
     findings = _findings(facts.broken or ())
     if facts.stop is not None:
         return _damaged(name, anchor, findings, facts.stop, full=full)
+    parts = _Parts()
     verdicts, assumes = answers(image, judge)
-    memory_facts, memory_bars, memory_tables = memory_part(image)
+    memory = parts.of(lambda: memory_part(image), MemoryPart())
     return GuestPage(
         anchor=anchor,
         title=image.guest or name,
         path=name,
-        facts=tuple(Fact(label, text) for label, text in summary_facts(image)),
+        facts=parts.of(lambda: tuple(Fact(*each) for each in summary_facts(image)), ()),
         findings=findings,
         answers=verdicts,
         assumes=assumes,
-        bars=image_bars(image),
-        records=record_tables(image),
-        memory=memory_tables,
-        memory_facts=memory_facts,
-        memory_bars=memory_bars,
-        vcpus=vcpu_blocks(image, full=full),
-        features=features(image),
-        policy=policy_tables(image),
-        settings=setting_tables(image, full=full),
-        emulator=emulator_tables(image, full=full),
+        bars=parts.of(lambda: image_bars(image), ()),
+        records=parts.of(lambda: record_tables(image), ()),
+        memory=memory.tables,
+        memory_facts=memory.facts,
+        memory_bars=memory.bars,
+        vcpus=parts.of(lambda: vcpu_blocks(image, full=full), ()),
+        features=parts.of(lambda: features(image), ()),
+        policy=parts.of(lambda: policy_tables(image), ()),
+        settings=parts.of(lambda: setting_tables(image, full=full), ()),
+        emulator=parts.of(lambda: emulator_tables(image, full=full), ()),
         full=full,
+        troubles=tuple(parts.troubles),
     )
+
+
+class _Parts:
+    """Gathers the parts of a page; one that cannot be read is left out, and why is kept."""
+
+    def __init__(self) -> None:
+        self.troubles: dict[str, None] = {}
+
+    def of(self, gather: Callable[[], T], instead: T) -> T:
+        """Return a part, or what stands in its place."""
+        try:
+            return gather()
+        except (SourceError, UsageError):
+            raise
+        except XensaveError as error:
+            self.troubles[str(error)] = None
+            return instead
 
 
 def _damaged(

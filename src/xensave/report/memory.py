@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from xensave.image import Image
 from xensave.image.memory_map import MemoryMap, memory_map
 from xensave.report.charts import bar
@@ -12,13 +14,21 @@ _ROWS = 200
 _HEAD = ("start", "end", "frames", "types", "what")
 
 
-def memory_part(image: Image) -> tuple[tuple[Fact, ...], tuple[Bar, ...], tuple[Table, ...]]:
-    """Return facts, bars and tables of an image's memory; nothing where it has none."""
+class MemoryPart(NamedTuple):
+    """What a page says of memory."""
+
+    facts: tuple[Fact, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def memory_part(image: Image) -> MemoryPart:
+    """Return what there is to say of an image's memory; nothing where it has none."""
     if not image.frames:
-        return (), (), ()
+        return MemoryPart()
     found = memory_map(image)
     facts = tuple(Fact(label, text) for label, text in map_facts(found))
-    return facts, _bars(found), _tables(found)
+    return MemoryPart(facts, _bars(found), _tables(found))
 
 
 def _bars(found: MemoryMap) -> tuple[Bar, ...]:

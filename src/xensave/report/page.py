@@ -77,7 +77,11 @@ class Features(NamedTuple):
 
 
 class GuestPage(NamedTuple):
-    """A saved guest. `wrong` says why the image could not be followed to its end."""
+    """A saved guest.
+
+    `wrong` says why the image could not be followed to its end, `troubles` why parts of it could
+    not be read.
+    """
 
     anchor: str
     title: str
@@ -98,3 +102,4 @@ class GuestPage(NamedTuple):
     emulator: tuple[Table, ...]
     full: bool
     wrong: str = ""
+    troubles: tuple[str, ...] = ()
