@@ -187,6 +187,16 @@ def test_pages_behind_verify_are_no_memory():
     assert named(comparison) == [("libxc VERIFY", "")]
 
 
+def test_an_image_and_a_context_without_memory(hvm1, capsys):
+    context = str(ROOT / "examples" / "hvm1.ctx")
+    with xensave.open(context, release="4.17") as old, xensave.open(hvm1) as new:
+        comparison = compare(old, new)
+        assert comparison.memory is None
+        assert comparison.lacking == (context,)
+    assert main(["diff", context, str(ROOT / "examples" / "hvm1.img.zst")]) == 1
+    assert f"memory  not compared: {context} holds none\n" in capsys.readouterr().out
+
+
 def test_another_page_type():
     page = b"\1" * 4096
     old, new = stream(page_record((1, page))), stream(page_record((1 << 60 | 1, page)))

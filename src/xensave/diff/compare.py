@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 
 class Comparison(NamedTuple):
-    """What differs; `memory` is None where pages were not compared."""
+    """What differs; `memory` is None where pages were not compared.
+
+    `lacking` are the names of images without pages, where the other has some: a running guest, a
+    bare context.
+    """
 
     changes: tuple[Change, ...]
     memory: MemoryChange | None
+    lacking: tuple[str, ...] = ()
 
     @property
     def steady(self) -> Iterator[Change]:
@@ -47,15 +52,17 @@ def compare(
     as they pass. Raises what a walk raises for a damaged image.
     """
     chosen = selection or Selection()
-    pages = _memory(old, new) if memory and chosen.memory else None
+    pages, lacking = _memory(old, new) if memory and chosen.memory else (None, ())
     found = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
-    return Comparison(tuple(change for change in found if chosen.takes(change)), pages)
+    return Comparison(tuple(change for change in found if chosen.takes(change)), pages, lacking)
 
 
-def _memory(old: Image, new: Image) -> MemoryChange | None:
+def _memory(old: Image, new: Image) -> tuple[MemoryChange | None, tuple[str, ...]]:
     from xensave.diff.pages import compare_memory, memory_of
 
     before, after = memory_of(old), memory_of(new)
-    if not len(before.frames) and not len(after.frames):
-        return None
-    return compare_memory(before, after)
+    sides = ((old, before), (new, after))
+    lacking = tuple(image.name for image, found in sides if not len(found.frames))
+    if lacking:
+        return None, lacking if len(lacking) == 1 else ()
+    return compare_memory(before, after), ()

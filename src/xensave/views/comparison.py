@@ -33,8 +33,10 @@ def comparison_lines(
     comparison: Comparison, width: int, *, volatile: bool = False, pages: bool = False
 ) -> Iterator[str]:
     """Yield what differs, record by record; what always moves in one line, unless asked for."""
+    lacking = [f"memory  not compared: {escape(name)} holds none" for name in comparison.lacking]
     if not comparison.differs:
         yield "no difference"
+        yield from lacking
         return
     shown = comparison.changes if volatile else tuple(comparison.steady)
     for record, changes in groupby(shown, lambda change: change.record):
@@ -47,6 +49,7 @@ def comparison_lines(
         yield from hang("always moving", f"{_count(len(moving), 'field')}: {names}", width, 15)
     if comparison.memory is not None:
         yield from _memory_lines(comparison.memory, width, pages=pages)
+    yield from lacking
 
 
 def comparison_json(comparison: Comparison, *, pages: bool = False) -> dict[str, Json]:
