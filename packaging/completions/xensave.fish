@@ -50,7 +50,7 @@ function _shtab_xensave_using
   test "$_shtab_xensave_cmdpath" = "$argv"
 end
 
-set -g _shtab_xensave_commands show verify records clash suggest cost catalogue check matrix review patchwork diff policy memory extract report edit decode encode gdbserver volatility-path thin drgn convert convert-legacy-stream completion
+set -g _shtab_xensave_commands show verify records compare clash suggest cost catalogue check matrix review patchwork diff policy memory extract report edit decode encode gdbserver volatility-path thin drgn convert convert-legacy-stream completion
 set -g _shtab_xensave_opts_with_value --at --base --block --color --compress --config --count --drop --emit-checker --emulator --fail-on --find --for --format --from --guest --guest-type --history --host --ignore --image --in --input-format --keep --layout --length --map --max --max-size --only --out --output --pause --pfn --physical --plot --policy --port --project --record --records --registry --release --rule --rules --script --series --server --set --since --socket --source --space --state --style --target --title --to --token-file --tree --type --used --vcpu --vcpus --virtual --vmcoreinfo --width --xen-git -f -g -i -o -t -w
 
 complete -c xensave -e
@@ -97,6 +97,14 @@ complete -c xensave -n '_shtab_xensave_using records' -l source -xka "(__fish_co
 complete -c xensave -n '_shtab_xensave_using records' -l plot -xka "(__fish_complete_path (commandline -ct))" -d 'draw which release saves which layout of each record (.svg, .png or .pdf)'
 complete -c xensave -n '_shtab_xensave_using records' -l json -d 'print JSON'
 complete -c xensave -n '_shtab_xensave_using records; and test $_shtab_xensave_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a record, by name or number; more with --format'
+complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a compare -d 'all that changed for saved guests between two releases'
+complete -c xensave -n '_shtab_xensave_using compare' -s h -l help -d 'show this help message and exit'
+complete -c xensave -n '_shtab_xensave_using compare' -l version -d 'show program'"'"'s version number and exit'
+complete -c xensave -n '_shtab_xensave_using compare' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
+complete -c xensave -n '_shtab_xensave_using compare' -l only -xka "(__fish_complete_path (commandline -ct))" -d 'one kind (layout, ...)'
+complete -c xensave -n '_shtab_xensave_using compare' -l json -d 'print JSON'
+complete -c xensave -n '_shtab_xensave_using compare; and test $_shtab_xensave_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a release, as 4.17 or 4.17.3'
+complete -c xensave -n '_shtab_xensave_using compare; and test $_shtab_xensave_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d 'the release to hold beside it'
 complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a clash -d 'what two or more sources claim differently'
 complete -c xensave -n '_shtab_xensave_using clash' -s h -l help -d 'show this help message and exit'
 complete -c xensave -n '_shtab_xensave_using clash' -l version -d 'show program'"'"'s version number and exit'
