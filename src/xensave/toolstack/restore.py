@@ -28,6 +28,7 @@ from xensave.toolstack.guest_policy import (
     needs_sentence,
     restored_policy,
 )
+from xensave.toolstack.latched import latched
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
 EMULATOR = "the target's device model takes the saved state of the source's"
@@ -97,7 +98,7 @@ def judge(
     if isinstance(verdict, Refused):
         return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
     assumes = (*_of_host(answer, restore, made), *_assumptions(restore), *assumed)
-    return _with(verdict, doubts, assumes, _warnings(answer, host))
+    return _with(verdict, doubts, assumes, _warnings(answer, restore))
 
 
 def _policy(
@@ -158,11 +159,10 @@ def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domai
     return f"; the host lacks {names}, which the guest uses" if names else ""
 
 
-def _warnings(answer: PolicyRefusal | Restored | Policy, host: Host | None) -> tuple[str, ...]:
-    """Say which CPU features the guest loses without a word."""
-    if host is None or not isinstance(answer, Restored) or not answer.lost:
-        return ()
-    return (lost_sentence(answer),)
+def _warnings(answer: PolicyRefusal | Restored | Policy, restore: Restore) -> tuple[str, ...]:
+    """Say what the guest loses without a word: CPU features, and what it may rely on."""
+    lost = lost_sentence(answer) if isinstance(answer, Restored) else ""
+    return (*([lost] if lost else []), *latched(restore.facts, restore.target.name))
 
 
 def _order(objection: Objection) -> tuple[int, int]:
