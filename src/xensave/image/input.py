@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from xensave.container import hvm
+from xensave.container import hvm, xl
 from xensave.container.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
 from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
@@ -32,6 +32,7 @@ _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
 _HEADER_SIZE = 24
+_WRONG_BYTES = 8
 
 
 class Item(NamedTuple):
@@ -105,12 +106,19 @@ def given(item: Item) -> Given:
             raise
         is_image = True
     except Malformed:
-        if not _is_context(item):
+        is_image = _nearly_xl(item)
+        if not is_image and not _is_context(item):
             raise
-        is_image = False
     if is_image:
         return Given(item.name, item.member, None, item.image())
     return Given(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
+
+
+def _nearly_xl(item: Item) -> bool:
+    """Tell whether most of xl's magic is there: xl refuses such a file, a stranger's is none."""
+    head = bytes(item.source.peek(_TAR_HEAD))[: len(xl.MAGIC)]
+    alike = sum(one == other for one, other in zip(head, xl.MAGIC, strict=False))
+    return len(xl.MAGIC) - alike <= _WRONG_BYTES
 
 
 def _is_context(item: Item) -> bool:

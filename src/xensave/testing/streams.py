@@ -204,9 +204,9 @@ def hvm_tail(release: str, vcpus: int = 1) -> bytes:
 
 
 def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes:
-    """Return a whole `xl save` image of an HVM guest with empty pages."""
-    records = memory(pages) + hvm_tail(release, vcpus)
-    return xl_image(libxl_stream(libxc_stream(records, release)), configuration(vcpus=vcpus))
+    """Return a whole `xl save` image of an HVM guest with empty pages and a device model."""
+    stream = libxc_stream(memory(pages) + hvm_tail(release, vcpus), release)
+    return xl_image(libxl_stream(stream, emulator()), configuration(vcpus=vcpus))
 
 
 def checkpointed(release: str, checkpoints: int) -> bytes:

@@ -24,7 +24,7 @@ _GFN_BITS = 36
 _CHEAP_BITS = 33
 """A bitmap of so many bits takes a gibibyte of dom0's memory."""
 
-_TRADITIONAL = "qemu_xen_traditional"
+TRADITIONAL = "qemu_xen_traditional"
 # The least video memory in KiB by the kind of card, with QEMU's own device model.
 _VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 
@@ -217,8 +217,8 @@ def highest_pfn(restore: Restore) -> str | None:
 )
 def device_model(restore: Restore) -> str | None:
     """Refuse qemu-xen-traditional, which is no more."""
-    if restore.facts.config.get("b_info", "device_model_version") == _TRADITIONAL:
-        return f"libxl of Xen {restore.target.name} knows no device model {_TRADITIONAL}"
+    if restore.facts.config.get("b_info", "device_model_version") == TRADITIONAL:
+        return f"libxl of Xen {restore.target.name} knows no device model {TRADITIONAL}"
     return None
 
 
@@ -235,13 +235,127 @@ def video(restore: Restore) -> str | None:
     config = restore.facts.config
     if domain_type(restore) != HVM or not _configured(restore):
         return None
-    if config.get("b_info", "device_model_version") == _TRADITIONAL:
+    if config.get("b_info", "device_model_version") == TRADITIONAL:
         return None
     kind = config.get("b_info", "type.hvm", "vga", "kind") or "cirrus"
     size = config.get("b_info", "video_memkb")
     least = _VIDEO_KB.get(kind, 0) if isinstance(kind, str) else 0
     if isinstance(size, int) and 0 <= size < least:
         return f"{size} KiB of video memory, card {kind} takes {least} at least"
+    return None
+
+
+@rule(
+    id="LIBXL_BIOS",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="ROMBIOS goes with qemu-xen-traditional, and with no other",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def bios(restore: Restore) -> str | None:
+    """Refuse firmware that the device model does not load."""
+    config = restore.facts.config
+    if domain_type(restore) != HVM or not _configured(restore):
+        return None
+    firmware = config.get("b_info", "type.hvm", "bios")
+    old = config.get("b_info", "device_model_version") == TRADITIONAL
+    if firmware is None or (firmware == "rombios") == old:
+        return None
+    return f"firmware {firmware} with device model {TRADITIONAL if old else 'qemu_xen'}"
+
+
+@rule(
+    id="LIBXL_DIRECT_BOOT",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="a ramdisk or command line of an HVM guest goes with a kernel",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def direct_boot(restore: Restore) -> str | None:
+    """Refuse direct boot without a kernel."""
+    build = restore.facts.config.get("b_info")
+    if domain_type(restore) != HVM or not isinstance(build, Mapping) or build.get("kernel"):
+        return None
+    given = [name for name in ("ramdisk", "cmdline") if build.get(name) is not None]
+    return f"{given[0]} without a kernel" if given and _configured(restore) else None
+
+
+@rule(
+    id="LIBXL_USB",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="a USB version and the older USB settings exclude each other",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def usb(restore: Restore) -> str | None:
+    """Refuse two ways of having USB at once."""
+    hvm = restore.facts.config.get("b_info", "type.hvm")
+    if domain_type(restore) != HVM or not isinstance(hvm, Mapping):
+        return None
+    older = hvm.get("usb") == "True" or hvm.get("usbdevice") or hvm.get("usbdevice_list")
+    if hvm.get("usbversion") and older:
+        return "usbversion together with usb or usbdevice"
+    return None
+
+
+@rule(
+    id="LIBXL_TSC_MODE",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="the configured TSC mode is one that the release has",
+    cite=Cite(
+        "libxl__arch_domain_create", "6b10a4c416", "tools/docs: Remove PVRDTSCP support", "4.12"
+    ),
+    since=("4.12",),
+)
+def tsc_mode(restore: Restore) -> str | None:
+    """Refuse PVRDTSCP, which is no more."""
+    mode = restore.facts.config.get("b_info", "tsc_mode")
+    if _configured(restore) and mode == "native_paravirt":
+        return "TSC mode native_paravirt has been removed"
+    return None
+
+
+@rule(
+    id="LIBXL_POD",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="altp2m goes neither with memory on demand nor with nested virtualisation",
+    cite=Cite("libxl__domain_config_setdefault"),
+)
+def altp2m(restore: Restore) -> str | None:
+    """Refuse altp2m with a target below the maximum, or with nested HVM."""
+    build = restore.facts.config.get("b_info")
+    if domain_type(restore) == PV or not isinstance(build, Mapping) or not _configured(restore):
+        return None
+    hvm = build.get("type.hvm")
+    older = isinstance(hvm, Mapping) and hvm.get("altp2m") == "True"
+    if not older and build.get("altp2m") in (None, "disabled"):
+        return None
+    most, target = build.get("max_memkb"), build.get("target_memkb")
+    if isinstance(most, int) and isinstance(target, int) and target < most:
+        return "altp2m and memory on demand"
+    return "altp2m and nested HVM" if build.get("nested_hvm") == "True" else None
+
+
+@rule(
+    id="LIBXL_POOL",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=_CONFIG,
+    says="the CPU pool is one that the host has",
+    cite=Cite("libxl__domain_config_setdefault"),
+)
+def pool(restore: Restore) -> str | None:
+    """Leave another pool than the first to the host."""
+    name = restore.facts.config.get("c_info", "pool_name")
+    if _configured(restore) and name not in (None, "Pool-0"):
+        raise Undecided(f"whether the host has the CPU pool {name!r}")
     return None
 
 
@@ -269,6 +383,12 @@ RULES: tuple[Rule, ...] = (
     memory_stated,
     device_model,
     video,
+    bios,
+    direct_boot,
+    usb,
+    tsc_mode,
+    altp2m,
+    pool,
     passthrough,
     highest_pfn,
     memory,

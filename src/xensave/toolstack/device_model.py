@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxl
+from xensave.container import libxl, qemu
 from xensave.container.events import LIBXL
 from xensave.container.qemu import Section
+from xensave.errors import Truncated
 from xensave.image.emulator import Emulator
+from xensave.image.guest import HVM
+from xensave.toolstack.creation import TRADITIONAL, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
 
 _SHOWN = 8
+_MODEL = "device_model_version"
 
 
 @rule(
@@ -37,6 +41,51 @@ def known_sections(restore: Restore) -> str | None:
         return None
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     return f"the target's QEMU does not read {', '.join(wrong[:_SHOWN])}{more}"
+
+
+def _has_model(restore: Restore) -> bool:
+    """Whether a domain with a device model is made of a libxl stream that ends."""
+    facts = restore.facts
+    whole = facts.has(LIBXL, libxl.END) or isinstance(facts.stop, Truncated)
+    return facts.libxl is not None and whole and domain_type(restore) == HVM
+
+
+@rule(
+    id="QEMU_STATE_ABSENT",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record="libxl EMULATOR_CONTEXT",
+    says="the device model of an HVM guest gets a saved state: libxl starts it with one",
+    cite=Cite("libxl__build_device_model_args_new"),
+)
+def state_present(restore: Restore) -> str | None:
+    """Refuse an HVM guest whose device model would open a state that is not there."""
+    if not _has_model(restore) or restore.facts.has(LIBXL, libxl.EMULATOR_CONTEXT):
+        return None
+    return "there is no EMULATOR_CONTEXT: the device model does not start"
+
+
+@rule(
+    id="QEMU_STATE_FORMAT",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record="libxl EMULATOR_CONTEXT",
+    says="QEMU's state begins as its migration stream of version 3 does",
+    cite=Cite("qemu_loadvm_state"),
+    place=(LIBXL, libxl.EMULATOR_CONTEXT),
+)
+def state_format(restore: Restore) -> str | None:
+    """Refuse a state that QEMU does not recognise; the last record is what it gets."""
+    if not _has_model(restore) or restore.facts.config.get("b_info", _MODEL) == TRADITIONAL:
+        return None
+    states = [each for each in restore.facts.emulators if each.format != "none"]
+    if not states:
+        return None
+    last = states[-1]
+    if last.version == qemu.VERSION:
+        return None
+    found = "no magic of QEMU's" if last.version is None else f"version {last.version}"
+    return f"the state has {found}, QEMU reads version {qemu.VERSION}"
 
 
 def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...]) -> Iterator[str]:
@@ -62,4 +111,4 @@ def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...
                 yield f"{section.label} (version {section.version}, it has version {other.version})"
 
 
-RULES: tuple[Rule, ...] = (known_sections,)
+RULES: tuple[Rule, ...] = (state_present, state_format, known_sections)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xensave.catalogue.model import Cite
 from xensave.catalogue.points import asked_for
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Refused, Verdict
-from xensave.errors import Truncated, UsageError, XensaveError
+from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
 from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts, typecodes
@@ -121,11 +122,20 @@ def _default_on(host: Host | None) -> Policy | None:
 
 
 def _unreadable(error: XensaveError) -> Verdict:
-    """Return the refusal of an input that ends before its first header does; raise all else."""
-    if not isinstance(error, Truncated):
+    """Return the refusal of an input without a first header; raise what is not read at all."""
+    if isinstance(error, Truncated):
+        rule, record = "STREAM_TRUNCATED", error.record
+    elif isinstance(error, Malformed):
+        rule, record = "XL_MAGIC", "xl header"
+    else:
         raise error
     return Refused(
-        "STREAM_TRUNCATED", error.message, layer="xl", record=error.record, offset=error.offset
+        rule,
+        error.message,
+        layer="xl",
+        record=record,
+        offset=error.offset,
+        cite=Cite("create_domain"),
     )
 
 

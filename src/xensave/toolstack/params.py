@@ -244,6 +244,15 @@ RULES = (
         since=("4.10",),
     ),
     ParamRule(
+        id="PARAM_NESTED",
+        names=("NESTEDHVM",),
+        says="nested virtualisation is on or off",
+        refuses=_unless(lambda value: value <= 1, "it is 0 or 1"),
+        errno=EINVAL,
+        cite=Cite(_SET),
+        until=("4.15",),
+    ),
+    ParamRule(
         id="PARAM_TIMER_MODE",
         names=("TIMER_MODE",),
         says="a timer mode is one of 0 - 3",

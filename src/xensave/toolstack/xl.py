@@ -113,6 +113,8 @@ def own_syntax(restore: Restore) -> str | None:
     """Leave a configuration in xl's own syntax to xl."""
     facts = restore.facts
     if facts.xl is not None and not facts.xl.json and facts.config.text:
+        if facts.config.text.lstrip().startswith("{"):
+            return "the configuration is JSON, and the flag that says so is clear"
         raise Undecided("what xl makes of a configuration in its own syntax")
     return None
 

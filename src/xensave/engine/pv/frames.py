@@ -13,7 +13,7 @@ from xensave.catalogue.model import Cite
 from xensave.container import libxc
 from xensave.container.events import LIBXC
 from xensave.container.libxc_records import DATALESS_TYPES, PAIR
-from xensave.engine.pv.rule import XEN, MemoryRule, PvRecord
+from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.image import Image
 from xensave.memory.physical import Memory
 
@@ -22,11 +22,6 @@ _TABLE = 0x7
 _LEVELS = {64: 4, 32: 3}
 _GDT_PER_FRAME = 512
 _PRESENT = 1
-_WRITABLE = 2
-_TOP = 4
-_XEN_SLOTS = slice(256, 272)
-"""Xen's own entries of a top-level table, which it fills itself."""
-
 _FRAME_BITS = 40
 # Where struct start_info has store_mfn and console.domU.mfn, and how wide they are.
 _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
@@ -136,38 +131,11 @@ def page_tables(memory: PvMemory) -> str | None:
     return None
 
 
-def table_types(memory: PvMemory) -> str | None:
-    """Return which entry of a page table Xen does not take for the type of what it names.
-
-    An entry of a table above the first level names a table one level below it (or one of its own,
-    mapped for reading); an entry of the first level that may be written through names no table.
-    """
-    import numpy as np
-
-    index = memory.memory.index
-    kinds = index.types & _TABLE
-    tables = np.flatnonzero((kinds >= 1) & (kinds <= _TOP))
-    for pfn, level in zip(index.pfns[tables].tolist(), kinds[tables].tolist(), strict=True):
-        entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")
-        present = entries & np.uint64(_PRESENT) != 0
-        writable = entries & np.uint64(_WRITABLE) != 0
-        frames = (entries >> np.uint64(12) & np.uint64((1 << _FRAME_BITS) - 1)).astype(np.int64)
-        at = np.minimum(np.searchsorted(index.pfns, frames), len(kinds) - 1)
-        levels = np.where(index.pfns[at] == frames, kinds[at], 0)
-        if level == 1:
-            wrong = present & writable & (levels >= 1) & (levels <= 4)
-        else:
-            own = (levels == level) & ~writable
-            wrong = present & (levels != level - 1) & ~own
-        if level == _TOP:
-            wrong[_XEN_SLOTS] = False
-        if wrong.any():
-            entry = int(wrong.argmax())
-            return (
-                f"entry {entry} of the level {level} page table in PFN {pfn:#x} names PFN"
-                f" {int(frames[entry]):#x}, which is of type {int(levels[entry])}"
-            )
-    return None
+def roots_of(record: PvRecord) -> Iterator[tuple[int, int]]:
+    """Yield the top-level page tables that a vCPU names, each with its level."""
+    for what, pfn, level in _frames(record):
+        if what in ("cr3", "cr1"):
+            yield pfn, level
 
 
 PAGE_TABLES = MemoryRule(
@@ -177,15 +145,6 @@ PAGE_TABLES = MemoryRule(
     test=page_tables,
     cite=Cite("x86_pv_localise_page"),
 )
-TABLE_TYPES = MemoryRule(
-    id="PV_TABLE_TYPES",
-    record="PAGE_DATA",
-    says="page tables name tables of the level below, and map none writable",
-    test=table_types,
-    cite=Cite("get_page_from_l1e or alloc_l2_table"),
-    errno="EINVAL",
-    layer=XEN,
-)
 P2M_FRAMES = MemoryRule(
     id="PV_P2M_FRAMES",
     record="X86_PV_P2M_FRAMES",
@@ -193,4 +152,4 @@ P2M_FRAMES = MemoryRule(
     test=frame_of_p2m,
     cite=Cite("update_guest_p2m"),
 )
-RULES = (PAGE_TABLES, TABLE_TYPES, P2M_FRAMES)
+RULES = (PAGE_TABLES, P2M_FRAMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
@@ -10,7 +10,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv import basic, extended, frames, msrs, xsave
+from xensave.engine.pv import basic, extended, frames, msrs, tables, xsave
 from xensave.engine.pv.frames import PvMemory
 from xensave.engine.pv.rule import (
     BASIC,
@@ -81,10 +81,17 @@ def judge_pv(
         _first_vcpu(guest)
         or frames.PAGE_TABLES.refusal(memory)
         or _vcpus(guest, machine, memory, depends)
-        or frames.TABLE_TYPES.refusal(memory)
+        or tables.refusal(memory, _roots(guest, memory))
         or frames.P2M_FRAMES.refusal(memory)
     )
     return PvAnswer(refusal, tuple(depends), () if refusal else (CONTENTS,))
+
+
+def _roots(guest: PvGuest, memory: PvMemory | None) -> Iterator[tuple[int, int]]:
+    """Yield the page tables that the vCPUs name."""
+    for number, vcpu in sorted(guest.records.items()):
+        if vcpu.basic is not None:
+            yield from frames.roots_of(_record(BASIC, number, vcpu.basic, guest, memory))
 
 
 def _first_vcpu(guest: PvGuest) -> PvRefusal | None:
