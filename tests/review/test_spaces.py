@@ -137,6 +137,56 @@ def test_a_tree():
     assert on_trees(trees[0], trees[0], Bases()) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new", "drawn"),
+    [
+        # Of a tree of 4.17, whose successors took 19: the tree counts, not the calendar.
+        (
+            "xen/include/public/elfnote.h",
+            "#define XEN_ELFNOTE_MAX XEN_ELFNOTE_PHYS32_ENTRY",
+            "#define XEN_ELFNOTE_FOO 19\n#define XEN_ELFNOTE_MAX XEN_ELFNOTE_FOO",
+            [],
+        ),
+        (
+            "xen/include/public/domctl.h",
+            "#define XEN_DOMCTL_INTERFACE_VERSION 0x00000015",
+            "#define XEN_DOMCTL_INTERFACE_VERSION 0x00000016",
+            [],
+        ),
+        (
+            "xen/include/public/arch-arm/hvm/save.h",
+            "#endif",
+            "DECLARE_HVM_SAVE_TYPE(FOO, 2, struct foo);\n#define HVM_SAVE_CODE_MAX 40\n#endif",
+            ["SPACE_LIMIT_RAISED_FOR_NO_NUMBER"],
+        ),
+        (
+            "xen/include/public/arch-arm/hvm/save.h",
+            "#endif",
+            "DECLARE_HVM_SAVE_TYPE(FOO, 2, struct foo);\n"
+            "DECLARE_HVM_SAVE_TYPE(BAR, 2, struct bar);\n#endif",
+            ["SPACE_NUMBER_TAKEN"],
+        ),
+        (
+            "docs/designs/xenstore-migration.md",
+            "0x00000005: NODE_DATA",
+            "0x00000005: NODE_DATA                  |\n|        | 0x00000005: FOO_DATA",
+            ["SPACE_NUMBER_TAKEN"],
+        ),
+    ],
+)
+@pytest.mark.skipif(not XEN, reason="XENSAVE_XEN_GIT names no Xen repository: NOT CHECKED")
+def test_changes_to_a_real_tree(path, old, new, drawn):
+    from xensave.headers.trees.overlay import Overlay
+    from xensave.headers.trees.tree import GitRepository, GitTree
+
+    with GitRepository(XEN) as repository:
+        tree = GitTree(repository, "RELEASE-4.17.0")
+        text = tree.read(path)
+        assert old in text
+        changed = Overlay(tree, {path: text.replace(old, new, 1)}, "changed")
+        assert [o.finding.rule for o in on_trees(tree, changed, Bases(), paths=[path])] == drawn
+
+
 def test_headers_alone_in_a_directory():
     old, new = (
         MemoryTree({"hvm/params.h": f"#define HVM_PARAM_STORE_PFN {number}\n"}) for number in (1, 3)

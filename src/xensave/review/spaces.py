@@ -58,7 +58,6 @@ def on_trees(
         files = [*description.headers[-1], *description.documents]
         if touched is not None and touched.isdisjoint(files):
             continue
-        release = next(reversed(bases.before(date)), "")
         header, document = (
             (
                 read_numbers(before, names, description) if before is not None else None,
@@ -66,11 +65,30 @@ def on_trees(
             )
             for names in (description.headers[-1], description.documents)
         )
+        # The release that the tree is nearest to; of a tree ahead of all of them, the last.
+        release = _nearest(header[0] or header[1], description, bases.before(date))
         for (old, new), (_, other) in ((header, document), (document, header)):
             if new is not None and old != new:
                 change = _change(description, old, new, release)
                 found += objections(replace(change, other=other, claims=claims))
     return found
+
+
+def _nearest(text: SpaceText | None, description: Description, releases: Sequence[str]) -> str:
+    """The release whose numbers are most like a file's; of several alike the last, "" for none."""
+    mine = {(n.name, n.number) for n in text.numbers if not n.alias} if text else set()
+    space = catalogue.space(description.space)
+    limits, versions = dict(space.limits), dict(space.versions)
+
+    def likeness(item: tuple[int, str]) -> tuple[int, int]:
+        place, name = item
+        numbers = catalogue.numbers_of(description.space, name)
+        unlike = len(mine ^ {(n.name, n.number) for n in numbers})
+        if text is not None:
+            unlike += (limits.get(name) != text.limit) + (versions.get(name) != text.version)
+        return -unlike, place
+
+    return max(enumerate(releases), key=likeness)[1] if releases else ""
 
 
 class SpacesAlone:
@@ -120,14 +138,19 @@ class SpacesAlone:
 
     def _start(self, description: Description, old: SpaceText) -> tuple[str, SpaceText]:
         """The release whose numbers agree best with the lines that the patch shows; the newest."""
+        space = catalogue.space(description.space)
         shown = {(n.name, n.number) for n in old.numbers}
+        limits, versions = dict(space.limits), dict(space.versions)
 
         def agreement(item: tuple[int, str]) -> tuple[int, int]:
-            numbers = catalogue.numbers_of(description.space, item[1])
-            return len(shown & {(n.name, n.number) for n in numbers}), item[0]
+            place, name = item
+            numbers = catalogue.numbers_of(description.space, name)
+            alike = len(shown & {(n.name, n.number) for n in numbers})
+            alike += old.limit is not None and limits.get(name) == old.limit
+            alike += old.version is not None and versions.get(name) == old.version
+            return alike, place
 
         _, release = max(enumerate(self._releases), key=agreement)
-        space = catalogue.space(description.space)
         numbers = tuple(
             SpaceNumber(n.name, n.number, n.macro, Place())
             for n in catalogue.numbers_of(space.name, release)

@@ -42,7 +42,8 @@ def limit_raised(change: SpaceChange) -> Iterator[Hit]:
     yield Hit(
         change.after.limit_place or change.after.numbers[-1].place,
         macro,
-        f"{macro} rises from {value(before)} to {value(after)}, and the largest number is "
+        f"{macro} {f'rises from {value(before)} to' if before else 'is'} {value(after)}, and the "
+        "largest number is "
         f"{highest}{_cost(change, extra)}",
         key=f"{after}",
         remedy=f"Leave {macro} at {value(max(highest + 1, before))}; raise it with the number "
@@ -53,7 +54,7 @@ def limit_raised(change: SpaceChange) -> Iterator[Hit]:
 def limit_raised_far(change: SpaceChange) -> Iterator[Hit]:
     """The limit rises for a number that lies far above the others."""
     rise = _rise(change)
-    if rise is None:
+    if rise is None or not rise[0]:
         return
     before, after, highest = rise
     wanted = len({n.number for n in change.fresh if before <= (n.number or 0) < after})
@@ -86,7 +87,8 @@ def limit_lowered(change: SpaceChange) -> Iterator[Hit]:
 
 def _rise(change: SpaceChange) -> tuple[int, int, int] | None:
     """Return the limit before and after, and the largest number that it bounds."""
-    before, after = change.before.limit if change.before else None, change.after.limit
+    # A limit that is new rises from nothing.
+    before, after = (change.before.limit or 0) if change.before else None, change.after.limit
     if before is None or after is None or after <= before:
         return None
     numbers = [
