@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import jsonschema
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from xensave.edit.encode import Document, write_document
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import open_source
 from xensave.testing import strategies
+from xensave.views.schemas import schema
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -60,6 +62,7 @@ def test_every_sample_comes_back(path, tmp_path):
         document = decoded(path)
     except Unsupported as error:
         pytest.skip(str(error))
+    jsonschema.Draft202012Validator(schema("decode")).validate(document)
     out = encoded(document, path, tmp_path)
     assert digest(path) == hashlib.sha256(out.read_bytes()).hexdigest()
 

@@ -5,10 +5,8 @@ shall answer: no `refusal`, then the guest goes on counting; or the errno and th
 """
 
 import errno
-import io
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +16,8 @@ from xensave.container import hvm, libxc, walk
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record
 from xensave.context import Context
-from xensave.edit.decode import decode_lines
-from xensave.edit.encode import Document, write_document
 from xensave.source import open_source
+from xensave.testing.edits import decoded, encoded
 
 DATA = Path(__file__).parent / "data"
 TARGET = "4.17"
@@ -117,12 +114,7 @@ def _command(*words: str) -> Step:
 
 def decode_and_encode(data: bytes) -> bytes:
     """Return an image again from its JSON."""
-    with open_source(data) as source:
-        text = "\n".join(decode_lines(source, None))
-    with tempfile.TemporaryFile() as out, open_source(data) as source:
-        write_document(Document.load(io.StringIO(text)), source, out.fileno())
-        out.seek(0)
-        return out.read()
+    return encoded(decoded(data), data)
 
 
 XEN413, XEN417, XEN421 = (f"xen{release}-pvh1.img.zst" for release in (413, 417, 421))

@@ -15,7 +15,7 @@ from xensave.edit.editor import Editor
 from xensave.edit.judge import Judged
 from xensave.engine.verdict import Verdict
 from xensave.errors import UsageError
-from xensave.source import Source, open_source
+from xensave.source import Input, Source, open_source
 from xensave.source.opening import can_be_read_twice
 from xensave.source.output import writing
 
@@ -42,7 +42,7 @@ class Edited(NamedTuple):
 
 
 def edit(
-    what: str,
+    what: Input,
     out: str | None,
     request: Request,
     *,
