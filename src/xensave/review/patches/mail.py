@@ -5,7 +5,9 @@ A message is one mail, or what plays its part: a commit as `git show` prints it,
 
 from __future__ import annotations
 
+import codecs
 import email
+import email.header
 import email.policy
 import email.utils
 import re
@@ -27,6 +29,7 @@ _COMMIT = re.compile(
 _TAG = re.compile(r"\[([^\]]*\b(?:PATCH|RFC)\b[^\]]*)\]\s*", re.IGNORECASE)
 _RE = re.compile(r"^\s*(re|aw|fwd?):\s*", re.IGNORECASE)
 _PARTS = 50
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DIFF = re.compile(r"^(?:diff --(?:git|cc|combined) |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
 
 
@@ -144,7 +147,19 @@ def _header(parsed: EmailMessage, name: str) -> str:
         value = parsed[name]
     except (ValueError, IndexError, AttributeError, TypeError):
         value = next((v for k, v in parsed.raw_items() if k.lower() == name.lower()), "")
-    return _printable(" ".join(str(value or "").split()))
+    text = str(value or "")
+    if "=?" in text:
+        # What the email package leaves encoded, for it holds line ends, say.
+        parts = email.header.decode_header(text)
+        text = str(email.header.make_header([(part, _charset(name)) for part, name in parts]))
+    return _printable(" ".join(_CONTROL.sub(" ", text).split()))
+
+
+def _charset(name: str | None) -> str:
+    try:
+        return codecs.lookup(name or "utf-8").name
+    except LookupError:
+        return "latin-1"
 
 
 def _text(parsed: EmailMessage) -> str:

@@ -28,4 +28,5 @@ def _row(review: Review, objection: Objection) -> dict[str, object]:
         "patch": review.title,
         "version": review.message.version if review.message else None,
         "base": review.base or None,
+        "settled": objection.settled or None,
     }

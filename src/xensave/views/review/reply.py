@@ -13,6 +13,7 @@ from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import FilePatch, Hunk
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection
+from xensave.views.escape import escape
 from xensave.views.review.lines import line_at, patch_of
 
 _WIDTH = 72
@@ -43,7 +44,8 @@ def _mail(review: Review, sender: str | None) -> str:
     others = _others(message, sender)
     if others:
         mail["Cc"] = others
-    mail["Subject"] = message.subject if message.is_reply else f"Re: {message.subject}"
+    subject = _printable(message.subject)
+    mail["Subject"] = subject if message.is_reply else f"Re: {subject}"
     mail["In-Reply-To"] = message.message_id
     mail["References"] = f"{message.references} {message.message_id}".strip()
     mail.set_content("\n".join(_body(review, message)) + "\n", charset="utf-8", cte="8bit")
@@ -62,7 +64,7 @@ def _others(message: Message, sender: str | None) -> str:
 
 def _body(review: Review, message: Message) -> Iterator[str]:
     when = f"On {format_datetime(message.date)}, " if message.date else ""
-    yield f"{when}{message.author or 'someone'} wrote:"
+    yield f"{when}{_printable(message.author) or 'someone'} wrote:"
     placed: set[int] = set()
     for patch in review.files:
         mine = [o for o in review.objections if patch_of(review, o) is patch]
@@ -74,6 +76,11 @@ def _body(review: Review, message: Message) -> Iterator[str]:
     for objection in rest:
         yield ""
         yield from _said(objection, with_place=True)
+
+
+def _printable(text: str) -> str:
+    """A line of the patch without what a terminal would act upon; its tabs stay."""
+    return "\t".join(escape(part) for part in text.split("\t"))
 
 
 def _quoted(patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
@@ -89,9 +96,9 @@ def _hunk(hunk: Hunk, patch: FilePatch, objections: list[Objection]) -> Iterator
     last = max((number for number, said in enumerate(at) if said), default=None)
     if last is None:
         return
-    yield f"> {hunk.head}"
+    yield f"> {_printable(hunk.head)}"
     for line, said in zip(hunk.lines[: last + 1], at, strict=False):
-        yield f"> {line.kind}{line.text}"
+        yield f"> {line.kind}{_printable(line.text)}"
         for objection in said:
             yield ""
             yield from _said(objection)
@@ -103,7 +110,11 @@ def _said(objection: Objection, *, with_place: bool = False) -> Iterator[str]:
     finding = objection.finding
     where = f"{finding.place}: " if with_place else ""
     sentence = f"{finding.message[:1].upper()}{finding.message[1:]}"
-    yield from textwrap.wrap(f"{where}{sentence}.", _WIDTH, break_on_hyphens=False)
+    if objection.settled:
+        sentence += f" (settled by {objection.settled})"
+    text = _printable(f"{where}{sentence}.")
+    yield from textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
     if finding.remedy:
-        yield from textwrap.wrap(finding.remedy, _WIDTH, break_on_hyphens=False)
+        remedy = _printable(finding.remedy)
+        yield from textwrap.wrap(remedy, _WIDTH, break_on_hyphens=False)
     yield f"[{finding.severity}: {finding.rule}]"

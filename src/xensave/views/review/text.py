@@ -12,13 +12,18 @@ from xensave.views.colours import TITLE, painted
 from xensave.views.escape import escape
 from xensave.views.review.lines import line_at, patch_of
 
+_MOST_NAMES = 8
+
 
 def text(result: Result, *, colour: bool = False) -> str:
     """The reviews, the comparison of versions, and a line that counts."""
     parts = [line for review in result.reviews for line in _review(review, colour)]
     for progress in result.progress:
         parts += _progress(progress)
-    parts += [f"not reviewed, touches no save header: {escape(name)}" for name in result.skipped]
+    parts += [
+        f"not reviewed, touches no save header or handler: {escape(name)}"
+        for name in result.skipped
+    ]
     return "\n".join([*parts, _count(result)]) + "\n"
 
 
@@ -33,7 +38,14 @@ def _review(review: Review, colour: bool) -> Iterator[str]:
         yield "  trailers: " + "; ".join(escape(str(trailer)) for trailer in review.trailers)
     if not review.objections:
         yield "  no objection"
+    if review.unseen:
+        yield f"  not looked at: {escape(_several(review.unseen))}"
     yield ""
+
+
+def _several(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[str]:
@@ -47,6 +59,8 @@ def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[s
         yield f"    {escape((found.kind + found.text).expandtabs())}"
     if finding.remedy:
         yield f"  remedy: {escape(finding.remedy)}"
+    if objection.settled:
+        yield f"  settled by {escape(objection.settled)}"
 
 
 def _waived(waived: Waived) -> str:
@@ -81,7 +95,8 @@ def _count(result: Result) -> str:
         for severity in (ERROR, WARNING, NOTE)
     ]
     waived = sum(len(review.waived) for review in result.newest)
-    newest = f"v{result.progress[-1].newer}: " if result.progress else ""
+    several = len({review.series for review in result.reviews}) > 1
+    newest = f"v{result.progress[-1].newer}: " if result.progress and not several else ""
     return newest + ", ".join(counts) + (f", {waived} waived" if waived else "")
 
 
