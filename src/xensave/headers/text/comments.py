@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange
+from xensave.errors import LimitExceeded
 from xensave.findings import Place
 
 # What repeats is bounded, so that no text of numbers or names takes more than linear time.
@@ -65,6 +66,12 @@ _UNITS = re.compile(r"\b(?:bits?|bytes?|offsets?|leaf|leaves|pages?)\s+$", re.IG
 _NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansion|any|all)\b")
 
 
+# Xen's longest header has a third of the numbers in its comments, and one reservation.
+NUMBERS = 4096
+RESERVATIONS = 128
+_DIGITS = re.compile(r"\d+")
+
+
 def reservations(text: str, file: str) -> list[OwnedRange]:
     """Return the reservations that the comments of a header state, in the order of their lines.
 
@@ -76,9 +83,18 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
     >>> [(found.first, found.last) for found in
     ...  reservations("/* Codes 21, 35 - 37 and 40 and up are for Acme. */", "save.h")]
     [(21, 21), (35, 37), (40, 65535)]
+
+    Raises LimitExceeded for comments of more NUMBERS or RESERVATIONS than any header has.
     """
     found: list[OwnedRange] = []
+    numbers = 0
     for start, words in _comments(text):
+        numbers += len(_DIGITS.findall(words))
+        if numbers > NUMBERS or len(found) > RESERVATIONS:
+            raise LimitExceeded(
+                f"{file or 'a hunk'}: its comments hold more than {RESERVATIONS} reservations or "
+                f"{NUMBERS} numbers"
+            )
         taken: list[tuple[int, int]] = []
         for pattern in _PATTERNS:
             for match in pattern.finditer(words):

@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xensave.errors import UsageError
+from xensave.errors import LimitExceeded, UsageError
+
+# Lines that a diff may show of one header or source: several times what Xen's longest has.
+LINES = 20_000
 
 _HEADER = re.compile(
     r"(?:^|/)(?P<path>(?:xen/include/public|include/public|public)/(?:arch-x86/)?hvm/save\.h)$"
@@ -130,6 +133,8 @@ def _refuse_unreadable(text: str) -> dict[str, str]:
             renamed[moved[1].strip()] = moved[2].strip()
         if ours is None:
             continue
+        if part.count("\n") > LINES:
+            raise LimitExceeded(f"{ours}: the patch has more than {LINES} lines of it")
         if first.startswith(("diff --cc ", "diff --combined ")) or "\n@@@ " in part:
             raise UsageError(
                 f"{ours}: a combined diff of a merge does not tell what each parent had; give "

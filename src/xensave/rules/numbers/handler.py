@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from xensave.findings import Place
 from xensave.headers.model import HeaderRecord
 from xensave.headers.text.registrations import Registration
 from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
+from xensave.rules.numbers.leaves import is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, accepts, lost_sizes
 
 # The save and load loops of Xen write and read these two themselves.
@@ -149,31 +149,26 @@ def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
     if change.before is None or not (checked or (change.base and change.base.check_pass)):
         return
     known = change.before.headers.by_name
-    for record in change.after.headers.records:
-        if record.name in known:
-            continue
-        for earlier in change.after.headers.records:
-            if earlier.code >= record.code or earlier.wire is None:
-                continue
-            name = _said_by(record.name, leaves(earlier.wire))
-            if name:
-                yield Hit(
-                    record.place,
-                    record.name,
-                    f"{record.name} ({record.code}) seems to say how {name} of {earlier.name} "
-                    f"({earlier.code}) is read, and every check, {earlier.name}'s too, comes "
-                    "before any load",
-                    key=earlier.name,
-                )
-
-
-def _said_by(record: str, fields: Iterable[Leaf]) -> str:
-    """The field, of a name of two words or more, whose name ends the record's."""
-    for leaf in fields:
-        name = leaf.path.rsplit(".", 1)[-1]
-        if "_" in name.strip("_") and f"_{record.lower()}".endswith(f"_{name}"):
-            return name
-    return ""
+    new = [record for record in change.after.headers.records if record.name not in known]
+    fields: dict[str, HeaderRecord] = {}
+    for earlier in known.values() if new else ():
+        for leaf in leaves(earlier.wire) if earlier.wire else ():
+            fields.setdefault(leaf.path.rsplit(".", 1)[-1], earlier)
+    for record in new:
+        words = record.name.lower().split("_")
+        # A name of one word is too common to tell.
+        ends = ("_".join(words[start:]) for start in range(len(words) - 1))
+        name = next((end for end in ends if end in fields), "")
+        if name and fields[name].code < record.code:
+            earlier = fields[name]
+            yield Hit(
+                record.place,
+                record.name,
+                f"{record.name} ({record.code}) seems to say how {name} of {earlier.name} "
+                f"({earlier.code}) is read, and every check, {earlier.name}'s too, comes "
+                "before any load",
+                key=earlier.name,
+            )
 
 
 def _is_new(change: Change, handler: Registration) -> bool:

@@ -91,6 +91,7 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
     headers = change.after.headers
     old = {_identity(kept) for kept in change.before.headers.reservations} if change.before else ()
     fresh = [kept for kept in headers.reservations if _identity(kept) not in old]
+    new = set(map(id, fresh))
     stated = {kept.owner.strip().casefold() for kept in headers.reservations}
     for kept in fresh:
         for record in headers.records:
@@ -102,8 +103,8 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
                 whose = f"{claim.owner}'s in {claim.source}"
                 yield from _overlap(kept, claim.first, claim.last, whose)
     for one, other in combinations(headers.reservations, 2):
-        newer, older = (other, one) if other in fresh else (one, other)
-        if newer in fresh:
+        newer, older = (other, one) if id(other) in new else (one, other)
+        if id(newer) in new and newer.first <= older.last and older.first <= newer.last:
             whose = f"the reservation for {older.owner} ({older.place})"
             yield from _overlap(newer, older.first, older.last, whose)
 

@@ -1,0 +1,121 @@
+"""Patches that someone sent: refused in a line, or judged in time that grows with their length."""
+
+import sys
+
+import pytest
+
+from xensave.errors import XensaveError
+from xensave.review.run import review_patches
+from xensave.review.session import Request, setting_of
+
+FILE = "xen/include/public/arch-x86/hvm/save.h"
+HEAD = [" #define CPU_MSR_CODE  20"]
+
+
+def diff(lines):
+    old = sum(not line.startswith("+") for line in lines)
+    new = sum(not line.startswith("-") for line in lines)
+    head = f"--- a/{FILE}\n+++ b/{FILE}\n@@ -100,{old} +100,{new} @@\n"
+    return (head + "\n".join(lines) + "\n").encode()
+
+
+def reviewed(data):
+    return review_patches([("p", data)], setting_of(Request(base="4.17")))
+
+
+def struct(count):
+    return [*HEAD, "+struct hvm_x {", *(f"+    uint64_t f{n};" for n in range(count)), "+};"]
+
+
+def records(count):
+    return HEAD + [
+        line
+        for n in range(count)
+        for line in (
+            f"+struct hvm_x{n} {{", "+    uint64_t a;", "+};",
+            f"+DECLARE_HVM_SAVE_TYPE(X{n}, {n + 21}, struct hvm_x{n});",
+        )
+    ]  # fmt: skip
+
+
+def kept(count):
+    return HEAD + [f"+/* Range {n + 40} - 65535 reserved for O{n} */" for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(struct(50_000), id="fields"),
+        pytest.param(records(3000), id="records"),
+        pytest.param(kept(3000), id="reservations"),
+        pytest.param([*HEAD, "+/* " + "1, " * 50_000 + " */"], id="numbers"),
+        pytest.param([*HEAD, "+struct hvm_x {", *["+struct {"] * 3000], id="braces"),
+        pytest.param([*HEAD, *["+#if 1"] * 15_000], id="conditions"),
+        pytest.param([*HEAD, '+#include "/dev/zero"'], id="device"),
+        pytest.param([*HEAD, "+uint64_t a" + ", b" * 50_000 + ";"], id="declarators"),
+    ],
+)
+def test_what_is_too_much_is_refused(lines):
+    with pytest.raises(XensaveError):
+        reviewed(diff(lines))
+
+
+def calls(work):
+    """How many functions a piece of work calls, here and not in the parser of C."""
+    count = 0
+
+    def tell(_frame, event, _arg):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(tell)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("make", [struct, records, kept])
+def test_work_grows_with_the_length_of_the_patch(make):
+    reviewed(diff(make(1)))
+    one, four = (calls(lambda n=n: reviewed(diff(make(n)))) for n in (25, 100))
+    assert four < 4.5 * one
+
+
+def test_a_mail_of_parts_within_parts_is_refused():
+    parts = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(99))
+    mail = f"From: a@example.org\nSubject: [PATCH] x\n{parts}Content-Type: text/plain\n\nx\n"
+    with pytest.raises(XensaveError, match="parts within parts"):
+        reviewed(mail.encode())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda text: text.replace("@@ -639,10 +639,12 @@", "@@ @@"), "no line numbers"),
+        (
+            lambda text: text.replace("diff --git a/", "diff --cc ").replace("@@", "@@@"),
+            "combined diff",
+        ),
+        (
+            lambda text: text[: text.index("--- a/")] + "GIT binary patch\nliteral 3\nabc\n\n",
+            "binary patch",
+        ),
+        (
+            lambda text: text.replace(
+                "index b2ad3fcd74..9c7b86678e 100644\n",
+                "similarity index 90%\nrename from xen/include/public/arch-x86/hvm/save.h\n"
+                "rename to xen/include/public/arch-x86/hvm/state.h\n",
+            ).replace("b/xen/include/public/arch-x86/hvm/save.h", "b/xen/include/public/x/state.h"),
+            "renamed",
+        ),
+    ],
+)
+def test_a_header_whose_lines_cannot_be_read_is_refused(spoil, says):
+    with open("examples/reserve-v1.mbox", encoding="utf-8") as file:
+        text = file.read()
+    spoiled = spoil(text)
+    assert spoiled != text
+    with pytest.raises(XensaveError, match=says):
+        reviewed(spoiled.encode())
