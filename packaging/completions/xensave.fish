@@ -110,6 +110,7 @@ complete -c xensave -n '_shtab_xensave_using clash' -s h -l help -d 'show this h
 complete -c xensave -n '_shtab_xensave_using clash' -l version -d 'show program'"'"'s version number and exit'
 complete -c xensave -n '_shtab_xensave_using clash' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
 complete -c xensave -n '_shtab_xensave_using clash' -l space -xka "(__fish_complete_path (commandline -ct))" -d 'another number space than the save records (hvm-param, ...)'
+complete -c xensave -n '_shtab_xensave_using clash' -l fail-on -xka "error warning note" -d 'the severity from which on the exit code is 1'
 complete -c xensave -n '_shtab_xensave_using clash' -l json -d 'print JSON'
 complete -c xensave -n '_shtab_xensave_using clash; and test $_shtab_xensave_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a release (4.17), a directory of Xen'"'"'s headers, GITDIR@REV, an xen-syms file, a vendor'"'"'s registry (.toml), or a shipped one by name (amazon); two or more'
 complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a suggest -d 'which numbers a downstream should take'

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from xensave.catalogue import layout
+from xensave.catalogue.model import Cite
 from xensave.engine import Domain, Hypervisor, Plugin, plugins
+from xensave.engine.dated.rule import Rule
 from xensave.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +82,15 @@ def test_installed_plugins_are_found_and_others_are_refused(monkeypatch):
     points("absent")
     with pytest.raises(UsageError, match=r"'absent' of xensave\.handlers fails: KeyError"):
         plugins.installed()
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("x"), KeyError("nope")])
+def test_a_rule_that_fails_in_its_own_way_is_named(fault):
+    def test(body, machine):
+        raise fault
+
+    rule = Rule("ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()", "", ""))
+    handler = plugin()._replace(rules=(rule,)).handler()
+    message = f"rule ACME_RULE of Acme's ACME fails: {type(fault).__name__}"
+    with pytest.raises(UsageError, match=message):
+        handler.load_rules[0].test(None, None)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+from xensave.errors import SourceError
 
 DESCRIPTION = "Build the catalogue of records and number spaces from a Xen repository."
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
@@ -35,6 +38,17 @@ def run(args: argparse.Namespace) -> int:
         if not args.quiet:
             sys.stderr.write(escape(message) + "\n")
 
+    _writable(args.out)
     count = build(args.xen_git, args.out, progress)
     sys.stdout.write(f"{count} files written to {escape(args.out)}\n")
     return 0
+
+
+def _writable(out: str) -> None:
+    """Tell before the work, not after it, that nothing can be written there."""
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(f"{out}: {error.strerror}") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise SourceError(f"{out}: Permission denied")

@@ -7,7 +7,7 @@ import json
 import sys
 
 from xensave.errors import UsageError
-from xensave.findings import NOTE
+from xensave.findings import ERROR, NOTE, WARNING
 
 DESCRIPTION = (
     "Compare what sources claim of the save records' numbers, each with each: the same number "
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--space", metavar="S", help="another number space than the save records (hvm-param, ...)"
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=(ERROR, WARNING, NOTE),
+        default=WARNING,
+        help="the severity from which on the exit code is 1",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -55,4 +61,6 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(line + "\n")
         if not clashes:
             sys.stdout.write("no clash\n")
-    return int(any(clash.severity != NOTE for clash in clashes))
+    order = (NOTE, WARNING, ERROR)
+    least = order.index(args.fail_on)
+    return int(any(order.index(clash.severity) >= least for clash in clashes))

@@ -40,6 +40,6 @@ def failed(command: str | None, error: OSError) -> int:
         # The reader went away (| head): as if SIGPIPE had ended it, as it does other filters.
         return CLOSED_PIPE
     name = f"xensave {command}" if command else "xensave"
-    place = escape(str(error.filename or "input/output"))
+    place = escape(str(error.filename or "standard output"))
     sys.stderr.write(f"{name}: {place}: {error.strerror or error}\n")
     return 2

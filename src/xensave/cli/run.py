@@ -13,6 +13,8 @@ from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.escape import escape
 from xensave.views.progress import progress
+from xensave.views.terminal import fold_width
+from xensave.views.wrap import wrapped
 
 BAD_INPUT = 1
 """The exit code for input that is damaged, where a command's module does not say otherwise."""
@@ -79,4 +81,5 @@ def complain(name: str, error: XensaveError, *, as_json: bool) -> None:
 
         sys.stdout.write(error_json(error) + "\n")
     sys.stdout.flush()
-    sys.stderr.write(f"xensave {name}: {escape(str(error))}\n")
+    line = f"xensave {name}: {escape(str(error))}"
+    sys.stderr.writelines(f"{part}\n" for part in wrapped(line, fold_width(sys.stderr), after="  "))

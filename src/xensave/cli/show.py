@@ -88,6 +88,8 @@ def _print_hvmctx(image: Image) -> None:
 
 
 def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> None:
+    import json
+
     from xensave.image.subjects import all_subjects, find_subjects
     from xensave.views.record_json import record_json
     from xensave.views.summary import summary_json
@@ -97,15 +99,23 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
         _dump([record_json(subject) for subject in found])
         return
     summary = summary_json(image)
-    if everything:
-        summary["contents"] = [record_json(subject) for subject in all_subjects(image)]
-    _dump(summary)
+    if not everything:
+        _dump(summary)
+        return
+    # Records may be many: each has a line, as it comes.
+    head = json.dumps(summary, indent=2).removesuffix("\n}")
+    sys.stdout.write(f'{head},\n  "contents": [')
+    separator = "\n"
+    for subject in all_subjects(image):
+        sys.stdout.write(f"{separator}    {json.dumps(record_json(subject))}")
+        separator = ",\n"
+    sys.stdout.write("\n  ]\n}\n")
 
 
 def _dump(value: object) -> None:
     import json
 
-    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write(json.dumps(value, indent=2))
     sys.stdout.write("\n")
 
 

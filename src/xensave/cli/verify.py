@@ -17,7 +17,8 @@ from xensave.image.input import Item
 from xensave.rules.stream.run import Verification, stopped
 from xensave.views.event import event_line
 from xensave.views.findings import Repeats, finding_line, json_end, json_pieces, summary_line
-from xensave.views.terminal import coloured
+from xensave.views.terminal import coloured, fold_width
+from xensave.views.wrap import wrapped
 
 DESCRIPTION = (
     "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json and (args.syslog or args.verbose):
         raise UsageError("--json goes with neither --verbose nor --syslog")
     if args.rules:
-        return _list_rules()
+        return _list_rules(as_json=args.json)
     inputs: list[str | int] = list(args.images)
     if args.input is not None:
         inputs.append(int(args.input) if args.input.isdecimal() else args.input)
@@ -178,7 +179,9 @@ class _Check:
                 f"{state.domain.type_name} guest of Xen {state.domain.xen_major}."
                 f"{state.domain.xen_minor}"
             )
-        parts.append(f"{state.records} records, {self.verification.position} bytes")
+        # A bare context has no records of a stream.
+        records = [f"{state.records} records"] if state.headers or state.records else []
+        parts.append(", ".join([*records, f"{self.verification.position} bytes"]))
         return "; ".join(parts)
 
 
@@ -187,7 +190,8 @@ def _sayer(args: argparse.Namespace) -> Say:
     if args.quiet:
         return lambda _severity, _line: None
     if not args.syslog:
-        return lambda _severity, line: print(line)
+        width = fold_width(sys.stdout)
+        return lambda _severity, line: print("\n".join(wrapped(line, width, after="    ")))
     import syslog
 
     syslog.openlog("xensave-verify", syslog.LOG_PID)
@@ -195,9 +199,17 @@ def _sayer(args: argparse.Namespace) -> Say:
     return lambda severity, line: syslog.syslog(levels[severity], line)
 
 
-def _list_rules() -> int:
-    from xensave.rules.stream.table import rules
+def _list_rules(*, as_json: bool) -> int:
+    import json
 
-    for rule in rules():
-        print(f"{rule.id:<38} {rule.severity:<8} {rule.sentence}")
+    from xensave.rules.stream.table import rules
+    from xensave.views.table import table_lines
+
+    rows = [(rule.id, rule.severity, rule.sentence) for rule in rules()]
+    if as_json:
+        keys = ("rule", "severity", "purpose")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
+        return 0
+    for line in table_lines(("rule", "severity", "purpose"), rows, fold_width(sys.stdout)):
+        print(line)
     return 0

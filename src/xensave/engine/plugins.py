@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout
-from xensave.engine.dated.rule import Rule
+from xensave.engine.dated.rule import Refusal, Rule, Undecided
 from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
-from xensave.errors import UsageError
+from xensave.errors import UsageError, XensaveError
 from xensave.findings import ERROR
 
 if TYPE_CHECKING:
+    from xensave.engine.loop.body import Body
+    from xensave.engine.loop.machine import Machine
     from xensave.numbers.claims import Claims
 
 _LAST = 0xFFFF
@@ -53,7 +55,24 @@ class Plugin(NamedTuple):
             check=f"{self.owner}'s check of {self.name}" if self.checked else "",
         )
         spec = Spec(self.name, VCPU if self.kind == PER_VCPU else ANY, self.device)
-        return Handler(binding, spec, self.rules, device=True, layout=self.layout)
+        rules = tuple(rule._replace(test=_guarded(self, rule)) for rule in self.rules)
+        return Handler(binding, spec, rules, device=True, layout=self.layout)
+
+
+def _guarded(plugin: Plugin, rule: Rule) -> Callable[[Body, Machine], str | None]:
+    """Return a vendor's test that names itself where it fails in a way of its own."""
+
+    def test(body: Body, machine: Machine) -> str | None:
+        try:
+            return rule.test(body, machine)
+        except (Refusal, Undecided, XensaveError):
+            raise
+        except Exception as error:  # a vendor's code may raise anything
+            said = f"{type(error).__name__}: {error}"
+            name = f"rule {rule.id} of {plugin.owner}'s {plugin.name}"
+            raise UsageError(f"{name} fails: {said}") from error
+
+    return test
 
 
 def installed() -> tuple[Plugin, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -60,6 +61,7 @@ class AtomicFile:
         return fd
 
     def _publish(self) -> None:
+        self._keep_owner()
         os.fsync(self._fd)
         directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -73,6 +75,13 @@ class AtomicFile:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+    def _keep_owner(self) -> None:
+        """Give the file the owner of the one that it replaces, where that is allowed."""
+        with suppress(FileNotFoundError, PermissionError):
+            old, own = self.path.stat(), os.fstat(self._fd)
+            if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
+                os.fchown(self._fd, old.st_uid, old.st_gid)
 
     def _mode(self) -> int:
         """Keep the permissions of the file that is replaced; an image holds a guest's memory."""
