@@ -1,8 +1,7 @@
 """Hypothesis strategies: contexts, streams and images of every release, whole or damaged.
 
 >>> from hypothesis import given
->>> from xensave.errors import MissingExtra
-from xensave.testing import strategies
+>>> from xensave.testing import strategies
 >>> @given(strategies.damaged(strategies.contexts()))
 ... def a_loader_survives(context): ...
 """
