@@ -9,6 +9,7 @@ import re
 import sys
 from typing import TextIO
 
+from xensave import catalogue
 from xensave.cli.many import counted, for_each
 from xensave.cli.options import input_format, size
 from xensave.cli.output import no_terminal
@@ -212,8 +213,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _metadata(args: argparse.Namespace) -> bytes | None:
     if args.config is None:
         return None
-    if args.to is None:
-        raise UsageError("--config is for --to, which says the frame that it belongs into")
+    if args.to is None and catalogue.release(args.target).stream_read:
+        raise UsageError("--config is for --to, or for a target before Xen 4.6")
     with open_source(args.config) as source:
         return read_all(source, METADATA_LIMIT)
 

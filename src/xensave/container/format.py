@@ -38,8 +38,8 @@ class Format(ABC):
         """Yield the headers and records as they lie, where `walk` makes others of them."""
         return self.walk(source)
 
-    def announcing(self, header: Header) -> Header | None:
-        """Return a header of this format as it stands around a stream of today.
+    def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
+        """Return a header of this format as it stands around a stream of today, or a legacy one.
 
         None where no such frame is read any more. What `walk` makes of a legacy stream is one of
         today: headers that announce the other are changed.

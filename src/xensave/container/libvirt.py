@@ -103,10 +103,10 @@ class Libvirt(Format):
         """Return what ends the libxl stream."""
         return LIBXL_FORMAT.back()
 
-    def announcing(self, header: Header) -> Header:
-        """Return the header with the version of a libxl stream."""
+    def announcing(self, header: Header, *, legacy: bool = False) -> Header:
+        """Return the header with the version of a libxl stream, or of a legacy one."""
         assert isinstance(header, LibvirtHeader)
-        return header._replace(version=VERSION)
+        return header._replace(version=LEGACY_VERSION if legacy else VERSION)
 
     def describe(self, body: bytes) -> Description:
         """Return what the domain's XML says of the guest, in the shape of libxl's configuration."""

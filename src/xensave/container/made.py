@@ -32,13 +32,15 @@ class MadeEvent(Event):
         end: int,
         type_: int = -1,
         header: Header | None = None,
+        raw: bytes | None = None,
         front: bytes = b"",
         pages: int = 0,
         pages_at: int = 0,
         body_at: int | None = None,
     ) -> None:
         length = len(front) + pages
-        raw = HEADER.pack(type_, length) if header is None else header.to_bytes()
+        if raw is None:
+            raw = HEADER.pack(type_, length) if header is None else header.to_bytes()
         super().__init__(
             source, layer, kind, name, memoryview(raw),
             length=length, type_=type_, header=header, taken=front, offset=offset,

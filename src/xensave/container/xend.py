@@ -77,9 +77,9 @@ class Xend(Format):
         yield from _header(source)
         yield from LEGACY_FORMAT.stored(source)
 
-    def announcing(self, header: Header) -> Header | None:
-        """Return None: no xend restores a stream of today."""
-        return None
+    def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
+        """Return None for a stream of today: no xend restores one."""
+        return header if legacy else None
 
     def describe(self, body: bytes) -> Description:
         """Return what the configuration says, in the shape of libxl's."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xensave.container import sexp, varstored
 from xensave.container.description import Description, Json
-from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event
+from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event, Header
 from xensave.container.format import Format
 from xensave.container.legacy import LEGACY_FORMAT, LegacyHeader
 from xensave.container.libxc import LIBXC_FORMAT
@@ -121,6 +121,10 @@ class Xenopsd(Format):
     def back(self) -> bytes:
         """Return the record that ends the image."""
         return pack(END_OF_IMAGE)
+
+    def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
+        """Return the signature; None around a legacy stream, which no xenopsd of today writes."""
+        return None if legacy else header
 
     def describes(self, event: Event) -> bool:
         """Tell the record of the VM."""

@@ -167,9 +167,11 @@ class Xl(Format):
         """Return what ends the libxl stream."""
         return LIBXL_FORMAT.back()
 
-    def announcing(self, header: Header) -> Header:
-        """Set the flag of the libxl stream."""
+    def announcing(self, header: Header, *, legacy: bool = False) -> Header:
+        """Set the flag of the libxl stream, or clear it for a legacy one."""
         assert isinstance(header, XlHeader)
+        if legacy:
+            return header._replace(mandatory_flags=header.mandatory_flags & ~FLAG_STREAM_V2)
         return header._replace(mandatory_flags=header.mandatory_flags | FLAG_STREAM_V2)
 
     def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.libxl import END
 from xensave.container.walk import format_of, walk
+from xensave.convert.downgrade import LegacyFacts
 from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer
 from xensave.convert.plan import Plan
@@ -14,6 +17,7 @@ from xensave.source.base import write_all
 from xensave.source.compress import Compression
 from xensave.source.limits import CHUNK
 from xensave.source.output import writing
+from xensave.source.spill import seekable
 from xensave.source.stream import StreamSource
 
 
@@ -29,7 +33,7 @@ def plan_conversion(
     [('RTC[0]', 'RTC.2 of 24 bytes to RTC.1 of 16')]
     """
     with open_source(what, max_size=max_size, format=format) as source:
-        return _plan(source, settings)
+        return _plan(source, settings).plan
 
 
 def convert(
@@ -50,41 +54,59 @@ def convert(
 
     Raises Refused, and what a walk raises for a damaged image.
     """
-    with open_source(what, max_size=max_size, format=format) as source:
+    with _opened(what, settings, max_size, format) as source:
         planned = _planned(source, settings)
         with writing(out, compression) as output:
             return _pass(source, output.fd, settings, planned, fresh=output.fresh)
 
 
-def _plan(source: Source, settings: Settings) -> Plan:
+def _opened(what: Input, settings: Settings, max_size: int | None, format: str | None) -> Source:
+    source = open_source(what, max_size=max_size, format=format)
+    if not settings.to_legacy or source.again() is not None:
+        return source
+    # What precedes the pages of a legacy stream is known only behind them.
+    whole = seekable(source)
+    whole.format = format
+    return whole
+
+
+def _plan(source: Source, settings: Settings) -> FrameConverter:
     converter = FrameConverter(settings)
     for event in walk(source):
         converter.convert(event)
     converter.finish()
-    return converter.plan
+    return converter
 
 
-def _planned(source: Source, settings: Settings) -> bool:
+class _Planned(NamedTuple):
+    """Whether a plan was made, and what it found for a legacy stream."""
+
+    done: bool
+    known: LegacyFacts | None = None
+
+
+def _planned(source: Source, settings: Settings) -> _Planned:
     """Plan first, where the input can be read twice, and refuse what loses state."""
     again = source.again()
     if again is None:
-        return False
+        return _Planned(False)
     with again:
-        _plan(again, settings).check(allow_loss=settings.allow_loss)
-    return True
+        converter = _plan(again, settings)
+        converter.plan.check(allow_loss=settings.allow_loss)
+    return _Planned(True, converter.legacy_facts)
 
 
 def _pass(
-    source: Source, fd: int, settings: Settings, planned: bool, *, fresh: bool = False
+    source: Source, fd: int, settings: Settings, planned: _Planned, *, fresh: bool = False
 ) -> Plan:
     """Write the converted image; what was not planned is checked change by change."""
-    converter = FrameConverter(settings)
+    converter = FrameConverter(settings, planned.known)
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0
     for event in walk(source, outer):
         output = converter.convert(event)
-        if not planned and len(converter.plan.changes) > seen:
+        if not planned.done and len(converter.plan.changes) > seen:
             converter.plan.check(allow_loss=settings.allow_loss, since=seen)
             seen = len(converter.plan.changes)
         writer.put(output)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc
+from xensave.container import libxc, xl
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, Event
 from xensave.container.formats import format_named
+from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
@@ -21,7 +22,8 @@ class FrameConverter:
     what Xen's converter would pass on broken is refused, and a batch that says nothing is left out.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, known: LegacyFacts | None = None) -> None:
+        self._settings = settings
         self._stream = StreamConverter(settings)
         self._made = Checks()
         self._legacy = False
@@ -29,28 +31,41 @@ class FrameConverter:
         self._frame = None
         if settings.to is not None:
             self._frame = Reframer(settings.to, settings.metadata, self.plan)
+        self._down: Downgrade | None = None
+        if settings.to_legacy:
+            self._down = Downgrade(settings.release, self.plan, known)
+
+    @property
+    def legacy_facts(self) -> LegacyFacts | None:
+        """What this pass found for a legacy stream; None where none is made."""
+        return self._down.facts if self._down is not None else None
 
     @property
     def reframes(self) -> bool:
         """Whether the stream comes into another frame."""
-        return self._frame is not None
+        return self._frame is not None or self._down is not None
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event. Raises Refused."""
         output = self._in_its_frame(event)
+        if self._down is not None:
+            return self._down.convert(event, output)
         return output if self._frame is None else self._frame.convert(event, output)
 
     def finish(self) -> Output:
         """Return what ends the result, where the last event does not."""
+        if self._down is not None:
+            return self._down.finish()
         return () if self._frame is None else self._frame.finish()
 
     def _in_its_frame(self, event: Event) -> Output:
         if event.layer == LEGACY and event.kind == HEADER_KIND:
             self._legacy = True
-            what = "a legacy stream to one of version 3"
-            self._note(event, REWRITE, what, "Xen 4.6 and later write no other")
+            if self._down is None:
+                what = "a legacy stream to one of version 3"
+                self._note(event, REWRITE, what, "Xen 4.6 and later write no other")
             return ()
-        if event.kind == TRAILER and self._legacy:
+        if event.kind == TRAILER and (self._legacy or self._down is not None):
             self._note(event, DROP, event.label, "no reader of a legacy stream goes beyond its end")
             return ()
         if event.made:
@@ -78,6 +93,8 @@ class FrameConverter:
         header = event.header
         if self._frame is not None and event.layer not in (LIBXC, LIBXL, self._frame.to):
             return (event,)
+        if self._down is not None:
+            return self._old_header(event, self._down)
         new = format_named(event.layer).announcing(header) if header is not None else None
         if new is None:
             self._note(event, DROP, event.label, "no release that reads today's streams reads it")
@@ -86,6 +103,22 @@ class FrameConverter:
             return self._stream.convert(event)
         self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
         return self._stream.convert(event.with_header(new))
+
+    def _old_header(self, event: Event, down: Downgrade) -> Output:
+        """Return a frame's header as a release reads it that restores legacy streams only."""
+        header = event.header
+        if event.layer in (LIBXC, LIBXL) or header is None:
+            return self._stream.convert(event)
+        new = format_named(event.layer).announcing(header, legacy=True)
+        if new is None:
+            raise down.refused(f"{format_named(event.layer).title} has no legacy form")
+        body = bytes(event.body())
+        if isinstance(new, xl.XlHeader):
+            new, body = down.xl_header(new, body, self._settings.metadata)
+        if new.to_bytes() == bytes(event.raw) and body == bytes(event.body()):
+            return (event,)
+        self._note(event, REWRITE, event.label, "a legacy stream follows")
+        return (new.to_bytes() + body,)
 
     def _note(self, event: Event, action: str, what: str, reason: str) -> None:
         place = Place(offset=event.offset, record=event.label)

@@ -53,6 +53,11 @@ class Settings:
         return int(major), int(minor)
 
     @property
+    def to_legacy(self) -> bool:
+        """Whether the target reads legacy streams only: Xen 4.5 and older."""
+        return not self.release.stream_read
+
+    @property
     def by_code(self) -> dict[int, RecordRule]:
         """The rules by typecode."""
         return _by_code(self.rules)

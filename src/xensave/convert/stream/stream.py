@@ -16,13 +16,14 @@ from xensave.convert.settings import Settings
 from xensave.convert.stream.made import Made, MadeEvent, check
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
-from xensave.errors import Unsupported
 from xensave.findings import Place
 
 POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
 V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
 LOOKED_AT = 64 * 1024
+FIRST_STREAMED = "4.6"
+"""The first release whose toolstack reads streams of records."""
 
 Output = tuple["bytes | Event", ...]
 """What an event becomes: bytes to write, or the event itself, unchanged."""
@@ -33,7 +34,8 @@ class StreamConverter:
 
     Call `convert` for each event of a walk, in order. Headers are decided at once; whether the
     target accepts the whole shows where the libxc stream ends or a checkpoint is complete.
-    Raises Refused there, and Unsupported where the target reads no such stream at all.
+    Raises Refused there. For a target that reads legacy streams only the result is the records of
+    version 2 that one is made of.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -84,13 +86,6 @@ class StreamConverter:
 
     def _header(self, event: Event) -> Output:
         header = event.header
-        if not self.target.stream_read:
-            raise Unsupported(
-                f"Xen {self.target.name} restores legacy streams only, which xensave does not "
-                "write; the HVM context alone can be converted",
-                offset=event.offset,
-                record=event.label,
-            )
         if isinstance(header, libxc.ImageHeader):
             return self._image_header(event, header)
         if isinstance(header, libxc.DomainHeader):
@@ -99,12 +94,15 @@ class StreamConverter:
 
     def _image_header(self, event: Event, header: libxc.ImageHeader) -> Output:
         self._old_version = header.version
-        self._version = self.target.stream_write
+        # A legacy stream is made of the records of version 2.
+        self._version = self.target.stream_write or 2
         self._static_done = True
         new = header._replace(version=self._version).to_bytes()
         if self._version == header.version:
             return (event,)
         self._static_done = self._version < 3
+        if not self.target.stream_write:
+            return (new,)
         reads = " and ".join(str(version) for version in self.target.stream_read)
         reason = f"{self.target.name} writes version {self._version} and reads {reads}"
         what = f"stream version {header.version} to {self._version}"
@@ -214,7 +212,9 @@ class StreamConverter:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
         if event.layer == LIBXC and event.type & OPTIONAL:
             return False
-        known = catalogue.numbers_of(space, self.target.name)
+        # What a legacy stream has no form for is told where one is made.
+        release = self.target.name if self.target.stream_read else FIRST_STREAMED
+        known = catalogue.numbers_of(space, release)
         return all(number.number != event.type for number in known)
 
     def _drop_unknown(self, event: Event) -> Output:

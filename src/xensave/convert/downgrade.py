@@ -1,0 +1,343 @@
+"""A stream of today as a legacy one, for Xen 4.5 and older.
+
+Pages are passed on as they come. What Xen's writer of old puts behind them in another order than
+today's (params, the clock, which vCPUs are online, the toolstack's words) waits for the end; what
+it puts before them must be known from a pass before: how many frames there are, and a PV guest's
+contexts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from xensave.catalogue.model import Release
+from xensave.container import hvm, libxc, libxl, xl
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
+from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.container.legacy import chunks as c
+from xensave.container.legacy import writer
+from xensave.container.legacy.header import P2M_SIZES
+from xensave.container.libxc_records import (
+    DATALESS_TYPES,
+    PAIR,
+    PFN_MASK,
+    TYPE_SHIFT,
+    HvmParams,
+    P2mFrames,
+    PageData,
+    TscInfo,
+    VcpuBlob,
+)
+from xensave.convert.plan import DROP, Change, Loss, Plan, Refused
+from xensave.convert.stream.stream import Output
+from xensave.findings import Place
+from xensave.records.meaning.params import param_name
+
+SINCE = {
+    c.IDENT_PT: "3.4",
+    c.VM86_TSS: "3.4",
+    c.TSC_INFO: "4.0",
+    c.CONSOLE_PFN: "4.1",
+    c.LAST_CHECKPOINT: "4.1",
+    c.ACPI_IOPORTS_LOCATION: "4.1",
+    c.VIRIDIAN: "4.2",
+    c.GENERATION_ID_ADDR: "4.2",
+    c.PAGING_RING_PFN: "4.2",
+    c.MONITOR_RING_PFN: "4.2",
+    c.SHARING_RING_PFN: "4.2",
+    c.TOOLSTACK: "4.2",
+    c.IOREQ_SERVER_PFN: "4.5",
+    c.NR_IOREQ_SERVER_PAGES: "4.5",
+}
+"""The release whose xc_domain_restore() first takes a chunk (xg_save_restore.h)."""
+
+FIRST = "3.4"
+LEAST_P2M = P2M_SIZES.start
+XL_SINCE = "4.1"
+JSON_SINCE = "4.5"
+XCNT_SINCE = "4.1"
+MODEL_LENGTH_SINCE = "4.1"
+"""Until then a device model's state had no length and went to the end (QemuDeviceModelRecord)."""
+
+_CPU = 2
+_KEY = re.compile(r"physmap/([0-9a-f]{1,16})/(start_addr|size|name)\Z")
+_CHUNK_OF = {index: chunk for chunk, index in c.PARAMS.items()}
+
+
+@dataclass
+class LegacyFacts:
+    """What of a guest a legacy stream needs before and behind its pages."""
+
+    last_pfn: int = 0
+    p2m: P2mFrames | None = None
+    pv: bool = False
+    basic: dict[int, bytes] = field(default_factory=dict)
+    extended: dict[int, bytes] = field(default_factory=dict)
+    xsave: dict[int, bytes] = field(default_factory=dict)
+    shared: bytes = b""
+    tsc: TscInfo | None = None
+    params: dict[int, int] = field(default_factory=dict)
+    context: bytes = b""
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    model: bytes | None = None
+
+    @property
+    def xsave_size(self) -> int | None:
+        """The bytes of each vCPU's XSAVE area, None where there is none."""
+        return len(next(iter(self.xsave.values()))) if self.xsave else None
+
+
+class Downgrade:
+    """Makes legacy chunks of what a StreamConverter gives for each event.
+
+    `known` are the facts of a pass before; without them this is that pass.
+    """
+
+    def __init__(self, target: Release, plan: Plan, known: LegacyFacts | None) -> None:
+        self._target = target
+        self._plan = plan
+        self._known = known
+        self.facts = LegacyFacts()
+        self._begun = False
+        self._place = Place(offset=0)
+
+    def convert(self, event: Event, output: Output) -> Output:
+        """Return the chunks for what an event became."""
+        self._place = Place(offset=event.offset, record=event.label)
+        if event.layer not in (LIBXC, LIBXL):
+            return output
+        if event.kind == HEADER_KIND:
+            self._begun = True
+            if not self._since(FIRST):
+                what = f"legacy streams of Xen {self._target.name} are not written"
+                raise self.refused(f"{what}, those from {FIRST} on are")
+            if isinstance(event.header, libxc.DomainHeader):
+                self.facts.pv = event.header.type == libxc.PV
+                return (self._front(),)
+            return ()
+        chunks: list[Event | bytes] = []
+        for part in output:
+            if event.is_record(LIBXC, libxc.PAGE_DATA) and isinstance(part, Event):
+                chunks += self._pages(part)
+            else:
+                chunks += self._record(event.layer, *_unpacked(part))
+        return tuple(chunks)
+
+    def finish(self) -> Output:
+        """Return what follows the pages. Raises Refused where something is missing."""
+        facts = self.facts
+        if not self._begun:
+            return ()
+        parts = [*self._body_end(), writer.marker(c.END_OF_BODY)]
+        parts += self._pv_tail() if facts.pv else self._hvm_tail()
+        return tuple(parts)
+
+    def xl_header(
+        self, header: xl.XlHeader, body: bytes, config: bytes | None
+    ) -> tuple[xl.XlHeader, bytes]:
+        """Return xl's header and its optional data: JSON came with Xen 4.5, xl itself with 4.1."""
+        if not self._since(XL_SINCE):
+            raise self.refused(f"Xen {self._target.name} has no xl: --input-format libxl, say")
+        if config is not None:
+            text = config.rstrip(b"\0")
+            body = xl.OptionalData(text + b"\0").to_bytes()
+            flags = header.mandatory_flags & ~xl.FLAG_JSON
+            flags |= xl.FLAG_JSON if text.lstrip().startswith(b"{") else 0
+            header = header._replace(mandatory_flags=flags, optional_length=len(body))
+        if header.json and not self._since(JSON_SINCE):
+            raise self.refused(
+                f"xl of {self._target.name} reads no JSON: give xl.cfg text by --config FILE"
+            )
+        return header, body
+
+    def _has(self, chunk: int) -> bool:
+        return self._since(SINCE[chunk])
+
+    def _since(self, release: str) -> bool:
+        return _numbers(self._target.name) >= _numbers(release)
+
+    def _front(self) -> bytes:
+        known = self._known
+        if known is None:
+            return b""
+        if not known.pv:
+            return writer.header(max(LEAST_P2M, known.last_pfn + 1)) + self._tsc(known)
+        assert known.p2m is not None
+        first = known.basic[min(known.basic)]
+        xsave_size = known.xsave_size if self._since(XCNT_SINCE) else None
+        return b"".join(
+            (
+                writer.header(known.p2m.end_pfn + 1),
+                writer.extended_info(first, extended=bool(known.extended), xsave_size=xsave_size),
+                writer.ulongs(known.p2m.frames),
+                self._tsc(known),
+            )
+        )
+
+    def _tsc(self, known: LegacyFacts) -> bytes:
+        tsc = known.tsc
+        if tsc is None or not self._has(c.TSC_INFO):
+            return b""
+        return writer.tsc_info(tsc.mode, tsc.khz, tsc.nsec, tsc.incarnation)
+
+    def _pages(self, event: Event) -> Iterator[Event | bytes]:
+        count = int.from_bytes(event.prefix(4), "little")
+        if count > c.MAX_BATCH:
+            raise self.refused(f"a record of {count} pages, a batch has at most {c.MAX_BATCH}")
+        front = PageData.parse(event.prefix(PAIR.size + 8 * count))
+        highest = max((pfn & PFN_MASK for pfn in front.pfns), default=0)
+        if highest > c.PFN_MASK:
+            raise self.refused(f"PFN {highest:#x}, a legacy stream has 28 bits for it")
+        with_pages = [pfn for pfn in front.pfns if pfn >> TYPE_SHIFT not in DATALESS_TYPES]
+        last = max((pfn & PFN_MASK for pfn in with_pages), default=0)
+        self.facts.last_pfn = max(self.facts.last_pfn, last)
+        entries = [pfn >> TYPE_SHIFT << 28 | pfn & c.PFN_MASK for pfn in front.pfns]
+        yield event.with_front(LEGACY, c.RECORDS[c.PAGES], writer.batch(entries), front.size)
+
+    def _record(self, layer: str, type_: int, body: bytes) -> Iterator[bytes]:
+        facts = self.facts
+        if layer == LIBXL:
+            self._libxl(type_, body)
+        elif type_ == libxc.X86_TSC_INFO:
+            facts.tsc = TscInfo.parse(body)
+        elif type_ == libxc.HVM_CONTEXT:
+            facts.context = body
+        elif type_ == libxc.HVM_PARAMS:
+            facts.params.update(HvmParams.parse(body).params if body else ())
+        elif type_ == libxc.SHARED_INFO:
+            facts.shared = body
+        elif type_ == libxc.VERIFY:
+            yield writer.marker(c.VERIFY_MODE)
+        elif type_ == libxc.CHECKPOINT:
+            raise self.refused("a checkpointed stream has no legacy form here")
+        elif type_ == libxc.X86_PV_P2M_FRAMES:
+            self._p2m(body)
+        else:
+            self._vcpu(type_, body)
+
+    def _p2m(self, body: bytes) -> None:
+        frames = P2mFrames.parse(body)
+        if self.facts.p2m is not None:
+            raise self.refused("a P2M that grew while the guest was saved has no legacy form")
+        self.facts.p2m = frames
+
+    def _vcpu(self, type_: int, body: bytes) -> None:
+        places = {
+            libxc.X86_PV_VCPU_BASIC: self.facts.basic,
+            libxc.X86_PV_VCPU_EXTENDED: self.facts.extended,
+            libxc.X86_PV_VCPU_XSAVE: self.facts.xsave,
+        }
+        if type_ in places:
+            blob = VcpuBlob.parse(body)
+            if blob.context:
+                places[type_][blob.vcpu_id] = blob.context
+        elif type_ == libxc.X86_PV_VCPU_MSRS and len(body) > PAIR.size:
+            self._lose("X86_PV_VCPU_MSRS", f"{len(body) - PAIR.size} bytes", "it came with Xen 4.6")
+
+    def _libxl(self, type_: int, body: bytes) -> None:
+        if type_ == libxl.EMULATOR_CONTEXT:
+            self.facts.model = body[libxl.EMULATOR_HEADER_SIZE :]
+        elif type_ == libxl.EMULATOR_XENSTORE_DATA:
+            self.facts.keys += libxl.parse_xenstore(body[libxl.EMULATOR_HEADER_SIZE :])
+
+    def _body_end(self) -> Iterator[bytes]:
+        facts = self.facts
+        if facts.tsc is not None and not self._has(c.TSC_INFO):
+            self._lose("X86_TSC_INFO", f"{facts.tsc.nsec} ns", "it came with Xen 4.0")
+        for index, value in facts.params.items():
+            yield from self._param(index, value)
+        yield writer.vcpu_info(sorted(facts.basic) if facts.pv else _vcpus(facts.context))
+        yield from self._toolstack()
+        if self._has(c.LAST_CHECKPOINT):
+            yield writer.marker(c.LAST_CHECKPOINT)
+
+    def _param(self, index: int, value: int) -> Iterator[bytes]:
+        chunk = _CHUNK_OF.get(index)
+        if chunk is not None and self._has(chunk):
+            yield writer.param(chunk, value)
+        elif index not in c.MAGIC_PARAMS and value:
+            self._lose(param_name(index), hex(value), "a legacy stream has no chunk for it")
+
+    def _toolstack(self) -> Iterator[bytes]:
+        places: dict[int, dict[str, str]] = {}
+        for key, value in self.facts.keys:
+            match = _KEY.match(key)
+            if match is None or not self._has(c.TOOLSTACK):
+                self._lose(key, value, "a legacy stream has no place for it")
+            else:
+                places.setdefault(int(match[1], 16), {})[match[2]] = value
+        if places:
+            try:
+                regions = {
+                    phys: (int(each["start_addr"], 16), int(each["size"], 16), _name(each["name"]))
+                    for phys, each in places.items()
+                }
+                yield writer.toolstack(regions)
+            except (KeyError, ValueError) as error:
+                raise self.refused(
+                    f"a device model's key is missing or no number: {error}"
+                ) from error
+
+    def _hvm_tail(self) -> Iterator[bytes]:
+        facts = self.facts
+        magic = [facts.params.get(index) for index in c.MAGIC_PARAMS]
+        yield writer.hvm_tail([value or 0 for value in magic], facts.context)
+        if facts.model is None:
+            raise self.refused(
+                "an HVM guest's legacy stream ends with a device model's state, and there is none"
+            )
+        if self._since(MODEL_LENGTH_SINCE):
+            yield c.DEVICE_MODELS[0] + len(facts.model).to_bytes(4, "little") + facts.model
+        else:
+            yield c.DEVICE_MODEL_TO_END + facts.model
+
+    def _pv_tail(self) -> Iterator[bytes]:
+        facts = self.facts
+        if facts.p2m is None or not facts.basic or not facts.shared:
+            raise self.refused("a PV guest without a P2M, a vCPU's context or shared info")
+        xsave = facts.xsave if self._since(XCNT_SINCE) else {}
+        if facts.xsave and not xsave:
+            self._lose("X86_PV_VCPU_XSAVE", f"{len(facts.xsave)} vCPUs", "it came with Xen 4.1")
+        extended_size = c.EXTENDED_VCPU_SIZE if facts.extended else 0
+        yield bytes(4)
+        for vcpu, basic in sorted(facts.basic.items()):
+            if bool(facts.extended) != (vcpu in facts.extended) or (
+                xsave and len(xsave.get(vcpu, b"")) != facts.xsave_size
+            ):
+                raise self.refused(f"vCPU {vcpu} has other records than the first vCPU")
+            # A legacy stream has the whole union of the hypercall, today's the part in use.
+            yield basic + facts.extended.get(vcpu, b"").ljust(extended_size, b"\0")
+            if xsave:
+                mask = int.from_bytes(xsave[vcpu][:8], "little")
+                accumulated = int.from_bytes(xsave[vcpu][8:16], "little")
+                yield writer.xsave(mask | accumulated, xsave[vcpu])
+        yield facts.shared
+
+    def _lose(self, name: str, value: str, reason: str) -> None:
+        change = Change(self._place, DROP, name, reason, (Loss(name, value),), 1)
+        self._plan.changes.append(change)
+
+    def refused(self, message: str) -> Refused:
+        """Return a refusal at the event that was converted last."""
+        return Refused(message, self._plan, offset=self._place.offset, record=self._place.record)
+
+
+def _unpacked(part: Event | bytes) -> tuple[int, bytes]:
+    if isinstance(part, Event):
+        return part.type, bytes(part.body())
+    type_, length = HEADER.unpack_from(part)
+    return type_, part[HEADER_SIZE : HEADER_SIZE + length]
+
+
+def _vcpus(context: bytes) -> list[int]:
+    return sorted({each.instance for each in hvm.iterate(context) if each.typecode == _CPU})
+
+
+def _name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".")) if release[0].isdigit() else (99,)
