@@ -114,3 +114,29 @@ def test_text_and_compiler_agree(name):
             compared += len(compiled)
             assert compiled <= stated, description.space
     assert compared > 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Each name means the one before it forty times: 40 ** 60 if names were not remembered.
+        "".join(f"#define N{n} ({' + '.join([f'N{n - 1}'] * 15)})\n" for n in range(1, 60))
+        + "#define HVM_PARAM_A N59\n#define N0 1\n",
+        "".join(f"#define N{n} (N{n - 1} * N{n - 1})\n" for n in range(1, 60))
+        + "#define HVM_PARAM_A N59\n#define N0 3\n",
+        "".join(f"#define N{n} N{n - 1}\n" for n in range(1, 5000)) + "#define HVM_PARAM_A N4999\n",
+        "/*" * 200_000,
+        "#if 1\n" * 100_000 + "#define HVM_PARAM_A (1 << 99)\n",
+        "#define HVM_PARAM_A " + "(" * 100_000,
+    ],
+)
+def test_hostile_headers_end(text):
+    found = read_text(text, "h", description_of("hvm-param"))
+    assert all(number.number is None for number in found.numbers)
+
+
+def test_many_numbers_take_linear_time():
+    from tests.rules_spaces.test_space_rules import judged
+
+    text = "".join(f"#define HVM_PARAM_N{n} {n % 7 + 10}\n" for n in range(20_000))
+    assert len(judged("", text)) >= 20_000 - 7

@@ -37,6 +37,9 @@ _OCTAL = re.compile(r"\b0+(?=[1-9])(?![0-9a-fA-FxX]*[xX])")
 _CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|else|elif|endif)\b", re.MULTILINE)
 _LONGEST = 120
 _DEEPEST = 16
+_LARGEST = 1 << 64
+# A header's names mean each other a few deep, and Python's stack has an end.
+_LONGEST_CHAIN = 50
 
 
 def _shift_left(one: int, other: int) -> int | None:
@@ -114,17 +117,18 @@ def read_text(
     numbers = []
     limit = limit_place = version = None
     branches = _Branches(code)
+    evaluator = _Evaluator(values)
     for macro, value, offset in defined:
         place = lines.place(offset)
         if macro == description.limit_macro:
-            found = description.limit_of(evaluate(value, values))
+            found = description.limit_of(evaluator.of(value))
             if limit is None or (found is not None and found > limit):
                 limit, limit_place = found, place
         elif macro == description.version:
-            version = evaluate(value, values)
+            version = evaluator.of(value)
         elif name := description.name_of(macro):
             alias = description.name_of(value.strip("() ")) is not None
-            number = evaluate(value, values)
+            number = evaluator.of(value)
             inside = branches.at(offset)
             numbers.append(SpaceNumber(name, number, macro, place, value, alias, inside))
     return SpaceText(
@@ -154,36 +158,52 @@ def evaluate(value: str, values: Mapping[str, str]) -> int | None:
     >>> evaluate("(BASE + 0x10U)", {"BASE": "(1 << 3)"}), evaluate("sizeof(int)", {})
     (24, None)
     """
-    return _evaluated(value, values, 0)
+    return _Evaluator(values).of(value)
 
 
-def _evaluated(value: str, values: Mapping[str, str], depth: int) -> int | None:
-    if len(value) > _LONGEST or depth > 8:
-        return None
-    plain = _OCTAL.sub("0o", _SUFFIX.sub(r"\1", value.strip()))
-    try:
-        tree = ast.parse(plain, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    return _node(tree, values, depth)
+class _Evaluator:
+    """Evaluates expressions over macros: each name once, and no number beyond 64 bits."""
 
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._known: dict[str, int | None] = {}
+        self._depth = 0
 
-def _node(node: ast.expr, values: Mapping[str, str], depth: int) -> int | None:
-    found = None
-    match node:
-        case ast.Constant(value=int() as number):
-            found = number
-        case ast.Name(id=name) if name in values:
-            found = _evaluated(values[name], values, depth + 1)
-        case ast.UnaryOp(op=ast.USub(), operand=inner):
-            positive = _node(inner, values, depth)
-            found = None if positive is None else -positive
-        case ast.BinOp(left=left, op=op, right=right):
-            one, other = _node(left, values, depth), _node(right, values, depth)
-            done = _OPERATORS.get(type(op))
-            if one is not None and other is not None and done is not None:
-                found = done(one, other)
-    return found
+    def of(self, value: str) -> int | None:
+        if len(value) > _LONGEST:
+            return None
+        plain = _OCTAL.sub("0o", _SUFFIX.sub(r"\1", value.strip()))
+        try:
+            tree = ast.parse(plain, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        return self._node(tree)
+
+    def _named(self, name: str) -> int | None:
+        if name not in self._known and self._depth < _LONGEST_CHAIN:
+            # A name that is met again while it is evaluated means itself: it has no value.
+            self._known[name] = None
+            self._depth += 1
+            self._known[name] = self.of(self._values.get(name, ""))
+            self._depth -= 1
+        return self._known.get(name)
+
+    def _node(self, node: ast.expr) -> int | None:
+        found = None
+        match node:
+            case ast.Constant(value=int() as number):
+                found = number
+            case ast.Name(id=name):
+                found = self._named(name)
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                positive = self._node(inner)
+                found = None if positive is None else -positive
+            case ast.BinOp(left=left, op=op, right=right):
+                one, other = self._node(left), self._node(right)
+                done = _OPERATORS.get(type(op))
+                if one is not None and other is not None and done is not None:
+                    found = done(one, other)
+        return found if found is not None and abs(found) < _LARGEST else None
 
 
 class _Lines:

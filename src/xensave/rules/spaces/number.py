@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from xensave.catalogue.owned import OwnedRange, same_owner
 from xensave.findings import NOTE
@@ -10,17 +11,19 @@ from xensave.headers.text.numbers import SpaceNumber
 from xensave.rules.numbers.model import Hit
 from xensave.rules.spaces.model import SpaceChange
 
+_MOST_HOLDERS = 8
+
 
 def number_taken(change: SpaceChange) -> Iterator[Hit]:
     """A name gets a number that another name has."""
     fresh = {id(n) for n in change.fresh}
+    holders = _by_number(change.after.numbers)
     for n in change.fresh:
         holder = next(
             (
                 other
-                for other in change.after.numbers
-                if other.number == n.number
-                and other.name != n.name
+                for other in holders[n.number or 0]
+                if other.name != n.name
                 and not other.alias
                 and not n.excludes(other)
                 and (id(other) not in fresh or _place(other) < _place(n))
@@ -81,19 +84,22 @@ def number_renamed(change: SpaceChange) -> Iterator[Hit]:
 
 def number_moved(change: SpaceChange) -> Iterator[Hit]:
     """A name gets another number."""
+    had, has = defaultdict[str, set[int]](set), defaultdict[str, set[int]](set)
+    for was in change.before.numbers if change.before else ():
+        if not was.alias and was.number is not None:
+            had[was.name].add(was.number)
+    for now in change.after.numbers:
+        has[now.name].add(now.number or 0)
     for n in change.fresh:
-        before = [
-            was
-            for was in (change.before.numbers if change.before else ())
-            if was.name == n.name and not was.alias and was.number is not None
-        ]
-        if before and all(was.number != now.number for was in before for now in _same(change, n)):
-            excuse, severity = change.leniency(n.name, before[0].number)
+        before = had[n.name]
+        if before and before.isdisjoint(has[n.name]):
+            old = min(before)
+            excuse, severity = change.leniency(n.name, old)
             yield Hit(
                 n.place,
                 n.macro,
-                f"{n.macro} moves from {_figure(before[0])} to {_figure(n)}{excuse}",
-                key=f"{before[0].number} {n.number}",
+                f"{n.macro} moves from {old} to {_figure(n)}{excuse}",
+                key=f"{old} {n.number}",
                 severity=severity,
             )
 
@@ -200,8 +206,13 @@ def _is_the_owners(n: SpaceNumber, claim: OwnedRange) -> bool:
     return use is not None and use.name is not None and use.name.casefold() == n.name.casefold()
 
 
-def _same(change: SpaceChange, n: SpaceNumber) -> list[SpaceNumber]:
-    return [now for now in change.after.numbers if now.name == n.name]
+def _by_number(numbers: Iterable[SpaceNumber]) -> Mapping[int, list[SpaceNumber]]:
+    """Numbers by figure, a few of each: one holder is enough to tell."""
+    found = defaultdict[int, list[SpaceNumber]](list)
+    for n in numbers:
+        if n.number is not None and len(found[n.number]) < _MOST_HOLDERS:
+            found[n.number].append(n)
+    return found
 
 
 def _alike(one: str, other: str) -> bool:
