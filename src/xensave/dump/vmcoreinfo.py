@@ -18,12 +18,11 @@ NAME = b"VMCOREINFO"
 TEXT_LIMIT = 1 << 16
 """A longer text is none; kernels keep to a page."""
 
-_HEADER = struct.Struct("<III")
-_FRONT = _HEADER.size + 12
-# The text begins with the release. A chance string has no header before it.
-_NOTE = re.compile(
-    rb"\x0b\x00\x00\x00..\x00\x00\x00\x00\x00\x00VMCOREINFO\x00\x00OSRELEASE=", re.DOTALL
-)
+_SIZES = struct.Struct("<II")
+_NAME_SIZE = len(NAME) + 1
+# The type, the name and how the text begins. A chance string has no sizes before it.
+_NOTE = bytes(4) + NAME + bytes(2)
+_NEEDLE = re.compile(re.escape(_NOTE + b"OSRELEASE="))
 
 
 def find_vmcoreinfo(memory: Memory) -> bytes | None:
@@ -31,11 +30,15 @@ def find_vmcoreinfo(memory: Memory) -> bytes | None:
 
     All of memory is searched, but holes of the image.
     """
-    for hit in search(memory, _NOTE):
-        _, size, _ = _HEADER.unpack_from(hit.data)
-        text = _text(memory, hit.physical, size)
-        if text is not None:
-            return text
+    for hit in search(memory, _NEEDLE):
+        start = hit.physical - _SIZES.size
+        if start < 0:
+            continue
+        name_size, size = _SIZES.unpack(memory.read(start, _SIZES.size, zero=True))
+        if name_size == _NAME_SIZE:
+            text = _text(memory, hit.physical + len(_NOTE), size)
+            if text is not None:
+                return text
     return None
 
 
@@ -45,9 +48,9 @@ def vmcoreinfo_note(text: bytes) -> bytes:
 
 
 def _text(memory: Memory, physical: int, size: int) -> bytes | None:
-    """Return the text of a note at a physical address, None where it cannot be one."""
+    """Return the text at a physical address, None where it cannot be one."""
     if not 0 < size <= TEXT_LIMIT:
         return None
-    text = memory.read(physical + _FRONT, size, zero=True).rstrip(b"\0")
+    text = memory.read(physical, size, zero=True).rstrip(b"\0")
     lines = text.splitlines()
     return text if all(b"=" in line and line.isascii() for line in lines) else None

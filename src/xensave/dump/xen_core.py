@@ -10,7 +10,7 @@ date, capabilities and change set are zero.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from xensave.dump.elf_structs import SHT_NOTE, SHT_NULL, SHT_PROGBITS, SHT_STRTA
 from xensave.dump.guest_context import CONTEXT_SIZE, guest_contexts
 from xensave.dump.parts import Gap, Part, aligned
 from xensave.image import Image
-from xensave.memory.column import Integers
 from xensave.memory.physical import FrameRun
 
 NOTE_NONE, NOTE_HEADER, NOTE_XEN_VERSION, NOTE_FORMAT_VERSION = range(0x2000000, 0x2000004)
@@ -37,6 +36,7 @@ HYPERVISOR_VIRT_START = 0xFFFF800000000000
 # VGA hole, and what lies from HVM_BELOW_4G_MMIO_START (xen/include/public/hvm/e820.h) to 4 GiB.
 _HOLES = ((0xA0, 0xC0), (0xF0000, 0x100000))
 
+_ENTRIES = 1 << 16
 _HEADER = struct.Struct("<4Q")
 # xen_extraversion_t, xen_compile_info_t, xen_capabilities_info_t, xen_changeset_info_t of
 # xen/include/public/version.h between the two numbers and the last ones.
@@ -60,13 +60,14 @@ def core(image: Image) -> Iterator[Part]:
     """Yield the parts of a dump-core file of the image's guest."""
     memory = image.memory
     pv = image.type == "pv"
-    frames = memory.index.pfns if pv else _dumped(memory.index.pfns)
+    runs = list(memory.ranges() if pv else _dumped(memory.ranges()))
     # A dump has a slot for each page of the guest; those that it passes over are invalid, and last.
     slots = len(memory.index)
     notes = _notes(image, slots, pv=pv)
     contexts = b"".join(guest_contexts(image))
     shared = _shared_info(image)
-    table = _frame_table(frames, slots, pv=pv)
+    invalid = slots - sum(run.frames for run in runs)
+    table, entry = (".xen_p2m", 16) if pv else (".xen_pfn", 8)
     front = elf.EHDR_SIZE + _SECTIONS * elf.SHDR_SIZE
     head = front + len(notes) + len(contexts) + len(shared)
     pages_at = head + aligned(head).size
@@ -86,40 +87,41 @@ def core(image: Image) -> Iterator[Part]:
         at += len(data)
     pages = (names.add(".xen_pages"), SHT_PROGBITS, pages_at, slots * PAGE_SIZE)
     sections.append(Section(*pages, PAGE_SIZE, PAGE_SIZE))
-    name, unit = (".xen_p2m", 16) if pv else (".xen_pfn", 8)
-    sections.append(Section(names.add(name), SHT_PROGBITS, table_at, len(table), 8, unit))
-    sections.insert(1, Section(strings, SHT_STRTAB, table_at + len(table), len(names.data)))
+    sections.append(Section(names.add(table), SHT_PROGBITS, table_at, slots * entry, 8, entry))
+    sections.insert(1, Section(strings, SHT_STRTAB, table_at + slots * entry, len(names.data)))
 
     yield elf.header(sections=len(sections), names=1, abi_version=1)
     yield b"".join(section.to_bytes() for section in sections)
     yield notes + contexts + shared
     yield aligned(head)
-    yield from _runs(frames)
-    yield Gap((slots - len(frames)) * PAGE_SIZE)
-    yield table + names.data
+    yield from runs
+    yield Gap(invalid * PAGE_SIZE)
+    yield from _frame_table(runs, invalid, pv=pv)
+    yield names.data
 
 
 _SECTIONS = 7
 
 
-def _dumped(pfns: Integers) -> Integers:
-    keep = np.ones(len(pfns), bool)
-    for first, end in _HOLES:
-        keep &= (pfns < first) | (pfns >= end)
-    return pfns[keep]
+def _dumped(runs: Iterable[FrameRun]) -> Iterator[FrameRun]:
+    """Yield what of the frames of an HVM or PVH guest dump-core dumps."""
+    for run in runs:
+        at, end = run.pfn, run.pfn + run.frames
+        for first, last in (*_HOLES, (end, end)):
+            stop = min(first, end)
+            if at < stop:
+                yield FrameRun(at, stop - at)
+            at = max(at, min(last, end))
 
 
-def _runs(pfns: Integers) -> Iterator[FrameRun]:
-    for part in np.split(pfns, np.flatnonzero(np.diff(pfns) != 1) + 1):
-        if len(part):
-            yield FrameRun(int(part[0]), len(part))
-
-
-def _frame_table(pfns: Integers, slots: int, *, pv: bool) -> bytes:
-    """Return .xen_pfn, or .xen_p2m where each frame is its own machine frame."""
-    padded = np.full(slots, INVALID_PFN, np.uint64)
-    padded[: len(pfns)] = pfns
-    return np.repeat(padded, 2 if pv else 1).tobytes()
+def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterator[bytes]:
+    """Yield .xen_pfn, or .xen_p2m where each frame is its own machine frame."""
+    times = 2 if pv else 1
+    for run in runs:
+        for at in range(run.pfn, run.pfn + run.frames, _ENTRIES):
+            end = min(at + _ENTRIES, run.pfn + run.frames)
+            yield np.repeat(np.arange(at, end, dtype=np.uint64), times).tobytes()
+    yield struct.pack("<Q", INVALID_PFN) * invalid * times
 
 
 def _shared_info(image: Image) -> bytes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BUFFER_SIZE = 1 << 16
 _IN_PAGE = PAGE_SIZE - 1
+_WINDOW = 1 << 16
 
 
 class AbsentPage(XensaveError, LookupError):
@@ -194,9 +195,28 @@ class _MemoryFile(io.RawIOBase):
 
 
 def _runs(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
+    """Yield runs, looking at a window of frames at a time: memory does not grow with a guest's."""
+    first, end, _ = part.indices(len(index))
+    before: FrameRun | None = None
+    for at in range(first, end, _WINDOW):
+        for run in _window(index, slice(at, min(at + _WINDOW, end)), together=together):
+            if before is not None and _follows(before, run, together=together):
+                before = before._replace(frames=before.frames + run.frames)
+                continue
+            if before is not None:
+                yield before
+            before = run
+    if before is not None:
+        yield before
+
+
+def _follows(before: FrameRun, run: FrameRun, *, together: bool) -> bool:
+    near = run.pfn == before.pfn + before.frames
+    return near and (not together or run.offset == before.offset + before.size)
+
+
+def _window(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
     pfns = index.pfns[part]
-    if not len(pfns):
-        return
     offsets = index.places[part] & OFFSET_MASK
     breaks = pfns[1:] != pfns[:-1] + 1
     if together:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from xensave.container.libxc import PAGE_SHIFT
 from xensave.memory.contents import contents
 from xensave.memory.physical import Memory
+
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 OVERLAP = 1 << 12
 """Bytes that are looked at again with what follows: a longer match may be missed or cut."""
@@ -23,6 +26,8 @@ class Hit(NamedTuple):
 
 def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
     """Yield what a pattern matches, in ascending order; a match may cross page boundaries.
+
+    A pattern without special characters is found several times as fast.
 
     Frames that follow one another in memory are looked at as one run of bytes. Zeros in a hole of
     the image's file are not searched.
@@ -44,7 +49,23 @@ def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
 
 def _hits(pattern: re.Pattern[bytes], buffer: bytes, base: int, end: int) -> Iterator[Hit]:
     """Yield the matches that begin before `end`."""
+    literal = _literal(pattern)
+    if literal is not None:
+        at = buffer.find(literal, 0, end + len(literal) - 1)
+        while at >= 0:
+            yield Hit(base + at, literal)
+            at = buffer.find(literal, at + len(literal), end + len(literal) - 1)
+        return
     for match in pattern.finditer(buffer):
         if match.start() >= end:
             return
         yield Hit(base + match.start(), match[0])
+
+
+@lru_cache(16)
+def _literal(pattern: re.Pattern[bytes]) -> bytes | None:
+    """Return the bytes that alone a pattern matches, None for one that matches others too."""
+    if pattern.flags & (re.IGNORECASE | re.VERBOSE):
+        return None
+    plain = _ESCAPE.sub(rb"\1", pattern.pattern)
+    return plain if plain and re.escape(plain) == pattern.pattern else None
