@@ -73,7 +73,7 @@ def edited(record, at, value, size=8):
     return {0: vcpu[0]._replace(**{record: bytes(content)})}
 
 
-FS_BASE, VM_ASSIST, TRAP = 5144, 5136, 720 + 8
+FS_BASE, VM_ASSIST, TRAP, DR0, DR6 = 5144, 5136, 720 + 8, 5048, 5048 + 48
 HIGH = 1 << 63
 
 
@@ -83,6 +83,8 @@ HIGH = 1 << 63
         ("basic", FS_BASE, HIGH, ("4.6.5", "4.7.2", "4.8.0", "4.21"), ("4.6.4", "4.7.0", "4.7.1")),
         ("basic", VM_ASSIST, 1 << 20, ("4.12.3", "4.13.1", "4.14"), ("4.12.2", "4.13.0")),
         ("basic", TRAP, HIGH, ("4.6.0", "4.22"), ()),
+        ("basic", DR6, 1 << 32, ("4.18.0", "4.22"), ("4.17.7",)),
+        ("basic", DR0, 0xFFFF800000000000, ("4.18.0", "4.22"), ("4.17.7",)),
         ("xsave", 8, 0x207, ("4.8.5", "4.17.7"), ()),
     ],
 )
@@ -166,3 +168,17 @@ def restores(path, host):
         )
         answer = judge_pv(version("4.17.7"), guest, policy.policy, PvMemory.of(image, bits))
         return answer.refusal is None
+
+
+EFLAGS_32 = 516 + 40
+
+
+@pytest.mark.parametrize(
+    ("release", "refused"), [("4.21.0", False), ("4.21.1", True), ("4.20.4", False), ("4.22", True)]
+)
+def test_a_32_bit_guest_in_virtual_8086_mode(release, refused):
+    content = bytearray(2800)
+    content[EFLAGS_32 : EFLAGS_32 + 4] = (1 << 17).to_bytes(4, "little")
+    guest = PvGuest(32, 1, {0: PvVcpu(basic=bytes(content))})
+    answer = judge_pv(version(release), guest, policy_on(release))
+    assert (answer.refusal is not None) is refused

@@ -16,6 +16,7 @@ _LDT_MAX = 8192
 _GDT_MAX = 7168
 _TRAPS = 256
 _VGCF_IN_KERNEL = 1 << 2
+_EFLAGS_VM = 1 << 17
 _XEN_START, _XEN_END = 1 << 47, 0xFFFF_8800_0000_0000
 _ASSIST_32 = 0x3F
 _ASSIST_64 = _ASSIST_32 | 1 << 32
@@ -105,6 +106,27 @@ def user_table(record: PvRecord, machine: Machine) -> str | None:
     return f"flags are {record['flags']:#x} and ctrlreg[1] is 0"
 
 
+def debug_control(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse upper halves of DR6 and DR7 that are not zero."""
+    dr6, dr7 = record["debugreg[6]"], record["debugreg[7]"]
+    return f"dr6 is {dr6:#x}, dr7 {dr7:#x}" if dr6 >> 32 or dr7 >> 32 else None
+
+
+def breakpoints(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse breakpoints in Xen's own part of the address space."""
+    for number in range(4):
+        address = record[f"debugreg[{number}]"]
+        if _XEN_START <= address < _XEN_END:
+            return f"dr{number} is {address:#x}"
+    return None
+
+
+def virtual_8086(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a 32-bit guest's vCPU in virtual 8086 mode."""
+    flags = record["user_regs.eflags"]
+    return f"eflags are {flags:#x}" if flags & _EFLAGS_VM else None
+
+
 def _not_canonical(record: PvRecord, *paths: str) -> str | None:
     for path in paths:
         if not is_canonical(record[path]):
@@ -151,6 +173,33 @@ RULES = (
         cite=Cite("process_vcpu_basic"),
     ),
     PvRule(
+        id="PV_DR67",
+        record=BASIC,
+        says="DR6 and DR7 have 32 bits",
+        test=debug_control,
+        cite=Cite(
+            _FUNCTION,
+            "15987cb03f",
+            "x86: Reject bad %dr6/%dr7 values when loading guest state",
+            "4.18",
+        ),
+        since=("4.18.0",),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_BREAKPOINTS",
+        record=BASIC,
+        says="breakpoints do not lie in Xen",
+        test=breakpoints,
+        cite=Cite(
+            _FUNCTION,
+            "dc9d9aa62d",
+            "x86/pv: Correct the auditing of guest breakpoint addresses",
+            "4.18",
+        ),
+        since=("4.18.0",),
+    ),
+    PvRule(
         id="PV_ENTRY_CANONICAL",
         record=BASIC,
         says="entry points are canonical",
@@ -187,6 +236,15 @@ RULES = (
         test=ldt_in_xen,
         cite=Cite(_FUNCTION, "40d66baa46", "x86: correct LDT checks", "4.4"),
         bits=64,
+    ),
+    PvRule(
+        id="PV_VM86",
+        record=BASIC,
+        says="a 32-bit guest is not in virtual 8086 mode",
+        test=virtual_8086,
+        cite=Cite(_FUNCTION, "dbd936248f", "x86: Clamp bits in eflags more aggressively", "4.22"),
+        since=("4.21.1", "4.22.0"),
+        bits=32,
     ),
     PvRule(
         id="PV_LDT",
