@@ -12,7 +12,7 @@ from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
-from xensave.engine.pv.rule import LIBXC, MSRS, PvRecord, PvRule
+from xensave.engine.pv.rule import AUDITED, LIBXC, MSRS, PvRecord, PvRule
 from xensave.records.meaning.msr import msr_name
 
 _CITE = Cite("arch_do_domctl")
@@ -42,7 +42,7 @@ COUNTED_ONCE = Dated(
     ),
     since=("4.18.4", "4.19.1", "4.20.0"),
 )
-DATED = (SET_AT_ALL, COUNTED_ONCE)
+DATED = (AUDITED, SET_AT_ALL, COUNTED_ONCE)
 
 
 def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
@@ -90,7 +90,8 @@ def count(record: PvRecord, machine: Machine) -> str | None:
 
 def values(record: PvRecord, machine: Machine) -> str | None:
     """Refuse MSRs that are not known, and values that the policy does not give."""
-    for index, flags, value in MSR.iter_unpack(record.content):
+    entries = record.content[: len(record.content) // MSR.size * MSR.size]
+    for index, flags, value in MSR.iter_unpack(entries):
         name = f"MSR {index:#x} ({msr_name(index)})"
         if flags:
             return f"{name} has reserved bits {flags:#x}"
@@ -114,7 +115,8 @@ RULES = (
         test=whole,
         errno="",
         layer=LIBXC,
-        cite=Cite("handle_x86_pv_vcpu_blob"),
+        cite=AUDITED.cite,
+        since=AUDITED.since,
     ),
     PvRule(
         id="PV_MSR_COUNT",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from xensave.catalogue.dates import in_force
+from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.loop.machine import Machine
@@ -24,6 +24,20 @@ BASIC = "X86_PV_VCPU_BASIC"
 EXTENDED = "X86_PV_VCPU_EXTENDED"
 XSAVE = "X86_PV_VCPU_XSAVE"
 MSRS = "X86_PV_VCPU_MSRS"
+
+
+AUDITED = Dated(
+    "PV_RECORDS_AUDITED",
+    MSRS,
+    "libxc wants whole entries of MSRs; before, XSAVE areas that are multiples of 16 bytes",
+    Cite(
+        "handle_x86_pv_vcpu_blob",
+        "2a62c22715",
+        "libxc/restore: Fix data auditing in handle_x86_pv_vcpu_blob()",
+        "4.14",
+    ),
+    since=("4.12.3", "4.13.1", "4.14.0"),
+)
 
 
 class PvRefusal(NamedTuple):

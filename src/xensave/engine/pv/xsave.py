@@ -14,7 +14,7 @@ from xensave.engine.handlers.xsave import (
 )
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
-from xensave.engine.pv.rule import XSAVE, PvRecord, PvRule
+from xensave.engine.pv.rule import AUDITED, LIBXC, XSAVE, PvRecord, PvRule
 from xensave.records.meaning.xsave import HEADER_END, LEGACY_SIZE
 
 _CITE = Cite("arch_do_domctl")
@@ -48,6 +48,12 @@ DATED = (EXACT, BY_HOST)
 def _header(record: PvRecord, at: int) -> int:
     start = _HEAD + LEGACY_SIZE + at
     return int.from_bytes(record.content[start : start + 8], "little")
+
+
+def whole(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a length that libxc took for one of MSRs."""
+    have = len(record.content)
+    return f"{have} bytes, no multiple of {_HEAD}" if have % _HEAD else None
 
 
 def states(record: PvRecord, machine: Machine) -> str | None:
@@ -120,6 +126,16 @@ def length(record: PvRecord, machine: Machine) -> str | None:
 
 RULES = (
     NUMBER._replace(record=XSAVE),
+    PvRule(
+        id="PV_XSAVE_WHOLE",
+        record=XSAVE,
+        says="its length is a multiple of 16",
+        test=whole,
+        errno="",
+        layer=LIBXC,
+        cite=AUDITED.cite,
+        until=AUDITED.since,
+    ),
     PvRule(
         id="PV_XSAVE_STATES",
         record=XSAVE,
