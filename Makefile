@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick test-xen lint types unit bench fuzz million man docs dist format clean
+.PHONY: demo test quick test-xen lint types unit bench fuzz million man docs dist deb format clean
 
 demo: $(STAMP)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -66,6 +66,13 @@ dist: $(STAMP)
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/pytest tests/packaging
+
+# A Debian package, built from a copy of the tree below build/deb.
+deb:
+	rm -rf build/deb && mkdir -p build/deb/xensave
+	git ls-files -z | xargs -0 cp --parents -t build/deb/xensave
+	cp -r packaging/debian build/deb/xensave/debian
+	cd build/deb/xensave && dpkg-buildpackage -b -us -uc
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -57,5 +57,6 @@ SAMPLES = {
         ["memory", IMAGE, "--json", "--pfn", "1"],
         ["memory", IMAGE, "--json", "--find", "Xen"],
     ],
+    "compare": [["compare", "4.13", "4.17", "--json"], ["compare", "4.17", "4.21", "--json"]],
     "edit": [["edit", HVM, "--set", "CPU[0].rip=1", "-t", "4.17", "--dry-run", "--json"]],
 }

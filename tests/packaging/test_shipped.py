@@ -2,9 +2,11 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,17 @@ def test_the_strategies_say_which_extra_they_need():
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert "xensave[testing]" in done.stderr.splitlines()[-1]
+
+
+def test_packages_hold_what_the_program_needs_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runtime = set((PACKAGING / "debian" / "runtime.txt").read_text().split())
+    needed = {re.split(r"[\s;<>=]", text)[0].replace(".", "-") for text in project["dependencies"]}
+    assert needed <= runtime
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert runtime <= set(pinned)
+    assert (
+        (PACKAGING / "debian" / "changelog")
+        .read_text()
+        .startswith(f"xensave ({project['version']})")
+    )
