@@ -36,7 +36,19 @@ from xensave.headers.text.comments import reservations
         ),
         ("/* Reserved for Acme: 40 - 44 */", [(40, 44, "Acme")]),
         ("/* Acme uses record numbers 40 and 41. */", [(40, 40, "Acme"), (41, 41, "Acme")]),
+        ("/* From 40 on reserved for Acme */", [(40, 0xFFFF, "Acme")]),
+        ("/* Codes from 40 up are for Acme */", [(40, 0xFFFF, "Acme")]),
+        ("/* Numbers starting at 0x4100 are reserved for Acme */", [(0x4100, 0xFFFF, "Acme")]),
+        ("/* Codes >= 40 reserved for Acme */", [(40, 0xFFFF, "Acme")]),
+        ("/* from 40 to 44 reserved for Acme */", [(40, 44, "Acme")]),
+        ("/* Codes 22 - 34 are Amazon's */", [(22, 34, "Amazon")]),
+        ("/* Amazon's range: 22 - 34 */", [(22, 34, "Amazon")]),
+        (
+            "/* Acme's numbers are 21, 35 and 37 */",
+            [(21, 21, "Acme"), (35, 35, "Acme"), (37, 37, "Acme")],
+        ),
         ("/* 1 is for Intel, 2 is for AMD */", []),
+        ("/* This is Xen's 3rd version; 2 are AMD's */", []),
         ("/* bits 3 - 5 reserved by Intel */", []),
         ("/* Numbers 40 and up are reserved for future use */", []),
         ("int reserved; /* reserved for Amazon */", []),
@@ -56,4 +68,4 @@ def test_lines():
 )
 def test_long_comments_are_read_in_bounded_time(piece):
     # Each of these once began a match at every word; what repeats within one is bounded now.
-    assert reservations("/* " + piece * 5000 + "*/", "f") == []
+    assert reservations("/* " + piece * 1500 + "*/", "f") == []

@@ -23,10 +23,12 @@ _STAR = re.compile(r"(?m)^[ \t]*(?:\*(?!/)|//)")
 
 _NUMBER = r"(?:0x[0-9a-f]{1,8}|\d{1,9})\b"
 _UP = (
-    r"(?:and|or)\s+(?:up(?:wards?)?|above|higher|beyond|later|greater|more)|on(?:wards?)?|upwards?"
+    r"(?:and|or)\s+(?:up(?:wards?)?|above|higher|beyond|later|greater|more)"
+    r"|on(?:wards?)?|up(?:wards?)?"
 )
 _TO = r"\s*(?:-|–|\.\.\.?|to|through|thru|up\s+to)\s*"
-_ITEM = rf"{_NUMBER}(?:{_TO}{_NUMBER}|\s+(?:{_UP})\b|\s*\+)?"
+_FROM = r"(?:from|(?:starting|beginning)\s+(?:at|from|with)|>=)\s*"
+_ITEM = rf"(?:{_FROM})?{_NUMBER}(?:{_TO}{_NUMBER}|\s+(?:{_UP})\b|\s*\+)?"
 _LIST = rf"{_ITEM}(?:\s*,\s*(?:and\s+|or\s+)?{_ITEM}|\s+(?:and|or|&)\s+{_ITEM}){{0,40}}"
 _KIND = r"(?:(?:record|save|hvm|type|number|param(?:eter)?)s?[\s-]+){0,3}"
 _NOUN = (
@@ -44,11 +46,15 @@ _NAMED = r"(?:the\s+)?(?P<owner>(?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
 _FOR = r"\s+(?:for|by|to)(?:\s+use\s+by)?\s+"
 _STATED = (
     # Range 22 - 34 (inclusive) reserved for Amazon
-    rf"(?P<noun>{_NOUN}\s+)?(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}{_IS}\s+reserved{_FOR}{_NAMED}",
+    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+reserved{_FOR}{_NAMED}",
     # Numbers 22 to 34 are kept for Amazon; codes 40 and up are for Acme
-    rf"(?P<noun>{_NOUN}\s+)(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}{_IS}\s+(?:{_WORD}){_FOR}{_OWNER}",
-    rf"(?P<noun>{_NOUN}\s+)?(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+for\s+{_OWNER}",
-    rf"(?P<noun>{_NOUN}\s+)(?:from\s+)?\b(?P<list>{_LIST}){_TAIL}\s+belongs?\s+to\s+{_OWNER}",
+    rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+(?:{_WORD}){_FOR}{_OWNER}",
+    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+for\s+{_OWNER}",
+    rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}\s+belongs?\s+to\s+{_OWNER}",
+    # Codes 22 - 34 are Amazon's
+    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+{_OWNER}'s?(?!\w)",
+    # Amazon's range: 22 - 34
+    rf"\b{_OWNER}'s?\s+(?:own\s+)?(?P<noun>{_NOUN})(?:\s*[:=]|\s+(?:is|are))\s*(?P<list>{_LIST})",
     # Reserved for Amazon: 22 - 34; kept for Acme: codes 40 and 41
     rf"\b(?:reserved|kept|set\s+aside|held){_FOR}{_OWNER}\s*[:=]\s*(?P<noun>{_NOUN}\s+)?"
     rf"\b(?P<list>{_LIST})",
@@ -58,7 +64,7 @@ _STATED = (
 )
 _PATTERNS = tuple(re.compile(pattern, re.IGNORECASE) for pattern in _STATED)
 _PART = re.compile(
-    rf"(?P<first>{_NUMBER})(?:{_TO}(?P<last>{_NUMBER})|(?P<open>\s+(?:{_UP})\b|\s*\+))?",
+    rf"(?P<from>{_FROM})?(?P<first>{_NUMBER})(?:{_TO}(?P<last>{_NUMBER})|(?P<open>\s+(?:{_UP})\b|\s*\+))?",
     re.IGNORECASE,
 )
 # "1 is reserved for future use": what is kept for nobody is no reservation.
@@ -127,21 +133,27 @@ def _is_reservation(match: re.Match[str]) -> bool:
     if _UNITS.search(match.string, max(match.start() - 20, 0), match.start()):
         return False
     numbers = list(_PART.finditer(match["list"]))
-    several = len(numbers) > 1 or numbers[0]["last"] or numbers[0]["open"]
+    several = len(numbers) > 1 or numbers[0]["last"] or _is_open(numbers[0])
     return bool(match["noun"] or several) and not _NOBODY.match(match["owner"])
 
 
 def _ranges(match: re.Match[str], place: Place) -> Iterator[OwnedRange]:
     for part in _PART.finditer(match["list"]):
         first = _value(part["first"])
-        last = TYPECODE_MAX if part["open"] else _value(part["last"] or part["first"])
+        open_ended = _is_open(part)
+        last = TYPECODE_MAX if open_ended else _value(part["last"] or part["first"])
         yield OwnedRange(
             first=first,
-            last=max(first, last) if part["open"] else last,
+            last=max(first, last) if open_ended else last,
             owner=match["owner"].rstrip("."),
             text=" ".join(match.group().split()),
             place=place,
         )
+
+
+def _is_open(part: re.Match[str]) -> bool:
+    """Tell whether a part has no end: "40 and up", or "from 40" with no word of an end."""
+    return bool(part["open"] or (part["from"] and not part["last"]))
 
 
 def _value(number: str) -> int:
