@@ -25,19 +25,32 @@ SAMPLES = {
         ["records", "LAPIC", "--json"],
         ["records", "HPET", "--release", "4.17", "--layout", "32", "--json"],
         ["records", "--space", "hvm-param", "--json"],
+        ["records", "--space", "mapspace", "--release", "3.4", "--json"],
+        ["records", "21", "--json"],
+        ["records", "22", "--json"],
+        ["records", "8", "--space", "hvm-param", "--json"],
+        ["records", "--source", "examples/registries/acme.toml", "--json"],
+        ["records", "--source", "citrix", "--space", "mapspace", "--json"],
+    ],
+    "compare": [
+        ["compare", "4.17", "4.21", "--json"],
+        ["compare", "4.17", "4.17", "--json"],
     ],
     "clash": [
         ["clash", "4.17", "4.21", "--json"],
         ["clash", "3.1", "4.21", "--json"],
         ["clash", "4.17", "4.17", "--json"],
+        ["clash", "4.0", "citrix", "--space", "hvm-param", "--json"],
     ],
     "suggest": [
         ["suggest", "--for", "Acme", "--count", "2", "--json"],
         ["suggest", "--for", "Amazon", "--keep", "18,22-24", "--json"],
+        ["suggest", "--for", "Acme", "--space", "hvm-param", "--keep", "8", "--json"],
     ],
     "cost": [
         ["cost", "--release", "4.13", "--max", "40", "--json"],
         ["cost", "--max", "20", "--json"],
+        ["cost", "--space", "hvm-param", "--max", "64", "--json"],
     ],
     "review": [
         ["review", PATCH, "--json"],
