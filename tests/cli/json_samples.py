@@ -32,10 +32,6 @@ SAMPLES = {
         ["records", "--source", "examples/registries/acme.toml", "--json"],
         ["records", "--source", "citrix", "--space", "mapspace", "--json"],
     ],
-    "compare": [
-        ["compare", "4.17", "4.21", "--json"],
-        ["compare", "4.17", "4.17", "--json"],
-    ],
     "clash": [
         ["clash", "4.17", "4.21", "--json"],
         ["clash", "3.1", "4.21", "--json"],
@@ -70,6 +66,6 @@ SAMPLES = {
         ["memory", IMAGE, "--json", "--pfn", "1"],
         ["memory", IMAGE, "--json", "--find", "Xen"],
     ],
-    "compare": [["compare", "4.13", "4.17", "--json"], ["compare", "4.17", "4.21", "--json"]],
+    "compare": [["compare", "4.13", "4.17", "--json"], ["compare", "4.17", "4.17", "--json"]],
     "edit": [["edit", HVM, "--set", "CPU[0].rip=1", "-t", "4.17", "--dry-run", "--json"]],
 }
