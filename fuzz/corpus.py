@@ -15,8 +15,9 @@ from xensave import catalogue
 from xensave.container import hvm, libxc, libxl
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.libxc_records import PageData, TscInfo, pack_dirty_pfns
-from xensave.testing import streams
+from xensave.testing import frames, legacy, streams
 from xensave.testing.pv import pv_stream
+from xensave.testing.vhd import vhd
 
 XTAB = 0xF << 60
 RELEASES = ("3.1", "4.0", "4.6", "4.13", "4.17", "4.21")
@@ -27,7 +28,7 @@ DATALESS = pack_record(libxc.PAGE_DATA, PageData((XTAB, XTAB | 1)).to_bytes())
 @cache
 def seeds() -> dict[str, bytes]:
     """Return every seed by its name."""
-    found = _contexts() | _streams()
+    found = _contexts() | _streams() | _frames()
     image = found["xl"]
     return found | {
         "xl.zst": zstandard.compress(image),
@@ -73,6 +74,33 @@ def _tail() -> bytes:
         pack_record(libxc.HVM_CONTEXT, streams.restorable_context("4.17")),
         pack_record(libxc.HVM_CONTEXT, context),
     )
+
+
+def _frames() -> dict[str, bytes]:
+    """Return what other toolstacks wrote, and the legacy streams of old."""
+    context = small_context(11, bytes(24))
+    tail, bare = legacy.hvm_tail(context), legacy.hvm_tail(context, b"")
+    inside = streams.libxc_stream(DATALESS + _tail(), "4.17")
+    suspended = frames.suspend_image(inside)
+    old = streams.xl_image(legacy.hvm_stream(tail=tail))
+    before = {pfn: legacy.page(pfn) for pfn in range(2)}
+    now = {0: legacy.page(9), 1: before[1]}
+    return {
+        "legacy-hvm": legacy.hvm_stream(tail=tail),
+        "legacy-hvm-32": legacy.hvm_stream(4, body=legacy.pages(range(2), 4), tail=tail),
+        "legacy-pv": legacy.pv_stream(),
+        "legacy-remus": legacy.hvm_stream(
+            body=legacy.TSC + legacy.pages(range(2)) + legacy.ENABLE_COMPRESSION,
+            extra=legacy.compressed(now, before),
+            tail=tail,
+        ),
+        "xl-legacy": old.replace(b"\3\0\0\0", b"\1\0\0\0", 1),
+        "libvirt": frames.libvirt_file(streams.libxl_stream(inside)),
+        "xenopsd": suspended,
+        "xenopsd-legacy": frames.legacy_suspend_image(legacy.hvm_stream(4, tail=bare)),
+        "xend": frames.xend_file(legacy.hvm_stream(4, tail=tail)),
+        "vhd": vhd(suspended.ljust(1 << 15, b"\0"), block=4096),
+    }
 
 
 def _streams() -> dict[str, bytes]:

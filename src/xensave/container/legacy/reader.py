@@ -113,7 +113,8 @@ class Reader:
             return
         event = self._sized(c.EXTENDED_INFO, bytes(self._raw(width, "extended info")))
         if event.length > EXTENDED_LIMIT:
-            self._wrong(f"{event.length} bytes, the limit is {EXTENDED_LIMIT}", c.EXTENDED_INFO)
+            what = f"{event.length} bytes, the limit is {EXTENDED_LIMIT}"
+            self._wrong(what, c.EXTENDED_INFO, at=event.offset)
         self._read_blocks(event)
         yield from self._passed(event)
 
@@ -121,7 +122,9 @@ class Reader:
         for name, size, data in blocks(event.body()):
             if name == b"vcpu":
                 if size not in c.GUEST_WIDTHS:
-                    self._wrong(f"a vCPU's context of {size} bytes", c.EXTENDED_INFO)
+                    self._wrong(
+                        f"a vCPU's context of {size} bytes", c.EXTENDED_INFO, at=event.offset
+                    )
                 self.vcpu_size = size
                 self.guest_width, self.levels = c.GUEST_WIDTHS[size]
             elif name == b"extv":
@@ -129,7 +132,9 @@ class Reader:
             elif name == b"xcnt" and size >= 4:
                 self.xsave_size = int.from_bytes(data[:4], "little")
             else:
-                self._wrong(f"block {name!r} of {size} bytes is not known", c.EXTENDED_INFO)
+                self._wrong(
+                    f"block {name!r} of {size} bytes is not known", c.EXTENDED_INFO, at=event.offset
+                )
 
     def _round(self) -> Iterator[Event]:
         yield from self._body()
@@ -228,10 +233,9 @@ class Reader:
             yield from self._passed(self._event(c.VCPU, b"", size))
         yield from self._passed(self._event(c.SHARED_INFO, b"", c.PAGE_SIZE))
 
-    def _wrong(self, what: str, type_: int, back: int = 0) -> NoReturn:
-        raise Malformed(
-            what, offset=self._source.offset - back, record=f"{LEGACY} {c.RECORDS[type_]}"
-        )
+    def _wrong(self, what: str, type_: int, back: int = 0, at: int | None = None) -> NoReturn:
+        offset = self._source.offset - back if at is None else at
+        raise Malformed(what, offset=offset, record=f"{LEGACY} {c.RECORDS[type_]}")
 
 
 def blocks(body: bytes | memoryview) -> Iterator[tuple[bytes, int, bytes]]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from xensave.container import varstored
+from xensave.container import sexp, varstored
 from xensave.container import xenopsd as x
 from xensave.container.events import XENOPSD, Event
 from xensave.errors import XensaveError
@@ -30,6 +30,8 @@ TPM = Rule("XENOPSD_TPM_BASE64", ERROR, "swtpm's record is base64.")
 
 _DEVICES = (x.QEMU_TRAD, x.QEMU_XEN, x.VARSTORED, x.SWTPM0, x.SWTPM)
 _SIGNATURE = b"QEVM"
+TPM_LIMIT = 16 << 20
+"""A longer state of swtpm is not looked into; it has some KiB."""
 
 
 def record(event: Event, state: State) -> Iterator[Fault]:
@@ -67,6 +69,9 @@ def end(_: Event, state: State) -> Iterator[Fault]:
 
 def vm(event: Event, _: State) -> Iterator[Fault]:
     """Check the record of the VM."""
+    if event.length > sexp.SIZE_LIMIT:
+        yield Fault(VM, f"{event.length} bytes are no record of a VM")
+        return
     wrong = x.XENOPSD_FORMAT.describe(bytes(event.body())).wrong
     if wrong is not None:
         yield Fault(VM, wrong.message, event.body_offset)
@@ -83,6 +88,9 @@ def qemu(event: Event, _: State) -> Iterator[Fault]:
 
 def variables(event: Event, _: State) -> Iterator[Fault]:
     """Check varstored's record."""
+    if event.length > varstored.SIZE_LIMIT:
+        yield Fault(VARIABLES, f"{event.length} bytes, varstored takes {varstored.SIZE_LIMIT}")
+        return
     try:
         varstored.parse(event.body())
     except XensaveError as error:
@@ -91,6 +99,9 @@ def variables(event: Event, _: State) -> Iterator[Fault]:
 
 def tpm(event: Event, _: State) -> Iterator[Fault]:
     """Check swtpm's record."""
+    if event.length > TPM_LIMIT:
+        yield Fault(TPM, f"{event.length} bytes are no state of a TPM")
+        return
     try:
         base64.b64decode(bytes(event.body()).strip(), validate=True)
     except binascii.Error as error:
