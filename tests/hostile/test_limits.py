@@ -122,11 +122,11 @@ class TestLengths:
 
     def test_params_count(self, xensave, words, length):
         params = pack_record(libxc.HVM_PARAMS, PAIR.pack(length, 0) + bytes(64))
-        assert xensave(HEAD + params + END, *words)[0] in (0, 1)
+        assert xensave(HEAD + params + END, *words)[0] == (words[0] != "show")
 
     def test_p2m_range(self, xensave, words, length):
         stream = pv_stream().replace(PAIR.pack(0, 511), PAIR.pack(0, length))
-        assert xensave(stream, *words)[0] in (0, 1)
+        assert xensave(stream, *words)[0] == (words[0] != "show")
 
 
 @pytest.mark.parametrize("command", ["show", "verify"])
@@ -240,7 +240,8 @@ def test_a_context_of_millions_of_records_is_refused():
 def test_a_configuration_of_nested_json(xensave, text):
     image = streams.xl_image(streams.libxl_stream(HEAD + END), text + b"\0")
     assert xensave(image, "verify")[0] == 1
-    assert xensave(image, "show")[0] in (0, 1)
+    # Lists are passed over; of an object, too deep for the parser, the name would be shown.
+    assert xensave(image, "show")[0] == text.startswith(b"{")
 
 
 class TestFindings:

@@ -66,7 +66,8 @@ def test_the_commands(capsys):
     assert main(["show", str(CONTEXT), "--style", "hvmctx"]) == 0
     assert shown.splitlines()[0] == "HVM save record for domain 1"
     assert shown.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
-    assert main(["check", "domain:guest1", "-t", "4.17"]) in (0, 1)
+    code = main(["check", "domain:guest1", "-t", "4.17"])
+    assert code == 0
     assert capsys.readouterr().out.startswith("domain:guest1: Xen 4.17: ")
     assert main(["diff", "domain:1", "domain:guest1"]) == 0
 
