@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
-from xensave.catalogue.owned import SAVE_RECORD, Ranges
+from xensave.catalogue.owned import SAVE_RECORD, Ranges, same_owner
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.numbers.changes import changes, only_grown, same_wire
 from xensave.numbers.claims import (
@@ -55,8 +55,7 @@ def find_clashes(sources: Sequence[Claims]) -> list[Clash]:
 def _number_taken_twice(left: Claims, right: Claims) -> Iterator[Clash]:
     """The same number, under two names."""
     for a, b in _by_number(left, right):
-        # A name tells whether both mean the same record; without one the owner does.
-        if a.owner == b.owner if None in (a.name, b.name) else a.name == b.name:
+        if _same_record(a, b):
             continue
         if a.owner == b.owner == XEN:
             if a.layout and b.layout and same_wire(a.layout, b.layout):
@@ -135,10 +134,11 @@ def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
         for record in user.records:
             for held in kept.touching(record.number, record.number):
                 # Where the keeper uses the number itself, that is the clash.
-                if record.owner == held.owner or record.number in taken:
+                if same_owner(record.owner, held.owner) or record.number in taken:
                     continue
                 if any(
-                    own.owner == held.owner for own in held_by_user.touching(held.first, held.last)
+                    same_owner(own.owner, held.owner)
+                    for own in held_by_user.touching(held.first, held.last)
                 ):
                     continue
                 text = f"{_whose(record, user)} lies in {held}, kept for {held.owner}"
@@ -153,7 +153,7 @@ def _ranges_overlap(left: Claims, right: Claims) -> Iterator[Clash]:
     others = Ranges(right.ranges)
     for a in left.ranges:
         for b in others.touching(a.first, a.last):
-            if a.owner == b.owner:
+            if same_owner(a.owner, b.owner):
                 continue
             text = f"{a} is kept for {a.owner}, {b} for {b.owner}"
             first = max(a.first, b.first)
@@ -235,3 +235,10 @@ def _by_number(left: Claims, right: Claims) -> Iterator[tuple[ClaimedRecord, Cla
     for a in left.records:
         for b in at.get(a.number, ()):
             yield a, b
+
+
+def _same_record(a: ClaimedRecord, b: ClaimedRecord) -> bool:
+    """A name tells whether both mean the same record; without one the owner does."""
+    if a.name is None or b.name is None:
+        return same_owner(a.owner, b.owner)
+    return a.name == b.name
