@@ -39,7 +39,9 @@ def records(count):
 
 
 def kept(count):
-    return HEAD + [f"+/* Range {n + 40} - 65535 reserved for O{n} */" for n in range(count)]
+    return HEAD + [
+        f"+/* Range {2 * n + 40} - {2 * n + 41} reserved for O{n} */" for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(

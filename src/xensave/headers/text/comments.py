@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange
 from xensave.errors import LimitExceeded
@@ -62,7 +63,18 @@ _STATED = (
     rf"\b{_OWNER}\s+(?:uses?|holds?|owns?|claims?|has\s+taken|has)\s+(?P<noun>{_NOUN}\s+)"
     rf"\b(?P<list>{_LIST})",
 )
-_PATTERNS = tuple(re.compile(pattern, re.IGNORECASE) for pattern in _STATED)
+# A word of each form without which it is not there: most comments have none of them.
+_TELLING = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\breserved\b",
+        r"\b(?:kept|held|aside|earmarked|allocated|assigned|claimed|taken|given|used|use)\b",
+        r"\b(?:is|are)\s+for\b",
+        r"\bbelongs?\b",
+        r"\b(?:reserved|kept|aside|held)\s[^:=]*[:=]",
+        r"\b(?:uses?|holds?|owns?|claims?|has)\b",
+    )
+)
 _PART = re.compile(
     rf"(?P<from>{_FROM})?(?P<first>{_NUMBER})(?:{_TO}(?P<last>{_NUMBER})|(?P<open>\s+(?:{_UP})\b|\s*\+))?",
     re.IGNORECASE,
@@ -70,6 +82,18 @@ _PART = re.compile(
 # "1 is reserved for future use": what is kept for nobody is no reservation.
 _UNITS = re.compile(r"\b(?:bits?|bytes?|offsets?|leaf|leaves|pages?)\s+$", re.IGNORECASE)
 _NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansion|any|all)\b")
+
+
+def _patterns(words: str) -> Iterator[re.Pattern[str]]:
+    """The forms that a comment may have, by its words."""
+    for number, telling in enumerate(_TELLING):
+        if telling.search(words):
+            yield _form(number)
+
+
+@cache
+def _form(number: int) -> re.Pattern[str]:
+    return re.compile(_STATED[number], re.IGNORECASE)
 
 
 # Xen's longest header has a third of the numbers in its comments, and one reservation.
@@ -102,7 +126,7 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
                 f"{NUMBERS} numbers"
             )
         taken: list[tuple[int, int]] = []
-        for pattern in _PATTERNS:
+        for pattern in _patterns(words):
             for match in pattern.finditer(words):
                 if not _is_reservation(match) or any(
                     match.start() < stop and begin < match.end() for begin, stop in taken

@@ -97,7 +97,7 @@ def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
 def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
     """A reserved field is new, and its record's load or check does not look at it."""
     for before, record in _pairs(change):
-        if before.wire is None or record.wire is None:
+        if before.wire is None or record.wire is None or before.wire is record.wire:
             continue
         handler = change.after.handlers.of(record.name) if change.after.handlers else None
         code = handler.bodies if handler else ()

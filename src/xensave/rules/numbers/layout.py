@@ -171,6 +171,8 @@ def _changed(change: Change) -> Iterator[_Pair]:
         record = after.get(before.name)
         if record is None or record.wire is None or before.wire is None:
             continue
+        if record.wire is before.wire:
+            continue
         old, new = before.wire, record.wire
         fields = compare(old, new, before.types, record.types)
         if fields.alike and old.size == new.size:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
-from xensave.catalogue.model import Layout
+from xensave.catalogue.model import Field, Layout
 from xensave.records import flat
 from xensave.records.flat import Place
 
@@ -104,8 +105,14 @@ def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[Leaf]
 
     `types` are the canonical types by path where a compiler told them.
     """
-    types = types or {}
-    return [_leaf(place, types.get(place.path)) for place in flat.leaves(layout.fields)]
+    if types:
+        return [_leaf(place, types.get(place.path)) for place in flat.leaves(layout.fields)]
+    return list(_as_written(layout.fields))
+
+
+@lru_cache(maxsize=512)
+def _as_written(fields: tuple[Field, ...]) -> tuple[Leaf, ...]:
+    return tuple(_leaf(place, None) for place in flat.leaves(fields))
 
 
 def _leaf(place: Place, canonical: str | None) -> Leaf:
