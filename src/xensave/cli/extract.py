@@ -9,7 +9,7 @@ from pathlib import Path
 from xensave.cli.options import input_format, size
 from xensave.cli.output import no_terminal
 from xensave.errors import SourceError, UsageError
-from xensave.image import open_image
+from xensave.image import Image, open_image
 
 DESCRIPTION = (
     "Write a saved guest's memory and registers to a file that other tools open: gdb, drgn, crash"
@@ -23,7 +23,10 @@ _FORMATS = ("elf", "raw", "lime", "core")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "image", metavar="IMAGE", help="a save image or a stream; - for standard input"
+        "image",
+        metavar="IMAGE",
+        help="a save image or a stream; - for standard input; domain:NAME for a guest that runs,"
+        " which is paused meanwhile",
     )
     parser.add_argument(
         "output",
@@ -57,9 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
     no_terminal(args.output)
     options = Options(_vmcoreinfo(args))
-    opened = open_image(args.image, max_size=args.max_size, format=args.input_format)
     copied = Copied(args.output)
-    with opened as image:
+    with _opened(args) as image:
         announce(copied)
         done = extract(image, args.output, Format(args.format), options, copied.add)
     if not args.quiet:
@@ -69,6 +71,16 @@ def run(args: argparse.Namespace) -> int:
             f"{escape(args.output)}: {args.format}, {done.frames:,} frames, {done.size:,} bytes\n"
         )
     return 0
+
+
+def _opened(args: argparse.Namespace) -> Image:
+    from xensave.live import is_domain
+
+    if not is_domain(args.image):
+        return open_image(args.image, max_size=args.max_size, format=args.input_format)
+    from xensave.live.memory import open_domain_memory
+
+    return open_image(args.image, source=open_domain_memory(args.image))
 
 
 def _vmcoreinfo(args: argparse.Namespace) -> bytes | None:

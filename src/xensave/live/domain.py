@@ -16,6 +16,7 @@ from xensave.live.libraries import Buffer, Hypercalls
 _HEAD = struct.Struct("<IIH6x")
 _DOMCTL_SIZE = 4096
 _CONTEXT = struct.Struct("<I4xQ")
+_DOMID = struct.Struct("<H")
 _INFO = struct.Struct("<HHI")
 _TSC = struct.Struct("<III4xQ")
 _POLICY = struct.Struct("<IIQQIII")
@@ -138,6 +139,31 @@ class Domain:
             raise self._trouble(f"HVM param {index}", error) from error
         value: int = _PARAM.unpack(buffer.read(_PARAM.size))[3]
         return value
+
+    def pause(self) -> None:
+        """Pause it; Xen counts how often."""
+        self._operate("pausedomain")
+
+    def unpause(self) -> None:
+        """Undo one pause."""
+        self._operate("unpausedomain")
+
+    def max_frame(self) -> int:
+        """Return the highest frame number that its memory has had."""
+        buffer = self._hypercalls.buffer(_DOMID.size)
+        buffer.write(_DOMID.pack(self.number))
+        try:
+            return self._hypercalls.call(
+                xen.hypercall("memory_op"), xen.XENMEM_MAXIMUM_GPFN, buffer.address
+            )
+        except OSError as error:
+            raise self._trouble("maximum_gpfn", error) from error
+
+    def _operate(self, name: str) -> None:
+        try:
+            self._ask(xen.operation(name), b"")
+        except OSError as error:
+            raise self._trouble(name, error) from error
 
     def _ask_context(self, size: int, address: int) -> bytes:
         return self._ask(xen.operation("gethvmcontext"), _CONTEXT.pack(size, address))

@@ -28,9 +28,7 @@ def open_domain(what: str) -> MemorySource:
 
     Raises SourceError where there is no such guest, no library, no dom0 or no right.
     """
-    name = what.removeprefix(PREFIX)
-    if not name:
-        raise UsageError("which domain? write domain:NAME or domain:ID")
+    name = _name(what)
     try:
         return MemorySource(_asked(name), what)
     except XensaveError as error:
@@ -40,9 +38,19 @@ def open_domain(what: str) -> MemorySource:
         raise SourceError(f"{what}: {error.strerror}") from error
 
 
+def domain_number(what: str) -> int:
+    """Return the number of the domain that an input names."""
+    return _number(_name(what))
+
+
+def _name(what: str) -> str:
+    name = what.removeprefix(PREFIX)
+    if not name:
+        raise UsageError("which domain? write domain:NAME or domain:ID")
+    return name
+
+
 def _asked(name: str) -> bytes:
-    if name.isdigit() and int(name) > _LAST:
-        raise SourceError(f"there is no domain {name}")
     try:
         with opened_xencall() as library:
             return stream_of(Domain(library, _number(name)))
@@ -54,4 +62,6 @@ def _asked(name: str) -> bytes:
 
 
 def _number(name: str) -> int:
+    if name.isdigit() and int(name) > _LAST:
+        raise SourceError(f"there is no domain {name}")
     return int(name) if name.isdigit() else domain_of_name(name)

@@ -1,0 +1,71 @@
+"""A guest paused for a while, by a process that resumes it even if this one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from xensave.errors import SourceError, XensaveError
+from xensave.live.domain import Domain
+from xensave.live.libraries import opened_xencall
+
+_PAUSED = b"p"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def paused(number: int) -> Iterator[None]:
+    """Pause a domain for a `with` block.
+
+    A child process pauses it, and resumes it when this process closes its end of a pipe: at the
+    end of the block, or when the kernel does it for a process that was killed. Xen counts pauses,
+    so a guest that was paused before stays so.
+
+    Raises SourceError where the domain cannot be paused, or was not resumed.
+    """
+    ready_read, ready_write = os.pipe()
+    alive_read, alive_write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(ready_read)
+        os.close(alive_write)
+        os._exit(_hold(number, ready_write, alive_read))
+    os.close(ready_write)
+    os.close(alive_read)
+    resumed = 1
+    try:
+        answer = os.read(ready_read, 1 << 12)
+        if answer != _PAUSED:
+            raise SourceError(answer.decode() or f"domain {number} cannot be paused")
+        yield
+    finally:
+        os.close(ready_read)
+        os.close(alive_write)
+        _, resumed = os.waitpid(child, 0)
+    if resumed:
+        raise SourceError(f"domain {number} was paused and could not be resumed: xl unpause it")
+
+
+def _hold(number: int, ready: int, alive: int) -> int:
+    """Pause a domain, wait until nobody writes to `alive`, resume it; return an exit code."""
+    # What ends the parent must not end its child before the guest runs again.
+    os.setsid()
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    try:
+        with opened_xencall() as library:
+            domain = Domain(library, number)
+            domain.pause()
+            try:
+                os.write(ready, _PAUSED)
+                os.read(alive, 1)
+            finally:
+                domain.unpause()
+    except XensaveError as error:
+        os.write(ready, str(error).encode())
+        return 1
+    except OSError:
+        return 1
+    return 0

@@ -1,0 +1,100 @@
+"""A running guest's memory: paused while it is read, and resumed whatever happens to the reader.
+
+The library behind it answers as the real one is declared to; no real Xen was asked.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.live.test_live import CONTEXT, host, library  # noqa: F401 - fixtures
+from xensave import open as open_image
+from xensave.cli import main
+from xensave.errors import SourceError
+from xensave.live import foreign
+from xensave.live.memory import open_domain_memory
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="NO COMPILER: gcc")
+
+MAX_FRAME = 0xC0
+THERE = [frame for frame in range(0x21) if frame != 5]
+
+
+@pytest.fixture
+def guest(host, library, monkeypatch, tmp_path):  # noqa: F811 - fixtures
+    """The fake's guest; what was done to it is in a file."""
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("FAKE_MAX_FRAME", str(MAX_FRAME))
+    monkeypatch.setattr(foreign.ForeignMemory.__init__, "__defaults__", (library,))
+    monkeypatch.setattr(foreign.opened_foreign_memory.__wrapped__, "__defaults__", (library,))
+    return tmp_path / "log"
+
+
+def test_memory_and_registers(guest):
+    with open_image("domain:1", source=open_domain_memory("domain:1")) as image:
+        assert image.memory.index.pfns.tolist() == THERE
+        assert all(image.memory.page(frame) == bytes([frame]) * 4096 for frame in THERE)
+        assert image.memory.index.type_of(5) == 0xF
+        # dump-core does not ask for the VGA hole.
+        assert image.memory.index.type_of(0xA0) is None
+        assert image.context_bytes == CONTEXT.read_bytes()
+    assert guest.read_text() == "pause\nunpause\n"
+
+
+@pytest.mark.parametrize("format", ["elf", "raw", "lime", "core"])
+def test_extract(guest, format, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["extract", "domain:guest1", str(out), "--format", format]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: {format}, 32 frames, ")
+    assert guest.read_text() == "pause\nunpause\n"
+
+
+@pytest.mark.parametrize("name", ["domain:2", "domain:7", "domain:nobody"])
+def test_what_cannot_be_read_is_not_left_paused(guest, name, tmp_path, capsys):
+    assert main(["extract", name, str(tmp_path / "out")]) in {1, 2}
+    assert capsys.readouterr().err.startswith(f"xensave extract: {name}")
+    log = guest.read_text() if guest.exists() else ""
+    assert log.count("unpause") * 2 == len(log.split())
+
+
+def test_without_the_right_nothing_is_read(guest, monkeypatch, tmp_path):
+    monkeypatch.delenv("FAKE_LOG")
+    with pytest.raises(SourceError, match="no right to ask of domain 1"):
+        open_domain_memory("domain:1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_kill_resumes_the_guest(guest, library, number, tmp_path):  # noqa: F811 - fixture
+    code = f"""
+from xensave.cli import main
+from xensave.live import foreign, libraries
+libraries.XenCall.__init__.__defaults__ = ({library!r},)
+libraries.opened_xencall.__wrapped__.__defaults__ = ({library!r},)
+foreign.ForeignMemory.__init__.__defaults__ = ({library!r},)
+foreign.opened_foreign_memory.__wrapped__.__defaults__ = ({library!r},)
+main(["extract", "domain:1", {str(tmp_path / "out")!r}])
+"""
+    environment = {**os.environ, "FAKE_SLOW": "60"}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=-3) as reader:
+        wait_for(lambda: guest.exists() and guest.read_text() == "pause\n")
+        reader.send_signal(number)
+        wait_for(lambda: guest.read_text() == "pause\nunpause\n")
+        reader.kill()
+    assert not (tmp_path / "out").exists()
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_no_library(monkeypatch, tmp_path, capsys):
+    assert main(["extract", "domain:1", str(tmp_path / "out")]) == 2
+    assert "can be read in Xen's dom0 only" in capsys.readouterr().err
