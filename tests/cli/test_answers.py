@@ -14,6 +14,7 @@ import pytest
 from xensave.cli import main
 from xensave.context import Context
 from xensave.source.atomic import AtomicFile
+from xensave.testing.streams import with_vcpus
 
 HVM = "examples/hvm1.ctx"
 IMAGE = "examples/hvm1.img.zst"
@@ -116,3 +117,20 @@ def test_a_file_that_is_replaced_keeps_its_owner_and_mode(tmp_path):
     found = path.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65534, 0o640)
     assert path.read_bytes() == b"new"
+
+
+def test_one_reason_of_many_releases_is_one_footnote(capsys):
+    main(["check", IMAGE, "--matrix"])
+    notes = re.findall(r"^\d+ refused: (.*)", capsys.readouterr().out, re.MULTILINE)
+    streams = [note for note in notes if note.startswith("libxc header")]
+    assert streams == ["libxc header: the stream has version 3; that release reads 2"]
+    assert len(notes) == len(set(notes))
+
+
+def test_a_fix_up_of_many_vcpus_is_told_once(tmp_path, capsys):
+    path = tmp_path / "eight.ctx"
+    path.write_bytes(with_vcpus(Path("examples/pvh1.ctx").read_bytes(), 8))
+    main(["check", str(path), "-t", "4.21.2", "--type", "pvh"])
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.count("LAPIC from 24 to 32 bytes") == 1
+    assert "(8 times)" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, 
 from xensave.views.escape import escape
 from xensave.views.table import table_lines
 from xensave.views.verdicts import verdict_object
-from xensave.views.wrap import cells
+from xensave.views.wrap import cells, wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
@@ -42,7 +43,9 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
         head = ["", *table.columns[part]]
         lines += ["", *table_lines(head, rows, sys.maxsize, range(1, len(head)), gap=" ")]
     lines += ["", *_LEGEND]
-    lines += [f"{number} refused: {escape(reason)}" for reason, number in reasons.items()]
+    for reason, number in reasons.items():
+        text = f"{number} refused: {escape(reason)}"
+        lines += wrapped(text, sys.maxsize if width is None else width, after="  ")
     return "\n".join(lines)
 
 
@@ -60,7 +63,9 @@ def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
 def _cell(verdict: Verdict, reasons: dict[str, int]) -> str:
     if not isinstance(verdict, Refused):
         return _SIGNS[outcome(verdict)]
-    text = f"{obstacle(verdict)}: {verdict.reason}"
+    # One reason of many releases is one footnote, though each names itself in it.
+    reason = re.sub(r"\bXen \d+\.\d+(\.\d+)?\b", "that release", verdict.reason)
+    text = f"{obstacle(verdict)}: {reason}"
     return str(reasons.setdefault(text, len(reasons) + 1))
 
 

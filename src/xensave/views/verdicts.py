@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.toolstack.series import Answer, SeriesVerdict
@@ -51,7 +52,7 @@ def _part(answer: Answer, *, colour: bool) -> str:
         word = painted("depends", UNSURE, colour=colour)
         return f"{word} on {answer.span} on {escape('; '.join(verdict.depends))}"
     word = painted("restores", GOOD, colour=colour)
-    fixups = f" ({', '.join(verdict.fixups)})" if verdict.fixups else ""
+    fixups = f" ({_counted(verdict.fixups)})" if verdict.fixups else ""
     return f"{word} on {answer.span}{fixups}"
 
 
@@ -60,7 +61,7 @@ def _answer(verdict: Verdict, *, colour: bool) -> str:
         return _refusal(verdict, colour=colour)
     loaded = f"{verdict.loaded} record{'s' if verdict.loaded != 1 else ''} loaded"
     if verdict.fixups:
-        loaded += f"; {', '.join(verdict.fixups)}"
+        loaded += f"; {_counted(verdict.fixups)}"
     if isinstance(verdict, Depends):
         word = painted("depends on", UNSURE, colour=colour)
         return f"{word} {escape('; '.join(verdict.depends))} ({loaded})"
@@ -94,6 +95,17 @@ def summary_line(counts: Mapping[str, int], unread: int = 0, target: str | None 
     parts += [f"{unread} not read"] if unread else []
     release = f"Xen {escape(target)}: " if target else ""
     return f"{release}{sum(counts.values()) + unread} images: {', '.join(parts)}"
+
+
+def _counted(fixups: Sequence[str]) -> str:
+    """Return what a release does to records by itself; of many vCPUs alike, once with a count.
+
+    >>> _counted(["LAPIC from 24 to 32 bytes"] * 4)
+    'LAPIC from 24 to 32 bytes (4 times)'
+    """
+    return ", ".join(
+        text if count == 1 else f"{text} ({count} times)" for text, count in Counter(fixups).items()
+    )
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:
