@@ -167,20 +167,20 @@ def _description(data: bytes) -> tuple[int, set[tuple[str, int]] | None]:
 
 def _devices(text: bytes) -> set[tuple[str, int]] | None:
     try:
-        found = json.loads(text)
-        return {(device["name"], device["instance_id"]) for device in found["devices"]}
+        result = json.loads(text)
+        return {(device["name"], device["instance_id"]) for device in result["devices"]}
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
 
 
 def _subsections(data: bytes, head: Section, end: int) -> tuple[Subsection, ...]:
     """Return the subsections in a section: their names begin with their parent's and a slash."""
-    found = []
+    result = []
     for match in _SUBSECTION.finditer(data, head.offset, end):
         start = match.start() + 2
         stop = start + match[1][0]
         name = _SUBNAME.fullmatch(data, start, min(stop, end))
         version = int.from_bytes(data[stop : stop + 4], "big")
         if name is not None and stop + 4 <= end and version < _VERSION_LIMIT:
-            found.append(Subsection(name[0].decode("ascii"), version))
-    return tuple(found)
+            result.append(Subsection(name[0].decode("ascii"), version))
+    return tuple(result)

@@ -53,8 +53,8 @@ def compare(
     """
     chosen = selection or Selection()
     pages, lacking = _memory(old, new) if memory and chosen.memory else (None, ())
-    found = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
-    return Comparison(tuple(change for change in found if chosen.takes(change)), pages, lacking)
+    result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
+    return Comparison(tuple(change for change in result if chosen.takes(change)), pages, lacking)
 
 
 def _memory(old: Image, new: Image) -> tuple[MemoryChange | None, tuple[str, ...]]:
@@ -62,7 +62,7 @@ def _memory(old: Image, new: Image) -> tuple[MemoryChange | None, tuple[str, ...
 
     before, after = memory_of(old), memory_of(new)
     sides = ((old, before), (new, after))
-    lacking = tuple(image.name for image, found in sides if not len(found.frames))
+    lacking = tuple(image.name for image, result in sides if not len(result.frames))
     if lacking:
         return None, lacking if len(lacking) == 1 else ()
     return compare_memory(before, after), ()

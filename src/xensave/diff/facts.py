@@ -65,12 +65,12 @@ def _emulators(image: Image) -> dict[str, Emulator]:
 
 
 def _emulator(emulator: Emulator) -> dict[str, Leaf]:
-    found = {"format": Leaf(emulator.format, emulator.format)}
+    result = {"format": Leaf(emulator.format, emulator.format)}
     if emulator.version is not None:
-        found["version"] = Leaf(emulator.version, str(emulator.version))
+        result["version"] = Leaf(emulator.version, str(emulator.version))
     if not emulator.sections:
-        found["state"] = Leaf(emulator.state, f"{emulator.length} bytes")
-    return found
+        result["state"] = Leaf(emulator.state, f"{emulator.length} bytes")
+    return result
 
 
 def _xenstore(emulator: Emulator) -> dict[str, Leaf]:

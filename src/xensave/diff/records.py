@@ -53,7 +53,7 @@ def _bodiless(old: Image, new: Image) -> Iterator[Change]:
 
 def _by_label(image: Image) -> dict[str, Subject]:
     """Return the records by name and instance; the later ones of one name are numbered."""
-    found: dict[str, Subject] = {}
+    result: dict[str, Subject] = {}
     seen: Counter[str] = Counter()
     for subject in all_subjects(image):
         if (subject.layer, subject.typecode) in _ELSEWHERE:
@@ -62,8 +62,8 @@ def _by_label(image: Image) -> dict[str, Subject]:
         if subject.name.startswith("X86_PV_VCPU_"):
             label = f"{subject.name}[{int.from_bytes(subject.body[:4], 'little')}]"
         seen[label] += 1
-        found[label if seen[label] == 1 else f"{label} #{seen[label]}"] = subject
-    return found
+        result[label if seen[label] == 1 else f"{label} #{seen[label]}"] = subject
+    return result
 
 
 def _whole(subject: Subject | None) -> Leaf | None:
@@ -71,8 +71,8 @@ def _whole(subject: Subject | None) -> Leaf | None:
 
 
 def _field_changes(label: str, a: Subject, b: Subject) -> Iterator[Change]:
-    found = list(changes_of(label, _leaves(a), _leaves(b)))
-    yield from found or [Change(label, "padding", _whole(a), _whole(b))]
+    result = list(changes_of(label, _leaves(a), _leaves(b)))
+    yield from result or [Change(label, "padding", _whole(a), _whole(b))]
 
 
 def _leaves(subject: Subject) -> dict[str, Leaf]:

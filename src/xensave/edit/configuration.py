@@ -54,10 +54,10 @@ def _child(value: Json, step: str | int, assignment: Assignment) -> Json:
 
 def _value(text: str) -> Json:
     try:
-        found: Json = json.loads(text)
+        result: Json = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return found
+    return result
 
 
 def _typed(old: Json, new: Json, assignment: Assignment) -> Json:

@@ -25,10 +25,10 @@ def context_json(body: bytes, release: str | None, offset: int) -> dict[str, Jso
         context = Context.parse(body, release, offset)
     except XensaveError:
         return {"body": body.hex()}
-    found: dict[str, Json] = {"records": [_record_json(record) for record in context]}
+    result: dict[str, Json] = {"records": [_record_json(record) for record in context]}
     if context.tail:
-        found["tail"] = context.tail.hex()
-    return found
+        result["tail"] = context.tail.hex()
+    return result
 
 
 def context_bytes(item: Members) -> bytes:
@@ -42,9 +42,9 @@ def context_bytes(item: Members) -> bytes:
 def layout_named(item: Members) -> Layout:
     """Return the layout that an object's `layout` names, of a save record or of libxc's."""
     name = item.text("layout")
-    found = _stream_layouts().get(name)
-    if found is not None:
-        return found
+    result = _stream_layouts().get(name)
+    if result is not None:
+        return result
     try:
         return catalogue.layout(name)
     except UsageError as error:
@@ -52,14 +52,14 @@ def layout_named(item: Members) -> Layout:
 
 
 def _record_json(record: ContextRecord) -> Json:
-    found: dict[str, Json] = {
+    result: dict[str, Json] = {
         "name": record.name,
         "type": record.typecode,
         "instance": record.instance,
     }
     if record.layout is not None:
-        return {**found, **body_json(record.layout, record.body)}
-    return {**found, "body": record.body.hex()} if record.body else found
+        return {**result, **body_json(record.layout, record.body)}
+    return {**result, "body": record.body.hex()} if record.body else result
 
 
 def _record_bytes(item: Members) -> bytes:

@@ -66,22 +66,22 @@ def refuse_made(event: Event) -> None:
 
 def event_json(event: Event, release: str | None) -> Object:
     """Return an event as an object; `release` names the layouts of the HVM context."""
-    found: Object = {"layer": event.layer, "kind": event.kind, "name": event.name}
+    result: Object = {"layer": event.layer, "kind": event.kind, "name": event.name}
     if event.kind == HEADER_KIND:
-        found.update(header_json(event))
-        return found if "config" in found else {**found, **_rest_json(event)}
+        result.update(header_json(event))
+        return result if "config" in result else {**result, **_rest_json(event)}
     if event.kind == CONTEXT:
-        return {**found, **context_json(bytes(event.body()), release, event.body_offset)}
+        return {**result, **context_json(bytes(event.body()), release, event.body_offset)}
     if event.kind == TRAILER:
-        return {**found, **_slice_json(event)}
+        return {**result, **_slice_json(event)}
     if len(event.raw) == HEADER_SIZE and event.layer in (LIBXL, LIBXC):
-        found["type"] = event.type
+        result["type"] = event.type
     else:
-        found["header"] = bytes(event.raw).hex()
-    found.update(_body_json(event, release))
+        result["header"] = bytes(event.raw).hex()
+    result.update(_body_json(event, release))
     if event.pad_length and (padding := event.padding()) != bytes(event.pad_length):
-        found["padding"] = padding.hex()
-    return found
+        result["padding"] = padding.hex()
+    return result
 
 
 def event_parts(item: Members) -> Iterator[Part]:
@@ -125,11 +125,11 @@ def _rest_json(event: Event) -> Object:
 def _taken(codec: Codec, body: bytes) -> Object:
     """Return a body taken apart, if that gives the same bytes again."""
     try:
-        found = codec.take(body)
-        whole = codec.give(Members(found, ""))
+        result = codec.take(body)
+        whole = codec.give(Members(result, ""))
     except XensaveError:
         return {"body": body.hex()}
-    return found if whole == body else {"body": body.hex()}
+    return result if whole == body else {"body": body.hex()}
 
 
 def _record_parts(item: Members) -> Iterator[Part]:
@@ -176,10 +176,10 @@ def _pages_json(event: Event) -> Object:
     reserved = PAIR.unpack_from(head)[1]
     if reserved:
         pages["reserved"] = reserved
-    found: Object = {"pages": pages}
+    result: Object = {"pages": pages}
     if event.length > front:
-        found["image"] = {"offset": event.body_offset + front, "length": event.length - front}
-    return found
+        result["image"] = {"offset": event.body_offset + front, "length": event.length - front}
+    return result
 
 
 def _slice_json(event: Event) -> Object:
@@ -188,7 +188,7 @@ def _slice_json(event: Event) -> Object:
 
 def _slice(item: Members) -> Slice:
     place = item.members("image")
-    found = Slice(place.number("offset"), place.number("length"))
-    if found.offset < 0 or found.length < 0:
+    result = Slice(place.number("offset"), place.number("length"))
+    if result.offset < 0 or result.length < 0:
         raise Malformed("an offset or length below 0", path=place.place)
-    return found
+    return result

@@ -61,9 +61,9 @@ class Editor:
         """Raise UsageError for an assignment to a record that the image does not hold."""
         for assignment in self.assignments:
             if not self._met[assignment.text]:
-                held = "" if assignment.first is None else f"[{assignment.first}]"
+                instance = "" if assignment.first is None else f"[{assignment.first}]"
                 name = assignment.record if assignment.record != CONFIG else "configuration"
-                raise UsageError(f"{assignment.text}: the image holds no {name}{held}")
+                raise UsageError(f"{assignment.text}: the image holds no {name}{instance}")
 
     def _header(self, event: Event) -> bytes | None:
         if self.release is None and isinstance(event.header, DomainHeader):
@@ -137,10 +137,10 @@ class Editor:
         return new
 
     def _wanted(self, name: str, typecode: int, instance: int | None) -> list[Assignment]:
-        found = [each for each in self.assignments if each.names(name, typecode, instance)]
-        for assignment in found:
+        result = [each for each in self.assignments if each.names(name, typecode, instance)]
+        for assignment in result:
             self._met[assignment.text] += 1
-        return found
+        return result
 
     def _note(self, label: str, before: dict[str, Leaf], after: dict[str, Leaf]) -> None:
         self.changes += changes_of(label, before, after)

@@ -38,14 +38,14 @@ def state_json(body: bytes) -> dict[str, Json]:
     """Return EMULATOR_CONTEXT as members. Raises Unsupported for a state that is not QEMU's."""
     header = EmulatorHeader.parse(body)
     state = body[EMULATOR_HEADER_SIZE:]
-    found = qemu.sections(state) if qemu.is_qemu(state) else ()
-    if not found:
+    result = qemu.sections(state) if qemu.is_qemu(state) else ()
+    if not result:
         raise Unsupported("the state is not QEMU's")
-    end = found[-1].offset + found[-1].length
+    end = result[-1].offset + result[-1].length
     return {
         **header._asdict(),
-        "before": state[: found[0].offset].hex(),
-        "sections": [_section_json(state, section) for section in found],
+        "before": state[: result[0].offset].hex(),
+        "sections": [_section_json(state, section) for section in result],
         "after": state[end:].hex(),
     }
 
@@ -66,7 +66,7 @@ def _header(source: Members) -> EmulatorHeader:
 
 def _section_json(state: bytes, section: qemu.Section) -> Json:
     start = section.offset + len(section.header)
-    found: dict[str, Json] = {
+    result: dict[str, Json] = {
         "name": section.name,
         "instance": section.instance,
         "version": section.version,
@@ -74,8 +74,8 @@ def _section_json(state: bytes, section: qemu.Section) -> Json:
         "data": state[start : section.offset + section.length].hex(),
     }
     if state[section.offset] != _FULL:
-        found["kind"] = state[section.offset]
-    return found
+        result["kind"] = state[section.offset]
+    return result
 
 
 def _section_bytes(source: Members) -> bytes:

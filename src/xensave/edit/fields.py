@@ -21,15 +21,15 @@ EXACT = 1 << 53
 def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
     """Return a body as members: `layout`, `fields`, and where needed `length`, `tail`, `raw`."""
     values = decode(layout, body, zeroextend=True)
-    found: dict[str, Json] = {"layout": layout.id, "fields": _to_json(layout.fields, values)}
+    result: dict[str, Json] = {"layout": layout.id, "fields": _to_json(layout.fields, values)}
     if len(body) < layout.size:
-        found["length"] = len(body)
+        result["length"] = len(body)
     rest = tail(layout, body)
     if rest:
-        found["tail"] = rest.hex()
-    if body_bytes(layout, Members(found, "")) != body:
-        found["raw"] = body.hex()
-    return found
+        result["tail"] = rest.hex()
+    if body_bytes(layout, Members(result, "")) != body:
+        result["raw"] = body.hex()
+    return result
 
 
 def body_bytes(layout: Layout, source: Members) -> bytes:
@@ -67,13 +67,13 @@ def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, J
 
 def _written(fields: tuple[Field, ...]) -> list[Field]:
     """Return the named members that are written: of an anonymous union those of the first."""
-    found: list[Field] = []
+    result: list[Field] = []
     for field in fields:
         if field.name:
-            found.append(field)
+            result.append(field)
         else:
-            found += _written(field.fields[:1] if field.union else field.fields)
-    return found
+            result += _written(field.fields[:1] if field.union else field.fields)
+    return result
 
 
 def _value_json(field: Field, value: Value) -> Json:
@@ -86,12 +86,12 @@ def _value_json(field: Field, value: Value) -> Json:
 
 def _from_json(fields: tuple[Field, ...], source: Members) -> dict[str, Value]:
     known = {field.name: field for field, _ in members(fields)}
-    found: dict[str, Value] = {}
+    result: dict[str, Value] = {}
     for name, item in source.items():
         if name not in known:
             raise Malformed(f"there is no field {name!r}", path=source.place)
-        found[name] = _value(known[name], item, f"{source.place}.{name}")
-    return found
+        result[name] = _value(known[name], item, f"{source.place}.{name}")
+    return result
 
 
 def _value(field: Field, item: object, place: str) -> Value:

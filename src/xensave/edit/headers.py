@@ -74,10 +74,10 @@ def _optional_json(data: bytes) -> Object:
             return {"body": data.hex()}
     except (XensaveError, ValueError, RecursionError):
         return {"body": data.hex()}
-    found: Object = {"config": values, "style": style.value}
+    result: Object = {"config": values, "style": style.value}
     if optional.tail:
-        found["tail"] = optional.tail.hex()
-    return found
+        result["tail"] = optional.tail.hex()
+    return result
 
 
 def _packed(label: str, fields: Members, length: int) -> bytes:

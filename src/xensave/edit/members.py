@@ -36,10 +36,10 @@ class Members:
 
     def text(self, key: str) -> str:
         """Return a string."""
-        found = self.get(key)
-        if not isinstance(found, str):
+        result = self.get(key)
+        if not isinstance(result, str):
             raise Malformed("a string is due here", path=f"{self.place}.{key}")
-        return found
+        return result
 
     def octets(self, key: str, default: bytes | None = None) -> bytes:
         """Return bytes, which are written in hexadecimal."""
@@ -50,8 +50,8 @@ class Members:
     def objects(self, key: str) -> list[Members]:
         """Return the objects of a list."""
         place = f"{self.place}.{key}"
-        found = as_list(self.get(key), place)
-        return [Members(item, f"{place}[{index}]") for index, item in enumerate(found)]
+        result = as_list(self.get(key), place)
+        return [Members(item, f"{place}[{index}]") for index, item in enumerate(result)]
 
     def members(self, key: str) -> Members:
         """Return an object."""

@@ -22,7 +22,7 @@ def runs_json(entries: bytes) -> list[Json]:
     [{'pfn': 5, 'count': 2, 'type': 'NOTAB'}, {'pfn': 7, 'count': 1, 'type': 'XTAB'}]
     """
     words = np.frombuffer(entries, "<u8")
-    found: list[Json] = []
+    result: list[Json] = []
     breaks = [0, *(np.flatnonzero(np.diff(words) != 1) + 1).tolist(), len(words)]
     for start, stop in pairwise(breaks):
         if start == stop:
@@ -36,8 +36,8 @@ def runs_json(entries: bytes) -> list[Json]:
         }
         if word >> _RESERVED & 0xFF:
             run["reserved"] = word >> _RESERVED & 0xFF
-        found.append(run)
-    return found
+        result.append(run)
+    return result
 
 
 def runs_bytes(runs: list[Members]) -> bytes:

@@ -73,9 +73,9 @@ def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | N
     for part in parts(name, values):
         if path.startswith(f"{part.name}."):
             inner = path[len(part.name) + 1 :]
-            found = _in_struct(part.kind, part.layout, part.values, inner, None)
-            if found is not None:
-                return found._replace(store=_spliced(body, part.offset, found.store))
+            result = _in_struct(part.kind, part.layout, part.values, inner, None)
+            if result is not None:
+                return result._replace(store=_spliced(body, part.offset, result.store))
     return None
 
 
@@ -113,7 +113,7 @@ def _width(layout: Layout, path: str, value: Value) -> int:
 
 def _entries(layout: Layout, values: Values) -> dict[str, str]:
     """Return the paths of entries that name themselves: a param, an MSR, a CPUID leaf."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for field in layout.fields:
         if field.type not in ENTRIES or not field.dims:
             continue
@@ -121,8 +121,8 @@ def _entries(layout: Layout, values: Values) -> dict[str, str]:
             for name, _ in ENTRIES[field.type](entry):
                 member = name.rpartition(".")[2] if field.type == "struct leaf" else "value"
                 member = member if member in entry else "val"
-                found[name] = f"{field.name}[{index}].{member}"
-    return found
+                result[name] = f"{field.name}[{index}].{member}"
+    return result
 
 
 def _spliced(body: bytes, offset: int, store: Callable[[Value], bytes]) -> Callable[[Value], bytes]:

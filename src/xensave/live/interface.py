@@ -69,17 +69,17 @@ def interfaces() -> tuple[Interface, ...]:
     """Return the versions of the interface from Xen 4.5 on, the oldest first."""
     policy = next(n.first for n in catalogue.space("domctl").numbers if n.name == "get_cpu_policy")
     names = catalogue.release_names()
-    found: dict[int, Interface] = {}
+    result: dict[int, Interface] = {}
     for release, number in catalogue.space("domctl").versions:
-        if names.index(release) < names.index(_OLDEST) or number in found:
+        if names.index(release) < names.index(_OLDEST) or number in result:
             continue
-        found[number] = Interface(
+        result[number] = Interface(
             version=number,
             first=release,
             policy=names.index(release) >= names.index(policy),
             tsc=begun(_TSC_IN_STRUCT, version(release)),
         )
-    return tuple(found.values())
+    return tuple(result.values())
 
 
 def _number(space: str, name: str) -> int:

@@ -99,11 +99,11 @@ class XenCall:
     def call(self, number: int, *args: int) -> int:
         """Do a hypercall of one or two arguments. Raises OSError with Xen's errno."""
         ctypes.set_errno(0)
-        found: int = getattr(self._library, f"xencall{len(args)}")(self._handle, number, *args)
-        if found < 0:
+        result: int = getattr(self._library, f"xencall{len(args)}")(self._handle, number, *args)
+        if result < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
-        return found
+        return result
 
     def buffer(self, size: int) -> CallBuffer:
         """Return memory, which is zero; it lives until `close`."""
@@ -166,7 +166,7 @@ def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
     if not handle:
         raise SourceError(f"xenstore cannot be opened: {os.strerror(ctypes.get_errno())}")
     try:
-        found = [
+        result = [
             number
             for number in _domains(library, handle)
             if _read(library, handle, f"/local/domain/{number}/name") == name.encode()
@@ -174,9 +174,9 @@ def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
     finally:
         library.xs_close.argtypes = [ctypes.c_void_p]
         library.xs_close(handle)
-    if not found:
+    if not result:
         raise SourceError(f"no domain is called {name!r}")
-    return max(found)
+    return max(result)
 
 
 def _first_loaded(paths: tuple[str, ...]) -> ctypes.CDLL:
@@ -197,8 +197,8 @@ def _domains(library: ctypes.CDLL, handle: int) -> list[int]:
     words = library.xs_directory(handle, 0, b"/local/domain", ctypes.byref(count))
     if not words:
         return []
-    found = [words[index] for index in range(count.value)]
-    numbers = [int(word) for word in found if word is not None and word.isdigit()]
+    result = [words[index] for index in range(count.value)]
+    numbers = [int(word) for word in result if word is not None and word.isdigit()]
     _free(words)
     return numbers
 
@@ -209,11 +209,11 @@ def _read(library: ctypes.CDLL, handle: int, path: str) -> bytes | None:
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint)
     ]  # fmt: skip
     length = ctypes.c_uint(0)
-    found = library.xs_read(handle, 0, path.encode(), ctypes.byref(length))
-    if not found:
+    result = library.xs_read(handle, 0, path.encode(), ctypes.byref(length))
+    if not result:
         return None
-    value = ctypes.string_at(found, length.value)
-    _free(ctypes.c_void_p(found))
+    value = ctypes.string_at(result, length.value)
+    _free(ctypes.c_void_p(result))
     return value
 
 

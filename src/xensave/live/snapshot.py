@@ -70,5 +70,5 @@ def stream_of(domain: Running) -> bytes:
 
 def _params(domain: Running) -> bytes:
     numbers = {each.name: each.number for each in catalogue.space("hvm-param").numbers}
-    found = ((numbers[name], domain.param(numbers[name])) for name in SAVED_PARAMS)
-    return HvmParams(tuple((index, value) for index, value in found if value)).to_bytes()
+    result = ((numbers[name], domain.param(numbers[name])) for name in SAVED_PARAMS)
+    return HvmParams(tuple((index, value) for index, value in result if value)).to_bytes()

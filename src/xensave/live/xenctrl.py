@@ -77,5 +77,5 @@ class XenCtrlDomain:
 
 def xenctrl_path() -> str | None:
     """Return the path of the newest libxenctrl that is here; None where there is none."""
-    found = [path for folder in _FOLDERS for path in Path(folder).glob("libxenctrl.so.4.*")]
-    return str(max(found)) if found else ctypes.util.find_library("xenctrl")
+    result = [path for folder in _FOLDERS for path in Path(folder).glob("libxenctrl.so.4.*")]
+    return str(max(result)) if result else ctypes.util.find_library("xenctrl")

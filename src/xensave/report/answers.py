@@ -15,27 +15,27 @@ from xensave.views.verdicts import verdict_object
 
 def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """Return the answers of a judge's targets, and what they all take for granted."""
-    found = []
+    result = []
     assumes: dict[str, None] = {}
     for target in judge.targets:
         verdict = judge.judge(Given(image.name, None, None, image), target)
         if not isinstance(verdict, Refused):
             assumes.update(dict.fromkeys(verdict.assumes))
-        found.append(answer_of(target, verdict))
-    return tuple(found), tuple(assumes)
+        result.append(answer_of(target, verdict))
+    return tuple(result), tuple(assumes)
 
 
 def answer_of(target: str, verdict: Verdict) -> Answer:
     """Return a verdict as a page has it."""
-    said = verdict_object("", target, verdict)
-    reasons = [_text(said["reason"]), *_texts(said["depends"]), *_texts(said["fixups"])]
+    fields = verdict_object("", target, verdict)
+    reasons = [_text(fields["reason"]), *_texts(fields["depends"]), *_texts(fields["fixups"])]
     return Answer(
         release=target,
         outcome=outcome(verdict),
-        place=_text(said["record"]),
-        errno=_text(said["errno"]),
+        place=_text(fields["record"]),
+        errno=_text(fields["errno"]),
         reasons=tuple(reason for reason in reasons if reason),
-        cite=_text(said["cite"]),
+        cite=_text(fields["cite"]),
     )
 
 

@@ -23,15 +23,15 @@ def bar(
     >>> [round(s.width) for s in bar("", [("a", "", 1), ("b", "", 3)]).segments]
     [250, 750]
     """
-    found = [piece for piece in pieces if piece[2] > 0]
-    widths = [log2(length + 1) if logarithmic else float(length) for _, _, length in found]
+    result = [piece for piece in pieces if piece[2] > 0]
+    widths = [log2(length + 1) if logarithmic else float(length) for _, _, length in result]
     total = sum(widths)
     if not total:
         return None
-    kinds = list(dict.fromkeys(kind for kind, _, _ in found))
+    kinds = list(dict.fromkeys(kind for kind, _, _ in result))
     segments = []
     start = 0.0
-    for (kind, text, _), width in zip(found, widths, strict=True):
+    for (kind, text, _), width in zip(result, widths, strict=True):
         share = WIDTH * width / total
         segments.append(Segment(round(start, 2), round(share, 2), _colour(kinds, kind), text))
         start += share

@@ -26,16 +26,16 @@ def memory_part(image: Image) -> MemoryPart:
     """Return what there is to say of an image's memory; nothing where it has none."""
     if not image.frames:
         return MemoryPart()
-    found = memory_map(image)
-    facts = tuple(Fact(label, text) for label, text in map_facts(found))
-    return MemoryPart(facts, _bars(found), _tables(found))
+    result = memory_map(image)
+    facts = tuple(Fact(label, text) for label, text in map_facts(result))
+    return MemoryPart(facts, _bars(result), _tables(result))
 
 
-def _bars(found: MemoryMap) -> tuple[Bar, ...]:
+def _bars(result: MemoryMap) -> tuple[Bar, ...]:
     bars = []
-    if found.contents is not None:
-        zero, duplicate = found.contents.zero, found.contents.duplicate
-        rest = found.frames - zero - duplicate
+    if result.contents is not None:
+        zero, duplicate = result.contents.zero, result.contents.duplicate
+        rest = result.frames - zero - duplicate
         pieces = [
             ("contents of their own", f"{rest:,} pages hold contents of their own", rest),
             ("as another page", f"{duplicate:,} pages hold what another holds", duplicate),
@@ -48,15 +48,15 @@ def _bars(found: MemoryMap) -> tuple[Bar, ...]:
             " ".join(cell for cell in range_row(each) if cell),
             each.frames,
         )
-        for each in found.ranges
+        for each in result.ranges
     ]
     caption = "Frames from the lowest to the highest; widths are logarithms of sizes"
     bars.append(bar(caption, ranges, logarithmic=True))
     return tuple(each for each in bars if each is not None)
 
 
-def _tables(found: MemoryMap) -> tuple[Table, ...]:
-    rows = tuple(range_row(each) for each in found.ranges[:_ROWS])
-    left = len(found.ranges) - len(rows)
+def _tables(result: MemoryMap) -> tuple[Table, ...]:
+    rows = tuple(range_row(each) for each in result.ranges[:_ROWS])
+    left = len(result.ranges) - len(rows)
     note = f"{left:,} more ranges are left out." if left else ""
     return (Table("Memory map", _HEAD, rows, (0, 1, 2), (0, 1), note),)

@@ -32,13 +32,13 @@ _LONG = 32
 
 def vcpu_blocks(image: Image, *, full: bool) -> tuple[Block, ...]:
     """Return a block for each vCPU: its registers in groups, then its other records."""
-    found: dict[int, list[Subject]] = {}
+    result: dict[int, list[Subject]] = {}
     for subject in all_subjects(image):
         if subject.name in _PER_VCPU:
-            found.setdefault(_number(subject), []).append(subject)
+            result.setdefault(_number(subject), []).append(subject)
     return tuple(
         Block(f"vCPU {number}", tuple(_tables(subjects, full=full)), open=number == 0)
-        for number, subjects in sorted(found.items())
+        for number, subjects in sorted(result.items())
     )
 
 

@@ -100,9 +100,9 @@ def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
 
 
 def _space(registries: tuple[Registry, ...]) -> Table:
-    found = tuple(_number(last, row) for last, row in folded(rows(MASTER, registries)))
+    result = tuple(_number(last, row) for last, row in folded(rows(MASTER, registries)))
     head = ("number", "record", "bytes", "owner", "state", "names over time")
-    return Table("", head, found, (0, 2), (1,))
+    return Table("", head, result, (0, 2), (1,))
 
 
 def _number(last: int, row: Row) -> tuple[str, ...]:
@@ -146,20 +146,20 @@ def _layout(version: Version) -> tuple[str, ...]:
 
 
 def _matrix(kind: str) -> Matrix:
-    found = release_matrix(kind)
+    result = release_matrix(kind)
     return Matrix(
         f"A typical {kind.upper()} guest of the row's release on the column's",
-        found.columns,
+        result.columns,
         tuple(
             MatrixRow(
                 row.label,
                 "",
                 tuple(
                     answer_of(target, verdict)
-                    for target, verdict in zip(found.columns, row.verdicts, strict=True)
+                    for target, verdict in zip(result.columns, row.verdicts, strict=True)
                 ),
             )
-            for row in found.rows
+            for row in result.rows
         ),
     )
 

@@ -16,13 +16,13 @@ _REGISTERS = {"a": "eax", "b": "ebx", "c": "ecx", "d": "edx"}
 
 def features(image: Image) -> tuple[Features, ...]:
     """Return the features of the CPU policy by leaf and register."""
-    found = []
+    result = []
     for path, leaf in _leaves(image, _CPUID).items():
         if leaf.register is not None and isinstance(leaf.value, int) and leaf.value:
             place, _, register = path.rpartition(".")
             names = tuple(bit_names(leaf.value, leaf.register))
-            found.append(Features(f"leaf {place}, {_REGISTERS[register]}", names))
-    return tuple(found)
+            result.append(Features(f"leaf {place}, {_REGISTERS[register]}", names))
+    return tuple(result)
 
 
 def policy_tables(image: Image) -> tuple[Table, ...]:
@@ -59,8 +59,8 @@ def setting_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
 
 
 def _leaves(image: Image, name: str) -> dict[str, Leaf]:
-    found: dict[str, Leaf] = {}
+    result: dict[str, Leaf] = {}
     for subject in all_subjects(image):
         if subject.name == name:
-            found.update(leaves_of(subject.name, subject.layout, subject.values))
-    return found
+            result.update(leaves_of(subject.name, subject.layout, subject.values))
+    return result

@@ -84,8 +84,8 @@ def state_format(restore: Restore) -> str | None:
     last = states[-1]
     if last.version == qemu.VERSION:
         return None
-    found = "no magic of QEMU's" if last.version is None else f"version {last.version}"
-    return f"the state has {found}, QEMU reads version {qemu.VERSION}"
+    result = "no magic of QEMU's" if last.version is None else f"version {last.version}"
+    return f"the state has {result}, QEMU reads version {qemu.VERSION}"
 
 
 def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...]) -> Iterator[str]:

@@ -146,19 +146,19 @@ def _leaf_json(leaf: Leaf | None) -> Json:
     if leaf is None:
         return None
     value = leaf.value.hex() if isinstance(leaf.value, bytes) else leaf.value
-    found: dict[str, Json] = {"value": value, "text": leaf.text}
+    result: dict[str, Json] = {"value": value, "text": leaf.text}
     if leaf.meaning:
-        found["meaning"] = leaf.meaning
-    return found
+        result["meaning"] = leaf.meaning
+    return result
 
 
 def _memory_json(memory: MemoryChange, *, pages: bool) -> Json:
     from xensave.diff.pages import ranges
 
-    found: dict[str, Json] = {"old": memory.old, "new": memory.new}
+    result: dict[str, Json] = {"old": memory.old, "new": memory.new}
     for kind in _KINDS:
         frames: Integers = getattr(memory, kind)
-        found[kind] = len(frames)
+        result[kind] = len(frames)
         if pages:
-            found[f"{kind}_ranges"] = [[first, last] for first, last in ranges(frames)]
-    return found
+            result[f"{kind}_ranges"] = [[first, last] for first, last in ranges(frames)]
+    return result

@@ -40,18 +40,18 @@ def leaves_of(name: str, layout: Layout | None, values: Values) -> dict[str, Lea
 
     Padding that the layout names counts; bytes beyond the layout do not.
     """
-    found: dict[str, Leaf] = {}
+    result: dict[str, Leaf] = {}
     if layout is None:
-        return found
+        return result
     contents = parts(name, values)
     covered = COVERED.get(name) if contents else None
     for path, leaf in _of_fields(name, layout.fields, values, ""):
         if path != covered:
-            found[path] = leaf
+            result[path] = leaf
     for part in contents:
         for path, leaf in _of_fields(part.kind, part.layout.fields, part.values, ""):
-            found[f"{part.name}.{path}"] = leaf
-    return found
+            result[f"{part.name}.{path}"] = leaf
+    return result
 
 
 def _of_fields(
