@@ -45,35 +45,49 @@ _OWNER = r"(?:the\s+)?(?P<owner>(?-i:[A-Z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
 # What the word "reserved" keeps may be written small; of the others a name begins with a capital.
 _NAMED = r"(?:the\s+)?(?P<owner>(?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
 _FOR = r"\s+(?:for|by|to)(?:\s+use\s+by)?\s+"
+# Each form, and a word without which a comment does not have it: most have none of them.
 _STATED = (
     # Range 22 - 34 (inclusive) reserved for Amazon
-    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+reserved{_FOR}{_NAMED}",
-    # Numbers 22 to 34 are kept for Amazon; codes 40 and up are for Acme
-    rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+(?:{_WORD}){_FOR}{_OWNER}",
-    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+for\s+{_OWNER}",
-    rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}\s+belongs?\s+to\s+{_OWNER}",
-    # Codes 22 - 34 are Amazon's
-    rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+{_OWNER}'s?(?!\w)",
-    # Amazon's range: 22 - 34
-    rf"\b{_OWNER}'s?\s+(?:own\s+)?(?P<noun>{_NOUN})(?:\s*[:=]|\s+(?:is|are))\s*(?P<list>{_LIST})",
-    # Reserved for Amazon: 22 - 34; kept for Acme: codes 40 and 41
-    rf"\b(?:reserved|kept|set\s+aside|held){_FOR}{_OWNER}\s*[:=]\s*(?P<noun>{_NOUN}\s+)?"
-    rf"\b(?P<list>{_LIST})",
-    # Amazon uses numbers 22 - 34
-    rf"\b{_OWNER}\s+(?:uses?|holds?|owns?|claims?|has\s+taken|has)\s+(?P<noun>{_NOUN}\s+)"
-    rf"\b(?P<list>{_LIST})",
-)
-# A word of each form without which it is not there: most comments have none of them.
-_TELLING = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
+    (
         r"\breserved\b",
-        r"\b(?:kept|held|aside|earmarked|allocated|assigned|claimed|taken|given|used|use)\b",
+        rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+reserved{_FOR}{_NAMED}",
+    ),
+    # Numbers 22 to 34 are kept for Amazon
+    (
+        r"\b(?:kept|held|aside|earmarked|allocated|assigned|claimed|taken|given|used?)\b",
+        rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}{_IS}\s+(?:{_WORD}){_FOR}{_OWNER}",
+    ),
+    # Codes 40 and up are for Acme
+    (
         r"\b(?:is|are)\s+for\b",
+        rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+for\s+{_OWNER}",
+    ),
+    (
         r"\bbelongs?\b",
+        rf"(?P<noun>{_NOUN}\s+)(?<!\w)(?P<list>{_LIST}){_TAIL}\s+belongs?\s+to\s+{_OWNER}",
+    ),
+    # Codes 22 - 34 are Amazon's
+    (
+        r"\b(?:is|are)\b",
+        rf"(?P<noun>{_NOUN}\s+)?(?<!\w)(?P<list>{_LIST}){_TAIL}\s+(?:is|are)\s+{_OWNER}'s?(?!\w)",
+    ),
+    # Amazon's range: 22 - 34
+    (
+        r"'",
+        rf"\b{_OWNER}'s?\s+(?:own\s+)?(?P<noun>{_NOUN})(?:\s*[:=]|\s+(?:is|are))\s*(?P<list>{_LIST})",
+    ),
+    # Reserved for Amazon: 22 - 34; kept for Acme: codes 40 and 41
+    (
         r"\b(?:reserved|kept|aside|held)\s[^:=]*[:=]",
+        rf"\b(?:reserved|kept|set\s+aside|held){_FOR}{_OWNER}\s*[:=]\s*(?P<noun>{_NOUN}\s+)?"
+        rf"\b(?P<list>{_LIST})",
+    ),
+    # Amazon uses numbers 22 - 34
+    (
         r"\b(?:uses?|holds?|owns?|claims?|has)\b",
-    )
+        rf"\b{_OWNER}\s+(?:uses?|holds?|owns?|claims?|has\s+taken|has)\s+(?P<noun>{_NOUN}\s+)"
+        rf"\b(?P<list>{_LIST})",
+    ),
 )
 _PART = re.compile(
     rf"(?P<from>{_FROM})?(?P<first>{_NUMBER})(?:{_TO}(?P<last>{_NUMBER})|(?P<open>\s+(?:{_UP})\b|\s*\+))?",
@@ -86,14 +100,14 @@ _NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansio
 
 def _patterns(words: str) -> Iterator[re.Pattern[str]]:
     """The forms that a comment may have, by its words."""
-    for number, telling in enumerate(_TELLING):
-        if telling.search(words):
-            yield _form(number)
+    for telling, form in _STATED:
+        if _compiled(telling).search(words):
+            yield _compiled(form)
 
 
 @cache
-def _form(number: int) -> re.Pattern[str]:
-    return re.compile(_STATED[number], re.IGNORECASE)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 # Xen's longest header has a third of the numbers in its comments, and one reservation.
