@@ -78,7 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a record of a downstream becomes one of upstream's: 22=VMCE_VCPU",
     )
     parser.add_argument(
-        "--drop", metavar="N", action="append", default=[], help="leave a record out, loss or not"
+        "--drop",
+        metavar="N",
+        action="append",
+        default=[],
+        help="leave a record out, loss or not: 22, or one of a stream, libxc:0x13",
     )
     parser.add_argument("--rules", metavar="FILE", help="a downstream's rules (TOML)")
     parser.add_argument(
@@ -244,7 +248,7 @@ def _print(
     colour = coloured(text, args.color)
     if name not in args.words or len(args.words) > 2:
         text.write(f"{escape(name)}:\n")
-    for line in plan_lines(plan, width_of(text), colour=colour):
+    for line in plan_lines(plan, width_of(text), refused=refused is not None, colour=colour):
         text.write(line + "\n")
     for finding in plan.findings:
         text.write(finding_line(name, finding, colour=colour) + "\n")

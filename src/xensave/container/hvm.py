@@ -57,8 +57,10 @@ class RawContext(NamedTuple):
         return pack_entries(self.entries) + self.tail
 
 
-def iterate(data: bytes | memoryview) -> Iterator[Entry]:
+def iterate(data: bytes | memoryview, *, end_bare: bool = False) -> Iterator[Entry]:
     """Yield entries up to END. Raises Truncated where the next one is not all there.
+
+    `end_bare` takes no body of END, whatever length it claims, as hvm_load() does.
 
     >>> [(entry.typecode, entry.offset) for entry in iterate(bytes([3, 0, 0, 0, 1, 0, 0, 0, 9])
     ...                                                      + bytes(8))]
@@ -72,6 +74,8 @@ def iterate(data: bytes | memoryview) -> Iterator[Entry]:
             raise _missing("a descriptor, or END,", DESCRIPTOR.size, size - at, at)
         typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
         start = at + DESCRIPTOR.size
+        if end_bare and typecode == END_TYPECODE:
+            length = 0
         if length > size - start:
             raise _missing(f"typecode {typecode}[{instance}]", length, size - start, at)
         yield Entry(typecode, instance, view[start : start + length], at)

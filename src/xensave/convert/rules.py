@@ -14,9 +14,11 @@ From --map and --drop, or from a TOML file that the downstream keeps under versi
     ignore = ["owner"]        # state that may be lost
     reason = "our first form of the vMCE state"
 
-Without `layout` the body is the target record's in any form that a release had. `hook` names a
-Python function, "module:function", that takes the ContextRecord and returns the new body or None
-to drop it; it is looked up beside the rules file first.
+Without `layout` the body is the target record's in any form that a release had. `from` is a record
+of the HVM context, or one of a stream by layer and number, "libxc:0x13", which is kept, dropped, or
+mapped whole to another number of that stream. `hook` names a Python function, "module:function",
+that takes the ContextRecord and returns the new body or None to drop it; it is looked up beside the
+rules file first.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from typing import TypeVar
 from xensave import catalogue
 from xensave.catalogue import toml_table
 from xensave.catalogue.model import Layout
+from xensave.container import libxc, libxl
 from xensave.context import ContextRecord
 from xensave.errors import UsageError
 from xensave.records.overlay import overlay
@@ -38,6 +41,7 @@ from xensave.records.overlay import overlay
 SCHEMA = 1
 KEEP, DROP, MAP = "keep", "drop", "map"
 ACTIONS = (KEEP, DROP, MAP)
+STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
 
 T = TypeVar("T")
 
@@ -48,6 +52,7 @@ Hook = Callable[[ContextRecord], "bytes | None"]
 class RecordRule:
     """What to do with one typecode; `to` is the record that it becomes (MAP).
 
+    `layer` is "libxl" or "libxc" for a record of that stream, "" for one of the HVM context.
     `fields` renames the members of `layout` to the target's; `constants` sets the target's.
     """
 
@@ -60,6 +65,7 @@ class RecordRule:
     ignore: frozenset[str] = frozenset()
     hook: Hook | None = None
     reason: str = ""
+    layer: str = ""
 
 
 def parse_map(text: str) -> RecordRule:
@@ -72,13 +78,51 @@ def parse_map(text: str) -> RecordRule:
     left, equals, right = text.partition("=")
     if not equals or not right:
         raise UsageError(f"--map {text!r}: write it like 22=VMCE_VCPU")
+    layer, code = record_of(left)
+    if layer:
+        reason = f"--map {text}"
+        return RecordRule(code, MAP, _retyped(reason, left, right), reason=reason, layer=layer)
     to: str | int = int(right) if right.isdecimal() else right
-    return RecordRule(code_of(left), MAP, to, reason=f"--map {text}")
+    return RecordRule(code, MAP, to, reason=f"--map {text}")
 
 
 def parse_drop(text: str) -> RecordRule:
-    """Read --drop TYPECODE."""
-    return RecordRule(code_of(text), DROP, reason=f"--drop {text}")
+    """Read --drop TYPECODE, or --drop LAYER:NUMBER.
+
+    >>> parse_drop("libxc:0x13").layer
+    'libxc'
+    """
+    layer, code = record_of(text)
+    return RecordRule(code, DROP, reason=f"--drop {text}", layer=layer)
+
+
+def record_of(text: str | int) -> tuple[str, int]:
+    """Return the layer and number of a record: one of the HVM context ("") unless it says so.
+
+    >>> record_of("libxl:0x5"), record_of("libxc:TOOLSTACK"), record_of(22)
+    (('libxl', 5), ('libxc', 19), ('', 22))
+    """
+    layer, colon, name = str(text).partition(":")
+    if not colon:
+        return "", code_of(text)
+    if layer not in STREAMS:
+        raise UsageError(f"{text!r}: a layer is one of {', '.join(STREAMS)}, or none: HVM's")
+    records = STREAMS[layer]
+    named = {known: code for code, known in records.items()}
+    try:
+        code = named[name] if name in named else int(name, 0)
+    except ValueError:
+        raise UsageError(f"{text!r}: {layer} has no record {name!r}; give its number") from None
+    if not 0 < code < 1 << 32:
+        raise UsageError(f"{text!r}: a stream's records are 1 to 0xffffffff (0 is END)")
+    return layer, code
+
+
+def _retyped(where: str, left: str, right: str) -> str:
+    """Return the record of the same stream that another becomes."""
+    if record_of(left)[0] != record_of(right)[0]:
+        raise UsageError(f"{where}: {left} becomes a record of its own stream")
+    return right
 
 
 def code_of(text: str | int) -> int:
@@ -108,10 +152,11 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
     if unknown or not isinstance(entries, list):
         raise UsageError(f"{path}: {', '.join(unknown) or 'record'}: expected [[record]] entries")
     rules = tuple(_entry(path, number, entry) for number, entry in enumerate(entries, 1))
-    codes = [rule.code for rule in rules]
-    for code in codes:
-        if codes.count(code) > 1:
-            raise UsageError(f"{path}: two entries for typecode {code}")
+    places = [(rule.layer, rule.code) for rule in rules]
+    for layer, code in places:
+        if places.count((layer, code)) > 1:
+            record = f"{layer}:{code:#x}" if layer else f"typecode {code}"
+            raise UsageError(f"{path}: two entries for {record}")
     return rules
 
 
@@ -142,8 +187,11 @@ def _entry(path: str, number: int, entry: object) -> RecordRule:
         raise UsageError(f"{where}: takes `from`, and `action` of {', '.join(ACTIONS)}")
     if action == MAP and "to" not in entry:
         raise UsageError(f"{where}: `map` takes `to`")
+    layer, code = record_of(entry["from"])
+    if layer:
+        _whole(where, entry)
     return RecordRule(
-        code_of(entry["from"]),
+        code,
         action,
         entry.get("to"),
         _layout(where, entry.get("layout")),
@@ -152,7 +200,17 @@ def _entry(path: str, number: int, entry: object) -> RecordRule:
         frozenset(str(name) for name in entry.get("ignore", [])),
         _hook(path, where, entry.get("hook")),
         entry.get("reason", f"{os.path.basename(path)} record {number}"),  # noqa: PTH119 - a label
+        layer,
     )
+
+
+def _whole(where: str, entry: dict[str, object]) -> None:
+    """Raise UsageError where a rule would take the body of a stream's record apart."""
+    apart = sorted({"layout", "fields", "set", "ignore", "hook"} & entry.keys())
+    if apart:
+        raise UsageError(f"{where}: {', '.join(apart)}: for records of the HVM context only")
+    if "to" in entry:
+        _retyped(where, str(entry["from"]), str(entry["to"]))
 
 
 def _layout(where: str, spec: str | None) -> Layout | None:

@@ -36,7 +36,7 @@ class Settings:
         names = [self.target] if self.source is None else [self.target, self.source]
         for name in names:
             catalogue.normalise(name)
-        _by_code(self.rules)
+        _by_place(self.rules)
 
     @property
     def release(self) -> Release:
@@ -59,14 +59,20 @@ class Settings:
 
     @property
     def by_code(self) -> dict[int, RecordRule]:
-        """The rules by typecode."""
-        return _by_code(self.rules)
+        """The rules about records of the HVM context, by typecode."""
+        return {code: rule for (layer, code), rule in _by_place(self.rules).items() if not layer}
+
+    @property
+    def by_record(self) -> dict[tuple[str, int], RecordRule]:
+        """The rules about records of the streams, by layer and number."""
+        return {place: rule for place, rule in _by_place(self.rules).items() if place[0]}
 
 
-def _by_code(rules: tuple[RecordRule, ...]) -> dict[int, RecordRule]:
-    found: dict[int, RecordRule] = {}
+def _by_place(rules: tuple[RecordRule, ...]) -> dict[tuple[str, int], RecordRule]:
+    found: dict[tuple[str, int], RecordRule] = {}
     for rule in rules:
-        if rule.code in found:
-            raise UsageError(f"typecode {rule.code}: {found[rule.code].reason} and {rule.reason}")
-        found[rule.code] = rule
+        before = found.setdefault((rule.layer, rule.code), rule)
+        if before is not rule:
+            record = f"{rule.layer}:{rule.code:#x}" if rule.layer else f"typecode {rule.code}"
+            raise UsageError(f"{record}: {before.reason} and {rule.reason}")
     return found

@@ -98,8 +98,10 @@ class Hypervisor:
     def save(self, state: State | None = None) -> bytes:
         """Return the context that the release writes of a domain in this state.
 
-        By default the state that the last load left. Raises UsageError for records that the
-        release does not have, or whose length is not its own.
+        By default the state that the last load left. The bytes are as they came: a Xen that ran
+        the guest rewrites some (the header, the reserved bits of DR6, DR7 and RFLAGS, segment
+        attributes). Raises UsageError for records that the release does not have, or whose length
+        is not its own.
         """
         return save_context(state if state is not None else self.state, self.handlers, self.machine)
 

@@ -24,9 +24,8 @@ class State:
     @classmethod
     def of_context(cls, data: bytes) -> State:
         """Return what the records of a context say; of two alike the later. Raises Truncated."""
-        return cls.of_entries(
-            (code, inst, bytes(body)) for code, inst, body, _ in hvm.iterate(data)
-        )
+        entries = hvm.iterate(data, end_bare=True)
+        return cls.of_entries((code, inst, bytes(body)) for code, inst, body, _ in entries)
 
     @classmethod
     def of_entries(cls, entries: Iterable[tuple[int, int, bytes]]) -> State:

@@ -9,6 +9,9 @@ from xensave.container.events import LIBXC
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _TSC_MODES = 2
+PVRDTSCP = 3
+NO_PVRDTSCP = Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12")
+PVRDTSCP_UNTIL = ("4.12",)
 
 
 @rule(
@@ -17,9 +20,9 @@ _TSC_MODES = 2
     stage=Stage.STREAM,
     record="libxc X86_TSC_INFO",
     says="a TSC mode is one of 0 - 2",
-    cite=Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12"),
+    cite=NO_PVRDTSCP,
     errno=EINVAL,
-    since=("4.12",),
+    since=PVRDTSCP_UNTIL,
     place=(LIBXC, libxc.X86_TSC_INFO),
 )
 def tsc_mode(restore: Restore) -> str | None:

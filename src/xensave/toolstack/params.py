@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from xensave import catalogue
@@ -51,6 +52,18 @@ class Setting(NamedTuple):
     restore: Restore
 
 
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """What a rule demands of a param's value alone, and how it says so."""
+
+    test: Callable[[int], bool]
+    says: str
+
+    def __call__(self, setting: Setting) -> str:
+        """Return what is wrong, "" for nothing."""
+        return "" if self.test(setting.value) else self.says
+
+
 class ParamRule(NamedTuple):
     """What a release refuses of params: `names`, or every param for ().
 
@@ -72,9 +85,7 @@ def viridian_features(target: Target) -> int:
     return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
 
 
-def deprecated(_: Setting) -> str:
-    """Refuse a param that may not be set any more."""
-    return "it may not be set any more"
+deprecated = Unless(lambda _: False, "it may not be set any more")
 
 
 def changed(setting: Setting) -> str:
@@ -120,17 +131,6 @@ def lmce(setting: Setting) -> str:
     if policy is not None and policy.amd:
         return "CPUs of this vendor have no local machine checks"
     raise Undecided("whether the host's CPU has local machine checks (MCA_CAP)")
-
-
-def tss_size(setting: Setting) -> str:
-    """Refuse a TSS that is smaller than its base structure."""
-    size = setting.value >> 32
-    return f"the TSS has {size} bytes, at least {_TSS_SIZE}" if size < _TSS_SIZE else ""
-
-
-def _unless(test: Callable[[int], bool], says: str) -> Callable[[Setting], str]:
-    """Return a rule that demands something of the value alone."""
-    return lambda setting: "" if test(setting.value) else says
 
 
 _MEMORY_EVENTS = tuple(
@@ -196,7 +196,7 @@ RULES = (
         id="PARAM_DM_DOMAIN",
         names=("DM_DOMAIN",),
         says="the device model's domain is the caller's own",
-        refuses=_unless(lambda value: value == _DOMID_SELF, f"only {_DOMID_SELF:#x} may be set"),
+        refuses=Unless(lambda value: value == _DOMID_SELF, f"only {_DOMID_SELF:#x} may be set"),
         errno=EINVAL,
         cite=Cite(
             "hvmop_set_param",
@@ -211,7 +211,7 @@ RULES = (
         id="PARAM_ALTP2M_READ_ONLY",
         names=("ALTP2M",),
         says="altp2m is set when the domain is created",
-        refuses=lambda _: "it is read-only",
+        refuses=Unless(lambda _: False, "it is read-only"),
         errno=EEXIST,
         cite=Cite(_ALLOW, "0291089f6e", "xen: enable altp2m at create domain domctl", "4.19"),
         since=("4.19",),
@@ -247,7 +247,7 @@ RULES = (
         id="PARAM_NESTED",
         names=("NESTEDHVM",),
         says="nested virtualisation is on or off",
-        refuses=_unless(lambda value: value <= 1, "it is 0 or 1"),
+        refuses=Unless(lambda value: value <= 1, "it is 0 or 1"),
         errno=EINVAL,
         cite=Cite(_SET),
         until=("4.15",),
@@ -256,7 +256,7 @@ RULES = (
         id="PARAM_TIMER_MODE",
         names=("TIMER_MODE",),
         says="a timer mode is one of 0 - 3",
-        refuses=_unless(lambda value: value <= _TIMER_MODES, "the modes are 0 - 3"),
+        refuses=Unless(lambda value: value <= _TIMER_MODES, "the modes are 0 - 3"),
         errno=EINVAL,
         cite=Cite(
             _SET,
@@ -277,7 +277,7 @@ RULES = (
         id="PARAM_ACPI_S_STATE",
         names=("ACPI_S_STATE",),
         says="an ACPI sleep state is 0 or 3",
-        refuses=_unless(lambda value: value in _S3, "the states are 0 and 3"),
+        refuses=Unless(lambda value: value in _S3, "the states are 0 and 3"),
         errno=EINVAL,
         cite=Cite(_SET),
     ),
@@ -304,7 +304,7 @@ RULES = (
         id="PARAM_ALTP2M",
         names=("ALTP2M",),
         says="an altp2m mode is known",
-        refuses=_unless(lambda value: value <= 1, "the modes are 0 and 1"),
+        refuses=Unless(lambda value: value <= 1, "the modes are 0 and 1"),
         errno=EINVAL,
         cite=Cite(_SET, "ea21400128", "x86/altp2m: add altp2mhvm HVM domain parameter", "4.6"),
         since=("4.6",),
@@ -314,7 +314,7 @@ RULES = (
         id="PARAM_ALTP2M",
         names=("ALTP2M",),
         says="an altp2m mode is known",
-        refuses=_unless(lambda value: value <= 3, "the modes are 0 - 3"),
+        refuses=Unless(lambda value: value <= 3, "the modes are 0 - 3"),
         errno=EINVAL,
         cite=Cite(
             _SET, "c47d1d6873", "altp2m: introduce external-only and limited use-cases", "4.9"
@@ -334,7 +334,7 @@ RULES = (
         id="PARAM_TRIPLE_FAULT",
         names=("TRIPLE_FAULT_REASON",),
         says="a shutdown reason is known",
-        refuses=_unless(lambda value: value <= _SHUTDOWN_MAX, f"they are 0 - {_SHUTDOWN_MAX}"),
+        refuses=Unless(lambda value: value <= _SHUTDOWN_MAX, f"they are 0 - {_SHUTDOWN_MAX}"),
         errno=EINVAL,
         cite=Cite(
             _SET, "63a47721ad", "hvm: Allow triple fault to imply crash rather than reboot", "4.3"
@@ -345,7 +345,7 @@ RULES = (
         id="PARAM_IOREQ_PAGES",
         names=("NR_IOREQ_SERVER_PAGES",),
         says="ioreq servers have 1 - 64 pages",
-        refuses=_unless(
+        refuses=Unless(
             lambda value: 0 < value <= _IOREQ_PAGES, f"there are 1 - {_IOREQ_PAGES} pages"
         ),
         errno=EINVAL,
@@ -356,7 +356,7 @@ RULES = (
         id="PARAM_FIP_WIDTH",
         names=("X87_FIP_WIDTH",),
         says="an x87 instruction pointer has 0, 4 or 8 bytes",
-        refuses=_unless(lambda value: value in _FIP_WIDTHS, "the widths are 0, 4 and 8"),
+        refuses=Unless(lambda value: value in _FIP_WIDTHS, "the widths are 0, 4 and 8"),
         errno=EINVAL,
         cite=Cite(_SET, "5d768fb1f3", "x86/hvm: add HVM_PARAM_X87_FIP_WIDTH", "4.7"),
         since=("4.7",),
@@ -365,7 +365,7 @@ RULES = (
         id="PARAM_TSS",
         names=("VM86_TSS",),
         says="the TSS of real mode lies below 4 GiB",
-        refuses=_unless(lambda value: not value >> 32, "it has 32 bits"),
+        refuses=Unless(lambda value: not value >> 32, "it has 32 bits"),
         errno=EINVAL,
         cite=Cite(_SET, "3619af2b2b", "x86/VMX: sanitize VM86 TSS handling", "4.9"),
         since=("4.9",),
@@ -374,7 +374,9 @@ RULES = (
         id="PARAM_TSS_SIZE",
         names=("VM86_TSS_SIZED",),
         says="the TSS of real mode holds its base structure",
-        refuses=tss_size,
+        refuses=Unless(
+            lambda value: value >> 32 >= _TSS_SIZE, f"the TSS has at least {_TSS_SIZE} bytes"
+        ),
         errno=EINVAL,
         cite=Cite(_SET, "3619af2b2b", "x86/VMX: sanitize VM86 TSS handling", "4.9"),
         since=("4.9",),
@@ -383,7 +385,7 @@ RULES = (
         id="PARAM_MCA_CAP",
         names=("MCA_CAP",),
         says="a machine check capability is known",
-        refuses=_unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
+        refuses=Unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
         errno=EINVAL,
         cite=Cite(
             "vmce_enable_mca_cap",
@@ -412,6 +414,18 @@ RULES = (
 DISCARDED = (("PAE_ENABLED", ("4.14",)),)
 """Params that libxc passes over, since when: 1a16fee21c "xen/public: Obsolete
 HVM_PARAM_PAE_ENABLED" (4.14)."""
+
+
+def alone(name: str, value: int, target: Target) -> tuple[ParamRule, str] | None:
+    """Return the rule that a param breaks by its value alone, and what is wrong; None for none."""
+    for rule in RULES:
+        wanted = rule.refuses
+        if not isinstance(wanted, Unless) or name not in rule.names or wanted.test(value):
+            continue
+        if in_force(rule.since, rule.until, target.version):
+            return rule, wanted.says
+    return None
+
 
 _VIRIDIAN_UNTIL = ("4.15",)
 """libxl set the configuration's Viridian mask in a restore too, until 25ee478662 "tools/libxl: only

@@ -14,8 +14,12 @@ from xensave.views.wrap import hang
 _COLUMN = 10
 
 
-def plan_lines(plan: Plan, width: int = 100, *, colour: bool = False) -> Iterator[str]:
+def plan_lines(
+    plan: Plan, width: int = 100, *, refused: bool = False, colour: bool = False
+) -> Iterator[str]:
     r"""Yield the plan, a few lines a change: what, where, why, what it loses.
+
+    `refused` says that it is not carried out: what it had changed until then is no promise.
 
     >>> from xensave.findings import Place
     >>> plan = Plan("4.13", "4.17")
@@ -26,13 +30,21 @@ def plan_lines(plan: Plan, width: int = 100, *, colour: bool = False) -> Iterato
               why: 24 bytes to 16
     """
     source = plan.source or "an unknown release"
-    head = f"{source} to {plan.target}: {_count(plan)}"
+    count = _found(plan) if refused else _count(plan)
+    head = f"{source} to {plan.target}: {count}"
     yield painted(escape(head), TITLE, colour=colour)
     for change in plan.changes:
         yield from _change(change, width, colour)
     if plan.depends:
         text = f"whether {plan.target} accepts the result depends on {', '.join(plan.depends)}"
         yield from hang("note", escape(text), width, _COLUMN)
+
+
+def _found(plan: Plan) -> str:
+    if not plan.changes:
+        return "refused"
+    many = "" if len(plan.changes) == 1 else "s"
+    return f"refused; {len(plan.changes)} change{many} found until then"
 
 
 def _count(plan: Plan) -> str:

@@ -6,13 +6,46 @@ release knows is the engine's table.
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import in_force, version
+from xensave.catalogue.dates import Version, in_force, version
 from xensave.context import ContextRecord
-from xensave.convert.plan import DROP, NAMED_LOSSES, Change, Loss
-from xensave.engine.handlers.msr import MSRS
+from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
+from xensave.engine.handlers.msr import MSRS, spec_ctrl_bits
 from xensave.findings import Place
+from xensave.policy.value import Policy
 from xensave.records.meaning.msr import msr_name
 from xensave.records.msr_list import count_of, entries_of, size_for, with_entries
+
+SPEC_CTRL = 0x48
+
+
+def clamp_spec_ctrl(
+    record: ContextRecord, policy: Policy, target: Version
+) -> tuple[ContextRecord, Change | None]:
+    """Clear the bits of SPEC_CTRL that the guest's policy does not give it on the target.
+
+    A guest that ran under a wider policy may have set them; the load refuses the record (ENXIO).
+    """
+    count = count_of(record.body)
+    valid = spec_ctrl_bits(policy, target)
+    if not count or record.length != size_for(count) or valid is None:
+        return record, None
+    entries = entries_of(record.body)
+    wrong = [one.value for one in entries if one.msr == SPEC_CTRL and one.value & ~valid]
+    if not wrong:
+        return record, None
+    kept = [
+        one._replace(value=one.value & valid) if one.msr == SPEC_CTRL else one for one in entries
+    ]
+    change = Change(
+        Place(offset=record.offset, record=record.label),
+        REPAIR,
+        f"SPEC_CTRL {wrong[0]:#x} to {wrong[0] & valid:#x}",
+        f"the guest's CPU policy gives it the bits {valid:#x} only",
+        (Loss("SPEC_CTRL", hex(wrong[0] & ~valid)),),
+        1,
+        accepted=True,
+    )
+    return record.with_body(with_entries(record.body, kept)), change
 
 
 def known_msrs(target: str) -> frozenset[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from xensave import catalogue
-from xensave.container import hvm, libxc
-from xensave.container.events import CONTEXT, RECORD, Event, Header
-from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.container import hvm, libxc, libxl
+from xensave.container.events import CONTEXT, LIBXC, RECORD, Event, Header
+from xensave.container.framing import HEADER, HEADER_SIZE, record_name
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
@@ -36,7 +36,8 @@ class MadeEvent(Event):
         name = event.name
         if event.kind == RECORD:
             type_, length = HEADER.unpack_from(packed)
-            name = libxc.RECORDS.get(type_, name)
+            names = libxc.RECORDS if event.layer == LIBXC else libxl.RECORDS
+            name = record_name(type_, names)
         elif event.kind == CONTEXT:
             length = len(packed)
         raw = memoryview(packed)[:front]

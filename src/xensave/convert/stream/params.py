@@ -11,7 +11,7 @@ from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
-from xensave.toolstack.params import viridian_features
+from xensave.toolstack.params import alone, viridian_features
 from xensave.toolstack.rule import target_of
 
 BODY_LIMIT = 64 * 1024
@@ -32,8 +32,8 @@ def convert_params(
 ) -> tuple[bytes, tuple[Change, ...]]:
     """Return the record's new body, and what was changed: () where nothing was.
 
-    hvm_set_param() refuses an index of HVM_NR_PARAMS or more, and viridian features that it does
-    not know, with EINVAL, and the restore fails.
+    hvm_set_param() refuses an index of HVM_NR_PARAMS or more, viridian features that it does not
+    know, and what may not be set, or not so, and the restore fails.
     """
     if len(body) > BODY_LIMIT:
         raise LimitExceeded(
@@ -44,7 +44,8 @@ def convert_params(
     if len(body) < PAIR.size:
         return bytes(body), ()
     limit = dict(catalogue.space("hvm-param").limits)[target.name]
-    features = viridian_features(target_of(target.name))
+    release = target_of(target.name)
+    features = viridian_features(release)
     params = HvmParams.parse(body)
     kept: list[tuple[int, int]] = []
     changes: list[Change] = []
@@ -56,6 +57,8 @@ def convert_params(
         elif index == VIRIDIAN and value & ~features:
             kept.append((index, value & features))
             changes.append(_narrowed(where, value, features, target))
+        elif (wrong := alone(param_name(index), value, release)) is not None:
+            changes.append(_refused(where, index, value, wrong[1], target))
         else:
             kept.append((index, value))
     return params._replace(params=tuple(kept)).to_bytes(), tuple(changes)
@@ -70,6 +73,13 @@ def _dropped(where: Place, index: int, value: int, limit: int, target: Release) 
         return Change(where, CONVERT, what, reason)
     loss = (Loss(name, hex(value)),) if value else ()
     return Change(where, DROP, name, reason, loss, len(loss))
+
+
+def _refused(where: Place, index: int, value: int, wrong: str, target: Release) -> Change:
+    name = param_name(index)
+    reason = f"Xen {target.name} refuses it: {wrong}"
+    loss = (Loss(name, hex(value)),) if value else ()
+    return Change(where, DROP, f"{name} = {value:#x}", reason, loss, len(loss))
 
 
 def _narrowed(where: Place, value: int, features: int, target: Release) -> Change:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import operator
+
 from xensave import catalogue
-from xensave.catalogue.dates import version
+from xensave.catalogue.dates import begun, version
+from xensave.catalogue.model import Citation
 from xensave.catalogue.points import asked_for
 from xensave.container import libxc
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event, Header
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.convert.plan import DROP, INSERT, REPAIR, REWRITE, Change, Plan
-from xensave.convert.records.context import ContextConverter
-from xensave.convert.records.losses import of_bytes
+from xensave.container.libxc_records import TSC_INFO, TscInfo
+from xensave.context import Context, ContextRecord
+from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Loss, Plan
+from xensave.convert.records.context import MSRS, ContextConverter
+from xensave.convert.records.losses import Losses, of_bytes
+from xensave.convert.records.msrs import clamp_spec_ctrl
 from xensave.convert.records.repair import parse
+from xensave.convert.rules import DROP as DROP_RULE
+from xensave.convert.rules import KEEP, RecordRule, record_of
 from xensave.convert.settings import Settings
 from xensave.convert.stream.made import Made, MadeEvent, check
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
 from xensave.findings import Place
+from xensave.toolstack.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
 
 POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
@@ -44,6 +53,7 @@ class StreamConverter:
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
         self._made = Made(settings.target)
+        self._first = version(asked_for(settings.target)[0])
         self._old_version = self._version = 0
         self._static_done = True
 
@@ -72,11 +82,28 @@ class StreamConverter:
             return self._bare(event)
         if event.kind == HEADER_KIND:
             return self._header(event)
+        ruled = self.settings.by_record.get((event.layer, event.type))
+        if ruled is not None and event.kind == RECORD:
+            return self._ruled(event, ruled)
         if event.kind == RECORD and event.layer == LIBXC:
             return self._libxc(event)
         if event.kind == RECORD and event.layer == LIBXL and self._unknown(event, "libxl-record"):
             return self._drop_unknown(event)
         return (event,)
+
+    def _ruled(self, event: Event, rule: RecordRule) -> Output:
+        """Do as the user says with a record of the stream."""
+        if rule.action == KEEP:
+            return (event,)
+        if rule.action == DROP_RULE:
+            named, lost = _losses(event)
+            what = event.label
+            self._note(Change(_place(event), DROP, what, rule.reason, named, lost, accepted=True))
+            return ()
+        code = record_of(str(rule.to))[1]
+        what = f"{event.label} to {event.layer} {code:#x}"
+        self._note(Change(_place(event), MAP, what, rule.reason))
+        return (pack_record(code, event.body()),)
 
     def _note(self, change: Change) -> None:
         self._contexts.note(change)
@@ -146,10 +173,13 @@ class StreamConverter:
             return self._drop_static(event)
         if event.type in POLICIES:
             return self._policy(event)
-        if event.type == libxc.HVM_CONTEXT:
-            return self._context(event)
-        if event.type == libxc.HVM_PARAMS:
-            return self._params(event)
+        converted = {
+            libxc.HVM_CONTEXT: self._context,
+            libxc.HVM_PARAMS: self._params,
+            libxc.X86_TSC_INFO: self._tsc,
+        }.get(event.type)
+        if converted is not None:
+            return converted(event)
         if self._unknown(event, "libxc-record"):
             return self._drop_unknown(event)
         return (event,)
@@ -169,8 +199,7 @@ class StreamConverter:
         return ()
 
     def _policy(self, event: Event) -> Output:
-        first = version(asked_for(self.settings.target)[0])
-        body, changes = fit_policy(event.type, bytes(event.body()), first, _place(event))
+        body, changes = fit_policy(event.type, bytes(event.body()), self._first, _place(event))
         for change in changes:
             self._note(change)
         if not changes:
@@ -196,9 +225,28 @@ class StreamConverter:
                 Change(place, REPAIR, one.done, one.finding.message, citation=one.damage.citation)
             )
         new = self._contexts.convert(context)
+        if self.settings.repair:
+            new = self._clamped(new)
         if new is context and not mended:
             return None
         return new.to_bytes()
+
+    def _clamped(self, context: Context) -> Context:
+        """Hold SPEC_CTRL to the policy that the guest has."""
+        policy = self._made.policy() or self.settings.policy
+        if policy is None:
+            return context
+        records: list[ContextRecord] = []
+        for record in context.records:
+            change = None
+            new = record
+            if record.name == MSRS:
+                new, change = clamp_spec_ctrl(record, policy, self._first)
+            if change is not None:
+                self._note(change)
+            records.append(new)
+        same = all(map(operator.is_, records, context.records))
+        return context if same else context.with_records(tuple(records))
 
     def _params(self, event: Event) -> Output:
         body, changes = convert_params(event.body(), self.target, _place(event))
@@ -207,6 +255,21 @@ class StreamConverter:
         if not changes:
             return (event,)
         return (pack_record(event.type, body),)
+
+    def _tsc(self, event: Event) -> Output:
+        """Give a guest whose TSC mode the target has not the default mode."""
+        body = event.body()
+        if len(body) != TSC_INFO.size:
+            return (event,)
+        info = TscInfo.parse(body)
+        if info.mode != PVRDTSCP or not begun(PVRDTSCP_UNTIL, self._first):
+            return (event,)
+        reason = f"Xen {self.target.name} has no such mode"
+        lost = (Loss("mode", f"{info.mode} ({info.mode_name})"),)
+        what = f"TSC mode {info.mode} to 0 (default)"
+        cited = Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release)
+        self._note(Change(_place(event), REWRITE, what, reason, lost, 1, citation=cited))
+        return (pack_record(event.type, info._replace(mode=0).to_bytes()),)
 
     def _unknown(self, event: Event, space: str) -> bool:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
@@ -218,9 +281,7 @@ class StreamConverter:
         return all(number.number != event.type for number in known)
 
     def _drop_unknown(self, event: Event) -> Output:
-        named, lost = of_bytes("body", event.prefix(LOOKED_AT))
-        if event.length > LOOKED_AT and not lost:
-            named, lost = of_bytes("body", b"\1")
+        named, lost = _losses(event)
         reason = f"the toolstack of {self.target.name} refuses a record of this type"
         self._note(Change(_place(event), DROP, event.label, reason, named, lost))
         return ()
@@ -229,6 +290,14 @@ class StreamConverter:
         body = event.body()
         new = self._converted(body, event.offset)
         return (event,) if new is None else (new,)
+
+
+def _losses(event: Event) -> Losses:
+    """Return what goes with a record: of a long one the front is looked at, the rest is lost."""
+    named, lost = of_bytes("body", event.prefix(LOOKED_AT))
+    if event.length > LOOKED_AT and not lost:
+        named, lost = of_bytes("body", b"\1")
+    return named, lost
 
 
 def _place(event: Event) -> Place:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.catalogue.dates import in_force
+from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
+from xensave.policy.value import Policy
 from xensave.records.msr_list import count_of, entries_of, size_for
 
 SPECS = (Spec("CPU_MSR", VCPU),)
@@ -32,17 +33,24 @@ _XCR0_BND = 3 << 3
 _BY_POLICY = ("4.10.0",)
 
 
-def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
-    """SPEC_CTRL: the policy must have it, and each bit that is set."""
-    policy = machine.policy
-    amd = in_force(_AMD_SPEC_CTRL, (), machine.version) and policy.has("ibrs")
+def spec_ctrl_bits(policy: Policy, version: Version) -> int | None:
+    """Return the bits of SPEC_CTRL that a policy gives the guest; None where it has no such MSR."""
+    amd = in_force(_AMD_SPEC_CTRL, (), version) and policy.has("ibrs")
     if not policy.has("ibrsb") and not amd:
-        _host_may(machine, "IBRSB")
-        return "the policy has no speculation control"
+        return None
     valid = _IBRS_STIBP
     for bits, features, since in _SPEC_CTRL_BITS:
-        if in_force(since, (), machine.version) and any(policy.has(name) for name in features):
+        if in_force(since, (), version) and any(policy.has(name) for name in features):
             valid |= bits
+    return valid
+
+
+def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
+    """SPEC_CTRL: the policy must have it, and each bit that is set."""
+    valid = spec_ctrl_bits(machine.policy, machine.version)
+    if valid is None:
+        _host_may(machine, "IBRSB")
+        return "the policy has no speculation control"
     return f"valid are {valid:#x}" if value & ~valid else None
 
 

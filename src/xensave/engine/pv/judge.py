@@ -45,7 +45,7 @@ RULES: tuple[PvRule | MemoryRule, ...] = (
     *msrs.RULES,
     *frames.RULES,
 )
-DATED = (*xsave.DATED, *msrs.DATED)
+DATED = (*xsave.DATED, *msrs.DATED, tables.TABLE_TYPES)
 
 
 class PvGuest(NamedTuple):

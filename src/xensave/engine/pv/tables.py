@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.pv.frames import PvMemory
 from xensave.engine.pv.rule import XEN, PvRefusal
@@ -20,6 +21,13 @@ _PRESENT, _WRITABLE = 1, 2
 _FRAME_SHIFT, _FRAME_BITS = 12, 40
 _XEN_SLOTS = range(256, 272)
 """Xen's own entries of a top-level table, which it fills itself."""
+
+TABLE_TYPES = Dated(
+    "PV_TABLE_TYPES",
+    "PAGE_DATA",
+    "page tables name tables of the level below, and none maps a table to write to it",
+    Cite("get_page_from_l1e or alloc_page_type"),
+)
 
 
 class _Walk:
@@ -93,5 +101,4 @@ def refusal(memory: PvMemory | None, roots: Iterable[tuple[int, int]]) -> PvRefu
     wrong = _Walk(memory).wrong(roots) if memory is not None else None
     if wrong is None:
         return None
-    cite = Cite("get_page_from_l1e or alloc_page_type")
-    return PvRefusal(XEN, "PAGE_DATA", "EINVAL", "PV_TABLE_TYPES", wrong, cite)
+    return PvRefusal(XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)

@@ -1,0 +1,78 @@
+"""Records of a stream that the user drops or maps, and what a target refuses of params and TSC."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from xensave.catalogue.dates import version
+from xensave.context import ContextRecord
+from xensave.convert.records.msrs import clamp_spec_ctrl
+from xensave.convert.rules import load_rules, parse_drop, parse_map, record_of
+from xensave.convert.settings import Settings
+from xensave.convert.stream.params import convert_params
+from xensave.errors import UsageError
+from xensave.findings import Place
+from xensave.policy.value import Policy
+from xensave.toolstack.params import alone
+from xensave.toolstack.rule import target_of
+
+
+def test_a_record_of_a_stream_has_a_layer_and_a_number() -> None:
+    assert record_of("libxc:0x13") == ("libxc", 0x13)
+    assert record_of("libxl:1") == ("libxl", 1)
+    assert record_of("19") == ("", 19)
+    rule = parse_map("libxc:0x21=libxc:0x12")
+    assert (rule.layer, rule.code, rule.to) == ("libxc", 0x21, "libxc:0x12")
+    settings = Settings("4.17", rules=(parse_drop("19"), parse_drop("libxc:19")))
+    settings.check()
+    assert list(settings.by_code) == [19]
+    assert list(settings.by_record) == [("libxc", 19)]
+
+
+@pytest.mark.parametrize(
+    "text", ["libxc:0", "qemu:1", "libxc:NOTHING", "libxc:0x100000000", "libxl:"]
+)
+def test_no_such_record(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_drop(text)
+
+
+def test_a_record_stays_in_its_stream() -> None:
+    with pytest.raises(UsageError, match="stream of its own|its own stream"):
+        parse_map("libxc:0x21=libxl:1")
+
+
+def test_a_rules_file_takes_a_record_of_a_stream_whole(tmp_path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('schema = 1\n[[record]]\nfrom = "libxc:0x13"\naction = "drop"\n')
+    assert [(rule.layer, rule.code) for rule in load_rules(str(path))] == [("libxc", 0x13)]
+    path.write_text(path.read_text() + 'ignore = ["body"]\n')
+    with pytest.raises(UsageError, match="HVM context only"):
+        load_rules(str(path))
+
+
+def test_a_param_that_the_target_refuses_by_its_value_is_dropped() -> None:
+    from xensave import catalogue
+
+    body = struct.pack("<II4Q", 2, 0, 24, 1, 1, 0xFEFFE)  # NESTEDHVM, STORE_PFN
+    new, changes = convert_params(body, catalogue.release("4.17"), Place())
+    assert new == struct.pack("<II2Q", 1, 0, 1, 0xFEFFE)
+    assert [change.lost for change in changes] == [1]
+    assert convert_params(body, catalogue.release("4.14"), Place()) == (body, ())
+    assert alone("STORE_PFN", 1, target_of("4.17")) is None
+
+
+def test_spec_ctrl_is_held_to_the_policy() -> None:
+    """A guest without SSBD: 969a57f73f has newer senders clear the bit."""
+    entry = struct.pack("<IIQ", 0x48, 0, 0x7)
+    record = ContextRecord(20, 0, struct.pack("<II", 1, 0) + entry, release="4.17")
+    none = Policy.of((), {}, "a test")
+    assert clamp_spec_ctrl(record, none, version("4.17.0")) == (record, None)
+    ibrsb = Policy.of(((7, 0, 0, 0, 0, 1 << 26),), {}, "a test")
+    held, change = clamp_spec_ctrl(record, ibrsb, version("4.17.0"))
+    assert held.body[-8:] == struct.pack("<Q", 0x3)
+    assert change is not None
+    assert change.what == "SPEC_CTRL 0x7 to 0x3"
+    assert clamp_spec_ctrl(held, ibrsb, version("4.17.0")) == (held, None)
