@@ -6,10 +6,14 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.memory.samples import HVM, image, page, record
 from xensave import open as open_image
+from xensave.container import libxc
+from xensave.container.framing import pack_record
+from xensave.context import AbsentRecord
 from xensave.dump import Format, Options, extract
 from xensave.errors import LimitExceeded, SourceError
 from xensave.testing import streams
@@ -76,10 +80,22 @@ class TestFiles:
             assert out.stat().st_size < 1 << 16
 
 
+def test_an_image_without_memory(tmp_path):
+    with (
+        open_image(HVM.parent / "hvm1.ctx") as guest,
+        pytest.raises(AbsentRecord, match="no memory"),
+    ):
+        extract(guest, str(tmp_path / "out"), Format.ELF)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_raw_spans_what_the_image_lists(tmp_path):
     """A guest that gave memory back has contents far up, and lists the frames between."""
-    empty = [(pfn, XTAB, b"") for pfn in range(0x100, 0x300000, 1)]
-    records = [record(*empty[at : at + 65536]) for at in range(0, len(empty), 65536)]
+    words = np.arange(0x100, 0x300000, dtype=np.uint64) | np.uint64(XTAB << 60)
+    records = [
+        pack_record(libxc.PAGE_DATA, struct.pack("<II", len(part), 0) + part.tobytes())
+        for part in np.split(words, range(1 << 16, len(words), 1 << 16))
+    ]
     guest = image(record((0, page(1))), *records, record((0x300000, page(2))))
     extract(guest, str(tmp_path / "out"), Format.RAW)
     assert (tmp_path / "out").stat().st_size == 0x300001 << 12

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from xensave.context import AbsentRecord
 from xensave.dump import elf, flat, xen_core
 from xensave.dump.parts import Part, Progress, size_of, write_parts
 from xensave.image import Image
@@ -58,7 +59,7 @@ def extract(
 
     The file appears whole or not at all, has holes where the image has none of the guest's
     memory, and is its owner's alone to read. `progress` is told how many bytes were written.
-    Raises LimitExceeded for memory that the format cannot hold.
+    Raises LimitExceeded for memory that the format cannot hold, AbsentRecord where there is none.
 
     >>> import os, tempfile
     >>> from xensave import open as open_image
@@ -66,6 +67,8 @@ def extract(
     ...     extract(image, f"{folder}/memory.lime", Format.LIME)
     Extracted(size=16760992, frames=4092)
     """
+    if not len(image.memory.index):
+        raise AbsentRecord(f"{image.name}: holds no memory")
     parts = list(FORMATS[format](image, options or Options()))
     size = size_of(parts)
     with writing(out) as output:
