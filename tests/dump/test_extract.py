@@ -80,6 +80,14 @@ class TestFiles:
             assert out.stat().st_size < 1 << 16
 
 
+@pytest.mark.parametrize("format", Format)
+def test_memory_without_registers(format, tmp_path):
+    stream = streams.libxc_stream(record((0, page(1))), "4.17")
+    with open_image(stream) as guest:
+        assert guest.vcpu_numbers == ()
+        assert extract(guest, str(tmp_path / "out"), format).frames == 1
+
+
 def test_an_image_without_memory(tmp_path):
     with (
         open_image(HVM.parent / "hvm1.ctx") as guest,

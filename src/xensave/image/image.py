@@ -344,7 +344,9 @@ class Image:
     def vcpu_numbers(self) -> tuple[int, ...]:
         """The numbers of the vCPUs whose registers were saved, in ascending order."""
         if self.type != "pv":
-            return tuple(sorted({record.instance for record in self.context.all("CPU")}))
+            context = self._find_context()
+            found = context.all("CPU") if context is not None else ()
+            return tuple(sorted({record.instance for record in found}))
         return tuple(sorted(self.facts.vcpus_pv))
 
     @property
