@@ -25,7 +25,7 @@ def test_each_file_says_schema_and_producer(path):
 
 def test_the_index_names_every_file():
     names = {str(path.relative_to(DATA)) for path in FILES}
-    wanted = {"index.json", "features.json"}
+    wanted = {"index.json", "features.json", "points.json"}
     wanted |= {f"releases/{name}.json" for name in RELEASES}
     wanted |= {f"records/{name}.json" for name in catalogue.record_names()}
     wanted |= {f"spaces/{name}.json" for name in catalogue.space_names()}

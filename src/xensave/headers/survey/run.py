@@ -10,7 +10,7 @@ from xensave.headers.survey.assemble import assemble
 from xensave.headers.survey.features import survey_features
 from xensave.headers.survey.history import read_history
 from xensave.headers.survey.reading import read_release, version_of
-from xensave.headers.survey.series import MASTER, series
+from xensave.headers.survey.series import MASTER, points, series
 from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
 from xensave.headers.trees.tree import GitRepository
@@ -22,19 +22,18 @@ def build(
     """Read every release of the repository and write the data files; how many there are."""
     with GitRepository(gitdir) as repository:
         readings = {}
-        for name, refs in series(repository).items():
+        names = series(repository)
+        for name, refs in names.items():
             progress(f"reading {name}: {refs[0]} to {refs[-1]}")
             readings[name] = [read_release(repository, ref) for ref in refs]
         progress("reading the headers' history")
-        history = read_history(
-            repository, [points[-1].ref for points in readings.values()], progress
-        )
+        history = read_history(repository, [found[-1].ref for found in readings.values()], progress)
         progress("reading the other number spaces")
-        firsts = {name: points[0].ref for name, points in readings.items()}
+        firsts = {name: found[0].ref for name, found in readings.items()}
         spaces = survey_spaces(repository, firsts)
         progress("reading CPU features")
-        features = survey_features(repository, series(repository))
+        more = {"features.json": survey_features(repository, names), "points.json": points(names)}
         catalogue = assemble(readings, history)
         commit = readings[MASTER][-1].commit
         aliases = {version_of(repository, MASTER): MASTER}
-        return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases, features)
+        return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases, more)

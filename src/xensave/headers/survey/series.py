@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from xensave.errors import UsageError
+from xensave.headers.survey.write import Json
 from xensave.headers.trees.tree import GitRepository
 
 # Before 4.0 the repository has no release tags: the last candidate or the branch point stands in.
@@ -17,6 +18,20 @@ EARLY = {
 MASTER = "master"
 
 _TAG = re.compile(r"RELEASE-(4\.\d+)\.(\d+)(?:\.(\d+))?")
+
+
+def points(names: dict[str, list[str]]) -> dict[str, Json]:
+    """Return the point releases of each series that has tags, oldest first.
+
+    >>> points({"3.4": ["3.4.0-rc3"], "4.22": ["RELEASE-4.22.0"], "master": ["master"]})
+    {'points': {'4.22': ['4.22.0']}}
+    """
+    found: dict[str, Json] = {
+        name: [ref.removeprefix("RELEASE-") for ref in refs]
+        for name, refs in names.items()
+        if name not in EARLY and name != MASTER
+    }
+    return {"points": found}
 
 
 def series(repository: GitRepository) -> dict[str, list[str]]:

@@ -21,9 +21,9 @@ def write_catalogue(  # noqa: PLR0917
     out: Path,
     source: str,
     aliases: dict[str, str],
-    features: dict[str, Json],
+    more: dict[str, dict[str, Json]],
 ) -> int:
-    """Write index, releases, records, spaces and features below `out`; return how many files."""
+    """Write index, releases, records, spaces and `more` below `out`; return how many files."""
     head: dict[str, Json] = {
         "schema": SCHEMA,
         "producer": {"name": "xensave catalogue build", "version": __version__, "source": source},
@@ -36,7 +36,7 @@ def write_catalogue(  # noqa: PLR0917
         files[f"records/{record}.json"] = {**head, "record": record, "layouts": list(layouts)}
     for space in spaces:
         files[f"spaces/{space.name}.json"] = {**head, **_space(space)}
-    files["features.json"] = {**head, **features}
+    files.update({name: {**head, **value} for name, value in more.items()})
     write_files(files, out)
     return len(files)
 
