@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 import xensave
+from xensave import catalogue
 from xensave.cli import main
 from xensave.context import Context, ContextRecord
 from xensave.diff import compare
@@ -139,6 +140,17 @@ def test_what_cannot_be_done(text, message, tmp_path):
         edited(CONTEXT, text, out=out, force=True)
     assert message in caught.value.message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_params_and_msrs_that_are_not_there_yet(hvm1, tmp_path):
+    texts = ("params.NESTEDHVM=1", "msrs.0x10b|=3", "params.NESTEDHVM|=2")
+    edited(hvm1, *texts, out=tmp_path / "out", force=True)
+    with xensave.open(hvm1) as old, xensave.open(tmp_path / "out") as new:
+        comparison = compare(old, new)
+        assert new.msr_policy == {**old.msr_policy, 0x10B: 3}
+        number = catalogue.space("hvm-param").number_of("NESTEDHVM")
+        assert new.params == {**old.params, number: 3}
+    assert not comparison.memory.differs
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.catalogue.model import Layout
+from xensave import catalogue
+from xensave.catalogue.model import Field, Layout
 from xensave.edit.assignment import Assignment, integer_of
 from xensave.errors import UsageError
 from xensave.records.codec import decode, encode
@@ -14,6 +15,7 @@ from xensave.records.flat import element_size, walk
 from xensave.records.meaning.bits import Bit, Register
 from xensave.records.meaning.explain import parts, register_of
 from xensave.records.meaning.leaves import ENTRIES, leaves_of
+from xensave.records.meaning.msr import msr_number
 from xensave.records.values import Value, Values, get, put, structs
 
 _INDEX = re.compile(r"\[\d+\]")
@@ -63,6 +65,7 @@ def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | N
 
     A path is one of `show --json`, the name of an entry ("STORE_PFN" of HVM_PARAMS, "TSC_AUX" of
     CPU_MSR, "0x7.0.b" of X86_CPUID_POLICY), or begins with the name of a part ("x87+SSE.mxcsr").
+    A param or an MSR that the record lacks is 0, and is added when it is stored.
     """
     values = decode(layout, body, zeroextend=True)
     entry = _entries(layout, values).get(path)
@@ -76,7 +79,7 @@ def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | N
             result = _in_struct(part.kind, part.layout, part.values, inner, None)
             if result is not None:
                 return result._replace(store=_spliced(body, part.offset, result.store))
-    return None
+    return _new_entry(layout, values, path)
 
 
 def _in_struct(
@@ -109,6 +112,44 @@ def _width(layout: Layout, path: str, value: Value) -> int:
                 field = place.field
                 return field.bits[1] if field.bits else 8 * element_size(field)
     return 0
+
+
+def _new_entry(layout: Layout, values: Values, name: str) -> Target | None:
+    """Return an entry that is to be added to a list whose entries name themselves."""
+    for field in layout.fields:
+        number_of = _NUMBERS.get(field.type)
+        index = number_of(name) if number_of is not None and field.dims == (0,) else None
+        if index is not None:
+            return Target(0, 64, None, _appending(layout, values, field, index))
+    return None
+
+
+def _appending(
+    layout: Layout, values: Values, field: Field, index: int
+) -> Callable[[Value], bytes]:
+    member = next(each.name for each in field.fields if each.name in ("value", "val"))
+
+    def append(new: Value) -> bytes:
+        changed = values.copy()
+        entry: dict[str, Value] = {"index": index, member: new}
+        entries: list[Value] = [*structs(changed, field.name), entry]
+        changed[field.name] = entries
+        if "count" in changed:
+            changed["count"] = len(entries)
+        return encode(layout, changed)
+
+    return append
+
+
+def _param_number(name: str) -> int | None:
+    return catalogue.space("hvm-param").number_of(name)
+
+
+_NUMBERS: dict[str, Callable[[str], int | None]] = {
+    "struct param": _param_number,
+    "struct msr": msr_number,
+    "struct hvm_one_msr": msr_number,
+}
 
 
 def _entries(layout: Layout, values: Values) -> dict[str, str]:

@@ -83,3 +83,15 @@ def msr_name(index: int) -> str:
     if 0x280 <= index < 0x2A0:
         return f"MC{index - 0x280}_CTL2"
     return _NAMES.get(index, "")
+
+
+def msr_number(name: str) -> int | None:
+    """Return the index of an MSR by its name, or by its number as text; None for neither.
+
+    >>> msr_number("TSC_AUX") == 0xC0000103, msr_number("0x10"), msr_number("NONE")
+    (True, 16, None)
+    """
+    try:
+        return int(name, 0)
+    except ValueError:
+        return next((number for number, each in _NAMES.items() if each == name), None)
