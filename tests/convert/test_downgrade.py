@@ -148,3 +148,15 @@ def test_a_legacy_stream_for_an_older_release(tmp_path):
         assert 32 not in written.params
         assert written.containers[0] == "legacy libxc of a 64-bit toolstack"
         assert not [e for e in walk(MemorySource(out)) if e.layer == LIBXL and e.type == 99]
+
+
+def test_a_legacy_stream_is_judged_by_old_and_new_releases(tmp_path, capsys):
+    _, out = converted(tmp_path, streams.xl_image(hvm_stream()))
+    (tmp_path / "old").write_bytes(out)
+    capsys.readouterr()
+    for target in ("4.5", "4.17"):
+        assert main(["check", str(tmp_path / "old"), "-t", target]) == 0
+        assert "restores" in capsys.readouterr().out
+    (tmp_path / "pv").write_bytes(legacy.pv_stream())
+    assert main(["check", str(tmp_path / "pv"), "-t", "4.5"]) == 1
+    assert "depends on" in capsys.readouterr().out

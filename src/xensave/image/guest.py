@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from xensave import catalogue
 from xensave.container import hvm, libxc, libxl
 from xensave.container.config import Config
-from xensave.container.events import LIBXC, LIBXL, XL
+from xensave.container.events import LEGACY, LIBXC, LIBXL, XL
 from xensave.container.libxc import DomainHeader, ImageHeader
 from xensave.container.libxc_records import (
     LEAF,
@@ -60,6 +60,7 @@ _BLOBS = {
 class GuestFacts(NamedTuple):
     """A saved guest as its image describes it: headers, counts, settings and registers.
 
+    `legacy` says that the records are what a legacy stream stands for.
     `config` is libxl's configuration in xl's header, `described` what any frame says, in its shape.
     Headers are None where the image has no such layer. `counts` are the records by layer and
     type, in the order of first occurrence, `firsts` where the first of each begins. `params` are
@@ -91,6 +92,7 @@ class GuestFacts(NamedTuple):
     domain: DomainHeader | None = None
     config: Config = Config()
     described: Config = Config()
+    legacy: bool = False
     counts: tuple[Count, ...] = ()
     firsts: Mapping[tuple[str, int], int] = MappingProxyType({})
     params: tuple[tuple[int, int], ...] = ()
@@ -187,6 +189,7 @@ def facts_of(
         domain=domain,
         config=config_of(found),
         described=described_by(found),
+        legacy=f"{LEGACY} header" in found.headers,
         counts=tuple(found.counts.values()),
         firsts=MappingProxyType(dict(found.firsts)),
         params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),

@@ -33,6 +33,7 @@ from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, targe
 
 EMULATOR = "the target's device model takes the saved state of the source's"
 MEMORY = "the guest has its memory, most of which was taken out of the image"
+OLD_TOOLSTACK = "the target's toolstack takes the legacy stream around the guest's state"
 DEVICES = "dom0 has the disks and networks that the configuration names"
 
 RULES: tuple[Rule, ...] = (
@@ -73,6 +74,14 @@ def judge(
     (<Layer.LIBXC: 'libxc'>, 'libxc header', 'the stream has version 3; Xen 4.13 reads 2')
     """
     made = domain if domain is not None else domain_of(facts)
+    if facts.legacy and not target_of(target).release.stream_read:
+        bare = GuestFacts(facts.name, facts.release, context=facts.context)
+        if facts.context is None:
+            return Depends((OLD_TOOLSTACK,))
+        old = judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins)
+        if isinstance(old, Refused):
+            return old
+        return old._replace(assumes=(*old.assumes, OLD_TOOLSTACK))
     answer = _policy(facts, target, made, host) if policy is None else policy
     in_the_end = _in_the_end(answer, facts, target)
     restore = Restore(facts, target_of(target), in_the_end, host, memory, emulators)

@@ -96,6 +96,8 @@ def usable(restore: Restore) -> str | None:
 def legacy(restore: Restore) -> str | None:
     """Refuse a stream of version 2 behind a header that says legacy: the converter fails."""
     facts = restore.facts
+    if facts.legacy:
+        return None
     if facts.xl is not None and not facts.xl.stream_v2 and facts.libxc is not None:
         return "the flag for streams of version 2 is clear: what follows is taken for a legacy one"
     return None
