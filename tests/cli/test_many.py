@@ -12,8 +12,9 @@ import pytest
 import zstandard
 
 from xensave.cli import main
+from xensave.cli.check import _code
+from xensave.engine.verdict import Accepted, Depends, Refused
 from xensave.image.input import Item, Unreadable, expand
-from xensave.testing import streams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HVM = (EXAMPLES / "hvm1.ctx").read_bytes()
@@ -126,15 +127,13 @@ def test_check_sums_up_and_filters(folder, capsys):
 
 
 def test_check_fails_on_what_it_is_told_to(folder, capsys):
-    # Whether there is shadow paging is for the hypervisor's build to say.
-    config = streams.configuration().replace(b'"name"', b'"hap": "False", "name"')
-    records = streams.memory(1) + streams.hvm_tail("4.17")
-    stream = streams.libxl_stream(streams.libxc_stream(records, "4.17"))
-    path = str(folder / "shadow.img")
-    Path(path).write_bytes(streams.xl_image(stream, config))
-    assert main(["check", "-t", "4.17", path]) == 1
-    assert "depends" in capsys.readouterr().out
-    assert main(["check", "-t", "4.17", path, "--fail-on", "refused"]) == 0
+    depends, refused = Depends(("the host's CPU",)), Refused("RULE", "no")
+    assert [_code(depends, "depends"), _code(depends, "refused")] == [1, 0]
+    assert [_code(refused, "depends"), _code(refused, "refused")] == [1, 1]
+    assert _code(Accepted(), "depends") == 0
+    cut = folder / "cut.ctx"
+    cut.write_bytes(HVM[:-3])
+    assert main(["check", "-t", "4.17", str(cut), "--fail-on", "refused"]) == 1
 
 
 def test_caveats_are_told_once_for_all_images(folder, capsys):
