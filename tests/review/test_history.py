@@ -81,3 +81,49 @@ struct a {
         "last": 10,
     }  # fmt: skip
     assert field_lines(text, "x.h", "no") == {}
+
+
+def test_a_merge_counts_where_it_has_the_headers_of_neither_parent(repository, base):
+    def merged(header):
+        repository.git("merge", "-q", "--no-ff", "--no-commit", "topic")
+        repository.write("xen/include/public/hvm/save.h", header)
+        repository.git("commit", "-q", "-m", "Merge topic")
+
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.commit("Raise", header=base["header"].replace("CODE_MAX 3", "CODE_MAX 9"))
+    repository.git("checkout", "-q", "main")
+    repository.commit("Else", README="x\n")
+    merged(base["header"].replace("CODE_MAX 3", "CODE_MAX 9"))
+    subjects = [e.subject for e in review_history(Request(tree=str(repository.path)), "main")]
+    assert "Merge topic" not in subjects
+    repository.git("reset", "-q", "--hard", "HEAD~")
+    merged(base["header"].replace("CODE_MAX 3", "CODE_MAX 12"))
+    entries = {e.subject: e for e in review_history(Request(tree=str(repository.path)), "main")}
+    (objection,) = entries["Merge topic"].review.objections
+    assert "from 3 to 12" in objection.finding.message
+
+
+def test_headers_that_do_not_compile_are_trouble_in_every_mode(repository, base, capsys):
+    broken = base["header"].replace("uint32_t mode;", "nowhere_t mode;")
+    commit = repository.commit("Break", header=broken)
+    patch = repository.path.parent / "p.patch"
+    patch.write_text(repository.git("format-patch", "--stdout", "-1"))
+    tree = ["review", "--tree", str(repository.path)]
+    for words in (
+        [*tree, "--history"], [*tree, "HEAD~..HEAD"], tree, [*tree, "--at", commit],
+        [*tree, "--at", "HEAD~", str(patch)],
+        ["review", str(repository.path), str(repository.path)],
+    ):  # fmt: skip
+        assert main(words) == 2
+        capsys.readouterr()
+
+
+def test_the_files_as_they_stand_are_looked_at(repository, base, capsys):
+    (repository.path / "xen/include/public/hvm/save.h").write_text(
+        base["header"].replace("CODE_MAX 3", "CODE_MAX 9")
+    )
+    tree = ["review", "--tree", str(repository.path)]
+    assert main(tree) == 1
+    assert "HVM_SAVE_CODE_MAX is 9" in capsys.readouterr().out
+    main([*tree, "--at", "HEAD"])
+    assert "HVM_SAVE_CODE_MAX is 9" not in capsys.readouterr().out

@@ -13,6 +13,7 @@ from xensave.findings import ERROR, WARNING
 from xensave.views.escape import escape
 
 if TYPE_CHECKING:
+    from xensave.review.history import Entry
     from xensave.review.result import Result
     from xensave.review.session import Request
 
@@ -193,8 +194,15 @@ def _history(request: Request, args: argparse.Namespace) -> int:
         raise UsageError("--history is printed as text or json")
     if request.inputs:
         raise UsageError("--history takes no input beside --tree")
-    entries = review_history(request, args.history)
+    unread: list[str] = []
+
+    def told() -> Iterator[Entry]:
+        for entry in review_history(request, args.history):
+            unread.extend([entry.commit] if entry.unread else [])
+            yield entry
+
+    entries = told()
     lines: Iterator[str] = text(entries) if args.format == "text" else as_json(entries)
     for line in lines:
         sys.stdout.write(line)
-    return 0
+    return 2 if unread else 0

@@ -35,18 +35,23 @@ class Entry:
 def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[Entry]:
     """Every commit up to `revision` that touched the save headers, oldest first.
 
-    "all" takes every branch and tag. Merges are left out: what they bring is in their parents.
+    "all" takes every branch and tag. Of merges only those count that have the headers of none of
+    their parents: what others bring is in the parents.
     """
     where = "--all" if revision == EVERYTHING else revisions.tree(revision).commit
     log = revisions.repository.git(
-        "log", "--no-merges", "--full-history", "--date-order", "--reverse",
+        "log", "--full-history", "--date-order", "--reverse",
         "--format=%H%x00%P%x00%cI%x00%s", where, "--", *HEADERS,
     )  # fmt: skip
     rows = [row.split("\0", 3) for row in log.split("\n") if row.count("\0") == 3]
     if not rows:
         raise UsageError(f"no commit up to {revision} touches the save headers")
     for commit, parents, when, subject in rows:
-        parent = parents.split(" ", 1)[0]
+        parent, *others = parents.split(" ")
+        if others:
+            mine = revisions.blobs(commit)
+            if any(revisions.blobs(each) == mine for each in (parent, *others)):
+                continue
         commit_of = Entry(commit, datetime.fromisoformat(when), subject, None)
         yield _judged(revisions, setting, commit_of, parent)
 
