@@ -19,7 +19,7 @@ FLOORS = [
     {"dump", "engine"},
     {"drgn", "toolstack", "volatility"},
     {"convert", "diff", "review"},
-    {"edit"},
+    {"edit", "fleet"},
     {"testing"},
     {"views"},
     {"report"},

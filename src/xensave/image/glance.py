@@ -13,6 +13,7 @@ from enum import StrEnum
 from xensave.container import hvm, libxc, libxl
 from xensave.container.events import LIBXC, LIBXL, Event
 from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
+from xensave.container.libxc import DomainHeader
 from xensave.container.walk import walk
 from xensave.source import Source
 
@@ -44,13 +45,16 @@ def glance(source: Source) -> Iterator[Event]:
     """Yield an image's events, of page records the first only where the end is proved.
 
     Where it is not (a pipe, compressed input, a checkpointed stream, bytes after the stream, no
-    pages), this is a walk. Raises what `xensave.container.walk` raises.
+    pages), this is a walk; for a PV guest too, whose registers name pages by their types. Raises
+    what `xensave.container.walk` raises.
     """
     layers: set[str] = set()
     looked = not source.seekable
     for event in walk(source):
         layers.add(event.layer)
         yield event
+        if isinstance(event.header, DomainHeader) and event.header.type == libxc.PV:
+            looked = True
         if not looked and event.is_record(LIBXC, libxc.PAGE_DATA):
             looked = True
             tail = find_tail(source, event.end, nested=LIBXL in layers)

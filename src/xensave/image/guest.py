@@ -61,15 +61,16 @@ class GuestFacts(NamedTuple):
     """A saved guest as its image describes it: headers, counts, settings and registers.
 
     `legacy` says that the records are what a legacy stream stands for.
-    `config` is libxl's configuration in xl's header, `described` what any frame says, in its shape.
-    Headers are None where the image has no such layer. `counts` are the records by layer and
-    type, in the order of first occurrence, `firsts` where the first of each begins. `params` are
-    (index, value) in the order in which they are set. `leaves` and `msrs` are the CPU policy
-    before STATIC_DATA_END, None where there is no such record. `tsc` are the records of that
-    kind, in order. `info` is a PV guest's width and page-table levels, `vcpus_pv` its vCPUs by
-    number, `max_pfn` the last PFN of its P2M, `p2m_pfns` the frames that hold the P2M.
-    `context` is the HVM context's bytes. `pages` are the PFNs that the stream lists; None where
-    they were not looked at, or are too many.
+    `config` is libxl's configuration in xl's header, `described` what any frame says, in its
+    shape. Headers are None where the image has no such layer. `layers` are the containers from
+    the outside in, with their versions. `counts` are the records by layer and type, in the order
+    of first occurrence, `firsts` where the first of each begins. `params` are (index, value) in
+    the order in which they are set. `leaves` and `msrs` are the CPU policy before
+    STATIC_DATA_END, None where there is no such record. `tsc` are the records of that kind, in
+    order. `info` is a PV guest's width and page-table levels, `vcpus_pv` its vCPUs by number,
+    `max_pfn` the last PFN of its P2M, `p2m_pfns` the frames that hold the P2M. `context` is the
+    HVM context's bytes. `pages` are the PFNs that the stream lists; None where they were not
+    looked at, or are too many.
 
     `size` is the image's bytes, `unread` those of page records that a glance passed over: counts
     and rules say nothing of them.
@@ -86,6 +87,7 @@ class GuestFacts(NamedTuple):
 
     name: str = ""
     release: str | None = None
+    layers: tuple[str, ...] = ()
     xl: XlHeader | None = None
     libxl: LibxlHeader | None = None
     libxc: ImageHeader | None = None
@@ -183,6 +185,7 @@ def facts_of(
     kept = found.context or next(reversed(found.all(LIBXC, libxc.HVM_CONTEXT)), None)
     facts = GuestFacts(
         name=name,
+        layers=tuple(dict.fromkeys(found.layers)),
         xl=_header(found, f"{XL} header", XlHeader),
         libxl=_header(found, f"{LIBXL} header", LibxlHeader),
         libxc=_header(found, f"{LIBXC} image header", ImageHeader),

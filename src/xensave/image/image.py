@@ -16,6 +16,7 @@ from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
 from xensave.image.described import details_of
 from xensave.image.emulator import Emulator, emulators
+from xensave.image.glance import glance as glance_at
 from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.opening import open_input
 from xensave.image.pages import PageIndex
@@ -106,6 +107,13 @@ class Image:
             yield event
             found.take(event)
         self._tally = found
+
+    def glance(self) -> Iterator[Event]:
+        """Go through the image again; page records are passed over where that is safe.
+
+        Raises UsageError for a pipe that was read already.
+        """
+        yield from glance_at(self._again())
 
     def _again(self) -> Source:
         """Return the image's bytes from the start, for one reading of them."""

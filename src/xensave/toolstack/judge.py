@@ -141,7 +141,7 @@ def _unreadable(error: XensaveError) -> Verdict:
 
 def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
     """Return a PV guest's memory, where all of it is there and can be read a second time."""
-    if not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
+    if facts.unread or not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
         return None
     if facts.pages is None or not facts.pages.populated or facts.pages.cut(facts.max_pfn):
         return None

@@ -32,6 +32,7 @@ from xensave.toolstack.latched import latched
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
 EMULATOR = "the target's device model takes the saved state of the source's"
+PAGES = "the records of its pages, which a glance passes over, are sound"
 MEMORY = "the guest has its memory, most of which was taken out of the image"
 OLD_TOOLSTACK = "the target's toolstack takes the legacy stream around the guest's state"
 DEVICES = "dom0 has the disks and networks that the configuration names"
@@ -218,6 +219,8 @@ def _with(
 def _assumptions(restore: Restore) -> tuple[str, ...]:
     facts = restore.facts
     found = []
+    if facts.unread:
+        found.append(PAGES)
     if facts.emulators and restore.emulators is None:
         found.append(EMULATOR)
     if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):

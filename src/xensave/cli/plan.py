@@ -1,0 +1,56 @@
+"""`xensave plan`: an upgrade of a scanned fleet as a list, and as a script to read and run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+DESCRIPTION = (
+    "Say what an upgrade asks of each guest of a scanned fleet: it restores as it is, after"
+    " convert, or must be shut down before. Exit 0: every guest restores, some after convert;"
+    " 1: some do not, or it depends; 2: usage, or no such table."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
+    parser.add_argument(
+        "-t", "--target", metavar="R", required=True, help="a release that was scanned for"
+    )
+    parser.add_argument(
+        "--script", metavar="FILE", help="write a shell script that converts what must be; - prints"
+    )
+    parser.add_argument(
+        "--folder", metavar="DIR", default="converted", help="where the script converts to"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and print the list or write the script."""
+    from xensave.fleet.plan import Step, plan, script
+    from xensave.views.fleet import plan_json, plan_lines
+
+    plans = plan(args.table, args.target)
+    if args.script is not None:
+        text = "\n".join(script(plans, args.target, args.folder)) + "\n"
+        if args.script == "-":
+            sys.stdout.write(text)
+        else:
+            _write(args.script, text)
+    if args.json:
+        sys.stdout.write(plan_json(plans, args.target) + "\n")
+    elif args.script != "-":
+        for line in plan_lines(plans, args.target):
+            sys.stdout.write(line + "\n")
+    fine = all(each.step in (Step.RESTORE, Step.CONVERT) for each in plans)
+    return 0 if fine else 1
+
+
+def _write(path: str, text: str) -> None:
+    from xensave.source.atomic import AtomicFile
+    from xensave.source.base import write_all
+
+    with AtomicFile(path) as fd:
+        write_all(fd, memoryview(text.encode()))

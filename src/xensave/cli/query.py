@@ -1,0 +1,56 @@
+"""`xensave query`: ask a scanned fleet, by a ready question or in SQL."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+DESCRIPTION = (
+    "Ask a table that `xensave scan` wrote, or is writing. The table is called fleet; its columns"
+    " stand in the documentation. SQL reads this table and nothing else. Exit 0: answered;"
+    " 2: usage, or no such table."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    from xensave.fleet.query import QUESTIONS
+
+    parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
+    parser.add_argument("sql", metavar="SQL", nargs="?", help='as in "SELECT ... FROM fleet"')
+    group = parser.add_mutually_exclusive_group()
+    for question in QUESTIONS:
+        flag = f"--{question.name}"
+        if question.argument:
+            group.add_argument(flag, metavar=question.argument, help=question.text)
+        else:
+            group.add_argument(flag, action="store_true", help=question.text)
+    parser.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    parser.add_argument("--json", action="store_true", help="the same as --format json")
+    parser.add_argument(
+        "--unsafe", action="store_true", help="let the SQL read files and change settings"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and print the answer."""
+    from xensave.errors import UsageError
+    from xensave.fleet.query import QUESTIONS, ask
+    from xensave.views.fleet import Form, answer_lines
+    from xensave.views.terminal import width_of
+
+    asked = [
+        (question.sql, (value,) if question.argument else ())
+        for question in QUESTIONS
+        if (value := getattr(args, question.name.replace("-", "_")))
+    ]
+    if args.sql is not None:
+        asked.append((args.sql, ()))
+    if len(asked) != 1:
+        raise UsageError("ask one thing: SQL, or one of the ready questions; see --help")
+    sql, arguments = asked[0]
+    answer = ask(args.table, sql, arguments, unsafe=args.unsafe)
+    form = Form.JSON if args.json else Form(args.format)
+    for line in answer_lines(answer, form, width_of(sys.stdout)):
+        sys.stdout.write(line + "\n")
+    return 0

@@ -1,0 +1,75 @@
+"""`xensave scan`: many images into a table, from wherever they lie."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from xensave.cli.options import positive
+
+if TYPE_CHECKING:
+    from xensave.fleet.scan import Pool, Question, Result
+
+DESCRIPTION = (
+    "Look at many images and write a row for each into a Parquet table: what it is, and what each"
+    " target makes of it. A second run looks only at what is new or changed. Exit 0: every image"
+    " could be read; 1: some could not; 2: usage, or a source names nothing; 130: interrupted,"
+    " with what was done in the table."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="files, folders, patterns, and addresses such as s3://bucket/**/*.img",
+    )
+    parser.add_argument("-o", "--output", metavar="TABLE", required=True, help="the table")
+    parser.add_argument(
+        "-t", "--target", metavar="R", action="append", required=True, help="may be repeated"
+    )
+    parser.add_argument("--host", metavar="FILE", help="the host that is restored on (see check)")
+    parser.add_argument("--walk", action="store_true", help="read every record of each image")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (one a processor)")
+    parser.add_argument("--dask", metavar="SCHEDULER", help="use this Dask cluster's workers")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scan, and print the outcome."""
+    import json
+
+    from xensave.cli import INTERRUPTED
+    from xensave.fleet.scan import Question, scan
+
+    question = Question(tuple(dict.fromkeys(args.target)), args.host, args.walk)
+    result = scan(args.sources, args.output, question, _pool(args, question))
+    if args.json:
+        sys.stdout.write(json.dumps(result._asdict()) + "\n")
+    else:
+        sys.stdout.write(_sentence(args.output, result))
+    if not result.ended:
+        return INTERRUPTED
+    return 1 if result.errors else 0
+
+
+def _pool(args: argparse.Namespace, question: Question) -> Pool:
+    if args.dask:
+        from xensave.fleet.cluster import DaskPool
+
+        return DaskPool(question, args.dask)
+    from xensave.fleet.pool import ProcessPool
+
+    return ProcessPool(question, args.jobs)
+
+
+def _sentence(table: str, result: Result) -> str:
+    from xensave.views.escape import escape
+
+    unreadable = f", {result.errors} of them unreadable" if result.errors else ""
+    ended = "" if result.ended else "; interrupted: run it again to go on"
+    looked_at = f"{result.looked_at} looked at now{unreadable}{ended}"
+    return f"{escape(table)}: {result.rows} rows, {looked_at}\n"

@@ -1,0 +1,153 @@
+"""A table while it is made: whole parts beside it, merged into one file at the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xensave.errors import SourceError
+from xensave.fleet.schema import SETTINGS_KEY, Row, schema
+from xensave.source.addresses import Entry
+from xensave.source.atomic import AtomicFile
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ROWS = 512
+"""How many rows a part holds; also what is read and written of a table at once."""
+
+Key = tuple[int, float | None, str | None]
+"""What tells that an image is the one that was looked at: size, time of change, entity tag."""
+
+
+def key_of(entry: Entry) -> Key:
+    """Return what tells an object from a later one at its address."""
+    return entry.size, entry.mtime, entry.etag
+
+
+def folder_of(table: str) -> Path:
+    """Return the folder of a table's parts."""
+    return Path(f"{table}.parts")
+
+
+def parts_of(table: str) -> list[Path]:
+    """Return a table's parts, in the order in which they were written."""
+    return sorted(folder_of(table).glob("*.parquet"))
+
+
+class Writer:
+    """Takes rows and writes them in parts; nothing of a part is seen before it is whole."""
+
+    def __init__(self, table: str, settings: str) -> None:
+        self._folder = folder_of(table)
+        self._schema = schema(settings)
+        self._rows: list[Row] = []
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SourceError(f"{self._folder}: {error.strerror}") from error
+        self._number = 1 + max((int(part.stem) for part in parts_of(table)), default=0)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows in; a full part is written."""
+        self._rows += rows
+        while len(self._rows) >= ROWS:
+            self._write(self._rows[:ROWS])
+            del self._rows[:ROWS]
+
+    def flush(self) -> None:
+        """Write what was taken in and is no full part."""
+        if self._rows:
+            self._write(self._rows)
+            self._rows = []
+
+    def _write(self, rows: list[Row]) -> None:
+        import pyarrow as pa
+
+        table = pa.Table.from_pylist(rows, self._schema)
+        write_table(str(self._folder / f"{self._number:08}.parquet"), self._schema, [table])
+        self._number += 1
+
+
+def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> int:
+    """Write a Parquet file, whole or not at all; return how many rows it has."""
+    import os
+
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with (
+        AtomicFile(path) as fd,
+        os.fdopen(os.dup(fd), "wb") as file,
+        pq.ParquetWriter(file, form, compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
+
+
+def settings_of(path: str) -> str:
+    """Return what the scan that wrote a table was asked."""
+    import pyarrow.parquet as pq
+
+    found = pq.read_schema(path).metadata or {}
+    return bytes(found.get(SETTINGS_KEY, b"")).decode("utf-8", "replace")
+
+
+def done(table: str, settings: str) -> dict[str, Key]:
+    """Return what a table and its parts have of images that were looked at with these settings."""
+    found: dict[str, Key] = {}
+    for path in _usable(table, settings):
+        for batch in _batches(path, ["address", "size", "mtime", "etag"]):
+            columns = [batch.column(name).to_pylist() for name in ("size", "mtime", "etag")]
+            keys = zip(*columns, strict=True)
+            found.update(zip(batch.column("address").to_pylist(), keys, strict=True))
+    return found
+
+
+def merge(table: str, settings: str, wanted: Mapping[str, Key]) -> int:
+    """Make one file of a table and its parts; only rows of `wanted` images stay. Return how many.
+
+    The parts go when the file is in its place.
+    """
+    rows = write_table(table, schema(settings), _wanted(table, settings, wanted))
+    shutil.rmtree(folder_of(table), ignore_errors=True)
+    return rows
+
+
+def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[pyarrow.Table]:
+    import pyarrow as pa
+
+    seen: set[str] = set()
+    form = schema(settings)
+    for path in reversed(_usable(table, settings)):
+        for batch in _batches(path, None):
+            names = ("address", "size", "mtime", "etag")
+            values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+            rows = []
+            for row, (address, *key) in enumerate(values):
+                if address not in seen and wanted.get(address) == tuple(key):
+                    seen.add(address)
+                    rows.append(row)
+            if rows:
+                yield pa.Table.from_batches([batch.take(pa.array(rows))]).cast(form)
+
+
+def _usable(table: str, settings: str) -> list[str]:
+    """Return the files made with these settings: the table, then its parts."""
+    files = [table] if Path(table).is_file() else []
+    files += [str(part) for part in parts_of(table)]
+    try:
+        return [path for path in files if settings_of(path) == settings]
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{table}: is no table of a fleet: {error}") from error
+
+
+def _batches(path: str, columns: list[str] | None) -> Iterator[pyarrow.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(ROWS, columns=columns)

@@ -1,0 +1,136 @@
+"""An upgrade as a list: which guests restore as they are, which after convert, which do not."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from xensave.errors import UsageError
+from xensave.fleet.query import ask
+
+_SQL = """
+SELECT address, guest, error, v.accepted, v.record, v.why, v.depends, v.convertible, v.losses
+FROM fleet LEFT JOIN (SELECT address AS a, UNNEST(verdicts) AS v FROM fleet) ON a = address
+WHERE v.target = ? OR error IS NOT NULL
+ORDER BY address
+"""
+_TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
+
+
+class Step(StrEnum):
+    """What is to be done with a guest before an upgrade."""
+
+    RESTORE = "restore"
+    DEPENDS = "depends"
+    CONVERT = "convert"
+    SHUT_DOWN = "shut down"
+    LOOK = "look"
+
+    @property
+    def text(self) -> str:
+        """What the step means."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Step.RESTORE: "restore as they are",
+    Step.DEPENDS: "restore if what is named holds",
+    Step.CONVERT: "restore after convert",
+    Step.SHUT_DOWN: "must be shut down before the upgrade: no conversion is taken",
+    Step.LOOK: "could not be read",
+}
+
+
+class Planned(NamedTuple):
+    """A guest, what is to be done with it, and why; `losses` are what a conversion costs it."""
+
+    address: str
+    guest: str | None
+    step: Step
+    why: str = ""
+    losses: tuple[str, ...] = ()
+
+
+def plan(table: str, target: str) -> list[Planned]:
+    """Return the upgrade of a scanned fleet to a target, an entry an image.
+
+    Raises UsageError where the scan did not ask for that target.
+    """
+    scanned = [str(row[0]) for row in ask(table, _TARGETS).rows]
+    if scanned and target not in scanned:
+        raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
+    found: dict[str, Planned] = {}
+    for row in ask(table, _SQL, (target,)).rows:
+        planned = _planned(row)
+        found[planned.address] = planned
+    return list(found.values())
+
+
+def _planned(row: tuple[object, ...]) -> Planned:
+    address, guest, error, accepted, record, why, depends, convertible, losses = row
+    name = guest if isinstance(guest, str) else None
+    if error is not None:
+        return Planned(str(address), name, Step.LOOK, str(error))
+    if accepted is None:
+        return Planned(str(address), name, Step.DEPENDS, "; ".join(_texts(depends)))
+    if accepted:
+        return Planned(str(address), name, Step.RESTORE)
+    reason = f"{record}: {why}" if record else str(why)
+    step = Step.CONVERT if convertible else Step.SHUT_DOWN
+    return Planned(str(address), name, step, reason, _texts(losses))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else ()
+
+
+def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
+    """Yield a shell script, line by line, that converts what must be converted into a folder.
+
+    It changes no image and stops no guest: what must be shut down is a comment.
+    """
+    yield "#!/bin/sh"
+    yield f"# Prepares an upgrade to Xen {_comment(target)}. Read it before it is run."
+    yield "set -eu"
+    yield f"mkdir -p {shlex.quote(folder)}"
+    taken: set[str] = set()
+    for step in Step:
+        chosen = [each for each in plans if each.step is step]
+        if chosen:
+            yield ""
+            yield f"# {len(chosen)} {step.text}"
+        for each in chosen:
+            yield from _commands(each, target, folder, taken)
+
+
+def _commands(each: Planned, target: str, folder: str, taken: set[str]) -> Iterator[str]:
+    if each.step is not Step.CONVERT:
+        why = f": {each.why}" if each.why else ""
+        yield f"#   {_comment(each.address)}{_comment(why)}"
+        return
+    yield f"# {_comment(each.why)}"
+    for loss in each.losses:
+        yield f"#   loses {_comment(loss)}"
+    out = posixpath.join(folder, _free_name(posixpath.basename(each.address), taken))
+    allow = " --allow-loss" if each.losses else ""
+    yield (
+        f"xensave convert --target {shlex.quote(target)}{allow} "
+        f"{shlex.quote(each.address)} {shlex.quote(out)}"
+    )
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """Return a name that no other image's result has."""
+    free, number = name, 1
+    while free in taken:
+        free, number = f"{number}-{name}", number + 1
+    taken.add(free)
+    return free
+
+
+def _comment(text: str) -> str:
+    """Return text that stays inside a comment of one line."""
+    return text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,139 @@
+"""Questions to a fleet's table, by DuckDB: ready ones by name, and free SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from xensave.errors import SourceError, UsageError
+from xensave.fleet.parts import parts_of
+
+Value = object
+
+
+class Answer(NamedTuple):
+    """A question's answer: the names of its columns, and its rows."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Value, ...]]
+
+
+class Question(NamedTuple):
+    """A ready question: its name, what it asks, its SQL with a place for the one argument."""
+
+    name: str
+    text: str
+    sql: str
+    argument: str | None = None
+
+
+_FLAT = "SELECT f.*, v.* FROM fleet f, UNNEST(f.verdicts) AS t(v)"
+
+QUESTIONS = (
+    Question(
+        "refused-on",
+        "the images that a release refuses, and why",
+        "SELECT address, guest, v.record, v.errno, v.rule, v.why FROM fleet, "
+        "UNNEST(verdicts) AS t(v) WHERE v.target = ? AND v.accepted = false ORDER BY address",
+        "RELEASE",
+    ),
+    Question(
+        "by-reason",
+        "how many images each rule refuses, by target",
+        "SELECT v.target, v.rule, v.errno, count(*) AS images, min(address) AS example, "
+        "min(v.why) AS why FROM fleet, UNNEST(verdicts) AS t(v) WHERE v.accepted = false "
+        "GROUP BY ALL ORDER BY images DESC, v.target, v.rule",
+    ),
+    Question(
+        "needs-feature",
+        "the images whose CPU policy has a feature",
+        "SELECT address, guest, type, xen FROM fleet "
+        "WHERE list_contains(features, lower(?)) ORDER BY address",
+        "FEATURE",
+    ),
+    Question(
+        "not-convertible",
+        "the images that are refused and cannot be converted",
+        "SELECT address, guest, v.target, v.rule, v.why FROM fleet, UNNEST(verdicts) AS t(v) "
+        "WHERE v.accepted = false AND v.convertible = false ORDER BY address, v.target",
+    ),
+    Question(
+        "errors",
+        "the images that could not be read",
+        "SELECT address, error FROM fleet WHERE error IS NOT NULL ORDER BY address",
+    ),
+)
+
+
+def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False) -> Answer:
+    """Return the answer to a question in SQL; the table is called `fleet`.
+
+    Only that table can be read: DuckDB's access to files and networks is off and its
+    configuration locked, unless `unsafe`. Raises UsageError for SQL that DuckDB does not take,
+    SourceError where there is no table.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UsageError("asking a table needs more: pip install 'xensave[fleet]'") from error
+    files = files_of(table)
+    try:
+        fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{table}: is no table of a fleet: {_line(error)}") from error
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.register("fleet", fleet)
+        if not unsafe:
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        result = connection.execute(sql, list(arguments))
+        columns = tuple(entry[0] for entry in result.description or ())
+        return Answer(columns, cast("list[tuple[Value, ...]]", result.fetchall()))
+    except duckdb.Error as error:
+        raise UsageError(f"DuckDB: {_line(error)}") from error
+    finally:
+        connection.close()
+
+
+def question(name: str) -> Question:
+    """Return a ready question by its name. Raises UsageError."""
+    for found in QUESTIONS:
+        if found.name == name:
+            return found
+    raise UsageError(f"no question is called {name!r}")
+
+
+def files_of(table: str) -> list[str]:
+    """Return the Parquet files of a table: itself, and the parts of a scan that did not end."""
+    files = [table] if Path(table).is_file() else []
+    files += [str(part) for part in parts_of(table)]
+    if not files:
+        raise SourceError(f"{table}: no such table")
+    return files
+
+
+def _joined(files: list[str]) -> object:
+    """Return old rows and newer parts as one table; of an address the newest row counts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    newest: dict[str, tuple[float, int, int]] = {}
+    tables = [pq.read_table(file) for file in files]
+    for number, table in enumerate(tables):
+        addresses = table.column("address").to_pylist()
+        times = table.column("scanned").to_pylist()
+        for row, (address, time) in enumerate(zip(addresses, times, strict=True)):
+            newest[address] = max(newest.get(address, (time, number, row)), (time, number, row))
+    chosen: list[list[int]] = [[] for _ in tables]
+    for _, number, row in newest.values():
+        chosen[number].append(row)
+    return pa.concat_tables(
+        [table.take(sorted(rows)) for table, rows in zip(tables, chosen, strict=True)]
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,193 @@
+"""A row of the table: what an image is, what it breaks, and what each target makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from xensave import __version__, catalogue
+from xensave.convert.plan import Refused as NotConverted
+from xensave.convert.settings import Settings
+from xensave.convert.stream.stream import StreamConverter
+from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.errors import XensaveError
+from xensave.fleet.scan import Question
+from xensave.fleet.schema import COLUMNS, Row
+from xensave.image.glance import Reading
+from xensave.image.guest import GuestFacts
+from xensave.image.image import Image, open_image
+from xensave.image.input import Given
+from xensave.policy.value import Policy
+from xensave.source.addresses import Entry
+from xensave.toolstack.judge import Judge
+
+_EMPTY: Row = {column.name: None for column in COLUMNS}
+_LOSSES = 16
+
+
+def rows_of(batch: Sequence[Entry], question: Question) -> list[Row]:
+    """Return a row for each of a batch's images; what goes wrong with one is in its row."""
+    judge = _judge(question)
+    return [row_of(entry, question, judge) for entry in batch]
+
+
+def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
+    """Return an image's row."""
+    row = _start(entry)
+    try:
+        with open_image(entry.address, glance=not question.walk) as image:
+            facts = image.facts
+            row.update(_facts(facts))
+            row["verdicts"] = list(_verdicts(image, facts, judge))
+    except XensaveError as error:
+        row["error"] = str(error)
+    except OSError as error:
+        row["error"] = error.strerror or str(error)
+    return row
+
+
+def error_row(entry: Entry, why: str) -> Row:
+    """Return the row of an image that could not be read."""
+    return _start(entry) | {"error": why}
+
+
+def _start(entry: Entry) -> Row:
+    return _EMPTY | {
+        "address": entry.address,
+        "size": entry.size,
+        "mtime": entry.mtime,
+        "etag": entry.etag,
+        "scanned": time.time(),
+        "version": __version__,
+    }
+
+
+@cache
+def _judge(question: Question) -> Judge:
+    host = None
+    if question.host is not None:
+        from xensave.policy.hostfile import read_host
+
+        host = read_host(question.host)
+    return Judge(list(question.targets), host=host)
+
+
+def _facts(facts: GuestFacts) -> Row:
+    state = facts.emulators[0] if facts.emulators else None
+    return {
+        "containers": [*facts.layers, *(["HVM context"] if facts.context is not None else [])],
+        "complete": facts.stop is None,
+        "read": (Reading.GLANCE if facts.unread else Reading.WALK).value,
+        "unread": facts.unread,
+        "guest": _text(facts.config.get("c_info", "name")),
+        "uuid": _text(facts.config.get("c_info", "uuid")),
+        "type": facts.type if facts.domain or facts.context else None,
+        "vcpus": facts.vcpus,
+        "memory": _kilobytes(facts.config.get("b_info", "max_memkb")),
+        "xen": facts.xen,
+        "toolstack": facts.layers[0].split()[0] if facts.layers else None,
+        "stream": facts.libxc.version if facts.libxc else None,
+        "records": [count._asdict() for count in facts.counts],
+        "tsc_mode": facts.tsc[-1].mode if facts.tsc else None,
+        "viridian": facts.param.get(_number_of("VIRIDIAN")),
+        "emulator": state.kind if state else None,
+        "emulator_version": state.version if state else None,
+        "findings": list(_findings(facts)),
+        "error": str(facts.stop) if facts.stop is not None else None,
+        **_policy(facts),
+    }
+
+
+@cache
+def _number_of(param: str) -> int:
+    number = catalogue.space("hvm-param").number_of(param)
+    return -1 if number is None else number
+
+
+def _policy(facts: GuestFacts) -> Row:
+    if facts.leaves is None:
+        return {}
+    msrs = {entry.msr: entry.value for entry in facts.msrs or ()}
+    policy = Policy.of(facts.leaves, msrs, facts.name)
+    return {
+        "features": sorted(policy.features),
+        "max_leaf": policy.leaf(0)[0],
+        "max_subleaf": policy.leaf(7)[0],
+        "max_extended": policy.leaf(0x80000000)[0],
+        "msrs": [{"index": index, "value": value} for index, value in sorted(msrs.items())],
+    }
+
+
+def _findings(facts: GuestFacts) -> Iterator[Row]:
+    for finding in facts.broken or ():
+        yield {
+            "rule": finding.rule,
+            "severity": str(finding.severity),
+            "record": finding.place.record,
+            "offset": finding.place.offset,
+            "message": finding.message,
+        }
+
+
+def _verdicts(image: Image, facts: GuestFacts, judge: Judge) -> Iterator[Row]:
+    if facts.domain is None and facts.context is None:
+        # What is no image has no verdict: the row's error says what it is.
+        return
+    bare = facts.context if facts.domain is None else None
+    given = Given(image.name, None, bare, None if bare is not None else image)
+    for target in judge.targets:
+        yield _verdict(image, target, judge.judge(given, target))
+
+
+def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
+    row: Row = {
+        "target": target,
+        "accepted": verdict.accepted,
+        "layer": None,
+        "record": None,
+        "errno": verdict.errno or None,
+        "rule": None,
+        "why": None,
+        "depends": [],
+        "convertible": None,
+        "losses": [],
+    }
+    match verdict:
+        case Refused():
+            row |= {
+                "layer": verdict.layer,
+                "record": verdict.record,
+                "rule": verdict.rule,
+                "why": verdict.reason,
+                **_conversion(image, target),
+            }
+        case Depends():
+            row["depends"] = [*verdict.depends, *verdict.assumes]
+        case Accepted():
+            row["depends"] = list(verdict.assumes)
+    return row
+
+
+def _conversion(image: Image, target: str) -> Row:
+    """Say whether a conversion would help, and what it would lose; page records pass through."""
+    converter = StreamConverter(Settings(target, allow_loss=True))
+    try:
+        for event in image.glance():
+            converter.convert(event)
+    except (NotConverted, XensaveError):
+        return {"convertible": False}
+    losses = [
+        f"{change.where.record}: {loss.field} = {loss.value}"
+        for change in converter.plan.changes
+        for loss in change.loss
+    ]
+    return {"convertible": True, "losses": losses[:_LOSSES]}
+
+
+def _kilobytes(value: object) -> int | None:
+    return value * 1024 if isinstance(value, int) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,95 @@
+"""A scan: what is new or changed is looked at, in batches, by workers; rows go into parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from xensave import __version__
+from xensave.fleet.parts import Key, Writer, done, key_of, merge
+from xensave.fleet.schema import VERSION, Row
+from xensave.fleet.sources import entries
+from xensave.source.addresses import Entry
+
+BATCH = 32
+"""How many images a worker is handed at once."""
+
+
+class Question(NamedTuple):
+    """What a scan asks of each image: the targets, the host, and whether to walk all of it."""
+
+    targets: tuple[str, ...]
+    host: str | None = None
+    walk: bool = False
+
+    def settings(self) -> str:
+        """Return it as text: rows that were got by another question are not taken over."""
+        host = None
+        if self.host is not None:
+            import hashlib
+            from pathlib import Path
+
+            host = hashlib.sha256(Path(self.host).read_bytes()).hexdigest()
+        return json.dumps([VERSION, __version__, self.targets, host, self.walk])
+
+
+class Pool(Protocol):
+    """Workers that make rows of images, in any order."""
+
+    def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
+        """Yield each batch's rows as they are done."""
+
+
+class Progress(NamedTuple):
+    """How far a scan is: images looked at in this run, and how many there are to look at."""
+
+    images: int
+    of: int
+
+
+class Result(NamedTuple):
+    """What a scan did: rows in the table, images looked at in this run, and errors among those."""
+
+    rows: int
+    looked_at: int
+    errors: int
+    ended: bool = True
+
+
+def scan(
+    sources: Iterable[str],
+    table: str,
+    question: Question,
+    pool: Pool,
+    tell: Callable[[Progress], None] = lambda _: None,
+) -> Result:
+    """Scan sources into a table; what it has already of an unchanged image stays.
+
+    KeyboardInterrupt ends the scan: what is done by then is merged, and `ended` is False. Raises
+    SourceError where a source names nothing or the table cannot be written.
+    """
+    settings = question.settings()
+    wanted = {entry.address: entry for entry in entries(sources)}
+    keys: dict[str, Key] = {address: key_of(entry) for address, entry in wanted.items()}
+    had = done(table, settings)
+    todo = [entry for entry in wanted.values() if had.get(entry.address) != keys[entry.address]]
+    writer = Writer(table, settings)
+    looked_at = errors = 0
+    ended = True
+    tell(Progress(0, len(todo)))
+    try:
+        for rows in pool.rows(_batches(todo)):
+            writer.add(rows)
+            looked_at += len(rows)
+            errors += sum(row["error"] is not None for row in rows)
+            tell(Progress(looked_at, len(todo)))
+    except KeyboardInterrupt:
+        ended = False
+    writer.flush()
+    return Result(merge(table, settings, keys), looked_at, errors, ended)
+
+
+def _batches(todo: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    for at in range(0, len(todo), BATCH):
+        yield todo[at : at + BATCH]

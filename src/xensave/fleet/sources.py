@@ -1,0 +1,66 @@
+"""What a fleet is: files, folders, patterns and addresses, expanded to images."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from xensave.errors import SourceError
+from xensave.source.addresses import Entry, expand, is_address, local_path
+
+_WILD = frozenset("*?[")
+
+
+def entries(sources: Iterable[str]) -> Iterator[Entry]:
+    """Yield the images that sources name, in order, each address once.
+
+    A source is a file, a folder (all regular files in it and below), a pattern, or an address; an
+    address that ends in `/` is a folder. A file that cannot be looked at is an entry of no size:
+    reading it will say why. Raises SourceError where a source names nothing.
+    """
+    seen: set[str] = set()
+    for source in sources:
+        for entry in _expanded(source):
+            if entry.address not in seen:
+                seen.add(entry.address)
+                yield entry
+
+
+def _expanded(source: str) -> Iterator[Entry]:
+    if is_address(source):
+        yield from expand(f"{source}**" if source.endswith("/") else source)
+        return
+    path = local_path(source)
+    if os.path.isdir(path):  # noqa: PTH112 - a tree of thousands of files
+        yield from _folder(path.rstrip("/") or "/")
+    elif _WILD & set(path) and not os.path.lexists(path):
+        names = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+        if not names:
+            raise SourceError(f"{source}: nothing matches")
+        for name in names:
+            if not os.path.isdir(name):  # noqa: PTH112
+                yield _file(name)
+    else:
+        yield _file(path)
+
+
+def _folder(path: str) -> Iterator[Entry]:
+    for parent, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            entry = _file(f"{parent}/{name}")
+            if entry.size >= 0:
+                yield entry
+
+
+def _file(path: str) -> Entry:
+    """Return a file's entry; size -1 says that it is no file, or is not to be had."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return Entry(path, -1)
+    if stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        return Entry(path, status.st_size, status.st_mtime)
+    return Entry(path, -1)

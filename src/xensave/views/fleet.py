@@ -1,0 +1,90 @@
+"""A fleet's answers: rows as a table, CSV or JSON, and an upgrade's list."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+
+from xensave.fleet.plan import Planned, Step
+from xensave.fleet.query import Answer
+from xensave.views.escape import escape
+from xensave.views.table import table_lines
+
+
+class Form(StrEnum):
+    """How an answer is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
+    """Yield an answer's lines: a table for people, CSV or a JSON array of objects for programs."""
+    if form is Form.JSON:
+        yield json.dumps(
+            [dict(zip(answer.columns, row, strict=True)) for row in answer.rows],
+            indent=2,
+            default=str,
+        )
+    elif form is Form.CSV:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows([_flat(value) for value in row] for row in answer.rows)
+        yield text.getvalue().rstrip("\n")
+    else:
+        numeric = [
+            at
+            for at in range(len(answer.columns))
+            if answer.rows and all(isinstance(row[at], (int, float)) for row in answer.rows)
+        ]
+        rows = [[_cell(value) for value in row] for row in answer.rows]
+        yield from table_lines(answer.columns, rows, width, numeric)
+        yield f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(_flat(value))
+
+
+def _flat(value: object) -> object:
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, default=str)
+    return value
+
+
+def plan_lines(plans: list[Planned], target: str) -> Iterator[str]:
+    """Yield an upgrade's list: a heading for each step, and the guests under it."""
+    counts = {step: sum(each.step is step for each in plans) for step in Step}
+    yield f"To Xen {escape(target)}: {len(plans)} images"
+    for step, count in counts.items():
+        if not count:
+            continue
+        yield ""
+        yield f"{count} {step.text}"
+        for each in plans:
+            if each.step is step:
+                guest = f" ({escape(each.guest)})" if each.guest else ""
+                why = f": {escape(each.why)}" if each.why else ""
+                yield f"  {escape(each.address)}{guest}{why}"
+                for loss in each.losses:
+                    yield f"    loses {escape(loss)}"
+
+
+def plan_json(plans: list[Planned], target: str) -> str:
+    """Return an upgrade's list as JSON."""
+    steps = [
+        {
+            "address": each.address,
+            "guest": each.guest,
+            "step": each.step.value,
+            "why": each.why,
+            "losses": list(each.losses),
+        }
+        for each in plans
+    ]
+    return json.dumps({"target": target, "images": steps}, indent=2)

@@ -1,0 +1,157 @@
+"""A scan of files: rows, resuming, killed workers, and that rows agree with `check`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("duckdb")
+
+from xensave.fleet.parts import parts_of
+from xensave.fleet.pool import ProcessPool
+from xensave.fleet.query import ask
+from xensave.fleet.scan import Question, scan
+from xensave.fleet.schema import COLUMNS, STRUCTS
+from xensave.source import open_source, read_all
+
+ROOT = Path(__file__).parents[2]
+QUESTION = Question(("4.17.7", "4.13.5"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder: an image, contexts, a compressed image, a cut one, and a file that is none."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with open_source(str(ROOT / "examples/hvm1.img.zst")) as source:
+        whole = read_all(source)
+    (folder / "a").mkdir()
+    (folder / "a/hvm1.img").write_bytes(whole)
+    (folder / "cut.img").write_bytes(whole[:3_000_000])
+    (folder / "text.txt").write_text("no image\n")
+    for name in ("pvh1.ctx", "hvm1.ctx", "hvm1.img.zst"):
+        shutil.copy(ROOT / "examples" / name, folder / name)
+    return folder
+
+
+def rows_of(table):
+    rows = pq.read_table(table).to_pylist()
+    for row in rows:
+        row.pop("scanned")
+    return {row["address"]: row for row in rows}
+
+
+def run(sources, table, question=QUESTION, jobs=1):
+    return scan([str(each) for each in sources], str(table), question, ProcessPool(question, jobs))
+
+
+def test_a_row_for_each_file(images, tmp_path):
+    table = tmp_path / "fleet.parquet"
+    result = run([images], table)
+    rows = rows_of(table)
+    assert (result.rows, result.looked_at) == (6, 6)
+    assert set(rows) == {str(path) for path in images.rglob("*") if path.is_file()}
+    image = rows[str(images / "a/hvm1.img")]
+    assert image["containers"] == ["xl", "libxl v2", "libxc v3", "HVM context"]
+    assert (image["type"], image["vcpus"], image["xen"], image["stream"]) == ("hvm", 1, "4.17", 3)
+    assert (image["read"], image["complete"], image["error"]) == ("glance", True, None)
+    assert image["unread"] > 20_000_000
+    assert "pku" in image["features"]
+    assert [verdict["target"] for verdict in image["verdicts"]] == ["4.17.7", "4.13.5"]
+    assert [verdict["accepted"] for verdict in image["verdicts"]] == [True, False]
+    assert image["verdicts"][1]["convertible"] is True
+    packed = rows[str(images / "hvm1.img.zst")]
+    assert (packed["read"], packed["unread"]) == ("walk", 0)
+    assert rows[str(images / "text.txt")]["error"]
+    assert rows[str(images / "cut.img")]["complete"] is False
+    assert not parts_of(str(table))
+
+
+def test_rows_agree_with_check(images, tmp_path):
+    import json
+
+    table = tmp_path / "fleet.parquet"
+    run(
+        [images / "a/hvm1.img", images / "pvh1.ctx"],
+        table,
+        Question(("4.17.7", "4.9.4", "4.20.0")),
+    )
+    for address, row in rows_of(table).items():
+        for verdict in row["verdicts"]:
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "xensave",
+                    "check",
+                    "--json",
+                    "-t",
+                    verdict["target"],
+                    address,
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            answer = json.loads(done.stdout)
+            assert verdict["accepted"] == answer["accepted"], (address, verdict, answer)
+            assert (verdict["record"], verdict["rule"] or "") == (
+                answer["record"],
+                answer["rule"] or "",
+            )
+
+
+def test_a_second_run_looks_at_what_is_new_or_changed(images, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    table = tmp_path / "fleet.parquet"
+    run([folder], table)
+    assert run([folder], table).looked_at == 0
+    os.utime(folder / "pvh1.ctx", (1, 1))
+    shutil.copy(folder / "pvh1.ctx", folder / "new.ctx")
+    (folder / "hvm1.ctx").unlink()
+    result = run([folder], table)
+    assert (result.rows, result.looked_at) == (6, 2)
+    assert str(folder / "hvm1.ctx") not in rows_of(table)
+    assert run([folder], table, Question(("4.17.7",))).looked_at == 6
+
+
+def test_two_workers_give_the_rows_of_one(images, tmp_path):
+    run([images], tmp_path / "one.parquet", jobs=1)
+    run([images], tmp_path / "two.parquet", jobs=2)
+    assert rows_of(tmp_path / "one.parquet") == rows_of(tmp_path / "two.parquet")
+
+
+@pytest.mark.slow
+def test_a_killed_scan_goes_on_and_gives_the_same_rows(images, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(1500):
+        os.link(images / "pvh1.ctx", folder / f"{number:04}.ctx")
+    table, other = tmp_path / "fleet.parquet", tmp_path / "whole.parquet"
+    command = [sys.executable, "-m", "xensave", "scan", str(folder), "-t", "4.17.7", "-t", "4.13.5",
+               "--jobs", "1", "-o", str(table)]  # fmt: skip
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while running.poll() is None and not parts_of(str(table)):
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    had = sum(pq.read_table(part).num_rows for part in parts_of(str(table)))
+    assert had or table.is_file()
+    assert ask(str(table), "SELECT count(*) FROM fleet").rows[0][0] >= had
+    run([folder], table)
+    run([folder], other)
+    assert rows_of(table) == rows_of(other)
+
+
+def test_the_page_lists_the_columns():
+    page = (ROOT / "docs/fleet.md").read_text()
+    for column in COLUMNS:
+        assert f"| `{column.name}` | {column.type} | {column.text} |" in page
+    for name in STRUCTS:
+        assert f"\n| {name} | " in page
