@@ -45,7 +45,8 @@ def vmlinux(tmp_path_factory):
 
 
 def gdb(*words, commands):
-    command = [GDB, "-batch", "-nx", "-iex", "set debuginfod enabled off", *map(str, words)]
+    command = [GDB, "-batch", "-nx", "-iex", "set debuginfod enabled off"]
+    command += ["-iex", "set remotetimeout 60", *map(str, words)]
     for each in commands:
         command += ["-ex", each]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
@@ -188,6 +189,16 @@ class TestAnswers:
 
         names = [each.get("name") for each in ET.fromstring(whole).iter("reg")]
         assert names[:9] == ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip"]
+
+
+def test_a_greeting_that_was_said_twice_has_one_answer(session):
+    """gdb repeats it where the server takes more than two seconds to start."""
+    out = io.BytesIO()
+    asked = packet(b"qSupported:swbreak+") * 3 + packet(b"vMustReplyEmpty") + packet(b"D")
+    session.run(Packets(io.BytesIO(asked), out))
+    answers = re.findall(rb"\$([^#]*)#", out.getvalue())
+    assert answers[0].startswith(b"PacketSize=")
+    assert answers[1:] == [b"", b"OK"]
 
 
 class TestPackets:

@@ -23,6 +23,7 @@ NO_SUCH = b"E03"
 BAD_ADDRESS = b"E14"
 _OK = b"OK"
 _UNKNOWN = b""
+_GREETING = b"qSupported"
 _SIGTRAP = 5
 _ALL, _ANY = -1, 0
 
@@ -58,8 +59,14 @@ class Session:
 
     def run(self, packets: Packets) -> None:
         """Answer packets until gdb detaches, or the connection ends."""
+        greeted = False
         while not self._ended and (asked := packets.next()) is not None:
-            if asked == b"QStartNoAckMode":
+            if asked.startswith(_GREETING):
+                # gdb says it again every two seconds until it is heard: one answer is due.
+                if not greeted:
+                    packets.send(self.answer(asked))
+                greeted = True
+            elif asked == b"QStartNoAckMode":
                 packets.send(_OK)
                 packets.acknowledge = False
             elif asked == b"k":
