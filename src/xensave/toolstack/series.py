@@ -113,7 +113,14 @@ def _same(one: Verdict, other: Verdict) -> bool:
     """Whether two verdicts come to the same: a refusal by the same rule, or the same restore."""
     if isinstance(one, Refused) and isinstance(other, Refused):
         return (one.rule, one.record) == (other.rule, other.record)
-    return one == other
+    return _unnamed(one) == _unnamed(other)
+
+
+def _unnamed(verdict: Verdict) -> object:
+    """Return a verdict with its warnings counted: each names the point release that was asked."""
+    if isinstance(verdict, Refused):
+        return verdict
+    return verdict._replace(warnings=()), len(verdict.warnings)
 
 
 def representatives(target: str) -> tuple[str, ...]:
