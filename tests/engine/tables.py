@@ -4,6 +4,8 @@ from pathlib import Path
 
 from xensave.engine.pv import judge
 from xensave.policy import clamp, compatible, host, invent, limits
+from xensave.rules.stream.table import rules as stream_rules
+from xensave.toolstack import params, restore
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- rules -->\n", "<!-- end -->"
@@ -45,7 +47,37 @@ def policy_table():
     return table(("difference", "in force", "what", "where"), rows)
 
 
-PAGES = {"pv.md": pv_table, "policy.md": policy_table}
+def restore_table():
+    rules = [
+        (str(rule.layer), rule.id, rule.record, rule, rule.says, rule.cite)
+        for rule in restore.RULES
+    ]
+    readers = [
+        (reader.layer, rule.id, rule.id.split("_")[0].lower(), reader, rule.sentence, reader.cite)
+        for rule in stream_rules()
+        for reader in rule.readers
+    ]
+    set_by_xen = [
+        (
+            "Xen",
+            rule.id,
+            "libxc HVM_PARAMS",
+            rule,
+            f"{rule.says}: {', '.join(rule.names)}",
+            rule.cite,
+        )
+        for rule in params.RULES
+    ]
+    order = ("xl", "libxl", "libxc", "Xen")
+    found = sorted([*rules, *readers, *set_by_xen], key=lambda row: order.index(row[0]))
+    rows = [
+        (layer, name, place, span(dated.since, dated.until), says, str(cite))
+        for layer, name, place, dated, says, cite in found
+    ]
+    return table(("reader", "rule", "of", "in force", "what", "where"), rows)
+
+
+PAGES = {"pv.md": pv_table, "policy.md": policy_table, "restore.md": restore_table}
 
 
 def parts(name):
