@@ -100,7 +100,7 @@ def record_of(text: str | int) -> tuple[str, int]:
     """Return the layer and number of a record: one of the HVM context ("") unless it says so.
 
     >>> record_of("libxl:0x5"), record_of("libxc:TOOLSTACK"), record_of(22)
-    (('libxl', 5), ('libxc', 19), ('', 22))
+    (('libxl', 5), ('libxc', 11), ('', 22))
     """
     layer, colon, name = str(text).partition(":")
     if not colon:
