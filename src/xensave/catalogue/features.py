@@ -8,6 +8,7 @@ features; a word is one of them. The data are read from every tag, see
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,16 +76,19 @@ class Feature(NamedTuple):
     attributes: str
 
 
-class Features(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
     """What a release knows: features by (word, bit), places by name, what needs what, words.
 
-    `dependents` maps a feature to all that go with it, directly or not, as (word, bit).
+    `dependents` maps a feature to all that go with it, directly or not, as (word, bit). `masks`
+    are those that were asked for.
     """
 
     by_bit: dict[tuple[int, int], Feature]
     places: dict[str, tuple[int, int]]
     dependents: dict[tuple[int, int], frozenset[tuple[int, int]]]
     words: tuple[Word, ...]
+    masks: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def name(self, word: int, bit: int) -> str:
         """Return a bit's name in small letters, "WORD:BIT" where the release has none."""
@@ -97,15 +101,22 @@ class Features(NamedTuple):
 
     def known(self, word: int) -> int:
         """Return the bits of a word that have names, as a mask."""
-        return sum(1 << bit for number, bit in self.by_bit if number == word)
+        return self.mask(word, "")
 
     def mask(self, word: int, attributes: str) -> int:
-        """Return the bits of a word that some guests may have: "Aa" for PV, "AaSs" and so on."""
-        return sum(
-            1 << bit
-            for (number, bit), feature in self.by_bit.items()
-            if number == word and set(attributes) & set(feature.attributes)
-        )
+        """Return the bits of a word that some guests may have: "Aa" for PV, "AaSs" and so on.
+
+        Without attributes they are all that have names.
+        """
+        found = self.masks.get((word, attributes))
+        if found is None:
+            wanted = set(attributes)
+            found = self.masks[word, attributes] = sum(
+                1 << bit
+                for (number, bit), feature in self.by_bit.items()
+                if number == word and (not wanted or wanted & set(feature.attributes))
+            )
+        return found
 
 
 @cache

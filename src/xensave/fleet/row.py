@@ -70,7 +70,7 @@ def _judge(question: Question) -> Judge:
         from xensave.policy.hostfile import read_host
 
         host = read_host(question.host)
-    return Judge(list(question.targets), host=host)
+    return Judge(list(question.targets), host=host, name_needs=False)
 
 
 def _facts(facts: GuestFacts) -> Row:
@@ -175,6 +175,7 @@ def _conversion(image: Image, target: str) -> Row:
     try:
         for event in image.glance():
             converter.convert(event)
+        converter.check_whole()
     except (NotConverted, XensaveError):
         return {"convertible": False}
     losses = [

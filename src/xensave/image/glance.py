@@ -21,10 +21,8 @@ TAILS = (256 << 10, 4 << 20)
 """How many bytes before the end are looked at, one after the other; then the image is walked."""
 
 _TSC_INFO_LENGTH = 24
-_SHARED_INFO_LENGTH = 4096
 _TSC_INFO = HEADER.pack(libxc.X86_TSC_INFO, _TSC_INFO_LENGTH)
-_SHARED_INFO = HEADER.pack(libxc.SHARED_INFO, _SHARED_INFO_LENGTH)
-_ANCHOR = HEADER_SIZE + _TSC_INFO_LENGTH
+_MAGIC = hvm.HEADER_MAGIC.to_bytes(4, "little")
 _BEHIND_PAGES = frozenset(libxc.RECORDS) - {
     libxc.PAGE_DATA,
     libxc.CHECKPOINT,
@@ -66,10 +64,9 @@ def find_tail(source: Source, start: int, *, nested: bool) -> int | None:
     """Return where the records behind the last page begin; None where that cannot be proved.
 
     The records that a saver writes first behind the pages are X86_TSC_INFO and then the HVM
-    context, or a PV guest's SHARED_INFO: 16 and more bytes that are looked for from the end. The
-    proof is the chain from there: records that may stand behind pages, up to an END that meets
-    the input's last byte. Two such places prove nothing. `nested` says that libxl's records
-    follow libxc's END.
+    context: its header's magic is looked for. The proof is the chain from there: records that may
+    stand behind pages, up to an END that meets the input's last byte. Two such places prove
+    nothing. `nested` says that libxl's records follow libxc's END.
     """
     size = source.size
     if size is None:
@@ -87,26 +84,20 @@ def find_tail(source: Source, start: int, *, nested: bool) -> int | None:
 
 
 def _anchors(tail: bytes) -> Iterator[int]:
-    at = tail.find(_TSC_INFO)
-    while at >= 0:
-        behind = tail[at + _ANCHOR : at + _ANCHOR + HEADER_SIZE + hvm.DESCRIPTOR.size + 4]
-        if behind.startswith(_SHARED_INFO) or _is_context(behind):
+    """Yield where X86_TSC_INFO is followed by an HVM context, told by its header's magic."""
+    magic = tail.find(_MAGIC)
+    while magic >= 0:
+        context = magic - hvm.DESCRIPTOR.size - HEADER_SIZE
+        at = context - HEADER_SIZE - _TSC_INFO_LENGTH
+        if at >= 0 and tail.startswith(_TSC_INFO, at) and _is_context(tail, context):
             yield at
-        at = tail.find(_TSC_INFO, at + 1)
+        magic = tail.find(_MAGIC, magic + 1)
 
 
-def _is_context(head: bytes) -> bool:
-    if len(head) < HEADER_SIZE + hvm.DESCRIPTOR.size + 4:
-        return False
-    type_, _ = HEADER.unpack_from(head)
-    typecode, instance, _ = hvm.DESCRIPTOR.unpack_from(head, HEADER_SIZE)
-    magic = int.from_bytes(head[-4:], "little")
-    return (type_, typecode, instance, magic) == (
-        libxc.HVM_CONTEXT,
-        hvm.HEADER_TYPECODE,
-        0,
-        hvm.HEADER_MAGIC,
-    )
+def _is_context(tail: bytes, at: int) -> bool:
+    type_, _ = HEADER.unpack_from(tail, at)
+    typecode, instance, _ = hvm.DESCRIPTOR.unpack_from(tail, at + HEADER_SIZE)
+    return (type_, typecode, instance) == (libxc.HVM_CONTEXT, hvm.HEADER_TYPECODE, 0)
 
 
 def _meets_end(tail: bytes, at: int, *, nested: bool) -> bool:

@@ -58,6 +58,7 @@ class Judge:
         host: Host | None = None,
         emulators: tuple[Emulator, ...] | None = None,
         plugins: tuple[Plugin, ...] = (),
+        name_needs: bool = True,
     ) -> None:
         self.targets = targets
         self.options = options if options is not None else DomainOptions()
@@ -65,6 +66,7 @@ class Judge:
         self.host = host
         self.emulators = emulators
         self.plugins = plugins
+        self.name_needs = name_needs
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
     def judge(self, given: Given, target: str) -> Verdict:
@@ -99,6 +101,7 @@ class Judge:
                 memory=memory,
                 emulators=self.emulators,
                 plugins=self.plugins,
+                name_needs=self.name_needs,
             )
 
         return ask(target, None, of_point)

@@ -31,6 +31,7 @@ from xensave.toolstack.guest_policy import (
 from xensave.toolstack.latched import latched
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
+HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
 EMULATOR = "the target's device model takes the saved state of the source's"
 PAGES = "the records of its pages, which a glance passes over, are sound"
 MEMORY = "the guest has its memory, most of which was taken out of the image"
@@ -59,14 +60,16 @@ def judge(
     emulators: tuple[Emulator, ...] | None = None,
     plugins: tuple[Plugin, ...] = (),
     checkpointed: bool = False,
+    name_needs: bool = True,
 ) -> Verdict:
     """Return what a release makes of an image, from its first header to the guest's registers.
 
     The domain and its policy are what the image says, unless given; `host` is what is known of
     the target's host, `memory` a PV guest's, `emulators` are the device models of an image that
-    was saved on the target. `checkpointed` says that the receiver takes
-    checkpoints, as that of Remus does; `xl restore` does not. Raises UsageError for an unknown
-    release.
+    was saved on the target. `checkpointed` says that the receiver takes checkpoints, as that of
+    Remus does; `xl restore` does not. Without `name_needs` an unknown host is one assumption: to
+    name the features that the guest needs of it takes ten times as long as the answer. Raises
+    UsageError for an unknown release.
 
     >>> from xensave.image import open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
@@ -107,7 +110,8 @@ def judge(
         verdict = hypervisor.load(facts.context)
     if isinstance(verdict, Refused):
         return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
-    assumes = (*_of_host(answer, restore, made), *_assumptions(restore), *assumed)
+    needed = _of_host(answer, restore, made, name_needs=name_needs)
+    assumes = (*needed, *_assumptions(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, restore))
 
 
@@ -151,11 +155,17 @@ def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> 
 
 
 def _of_host(
-    answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain
+    answer: PolicyRefusal | Restored | Policy,
+    restore: Restore,
+    domain: Domain,
+    *,
+    name_needs: bool,
 ) -> tuple[str, ...]:
     """Say what the guest needs of a host that is not known."""
     if restore.host is not None or not isinstance(answer, Restored):
         return ()
+    if not name_needs:
+        return (HOST_POLICY,)
     sentence = needs_sentence(restore.facts, restore.target.name, answer, domain)
     return (sentence,) if sentence else ()
 

@@ -124,7 +124,7 @@ def check(made: Made, plan: Plan, kept: Collection[int], policy: Policy | None =
     found = ask(
         plan.target,
         None,
-        lambda point: judge(facts, point, policy=ran_under, checkpointed=True),
+        lambda point: judge(facts, point, policy=ran_under, checkpointed=True, name_needs=False),
     )
     verdict = found.worst
     if isinstance(verdict, answers.Refused):

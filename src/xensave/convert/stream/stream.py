@@ -68,6 +68,10 @@ class StreamConverter:
             self._judge()
         return output
 
+    def check_whole(self) -> None:
+        """Judge all that was made, libxl's records included. Raises Refused."""
+        self._judge()
+
     def _as_event(self, event: Event, part: bytes) -> Event:
         """Return bytes that stand in an event's place as an event of their own."""
         header: Header | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.model import Release
 from xensave.engine.dated import cites
@@ -33,6 +35,7 @@ DEVICES = Dated(
 )
 
 
+@cache
 def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
     """Return the rules of a record that are in force, in the order that they apply."""
     return tuple(
@@ -42,8 +45,21 @@ def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
     )
 
 
+_TABLES: dict[tuple[str, Version], dict[int, Handler]] = {}
+
+
 def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
-    """Return a release's handler table by typecode; HEADER and END have none."""
+    """Return a release's handler table by typecode; HEADER and END have none.
+
+    Handlers keep no state: they are made once for a release.
+    """
+    key = (release.name, version)
+    if key not in _TABLES:
+        _TABLES[key] = _made(release, version)
+    return dict(_TABLES[key])
+
+
+def _made(release: Release, version: Version) -> dict[int, Handler]:
     table = {}
     for binding in release.bindings:
         if not binding.handler:
