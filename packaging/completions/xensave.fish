@@ -50,8 +50,8 @@ function _shtab_xensave_using
   test "$_shtab_xensave_cmdpath" = "$argv"
 end
 
-set -g _shtab_xensave_commands show verify records compare clash suggest cost catalogue check matrix review patchwork diff policy memory extract report edit decode encode gdbserver volatility-path thin drgn convert convert-legacy-stream completion
-set -g _shtab_xensave_opts_with_value --at --base --block --color --compress --config --count --drop --emit-checker --emulator --fail-on --find --for --format --from --guest --guest-type --history --host --ignore --image --in --input-format --keep --layout --length --map --max --max-size --only --out --output --pause --pfn --physical --plot --policy --port --project --record --records --registry --release --rule --rules --script --series --server --set --since --socket --source --space --state --style --target --title --to --token-file --tree --type --used --vcpu --vcpus --virtual --vmcoreinfo --width --xen-git -f -g -i -o -t -w
+set -g _shtab_xensave_commands show verify records compare clash suggest cost catalogue check matrix review patchwork diff policy memory extract report edit decode encode gdbserver volatility-path thin drgn scan query plan convert convert-legacy-stream completion
+set -g _shtab_xensave_opts_with_value --at --base --block --color --compress --config --count --dask --drop --emit-checker --emulator --fail-on --find --folder --for --format --from --guest --guest-type --history --host --ignore --image --in --input-format --jobs --keep --layout --length --map --max --max-size --needs-feature --only --out --output --pause --pfn --physical --plot --policy --port --project --record --records --refused-on --registry --release --rule --rules --script --series --server --set --since --socket --source --space --state --style --target --title --to --token-file --tree --type --used --vcpu --vcpus --virtual --vmcoreinfo --width --xen-git -f -g -i -o -t -w
 
 complete -c xensave -e
 complete -c xensave -f
@@ -334,6 +334,41 @@ complete -c xensave -n '_shtab_xensave_using drgn' -l input-format -xka "xl libx
 complete -c xensave -n '_shtab_xensave_using drgn' -l max-size -xka "(__fish_complete_path (commandline -ct))" -d 'the most that IMAGE may decompress to'
 complete -c xensave -n '_shtab_xensave_using drgn; and test $_shtab_xensave_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a save image or a stream'
 complete -c xensave -n '_shtab_xensave_using drgn; and test $_shtab_xensave_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d 'the guest'"'"'s kernel with debug information (where drgn does not find it by itself)'
+complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a scan -d 'many images into a table, from wherever they lie'
+complete -c xensave -n '_shtab_xensave_using scan' -s h -l help -d 'show this help message and exit'
+complete -c xensave -n '_shtab_xensave_using scan' -l version -d 'show program'"'"'s version number and exit'
+complete -c xensave -n '_shtab_xensave_using scan' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
+complete -c xensave -n '_shtab_xensave_using scan' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the table'
+complete -c xensave -n '_shtab_xensave_using scan' -s t -l target -xka "(__fish_complete_path (commandline -ct))" -d 'may be repeated'
+complete -c xensave -n '_shtab_xensave_using scan' -l host -xka "(__fish_complete_path (commandline -ct))" -d 'the host that is restored on (see check)'
+complete -c xensave -n '_shtab_xensave_using scan' -l walk -d 'read every record of each image'
+complete -c xensave -n '_shtab_xensave_using scan' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'processes (one a processor)'
+complete -c xensave -n '_shtab_xensave_using scan' -l dask -xka "(__fish_complete_path (commandline -ct))" -d 'use this Dask cluster'"'"'s workers'
+complete -c xensave -n '_shtab_xensave_using scan' -l json -d 'print the outcome as JSON'
+complete -c xensave -n '_shtab_xensave_using scan; and test $_shtab_xensave_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'files, folders, patterns, and addresses such as s3://bucket/**/*.img'
+complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a query -d 'ask a scanned fleet, in ready questions or SQL'
+complete -c xensave -n '_shtab_xensave_using query' -s h -l help -d 'show this help message and exit'
+complete -c xensave -n '_shtab_xensave_using query' -l version -d 'show program'"'"'s version number and exit'
+complete -c xensave -n '_shtab_xensave_using query' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
+complete -c xensave -n '_shtab_xensave_using query' -l refused-on -xka "(__fish_complete_path (commandline -ct))" -d 'the images that a release refuses, and why'
+complete -c xensave -n '_shtab_xensave_using query' -l by-reason -d 'how many images each rule refuses, by target'
+complete -c xensave -n '_shtab_xensave_using query' -l needs-feature -xka "(__fish_complete_path (commandline -ct))" -d 'the images whose CPU policy has a feature'
+complete -c xensave -n '_shtab_xensave_using query' -l not-convertible -d 'the images that are refused and cannot be converted'
+complete -c xensave -n '_shtab_xensave_using query' -l errors -d 'the images that could not be read'
+complete -c xensave -n '_shtab_xensave_using query' -l format -xka "table csv json" -d format
+complete -c xensave -n '_shtab_xensave_using query' -l json -d 'the same as --format json'
+complete -c xensave -n '_shtab_xensave_using query' -l unsafe -d 'let the SQL read files and change settings'
+complete -c xensave -n '_shtab_xensave_using query; and test $_shtab_xensave_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the table (fleet.parquet)'
+complete -c xensave -n '_shtab_xensave_using query; and test $_shtab_xensave_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d 'as in "SELECT ... FROM fleet"'
+complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a plan -d 'an upgrade of a scanned fleet, as a list and a script'
+complete -c xensave -n '_shtab_xensave_using plan' -s h -l help -d 'show this help message and exit'
+complete -c xensave -n '_shtab_xensave_using plan' -l version -d 'show program'"'"'s version number and exit'
+complete -c xensave -n '_shtab_xensave_using plan' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
+complete -c xensave -n '_shtab_xensave_using plan' -s t -l target -xka "(__fish_complete_path (commandline -ct))" -d 'a release that was scanned for'
+complete -c xensave -n '_shtab_xensave_using plan' -l script -xka "(__fish_complete_path (commandline -ct))" -d 'write a shell script that converts what must be; - prints'
+complete -c xensave -n '_shtab_xensave_using plan' -l folder -xka "(__fish_complete_path (commandline -ct))" -d 'where the script converts to'
+complete -c xensave -n '_shtab_xensave_using plan' -l json -d 'print JSON'
+complete -c xensave -n '_shtab_xensave_using plan; and test $_shtab_xensave_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the table (fleet.parquet)'
 complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a convert -d 'make an image that another release restores'
 complete -c xensave -n '_shtab_xensave_using convert' -s h -l help -d 'show this help message and exit'
 complete -c xensave -n '_shtab_xensave_using convert' -l version -d 'show program'"'"'s version number and exit'

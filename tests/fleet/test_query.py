@@ -13,6 +13,7 @@ from xensave.errors import SourceError, UsageError
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask, question
 from xensave.fleet.scan import Question, scan
+from xensave.views.schemas import schema
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,20 @@ def test_forms(table, capsys):
     assert capsys.readouterr().out == "type,images\nhvm,2\npvh,1\n"
     assert main(["query", table, sql, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0] == {"type": "hvm", "images": 2}
+
+
+def test_json_keeps_to_the_schemas(table, capsys, tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    again = str(tmp_path / "again.parquet")
+    for words in (
+        ["scan", "examples/pvh1.ctx", "-t", "4.17.7", "-o", again, "--jobs", "1"],
+        ["query", table, "SELECT * FROM fleet"],
+        ["query", table, "SELECT nothing"],
+        ["plan", table, "-t", "4.13.5"],
+        ["plan", table, "-t", "4.99"],
+    ):
+        main([*words, "--json"])
+        jsonschema.validate(json.loads(capsys.readouterr().out), schema(words[0]))
 
 
 def test_what_is_no_table(tmp_path):

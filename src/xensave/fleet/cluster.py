@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol, cast
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError
 from xensave.fleet.pool import KILLED
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
@@ -37,7 +37,7 @@ class DaskPool:
         try:
             from distributed import Client
         except ImportError as error:
-            raise UsageError("a Dask cluster needs more: pip install 'xensave[dask]'") from error
+            raise MissingExtra("a Dask cluster", "distributed", "dask") from error
         self._question = question
         try:
             self._client = Client(scheduler, timeout="10s", set_as_default=False)

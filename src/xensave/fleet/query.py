@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from xensave.errors import SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.fleet.parts import parts_of
 
 Value = object
@@ -72,12 +72,11 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
     configuration locked, unless `unsafe`. Raises UsageError for SQL that DuckDB does not take,
     SourceError where there is no table.
     """
-    import pyarrow.parquet as pq
-
     try:
         import duckdb
+        import pyarrow.parquet as pq
     except ImportError as error:
-        raise UsageError("asking a table needs more: pip install 'xensave[fleet]'") from error
+        raise MissingExtra("asking a table", "duckdb", "fleet") from error
     files = files_of(table)
     try:
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
