@@ -24,6 +24,7 @@ from xensave.convert import (
     parse_map,
     plan_conversion,
 )
+from xensave.convert.plan import WouldLose
 from xensave.convert.reframe import frame_names
 from xensave.engine import Policy
 from xensave.errors import UsageError
@@ -182,7 +183,8 @@ def _convert(
         else:
             plan = convert(what, out, settings, compression=_compression(args, out), **limits)
     except Refused as refusal:
-        _print(args, refusal.plan, text, name, out, refused=str(refusal))
+        judged = not isinstance(refusal, WouldLose)
+        _print(args, refusal.plan, text, name, out, refused=str(refusal), judged=judged)
         complain("convert", refusal, as_json=False)
         return 1
     _print(args, plan, text, name, out)
@@ -239,6 +241,7 @@ def _print(
     out: str | None,
     *,
     refused: str | None = None,
+    judged: bool = False,
 ) -> None:
     if args.quiet:
         return
@@ -248,7 +251,7 @@ def _print(
     colour = coloured(text, args.color)
     if name not in args.words or len(args.words) > 2:
         text.write(f"{escape(name)}:\n")
-    for line in plan_lines(plan, width_of(text), refused=refused is not None, colour=colour):
+    for line in plan_lines(plan, width_of(text), refused=judged, colour=colour):
         text.write(line + "\n")
     for finding in plan.findings:
         text.write(finding_line(name, finding, colour=colour) + "\n")

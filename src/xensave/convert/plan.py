@@ -90,12 +90,16 @@ class Refused(XensaveError):
         self.plan = plan
 
 
-def _lossy(change: Change, others: int, plan: Plan) -> Refused:
+class WouldLose(Refused):
+    """A conversion whose result the target takes, with a loss that nobody agreed to."""
+
+
+def _lossy(change: Change, others: int, plan: Plan) -> WouldLose:
     named = ", ".join(f"{loss.field} = {loss.value}" for loss in change.loss[:3])
     more = f" and {change.lost - 3} more" if change.lost > 3 else ""
     what = "" if change.what == change.where.record else f"{change.what} "
     rest = f" ({others} more lose state)" if others else ""
-    return Refused(
+    return WouldLose(
         f"{what}would lose {named}{more}{rest}; --allow-loss accepts that",
         plan,
         offset=change.where.offset,
