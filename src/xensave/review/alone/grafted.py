@@ -51,7 +51,11 @@ def _side(
     }
     written = _written(sheet, rows, extra, structs)
     compiled = _compiled(written, name, fallback, place_of) if written else None
-    records = {record.name: record for record in compiled.headers.records} if compiled else {}
+    # A number that only names one for an expression binds no struct here.
+    stays = {row.fact.name for row in rows if row.fact.kind in _BINDS}
+    stays -= {row.fact.name for row in rows if _to_compile(sheet, row, structs)}
+    found = compiled.headers.records if compiled else ()
+    records = {record.name: record for record in found if record.name not in stays}
     for row in rows:
         binding = sheet.binds.get(row.fact.name)
         if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:

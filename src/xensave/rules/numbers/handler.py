@@ -78,6 +78,7 @@ def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
     for before, record in _pairs(change):
         if before.wire is None or record.wire is None or change.before is None:
             continue
+        yield from _not_converted(change, before, record)
         if before.name not in change.before.loads or record.name not in change.after.loads:
             continue
         if before.wire.size != record.wire.size and not accepts(
@@ -92,6 +93,24 @@ def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
                 f"{record.name} no longer loads from {lost}: guests saved there do not restore",
                 key=lost,
             )
+
+
+def _not_converted(change: Change, before: HeaderRecord, record: HeaderRecord) -> Iterator[Hit]:
+    """The compat form of a record is gone, or takes another struct than the one that was saved."""
+    old, new = before.compat, record.compat
+    if old is None or old is new or record.wire is None:
+        return
+    if (new is not None and compare(old, new).alike) or not compare(old, record.wire).shifts:
+        return
+    releases = change.saved.get(record.name, {}).get(old.size, ())
+    who = f" ({releases[0]} to {releases[-1]})" if releases else ""
+    yield Hit(
+        record.place,
+        record.name,
+        f"{record.name} no longer converts {old.size} bytes{who}, whose fields lie elsewhere: "
+        "guests saved there do not restore",
+        key=f"compat {old.size}",
+    )
 
 
 def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
