@@ -35,8 +35,8 @@ class Entry:
 def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[Entry]:
     """Every commit up to `revision` that touched the save headers, oldest first.
 
-    "all" takes every branch and tag. Of merges only those count that have the headers of none of
-    their parents: what others bring is in the parents.
+    "all" takes every branch and tag. Of merges only those count that draw an objection against each
+    of their parents: what others bring is in the parents.
     """
     where = "--all" if revision == EVERYTHING else revisions.tree(revision).commit
     log = revisions.repository.git(
@@ -53,7 +53,24 @@ def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[E
             if any(revisions.blobs(each) == mine for each in (parent, *others)):
                 continue
         commit_of = Entry(commit, datetime.fromisoformat(when), subject, None)
-        yield _judged(revisions, setting, commit_of, parent)
+        judged = _judged(revisions, setting, commit_of, parent)
+        own = _of_itself(revisions, setting, judged, others) if others else judged
+        if own is not None:
+            yield own
+
+
+def _of_itself(
+    revisions: Revisions, setting: Setting, entry: Entry, others: list[str]
+) -> Entry | None:
+    """The entry of a merge with what it draws against each of its parents; None for nothing."""
+    if entry.review is None:
+        return entry
+    found = list(entry.review.objections)
+    for parent in others:
+        review = _judged(revisions, setting, entry, parent).review
+        keys = {(o.finding.rule, o.subject) for o in review.objections} if review else set()
+        found = [o for o in found if (o.finding.rule, o.subject) in keys]
+    return replace(entry, review=replace(entry.review, objections=tuple(found))) if found else None
 
 
 def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -> Entry:
