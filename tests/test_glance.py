@@ -87,3 +87,19 @@ def test_an_image_says_what_was_passed_over(image):
         assert glanced.facts._replace(unread=0, counts=()) == walked.facts._replace(
             counts=(), pages=None
         )
+
+
+def test_large_images_are_looked_at_by_a_glance_and_say_so(image, tmp_path, capsys, monkeypatch):
+    from xensave.cli import main
+    from xensave.image import input as inputs
+
+    monkeypatch.setattr(inputs, "GLANCE_FROM", 16 << 20)
+    path = tmp_path / "large.img"
+    path.write_bytes(image)
+    assert main(["show", str(path)]) == 0
+    assert "of page records passed over" in capsys.readouterr().out
+    assert main(["show", str(path), "--walk"]) == 0
+    assert "pages with contents" in capsys.readouterr().out
+    for words, passed in (([], True), (["--walk"], False)):
+        assert main(["check", str(path), "-t", "4.17.7", "--json", *words]) == 0
+        assert ("a glance passes over" in capsys.readouterr().out) is passed

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, positive, size
+from xensave.cli.options import input_format, positive, size, walk
 from xensave.cli.run import complain, wants_json
 from xensave.errors import UsageError, XensaveError
 from xensave.views.escape import escape
@@ -85,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the verdict from which on the exit code is 1 (depends: any that does not restore)",
     )
     input_format(parser)
+    walk(parser)
     parser.add_argument(
         "--max-size",
         type=size,
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     def judged(item: Item) -> int:
         from xensave.image.input import given
 
-        found = given(item)
+        found = given(item, walk=args.walk)
         answers = [judge.ask(found, target) for target in judge.targets]
         for answer in answers:
             report.add(found, answer)
@@ -270,7 +271,7 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     def judged(item: Item) -> int:
         from xensave.image.input import given
 
-        found = given(item)
+        found = given(item, walk=args.walk)
         verdicts = tuple(judge.judge(found, target) for target in judge.targets)
         rows.append(Row(found.source, verdicts))
         return max(_code(verdict, args.fail_on) for verdict in verdicts)

@@ -54,3 +54,13 @@ def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
         choices=format_names(),
         help="what the input is (by default its first bytes tell)",
     )
+
+
+def walk(parser: argparse.ArgumentParser) -> None:
+    """Declare --walk: large images are looked at by a glance otherwise."""
+    parser.add_argument(
+        "--walk",
+        action="store_true",
+        help="read every record; else of an image of 256 MiB or more, or behind an address, only"
+        " what stands before and behind its pages, where that can be proved to be whole",
+    )

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, size, walk
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take layouts from this Xen release, not the one that the image names",
     )
     input_format(parser)
+    walk(parser)
     parser.add_argument(
         "--max-size",
         metavar="SIZE",
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     def show(item: Item) -> int:
         nonlocal shown
-        with item.image(release=args.release) as image:
+        with item.image(release=args.release, walk=args.walk) as image:
             if args.style == "hvmctx":
                 _print_hvmctx(image)
             elif args.json:

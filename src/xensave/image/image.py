@@ -298,6 +298,11 @@ class Image:
             return None
 
     @property
+    def unread(self) -> int:
+        """The bytes of page records that a glance passed over; 0 after a walk."""
+        return self.tally.unread
+
+    @property
     def configured_memory(self) -> int | None:
         """The guest's memory in bytes as configured; None where the image does not say."""
         kilobytes = self._configuration.get("b_info", "max_memkb")

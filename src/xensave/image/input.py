@@ -27,6 +27,9 @@ from xensave.source.memory import MemorySource
 CONTEXT_LIMIT = 64 << 20
 """The most bytes of a bare context, and of a member of an archive that is held in memory."""
 
+GLANCE_FROM = 256 << 20
+"""Smaller images are walked: that takes a few milliseconds, and sees every page record."""
+
 _SUFFIXES = (".bin", ".ctx")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
@@ -48,9 +51,19 @@ class Item(NamedTuple):
     what: Input
     source: Source
 
-    def image(self, *, release: str | None = None) -> Image:
-        """Return it as an image. Errors come when that is asked for something."""
-        return open_image(self.what, release=release, format=self.source.format, source=self.source)
+    def image(self, *, release: str | None = None, walk: bool = False) -> Image:
+        """Return it as an image. Errors come when that is asked for something.
+
+        One that is large or behind an address is looked at by a glance, unless `walk` is asked.
+        """
+        size = self.source.size or 0
+        return open_image(
+            self.what,
+            release=release,
+            format=self.source.format,
+            source=self.source,
+            glance=not walk and (size >= GLANCE_FROM or is_address(self.name)),
+        )
 
 
 class Unreadable(NamedTuple):
@@ -91,8 +104,10 @@ def expand(
         yield from _file(word, max_size, format)
 
 
-def given(item: Item) -> Given:
+def given(item: Item, *, walk: bool = False) -> Given:
     """Return an item as a hypervisor sees it: an image, or the bytes of a context.
+
+    A large image is looked at by a glance, unless `walk` is asked.
 
     A bare context is taken however damaged where it is called so (*.ctx, *.bin), is a member of
     an archive, or begins as one: it is for the hypervisor to judge. Raises Malformed for what is
@@ -110,7 +125,7 @@ def given(item: Item) -> Given:
         if not is_image and not _is_context(item):
             raise
     if is_image:
-        return Given(item.name, item.member, None, item.image())
+        return Given(item.name, item.member, None, item.image(walk=walk))
     return Given(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
 
 

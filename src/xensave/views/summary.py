@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.container import libxc
+from xensave.container.events import LIBXC
 from xensave.container.xl import MESSAGE
 from xensave.context import Context
 from xensave.image import Emulator, Image
@@ -14,6 +16,7 @@ from xensave.views.wrap import hang
 
 if TYPE_CHECKING:
     from xensave.container.qemu import Section
+    from xensave.image import Count
     from xensave.views.record_json import Json
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -28,7 +31,7 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
         yield from hang(f"  {label}", text, width, _LABEL)
     if image.counts:
         yield ""
-        rows = [(f"{c.layer} {c.name}", f"{c.records:,}", f"{c.bytes:,}") for c in image.counts]
+        rows = [(f"{c.layer} {c.name}", *_counted(image, c)) for c in image.counts]
         yield from _table(("record", "count", "bytes"), rows, width)
     if image.has_context:
         yield ""
@@ -37,6 +40,13 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
         if emulator.sections:
             yield ""
             yield from section_lines(emulator, width)
+
+
+def _counted(image: Image, count: Count) -> tuple[str, str]:
+    """Return how many records of a type there are, and their bytes; a glance sees one of pages."""
+    if image.unread and (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA):
+        return "?", f"{count.bytes + image.unread:,}"
+    return f"{count.records:,}", f"{count.bytes:,}"
 
 
 def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
@@ -64,9 +74,10 @@ def summary_json(image: Image) -> dict[str, Json]:
         "release": image.release,
         "vcpus": image.vcpus,
         "memory": image.configured_memory,
-        "pages": image.pages,
-        "distinct_pages": image.distinct_pages,
-        "frames": image.frames,
+        "pages": None if image.unread else image.pages,
+        "distinct_pages": None if image.unread else image.distinct_pages,
+        "frames": None if image.unread else image.frames,
+        "unread": image.unread,
         "checkpoints": image.tally.checkpoints,
         "trailer": image.tally.trailer,
         "tsc": dict(tsc._asdict()) if tsc else None,
@@ -132,6 +143,8 @@ def _saved_by(image: Image) -> str:
 def _memory(image: Image) -> str:
     memory = image.configured_memory
     configured = f"{size_text(memory)} configured, " if memory is not None else ""
+    if image.unread:
+        return f"{configured}{size_text(image.unread)} of page records passed over (--walk)"
     sent = f"{image.pages:,} pages with contents ({size_text(image.pages * 4096)})"
     distinct = image.distinct_pages
     if distinct == image.pages:
