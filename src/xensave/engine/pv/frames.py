@@ -7,7 +7,7 @@ page type that its use wants. Source: tools/libs/guest/xg_sr_restore_x86_pv.c.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
 from xensave.container import libxc
@@ -15,7 +15,9 @@ from xensave.container.events import LIBXC
 from xensave.container.libxc_records import DATALESS_TYPES, PAIR
 from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.image import Image
-from xensave.memory.physical import Memory
+
+if TYPE_CHECKING:  # numpy takes as long to import as many contexts to judge
+    from xensave.memory.physical import Memory
 
 NOTAB = 0
 _TABLE = 0x7
