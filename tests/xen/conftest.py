@@ -3,13 +3,13 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.xen.restore_cases import CASES
+from tests.xen.restore_cases import CASES, Case
 from tests.xen.rig import CannotAskError
 from tests.xen.rig.boot import Session, ask
 from tests.xen.rig.setup import prepare
@@ -30,19 +30,19 @@ class Asked(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def asked(pytestconfig: pytest.Config) -> Iterator[Asked]:
-    """Set up, boot and ask, once; skip everything where this machine cannot."""
-    say = _speaker(pytestconfig)
+def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
+    """Set up, boot and ask, once, for the tests that run; skip them where this machine cannot."""
+    say = _speaker(request.config)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         _wait_for(lock.fileno(), say)
         images = FOLDER / "run" / "images"
         try:
             rig = prepare(FOLDER, say)
-            made, failures = _make(images)
+            made, failures = _make(images, _needed(request.session.items))
             session = ask(rig, made, say)
         except CannotAskError as lack:
-            pytestconfig.stash[REASON] = str(lack)
+            request.config.stash[REASON] = str(lack)
             pytest.skip(f"no real Xen was asked: {lack}")
         say(f"Xen answered for {len(session.answers)} images in {session.seconds:.0f} s")
         for name, answer in session.answers.items():
@@ -52,13 +52,25 @@ def asked(pytestconfig: pytest.Config) -> Iterator[Asked]:
         shutil.rmtree(images)
 
 
-def _make(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def _needed(tests: Iterable[pytest.Item]) -> list[Case]:
+    """Return the cases that these tests are about: with `-k`, not all of them."""
+    names = set()
+    for test in tests:
+        if isinstance(test, pytest.Function):
+            if "live" in test.fixturenames:
+                names.add(CASES[0].name)
+            if callspec := getattr(test, "callspec", None):
+                names.add(callspec.params["case"].name)
+    return [case for case in CASES if case.name in names]
+
+
+def _make(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Path], dict[str, str]]:
     """Write the cases' images; one that cannot be made fails its own test only."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     made: dict[str, Path] = {}
     failures: dict[str, str] = {}
-    for case in CASES:
+    for case in cases:
         path = folder / case.name.replace(" ", "-")
         try:
             path.write_bytes(case.make())
