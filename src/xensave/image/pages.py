@@ -17,6 +17,9 @@ _UNPOPULATED = (0xD, 0xF)
 _CUT = 16
 """An image with less than this part of its guest's memory counts as cut."""
 
+_UNPOPULATED_ONLY = (0xF,)
+"""The highest type: where no PFN has a lower one, all have it."""
+
 _MERGE_AT = 1 << 16
 _RUNS_LIMIT = 1 << 20
 _TYPES_LIMIT = 1 << 22
@@ -25,7 +28,8 @@ _TYPES_LIMIT = 1 << 22
 class PageFacts(NamedTuple):
     """The pages of a guest: `runs` of populated PFNs, (first, last) each, ascending.
 
-    `types` are the page types by PFN where not NOTAB, the last one that was sent of each.
+    `types` are the page types by PFN where not NOTAB, the last one that was sent of each; XTAB is
+    left out where whole records have no other type and no page table came before.
     `records` counts PAGE_DATA records.
     """
 
@@ -57,6 +61,7 @@ class PageIndex:
     def __init__(self) -> None:
         self._runs: list[tuple[int, int]] = []
         self._types: dict[int, int] = {}
+        self._tables = False
         self._records = 0
         self._over = False
 
@@ -77,6 +82,9 @@ class PageIndex:
         first, last = words[0], words[-1]
         if last <= PFN_MASK and words == tuple(range(first, first + len(words))):
             self._plain(first, last)
+        elif not self._tables and min(words) >> TYPE_SHIFT in _UNPOPULATED_ONLY:
+            # An HVM guest's stream lists its whole address space so: nothing is populated.
+            return
         else:
             for word in words:
                 self._word(word & PFN_MASK, word >> TYPE_SHIFT)
@@ -93,6 +101,7 @@ class PageIndex:
     def _word(self, pfn: int, kind: int) -> None:
         if kind:
             self._types[pfn] = kind
+            self._tables |= kind not in _UNPOPULATED
         else:
             self._types.pop(pfn, None)
         if kind not in _UNPOPULATED:
