@@ -123,6 +123,7 @@ def decode_and_encode(data: bytes) -> bytes:
 # The stream that Xen 4.5's libxc wrote has no frame: xl's takes the configuration from a file.
 from_legacy = convert("--to", "xl", "--config", str(DATA / "xen45-pv1.json"))
 to_legacy = convert(target="4.5")
+into_libvirt = convert("--to", "libvirt", "--config", str(DATA / "xen421-pvh1.xml"), target="4.21")
 
 LEGACY = "xen45-pv1.legacy.zst"
 XEN413, XEN417, XEN421 = (f"xen{release}-pvh1.img.zst" for release in (413, 417, 421))
@@ -146,4 +147,6 @@ CASES = (
     Case("register edited", XEN417, (edit("CPU[0].r15=0x1122334455667788"),)),
     Case("legacy", LEGACY, (from_legacy,)),
     Case("written as legacy", LEGACY, (from_legacy, to_legacy, convert())),
+    Case("4.21 in libvirt's frame", XEN421, (into_libvirt,), LONGER_LAPIC),
+    Case("4.21 in libvirt's frame converted down", XEN421, (into_libvirt, convert())),
 )

@@ -64,6 +64,8 @@ def test_a_downstream_record_is_there(plain, name):
 def test_the_newer_image_loses_what_an_older_xen_refuses():
     assert lengths_of(context_of(made("4.21")), 5) == [32]
     assert lengths_of(context_of(made("4.21 converted down")), 5) == [24]
+    assert lengths_of(context_of(made("4.21 in libvirt's frame")), 5) == [32]
+    assert lengths_of(context_of(made("4.21 in libvirt's frame converted down")), 5) == [24]
 
 
 def test_the_older_image_becomes_a_newer_stream():

@@ -24,6 +24,11 @@ IMAGE = Path("/dev/shm/image")
 LOOKED_AT = "plain"
 """The case whose guest is looked at while it runs."""
 LOGS = Path("/var/log/xen")
+XL = ("xl",)
+VIRSH = ("virsh", "-c", "xen:///system")
+LIBVIRT_MAGIC = b"libvirt-xml\n"
+LIBVIRT_LOGS = Path("/var/log/libvirt/libxl")
+SECONDS_TO_START = 120
 
 
 def run(*command: str, timeout: float = 60) -> tuple[int, str]:
@@ -58,6 +63,16 @@ def start() -> None:
     must("xl", "sched-credit2", "-d", "0", "-w", "65535")
 
 
+def start_libvirt() -> None:
+    """Start libvirtd, once: the images that libvirt's frame is around are for its driver of Xen."""
+    if Path("/run/libvirtd.pid").exists():
+        return
+    must("libvirtd", "--daemon", "--pid-file", "/run/libvirtd.pid")
+    end = time.monotonic() + SECONDS_TO_START
+    while run(*VIRSH, "version")[0] and time.monotonic() < end:
+        time.sleep(1)
+
+
 def must(*command: str) -> None:
     """Run a command that cannot be done without."""
     code, said = run(*command)
@@ -71,11 +86,24 @@ def guests() -> list[dict[str, object]]:
     return [entry for entry in listed if entry["domid"]]
 
 
-def printed(before: dict[Path, int]) -> bytes:
-    """Return what guests' consoles printed since their logs had the sizes `before`."""
-    return b"".join(
-        path.read_bytes()[before.get(path, 0) :] for path in sorted(LOGS.glob("guest-*.log"))
-    )
+def logs() -> list[Path]:
+    """Return the logs of guests' consoles."""
+    return sorted(LOGS.glob("guest-*.log"))
+
+
+def libvirt_logs() -> list[Path]:
+    """Return the logs that libvirt's driver has libxl and libxc write."""
+    return sorted(LIBVIRT_LOGS.glob("*.log"))
+
+
+def sizes(paths: list[Path]) -> dict[Path, int]:
+    """Return how much there is of each log."""
+    return {path: path.stat().st_size for path in paths}
+
+
+def added(paths: list[Path], before: dict[Path, int]) -> bytes:
+    """Return what logs hold since they had the sizes `before`."""
+    return b"".join(path.read_bytes()[before.get(path, 0) :] for path in paths)
 
 
 def look(domain: int, name: str) -> dict[str, str]:
@@ -101,13 +129,19 @@ def restore(image: Path) -> dict[str, object]:
     """Restore one image, let its guest count, look at it if asked, and remove it again."""
     with gzip.open(image) as packed, IMAGE.open("wb") as out:
         shutil.copyfileobj(packed, out, 1 << 20)
-    before = {path: path.stat().st_size for path in LOGS.glob("guest-*.log")}
+    with IMAGE.open("rb") as file:
+        tool = VIRSH if file.read(len(LIBVIRT_MAGIC)) == LIBVIRT_MAGIC else XL
+    if tool is VIRSH:
+        start_libvirt()
+    before, libvirt_before = sizes(logs()), sizes(libvirt_logs())
     run("xl", "dmesg", "-c")
     began = time.monotonic()
-    code, log = run("xl", "restore", "-e", str(IMAGE), timeout=SECONDS_TO_RESTORE)
+    options = ("-e",) if tool is XL else ()
+    code, log = run(*tool, "restore", *options, str(IMAGE), timeout=SECONDS_TO_RESTORE)
+    log += added(libvirt_logs(), libvirt_before).decode("utf-8", "backslashreplace")
     took = time.monotonic() - began
     end = time.monotonic() + (SECONDS_TO_COUNT if code == 0 else 0)
-    while len(COUNTER.findall(printed(before))) < ENOUGH and time.monotonic() < end:
+    while len(COUNTER.findall(added(logs(), before))) < ENOUGH and time.monotonic() < end:
         time.sleep(0.5)
     answer = {
         "restored": code == 0,
@@ -115,15 +149,15 @@ def restore(image: Path) -> dict[str, object]:
         "seconds": round(took, 2),
         "log": log.splitlines(),
         "xen": run("xl", "dmesg", "-c")[1].splitlines(),
-        "guest": printed(before).decode("latin-1").splitlines(),
-        "counters": [int(n) for n in COUNTER.findall(printed(before))],
+        "guest": added(logs(), before).decode("latin-1").splitlines(),
+        "counters": [int(n) for n in COUNTER.findall(added(logs(), before))],
         "left": len(guests()),
     }
     if code == 0 and image.name == f"{LOOKED_AT}.gz":
         (guest,) = guests()
         answer["live"] = look(int(guest["domid"]), str(guest["config"]["c_info"]["name"]))
     for guest in guests():
-        run("xl", "destroy", str(guest["domid"]))
+        run(*tool, "destroy", str(guest["domid"]))
     return answer
 
 

@@ -15,7 +15,8 @@ from tests.xen.rig.initrd import module_order, write_initrd
 
 HYPERVISOR = "xen-hypervisor-4.17-amd64"
 KERNEL = "linux-image-amd64"
-DOM0 = ("xen-utils-4.17", "python3", "busybox-static")
+LIBVIRT = ("libvirt-daemon", "libvirt-daemon-driver-xen", "libvirt-clients")
+DOM0 = ("xen-utils-4.17", "python3", "busybox-static", *LIBVIRT)
 EMULATOR = ("qemu-system-x86",)
 # What dom0 needs of its kernel: disks to bring the cases in and the answers out, Xen's devices.
 DRIVERS = (
@@ -84,10 +85,29 @@ def prepare(folder: Path, say: Callable[[str], None]) -> Rig:
     drivers = [f"./lib/modules/*/kernel/drivers/{name}/*" for name in DRIVER_FOLDERS]
     unpack(boot[1:], trees["boot"], "./boot/vmlinuz-*", *drivers)
     unpack(dom0, trees["dom0"])
+    _fit_libvirt(trees["dom0"])
     unpack(emulator, trees["host"])
     _assemble(rig, trees["boot"], trees["dom0"])
     ready.write_text(recipe)
     return rig
+
+
+def _fit_libvirt(tree: Path) -> None:
+    """Leave libvirtd what it needs here: the driver for Xen, and a CPU model that fits QEMU's.
+
+    A driver that fails to start takes libvirtd with it. The simplest model asks for VME, which
+    QEMU does not emulate; libvirt tells it in its capabilities alone.
+    """
+    for driver in (tree / "usr/lib/x86_64-linux-gnu/libvirt/connection-driver").iterdir():
+        if driver.name != "libvirt_driver_libxl.so":
+            driver.unlink()
+    model = tree / "usr/share/libvirt/cpu_map/x86_486.xml"
+    model.write_text(model.read_text().replace("<feature name='vme'/>", ""))
+    (tree / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+    (tree / "etc/group").write_text("root:x:0:\n")
+    (tree / "etc/libvirt/libvirtd.conf").write_text(
+        'auth_unix_ro = "none"\nauth_unix_rw = "none"\nunix_sock_group = "root"\n'
+    )
 
 
 def _assemble(rig: Rig, boot: Path, dom0: Path) -> None:
