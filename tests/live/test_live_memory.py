@@ -70,7 +70,10 @@ def test_without_the_right_nothing_is_read(guest, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_kill_resumes_the_guest(guest, library, number, tmp_path):  # noqa: F811 - fixture
+    # Whoever runs the tests in the background has SIGINT ignored, and the reader would too.
     code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from xensave.cli import main
 from xensave.live import foreign, libraries
 libraries.XenCall.__init__.__defaults__ = ({library!r},)

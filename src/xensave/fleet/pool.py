@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -35,19 +36,18 @@ class ProcessPool:
             if not lost:
                 return
             # One of these killed a worker: each again, alone, to find which.
-            alone = [(entry,) for batch in lost for entry in batch]
-            lost = []
-            for single in alone:
-                yield self._alone(single)
+            yield from self._one_by_one([entry for batch in lost for entry in batch])
+            lost.clear()
 
     def _run(
         self, batches: Iterator[Sequence[Entry]], lost: list[Sequence[Entry]]
     ) -> Iterator[list[Row]]:
+        """Yield rows until all is done or a worker dies; `lost` are the batches that were open."""
         running: dict[Future[list[Row]], Sequence[Entry]] = {}
         with self._executor(self._jobs) as pool:
             try:
                 for batch in islice(batches, 2 * self._jobs):
-                    running[pool.submit(rows_of, batch, self._question)] = batch
+                    running[self._submit(pool, batch, lost)] = batch
                 while running:
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
@@ -55,19 +55,34 @@ class ProcessPool:
                         del running[future]
                         yield rows
                         for batch in islice(batches, 1):
-                            running[pool.submit(rows_of, batch, self._question)] = batch
+                            running[self._submit(pool, batch, lost)] = batch
             except BrokenProcessPool:
                 lost.extend(running.values())
             except (KeyboardInterrupt, GeneratorExit):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _alone(self, batch: Sequence[Entry]) -> list[Row]:
-        with self._executor(1) as pool:
-            try:
-                return pool.submit(rows_of, batch, self._question).result()
-            except BrokenProcessPool:
-                return [error_row(entry, KILLED) for entry in batch]
+    def _submit(
+        self, pool: ProcessPoolExecutor, batch: Sequence[Entry], lost: list[Sequence[Entry]]
+    ) -> Future[list[Row]]:
+        try:
+            return pool.submit(rows_of, batch, self._question)
+        except BrokenProcessPool:
+            lost.append(batch)
+            raise
+
+    def _one_by_one(self, entries: list[Entry]) -> Iterator[list[Row]]:
+        """Yield a row for each image; one that kills the worker again is an error."""
+        todo = deque(entries)
+        while todo:
+            with self._executor(1) as pool:
+                try:
+                    while todo:
+                        rows = pool.submit(rows_of, (todo[0],), self._question).result()
+                        todo.popleft()
+                        yield rows
+                except BrokenProcessPool:
+                    yield [error_row(todo.popleft(), KILLED)]
 
     def _executor(self, jobs: int) -> ProcessPoolExecutor:
         # Not forked: threads of a store's library would not survive that.
