@@ -1,5 +1,6 @@
 """A scan of files: rows, resuming, killed workers, and that rows agree with `check`."""
 
+import json
 import os
 import shutil
 import signal
@@ -72,15 +73,29 @@ def test_a_row_for_each_file(images, tmp_path):
     assert not parts_of(str(table))
 
 
-def test_rows_agree_with_check(images, tmp_path):
-    import json
+SAMPLES = sorted((ROOT.parent / "shared" / "data" / "images").glob("*.img.zst"))
 
+
+@pytest.mark.skipif(not SAMPLES, reason="the larger samples are not here")
+def test_rows_agree_with_check_on_every_sample(tmp_path):
+    agree([sample_file(path, tmp_path) for path in SAMPLES], tmp_path)
+
+
+def sample_file(packed, folder):
+    """Return a sample as a plain file, so that a glance can be had at it."""
+    path = folder / packed.name.removesuffix(".zst")
+    with open_source(str(packed)) as source:
+        path.write_bytes(read_all(source))
+    return path
+
+
+def test_rows_agree_with_check(images, tmp_path):
+    agree([images / "a/hvm1.img", images / "pvh1.ctx"], tmp_path)
+
+
+def agree(paths, tmp_path):
     table = tmp_path / "fleet.parquet"
-    run(
-        [images / "a/hvm1.img", images / "pvh1.ctx"],
-        table,
-        Question(("4.17.7", "4.9.4", "4.20.0")),
-    )
+    run(paths, table, Question(("4.17.7", "4.9.4", "4.20.0")))
     for address, row in rows_of(table).items():
         for verdict in row["verdicts"]:
             done = subprocess.run(

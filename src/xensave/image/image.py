@@ -166,7 +166,7 @@ class Image:
                 self.name,
                 self._release,
                 broken=tuple(checks.findings),
-                pages=None if self._glance else pages.facts,
+                pages=None if self._tally.unread else pages.facts,
             )
         return self._facts
 
