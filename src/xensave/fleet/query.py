@@ -27,8 +27,6 @@ class Question(NamedTuple):
     argument: str | None = None
 
 
-_FLAT = "SELECT f.*, v.* FROM fleet f, UNNEST(f.verdicts) AS t(v)"
-
 QUESTIONS = (
     Question(
         "refused-on",

@@ -17,7 +17,7 @@ _UNPOPULATED = (0xD, 0xF)
 _CUT = 16
 """An image with less than this part of its guest's memory counts as cut."""
 
-_UNPOPULATED_ONLY = (0xF,)
+_XTAB = 0xF
 """The highest type: where no PFN has a lower one, all have it."""
 
 _MERGE_AT = 1 << 16
@@ -82,7 +82,7 @@ class PageIndex:
         first, last = words[0], words[-1]
         if last <= PFN_MASK and words == tuple(range(first, first + len(words))):
             self._plain(first, last)
-        elif not self._tables and min(words) >> TYPE_SHIFT in _UNPOPULATED_ONLY:
+        elif not self._tables and min(words) >> TYPE_SHIFT == _XTAB:
             # An HVM guest's stream lists its whole address space so: nothing is populated.
             return
         else:
