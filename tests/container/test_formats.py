@@ -62,7 +62,7 @@ def odd(event, _):
 def toy(monkeypatch):
     table = ModuleType("toy")
     table.CHECKS = (Check("toy", None, odd, (ODD,)),)
-    monkeypatch.setitem(sys.modules, "xensave.rules.stream.toy", table)
+    monkeypatch.setitem(sys.modules, "xensave.rules.stream.formats.toy", table)
     monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, Toy()))
 
 
@@ -81,7 +81,7 @@ def test_a_new_format_is_read_counted_and_verified():
 def test_a_format_without_rules_or_page_is_told(monkeypatch):
     with pytest.raises(FileNotFoundError):
         test_each_format_has_rules_and_a_page(formats.FORMATS[-1])
-    monkeypatch.delitem(sys.modules, "xensave.rules.stream.toy")
+    monkeypatch.delitem(sys.modules, "xensave.rules.stream.formats.toy")
     monkeypatch.setattr(formats, "FORMATS", (Toy(),))
     with pytest.raises(ModuleNotFoundError):
         checks()

@@ -10,7 +10,8 @@ from xensave.container import xenopsd as x
 from xensave.container.framing import HEADER
 from xensave.container.libxc_records import HvmParams, P2mFrames, PageData, PvInfo, TscInfo
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream import hvm, run, verify
+from xensave.rules.stream import run, verify
+from xensave.rules.stream.formats import hvm
 from xensave.rules.stream.table import checks, rules
 from xensave.source import MemorySource
 from xensave.testing import frames, legacy

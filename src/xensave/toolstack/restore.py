@@ -19,7 +19,7 @@ from xensave.policy.host import Host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored
 from xensave.policy.value import Policy
-from xensave.rules.stream.libxc import CHECKPOINTED
+from xensave.rules.stream.formats.libxc import CHECKPOINTED
 from xensave.toolstack import creation, device_model, hypercalls, params, pv, stream, xl
 from xensave.toolstack.domain import carried_policy, domain_of
 from xensave.toolstack.guest_policy import (

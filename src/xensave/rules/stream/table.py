@@ -32,7 +32,7 @@ def _checks(known: tuple[Format, ...]) -> tuple[Check, ...]:
 
 
 def _of_format(known: Format) -> tuple[Check, ...]:
-    own: tuple[Check, ...] = import_module(f"xensave.rules.stream.{known.name}").CHECKS
+    own: tuple[Check, ...] = import_module(f"xensave.rules.stream.formats.{known.name}").CHECKS
     if not known.trailer:
         return own
     return (*own, Check(known.name, (), whole.trailer, (whole.TRAILER, whole.CONTROL), TRAILER))

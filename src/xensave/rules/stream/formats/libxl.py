@@ -10,7 +10,7 @@ from xensave.container.events import LIBXL, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream import emulator
+from xensave.rules.stream.formats import emulator
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 

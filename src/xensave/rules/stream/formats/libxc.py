@@ -9,7 +9,7 @@ from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.findings import ERROR, NOTE
-from xensave.rules.stream import hvm, pages, pv, static_data
+from xensave.rules.stream.formats import hvm, pages, pv, static_data
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 

@@ -11,7 +11,7 @@ from xensave.container.legacy.toolstack import xenstore_data
 from xensave.container.libxc_records import PAGE_TYPES
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream import hvm
+from xensave.rules.stream.formats import hvm
 from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State
 

@@ -1,0 +1,1 @@
+"""The rules on each container format, in the module of its name; on their parts beside them."""
