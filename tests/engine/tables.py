@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from xensave.engine.pv import judge
-from xensave.policy import clamp, compatible, host, invent, limits
+from xensave.policy import host, limits
+from xensave.policy.steps import clamp, compatible, invent
 from xensave.rules.stream.table import rules as stream_rules
 from xensave.toolstack import params, restore
 

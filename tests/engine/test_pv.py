@@ -14,10 +14,10 @@ from xensave.engine.pv import PvGuest, PvMemory, judge_pv
 from xensave.findings import ERROR
 from xensave.image import open_image
 from xensave.image.guest import PvVcpu
-from xensave.policy.clamp import Guest
 from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
+from xensave.policy.steps.clamp import Guest
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "pv" / "vcpus.json.zst"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from xensave.policy.copy import merged
+from xensave.policy.steps.copy import merged
 from xensave.policy.value import Policy
 
 DATA = Path(__file__).parents[1] / "data" / "policies"

@@ -7,11 +7,11 @@ import pytest
 
 from tests.policy.oracle import entries, hosts, lines
 from xensave.catalogue.dates import version
-from xensave.policy.compatible import cleared, compatible
-from xensave.policy.copy import copy_cpuid, copy_msrs, merged
 from xensave.policy.host import fitted
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import set_policy
+from xensave.policy.steps.compatible import cleared, compatible
+from xensave.policy.steps.copy import copy_cpuid, copy_msrs, merged
 from xensave.policy.value import Policy
 
 EMPTY = Policy({}, {})

@@ -6,9 +6,9 @@ import pytest
 
 from tests.policy.oracle import entries, hosts, lines
 from xensave.catalogue.dates import version
-from xensave.policy.clamp import Guest, clamped
 from xensave.policy.featureset import changed_features
 from xensave.policy.restore import set_policy
+from xensave.policy.steps.clamp import Guest, clamped
 
 GUESTS = {"hvm": Guest(), "hvm, shadow paging": Guest(hap=False), "pv": Guest(pv=True)}
 RELEASES = sorted({answer["release"] for answer in lines("features.jsonl.zst")})

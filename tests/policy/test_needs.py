@@ -4,8 +4,8 @@ import pytest
 
 from xensave.catalogue.dates import version
 from xensave.engine import Domain, Hypervisor
-from xensave.policy.default import default_policy
 from xensave.policy.needs import missed, names_of, needs, without
+from xensave.policy.steps.default import default_policy
 
 RELEASE = "4.17.7"
 AT = version(RELEASE)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from xensave.image import open_image
-from xensave.policy.clamp import Guest
 from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
+from xensave.policy.steps.clamp import Guest
 
 SHARED = Path(__file__).parents[3] / "shared"
 NONE = (0, 0, 0, 0)

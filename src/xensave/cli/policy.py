@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import version
 from xensave.errors import UsageError
-from xensave.policy.clamp import Guest
 from xensave.policy.compare import compare_policies
 from xensave.policy.host import Host
 from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import entries_of, restored
+from xensave.policy.steps.clamp import Guest
 from xensave.policy.value import Policy
 from xensave.views.policy import (
     changes_json,

@@ -19,7 +19,7 @@ from xensave.engine.loop.handler import Handler
 from xensave.engine.plugins import Plugin
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
-from xensave.policy.default import default_policy
+from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 
 __all__ = [

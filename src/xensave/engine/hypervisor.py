@@ -16,7 +16,7 @@ from xensave.engine.loop.save import save_context, save_one, save_size
 from xensave.engine.plugins import Plugin, check_clashes
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Refused, Verdict
-from xensave.policy.default import default_policy
+from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 
 Contextual = Context | bytes | bytearray | memoryview

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from xensave.catalogue.features import WORDS
 from xensave.errors import LimitExceeded, Malformed
 from xensave.image import open_image
-from xensave.policy.copy import merged
 from xensave.policy.featureset import replaced
 from xensave.policy.host import Host, Kind
+from xensave.policy.steps.copy import merged
 from xensave.policy.value import NO_REGISTERS, CpuidEntry, Policy
 from xensave.source import open_source
 

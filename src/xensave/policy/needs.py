@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.features import Features, features_of
-from xensave.policy.clamp import Guest, clamped
 from xensave.policy.featureset import featureset, with_featureset
+from xensave.policy.steps.clamp import Guest, clamped
 from xensave.policy.value import Policy
 
 STATES = {"avx", "mpx", "avx512f", "pku", "amx_tile"}

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, version
-from xensave.policy.clamp import Guest, clamped
-from xensave.policy.compatible import cleared, compatible
-from xensave.policy.copy import copy_cpuid, copy_msrs, merged
-from xensave.policy.default import default_policy, pv_default_policy
 from xensave.policy.featureset import changed_features
 from xensave.policy.host import Host, fitted, most_generous
-from xensave.policy.invent import invented
 from xensave.policy.limits import streams_carry_policies
 from xensave.policy.refusal import PolicyRefusal
+from xensave.policy.steps.clamp import Guest, clamped
+from xensave.policy.steps.compatible import cleared, compatible
+from xensave.policy.steps.copy import copy_cpuid, copy_msrs, merged
+from xensave.policy.steps.default import default_policy, pv_default_policy
+from xensave.policy.steps.invent import invented
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
 from xensave.records.meaning.cpuid import NO_SUBLEAF
 

@@ -34,7 +34,7 @@ class Policy:
 
     It is not changed after it was made. `source` says where it comes from.
 
-    >>> from xensave.policy.default import default_policy
+    >>> from xensave.policy.steps.default import default_policy
     >>> default_policy("4.17").has("pku"), hex(default_policy("4.13").xcr0_max)
     (True, '0x21f')
     """

@@ -16,8 +16,8 @@ from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
 from xensave.engine.pv import judge as pv
 from xensave.numbers.changes import changes
-from xensave.policy import clamp
 from xensave.policy.limits import DIFFERENCES
+from xensave.policy.steps import clamp
 from xensave.toolstack import params
 from xensave.toolstack.restore import RULES
 from xensave.toolstack.rule import target_of

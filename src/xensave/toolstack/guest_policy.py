@@ -16,11 +16,11 @@ from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.pv import PvGuest, judge_pv
 from xensave.engine.verdict import Refused
 from xensave.image.guest import PV, GuestFacts
-from xensave.policy.clamp import Guest
 from xensave.policy.host import Host
 from xensave.policy.needs import Refuses, missed, needs
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
+from xensave.policy.steps.clamp import Guest
 from xensave.policy.value import Policy
 
 

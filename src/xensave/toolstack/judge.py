@@ -16,8 +16,8 @@ from xensave.image import Image
 from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts, typecodes
 from xensave.image.input import Given
-from xensave.policy.default import default_policy
 from xensave.policy.host import Host
+from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.toolstack.domain import domain_of, vcpus_in
 from xensave.toolstack.pv import is_pv

@@ -8,7 +8,7 @@ from xensave import catalogue
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.verdict import Depends, Refused, Verdict
-from xensave.policy.default import default_policy
+from xensave.policy.steps.default import default_policy
 from xensave.toolstack.typical import typical_context
 
 RESTORES = "restores"

@@ -14,10 +14,10 @@ from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.image.emulator import Emulator
 from xensave.image.guest import GuestFacts
-from xensave.policy.default import default_policy
 from xensave.policy.host import Host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored
+from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import CHECKPOINTED
 from xensave.toolstack import creation, device_model, hypercalls, params, pv, stream, xl

@@ -7,8 +7,8 @@ import os
 from functools import cache
 
 from xensave.catalogue.dates import begun, version
-from xensave.policy.clamp import Guest, clamped
 from xensave.policy.host import most_generous
+from xensave.policy.steps.clamp import Guest, clamped
 from xensave.policy.value import PLATFORM_INFO, CpuidEntry, Policy
 
 
@@ -42,7 +42,7 @@ def _entry(row: list[str]) -> CpuidEntry:
 
 @cache
 def _load() -> dict[str, list[list[str]]]:
-    path = os.path.join(os.path.dirname(__file__), "data", "default.json")  # noqa: PTH118, PTH120
+    path = os.path.join(os.path.dirname(__file__), "..", "data", "default.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
         found: dict[str, list[list[str]]] = json.load(file)
     return found
