@@ -5,9 +5,9 @@ import pytest
 from tests.records.layouts import assert_layout
 from tests.records.test_columns import assert_columns
 from xensave import catalogue
-from xensave.records.meaning.fxsave import FXSAVE
+from xensave.records.meaning.cpu.fxsave import FXSAVE
+from xensave.records.meaning.cpu.xsave import COMPONENTS
 from xensave.records.meaning.interrupts import LAPIC_PAGE
-from xensave.records.meaning.xsave import COMPONENTS
 from xensave.records.stream import stream_layout, stream_layouts
 
 LAYOUTS = [

@@ -10,11 +10,11 @@ import pytest
 import xensave
 from xensave.context import Context, ContextRecord
 from xensave.records.meaning import bits
+from xensave.records.meaning.cpu.fxsave import x87_number
+from xensave.records.meaning.cpu.xsave import COMPACT, COMPONENTS, components, unnamed
 from xensave.records.meaning.explain import MEANINGS, meaning, parts
-from xensave.records.meaning.fxsave import x87_number
 from xensave.records.meaning.params import param_name
 from xensave.records.meaning.rows import ROWS
-from xensave.records.meaning.xsave import COMPACT, COMPONENTS, components, unnamed
 from xensave.records.stream import stream_layouts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -117,7 +117,7 @@ def test_every_bit_of_every_register_is_named_or_numbered():
 def test_every_meaning_names_a_field_that_exists():
     """No key of the table is misspelt: each belongs to a layout of the catalogue or a stream."""
     from xensave import catalogue
-    from xensave.records.meaning.fxsave import FXSAVE
+    from xensave.records.meaning.cpu.fxsave import FXSAVE
     from xensave.records.meaning.interrupts import LAPIC_PAGE
 
     known = {layout.struct.upper(): [layout] for layout in stream_layouts()}

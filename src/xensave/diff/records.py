@@ -10,8 +10,8 @@ from xensave.container.events import LIBXC, LIBXL
 from xensave.diff.change import Change, changes_of
 from xensave.image import Image
 from xensave.image.subjects import all_subjects
+from xensave.records.meaning.cpu.xsave import unnamed
 from xensave.records.meaning.leaves import Leaf, leaves_of
-from xensave.records.meaning.xsave import unnamed
 from xensave.records.subject import Subject
 
 # Memory is compared page by page, an emulator section by section, the context by its records.

@@ -13,9 +13,9 @@ from xensave.errors import UsageError
 from xensave.records.codec import decode, encode
 from xensave.records.flat import element_size, walk
 from xensave.records.meaning.bits import Bit, Register
+from xensave.records.meaning.cpu.msr import msr_number
 from xensave.records.meaning.explain import parts, register_of
 from xensave.records.meaning.leaves import ENTRIES, leaves_of
-from xensave.records.meaning.msr import msr_number
 from xensave.records.values import Value, Values, get, put, structs
 
 _INDEX = re.compile(r"\[\d+\]")

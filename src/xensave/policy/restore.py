@@ -20,7 +20,7 @@ from xensave.policy.steps.copy import copy_cpuid, copy_msrs, merged
 from xensave.policy.steps.default import default_policy, pv_default_policy
 from xensave.policy.steps.invent import invented
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
-from xensave.records.meaning.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
 EMPTY = Policy({}, {})
 FAULTING = "whether the host has CPUID faulting, which MSR 0xce of the policy offers"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from xensave.policy.compare import PolicyComparison
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import Policy
-from xensave.records.meaning.cpuid import NO_SUBLEAF, leaf_meaning, signature
-from xensave.records.meaning.msr import msr_name
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning, signature
+from xensave.records.meaning.cpu.msr import msr_name
 from xensave.views.escape import escape
 from xensave.views.record_json import Json
 from xensave.views.table import table_lines

@@ -12,7 +12,7 @@ from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
 from xensave.engine.handlers.msr import MSRS, spec_ctrl_bits
 from xensave.findings import Place
 from xensave.policy.value import Policy
-from xensave.records.meaning.msr import msr_name
+from xensave.records.meaning.cpu.msr import msr_name
 from xensave.records.msr_list import count_of, entries_of, size_for, with_entries
 
 SPEC_CTRL = 0x48

@@ -13,7 +13,7 @@ from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, LIBXC, MSRS, PvRecord, PvRule
-from xensave.records.meaning.msr import msr_name
+from xensave.records.meaning.cpu.msr import msr_name
 
 _CITE = Cite("arch_do_domctl")
 _MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)

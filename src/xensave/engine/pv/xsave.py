@@ -15,7 +15,7 @@ from xensave.engine.handlers.xsave import (
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, LIBXC, XSAVE, PvRecord, PvRule
-from xensave.records.meaning.xsave import HEADER_END, LEGACY_SIZE
+from xensave.records.meaning.cpu.xsave import HEADER_END, LEGACY_SIZE
 
 _CITE = Cite("arch_do_domctl")
 _HEAD = 16

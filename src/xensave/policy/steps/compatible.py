@@ -12,7 +12,7 @@ from xensave.catalogue.model import Cite
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import PLATFORM_INFO, Policy
-from xensave.records.meaning.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
 _FUNCTION = "x86_cpu_policies_are_compatible"
 _CITE = Cite(_FUNCTION, "588a966a57", "libx86: Introduce x86_cpu_policies_are_compatible()", "4.13")

@@ -14,7 +14,7 @@ from xensave.catalogue.model import Cite
 from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
-from xensave.records.meaning.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
 _CPUID = Cite(
     "x86_cpuid_copy_from_buffer",

@@ -12,7 +12,7 @@ from xensave.catalogue.model import Cite
 from xensave.policy.featureset import replaced
 from xensave.policy.limits import BASIC_MAX, EXTENDED
 from xensave.policy.value import INTEL, NO_REGISTERS, Policy, Registers
-from xensave.records.meaning.cpu_features import places
+from xensave.records.meaning.cpu.features import places
 
 _CACHES = 4
 _MOST_CORES, _MOST_BITS = 0x7F, 7

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
-from xensave.records.meaning import bits, interrupts, memory_types, segment, timers, viridian
-from xensave.records.meaning.fxsave import FXSAVE
+from xensave.records.meaning import bits, interrupts, timers, viridian
+from xensave.records.meaning.cpu import memory_types, segment
+from xensave.records.meaning.cpu.fxsave import FXSAVE
 from xensave.records.values import Value, Values, get
 
 # A meaning gets the value and the last index of its path, 0 where it has none.
@@ -75,7 +76,7 @@ def _khz(value: int, _: int) -> str:
 
 
 def _signature(value: int, _: int) -> str:
-    from xensave.records.meaning.cpuid import signature
+    from xensave.records.meaning.cpu.cpuid import signature
 
     return "family {}, model {}, stepping {}".format(*signature(value))
 
@@ -86,7 +87,7 @@ def _default_type(value: int, _: int) -> str:
 
 
 def _msr(value: int, _: int) -> str:
-    from xensave.records.meaning.msr import msr_name
+    from xensave.records.meaning.cpu.msr import msr_name
 
     return msr_name(value)
 
@@ -222,7 +223,7 @@ def _overlaid(values: Values, path: str, layout: Layout, name: str) -> list[Part
 
 
 def _xsave(values: Values) -> list[Part]:
-    from xensave.records.meaning.xsave import components
+    from xensave.records.meaning.cpu.xsave import components
 
     enabled = get(values, "xcr0_accum")
     if not isinstance(enabled, int):

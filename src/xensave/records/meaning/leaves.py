@@ -19,8 +19,8 @@ from typing import NamedTuple
 from xensave.catalogue.model import Field, Layout
 from xensave.records.flat import element_size
 from xensave.records.meaning.bits import Register
-from xensave.records.meaning.cpu_features import feature_tables
-from xensave.records.meaning.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.features import feature_tables
 from xensave.records.meaning.explain import COVERED, meaning, parts, register_of
 from xensave.records.meaning.rows import ROWS
 from xensave.records.values import Value, Values, integer
@@ -113,7 +113,7 @@ def _param(entry: dict[str, Value]) -> Iterator[tuple[str, Leaf]]:
 
 
 def _msr(entry: dict[str, Value]) -> Iterator[tuple[str, Leaf]]:
-    from xensave.records.meaning.msr import msr_name
+    from xensave.records.meaning.cpu.msr import msr_name
 
     index = integer(entry, "index")
     value = integer(entry, "value" if "value" in entry else "val")

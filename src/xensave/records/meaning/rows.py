@@ -17,7 +17,7 @@ class Row(NamedTuple):
 
 
 def _msr(entry: dict[str, Value]) -> Row:
-    from xensave.records.meaning.msr import msr_name
+    from xensave.records.meaning.cpu.msr import msr_name
 
     index = integer(entry, "index")
     value = integer(entry, "value" if "value" in entry else "val")
@@ -33,7 +33,7 @@ def _param(entry: dict[str, Value]) -> Row:
 
 
 def _leaf(entry: dict[str, Value]) -> Row:
-    from xensave.records.meaning.cpuid import NO_SUBLEAF, leaf_meaning
+    from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning
 
     leaf, subleaf = integer(entry, "leaf"), integer(entry, "subleaf")
     a, b, c, d = (integer(entry, register) for register in "abcd")
@@ -45,7 +45,7 @@ def _leaf(entry: dict[str, Value]) -> Row:
 
 
 def _st(entry: dict[str, Value]) -> Row:
-    from xensave.records.meaning.fxsave import x87_number
+    from xensave.records.meaning.cpu.fxsave import x87_number
 
     significand, exponent = integer(entry, "significand"), integer(entry, "exponent")
     number = x87_number(significand, exponent)

@@ -7,7 +7,7 @@ A leaf is leaf, subleaf and the registers a to d, as `xen_cpuid_leaf_t` holds th
 from __future__ import annotations
 
 from xensave.records.meaning.bits import XCR0, bit_names
-from xensave.records.meaning.cpu_features import feature_tables
+from xensave.records.meaning.cpu.features import feature_tables
 from xensave.records.overlay import overlay
 
 NO_SUBLEAF = 0xFFFFFFFF

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
-from xensave.records.meaning.fxsave import FXSAVE, XMM
+from xensave.records.meaning.cpu.fxsave import FXSAVE, XMM
 from xensave.records.overlay import overlay
 from xensave.records.values import Values
 

@@ -1,0 +1,1 @@
+"""What a processor's state says: features, registers, save areas, memory types."""
