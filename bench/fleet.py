@@ -95,7 +95,7 @@ def _store() -> None:
     """Count the ranges that a scan of S3 asks for."""
     import s3fs
 
-    from xensave.source import remote
+    from xensave.source.remote.source import source as remote
 
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
     with _moto() as url, tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ from xensave.container.walk import walk
 from xensave.errors import SourceError, Truncated, UsageError
 from xensave.image.glance import glance
 from xensave.source import open_source
-from xensave.source.addresses import expand
+from xensave.source.remote.addresses import expand
 
 
 def gets(store):
@@ -49,7 +49,7 @@ def test_an_object_that_changes_is_an_error(store, sample):
 
 
 def test_a_store_that_stays_down_is_said_in_a_line(store, sample, monkeypatch):
-    monkeypatch.setattr("xensave.source.addresses.ATTEMPTS", 1)
+    monkeypatch.setattr("xensave.source.remote.addresses.ATTEMPTS", 1)
     address = store.put("a.img", sample)
     with open_source(address) as source:
         store.trouble.plan = ["500"] * 1000

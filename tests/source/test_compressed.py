@@ -9,8 +9,8 @@ import pytest
 
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.source import limits, open_source, read_all
-from xensave.source.codecs import zstd
-from xensave.source.compressed import CODECS, recognise
+from xensave.source.compression.codecs import zstd
+from xensave.source.compression.compressed import CODECS, recognise
 
 TOOLS = {"zstd": "zstd", "xz": "xz", "gzip": "gzip", "bzip2": "bzip2", "lz4": "lz4"}
 DATA = random.Random(5).randbytes(70_000) + bytes(3_000_000) + b"the end"
@@ -77,8 +77,8 @@ def test_damage_says_where(kind):
 
 def test_a_bomb_is_refused_in_bounded_memory(kind, monkeypatch):
     packed = compress(kind, bytes(40 << 20))
-    monkeypatch.setattr("xensave.source.compressed.EXPANSION_FLOOR", 8 << 20)
-    monkeypatch.setattr("xensave.source.compressed.EXPANSION_RATIO", 2)
+    monkeypatch.setattr("xensave.source.compression.compressed.EXPANSION_FLOOR", 8 << 20)
+    monkeypatch.setattr("xensave.source.compression.compressed.EXPANSION_RATIO", 2)
     tracemalloc.start()
     with pytest.raises(LimitExceeded, match="became more than"):
         open_source(packed).skip(40 << 20)
@@ -88,8 +88,8 @@ def test_a_bomb_is_refused_in_bounded_memory(kind, monkeypatch):
 
 def test_a_size_given_stands_in_for_the_ratio(kind, monkeypatch):
     packed = compress(kind, bytes(4 << 20))
-    monkeypatch.setattr("xensave.source.compressed.EXPANSION_FLOOR", 1 << 20)
-    monkeypatch.setattr("xensave.source.compressed.EXPANSION_RATIO", 2)
+    monkeypatch.setattr("xensave.source.compression.compressed.EXPANSION_FLOOR", 1 << 20)
+    monkeypatch.setattr("xensave.source.compression.compressed.EXPANSION_RATIO", 2)
     source = open_source(packed, max_size=4 << 20)
     source.skip(4 << 20)
     assert source.at_end()

@@ -31,7 +31,7 @@ from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.image.input import Item
 from xensave.source import Input, open_source, read_all
-from xensave.source.compress import Compression
+from xensave.source.compression.compress import Compression
 from xensave.toolstack.domain import carried_policy
 from xensave.views.escape import escape
 from xensave.views.findings import finding_line

@@ -14,7 +14,7 @@ from xensave.convert.plan import Plan
 from xensave.convert.settings import Settings
 from xensave.source import Input, Source, open_source
 from xensave.source.base import write_all
-from xensave.source.compress import Compression
+from xensave.source.compression.compress import Compression
 from xensave.source.limits import CHUNK
 from xensave.source.output import writing
 from xensave.source.spill import seekable

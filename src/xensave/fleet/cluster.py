@@ -11,7 +11,7 @@ from xensave.fleet.pool import KILLED
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
-from xensave.source.addresses import Entry
+from xensave.source.remote.addresses import Entry
 
 AHEAD = 4
 """How many batches each worker has waiting."""

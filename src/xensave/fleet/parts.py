@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, Row, schema
-from xensave.source.addresses import Entry
 from xensave.source.atomic import AtomicFile
+from xensave.source.remote.addresses import Entry
 
 if TYPE_CHECKING:
     import pyarrow

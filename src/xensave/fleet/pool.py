@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
-from xensave.source.addresses import Entry
+from xensave.source.remote.addresses import Entry
 
 KILLED = "its reading killed the worker, twice"
 

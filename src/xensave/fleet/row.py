@@ -19,7 +19,7 @@ from xensave.image.guest import GuestFacts
 from xensave.image.image import Image, open_image
 from xensave.image.input import Given
 from xensave.policy.value import Policy
-from xensave.source.addresses import Entry
+from xensave.source.remote.addresses import Entry
 from xensave.toolstack.judge import Judge
 
 _EMPTY: Row = {column.name: None for column in COLUMNS}

@@ -10,7 +10,7 @@ from xensave import __version__
 from xensave.fleet.parts import Key, Writer, done, key_of, merge
 from xensave.fleet.schema import VERSION, Row
 from xensave.fleet.sources import entries
-from xensave.source.addresses import Entry
+from xensave.source.remote.addresses import Entry
 
 BATCH = 32
 """How many images a worker is handed at once."""

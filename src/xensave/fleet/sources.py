@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from xensave.errors import SourceError
-from xensave.source.addresses import Entry, expand, is_address, local_path
+from xensave.source.remote.addresses import Entry, expand, is_address, local_path
 
 _WILD = frozenset("*?[")
 

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.source.base import Source
-from xensave.source.compressed import MAGIC_SIZE, Codec, Decompressor, recognise
+from xensave.source.compression.compressed import MAGIC_SIZE, Codec, Decompressor, recognise
 from xensave.source.memory import MappedSource, MemorySource
 from xensave.source.stream import StreamSource, descriptor_source
 from xensave.source.watch import announce
@@ -105,10 +105,10 @@ def _plain(what: Input, max_size: int | None) -> Source:
         if path == "-":
             return _of_descriptor(0, "<stdin>", owned=False, max_size=max_size)
         if "://" in path:
-            from xensave.source.addresses import is_address, local_path
+            from xensave.source.remote.addresses import is_address, local_path
 
             if is_address(path):
-                from xensave.source.remote import open_address
+                from xensave.source.remote.source import open_address
 
                 return open_address(path, max_size=max_size)
             path = local_path(path)

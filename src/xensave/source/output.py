@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from xensave.errors import SourceError
 from xensave.source.atomic import AtomicFile
-from xensave.source.compress import Compression, compressing
+from xensave.source.compression.compress import Compression, compressing
 
 
 class Output(NamedTuple):

@@ -7,7 +7,7 @@ from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO
 from xensave.source.stream import Pull
 
 if TYPE_CHECKING:
-    from xensave.source.codecs import Frame
+    from xensave.source.compression.codecs import Frame
 
 
 class Codec(NamedTuple):
@@ -19,7 +19,7 @@ class Codec(NamedTuple):
     def start(self) -> "Frame":
         """Return a decompressor of one frame."""
         # Plain input needs none of them.
-        from xensave.source.codecs import STARTS
+        from xensave.source.compression.codecs import STARTS
 
         return STARTS[self.name]()
 
@@ -86,7 +86,7 @@ class Decompressor:
                 path=f"{self._codec.name} data",
             )
         given, self._input = self._input, b""
-        from xensave.source.codecs import failures
+        from xensave.source.compression.codecs import failures
 
         try:
             out = frame.decompress(given, n)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from xensave.errors import LimitExceeded
-from xensave.source.addresses import Entry, check_unchanged, entry, fetch
 from xensave.source.base import Source, write_all
 from xensave.source.limits import CHUNK, MIB, READ_LIMIT, SKIP_CHUNK
+from xensave.source.remote.addresses import Entry, check_unchanged, entry, fetch
 
 HEAD = CHUNK
 """What is fetched where reading begins: it holds all that stands before the pages."""

@@ -1,0 +1,1 @@
+"""Compressed inputs and outputs: the codecs, the source that decompresses, the writer."""

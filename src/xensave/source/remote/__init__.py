@@ -1,0 +1,1 @@
+"""Objects of a store: their addresses, and the source that reads them by ranges."""
