@@ -35,11 +35,13 @@ test-xen: $(STAMP)
 	XENSAVE_XEN=1 $(BIN)/pytest tests/xen/test_restore.py -p no:cacheprovider -rs
 
 # make bench SIZE=8G DENSE=4G FOLDER=/dev/shm VERIFY_STREAM_V2=xen/tools/python/scripts/verify-stream-v2
+# COMPARE=old.json says what moved since the run that wrote it.
 SIZE ?= 8G
 DENSE ?= 4G
 bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench --size $(SIZE) --dense $(DENSE) --json bench.json \
-		$(if $(FOLDER),--folder $(FOLDER)) $(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2))
+		$(if $(FOLDER),--folder $(FOLDER)) $(if $(VERIFY_STREAM_V2),--verify-stream-v2 $(VERIFY_STREAM_V2)) \
+		$(if $(COMPARE),--compare $(COMPARE))
 
 # 10,000 names scanned into a table; FOLDER as for bench.
 bench-fleet: $(STAMP)
