@@ -25,14 +25,14 @@ from xensave.source import open_source
 from xensave.source.opening import VHD
 from xensave.source.stream import StreamSource
 from xensave.toolstack.judge import Judge
-from xensave.views.event import event_line
-from xensave.views.fields import record_lines
-from xensave.views.findings import finding_line, finding_object
-from xensave.views.hvmctx import hvmctx
-from xensave.views.plan import plan_lines, plan_object
-from xensave.views.record_json import record_json
-from xensave.views.summary import summary_json, summary_lines
-from xensave.views.verdicts import verdict_json, verdict_line
+from xensave.views.answers.findings import finding_line, finding_object
+from xensave.views.answers.plan import plan_lines, plan_object
+from xensave.views.answers.verdicts import verdict_json, verdict_line
+from xensave.views.guest.summary import summary_json, summary_lines
+from xensave.views.records.event import event_line
+from xensave.views.records.fields import record_lines
+from xensave.views.records.hvmctx import hvmctx
+from xensave.views.records.record_json import record_json
 
 WIDTH = 100
 TARGET_RELEASES = ("3.4", "4.13", "4.17", "4.21")

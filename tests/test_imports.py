@@ -57,7 +57,7 @@ def test_few_annotations_are_compiled():
 import builtins, typing
 compiled, compile_ = [], builtins.compile
 typing.compile = lambda text, *rest: compiled.append(text) or compile_(text, *rest)
-import xensave.image, xensave.views.summary
+import xensave.image, xensave.views.guest.summary
 assert len(compiled) <= 20, (len(compiled), compiled)
 """
     modules_after(path() + code)

@@ -8,7 +8,7 @@ import pytest
 
 from xensave.catalogue import layouts_of, record_names, release, release_names
 from xensave.cli import main
-from xensave.views.records_plot import matrix
+from xensave.views.catalogue.records_plot import matrix
 
 
 def records(capsys, *words):

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from xensave.cli import main
-from xensave.views.terminal import coloured
+from xensave.views.text.terminal import coloured
 
 CONTEXT = "examples/hvm1.ctx"
 

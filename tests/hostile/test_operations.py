@@ -21,8 +21,8 @@ from xensave.rules.stream import verify
 from xensave.source import open_source
 from xensave.testing import streams
 from xensave.testing.pv import pv_stream
-from xensave.views.fields import record_lines
-from xensave.views.summary import summary_lines
+from xensave.views.guest.summary import summary_lines
+from xensave.views.records.fields import record_lines
 
 FACTOR = 8
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xensave.errors import Malformed, Truncated
-from xensave.views.hvmctx import hvmctx
+from xensave.views.records.hvmctx import hvmctx
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "contexts"

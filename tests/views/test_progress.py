@@ -12,12 +12,12 @@ import pytest
 
 from xensave.source import open_source
 from xensave.source.watch import Copied, watched
-from xensave.views.progress import position_of
+from xensave.views.text.progress import position_of
 
 SLOW = """
 import sys, time
 from xensave.source import open_source
-from xensave.views.progress import progress
+from xensave.views.text.progress import progress
 with progress(sys.stderr):
     with open_source("{path}") as source:
         for _ in range({steps}):

@@ -5,9 +5,9 @@ import unicodedata
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xensave.views.colours import painted
-from xensave.views.table import table_lines
-from xensave.views.wrap import cells, hang, wrapped
+from xensave.views.text.colours import painted
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import cells, hang, wrapped
 
 WORDS = st.lists(st.text("ab東京é", min_size=1, max_size=12), min_size=1, max_size=20)
 

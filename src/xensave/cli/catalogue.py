@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, and say what was written."""
     from xensave.headers.survey.run import build
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     def progress(message: str) -> None:
         if not args.quiet:

@@ -12,10 +12,10 @@ from xensave.cli.many import for_each
 from xensave.cli.options import input_format, positive, size, walk
 from xensave.cli.run import complain, wants_json
 from xensave.errors import UsageError, XensaveError
-from xensave.views.escape import escape
-from xensave.views.terminal import coloured, fold_width, width_of
-from xensave.views.verdicts import DEPENDS, REFUSED, RESTORES
-from xensave.views.wrap import wrapped
+from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import coloured, fold_width, width_of
+from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
@@ -228,7 +228,12 @@ class _Report:
 
     def add(self, found: Given, answer: SeriesVerdict) -> None:
         """Count a verdict, and print it if it is one of those asked for."""
-        from xensave.views.verdicts import assumption_lines, outcome_of, series_json, series_line
+        from xensave.views.answers.verdicts import (
+            assumption_lines,
+            outcome_of,
+            series_json,
+            series_line,
+        )
 
         target, verdict = answer.target, answer.worst
         outcome = outcome_of(verdict)
@@ -247,7 +252,7 @@ class _Report:
 
     def end(self, unread: int) -> None:
         """Print the summary of several inputs."""
-        from xensave.views.verdicts import summary_line
+        from xensave.views.answers.verdicts import summary_line
 
         if self.json or self.quiet:
             return
@@ -264,7 +269,7 @@ class _Report:
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
     from xensave.toolstack.matrix import Matrix, Row
-    from xensave.views.matrix import matrix_json, matrix_text, plot
+    from xensave.views.answers.matrix import matrix_json, matrix_text, plot
 
     rows: list[Row] = []
 

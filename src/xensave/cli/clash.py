@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from xensave.catalogue.owned import SAVE_RECORD
     from xensave.numbers.clash import find_clashes
     from xensave.numbers.sources import claims_of
-    from xensave.views.numbers import clash_lines, clash_objects
-    from xensave.views.terminal import coloured, width_of
+    from xensave.views.catalogue.numbers import clash_lines, clash_objects
+    from xensave.views.text.terminal import coloured, width_of
 
     if len(args.sources) < 2:
         raise UsageError("it takes two sources or more to clash")

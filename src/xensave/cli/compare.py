@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, and print."""
     from xensave.toolstack.compare import compare
-    from xensave.views.releases import difference_lines
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.releases import difference_lines
+    from xensave.views.text.terminal import width_of
 
     found = [
         each for each in compare(args.old, args.new) if not args.only or each.kind in args.only

@@ -33,10 +33,10 @@ from xensave.image.input import Item
 from xensave.source import Input, open_source, read_all
 from xensave.source.compression.compress import Compression
 from xensave.toolstack.domain import carried_policy
-from xensave.views.escape import escape
-from xensave.views.findings import finding_line
-from xensave.views.plan import plan_lines, plan_object
-from xensave.views.terminal import coloured, width_of
+from xensave.views.answers.findings import finding_line
+from xensave.views.answers.plan import plan_lines, plan_object
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import coloured, width_of
 
 METADATA_LIMIT = 1 << 20
 

@@ -12,7 +12,7 @@ from xensave.convert.legacy import convert_legacy_stream
 from xensave.errors import UsageError
 from xensave.source import open_source
 from xensave.source.output import writing
-from xensave.views.event import event_line
+from xensave.views.records.event import event_line
 
 DESCRIPTION = (
     "Convert a legacy stream (Xen 4.5 and earlier) to one of version 3, byte for byte as Xen's"

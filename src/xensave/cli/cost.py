@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Count, and print."""
     from xensave.numbers.cost import cost
     from xensave.numbers.space import newest
-    from xensave.views.numbers import cost_lines, cost_object
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.numbers import cost_lines, cost_object
+    from xensave.views.text.terminal import width_of
 
     if args.space:
         return _space(args)
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
 def _space(args: argparse.Namespace) -> int:
     from xensave.numbers.cost import space_cost
     from xensave.numbers.space import newest
-    from xensave.views.spaces import cost_lines, cost_object
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.spaces import cost_lines, cost_object
+    from xensave.views.text.terminal import width_of
 
     found = space_cost(args.space, args.release or newest(), args.max)
     if args.json:

@@ -10,8 +10,8 @@ from xensave.cli.options import size
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError
 from xensave.image import open_image
-from xensave.views.comparison import comparison_json, comparison_lines
-from xensave.views.terminal import width_of
+from xensave.views.guest.comparison import comparison_json, comparison_lines
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Compare two images: records, fields by name, CPU policy, params, configuration, the device"

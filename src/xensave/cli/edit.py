@@ -12,8 +12,8 @@ from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.errors import UsageError
-from xensave.views.comparison import comparison_json, comparison_lines
-from xensave.views.terminal import width_of
+from xensave.views.guest.comparison import comparison_json, comparison_lines
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Change fields of an image by the names that `show` gives them, and have a Xen release judge"

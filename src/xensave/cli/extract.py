@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Open the image, and write its memory."""
     from xensave.dump import Format, Options, extract
     from xensave.source.watch import Copied, announce
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     no_terminal(args.output)
     options = Options(_vmcoreinfo(args))

@@ -92,7 +92,7 @@ def _serve_tcp(image: Image, port: int, *, once: bool) -> None:
 
 
 def _say(target: str) -> None:
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     sys.stdout.write(f"(gdb) target remote {escape(target)}\n")
     sys.stdout.flush()

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or draw the matrix."""
     from xensave.toolstack.matrix import release_matrix
-    from xensave.views.matrix import matrix_json, matrix_text, plot
-    from xensave.views.terminal import width_of
+    from xensave.views.answers.matrix import matrix_json, matrix_text, plot
+    from xensave.views.text.terminal import width_of
 
     table = release_matrix(args.type, stream=not args.context)
     if args.plot:

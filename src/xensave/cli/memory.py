@@ -82,12 +82,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _map(image: Image, args: argparse.Namespace) -> None:
     from xensave.image.memory_map import file_map, memory_map
-    from xensave.views.memory_map import map_json, map_lines
-    from xensave.views.terminal import width_of
+    from xensave.views.guest.memory_map import map_json, map_lines
+    from xensave.views.text.terminal import width_of
 
     found = memory_map(image, contents=not args.no_contents)
     if args.plot is not None:
-        from xensave.views.memory_plot import plot
+        from xensave.views.guest.memory_plot import plot
 
         plot(args.plot, found, image.memory.index)
     if args.json:
@@ -104,7 +104,7 @@ def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
         json.dump({"address": address, "length": len(data), "bytes": data.hex()}, sys.stdout)
         sys.stdout.write("\n")
     elif args.hex or sys.stdout.isatty():
-        from xensave.views.hexdump import hexdump_lines
+        from xensave.views.text.hexdump import hexdump_lines
 
         sys.stdout.writelines(f"{line}\n" for line in hexdump_lines(data, address))
     else:
@@ -116,7 +116,7 @@ def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
 def _find(image: Image, args: argparse.Namespace) -> int:
     from xensave.image.reverse import ReverseMap
     from xensave.memory.search import search
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     pattern = pattern_of(args.find)
     numbers = image.vcpu_numbers if args.vcpu is None else [args.vcpu]

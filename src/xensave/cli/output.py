@@ -6,7 +6,7 @@ import os
 import sys
 
 from xensave.errors import UsageError
-from xensave.views.escape import escape
+from xensave.views.text.escape import escape
 
 CLOSED_PIPE = 128 + 13
 """The exit code of a shell for a process that SIGPIPE ended: no answer, and no finding either."""

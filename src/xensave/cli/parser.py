@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from xensave import __version__
 from xensave.errors import UsageError
-from xensave.views.terminal import COLOUR_CHOICES, width_of
+from xensave.views.text.terminal import COLOUR_CHOICES, width_of
 
 
 class BadUsage(UsageError):

@@ -97,9 +97,9 @@ def _fails(found: Reviewed) -> bool:
 
 
 def _print(found: Reviewed, args: argparse.Namespace) -> None:
-    from xensave.views.escape import escape
     from xensave.views.review.text import text
-    from xensave.views.terminal import coloured
+    from xensave.views.text.escape import escape
+    from xensave.views.text.terminal import coloured
 
     series = found.series
     sys.stdout.write(f"series {series.id}: {escape(series.name)} {escape(series.url)}\n")

@@ -17,7 +17,7 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import entries_of, restored
 from xensave.policy.steps.clamp import Guest
 from xensave.policy.value import Policy
-from xensave.views.policy import (
+from xensave.views.guest.policy import (
     changes_json,
     changes_lines,
     policy_json,
@@ -25,8 +25,8 @@ from xensave.views.policy import (
     refusal_json,
     refusal_line,
 )
-from xensave.views.record_json import Json
-from xensave.views.terminal import width_of
+from xensave.views.records.record_json import Json
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Show the CPU policy of a saved guest or of a host by name, or compare two. A host is the text"

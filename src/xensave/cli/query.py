@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from xensave.errors import UsageError
     from xensave.fleet.query import QUESTIONS, ask
     from xensave.views.fleet import Form, answer_lines
-    from xensave.views.terminal import width_of
+    from xensave.views.text.terminal import width_of
 
     asked = [
         (question.sql, (value,) if question.argument else ())

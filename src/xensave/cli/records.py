@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     args.name = names[0] if names else None
     _check(args)
     if args.plot:
-        from xensave.views.records_plot import plot
+        from xensave.views.catalogue.records_plot import plot
 
         plot(args.plot)
         return 0
@@ -135,8 +135,8 @@ def _numbers(args: argparse.Namespace) -> None:
     from xensave.catalogue import release
     from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
     from xensave.numbers.space import newest, release_title, rows
-    from xensave.views.numbers import space_lines, space_objects
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.numbers import space_lines, space_objects
+    from xensave.views.text.terminal import width_of
 
     registries = [shipped_registry(name) for name in shipped_names()]
     registries += [read_registry(path) for path in args.registry]
@@ -154,13 +154,13 @@ def _numbers(args: argparse.Namespace) -> None:
 def _record(args: argparse.Namespace) -> None:
     from xensave.catalogue import layout, shape
     from xensave.numbers.history import binding_of, history, names_over_time
-    from xensave.views.record_layout import (
+    from xensave.views.catalogue.record_layout import (
         history_lines,
         history_objects,
         layout_lines,
         layout_object,
     )
-    from xensave.views.terminal import width_of
+    from xensave.views.text.terminal import width_of
 
     name = _name(args.name, args.release)
     if name is None:
@@ -187,7 +187,7 @@ def _number(args: argparse.Namespace) -> None:
     """What became of a number that no record has: free, or kept for whom."""
     from xensave.catalogue.registry import shipped_registries
     from xensave.numbers.space import FREE, Row, newest, release_title, rows
-    from xensave.views.spaces import number_line
+    from xensave.views.catalogue.spaces import number_line
 
     name, number = args.release or newest(), int(args.name, 0)
     found = next((row for row in rows(name, shipped_registries()) if row.number == number), None)
@@ -201,8 +201,8 @@ def _number(args: argparse.Namespace) -> None:
 def _source(args: argparse.Namespace) -> None:
     from xensave.catalogue.owned import SAVE_RECORD
     from xensave.numbers.sources import claims_of
-    from xensave.views.spaces import source_lines, source_object
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.spaces import source_lines, source_object
+    from xensave.views.text.terminal import width_of
 
     claims = claims_of(args.source, args.space or SAVE_RECORD)
     if args.json:
@@ -233,8 +233,8 @@ def _space(args: argparse.Namespace) -> None:
     from xensave.catalogue.registry import read_registry, shipped_registries
     from xensave.numbers.space import newest, release_title
     from xensave.numbers.spaces import limit_at, number_named, space_rows, state_of
-    from xensave.views.spaces import number_line, space_lines, space_objects
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.spaces import number_line, space_lines, space_objects
+    from xensave.views.text.terminal import width_of
 
     found, name = space(args.space), args.release or newest()
     registries = [*shipped_registries(), *(read_registry(path) for path in args.registry)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.findings import ERROR, WARNING
-from xensave.views.escape import escape
+from xensave.views.text.escape import escape
 
 if TYPE_CHECKING:
     from xensave.review.history import Entry
@@ -181,7 +181,7 @@ def _render(result: Result, args: argparse.Namespace) -> str:
 
         return reply(result, args.sender)
     from xensave.views.review.text import text
-    from xensave.views.terminal import coloured
+    from xensave.views.text.terminal import coloured
 
     return text(result, colour=coloured(sys.stdout, args.color))
 

@@ -11,10 +11,10 @@ from types import ModuleType
 
 from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import SourceError, UsageError, XensaveError
-from xensave.views.escape import escape
-from xensave.views.progress import progress
-from xensave.views.terminal import fold_width
-from xensave.views.wrap import wrapped
+from xensave.views.text.escape import escape
+from xensave.views.text.progress import progress
+from xensave.views.text.terminal import fold_width
+from xensave.views.text.wrap import wrapped
 
 BAD_INPUT = 1
 """The exit code for input that is damaged, where a command's module does not say otherwise."""

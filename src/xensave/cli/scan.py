@@ -67,7 +67,7 @@ def _pool(args: argparse.Namespace, question: Question) -> Pool:
 
 
 def _sentence(table: str, result: Result) -> str:
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     unreadable = f", {result.errors} of them unreadable" if result.errors else ""
     ended = "" if result.ended else "; interrupted: run it again to go on"

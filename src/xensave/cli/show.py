@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_hvmctx(image: Image) -> None:
-    from xensave.views.hvmctx import hvmctx
+    from xensave.views.records.hvmctx import hvmctx
 
     # A running guest is named by its id, or has none that the tool would print.
     number = image.name.removeprefix("domain:")
@@ -92,8 +92,8 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
     import json
 
     from xensave.image.subjects import all_subjects, find_subjects
-    from xensave.views.record_json import record_json
-    from xensave.views.summary import summary_json
+    from xensave.views.guest.summary import summary_json
+    from xensave.views.records.record_json import record_json
 
     if specs:
         found = [subject for spec in specs for subject in find_subjects(image, spec)]
@@ -122,18 +122,18 @@ def _dump(value: object) -> None:
 
 def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:
     """Print an image; as one of `several` it is set apart, and named above its records."""
-    from xensave.views.escape import escape
-    from xensave.views.terminal import width_of
+    from xensave.views.text.escape import escape
+    from xensave.views.text.terminal import width_of
 
     width = width_of(sys.stdout)
     if not specs and not everything:
-        from xensave.views.summary import summary_lines
+        from xensave.views.guest.summary import summary_lines
 
         lines = list(summary_lines(image, width))
         _write([*lines, ""] if several else lines)
         return
     from xensave.image.subjects import all_subjects, find_subjects
-    from xensave.views.fields import record_lines
+    from xensave.views.records.fields import record_lines
 
     if specs:
         found = [subject for spec in specs for subject in find_subjects(image, spec)]

@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX
     from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
     from xensave.numbers.suggest import advise
-    from xensave.views.numbers import advice_lines, advice_object
-    from xensave.views.terminal import width_of
+    from xensave.views.catalogue.numbers import advice_lines, advice_object
+    from xensave.views.text.terminal import width_of
 
     registries = [shipped_registry(name) for name in shipped_names()]
     registries += [read_registry(path) for path in args.registry]

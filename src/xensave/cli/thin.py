@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the image."""
     from xensave.convert.thin import thin
-    from xensave.views.escape import escape
+    from xensave.views.text.escape import escape
 
     with open_image(args.input, max_size=args.max_size, format=args.input_format) as image:
         done = thin(image, args.output)

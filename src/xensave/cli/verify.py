@@ -15,10 +15,16 @@ from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING, Finding
 from xensave.image.input import Item
 from xensave.rules.stream.run import Verification, stopped
-from xensave.views.event import event_line
-from xensave.views.findings import Repeats, finding_line, json_end, json_pieces, summary_line
-from xensave.views.terminal import coloured, fold_width
-from xensave.views.wrap import wrapped
+from xensave.views.answers.findings import (
+    Repeats,
+    finding_line,
+    json_end,
+    json_pieces,
+    summary_line,
+)
+from xensave.views.records.event import event_line
+from xensave.views.text.terminal import coloured, fold_width
+from xensave.views.text.wrap import wrapped
 
 DESCRIPTION = (
     "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
@@ -160,7 +166,7 @@ class _Check:
         sys.stdout.write(json_end(self._fields(notes, state.records)) + "\n")
 
     def _fields(self, notes: list[Finding], records: int) -> dict[str, object]:
-        from xensave.views.findings import finding_object
+        from xensave.views.answers.findings import finding_object
 
         return {
             "notes": [finding_object(note) for note in notes],
@@ -203,7 +209,7 @@ def _list_rules(*, as_json: bool) -> int:
     import json
 
     from xensave.rules.stream.table import rules
-    from xensave.views.table import table_lines
+    from xensave.views.text.table import table_lines
 
     rows = [(rule.id, rule.severity, rule.sentence) for rule in rules()]
     if as_json:

@@ -10,7 +10,7 @@ from xensave.image.input import Given
 from xensave.report.page import Answer
 from xensave.toolstack.judge import Judge
 from xensave.toolstack.matrix import outcome
-from xensave.views.verdicts import verdict_object
+from xensave.views.answers.verdicts import verdict_object
 
 
 def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from xensave.report.page import Fact, GuestPage, Table
 from xensave.report.registers import vcpu_blocks
 from xensave.report.settings import features, policy_tables, setting_tables
 from xensave.toolstack.judge import Judge
-from xensave.views.summary import summary_facts
+from xensave.views.guest.summary import summary_facts
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from xensave.image import Image
 from xensave.image.memory_map import MemoryMap, memory_map
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Fact, Table
-from xensave.views.memory_map import map_facts, range_row
+from xensave.views.guest.memory_map import map_facts, range_row
 
 _ROWS = 200
 _HEAD = ("start", "end", "frames", "types", "what")

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from xensave.fleet.plan import Planned, Step
 from xensave.fleet.query import Answer
-from xensave.views.escape import escape
-from xensave.views.table import table_lines
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
 
 
 class Form(StrEnum):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from xensave.review.history import Entry
-from xensave.views.escape import escape
+from xensave.views.text.escape import escape
 
 
 def text(entries: Iterable[Entry]) -> Iterator[str]:

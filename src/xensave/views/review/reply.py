@@ -13,8 +13,8 @@ from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import FilePatch, Hunk
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection
-from xensave.views.escape import escape
 from xensave.views.review.lines import line_at, patch_of
+from xensave.views.text.escape import escape
 
 _WIDTH = 72
 

@@ -8,9 +8,9 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.review.config import Waived
 from xensave.review.result import Progress, Result, Review, objections_of
 from xensave.rules.numbers.model import Objection
-from xensave.views.colours import TITLE, painted
-from xensave.views.escape import escape
 from xensave.views.review.lines import line_at, patch_of
+from xensave.views.text.colours import TITLE, painted
+from xensave.views.text.escape import escape
 
 _MOST_NAMES = 8
 

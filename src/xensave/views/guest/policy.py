@@ -9,10 +9,10 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning, signature
 from xensave.records.meaning.cpu.msr import msr_name
-from xensave.views.escape import escape
-from xensave.views.record_json import Json
-from xensave.views.table import table_lines
-from xensave.views.wrap import hang
+from xensave.views.records.record_json import Json
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import hang
 
 _COLUMN = 10
 _WITH_SUBLEAVES = (4, 7, 0xB, 0xD)

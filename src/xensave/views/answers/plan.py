@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from xensave.catalogue.model import Citation
 from xensave.convert.plan import Change, Plan
-from xensave.views.colours import BAD, TITLE, painted
-from xensave.views.escape import escape
-from xensave.views.findings import finding_object
-from xensave.views.wrap import hang
+from xensave.views.answers.findings import finding_object
+from xensave.views.text.colours import BAD, TITLE, painted
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import hang
 
 _COLUMN = 10
 

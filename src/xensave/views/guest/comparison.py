@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from xensave.diff import Change, Comparison
 from xensave.records.meaning.leaves import Leaf
-from xensave.views.escape import escape
-from xensave.views.record_json import Json
-from xensave.views.wrap import hang
+from xensave.views.records.record_json import Json
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import hang
 
 if TYPE_CHECKING:
     from xensave.diff.pages import MemoryChange

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from xensave.views.escape import escape
-from xensave.views.wrap import wrapped
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.toolstack.compare import Difference

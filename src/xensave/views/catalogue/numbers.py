@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xensave.views.colours import painted
-from xensave.views.escape import escape
-from xensave.views.table import table_lines
-from xensave.views.wrap import wrapped
+from xensave.views.text.colours import painted
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.numbers.clash import Clash

@@ -12,8 +12,8 @@ from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject
 from xensave.records.values import Value
-from xensave.views.escape import escape
-from xensave.views.wrap import hang
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import hang
 
 _INLINE = 16
 _COLUMN = 30

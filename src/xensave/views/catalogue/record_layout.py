@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from xensave.records.flat import walk
-from xensave.views.table import table_lines
-from xensave.views.wrap import wrapped
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.catalogue.model import Binding, Field, Layout, Shape

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from xensave.engine.verdict import Refused
 from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
-from xensave.views.escape import escape
-from xensave.views.table import table_lines
-from xensave.views.verdicts import verdict_object
-from xensave.views.wrap import cells, wrapped
+from xensave.views.answers.verdicts import verdict_object
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import cells, wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from xensave.findings import ERROR, WARNING, Finding
-from xensave.views.colours import painted
-from xensave.views.escape import escape
+from xensave.views.text.colours import painted
+from xensave.views.text.escape import escape
 
 
 def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:

@@ -10,14 +10,14 @@ from xensave.container.events import LIBXC
 from xensave.container.xl import MESSAGE
 from xensave.context import Context
 from xensave.image import Emulator, Image
-from xensave.views.escape import escape
-from xensave.views.table import table_lines
-from xensave.views.wrap import hang
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import hang
 
 if TYPE_CHECKING:
     from xensave.container.qemu import Section
     from xensave.image import Count
-    from xensave.views.record_json import Json
+    from xensave.views.records.record_json import Json
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _LABEL = 12
@@ -61,7 +61,7 @@ def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
 def summary_json(image: Image) -> dict[str, Json]:
     """Return the summary as an object; docs/show.md says what its keys are."""
     from xensave.records.meaning.params import param_name
-    from xensave.views.record_json import hex64
+    from xensave.views.records.record_json import hex64
 
     tsc = image.tsc_info
     return {

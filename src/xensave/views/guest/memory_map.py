@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.image.memory_map import FileRun, MapRange, MemoryMap
 from xensave.image.special_pages import SpecialPages
-from xensave.views.escape import escape
-from xensave.views.summary import size_text
-from xensave.views.table import table_lines
+from xensave.views.guest.summary import size_text
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
 
 if TYPE_CHECKING:
-    from xensave.views.record_json import Json
+    from xensave.views.records.record_json import Json
 
 _LABEL = 11
 

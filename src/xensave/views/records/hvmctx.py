@@ -17,7 +17,7 @@ from xensave.records.codec import decode
 from xensave.records.meaning.cpu.fxsave import FXSAVE
 from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values, get, integer, octets
-from xensave.views.hvmctx_text import FPU, LINES
+from xensave.views.records.hvmctx_text import FPU, LINES
 
 RELEASE = "4.17"
 _DESCRIPTOR = 8

@@ -1,8 +1,8 @@
 """What xen-hvmctx of Xen 4.17 prints of each record it knows, as templates.
 
-A hole is `{path:form}`; `xensave.views.hvmctx` says what the forms are. The numbers are facts of
-that tool's output (tools/misc/xen-hvmctx.c, RELEASE-4.17.7), oddities and all: it labels DS as ES
-and ES as DS, and leaves out the third channel of the PIT.
+A hole is `{path:form}`; `xensave.views.records.hvmctx` says what the forms are. The numbers are
+facts of that tool's output (tools/misc/xen-hvmctx.c, RELEASE-4.17.7), oddities and all: it labels
+DS as ES and ES as DS, and leaves out the third channel of the PIT.
 """
 
 from __future__ import annotations

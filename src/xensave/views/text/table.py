@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xensave.views import wrap
-from xensave.views.escape import escape
-from xensave.views.wrap import cells, wrapped
+from xensave.views.text import wrap
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import cells, wrapped
 
 _GAP = "  "
 _LEAST = 16

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.toolstack.series import Answer, SeriesVerdict
-from xensave.views.colours import BAD, GOOD, UNSURE, painted
-from xensave.views.escape import escape
+from xensave.views.text.colours import BAD, GOOD, UNSURE, painted
+from xensave.views.text.escape import escape
 
 RESTORES = "restores"
 REFUSED = "refused"

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from xensave.views.wrap import LEAST_ROOM
+from xensave.views.text.wrap import LEAST_ROOM
 
 _PIPE_WIDTH = 100
 

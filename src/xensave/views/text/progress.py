@@ -121,7 +121,7 @@ class Meter:
         from rich.console import Console
         from rich.markup import escape as unmarked
 
-        from xensave.views.escape import escape
+        from xensave.views.text.escape import escape
 
         name = "" if self._source is None else escape(self._source.name).rpartition("/")[2]
         return bars.Progress(

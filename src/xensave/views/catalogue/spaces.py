@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xensave.views.escape import escape
-from xensave.views.table import table_lines
-from xensave.views.wrap import wrapped
+from xensave.views.text.escape import escape
+from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
     from xensave.catalogue.owned import OwnedRange

@@ -1,0 +1,1 @@
+"""What the catalogue says: number spaces, records and their history, releases."""

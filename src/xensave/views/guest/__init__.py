@@ -1,0 +1,1 @@
+"""A saved guest: its summary, its memory, its policy, and what differs between two."""

@@ -1,0 +1,1 @@
+"""Records one by one: as lines, as JSON, as xen-hvmctx prints them."""

@@ -1,0 +1,1 @@
+"""Text on a terminal: colours, escapes, tables, wrapped lines, progress."""
