@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 from bench.rows import Inputs
-from xensave.container import libxc
 from xensave.container.events import LIBXC
+from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.source import open_source
 from xensave.testing.sparse import write_sparse_image

@@ -12,9 +12,9 @@ import lz4.frame
 import zstandard
 
 from xensave import catalogue
-from xensave.container import hvm, libxc, libxl
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.container.libxc_records import PageData, TscInfo, pack_dirty_pfns
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc_records import PageData, TscInfo, pack_dirty_pfns
 from xensave.testing import frames, legacy, streams
 from xensave.testing.pv import pv_stream
 from xensave.testing.vhd import vhd

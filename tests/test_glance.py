@@ -2,8 +2,8 @@
 
 import pytest
 
-from xensave.container import libxc
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.image import open_image
 from xensave.image.glance import glance

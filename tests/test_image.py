@@ -11,8 +11,9 @@ import pytest
 import zstandard
 
 import xensave
-from xensave.container import libxc, libxl, xl
+from xensave.container.frames import xl
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.context import AbsentRecord
 from xensave.errors import LimitExceeded, Malformed, Truncated, UsageError
 from xensave.image import tally as tally_module

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xensave import catalogue
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 
 if TYPE_CHECKING:

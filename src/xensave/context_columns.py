@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave import catalogue
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.records.columns import place_columns, rows_of
 from xensave.records.scalars import Buffer
 

@@ -8,8 +8,8 @@ import pytest
 from tests.memory import samples
 from tests.memory.samples import HVM, page, record
 from xensave.cli import main
-from xensave.container import libxc
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
 from xensave.testing import streams
 
 MARKER = "XENSAVE-MARKER guest=xen417-pvh1 page="

@@ -218,8 +218,9 @@ def columns(width):
 
 def test_guest_text_is_escaped(tmp_path):
     """On a terminal too, nothing that a guest wrote reaches it raw."""
-    from xensave.container import libxc, libxl, xl
+    from xensave.container.frames import xl
     from xensave.container.framing import pack_record
+    from xensave.container.streams import libxc, libxl
 
     config = json.dumps({"c_info": {"name": "evil\x1b[2J\x07", "type": "pv"}}, ensure_ascii=False)
     optional = xl.OptionalData(config.encode().replace(b"\\u001b", b"\x1b") + b"\0").to_bytes()
@@ -270,7 +271,7 @@ def test_help(capsys):
 
 
 def test_frames_that_were_sent_again_are_counted_once(tmp_path, capsys):
-    from xensave.container.xl import MESSAGE
+    from xensave.container.frames.xl import MESSAGE
     from xensave.testing import streams
 
     rounds = streams.memory(8) + streams.memory(3) + streams.hvm_tail("4.17")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from xensave.cli import main
-from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import PageData
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PageData
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = next(iter(sorted((ROOT / "examples").glob("*.img.zst"))), None)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from xensave.container import hvm, libxc, libxc_records, libxl, walk, xl
+from xensave.container import walk
+from xensave.container.frames import xl
+from xensave.container.streams import hvm, libxc, libxc_records, libxl
 from xensave.errors import Malformed, Truncated, XensaveError
 from xensave.source import open_source
 

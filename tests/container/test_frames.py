@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from xensave.cli import main
-from xensave.container import sexp, varstored, walk
-from xensave.container import xenopsd as x
+from xensave.container import walk
 from xensave.container.events import LIBXC, XENOPSD
-from xensave.container.libvirt import LIBVIRT_FORMAT, parse_xml
+from xensave.container.frames import sexp
+from xensave.container.frames import xenopsd as x
+from xensave.container.frames.libvirt import LIBVIRT_FORMAT, parse_xml
+from xensave.container.streams import varstored
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
 from xensave.image import open_image
 from xensave.source import MemorySource, open_source

@@ -15,11 +15,12 @@ import pytest
 import zstandard
 
 from xensave.cli import main
-from xensave.container import libxc, walk
+from xensave.container import walk
 from xensave.container.events import LIBXC
-from xensave.container.legacy import LEGACY_FORMAT
-from xensave.container.legacy import chunks as c
-from xensave.container.libxc_records import PageData
+from xensave.container.streams import libxc
+from xensave.container.streams.legacy import LEGACY_FORMAT
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.libxc_records import PageData
 from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
 from xensave.rules.stream import verify
 from xensave.source import MemorySource, open_source

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 import xensave
-from xensave.container import qemu
+from xensave.container.streams import qemu
 from xensave.errors import Malformed
 
 ROOT = Path(__file__).parents[2]

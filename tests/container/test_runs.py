@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xensave.container import libxc, runs
+from xensave.container import runs
 from xensave.container.framing import pack_record
 from xensave.container.runs import PageRun, walk_in_runs
+from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.errors import XensaveError
 from xensave.rules.stream.run import Verification

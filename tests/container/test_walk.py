@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from xensave.container import libxc, libxl, walk, xl
+from xensave.container import walk
 from xensave.container.events import CONTEXT, RECORD, TRAILER
+from xensave.container.frames import xl
 from xensave.container.framing import HEADER, pack_record
-from xensave.container.libxc_records import PageData
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PageData
 from xensave.errors import Malformed, Truncated, Unsupported, UsageError, XensaveError
 from xensave.source import MemorySource, open_source, read_all
 

@@ -4,8 +4,8 @@ import functools
 from pathlib import Path
 
 from xensave import catalogue
-from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
+from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import StreamConverter

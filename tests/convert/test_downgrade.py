@@ -9,9 +9,10 @@ import gzip
 import pytest
 
 from xensave.cli import main
-from xensave.container import libxc, walk
+from xensave.container import walk
 from xensave.container.events import LIBXC, LIBXL
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
 from xensave.findings import NOTE
 from xensave.image import open_image
 from xensave.rules.stream import verify

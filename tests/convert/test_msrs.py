@@ -6,7 +6,7 @@ import pytest
 
 from tests.convert.samples import RELEASES
 from xensave import catalogue
-from xensave.container.hvm import DESCRIPTOR
+from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.context import Context
 from xensave.convert.plan import Plan
 from xensave.convert.records.context import ContextConverter

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.convert.samples import to
-from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.context import Context
 from xensave.testing import streams
 from xensave.testing.streams import restorable_context

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xensave.container.hvm import DESCRIPTOR
+from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.context import Context
 from xensave.convert.records import repair
 from xensave.errors import LimitExceeded, Truncated

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.convert.samples import ROOT, STREAMED, converted, events, to, without_pages
-from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import HvmParams, PageData
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import HvmParams, PageData
 from xensave.container.walk import walk
 from xensave.context import Context
 from xensave.convert import Refused, Settings

@@ -8,8 +8,8 @@ from tests.memory import samples
 from tests.memory.samples import image, page, record
 from xensave import open as open_image
 from xensave.cli import main
-from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.convert.thin import thin
 from xensave.errors import Unsupported
 from xensave.findings import NOTE

@@ -11,9 +11,9 @@ import zstandard
 
 import xensave
 from xensave.cli import main
-from xensave.container import libxc, libxl
+from xensave.container.frames.xl import OptionalData, XlHeader
 from xensave.container.framing import pack_record
-from xensave.container.xl import OptionalData, XlHeader
+from xensave.container.streams import libxc, libxl
 from xensave.context import Context
 from xensave.diff import Selection, compare
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.memory.samples import HVM, image, page, record
 from xensave import open as open_image
-from xensave.container import libxc
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
 from xensave.context import AbsentRecord
 from xensave.dump import Format, Options, extract
 from xensave.errors import LimitExceeded, SourceError

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 
 import xensave
 from xensave.cli import main
-from xensave.container import libxc
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
 from xensave.edit.decode import decode_lines
 from xensave.edit.encode import Document, write_document
 from xensave.errors import Malformed, Unsupported, UsageError

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from xensave.cli import main
-from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.testing import streams
 
 EVIL = (

@@ -6,9 +6,9 @@ import struct
 import pytest
 
 from xensave.cli import main
-from xensave.container import libxc
 from xensave.container.framing import HEADER, pack_record
-from xensave.container.libxc_records import CpuidLeaf, pack_cpuid_policy
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import CpuidLeaf, pack_cpuid_policy
 from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource

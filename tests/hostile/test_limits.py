@@ -16,9 +16,10 @@ import pytest
 import zstandard
 
 from xensave.cli import main
-from xensave.container import hvm, libxc, libxl, xl
+from xensave.container.frames import xl
 from xensave.container.framing import HEADER, OPTIONAL, pack_record
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc_records import PAIR
 from xensave.testing import streams
 from xensave.testing.pv import pv_stream
 

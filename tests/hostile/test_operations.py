@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from xensave import open as open_image
-from xensave.container import libxc, libxl
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.container.libxc_records import CpuidLeaf, pack_cpuid_policy
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import CpuidLeaf, pack_cpuid_policy
 from xensave.container.walk import walk
 from xensave.context import Context
 from xensave.convert import Refused, Settings

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from xensave import open as open_image
-from xensave.container import libxc
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import DATALESS_TYPES, PageData
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PageData
 from xensave.image import Image
 from xensave.source import open_source
 from xensave.source.spill import seekable

@@ -6,8 +6,8 @@ from tests.container.test_legacy import remus
 from tests.memory import samples
 from tests.memory.samples import memory, page, record
 from xensave import open as open_image
-from xensave.container import libxc, libxl
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.errors import Malformed, Truncated
 from xensave.memory import AbsentPage
 from xensave.testing import streams

@@ -10,9 +10,9 @@ import zstandard
 import xensave
 from tests.report.browser import PROGRAM, Browser
 from xensave.cli import main
-from xensave.container import libxl
+from xensave.container.frames.xl import OptionalData
 from xensave.container.framing import pack_record
-from xensave.container.xl import OptionalData
+from xensave.container.streams import libxl
 from xensave.report.charts import bar
 
 ROOT = Path(__file__).parents[2]

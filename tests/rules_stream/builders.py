@@ -1,8 +1,16 @@
 """Small streams, valid but for what a test puts into them."""
 
-from xensave.container import hvm, libxc, libxl, xl
+from xensave.container.frames import xl
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import PAIR, HvmParams, P2mFrames, PageData, PvInfo, TscInfo
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc_records import (
+    PAIR,
+    HvmParams,
+    P2mFrames,
+    PageData,
+    PvInfo,
+    TscInfo,
+)
 
 rec = pack_record
 SDE = rec(libxc.STATIC_DATA_END)

@@ -5,10 +5,11 @@ import struct
 import pytest
 
 from tests.rules_stream import builders as b
-from xensave.container import libxc, libxl, xl
-from xensave.container import xenopsd as x
+from xensave.container.frames import xenopsd as x
+from xensave.container.frames import xl
 from xensave.container.framing import HEADER
-from xensave.container.libxc_records import HvmParams, P2mFrames, PageData, PvInfo, TscInfo
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import HvmParams, P2mFrames, PageData, PvInfo, TscInfo
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream import run, verify
 from xensave.rules.stream.formats import hvm

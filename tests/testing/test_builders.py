@@ -4,7 +4,7 @@ import pytest
 
 from xensave import catalogue
 from xensave import open as open_image
-from xensave.container import libxl
+from xensave.container.streams import libxl
 from xensave.context import Context
 from xensave.findings import NOTE
 from xensave.rules.stream import verify

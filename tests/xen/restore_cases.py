@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from xensave.container import hvm, libxc, walk
+from xensave.container import walk
 from xensave.container.events import LIBXC
 from xensave.container.framing import pack_record
+from xensave.container.streams import hvm, libxc
 from xensave.context import Context
 from xensave.source import open_source
 from xensave.source.base import read_all

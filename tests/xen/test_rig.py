@@ -11,9 +11,10 @@ import pytest
 
 from tests.xen.restore_cases import CASES
 from tests.xen.rig.initrd import module_order, write_initrd
-from xensave.container import hvm, libxc, walk
+from xensave.container import walk
 from xensave.container.events import LIBXC
-from xensave.container.libxc import ImageHeader
+from xensave.container.streams import hvm, libxc
+from xensave.container.streams.libxc import ImageHeader
 from xensave.source import open_source
 
 HERE = Path(__file__).parent

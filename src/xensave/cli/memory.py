@@ -9,7 +9,7 @@ import re
 import sys
 
 from xensave.cli.options import input_format, number, positive, size
-from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
 

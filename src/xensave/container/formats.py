@@ -1,14 +1,14 @@
 """The formats that are read, in the order in which an input's first bytes are asked."""
 
 from xensave.container.format import Format
-from xensave.container.hvm import HVM_FORMAT
-from xensave.container.legacy import LEGACY_FORMAT
-from xensave.container.libvirt import LIBVIRT_FORMAT
-from xensave.container.libxc import LIBXC_FORMAT
-from xensave.container.libxl import LIBXL_FORMAT
-from xensave.container.xend import XEND_FORMAT
-from xensave.container.xenopsd import XENOPSD_FORMAT
-from xensave.container.xl import XL_FORMAT
+from xensave.container.frames.libvirt import LIBVIRT_FORMAT
+from xensave.container.frames.xend import XEND_FORMAT
+from xensave.container.frames.xenopsd import XENOPSD_FORMAT
+from xensave.container.frames.xl import XL_FORMAT
+from xensave.container.streams.hvm import HVM_FORMAT
+from xensave.container.streams.legacy import LEGACY_FORMAT
+from xensave.container.streams.libxc import LIBXC_FORMAT
+from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import UsageError
 
 FORMATS: tuple[Format, ...] = (

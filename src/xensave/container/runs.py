@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC, RECORD, Event
 from xensave.container.framing import HEADER_SIZE
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import PAIR
 from xensave.container.walk import walk
 from xensave.source import Source
 from xensave.source.memory import MemorySource

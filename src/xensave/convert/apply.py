@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.container.events import LIBXC, LIBXL, XL, Event
-from xensave.container.libxl import END
+from xensave.container.streams.libxl import END
 from xensave.container.walk import format_of, walk
 from xensave.convert.downgrade import LegacyFacts
 from xensave.convert.frame import FrameConverter

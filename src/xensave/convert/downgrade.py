@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from xensave.catalogue.model import Release
-from xensave.container import hvm, libxc, libxl, xl
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
+from xensave.container.frames import xl
 from xensave.container.framing import HEADER, HEADER_SIZE
-from xensave.container.legacy import chunks as c
-from xensave.container.legacy import writer
-from xensave.container.legacy.header import P2M_SIZES
-from xensave.container.libxc_records import (
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy import writer
+from xensave.container.streams.legacy.header import P2M_SIZES
+from xensave.container.streams.libxc_records import (
     DATALESS_TYPES,
     PAIR,
     PFN_MASK,

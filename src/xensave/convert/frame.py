@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc, xl
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, Event
 from xensave.container.formats import format_named
+from xensave.container.frames import xl
+from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
 from xensave.convert.reframe import Reframer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xensave.container import xl
 from xensave.container.events import HEADER_KIND, LEGACY, XL, Event
-from xensave.container.legacy import LEGACY_FORMAT
+from xensave.container.frames import xl
 from xensave.container.reading import read_header
+from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.errors import Malformed
 from xensave.source import Source
 from xensave.source.base import write_all

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc, libxl, xenopsd
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -16,7 +15,9 @@ from xensave.container.events import (
 )
 from xensave.container.format import Format
 from xensave.container.formats import FORMATS, format_named
+from xensave.container.frames import xenopsd
 from xensave.container.framing import pack_record
+from xensave.container.streams import libxc, libxl
 from xensave.convert.plan import CONVERT, DROP, INSERT, Change, Loss, Plan, Refused
 from xensave.convert.stream.stream import Output
 from xensave.errors import UsageError

@@ -33,7 +33,7 @@ from typing import TypeVar
 from xensave import catalogue
 from xensave.catalogue import toml_table
 from xensave.catalogue.model import Layout
-from xensave.container import libxc, libxl
+from xensave.container.streams import libxc, libxl
 from xensave.context import ContextRecord
 from xensave.errors import UsageError
 from xensave.records.overlay import overlay

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import HEADER, padding_size
-from xensave.container.libxc_records import PAIR, PFN_MASK
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import PAIR, PFN_MASK
 from xensave.convert.output import Writer
 from xensave.errors import Unsupported
 from xensave.image import Image

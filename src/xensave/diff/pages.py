@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xxhash
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
-from xensave.container.libxc import PAGE_SIZE
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.image import Image
 from xensave.memory import build_index
 from xensave.memory.batches import batches, page_data

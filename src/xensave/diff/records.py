@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC, LIBXL
+from xensave.container.streams import libxc, libxl
 from xensave.diff.change import Change, changes_of
 from xensave.image import Image
 from xensave.image.subjects import all_subjects

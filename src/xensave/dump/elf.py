@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SHIFT
+from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.dump import elf_structs as elf
 from xensave.dump.elf_structs import PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment
 from xensave.dump.kernel_map import KernelMap, kernel_map, pieces

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import LIBXC
-from xensave.container.libxc import X86_PV_VCPU_BASIC
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams.libxc import X86_PV_VCPU_BASIC
+from xensave.container.streams.libxc_records import PAIR
 from xensave.context import ContextRecord
 from xensave.image import Image
 from xensave.image.vcpu import VCPU_BASIC, hvm_registers

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SHIFT
+from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import LimitExceeded
 from xensave.image import Image
 from xensave.memory.address_space import AddressSpace, Mapping

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
-from xensave.container.libxc import PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import write_all
 from xensave.source.limits import SKIP_CHUNK

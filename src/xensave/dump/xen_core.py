@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC
-from xensave.container.libxc import PAGE_SIZE
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump import elf_structs as elf
 from xensave.dump.elf_structs import SHT_NOTE, SHT_NULL, SHT_PROGBITS, SHT_STRTAB, Section, note
 from xensave.dump.guest_context import CONTEXT_SIZE, guest_contexts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import libxc
 from xensave.container.events import CONTEXT, LIBXC, Event
+from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.convert.output import Writer
 from xensave.diff.change import Change

@@ -6,7 +6,7 @@ from functools import cache
 
 from xensave import catalogue
 from xensave.catalogue.model import Layout
-from xensave.container.hvm import DESCRIPTOR
+from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.context import Context, ContextRecord
 from xensave.edit.fields import body_bytes, body_json
 from xensave.edit.members import Json, Members

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from xensave.container.events import TRAILER
-from xensave.container.libxc import DomainHeader
+from xensave.container.streams.libxc import DomainHeader
 from xensave.container.walk import format_of, walk
 from xensave.edit.document import event_json, refuse_made
 from xensave.edit.members import Json

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from xensave.container import libxc, libxl
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PAIR
 from xensave.edit import emulator
 from xensave.edit.context import context_bytes, context_json, layout_named
 from xensave.edit.fields import body_bytes, body_json

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from xensave.container import hvm, libxc
-from xensave.container.config import Config
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, XL, Event
+from xensave.container.frames.config import Config
+from xensave.container.frames.xl import OptionalData, XlHeader
 from xensave.container.framing import pack_record
-from xensave.container.libxc import DomainHeader
-from xensave.container.xl import OptionalData, XlHeader
+from xensave.container.streams import hvm, libxc
+from xensave.container.streams.libxc import DomainHeader
 from xensave.context import Context, ContextRecord
 from xensave.diff.change import Change, changes_of
 from xensave.edit.assignment import CONFIG, Assignment

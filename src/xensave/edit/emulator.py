@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xensave.container import qemu
-from xensave.container.libxl import (
+from xensave.container.streams import qemu
+from xensave.container.streams.libxl import (
     EMULATOR_HEADER_SIZE,
     EmulatorHeader,
     pack_xenstore,

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable
 from typing import TypeAlias
 
-from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC, LIBXL, XL, Event
-from xensave.container.xl import OptionalData, XlHeader
+from xensave.container.frames.xl import OptionalData, XlHeader
+from xensave.container.streams import libxc, libxl
 from xensave.edit.config import Style, config_bytes, style_of
 from xensave.edit.members import Json, Members, as_number
 from xensave.errors import Malformed, XensaveError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.container.events import HEADER_KIND, Event
-from xensave.container.xl import XL_FORMAT
+from xensave.container.frames.xl import XL_FORMAT
 from xensave.convert.stream.made import MadeEvent
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from xensave.container import hvm
+from xensave.container.streams import hvm
 
 
 class State:

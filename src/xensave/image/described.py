@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.config import Config
 from xensave.container.formats import format_named
+from xensave.container.frames.config import Config
 from xensave.image.tally import Tally
 
 

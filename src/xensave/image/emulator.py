@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from xensave.container import libxl, qemu, xenopsd
 from xensave.container.events import LIBXL, XENOPSD
-from xensave.container.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
+from xensave.container.frames import xenopsd
+from xensave.container.streams import libxl, qemu
+from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
 from xensave.image.tally import Kept, Tally
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from xensave.container import hvm, libxc, libxl
 from xensave.container.events import LIBXC, LIBXL, Event
 from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
-from xensave.container.libxc import DomainHeader
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc import DomainHeader
 from xensave.container.walk import walk
 from xensave.source import Source
 

@@ -6,11 +6,12 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from xensave import catalogue
-from xensave.container import hvm, libxc, libxl
-from xensave.container.config import Config
 from xensave.container.events import LEGACY, LIBXC, LIBXL, XL
-from xensave.container.libxc import DomainHeader, ImageHeader
-from xensave.container.libxc_records import (
+from xensave.container.frames.config import Config
+from xensave.container.frames.xl import XlHeader
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc import DomainHeader, ImageHeader
+from xensave.container.streams.libxc_records import (
     LEAF,
     MSR,
     PAIR,
@@ -22,8 +23,7 @@ from xensave.container.libxc_records import (
     PvInfo,
     TscInfo,
 )
-from xensave.container.libxl import LibxlHeader
-from xensave.container.xl import XlHeader
+from xensave.container.streams.libxl import LibxlHeader
 from xensave.errors import Truncated, XensaveError
 from xensave.findings import Finding
 from xensave.image.described import config_of, described_by

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from xensave import catalogue
-from xensave.container import libxc
-from xensave.container.config import Config, Json
 from xensave.container.events import LIBXC, Event
-from xensave.container.libxc import DomainHeader
-from xensave.container.libxc_records import CpuidLeaf, TscInfo
+from xensave.container.frames.config import Config, Json
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc import DomainHeader
+from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError

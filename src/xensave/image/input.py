@@ -13,8 +13,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from xensave.container import hvm, xl
-from xensave.container.hvm import HVM_FORMAT
+from xensave.container.frames import xl
+from xensave.container.streams import hvm
+from xensave.container.streams.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
 from xensave.errors import LimitExceeded, Malformed, SourceError, Unsupported, XensaveError
 from xensave.image.image import Image, open_image

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SIZE
-from xensave.container.libxc_records import PAGE_TYPES
+from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.image.image import Image
 from xensave.image.special_pages import SpecialPages, mmio_hole, special_pages
 from xensave.memory.column import Integers

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
-from xensave.container.libxc_records import PAIR, PFN_MASK, TYPE_SHIFT
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import PAIR, PFN_MASK, TYPE_SHIFT
 
 _UNPOPULATED = (0xD, 0xF)
 """BROKEN and XTAB: no page is allocated for them."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.container.libxc import PAGE_SHIFT
+from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.image.image import Image
 
 MMIO_START, MMIO_END = 0xF0000, 0x100000

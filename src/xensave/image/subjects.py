@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from xensave import catalogue
-from xensave.container import libxc, libxl
 from xensave.container.events import LIBXC, LIBXL
+from xensave.container.streams import libxc, libxl
 from xensave.context import AbsentRecord, ContextRecord
 from xensave.errors import UsageError
 from xensave.image.image import Image

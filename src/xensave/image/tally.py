@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.container import libxc, libxl, xenopsd
 from xensave.container.description import Description
 from xensave.container.events import (
     CONTEXT,
@@ -17,9 +16,11 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import format_named
-from xensave.container.libxc_records import PFN_MASK
+from xensave.container.frames import xenopsd
+from xensave.container.frames.xl import MESSAGE
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PFN_MASK
 from xensave.container.walk import walk
-from xensave.container.xl import MESSAGE
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
 from xensave.image.glance import glance as glance_at
 from xensave.source import Source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xensave.container import libxc
-from xensave.container.libxc_records import VcpuBlob
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import VcpuBlob
 from xensave.context import ContextRecord
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode

@@ -6,9 +6,9 @@ import os
 import tempfile
 from itertools import islice
 
-from xensave.container import libxc
 from xensave.container.framing import HEADER, pack_record
-from xensave.container.libxc_records import TYPE_SHIFT, PageData
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import TYPE_SHIFT, PageData
 from xensave.errors import SourceError, XensaveError
 from xensave.live.domain import Domain
 from xensave.live.foreign import ForeignMemory, opened_foreign_memory

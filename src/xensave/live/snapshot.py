@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from xensave import catalogue
-from xensave.container import libxc
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import HvmParams, TscInfo
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import HvmParams, TscInfo
 from xensave.live.domain import TscState
 
 # What libxc saves of the params: tools/libs/guest/xg_sr_save_x86_hvm.c, write_hvm_params().

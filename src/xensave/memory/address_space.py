@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import LimitExceeded, UsageError
 from xensave.memory import paging
 from xensave.memory.column import Integers

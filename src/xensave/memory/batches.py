@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from xensave.container import libxc, libxl
 from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
-from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.memory.appendix import Appendix
 from xensave.memory.column import Integers

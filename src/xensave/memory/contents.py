@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.limits import SKIP_CHUNK
 from xensave.source.memory import MemorySource

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.libxc_records import PAGE_TYPES, PFN_MASK
+from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK
 from xensave.errors import LimitExceeded
 from xensave.memory.batches import TYPE_SHIFT as WORD_TYPE_SHIFT
 from xensave.memory.batches import Batch, Mark, Words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import LimitExceeded, UsageError, XensaveError
 from xensave.memory.index import OFFSET_MASK, PageIndex
 from xensave.source import Source
@@ -153,7 +153,7 @@ class Memory:
         return min(BUFFER_SIZE, (int(self.index.pfns[at]) << PAGE_SHIFT) - physical)
 
     def _absent(self, pfn: int) -> AbsentPage:
-        from xensave.container.libxc_records import PAGE_TYPES
+        from xensave.container.streams.libxc_records import PAGE_TYPES
 
         number = self.index.type_of(pfn)
         return AbsentPage(pfn, None if number is None else PAGE_TYPES.get(number))

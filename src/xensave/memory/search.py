@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from xensave.container.libxc import PAGE_SHIFT
+from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.memory.contents import contents
 from xensave.memory.physical import Memory
 

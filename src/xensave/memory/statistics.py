@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from xensave.container.libxc import PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.memory.column import Column
 from xensave.memory.contents import contents
 from xensave.memory.physical import Memory

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container import libxc
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILER, Event
+from xensave.container.streams import libxc
 from xensave.image import Image
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Table

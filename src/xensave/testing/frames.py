@@ -12,8 +12,9 @@ import base64
 import struct
 from collections.abc import Mapping
 
-from xensave.container import libvirt, varstored, xend
-from xensave.container import xenopsd as x
+from xensave.container.frames import libvirt, xend
+from xensave.container.frames import xenopsd as x
+from xensave.container.streams import varstored
 from xensave.testing.streams import hvm_tail, libxc_stream, libxl_stream, memory
 
 DOMAIN = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
-from xensave.container.legacy import chunks as c
+from xensave.container.streams.legacy import chunks as c
 from xensave.testing.streams import restorable_context
 
 P2M_SIZE = 64

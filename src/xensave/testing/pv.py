@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import (
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import (
     MsrEntry,
     P2mFrames,
     PvInfo,

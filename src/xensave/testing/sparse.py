@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from xensave.container import libxc
 from xensave.container.framing import HEADER
-from xensave.container.libxc_records import PageData
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import PageData
 from xensave.testing import streams
 
 _MARKER = b"<the records>"

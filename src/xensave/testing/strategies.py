@@ -11,8 +11,8 @@ from __future__ import annotations
 from random import Random
 
 from xensave import catalogue
-from xensave.container import hvm, libxc
 from xensave.container.framing import pack_record
+from xensave.container.streams import hvm, libxc
 from xensave.errors import MissingExtra
 from xensave.testing import streams
 from xensave.testing.mutate import mutate

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Sequence
 
 from xensave import catalogue
 from xensave.catalogue.model import PER_VCPU, Binding
-from xensave.container import hvm, libxc, libxl, xl
+from xensave.container.frames import xl
 from xensave.container.framing import pack_record
-from xensave.container.libxc_records import (
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams.libxc_records import (
     CpuidLeaf,
     HvmParams,
     MsrEntry,

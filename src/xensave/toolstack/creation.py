@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from xensave.catalogue.dates import begun
 from xensave.catalogue.errnos import EINVAL, ENOTSUP
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
+from xensave.container.streams import libxc
 from xensave.image.guest import HVM, PV, PVH
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxl, qemu
 from xensave.container.events import LIBXL
-from xensave.container.qemu import Section
+from xensave.container.streams import libxl, qemu
+from xensave.container.streams.qemu import Section
 from xensave.errors import Truncated
 from xensave.image.emulator import Emulator
 from xensave.image.guest import HVM

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave import catalogue
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.errors import Truncated
 from xensave.image.guest import GuestFacts

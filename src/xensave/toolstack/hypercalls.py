@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xensave.catalogue.errnos import EINVAL
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import LIBXC
+from xensave.container.streams import libxc
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _TSC_MODES = 2

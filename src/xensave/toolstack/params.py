@@ -10,8 +10,8 @@ from xensave import catalogue
 from xensave.catalogue.dates import begun, in_force
 from xensave.catalogue.errnos import EEXIST, EINVAL, ENODEV, ENOTSUP, EPERM
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import LIBXC
+from xensave.container.streams import libxc
 from xensave.image.guest import PVH, GuestFacts
 from xensave.toolstack.rule import Layer, Objection, Restore, Stage, Target, Undecided
 

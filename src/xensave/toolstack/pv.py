@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
+from xensave.container.streams import libxc
 from xensave.engine.pv import PvAnswer, PvGuest, judge_pv
 from xensave.image.guest import GuestFacts
 from xensave.records.codec import decode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import LIBXC
+from xensave.container.streams import libxc
 from xensave.engine.domain import Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin

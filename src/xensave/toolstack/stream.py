@@ -8,9 +8,9 @@ from functools import cache
 from xensave import catalogue
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite, Number
-from xensave.container import libxc
 from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.framing import OPTIONAL
+from xensave.container.streams import libxc
 from xensave.errors import LimitExceeded, Truncated, Unsupported
 from xensave.image.guest import PV
 from xensave.rules.stream.model import Reader

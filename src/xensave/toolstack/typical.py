@@ -11,7 +11,7 @@ from typing import TypeAlias
 from xensave import catalogue
 from xensave.catalogue.dates import newest
 from xensave.catalogue.model import Binding
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.handlers.table import SPECS
 from xensave.records.codec import encode

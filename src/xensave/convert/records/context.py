@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from xensave import catalogue
 from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
-from xensave.container.hvm import END_TYPECODE, HEADER_TYPECODE
+from xensave.container.streams.hvm import END_TYPECODE, HEADER_TYPECODE
 from xensave.context import Context, ContextRecord
 from xensave.convert.plan import CONVERT, DROP, MAP, Change, Plan
 from xensave.convert.records import downstream, losses

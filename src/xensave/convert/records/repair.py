@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from xensave.catalogue.model import Citation
-from xensave.container.hvm import DESCRIPTOR, END_TYPECODE
+from xensave.container.streams.hvm import DESCRIPTOR, END_TYPECODE
 from xensave.context import Context, ContextRecord
 from xensave.errors import LimitExceeded, Truncated
 from xensave.findings import WARNING, Finding, Place

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from xensave import catalogue
-from xensave.container import hvm, libxc, libxl
 from xensave.container.events import CONTEXT, LIBXC, RECORD, Event, Header
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
+from xensave.container.streams import hvm, libxc, libxl
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded

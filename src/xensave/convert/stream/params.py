@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from xensave import catalogue
 from xensave.catalogue.model import Release
-from xensave.container.libxc_records import PAIR, HvmParams
+from xensave.container.streams.libxc_records import PAIR, HvmParams
 from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import Version
-from xensave.container import libxc
-from xensave.container.libxc_records import LEAF, MSR, CpuidLeaf, MsrEntry
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import LEAF, MSR, CpuidLeaf, MsrEntry
 from xensave.convert.plan import CONVERT, DROP, NAMED_LOSSES, Change, Loss
 from xensave.findings import Place
 from xensave.image.guest import leaves_of, msrs_of

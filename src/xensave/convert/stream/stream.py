@@ -8,10 +8,10 @@ from xensave import catalogue
 from xensave.catalogue.dates import begun, version
 from xensave.catalogue.model import Citation
 from xensave.catalogue.points import asked_for
-from xensave.container import libxc
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event, Header
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.container.libxc_records import TSC_INFO, TscInfo
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import TSC_INFO, TscInfo
 from xensave.context import Context, ContextRecord
 from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Loss, Plan
 from xensave.convert.records.context import MSRS, ContextConverter

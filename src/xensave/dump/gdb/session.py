@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from xensave.container.libxc import PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump.gdb.packets import PACKET_SIZE, Packets
 from xensave.dump.gdb.target import description_of, register_bytes
 from xensave.errors import UsageError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.errnos import EINVAL, ENODATA, EPERM
 from xensave.catalogue.model import Cite
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Refusal
 from xensave.engine.loop.handler import Handler

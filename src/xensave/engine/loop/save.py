@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.catalogue.errnos import EINVAL, ENODATA, ENOENT
 from xensave.catalogue.model import OWN
-from xensave.container import hvm
+from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import DESCRIPTOR, SIZE

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import LIBXC
-from xensave.container.libxc_records import DATALESS_TYPES, PAIR
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAIR
 from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.image import Image
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv import basic, extended, frames, msrs, tables, xsave

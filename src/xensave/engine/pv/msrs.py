@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
-from xensave.container.libxc_records import MSR
+from xensave.container.streams.libxc_records import MSR
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine

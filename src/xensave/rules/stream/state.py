@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.container import libxc, libxl
-from xensave.container.config import Config
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -16,9 +14,11 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import FORMATS
-from xensave.container.libxc_records import PAIR
+from xensave.container.frames.config import Config
+from xensave.container.frames.xl import CONFIG_LIMIT
 from xensave.container.runs import PageRun
-from xensave.container.xl import CONFIG_LIMIT
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PAIR
 
 
 class State:

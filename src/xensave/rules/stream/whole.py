@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import Event
-from xensave.container.xl import MESSAGE
+from xensave.container.frames.xl import MESSAGE
 from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from xensave.container.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.image.memory_map import FileRun, MapRange, MemoryMap
 from xensave.image.special_pages import SpecialPages
 from xensave.views.guest.summary import size_text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xensave.container.libxc import PAGE_SHIFT
+from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import MissingExtra, UsageError
 from xensave.image.memory_map import MemoryMap
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC
-from xensave.container.xl import MESSAGE
+from xensave.container.frames.xl import MESSAGE
+from xensave.container.streams import libxc
 from xensave.context import Context
 from xensave.image import Emulator, Image
 from xensave.views.text.escape import escape
@@ -15,7 +15,7 @@ from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import hang
 
 if TYPE_CHECKING:
-    from xensave.container.qemu import Section
+    from xensave.container.streams.qemu import Section
     from xensave.image import Count
     from xensave.views.records.record_json import Json
 

@@ -9,7 +9,7 @@ def event_line(event: Event) -> str:
     """Return the offset, what stands there, and what its fields say.
 
     >>> from xensave.container import walk
-    >>> from xensave.container.libxl import LibxlHeader
+    >>> from xensave.container.streams.libxl import LibxlHeader
     >>> from xensave.source import open_source
     >>> print(event_line(next(walk(open_source(LibxlHeader().to_bytes())))))
     0x000000000000  libxl header: version 2

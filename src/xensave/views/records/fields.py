@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from xensave.catalogue.model import Field
-from xensave.container.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
+from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
 from xensave.records.flat import element_size
 from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc, libxl
 from xensave.container.events import Event
+from xensave.container.streams import libxc, libxl
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, Reader, Rule

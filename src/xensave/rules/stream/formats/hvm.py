@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import hvm, libxc
 from xensave.container.events import CONTEXT, HVM, Event
-from xensave.container.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
+from xensave.container.streams import hvm, libxc
+from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, Reader, Rule

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import LEGACY, Event
-from xensave.container.legacy import LegacyHeader
-from xensave.container.legacy import chunks as c
-from xensave.container.legacy.toolstack import xenstore_data
-from xensave.container.libxc_records import PAGE_TYPES
+from xensave.container.streams.legacy import LegacyHeader
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy.toolstack import xenstore_data
+from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container import libvirt
 from xensave.container.events import LIBVIRT, Event
+from xensave.container.frames import libvirt
 from xensave.errors import XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, Rule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
+from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE
 from xensave.rules.stream.formats import hvm, pages, pv, static_data
 from xensave.rules.stream.model import Check, Fault, Reader, Rule

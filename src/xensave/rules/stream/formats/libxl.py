@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxl
 from xensave.container.events import LIBXL, Event
 from xensave.container.framing import OPTIONAL
-from xensave.container.libxc_records import PAIR
+from xensave.container.streams import libxl
+from xensave.container.streams.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.formats import emulator
 from xensave.rules.stream.model import Check, Fault, Reader, Rule

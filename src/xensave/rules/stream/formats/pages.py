@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import Event
-from xensave.container.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.container.runs import PageRun
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Fault, Reader, Rule
 from xensave.rules.stream.state import State

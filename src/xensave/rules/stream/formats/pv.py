@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import libxc
 from xensave.container.events import Event
-from xensave.container.libxc_records import MSR, PAIR, PV_INFO
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import MSR, PAIR, PV_INFO
 from xensave.findings import ERROR, NOTE
 from xensave.rules.stream.model import Fault, Reader, Rule
 from xensave.rules.stream.state import State

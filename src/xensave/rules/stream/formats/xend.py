@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container import sexp
 from xensave.container.events import XEND, Event
-from xensave.container.xend import XEND_FORMAT
+from xensave.container.frames import sexp
+from xensave.container.frames.xend import XEND_FORMAT
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.state import State

@@ -6,9 +6,10 @@ import base64
 import binascii
 from collections.abc import Iterator
 
-from xensave.container import sexp, varstored
-from xensave.container import xenopsd as x
 from xensave.container.events import XENOPSD, Event
+from xensave.container.frames import sexp
+from xensave.container.frames import xenopsd as x
+from xensave.container.streams import varstored
 from xensave.errors import XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Check, Fault, Rule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container import xl
-from xensave.container.config import Config
 from xensave.container.events import LIBXC, XL, Event
+from xensave.container.frames import xl
+from xensave.container.frames.config import Config
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State

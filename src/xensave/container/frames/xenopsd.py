@@ -11,14 +11,15 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import sexp, varstored
 from xensave.container.description import Description, Json
 from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event, Header
 from xensave.container.format import Format
-from xensave.container.legacy import LEGACY_FORMAT, LegacyHeader
-from xensave.container.libxc import LIBXC_FORMAT
-from xensave.container.libxl import LIBXL_FORMAT
+from xensave.container.frames import sexp
 from xensave.container.reading import read_header
+from xensave.container.streams import varstored
+from xensave.container.streams.legacy import LEGACY_FORMAT, LegacyHeader
+from xensave.container.streams.libxc import LIBXC_FORMAT
+from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import Malformed, Truncated, Unsupported, UsageError, XensaveError
 from xensave.source import Source
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from xensave.container.xl import CONFIG_LIMIT, OptionalData
+from xensave.container.frames.xl import CONFIG_LIMIT, OptionalData
 from xensave.errors import LimitExceeded, Malformed, XensaveError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"

@@ -10,15 +10,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from xensave.container import libxc, libxl
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, Event, Header
-from xensave.container.legacy import chunks as c
-from xensave.container.legacy.batches import Batches
-from xensave.container.legacy.reader import Reader, blocks
-from xensave.container.legacy.spool import Spool
-from xensave.container.legacy.toolstack import xenstore_data
-from xensave.container.libxc_records import HvmParams, P2mFrames, PvInfo, TscInfo, VcpuBlob
 from xensave.container.made import MadeEvent
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy.batches import Batches
+from xensave.container.streams.legacy.reader import Reader, blocks
+from xensave.container.streams.legacy.spool import Spool
+from xensave.container.streams.legacy.toolstack import xenstore_data
+from xensave.container.streams.libxc_records import HvmParams, P2mFrames, PvInfo, TscInfo, VcpuBlob
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.source import Source
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from xensave.container.legacy.chunks import LAST_ID, MAX_BATCH
+from xensave.container.streams.legacy.chunks import LAST_ID, MAX_BATCH
 from xensave.errors import Malformed
 
 P2M_SIZES = range(16, (1 << 28) + 1)

@@ -9,13 +9,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import libxc
 from xensave.container.events import LIBXL, XL, Event, Header
 from xensave.container.format import Format
-from xensave.container.legacy import LEGACY_FORMAT
-from xensave.container.libxc import LIBXC_FORMAT
-from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
+from xensave.container.streams import libxc
+from xensave.container.streams.legacy import LEGACY_FORMAT
+from xensave.container.streams.libxc import LIBXC_FORMAT
+from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import Source
 

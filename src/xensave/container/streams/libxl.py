@@ -7,11 +7,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import libxc
 from xensave.container.events import LIBXL, Event
 from xensave.container.format import Format
 from xensave.container.framing import HEADER, HEADER_SIZE, pack_record
 from xensave.container.reading import read_header, read_record
+from xensave.container.streams import libxc
 from xensave.errors import LimitExceeded, Malformed, Unsupported
 from xensave.source import Source
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from xensave.container.events import HEADER_KIND, LEGACY, RECORD, Event
-from xensave.container.legacy import chunks as c
-from xensave.container.legacy.header import LegacyHeader, is_chunk
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy.header import LegacyHeader, is_chunk
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
 from xensave.source import Source
 from xensave.source.limits import READ_LIMIT

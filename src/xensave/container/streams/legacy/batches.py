@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from xensave.container import libxc
 from xensave.container.events import LIBXC, RECORD, Event
-from xensave.container.legacy import chunks as c
-from xensave.container.legacy.reader import Reader
-from xensave.container.legacy.remus import decompress
-from xensave.container.libxc_records import PageData
 from xensave.container.made import MadeEvent
+from xensave.container.streams import libxc
+from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy.reader import Reader
+from xensave.container.streams.legacy.remus import decompress
+from xensave.container.streams.libxc_records import PageData
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported
 from xensave.source import Source
 

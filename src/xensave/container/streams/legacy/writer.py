@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from xensave.container.legacy import chunks as c
+from xensave.container.streams.legacy import chunks as c
 
 _EXTENDED = (1 << 64) - 1
 

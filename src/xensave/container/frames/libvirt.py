@@ -12,9 +12,9 @@ from typing import NamedTuple
 from xensave.container.description import Description, Json
 from xensave.container.events import LIBVIRT, LIBXL, Event, Header
 from xensave.container.format import Format
-from xensave.container.legacy import LEGACY_FORMAT
-from xensave.container.libxl import LIBXL_FORMAT
 from xensave.container.reading import read_header
+from xensave.container.streams.legacy import LEGACY_FORMAT
+from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import LimitExceeded, Malformed, Unsupported, UsageError, XensaveError
 from xensave.source import Source
 

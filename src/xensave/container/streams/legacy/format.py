@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from xensave.container.events import LEGACY, Event
 from xensave.container.format import Format
-from xensave.container.legacy import chunks
-from xensave.container.legacy.header import LegacyHeader, is_legacy, is_pv, told_width
-from xensave.container.legacy.reader import Reader
-from xensave.container.legacy.upgrade import Upgrade
+from xensave.container.streams.legacy import chunks
+from xensave.container.streams.legacy.header import LegacyHeader, is_legacy, is_pv, told_width
+from xensave.container.streams.legacy.reader import Reader
+from xensave.container.streams.legacy.upgrade import Upgrade
 from xensave.source import Source
 
 _HEAD = 32

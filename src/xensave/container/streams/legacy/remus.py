@@ -7,7 +7,7 @@ xc_compression_uncompress_page() in tools/libxc/xc_compression.c of Xen 4.5.
 
 from __future__ import annotations
 
-from xensave.container.legacy.chunks import PAGE_SIZE
+from xensave.container.streams.legacy.chunks import PAGE_SIZE
 from xensave.errors import Malformed, Truncated
 
 UNCHANGED = 0

@@ -8,12 +8,12 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container import sexp
 from xensave.container.description import Description, Json
 from xensave.container.events import XEND, Event, Header
 from xensave.container.format import Format
-from xensave.container.legacy import LEGACY_FORMAT
+from xensave.container.frames import sexp
 from xensave.container.reading import read_header
+from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.errors import Malformed, XensaveError
 from xensave.source import Source
 

@@ -1,0 +1,1 @@
+"""What wraps a stream: the files of xl, libvirt, xenopsd and xend, and what they say of a guest."""
