@@ -15,8 +15,8 @@ import xensave
 from xensave.cli import main
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
-from xensave.edit.decode import decode_lines
-from xensave.edit.encode import Document, write_document
+from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.encode import Document, write_document
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import open_source
 from xensave.testing import strategies

@@ -8,8 +8,8 @@ import pytest
 
 import xensave
 from xensave.cli import main
-from xensave.edit.decode import decode_lines
-from xensave.edit.encode import Document, write_document
+from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.encode import Document, write_document
 from xensave.engine.verdict import Accepted, Refused
 from xensave.source import open_source
 from xensave.toolstack.restore import EMULATOR, judge

@@ -7,7 +7,7 @@ import sys
 
 from xensave.catalogue import normalise
 from xensave.cli.options import input_format, size
-from xensave.edit.decode import decode_lines
+from xensave.edit.document.decode import decode_lines
 from xensave.source import open_source
 
 DESCRIPTION = (

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 from xensave.cli.options import size
 from xensave.cli.output import no_terminal
-from xensave.edit.encode import Document, write_document
+from xensave.edit.document.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
 from xensave.source import open_source
 from xensave.source.output import writing

@@ -6,7 +6,7 @@ import json
 
 from xensave.diff.facts import config_leaves
 from xensave.edit.assignment import Assignment
-from xensave.edit.members import Json
+from xensave.edit.document.members import Json
 from xensave.errors import UsageError
 from xensave.records.meaning.leaves import Leaf
 from xensave.records.values import steps

@@ -14,9 +14,9 @@ from xensave.container.streams.libxc import DomainHeader
 from xensave.context import Context, ContextRecord
 from xensave.diff.change import Change, changes_of
 from xensave.edit.assignment import CONFIG, Assignment
-from xensave.edit.config import config_bytes, style_of
 from xensave.edit.configuration import assign, leaves_of_config
-from xensave.edit.document import refuse_made
+from xensave.edit.document.config import config_bytes, style_of
+from xensave.edit.document.events import refuse_made
 from xensave.edit.target import changed_body
 from xensave.errors import UsageError
 from xensave.image.guest import release_named

@@ -15,9 +15,9 @@ import tempfile
 
 from xensave.edit.apply import Request, edit
 from xensave.edit.assignment import parse_assignment
-from xensave.edit.decode import SCHEMA, decode_events
-from xensave.edit.encode import Document, write_document
-from xensave.edit.members import Json
+from xensave.edit.document.decode import SCHEMA, decode_events
+from xensave.edit.document.encode import Document, write_document
+from xensave.edit.document.members import Json
 from xensave.source import open_source
 
 

@@ -8,7 +8,7 @@ body in which it is not zero is written a second time as it is (`raw`), and the 
 from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
-from xensave.edit.members import Json, Members, as_list, as_number, as_octets
+from xensave.edit.document.members import Json, Members, as_list, as_number, as_octets
 from xensave.errors import Malformed, UsageError
 from xensave.records.codec import decode, encode, tail
 from xensave.records.flat import element_size, members

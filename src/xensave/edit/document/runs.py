@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK, TYPE_SHIFT
-from xensave.edit.members import Json, Members
+from xensave.edit.document.members import Json, Members
 from xensave.errors import Malformed
 
 _NUMBERS = {name: number for number, name in PAGE_TYPES.items()}

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import TextIO
 
-from xensave.edit.decode import SCHEMA
-from xensave.edit.document import Part, Slice, event_parts
-from xensave.edit.members import Members
+from xensave.edit.document.decode import SCHEMA
+from xensave.edit.document.events import Part, Slice, event_parts
+from xensave.edit.document.members import Members
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, UsageError
 from xensave.source import Source
 from xensave.source.base import write_all

@@ -10,8 +10,8 @@ from typing import TypeAlias
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.frames.xl import OptionalData, XlHeader
 from xensave.container.streams import libxc, libxl
-from xensave.edit.config import Style, config_bytes, style_of
-from xensave.edit.members import Json, Members, as_number
+from xensave.edit.document.config import Style, config_bytes, style_of
+from xensave.edit.document.members import Json, Members, as_number
 from xensave.errors import Malformed, XensaveError
 
 Object: TypeAlias = "dict[str, Json]"

@@ -9,7 +9,7 @@ from xensave.container.streams.libxl import (
     pack_xenstore,
     parse_xenstore,
 )
-from xensave.edit.members import Json, Members, as_list
+from xensave.edit.document.members import Json, Members, as_list
 from xensave.errors import Malformed, Unsupported
 
 _FULL = 4

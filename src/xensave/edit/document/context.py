@@ -8,8 +8,8 @@ from xensave import catalogue
 from xensave.catalogue.model import Layout
 from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.context import Context, ContextRecord
-from xensave.edit.fields import body_bytes, body_json
-from xensave.edit.members import Json, Members
+from xensave.edit.document.fields import body_bytes, body_json
+from xensave.edit.document.members import Json, Members
 from xensave.errors import Malformed, UsageError, XensaveError
 from xensave.records.stream import stream_layouts
 

@@ -1,0 +1,1 @@
+"""An image as JSON and back: its headers, records and fields, bit for bit."""
