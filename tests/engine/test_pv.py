@@ -13,7 +13,7 @@ from xensave.catalogue.dates import version
 from xensave.engine.pv import PvGuest, PvMemory, judge_pv
 from xensave.findings import ERROR
 from xensave.image import open_image
-from xensave.image.guest import PvVcpu
+from xensave.image.facts.guest import PvVcpu
 from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored

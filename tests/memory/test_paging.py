@@ -221,7 +221,7 @@ def test_registers_of_a_pv_guest():
 
 
 def test_a_32_bit_pv_guest_has_its_frame_number_rotated():
-    from xensave.image.vcpu import pv_root
+    from xensave.image.memory.vcpu import pv_root
 
     assert pv_root({}, Registers(cr3=0x12345003)) == 0x312345 << 12
 

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _map(image: Image, args: argparse.Namespace) -> None:
-    from xensave.image.memory_map import file_map, memory_map
+    from xensave.image.memory.memory_map import file_map, memory_map
     from xensave.views.guest.memory_map import map_json, map_lines
     from xensave.views.text.terminal import width_of
 
@@ -114,7 +114,7 @@ def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
 
 
 def _find(image: Image, args: argparse.Namespace) -> int:
-    from xensave.image.reverse import ReverseMap
+    from xensave.image.memory.reverse import ReverseMap
     from xensave.memory.search import search
     from xensave.views.text.escape import escape
 

@@ -12,7 +12,7 @@ from xensave.container.streams.libxc import X86_PV_VCPU_BASIC
 from xensave.container.streams.libxc_records import PAIR
 from xensave.context import ContextRecord
 from xensave.image import Image
-from xensave.image.vcpu import VCPU_BASIC, hvm_registers
+from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers
 from xensave.records.codec import decode, encode
 from xensave.records.stream import stream_layout
 from xensave.records.values import Value, put

@@ -19,7 +19,7 @@ from xensave.edit.document.config import config_bytes, style_of
 from xensave.edit.document.events import refuse_made
 from xensave.edit.target import changed_body
 from xensave.errors import UsageError
-from xensave.image.guest import release_named
+from xensave.image.facts.guest import release_named
 from xensave.records.codec import decode
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.stream import stream_layout

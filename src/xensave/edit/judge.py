@@ -7,8 +7,8 @@ from xensave.container.frames.xl import XL_FORMAT
 from xensave.convert.stream.made import MadeEvent
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError
-from xensave.image.guest import facts_of
-from xensave.image.pages import PageIndex
+from xensave.image.facts.guest import facts_of
+from xensave.image.facts.pages import PageIndex
 from xensave.image.tally import Tally
 from xensave.rules.stream.run import Checks
 from xensave.source import MemorySource

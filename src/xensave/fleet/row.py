@@ -14,8 +14,8 @@ from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import COLUMNS, Row
+from xensave.image.facts.guest import GuestFacts
 from xensave.image.glance import Reading
-from xensave.image.guest import GuestFacts
 from xensave.image.image import Image, open_image
 from xensave.image.input import Given
 from xensave.policy.value import Policy

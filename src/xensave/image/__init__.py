@@ -5,8 +5,8 @@
 ('hvm', '4.17', 1, '0xb7b9')
 """
 
-from xensave.image.emulator import Emulator
-from xensave.image.guest import GuestFacts
+from xensave.image.facts.emulator import Emulator
+from xensave.image.facts.guest import GuestFacts
 from xensave.image.image import Image, open_image
 from xensave.image.tally import Count
 

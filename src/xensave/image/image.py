@@ -14,17 +14,17 @@ from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
-from xensave.image.described import details_of
-from xensave.image.emulator import Emulator, emulators
+from xensave.image.facts.described import details_of
+from xensave.image.facts.emulator import Emulator, emulators
+from xensave.image.facts.guest import GuestFacts, facts_of
+from xensave.image.facts.pages import PageIndex
 from xensave.image.glance import glance as glance_at
-from xensave.image.guest import GuestFacts, facts_of
 from xensave.image.opening import open_input
-from xensave.image.pages import PageIndex
 from xensave.image.tally import Count, Kept, Tally, tally
 from xensave.source import Input, Source
 
 if TYPE_CHECKING:
-    from xensave.image.vcpu import Vcpu
+    from xensave.image.memory.vcpu import Vcpu
     from xensave.memory import Memory
 
 
@@ -344,7 +344,7 @@ class Image:
         ...     hex(vcpu.registers.rip), vcpu.mode.name, vcpu.read(0xFFFF0, 1).hex()
         ('0xb7b9', 'no paging', 'ea')
         """
-        from xensave.image import vcpu
+        from xensave.image.memory import vcpu
 
         if self.type != "pv":
             return vcpu.hvm_vcpu(self.context["CPU", number], self.memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.image import Image
-from xensave.image.memory_map import MemoryMap, memory_map
+from xensave.image.memory.memory_map import MemoryMap, memory_map
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Fact, Table
 from xensave.views.guest.memory_map import map_facts, range_row

@@ -8,7 +8,7 @@ from xensave.catalogue.dates import begun
 from xensave.catalogue.errnos import EINVAL, ENOTSUP
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
-from xensave.image.guest import HVM, PV, PVH
+from xensave.image.facts.guest import HVM, PV, PVH
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 TYPES = (PV, HVM, PVH)

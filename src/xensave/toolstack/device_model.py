@@ -14,8 +14,8 @@ from xensave.container.events import LIBXL
 from xensave.container.streams import libxl, qemu
 from xensave.container.streams.qemu import Section
 from xensave.errors import Truncated
-from xensave.image.emulator import Emulator
-from xensave.image.guest import HVM
+from xensave.image.facts.emulator import Emulator
+from xensave.image.facts.guest import HVM
 from xensave.toolstack.creation import TRADITIONAL, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
 

@@ -6,7 +6,7 @@ from xensave import catalogue
 from xensave.container.streams import hvm
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.errors import Truncated
-from xensave.image.guest import GuestFacts
+from xensave.image.facts.guest import GuestFacts
 from xensave.policy.value import Policy
 
 _CPU, _LAPIC_REGS = 2, 6

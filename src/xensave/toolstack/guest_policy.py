@@ -15,7 +15,7 @@ from xensave.engine.domain import PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.pv import PvGuest, judge_pv
 from xensave.engine.verdict import Refused
-from xensave.image.guest import PV, GuestFacts
+from xensave.image.facts.guest import PV, GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.needs import Refuses, missed, needs
 from xensave.policy.refusal import PolicyRefusal

@@ -13,8 +13,8 @@ from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
-from xensave.image.emulator import Emulator
-from xensave.image.guest import GuestFacts, typecodes
+from xensave.image.facts.emulator import Emulator
+from xensave.image.facts.guest import GuestFacts, typecodes
 from xensave.image.input import Given
 from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy

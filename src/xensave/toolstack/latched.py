@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force, version
 from xensave.catalogue.model import Cite
-from xensave.image.guest import HVM, PV, PVH, GuestFacts
+from xensave.image.facts.guest import HVM, PV, PVH, GuestFacts
 
 _HVM = (HVM, PVH)
 _ALL = (HVM, PVH, PV)

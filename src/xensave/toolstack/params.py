@@ -12,7 +12,7 @@ from xensave.catalogue.errnos import EEXIST, EINVAL, ENODEV, ENOTSUP, EPERM
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
-from xensave.image.guest import PVH, GuestFacts
+from xensave.image.facts.guest import PVH, GuestFacts
 from xensave.toolstack.rule import Layer, Objection, Restore, Stage, Target, Undecided
 
 RECORD = "libxc HVM_PARAMS"

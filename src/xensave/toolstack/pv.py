@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.engine.pv import PvAnswer, PvGuest, judge_pv
-from xensave.image.guest import GuestFacts
+from xensave.image.facts.guest import GuestFacts
 from xensave.records.codec import decode
 from xensave.records.stream import stream_layout
 from xensave.records.values import Values, integer

@@ -12,8 +12,8 @@ from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
-from xensave.image.emulator import Emulator
-from xensave.image.guest import GuestFacts
+from xensave.image.facts.emulator import Emulator
+from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored

@@ -15,8 +15,8 @@ from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.model import Cite, Release
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.pv import PvMemory
-from xensave.image.emulator import Emulator
-from xensave.image.guest import GuestFacts
+from xensave.image.facts.emulator import Emulator
+from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.value import Policy
 

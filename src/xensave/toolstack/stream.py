@@ -12,7 +12,7 @@ from xensave.container.events import LIBXC, LIBXL, XL
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
 from xensave.errors import LimitExceeded, Truncated, Unsupported
-from xensave.image.guest import PV
+from xensave.image.facts.guest import PV
 from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
 from xensave.toolstack.creation import domain_type

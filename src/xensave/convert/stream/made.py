@@ -11,8 +11,8 @@ from xensave.container.streams import hvm, libxc, libxl
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
-from xensave.image.guest import GuestFacts, facts_of, leaves_of, msrs_of
-from xensave.image.pages import PageIndex
+from xensave.image.facts.guest import GuestFacts, facts_of, leaves_of, msrs_of
+from xensave.image.facts.pages import PageIndex
 from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks

@@ -7,7 +7,7 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import LEAF, MSR, CpuidLeaf, MsrEntry
 from xensave.convert.plan import CONVERT, DROP, NAMED_LOSSES, Change, Loss
 from xensave.findings import Place
-from xensave.image.guest import leaves_of, msrs_of
+from xensave.image.facts.guest import leaves_of, msrs_of
 from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
 
 _NO_SUBLEAF = 0xFFFFFFFF

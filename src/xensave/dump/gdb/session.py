@@ -14,7 +14,7 @@ from xensave.dump.gdb.packets import PACKET_SIZE, Packets
 from xensave.dump.gdb.target import description_of, register_bytes
 from xensave.errors import UsageError
 from xensave.image import Image
-from xensave.image.vcpu import Vcpu
+from xensave.image.memory.vcpu import Vcpu
 from xensave.memory.paging import NotMapped
 from xensave.memory.physical import AbsentPage
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.image.vcpu import Vcpu
+from xensave.image.memory.vcpu import Vcpu
 from xensave.memory.paging import EFER_LMA
 
 _FXSAVE = 512

@@ -24,7 +24,7 @@ from xensave.engine.pv.rule import (
     PvRule,
     apply,
 )
-from xensave.image.guest import PvVcpu
+from xensave.image.facts.guest import PvVcpu
 from xensave.policy.value import Policy
 from xensave.records.codec import decode
 from xensave.records.stream import stream_layout

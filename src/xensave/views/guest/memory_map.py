@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
-from xensave.image.memory_map import FileRun, MapRange, MemoryMap
-from xensave.image.special_pages import SpecialPages
+from xensave.image.memory.memory_map import FileRun, MapRange, MemoryMap
+from xensave.image.memory.special_pages import SpecialPages
 from xensave.views.guest.summary import size_text
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines

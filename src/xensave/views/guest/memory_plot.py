@@ -9,7 +9,7 @@ import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import MissingExtra, UsageError
-from xensave.image.memory_map import MemoryMap
+from xensave.image.memory.memory_map import MemoryMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,7 +11,7 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.image.image import Image
-from xensave.image.special_pages import SpecialPages, mmio_hole, special_pages
+from xensave.image.memory.special_pages import SpecialPages, mmio_hole, special_pages
 from xensave.memory.column import Integers
 from xensave.memory.index import TYPE_SHIFT, PageIndex, Pass
 from xensave.memory.statistics import Statistics, statistics

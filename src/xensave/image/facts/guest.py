@@ -26,9 +26,9 @@ from xensave.container.streams.libxc_records import (
 from xensave.container.streams.libxl import LibxlHeader
 from xensave.errors import Truncated, XensaveError
 from xensave.findings import Finding
-from xensave.image.described import config_of, described_by
-from xensave.image.emulator import Emulator, emulators
-from xensave.image.pages import PageFacts
+from xensave.image.facts.described import config_of, described_by
+from xensave.image.facts.emulator import Emulator, emulators
+from xensave.image.facts.pages import PageFacts
 from xensave.image.tally import Count, Kept, Tally
 
 PV = "pv"

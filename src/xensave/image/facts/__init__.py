@@ -1,0 +1,1 @@
+"""What an image says of its guest: type, configuration, records, pages by type, device model."""
