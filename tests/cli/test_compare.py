@@ -6,7 +6,7 @@ import pytest
 
 from xensave import catalogue
 from xensave.cli import main
-from xensave.toolstack.compare import compare
+from xensave.toolstack.releases.compare import compare
 
 
 def run(capsys, *words):

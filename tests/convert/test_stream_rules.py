@@ -15,7 +15,7 @@ from xensave.convert.stream.params import convert_params
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.policy.value import Policy
-from xensave.toolstack.params import alone
+from xensave.toolstack.libxc.params import alone
 from xensave.toolstack.rule import target_of
 
 

@@ -6,7 +6,8 @@ from xensave.engine.pv import judge
 from xensave.policy import host, limits
 from xensave.policy.steps import clamp, compatible, invent
 from xensave.rules.stream.table import rules as stream_rules
-from xensave.toolstack import params, restore
+from xensave.toolstack import restore
+from xensave.toolstack.libxc import params
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- rules -->\n", "<!-- end -->"

@@ -8,7 +8,7 @@ import pytest
 from xensave.catalogue import release_names
 from xensave.engine import Domain, Hypervisor
 from xensave.engine.loop.reader import Reader
-from xensave.toolstack.typical import typical_context
+from xensave.toolstack.releases.typical import typical_context
 
 SEED = 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from xensave.catalogue import release_names
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
-from xensave.toolstack.typical import typical_context
+from xensave.toolstack.releases.typical import typical_context
 
 DESCRIPTOR = struct.Struct("<HHI")
 HEADER = DESCRIPTOR.pack(1, 0, 24) + struct.pack("<IIQII", 0x54381286, 1, 2**64 - 1, 0x60FB1, 0)

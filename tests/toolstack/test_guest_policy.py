@@ -8,7 +8,7 @@ import pytest
 from xensave.image import open_image
 from xensave.policy.hostfile import host_of_text, read_host
 from xensave.policy.refusal import PolicyRefusal
-from xensave.toolstack.guest_policy import (
+from xensave.toolstack.libxc.guest_policy import (
     culprits,
     lost_sentence,
     needs_sentence,

@@ -4,7 +4,7 @@ import pytest
 
 from xensave.catalogue.dates import series_numbers
 from xensave.image import open_image
-from xensave.toolstack.latched import OFFERS, latched
+from xensave.toolstack.libxc.latched import OFFERS, latched
 from xensave.toolstack.restore import judge
 
 

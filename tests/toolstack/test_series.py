@@ -16,7 +16,7 @@ from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.image.input import Given
 from xensave.toolstack.judge import Judge
-from xensave.toolstack.series import RESTORERS, dates_of, representatives
+from xensave.toolstack.releases.series import RESTORERS, dates_of, representatives
 
 ROOT = Path(xensave.__file__).parent
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hvm1.img.zst"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xensave.policy.host import Host
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
-    from xensave.toolstack.series import SeriesVerdict
+    from xensave.toolstack.releases.series import SeriesVerdict
 
 TROUBLE = 2
 
@@ -268,7 +268,7 @@ class _Report:
 
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
-    from xensave.toolstack.matrix import Matrix, Row
+    from xensave.toolstack.releases.matrix import Matrix, Row
     from xensave.views.answers.matrix import matrix_json, matrix_text, plot
 
     rows: list[Row] = []

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, and print."""
-    from xensave.toolstack.compare import compare
+    from xensave.toolstack.releases.compare import compare
     from xensave.views.catalogue.releases import difference_lines
     from xensave.views.text.terminal import width_of
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or draw the matrix."""
-    from xensave.toolstack.matrix import release_matrix
+    from xensave.toolstack.releases.matrix import release_matrix
     from xensave.views.answers.matrix import matrix_json, matrix_text, plot
     from xensave.views.text.terminal import width_of
 

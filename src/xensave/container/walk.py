@@ -22,7 +22,7 @@ def walk(source: Source, format: str | None = None, *, stored: bool = False) -> 
     cannot be followed, and UsageError for a format that there is not. A record of unknown type
     is followed by its length.
 
-    >>> from xensave.container import libxc
+    >>> from xensave.container.streams import libxc
     >>> from xensave.container.framing import pack_record
     >>> from xensave.source import open_source
     >>> data = b"".join((libxc.ImageHeader().to_bytes(),

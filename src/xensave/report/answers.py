@@ -9,7 +9,7 @@ from xensave.image import Image
 from xensave.image.input import Given
 from xensave.report.page import Answer
 from xensave.toolstack.judge import Judge
-from xensave.toolstack.matrix import outcome
+from xensave.toolstack.releases.matrix import outcome
 from xensave.views.answers.verdicts import verdict_object
 
 

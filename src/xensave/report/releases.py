@@ -17,7 +17,7 @@ from xensave.numbers.space import USED, Row, folded, rows
 from xensave.report.answers import answer_of
 from xensave.report.charts import bar
 from xensave.report.page import Answer, Bar, Table
-from xensave.toolstack.matrix import release_matrix
+from xensave.toolstack.releases.matrix import release_matrix
 from xensave.toolstack.restore import RULES
 
 _NO_LAYOUT = "not saved"

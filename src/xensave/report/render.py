@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from xensave import __version__
 from xensave.report.page import GuestPage
 from xensave.report.releases import MatrixRow, ReleasesPage
-from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES
+from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES
 
 _CLASSES = {RESTORES: "restores", FIXUP: "fixup", DEPENDS: "depends", REFUSED: "refused"}
 _MARKS = {RESTORES: "✓", FIXUP: "≈", DEPENDS: "?", REFUSED: "✗"}

@@ -20,9 +20,9 @@ from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.toolstack.domain import domain_of, vcpus_in
-from xensave.toolstack.pv import is_pv
+from xensave.toolstack.libxc.pv import is_pv
+from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask
 from xensave.toolstack.restore import judge
-from xensave.toolstack.series import Answer, SeriesVerdict, ask
 
 _DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 

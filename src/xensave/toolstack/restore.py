@@ -20,15 +20,17 @@ from xensave.policy.restore import Restored
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import CHECKPOINTED
-from xensave.toolstack import creation, device_model, hypercalls, params, pv, stream, xl
+from xensave.toolstack import xl
 from xensave.toolstack.domain import carried_policy, domain_of
-from xensave.toolstack.guest_policy import (
+from xensave.toolstack.libxc import hypercalls, params, pv, stream
+from xensave.toolstack.libxc.guest_policy import (
     culprits,
     lost_sentence,
     needs_sentence,
     restored_policy,
 )
-from xensave.toolstack.latched import latched
+from xensave.toolstack.libxc.latched import latched
+from xensave.toolstack.libxl import creation, device_model
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
 HOST_POLICY = "the target's host can give the guest the CPU policy that it had"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
-from xensave.toolstack.config import unusable
+from xensave.toolstack.libxl.config import unusable
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 # (flag, since): what xl of a release understands among the mandatory flags.

@@ -1,1 +1,1 @@
-"""What holds a guest's records: libxl, libxc, legacy, the HVM context, and a device model's state."""
+"""What holds a guest's records: libxl, libxc, legacy, the HVM context, a device model's state."""

@@ -16,8 +16,8 @@ from xensave.image.facts.pages import PageIndex
 from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
+from xensave.toolstack.releases.series import ask
 from xensave.toolstack.restore import judge
-from xensave.toolstack.series import ask
 
 POLICY_LIMIT = 64 * 1024
 

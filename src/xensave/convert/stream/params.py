@@ -11,7 +11,7 @@ from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
-from xensave.toolstack.params import alone, viridian_features
+from xensave.toolstack.libxc.params import alone, viridian_features
 from xensave.toolstack.rule import target_of
 
 BODY_LIMIT = 64 * 1024

@@ -25,7 +25,7 @@ from xensave.convert.stream.made import Made, MadeEvent, check
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
 from xensave.findings import Place
-from xensave.toolstack.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
+from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
 
 POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)

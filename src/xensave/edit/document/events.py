@@ -13,8 +13,8 @@ from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD,
 from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
+from xensave.edit.document import emulator
 from xensave.edit.document.context import context_bytes, context_json, layout_named
-from xensave.edit.document.events import emulator
 from xensave.edit.document.fields import body_bytes, body_json
 from xensave.edit.document.headers import header_bytes, header_json
 from xensave.edit.document.members import Json, Members

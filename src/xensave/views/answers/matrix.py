@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xensave.engine.verdict import Refused
-from xensave.toolstack.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
+from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.answers.verdicts import verdict_object
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines

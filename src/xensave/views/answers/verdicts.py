@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
-from xensave.toolstack.series import Answer, SeriesVerdict
+from xensave.toolstack.releases.series import Answer, SeriesVerdict
 from xensave.views.text.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.text.escape import escape
 
@@ -28,7 +28,7 @@ def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = F
 def series_line(source: str, found: SeriesVerdict, *, colour: bool = False) -> str:
     """Return what a target answers in a line: its point releases by ranges where they differ.
 
-    >>> from xensave.toolstack.series import Answer
+    >>> from xensave.toolstack.releases.series import Answer
     >>> refused = Refused("R", "too long", errno="ERANGE", record="CPU[0]")
     >>> answers = Answer(("4.15.0",), refused), Answer(("4.15.1",), Accepted(loaded=10))
     >>> series_line("a.img", SeriesVerdict("4.15", answers))

@@ -10,7 +10,7 @@ from xensave.views.text.escape import escape
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.toolstack.compare import Difference
+    from xensave.toolstack.releases.compare import Difference
 
 _TITLES = {
     "record": "records",

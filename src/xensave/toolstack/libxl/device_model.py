@@ -16,7 +16,7 @@ from xensave.container.streams.qemu import Section
 from xensave.errors import Truncated
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.creation import TRADITIONAL, domain_type
+from xensave.toolstack.libxl.creation import TRADITIONAL, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
 
 _SHOWN = 8

@@ -15,7 +15,7 @@ from xensave.errors import LimitExceeded, Truncated, Unsupported
 from xensave.image.facts.guest import PV
 from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
-from xensave.toolstack.creation import domain_type
+from xensave.toolstack.libxl.creation import domain_type
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
 _LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}

@@ -22,7 +22,7 @@ Spans: TypeAlias = "list[list[str]]"
 _ROOT = "domain_config"
 _DEPTH = 32
 _TYPE = "domain_type"
-"""Domain types have a rule of their own (`xensave.toolstack.creation`)."""
+"""Domain types have a rule of their own (`xensave.toolstack.libxl.creation`)."""
 
 _DEFBOOLS = ("<default>", "True", "False")
 _RANGES = {
@@ -104,7 +104,7 @@ def _text(value: str, kind: str, at: int) -> str:
 
 @cache
 def _types() -> dict[str, dict[str, dict[str, Spans]]]:
-    path = os.path.join(os.path.dirname(__file__), "data", "config.json")  # noqa: PTH118, PTH120
+    path = os.path.join(os.path.dirname(__file__), "..", "data", "config.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
         found: dict[str, dict[str, dict[str, Spans]]] = json.load(file)["types"]
     return found

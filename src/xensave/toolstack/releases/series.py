@@ -44,9 +44,9 @@ RESTORERS = (
     "xensave.rules.stream.formats.libxc",
     "xensave.rules.stream.formats.pv",
     "xensave.rules.stream.formats.static_data",
-    "xensave.toolstack.creation",
-    "xensave.toolstack.hypercalls",
-    "xensave.toolstack.params",
+    "xensave.toolstack.libxl.creation",
+    "xensave.toolstack.libxc.hypercalls",
+    "xensave.toolstack.libxc.params",
     "xensave.toolstack.xl",
 )
 """The modules whose rows a whole image is judged by."""

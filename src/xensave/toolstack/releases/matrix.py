@@ -9,7 +9,7 @@ from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.verdict import Depends, Refused, Verdict
 from xensave.policy.steps.default import default_policy
-from xensave.toolstack.typical import typical_context
+from xensave.toolstack.releases.typical import typical_context
 
 RESTORES = "restores"
 FIXUP = "restores with a fix-up"
@@ -50,9 +50,10 @@ def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
     """Return what a typical guest of each release meets on each.
 
     The guest is one of one vCPU without Viridian, its context made from the catalogue
-    (`xensave.toolstack.typical`). With `stream` the stream's version is judged before the context,
-    as the toolstack would; a legacy stream (before 4.6) counts as convertible from 4.6 on, where
-    Xen brings a converter. The policy is the saving release's default on the sample images' host.
+    (`xensave.toolstack.releases.typical`). With `stream` the stream's version is judged before the
+    context, as the toolstack would; a legacy stream (before 4.6) counts as convertible from 4.6 on,
+    where Xen brings a converter. The policy is the saving release's default on the sample images'
+    host.
 
     >>> table = release_matrix()
     >>> row = next(row for row in table.rows if row.label == "4.21")

@@ -18,7 +18,7 @@ from xensave.engine.pv import judge as pv
 from xensave.numbers.changes import changes
 from xensave.policy.limits import DIFFERENCES
 from xensave.policy.steps import clamp
-from xensave.toolstack import params
+from xensave.toolstack.libxc import params
 from xensave.toolstack.restore import RULES
 from xensave.toolstack.rule import target_of
 

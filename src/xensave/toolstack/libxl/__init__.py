@@ -1,0 +1,1 @@
+"""What libxl refuses: a configuration, the domain to be made, a device model's state."""

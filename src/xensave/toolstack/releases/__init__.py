@@ -1,0 +1,1 @@
+"""Releases beside each other: a matrix, what changed, point releases, a typical guest."""
