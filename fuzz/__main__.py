@@ -1,6 +1,7 @@
 """`python -m fuzz --seconds N`: coverage-guided fuzzing of every target, one after another.
 
-The corpus of each target grows in .fuzz/TARGET; the seeds are made anew. Exit 1 if any crashed.
+The corpus of each target grows in .fuzz/TARGET; the seeds of its kind are made anew. Exit 1 if
+any crashed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
     parser.add_argument("target", nargs="*", default=list(TARGETS), help=", ".join(TARGETS))
     args = parser.parse_args()
-    write_seeds(args.folder / "seeds")
+    for kind in {TARGETS[name].kind for name in args.target}:
+        write_seeds(args.folder / "seeds" / kind, kind)
     share = max(1, args.seconds // len(args.target))
     failed = [name for name in args.target if not _clean(name, args.folder, share)]
     print(f"crashed: {', '.join(failed)}" if failed else f"clean: {', '.join(args.target)}")
@@ -44,7 +46,8 @@ def _clean(name: str, folder: Path, seconds: int) -> bool:
         "-print_final_stats=1",
         "-verbosity=0",
     ]
-    command = [sys.executable, "-m", "fuzz.guided", name, str(corpus), str(folder / "seeds")]
+    command = [sys.executable, "-m", "fuzz.guided", name, str(corpus)]
+    command.append(str(folder / "seeds" / TARGETS[name].kind))
     return subprocess.run([*command, *options], check=False).returncode == 0
 
 

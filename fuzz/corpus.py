@@ -22,13 +22,14 @@ from xensave.testing.vhd import vhd
 XTAB = 0xF << 60
 RELEASES = ("3.1", "4.0", "4.6", "4.13", "4.17", "4.21")
 EXAMPLES = Path(__file__).parents[1] / "examples"
+TESTS = Path(__file__).parents[1] / "tests" / "data"
 DATALESS = pack_record(libxc.PAGE_DATA, PageData((XTAB, XTAB | 1)).to_bytes())
 
 
 @cache
 def seeds() -> dict[str, bytes]:
     """Return every seed by its name."""
-    found = _contexts() | _streams() | _frames()
+    found = _contexts() | _streams() | _frames() | _memory()
     image = found["xl"]
     return found | {
         "xl.zst": zstandard.compress(image),
@@ -129,8 +130,34 @@ def _streams() -> dict[str, bytes]:
     }
 
 
-def write_seeds(folder: Path) -> None:
-    """Write each seed as a file."""
+def _memory() -> dict[str, bytes]:
+    """Return guests whose memory and device model hold what programs look for."""
+    kernel = zstandard.ZstdDecompressor().decompress(
+        (TESTS / "memory" / "kaslr.img.zst").read_bytes(), 1 << 20
+    )
+    model = zstandard.ZstdDecompressor().decompress(
+        (TESTS / "qemu" / "pc-7.2.mig.zst").read_bytes(), 1 << 20
+    )
+    qemu = pack_record(libxl.EMULATOR_CONTEXT, libxl.EmulatorHeader(2, 0).to_bytes() + model)
+    stream = streams.libxc_stream(DATALESS + _tail())
+    return {
+        "kernel": kernel,
+        "qemu": streams.xl_image(streams.libxl_stream(stream, qemu)),
+        "pages": streams.libxc_stream(streams.page_data(range(3)) * 2 + _tail()),
+    }
+
+
+def seeds_of(kind: str) -> dict[str, bytes]:
+    """Return the seeds of a kind: images, or what `texts` has."""
+    if kind == "images":
+        return seeds()
+    from fuzz.texts import texts
+
+    return texts()[kind]
+
+
+def write_seeds(folder: Path, kind: str) -> None:
+    """Write each seed of a kind as a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in seeds().items():
-        (folder / name).write_bytes(data)
+    for number, data in enumerate(seeds_of(kind).values()):
+        (folder / f"{number:03}").write_bytes(data)

@@ -1,9 +1,9 @@
 """Mass mutation: `python -m fuzz.million --count 1000000`.
 
-Each input is a seed with a few random injuries, given to every target. It is a failure if a
-target raises anything but XensaveError, takes longer than a second of processor time, or makes
-the process grow by more than 64 MiB over what it was after the seeds themselves. Input N is the
-same in every run of one `--seed`, whatever the number of processes.
+Each input is a seed with a few random injuries, given to every target of its kind. It is a failure
+if a target raises anything but XensaveError, takes longer than a second of processor time, or
+makes the process grow by more than 64 MiB over what it was after the seeds themselves. Input N is
+the same in every run of one `--seed`, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from fuzz.corpus import seeds
-from fuzz.targets import TARGETS, run
+from fuzz.corpus import seeds_of
+from fuzz.targets import IMAGES, TARGETS, run
 from xensave.testing.mutate import mutate
 
 SECONDS = 1.0
@@ -50,14 +50,14 @@ class Tally(NamedTuple):
     failures: list[Failure]
 
 
-def input_of(seed: int, number: int) -> bytes:
-    """Return input `number`: a seed, chosen and injured at random.
+def input_of(seed: int, number: int, kind: str = IMAGES) -> bytes:
+    """Return input `number` of a kind: one of its seeds, chosen and injured at random.
 
     >>> input_of(1, 7) == input_of(1, 7)
     True
     """
     random = Random(f"{seed}/{number}")
-    return mutate(random.choice(list(seeds().values())), random, rounds=5)
+    return mutate(random.choice(list(seeds_of(kind).values())), random, rounds=5)
 
 
 def _peak_kib() -> int:
@@ -71,8 +71,8 @@ def _floor() -> int:
 
     The peak so far is forgotten: making the seeds took more (xz compresses with 90 MiB).
     """
-    for data in seeds().values():
-        for target in TARGETS.values():
+    for target in TARGETS.values():
+        for data in seeds_of(target.kind).values():
             run(target, data)
     Path("/proc/self/clear_refs").write_text("5")
     return _peak_kib()
@@ -81,11 +81,12 @@ def _floor() -> int:
 def batch(seed: int, numbers: range, names: tuple[str, ...]) -> Tally:
     """Run some inputs through some targets."""
     floor = _floor()
+    kinds = {TARGETS[name].kind for name in names}
     tally = Tally(len(numbers), Counter(), Counter(), dict.fromkeys(names, (0.0, -1)), 0, [])
     for number in numbers:
-        data = input_of(seed, number)
+        inputs = {kind: input_of(seed, number, kind) for kind in kinds}
         for name in names:
-            _one(tally, name, number, data)
+            _one(tally, name, number, inputs[TARGETS[name].kind])
         grown = _peak_kib() - floor
         if grown > GROWTH_KIB and not any(failure.target == MEMORY for failure in tally.failures):
             tally.failures.append(Failure(number, MEMORY, f"grew by {grown} KiB"))

@@ -1,18 +1,25 @@
 """Input that the fuzzers found to be read wrongly once: each stays read rightly."""
 
 import io
+import json
+import os
 import struct
+from pathlib import Path
 
 import pytest
 
 from xensave.cli import main
 from xensave.container.framing import HEADER, pack_record
-from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import CpuidLeaf, pack_cpuid_policy
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo, pack_cpuid_policy
+from xensave.errors import Malformed
+from xensave.policy.hostfile import host_of_text
 from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
 from xensave.testing import streams
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hosts" / "amd.txt"
 
 
 def both(data):
@@ -55,3 +62,40 @@ def test_a_vendor_string_of_control_characters_is_escaped(capsys, tmp_path):
     out = capsys.readouterr().out
     assert r"\x1b" in out
     assert out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("row", ["zz000000:00000000", "00000000:0000\xff000", "00000000"])
+def test_a_damaged_leaf_of_a_host_is_an_error(row):
+    text = f"HVM Max policy: 1 leaves, 0 MSRs\n CPUID:\n  00000000:ffffffff -> 00000000:{row}:0\n"
+    with pytest.raises(Malformed, match="no leaf and no MSR"):
+        host_of_text(text, "a host")
+    assert host_of_text(EXAMPLE.read_text(), "a host").hvm_max is not None
+
+
+def test_a_scan_takes_numbers_and_names_that_no_table_holds(tmp_path):
+    pytest.importorskip("pyarrow")
+    from xensave.fleet.pool import ProcessPool
+    from xensave.fleet.query import ask
+    from xensave.fleet.scan import Question, scan
+
+    config = json.dumps({"c_info": {"name": "\ud800"}, "b_info": {"max_memkb": 1 << 70}})
+    stream = streams.libxc_stream(
+        pack_record(libxc.X86_TSC_INFO, TscInfo(0xFFFFFFFF, 1, 2, 3).to_bytes())
+    )
+    state = pack_record(
+        libxl.EMULATOR_CONTEXT, libxl.EmulatorHeader(2, 0).to_bytes() + b"QEVM\xff\xff\xff\xff"
+    )
+    image = streams.xl_image(streams.libxl_stream(stream, state), config.encode())
+    folder = tmp_path / "images"
+    folder.mkdir()
+    name = os.fsencode(folder) + b"/a\xff.img"
+    with open(name, "wb") as file:
+        file.write(image)
+    table, question = str(tmp_path / "fleet.parquet"), Question(("4.17",))
+    first = scan([str(folder)], table, question, ProcessPool(question, 1))
+    assert (first.rows, first.looked_at, first.errors) == (1, 1, 0)
+    assert scan([str(folder)], table, question, ProcessPool(question, 1)).looked_at == 0
+    asked = "select address, guest, memory, tsc_mode, emulator_version from fleet"
+    assert ask(table, asked).rows == [
+        (f"{folder}/a\\xff.img", "\\ud800", None, 0xFFFFFFFF, 0xFFFFFFFF)
+    ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
-from xensave.fleet.schema import SETTINGS_KEY, Row, schema
+from xensave.fleet.schema import SETTINGS_KEY, Row, schema, text_of
 from xensave.source.atomic import AtomicFile
 from xensave.source.remote.addresses import Entry
 
@@ -64,11 +64,27 @@ class Writer:
             self._rows = []
 
     def _write(self, rows: list[Row]) -> None:
-        import pyarrow as pa
-
-        table = pa.Table.from_pylist(rows, self._schema)
+        table = table_of(rows, self._schema)
         write_table(str(self._folder / f"{self._number:08}.parquet"), self._schema, [table])
         self._number += 1
+
+
+def table_of(rows: Sequence[Row], form: pyarrow.Schema) -> pyarrow.Table:
+    """Return rows as a table; what is no Unicode in their texts comes out escaped."""
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pylist(rows, form)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([_escaped(row) for row in rows], form)
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return text_of(value)
+    if isinstance(value, dict):
+        return {key: _escaped(each) for key, each in value.items()}
+    return [_escaped(each) for each in value] if isinstance(value, list) else value
 
 
 def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> int:

@@ -24,6 +24,7 @@ from xensave.toolstack.judge import Judge
 
 _EMPTY: Row = {column.name: None for column in COLUMNS}
 _LOSSES = 16
+_MOST_KILOBYTES = 1 << 53
 
 
 def rows_of(batch: Sequence[Entry], question: Question) -> list[Row]:
@@ -187,7 +188,8 @@ def _conversion(image: Image, target: str) -> Row:
 
 
 def _kilobytes(value: object) -> int | None:
-    return value * 1024 if isinstance(value, int) else None
+    """Return bytes; None for what is no number of them, such as one that no column can hold."""
+    return value * 1024 if isinstance(value, int) and 0 <= value < _MOST_KILOBYTES else None
 
 
 def _text(value: object) -> str | None:

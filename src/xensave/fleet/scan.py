@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from xensave import __version__
 from xensave.fleet.parts import Key, Writer, done, key_of, merge
-from xensave.fleet.schema import VERSION, Row
+from xensave.fleet.schema import VERSION, Row, text_of
 from xensave.fleet.sources import entries
 from xensave.source.remote.addresses import Entry
 
@@ -70,10 +70,10 @@ def scan(
     SourceError where a source names nothing or the table cannot be written.
     """
     settings = question.settings()
-    wanted = {entry.address: entry for entry in entries(sources)}
+    wanted = {text_of(entry.address): entry for entry in entries(sources)}
     keys: dict[str, Key] = {address: key_of(entry) for address, entry in wanted.items()}
     had = done(table, settings)
-    todo = [entry for entry in wanted.values() if had.get(entry.address) != keys[entry.address]]
+    todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name]]
     writer = Writer(table, settings)
     looked_at = errors = 0
     ended = True

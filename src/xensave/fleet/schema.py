@@ -45,10 +45,10 @@ COLUMNS = (
     Column("max_subleaf", "int64", "The highest subleaf of leaf 7."),
     Column("max_extended", "int64", "The highest extended leaf."),
     Column("msrs", "list<msr>", "The MSRs of the CPU policy."),
-    Column("tsc_mode", "int32", "The mode of X86_TSC_INFO."),
+    Column("tsc_mode", "int64", "The mode of X86_TSC_INFO."),
     Column("viridian", "uint64", "The bits of the param VIRIDIAN."),
     Column("emulator", "string", "The device model."),
-    Column("emulator_version", "int32", "The version of QEMU's stream."),
+    Column("emulator_version", "int64", "The version of QEMU's stream."),
     Column("findings", "list<finding>", "The rules of the formats that it breaks."),
     Column("verdicts", "list<verdict>", "What each target makes of it."),
     Column("error", "string", "Why it could not be read; null where it could."),
@@ -68,6 +68,24 @@ STRUCTS = {
 
 Row = dict[str, object]
 """A row: each column's name to its value; lists of structs are lists of dicts."""
+
+
+def text_of(text: str) -> str:
+    r"""Return a text as the table can hold it: what is no Unicode is escaped.
+
+    A file's name may be any bytes, and a guest's name in JSON half a surrogate pair.
+
+    >>> print(text_of("images/a\udcff.img"), text_of("\ud800"))
+    images/a\xff.img \ud800
+    """
+    if text.isascii():
+        return text
+    data = text.encode("utf-8", "surrogateescape" if _is_bytes(text) else "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _is_bytes(text: str) -> bool:
+    return not any("\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" for c in text)
 
 
 def schema(settings: str = "") -> pyarrow.Schema:

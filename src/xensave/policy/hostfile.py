@@ -24,8 +24,9 @@ from xensave.source import open_source
 TEXT_LIMIT = 1 << 20
 
 _BLOCK = re.compile(r"(\S.*) policy: \d+ leaves, \d+ MSRs")
-_LEAF = re.compile(r"  ([0-9a-f]{8}):([0-9a-f]{8}) -> (\w{8}):(\w{8}):(\w{8}):(\w{8})")
+_LEAF = re.compile(r"  ([0-9a-f]{8}):([0-9a-f]{8}) -> " + ":".join(4 * ["([0-9a-f]{8})"]))
 _MSR = re.compile(r"  ([0-9a-f]{8}) -> ([0-9a-f]{16})")
+_ENTRY = re.compile(r"  (?!leaf\b|index\b)\S.* -> ")
 _WORDS = re.compile(r"\s*(?:(\w[\w ]*?)\s*:?\s+)?((?:[0-9a-f]{8}[-:])+[0-9a-f]{8})\s*", re.I)
 
 _NAMES = {
@@ -118,6 +119,8 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Policy]]:
             leaves.append((leaf, subleaf, a, b, c, d))
         elif found := _MSR.match(line):
             msrs.append((int(found[1], 16), 0, int(found[2], 16)))
+        elif name is not None and _ENTRY.match(line):
+            raise Malformed(f"the {name} policy has a line that is no leaf and no MSR: {line!r}")
 
 
 def _feature_lines(lines: list[str]) -> Iterator[tuple[str, Policy]]:
