@@ -47,7 +47,7 @@ bench: $(STAMP)
 bench-fleet: $(STAMP)
 	$(BIN)/python -m bench.fleet $(if $(FOLDER),--folder $(FOLDER))
 
-# Coverage-guided, SECONDS shared by the targets of fuzz/targets.py; corpus and crashes in .fuzz.
+# Coverage-guided, SECONDS shared by the targets of fuzz/targets; corpus and crashes in .fuzz.
 SECONDS ?= 60
 fuzz: $(STAMP)
 	$(BIN)/python -m fuzz --seconds $(SECONDS)

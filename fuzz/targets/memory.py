@@ -21,8 +21,8 @@ from xensave.image import Image
 from xensave.image.memory.memory_map import file_map, memory_map
 from xensave.image.memory.reverse import ReverseMap
 from xensave.memory.search import search
-from xensave.views.text.hexdump import hexdump_lines
 from xensave.views.guest.memory_map import map_json, map_lines
+from xensave.views.text.hexdump import hexdump_lines
 
 NOWHERE = "/dev/null"
 PATTERNS = (re.compile(rb"Linux"), re.compile(rb"[a-z]{3,9}\x00"))
