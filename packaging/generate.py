@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xensave import __version__
 from xensave.cli import COMMANDS
-from xensave.cli.completion import script
+from xensave.cli.shell.completion import script
 from xensave.cli.whole import parser_of
 from xensave.views.manual import command_page, main_page
 

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from xensave.cli import main
-from xensave.cli.check import _code
+from xensave.cli.guest.check import _code
 from xensave.engine.verdict import Accepted, Depends, Refused
 from xensave.image.input import Item, Unreadable, expand
 

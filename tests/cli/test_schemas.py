@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.json_samples import SAMPLES
-from xensave.cli import COMMANDS, main
+from xensave.cli import COMMANDS, main, module_of
 from xensave.views.schemas import FOLDER, schema, schema_names
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -32,7 +32,7 @@ def documents(text):
 
 def prints_json(name):
     parser = argparse.ArgumentParser()
-    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
+    module = import_module(module_of(name))
     module.add_arguments(parser)
     return any("--json" in action.option_strings for action in parser._actions)
 

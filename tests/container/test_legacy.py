@@ -111,7 +111,7 @@ def test_whole_guests_become_what_xen_makes_of_them(form, tmp_path):
 def test_the_words_that_libxl_passes(tmp_path):
     """libxl_convert_callout.c runs $LIBXL_CONVERT_HELPER with these, descriptors and all."""
     name = "hvm-base-64"
-    code = "import sys; from xensave.cli.convert_legacy_stream import main; sys.exit(main())"
+    code = "import sys; from xensave.cli.change.convert_legacy_stream import main; sys.exit(main())"
     read, write = os.pipe()
     words = ["--in", str(read), "--out", "1", "--width", "64", "--guest", "hvm"]
     with subprocess.Popen(

@@ -11,38 +11,51 @@ import sys
 
 from xensave import __version__
 
-COMMANDS: dict[str, str] = {
-    "show": "what a saved guest holds",
-    "verify": "does an image keep to the specifications",
-    "records": "the number space of a release, and a record's layout and history",
-    "compare": "all that changed for saved guests between two releases",
-    "clash": "what two or more sources claim differently",
-    "suggest": "which numbers a downstream should take",
-    "cost": "what a larger maximum costs a hypervisor",
-    "catalogue": "build the catalogue from a Xen repository",
-    "check": "would that hypervisor take this guest",
-    "matrix": "which release restores which release's guests",
-    "review": "review a change to the number space",
-    "patchwork": "review the series of a Patchwork project",
-    "diff": "what differs between two images, or two moments of a guest",
-    "policy": "a guest's or a host's CPU policy, and what becomes of it elsewhere",
-    "memory": "a saved guest's memory: its map, its bytes, what it holds where",
-    "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
-    "report": "write a page about saved guests",
-    "edit": "change fields of a saved guest",
-    "decode": "print an image as JSON, page contents left where they are",
-    "encode": "make an image of that JSON again",
-    "gdbserver": "serve a saved guest to gdb: registers and memory, read only",
-    "volatility-path": "the folder of the plug-in that opens images in volatility3",
-    "thin": "a live stream with the last contents of each frame only",
-    "drgn": "drgn's shell over a saved Linux guest",
-    "scan": "many images into a table, from wherever they lie",
-    "query": "ask a scanned fleet, in ready questions or SQL",
-    "plan": "an upgrade of a scanned fleet, as a list and a script",
-    "convert": "make an image that another release restores",
-    "convert-legacy-stream": "what Xen's script of that name does",
-    "completion": "what a shell needs to complete these words",
+GROUPS: dict[str, dict[str, str]] = {
+    "guest": {
+        "show": "what a saved guest holds",
+        "verify": "does an image keep to the specifications",
+        "check": "would that hypervisor take this guest",
+        "diff": "what differs between two images, or two moments of a guest",
+        "policy": "a guest's or a host's CPU policy, and what becomes of it elsewhere",
+        "memory": "a saved guest's memory: its map, its bytes, what it holds where",
+        "report": "write a page about saved guests",
+        "extract": "take a guest's memory out, for gdb, drgn, crash and volatility3",
+        "gdbserver": "serve a saved guest to gdb: registers and memory, read only",
+        "drgn": "drgn's shell over a saved Linux guest",
+        "volatility-path": "the folder of the plug-in that opens images in volatility3",
+    },
+    "change": {
+        "convert": "make an image that another release restores",
+        "thin": "a live stream with the last contents of each frame only",
+        "edit": "change fields of a saved guest",
+        "decode": "print an image as JSON, page contents left where they are",
+        "encode": "make an image of that JSON again",
+        "convert-legacy-stream": "what Xen's script of that name does",
+    },
+    "fleet": {
+        "scan": "many images into a table, from wherever they lie",
+        "query": "ask a scanned fleet, in ready questions or SQL",
+        "plan": "an upgrade of a scanned fleet, as a list and a script",
+    },
+    "numbers": {
+        "records": "the number space of a release, and a record's layout and history",
+        "compare": "all that changed for saved guests between two releases",
+        "matrix": "which release restores which release's guests",
+        "clash": "what two or more sources claim differently",
+        "suggest": "which numbers a downstream should take",
+        "cost": "what a larger maximum costs a hypervisor",
+        "catalogue": "build the catalogue from a Xen repository",
+        "review": "review a change to the number space",
+        "patchwork": "review the series of a Patchwork project",
+    },
+    "shell": {
+        "completion": "what a shell needs to complete these words",
+    },
 }
+"""The commands by the folder that their modules stand in, and what each is for."""
+
+COMMANDS = {name: purpose for group in GROUPS.values() for name, purpose in group.items()}
 
 
 INTERRUPTED = 130
@@ -65,6 +78,16 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def module_of(name: str) -> str:
+    """Return the name of a command's module.
+
+    >>> module_of("convert-legacy-stream")
+    'xensave.cli.change.convert_legacy_stream'
+    """
+    folder = next(folder for folder, group in GROUPS.items() if name in group)
+    return f"xensave.cli.{folder}.{name.replace('-', '_')}"
 
 
 def _run(words: list[str]) -> int:

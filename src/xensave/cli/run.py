@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from xensave.cli import module_of
 from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.text.escape import escape
@@ -27,7 +28,7 @@ def run_command(name: str, words: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
-    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
+    module = import_module(module_of(name))
     parser = command_parser(name, module.DESCRIPTION)
     module.add_arguments(parser)
     try:

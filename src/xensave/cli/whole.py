@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from xensave.cli import COMMANDS
+from xensave.cli import COMMANDS, module_of
 from xensave.cli.parser import CommandParser, command_parser
 
 
 def parser_of(name: str) -> CommandParser:
     """Return the parser of a command."""
-    module = import_module(f"xensave.cli.{name.replace('-', '_')}")
+    module = import_module(module_of(name))
     parser = command_parser(name, module.DESCRIPTION)
     module.add_arguments(parser)
     return parser

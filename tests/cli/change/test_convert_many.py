@@ -16,7 +16,7 @@ import zstandard
 from xensave.cli import main
 from xensave.source import open_source, read_all
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 IMAGE = EXAMPLES / "hvm1.img.zst"
 CONTEXT = EXAMPLES / "hvm1.ctx"
 TO = ["--target", "4.17", "--from", "4.17"]

@@ -13,7 +13,7 @@ import pytest
 from xensave.cli import main
 from xensave.rules.rows import ROWS as RULES
 
-PATCHES = Path(__file__).parents[1] / "data" / "patches"
+PATCHES = Path(__file__).parents[2] / "data" / "patches"
 V1, V2, REPLY = (str(PATCHES / f"{name}.mbox") for name in ("v1", "v2", "reply"))
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 
@@ -207,7 +207,7 @@ def test_rules_are_listed(capsys):
 
 
 def test_a_directory_of_headers_against_another(capsys):
-    folder = Path(__file__).parents[1] / "rules_numbers" / "rules" / "RECORD_DELETED"
+    folder = Path(__file__).parents[2] / "rules_numbers" / "rules" / "RECORD_DELETED"
     code, out, _ = run(capsys, str(folder / "previous"), str(folder / "current"))
     assert code == 0
     assert "RECORD_DELETED" in out

@@ -16,7 +16,7 @@ from xensave.catalogue import release_names
 from xensave.cli import main
 from xensave.testing.streams import hvm_image
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 IMAGE = str(EXAMPLES / "hvm1.img.zst")
 CONTEXT = str(EXAMPLES / "pvh1.ctx")

@@ -12,7 +12,7 @@ import pytest
 
 from xensave.cli import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HVM = str(ROOT / "examples" / "hvm1.img.zst")
 CONTEXT = str(ROOT / "examples" / "hvm1.ctx")
 PVH = str(ROOT / "examples" / "pvh1.ctx")

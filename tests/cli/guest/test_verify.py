@@ -12,7 +12,7 @@ from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PageData
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = next(iter(sorted((ROOT / "examples").glob("*.img.zst"))), None)
 
 HEAD = libxc.ImageHeader(2).to_bytes() + libxc.DomainHeader(libxc.HVM).to_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from xensave.cli import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMAGE = str(ROOT / "examples/hvm1.img.zst")
 CONTEXT = str(ROOT / "examples/hvm1.ctx")
 

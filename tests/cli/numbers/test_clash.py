@@ -11,7 +11,7 @@ import pytest
 
 from xensave.cli import main
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "registries"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "registries"
 UXEN = str(EXAMPLES / "uxen.toml")
 
 

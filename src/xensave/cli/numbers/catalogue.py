@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        default=str(Path(__file__).parents[1] / "catalogue" / "data"),
+        default=str(Path(__file__).parents[2] / "catalogue" / "data"),
         help="where the data files go (the package's own data)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")

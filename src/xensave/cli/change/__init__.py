@@ -1,0 +1,1 @@
+"""Commands that write another image of a saved guest."""

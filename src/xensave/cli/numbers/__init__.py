@@ -1,0 +1,1 @@
+"""Commands on the number space: releases, records, and changes to them."""
