@@ -125,8 +125,8 @@ def _usage() -> str:
         "usage: xensave COMMAND [ARGUMENT ...]",
         "",
         "Read, verify, explain and convert what Xen saves.",
-        "",
     ]
-    lines += [f"  {name:<21} {purpose}" for name, purpose in COMMANDS.items()]
+    for group in GROUPS.values():
+        lines += ["", *(f"  {name:<21} {purpose}" for name, purpose in group.items())]
     lines += ["", "xensave COMMAND --help tells more; xensave --version prints the version.", ""]
     return "\n".join(lines)
