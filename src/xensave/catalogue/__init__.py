@@ -15,6 +15,7 @@ from xensave.catalogue.load import index, load_record, load_release, load_space
 from xensave.catalogue.model import Binding, Layout, Number, Release, Shape, Space
 from xensave.catalogue.names import MASTER, normalise, point_release, release_names
 from xensave.catalogue.owned import OwnedRange
+from xensave.catalogue.points import series_of
 from xensave.errors import UsageError
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "release",
     "release_names",
     "reservation_of",
+    "series_of",
     "shape",
     "space",
     "space_names",
@@ -44,7 +46,7 @@ def release(name: str) -> Release:
 
     Raises UsageError for one that the catalogue does not have.
     """
-    found = load_release(normalise(name))
+    found = load_release(series_of(name))
     point = point_release(name)
     if point is None:
         return found
@@ -194,7 +196,7 @@ def numbers_of(space_name: str, release_name: str) -> tuple[Number, ...]:
     'CHECKPOINT_END'
     """
     order = release_names()
-    place = order.index(normalise(release_name))
+    place = order.index(series_of(release_name))
     return tuple(
         number
         for number in load_space(space_name).numbers

@@ -40,6 +40,15 @@ def normalise(name: str) -> str:
     return found
 
 
+def is_spelled_as_release(name: str) -> bool:
+    """Tell whether a name is spelled as that of a release, whether there is one or not.
+
+    >>> is_spelled_as_release("RELEASE-9.9.1"), is_spelled_as_release("citrix")
+    (True, False)
+    """
+    return name.lower() in _MASTER or re.fullmatch(_NAME, name.strip()) is not None
+
+
 def point_release(name: str) -> tuple[int, ...] | None:
     """Return the numbers of a point release, for rules with a date; None where the name has none.
 

@@ -46,6 +46,18 @@ def asked_for(name: str) -> tuple[str, ...]:
     return (wanted,)
 
 
+def series_of(name: str) -> str:
+    """Return the series of a release that there is, as `release_names()` spells it.
+
+    >>> series_of("RELEASE-4.17.7")
+    '4.17'
+
+    Raises UsageError for a release that there is not, a point release of a known series too.
+    """
+    asked_for(name)
+    return normalise(name)
+
+
 def span(points: tuple[str, ...]) -> str:
     """Return consecutive point releases as a range: "4.15.0 - 4.15.2"."""
     return points[0] if len(points) == 1 else f"{points[0]} - {points[-1]}"

@@ -35,7 +35,7 @@ class Settings:
         """Raise UsageError for an unknown release, or two rules about one record."""
         names = [self.target] if self.source is None else [self.target, self.source]
         for name in names:
-            catalogue.normalise(name)
+            catalogue.series_of(name)
         _by_place(self.rules)
 
     @property

@@ -48,7 +48,7 @@ class Image:
         source: Source | None = None,
     ) -> None:
         self._glance = glance
-        self._release = catalogue.normalise(release) if release is not None else None
+        self._release = catalogue.series_of(release) if release is not None else None
         self._format = format
         if source is None:
             source = open_input(what, max_size=max_size, format=format)

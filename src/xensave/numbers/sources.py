@@ -9,6 +9,7 @@ from xensave.binaries.hypervisor import HypervisorSpace
 from xensave.catalogue import layout, names_of, numbers_of, release
 from xensave.catalogue import space as catalogue_space
 from xensave.catalogue.model import Layout
+from xensave.catalogue.names import is_spelled_as_release
 from xensave.catalogue.owned import SAVE_RECORD
 from xensave.catalogue.registry import (
     Registry,
@@ -16,7 +17,7 @@ from xensave.catalogue.registry import (
     shipped_names,
     shipped_registry,
 )
-from xensave.errors import UsageError
+from xensave.errors import UsageError, XensaveError
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRecord, Claims
 from xensave.numbers.space import release_title
@@ -58,7 +59,11 @@ def _claims_of_records(text: str) -> Claims:
     if os.path.exists(text):  # noqa: PTH110
         from xensave.binaries.hypervisor import read_hypervisor
 
-        return hypervisor_claims(read_hypervisor(text))
+        try:
+            return hypervisor_claims(read_hypervisor(text))
+        except XensaveError as error:
+            error.source = error.source or text
+            raise
     if text.lower() in shipped_names():
         return registry_claims(shipped_registry(text))
     return _named_release(text)
@@ -116,6 +121,8 @@ def _named_release(text: str) -> Claims:
     try:
         return release_claims(text)
     except UsageError as error:
+        if is_spelled_as_release(text):
+            raise
         raise UsageError(f"no source {text!r}: a source is {KINDS}") from error
 
 

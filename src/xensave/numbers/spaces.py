@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from xensave.catalogue import normalise, numbers_of, release_names, space
+from xensave.catalogue import numbers_of, release_names, series_of, space
 from xensave.catalogue.model import Space
 from xensave.catalogue.registry import Registry
 from xensave.errors import UsageError
@@ -89,7 +89,7 @@ def number_named(found: Space, text: str) -> int:
 
 def limit_at(space_name: str, release_name: str) -> int | None:
     """Return the first number that a release does not allow, None where nothing bounds them."""
-    return dict(space(space_name).limits).get(normalise(release_name))
+    return dict(space(space_name).limits).get(series_of(release_name))
 
 
 def _retired(space_name: str, release_name: str) -> Iterator[SpaceRow]:
@@ -99,7 +99,7 @@ def _retired(space_name: str, release_name: str) -> Iterator[SpaceRow]:
             number, name, None, None, None, XEN, RETIRED, "headers", "in a comment alone"
         )
     order = release_names()
-    here = order.index(normalise(release_name))
+    here = order.index(series_of(release_name))
     for n in found.numbers:
         if order.index(n.last) < here:
             note = f"until {n.last}"

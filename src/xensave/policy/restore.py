@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from xensave.catalogue import series_of
 from xensave.catalogue.dates import Version, version
 from xensave.policy.featureset import changed_features
 from xensave.policy.host import Host, fitted, most_generous
@@ -94,6 +95,7 @@ def restored(
     ('e8b:20',)
     """
     guest = guest or Guest()
+    series_of(release)
     at = version(release)
     default = host.default(pv=guest.pv) if host is not None else None
     if default is None:

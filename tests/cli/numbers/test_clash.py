@@ -97,7 +97,7 @@ def test_colour_on_a_terminal_alone():
     ("words", "code", "message"),
     [
         (["4.17"], 2, "two sources or more"),
-        (["4.17", "9.9"], 2, "no source '9.9': a source is"),
+        (["4.17", "9.9"], 2, "no release '9.9'; there are"),
         (["4.17", "none.toml"], 2, "none.toml: No such file"),
         (["4.17", "SELF.toml"], 2, "SELF.toml: 1 - 5 overlaps 3 - 9"),
         (["4.17", "TEXT"], 2, "not an ELF file"),

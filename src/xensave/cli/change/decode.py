@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.catalogue import normalise
+from xensave.catalogue import series_of
 from xensave.cli.options import input_format, size
 from xensave.edit.document.decode import decode_lines
 from xensave.source import open_source
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Walk the image, and print it event by event."""
     path = None if args.image == "-" else args.image
-    release = normalise(args.release) if args.release is not None else None
+    release = series_of(args.release) if args.release is not None else None
     with open_source(args.image, max_size=args.max_size, format=args.input_format) as source:
         for line in decode_lines(source, path, release):
             sys.stdout.write(f"{line}\n")
