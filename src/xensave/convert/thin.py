@@ -96,7 +96,11 @@ class _LastEmpty:
 
     def among(self, places: Integers) -> _Mask:
         """Tell which places are of such entries."""
-        found: _Mask = np.isin(places, self._places, assume_unique=True)
+        # isin() would sort or spread out all places for each record.
+        if not len(self._places):
+            return np.zeros(len(places), np.bool_)
+        at = np.minimum(np.searchsorted(self._places, places), len(self._places) - 1)
+        found: _Mask = self._places[at] == places
         return found
 
 
