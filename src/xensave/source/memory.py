@@ -208,8 +208,9 @@ class MappedSource(MemorySource):
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False):
-            warn_unclosed(self)
+            # Closed first: a warning may be an error.
             self.close()
+            warn_unclosed(self)
 
     def _advance(self, n: int, limit: int | None = None) -> int:
         """Move the offset, and let go of pages far behind: a view of them maps them again."""

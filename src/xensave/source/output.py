@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -29,12 +30,25 @@ def writing(out: str | int, compression: Compression | None = None) -> Iterator[
     renamed to, and is written as it is. With `compression` all of it comes out compressed. Raises
     SourceError.
     """
-    with _opened(out) as output:
+    with _named(out), _opened(out) as output:
         if compression is None:
             yield output
         else:
             with compressing(output.fd, compression) as fd:
                 yield Output(fd)
+
+
+@contextmanager
+def _named(out: str | int) -> Iterator[None]:
+    """Let an error of writing say which file it was: a descriptor's errors do not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EFAULT:
+            raise SourceError("the input was cut while it was read") from error
+        if error.filename is None and isinstance(out, str) and out != "-":
+            error.filename = out
+        raise
 
 
 @contextmanager

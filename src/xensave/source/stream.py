@@ -113,8 +113,9 @@ class StreamSource(Source):
 
     def __del__(self) -> None:
         if getattr(self, "_owned", None) is not None:
-            warn_unclosed(self)
+            # Closed first: a warning may be an error.
             self.close()
+            warn_unclosed(self)
 
     def _take(self, n: int) -> memoryview:
         part = self._chunk[:n]

@@ -15,6 +15,8 @@ from importlib.resources import files
 from xensave.catalogue import MASTER, layout, names_of, release, release_names
 from xensave.catalogue.model import Release
 from xensave.errors import UsageError
+from xensave.source.base import write_all
+from xensave.source.output import writing
 
 # An open-ended list of releases is no use to a tree that is older than all of them.
 _FACTS = re.compile(r"^(RELEASES|NAMES|KEPT) = .*$", re.MULTILINE)
@@ -23,9 +25,9 @@ _FACTS = re.compile(r"^(RELEASES|NAMES|KEPT) = .*$", re.MULTILINE)
 def emit(path: str | os.PathLike[str]) -> None:
     """Write the checker to a file. Raises UsageError where that cannot be done."""
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(script())
-        os.chmod(path, 0o755)  # noqa: PTH101 - the path may be a text
+        with writing(os.fspath(path)) as output:
+            write_all(output.fd, memoryview(script().encode("ascii")))
+            os.fchmod(output.fd, 0o755)
     except OSError as error:
         raise UsageError(f"{os.fspath(path)}: {error.strerror or error}") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xensave.engine.verdict import Refused
 from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.answers.verdicts import verdict_object
+from xensave.views.picture import save
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import cells, wrapped
@@ -95,7 +96,7 @@ def plot(table: Matrix, path: str) -> None:
     Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
     file cannot be written.
     """
-    from xensave.errors import MissingExtra, SourceError, UsageError
+    from xensave.errors import MissingExtra, SourceError
 
     try:
         import matplotlib as mpl
@@ -135,9 +136,7 @@ def plot(table: Matrix, path: str) -> None:
     )
     figure.tight_layout()
     try:
-        figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
+        save(figure, path)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
     finally:

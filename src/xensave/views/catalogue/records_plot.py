@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import MissingExtra, UsageError
+from xensave.views.picture import save
 
 FORMATS = (".svg", ".png", ".pdf")
 # Light to dark, so that a later layout is a darker one; text on the last three is white.
@@ -74,7 +75,6 @@ def plot(path: str | os.PathLike[str]) -> None:
     if not target.lower().endswith(FORMATS):
         raise UsageError(f"{target}: a picture ends in {', '.join(FORMATS)}")
     try:
-        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra("drawing", "matplotlib", "plot") from error
@@ -92,10 +92,7 @@ def plot(path: str | os.PathLike[str]) -> None:
         since = next(at for at, name in enumerate(names) if _keeps(name, kept))
         _bar(axes, row, (since, len(names) - 1), _RESERVED, hatch="///")
     _finish(axes, names, labels, max(run.version for line in lines for run in line.runs))
-    # Without a date and with fixed ids the same catalogue gives the same bytes.
-    with mpl.rc_context({"svg.hashsalt": "xensave", "svg.fonttype": "none"}):
-        metadata = {"Date": None} if target.lower().endswith(".svg") else None
-        figure.savefig(target, dpi=150, metadata=metadata)
+    save(figure, target)
 
 
 def _keeps(name: str, kept: OwnedRange) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import MissingExtra, UsageError
 from xensave.image.memory.memory_map import MemoryMap
+from xensave.views.picture import save
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,7 +44,6 @@ def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> No
     if not target.lower().endswith(FORMATS):
         raise UsageError(f"{target}: a picture ends in {' or '.join(FORMATS)}")
     try:
-        import matplotlib as mpl
         from matplotlib.colors import ListedColormap
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
@@ -64,10 +64,7 @@ def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> No
         each.set_title(place, loc="left", fontsize=8, fontfamily="monospace")
     patches = [Patch(facecolor=colour, edgecolor="#999999", label=name) for name, colour in _KINDS]
     figure.legend(handles=patches, loc="lower center", ncols=len(_KINDS), frameon=False, fontsize=8)
-    # Without a date and with fixed ids the same image gives the same bytes.
-    with mpl.rc_context({"svg.hashsalt": "xensave", "svg.fonttype": "none"}):
-        metadata = {"Date": None} if target.lower().endswith(".svg") else None
-        figure.savefig(target, dpi=150, metadata=metadata)
+    save(figure, target)
 
 
 def _stretches(index: PageIndex) -> list[tuple[int, int]]:
