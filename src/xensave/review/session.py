@@ -16,7 +16,7 @@ from xensave.review.result import Result, Review, Untouched
 from xensave.review.run import Setting, review_change, review_patches
 from xensave.review.spaces import numbers_differ, on_trees
 from xensave.review.trees.bases import Bases
-from xensave.review.trees.revisions import HEADERS, Revisions, is_repository
+from xensave.review.trees.revisions import HEADERS, Revisions, is_repository, top_of
 from xensave.review.trees.sides import read_side
 
 
@@ -41,10 +41,11 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
     two directories of headers. Raises UsageError where there is nothing to review.
     """
     setting = setting_of(request)
-    if request.tree is not None:
-        return _in_tree(request, request.tree, setting, read)
-    if request.staged:
-        raise UsageError("--staged needs --tree")
+    if request.staged and request.inputs:
+        raise UsageError("--staged looks at the index: it takes no input")
+    tree = request.tree or ("." if request.staged else None)
+    if tree is not None:
+        return _in_tree(request, top_of(tree) if request.staged else tree, setting, read)
     if len(request.inputs) == 2 and all(Path(name).is_dir() for name in request.inputs):
         previous, current = (DirectoryTree(name) for name in request.inputs)
         more = on_trees(previous, current, setting.bases, setting.claims)
@@ -92,13 +93,28 @@ def _in_tree(
         return _with_tree(request, DirectoryTree(folder), setting, read)
     with Revisions(folder) as revisions:
         if request.staged:
+            if not revisions.has_files:
+                raise UsageError(f"{folder}: a bare repository, so nothing is staged")
             return _staged(revisions, setting)
         ranges = [name for name in request.inputs if ".." in name and not Path(name).exists()]
         if not ranges:
+            _no_revisions(request, revisions)
             return _with_tree(request, _state(request, revisions), setting, read)
         if len(request.inputs) > 1:
             raise UsageError("give one range of revisions, or patches, not both")
         return _range(revisions, ranges[0], setting)
+
+
+def _no_revisions(request: Request, revisions: Revisions) -> None:
+    """Raise UsageError for a revision where a patch is due."""
+    for name in request.inputs:
+        if name == "-" or Path(name).exists():
+            continue
+        try:
+            revisions.tree(name)
+        except UsageError:
+            continue
+        raise UsageError(f"{name}: a revision; give a range, {name}~..{name}, or --at {name}")
 
 
 def _state(request: Request, revisions: Revisions) -> Tree:

@@ -15,6 +15,14 @@ from xensave.rules.rows import ROWS as RULES
 
 PATCHES = Path(__file__).parents[2] / "data" / "patches"
 V1, V2, REPLY = (str(PATCHES / f"{name}.mbox") for name in ("v1", "v2", "reply"))
+ABOVE = """#include <stdint.h>
+struct hvm_foo { uint64_t a; };
+#define DECLARE_HVM_SAVE_TYPE(_x, _code, _type) \\
+    struct __HVM_SAVE_TYPE_##_x { _type t; char c[_code]; char cpt[1]; }
+DECLARE_HVM_SAVE_TYPE(MINE, 21, struct hvm_foo);
+DECLARE_HVM_SAVE_TYPE(FOO, 22, struct hvm_foo);
+#define HVM_SAVE_CODE_MAX 20
+"""
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 
 
@@ -206,6 +214,58 @@ def test_rules_are_listed(capsys):
     assert {row["rule"] for row in rows} == {rule.id for rule in RULES}
 
 
+def test_rules_in_the_forms_that_hold_them(capsys):
+    code, out, _ = run(capsys, "--rules", "--format", "sarif")
+    (report,) = json.loads(out)["runs"]
+    assert (code, report["results"]) == (0, [])
+    assert [rule["id"] for rule in report["tool"]["driver"]["rules"]] == [r.id for r in RULES]
+    for form in ("github", "gitlab", "rdjson", "reply"):
+        for words in (["--rules"], ["--rule", RULES[0].id]):
+            assert run(capsys, *words, "--format", form)[:2] == (2, "")
+
+
+@pytest.fixture
+def bare(tmp_path):
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "xen.git"], check=True)
+    return str(tmp_path / "xen.git")
+
+
+def test_a_bare_repository_is_told_from_a_tree_without_headers(bare, capsys):
+    assert main(["clash", "4.17", bare]) == 2
+    assert f"a bare repository: name a revision of it, as {bare}@HEAD" in capsys.readouterr().err
+    assert run(capsys, "--tree", bare, "--staged")[::2] == (
+        2, f"xensave review: {bare}: a bare repository, so nothing is staged\n",
+    )  # fmt: skip
+
+
+def test_a_release_is_no_revision(bare, capsys):
+    err = run(capsys, "--tree", bare, "4.17..4.21.1")[2]
+    assert "no such revision: '4.17'; the tag of a release is RELEASE-4.17.0" in err
+
+
+def test_what_is_staged_is_found_from_below(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "xen" / "include" / "public" / "hvm"
+    folder.mkdir(parents=True)
+    (folder / "save.h").write_text(ABOVE)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "add", "-A"], check=True)
+    monkeypatch.chdir(folder)
+    code, out, err = run(capsys, "--staged")
+    assert (code, err) == (1, "")
+    assert "MAXIMUM_BELOW_RECORD" in out
+    assert run(capsys, "--staged", "--tree", "..")[:2] == (code, out)
+    assert run(capsys, "--staged", V1)[0] == 2
+
+
+def test_a_revision_is_no_patch(tmp_path, capsys):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    made = ["commit", "-q", "--allow-empty", "-m", "empty"]
+    subprocess.run(["git", "-C", tmp_path, *who, *made], check=True)
+    err = run(capsys, "HEAD", "--tree", str(tmp_path))[2]
+    assert err == "xensave review: HEAD: a revision; give a range, HEAD~..HEAD, or --at HEAD\n"
+
+
 def test_a_directory_of_headers_against_another(capsys):
     folder = Path(__file__).parents[2] / "rules_numbers" / "rules" / "RECORD_DELETED"
     code, out, _ = run(capsys, str(folder / "previous"), str(folder / "current"))
@@ -306,3 +366,14 @@ def test_a_file_without_end(capsys):
     code, _, err = run(capsys, "/dev/zero")
     assert code == 2
     assert "/dev/zero: more than 64 MiB" in err
+
+
+def test_no_maximum_is_raised_to_another_owners_number(tmp_path, capsys):
+    """The record moves to a free number: the maximum that it needs is not told before."""
+    folder = tmp_path / "xen" / "include" / "public" / "hvm"
+    folder.mkdir(parents=True)
+    (folder / "save.h").write_text(ABOVE)
+    out = run(capsys, "--tree", str(tmp_path), "--base", "4.21")[1]
+    assert "Give FOO a free number first" in out
+    assert "Raise HVM_SAVE_CODE_MAX to 21." in out
+    assert "MAX to 22" not in out

@@ -78,13 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Review, print, and say by the exit code whether it passes."""
     if args.rules:
-        from xensave.views.review.rules import rules
-
-        sys.stdout.write(rules(as_json=args.format == "json"))
+        sys.stdout.write(_rules(args))
         return 0
     if args.rule:
         from xensave.views.review.rules import rule
 
+        if args.format not in ("text", "json"):
+            raise UsageError(f"--rule has no {args.format}: it is explained as text or json")
         sys.stdout.write(rule(args.rule, as_json=args.format == "json"))
         return 0
     if args.emit_checker:
@@ -110,6 +110,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     sys.stdout.write(_render(result, args))
     return 1 if result.fails(args.fail_on) else 0
+
+
+def _rules(args: argparse.Namespace) -> str:
+    """The rules in a form that can say them: SARIF has a place for them, others have none."""
+    from xensave.views.review.rules import rules
+
+    if args.format == "sarif":
+        from xensave.review.result import Result
+
+        return _render(Result(()), args)
+    if args.format not in ("text", "json"):
+        raise UsageError(f"--rules has no {args.format}: text, json and sarif hold rules")
+    return rules(as_json=args.format == "json")
 
 
 def _request(args: argparse.Namespace) -> Request:

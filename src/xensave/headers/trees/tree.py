@@ -17,6 +17,7 @@ from xensave.errors import LimitExceeded, SourceError, UsageError
 # Bytes of one file of a tree. Xen's largest source has a fifth of it.
 FILE_LIMIT = 4 << 20
 _VERSION = re.compile(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)")
+_RELEASE = re.compile(r"v?(\d+\.\d+)(\.\d+)?")
 PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen", "")
 
 
@@ -158,7 +159,8 @@ class GitTree:
         try:
             self.commit = repository.commit(revision)
         except SourceError as error:
-            raise UsageError(f"{repository.path}: no such revision: {revision!r}") from error
+            more = _tag_of(revision)
+            raise UsageError(f"{repository.path}: no such revision: {revision!r}{more}") from error
         self.label = f"{repository.path}@{revision}"
 
     def read(self, path: str) -> str | None:
@@ -171,10 +173,24 @@ class GitTree:
         return iter(listing.rstrip("\0").split("\0"))
 
 
+def _tag_of(revision: str) -> str:
+    """Return a hint for who names a release: Xen's tags are called RELEASE-4.17.0."""
+    found = _RELEASE.fullmatch(revision)
+    return f"; the tag of a release is RELEASE-{found[1]}{found[2] or '.0'}" if found else ""
+
+
 def version_of(tree: Tree) -> str:
     """Return the version that a tree's build reports ("4.23"); "" where it has no xen/Makefile."""
     numbers = dict(_VERSION.findall(tree.read("xen/Makefile") or ""))
     return f"{numbers['VERSION']}.{numbers['SUBVERSION']}" if len(numbers) == 2 else ""
+
+
+def _without_headers(tree: Tree) -> str:
+    if isinstance(tree, DirectoryTree) and all(
+        (tree.root / name).exists() for name in ("HEAD", "objects", "refs")
+    ):
+        return f"a bare repository: name a revision of it, as {tree.label}@HEAD"
+    return "no public headers: no hvm/save.h in it"
 
 
 def public_prefix(tree: Tree) -> str:
@@ -192,5 +208,5 @@ def public_prefix(tree: Tree) -> str:
         if path.endswith("public/hvm/save.h")
     ]
     if not found:
-        raise UsageError(f"{tree.label}: no public headers: no hvm/save.h in it")
+        raise UsageError(f"{tree.label}: {_without_headers(tree)}")
     return min(found, key=lambda prefix: (len(prefix), prefix))

@@ -91,3 +91,11 @@ def is_repository(folder: str | os.PathLike[str]) -> bool:
     except SourceError:
         return False
     return inside[0] == "true" or not inside[1].strip()
+
+
+def top_of(folder: str) -> str:
+    """Return the top of the working tree that a folder is in, or else the folder itself."""
+    try:
+        return GitRepository(folder).git("rev-parse", "--show-toplevel").strip() or folder
+    except SourceError:
+        return folder

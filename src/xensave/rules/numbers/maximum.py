@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.rules.numbers.model import Change, Hit
+from xensave.rules.numbers.number import number_taken_from_owner
 from xensave.rules.numbers.placeholder import highest, placeholder
 
 NAME = "HVM_SAVE_CODE_MAX"
@@ -15,15 +16,23 @@ def maximum_below_record(change: Change) -> Iterator[Hit]:
     headers = change.after.headers
     if headers.code_max is None:
         return
+    theirs = {hit.subject for hit in number_taken_from_owner(change)}
+    own = [record.code for record in headers.records if record.name not in theirs]
     for record in headers.records:
         if record.code > headers.code_max:
+            # A maximum raised for a number that is another owner's would only be raised again.
+            remedy = (
+                f"Give {record.name} a free number first; {NAME} follows it."
+                if record.name in theirs
+                else f"Raise {NAME} to {max(own)}."
+            )
             yield Hit(
                 headers.code_max_place or record.place,
                 record.name,
                 f"{NAME} is {headers.code_max}, below {record.name} ({record.code}, "
                 f"{record.place})",
                 key=f"{headers.code_max} {record.code}",
-                remedy=f"Raise {NAME} to {max(r.code for r in headers.records)}.",
+                remedy=remedy,
             )
 
 

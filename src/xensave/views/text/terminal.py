@@ -9,19 +9,25 @@ from typing import TextIO
 from xensave.views.text.wrap import LEAST_ROOM
 
 _PIPE_WIDTH = 100
+_UNKNOWN_WIDTH = 80
 
 COLOUR_CHOICES = ("auto", "always", "never")
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the columns of a stream: $COLUMNS, else the terminal's, else 100."""
+    """Return the columns of a stream: $COLUMNS, else the terminal's, else 100.
+
+    A terminal that tells none has 80.
+    """
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked):
         return max(int(asked), LEAST_ROOM)
     try:
-        return max(os.get_terminal_size(stream.fileno()).columns, LEAST_ROOM)
+        columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return _PIPE_WIDTH
+    # A serial console or a terminal that a program made may not know.
+    return max(columns or _UNKNOWN_WIDTH, LEAST_ROOM)
 
 
 def fold_width(stream: TextIO) -> int:
