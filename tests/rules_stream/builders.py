@@ -48,7 +48,11 @@ def pages(pfns=(1,), data=None, reserved=0):
 def libxc_head(version=3, domain=libxc.HVM, **fields):
     image = libxc.ImageHeader(version, fields.get("options", 0), fields.get("reserved", (0, 0)))
     head = libxc.DomainHeader(
-        domain, fields.get("shift", 12), fields.get("domain_reserved", 0), 4, 17
+        domain,
+        fields.get("shift", 12),
+        fields.get("domain_reserved", 0),
+        4,
+        fields.get("minor", 17),
     )
     return image.to_bytes() + head.to_bytes()
 
@@ -65,19 +69,20 @@ def pv_stream(*extra, before=None, memory=None, vcpus=BASIC, shared=SHARED):
     return b"".join([libxc_head(domain=libxc.PV), before, memory, TSC, shared, *extra, vcpus, END])
 
 
-def libxl_stream(stream=None, *after, options=0, context=LIBXC_CONTEXT):
+def libxl_stream(stream=None, *after, options=0, context=LIBXC_CONTEXT, model=None):
     stream = hvm_stream() if stream is None else stream
     head = libxl.LibxlHeader(options=options).to_bytes()
-    return b"".join([head, context, stream, *after, rec(libxl.END)])
+    model = emulator() if model is None else model
+    return b"".join([head, context, stream, *after, model, rec(libxl.END)])
 
 
 def xl_image(optional=None, stream=None, **fields):
-    optional = xl.OptionalData(b"{}\0").to_bytes() if optional is None else optional
+    optional = xl.OptionalData(b'{"c_info": {}}\0').to_bytes() if optional is None else optional
     header = xl.XlHeader(optional_length=len(optional), **fields)
     return header.to_bytes() + optional + (libxl_stream() if stream is None else stream)
 
 
-def emulator(type_=libxl.EMULATOR_CONTEXT, body=b"QEVM", number=2):
+def emulator(type_=libxl.EMULATOR_CONTEXT, body=b"QEVM\0\0\0\3", number=2):
     return rec(type_, libxl.EmulatorHeader(number, 0).to_bytes() + body)
 
 

@@ -15,7 +15,7 @@ from xensave.rules.stream import run, verify
 from xensave.rules.stream.formats import hvm
 from xensave.rules.stream.table import checks, rules
 from xensave.source import MemorySource
-from xensave.testing import frames, legacy
+from xensave.testing import frames, legacy, streams
 from xensave.testing.frames import record as image
 
 rec = b.rec
@@ -61,6 +61,8 @@ CASES = {
     "XL_STREAM_V2_SET": b.xl_image(mandatory_flags=1, stream=b.hvm_stream()),
     "XL_CONFIG_FITS": b.xl_image(b"\xff\0\0\0{}"),
     "XL_CONFIG_JSON": b.xl_image(b"\3\0\0\0{]\0"),
+    "XL_CONFIG_FLAGGED": b.xl_image(b"\4\0\0\0{ }\0", mandatory_flags=2),
+    "XL_CONFIG_PRESENT": b.xl_image(b""),
     "XL_CONFIG_BOUNDED": b.xl_image(bytes(LONG)),
     "LIBXL_OPTIONS_RESERVED_ZERO": b.libxl_stream(options=1 << 20),
     "LIBXL_RECORD_MANDATORY_KNOWN": b.libxl_stream(None, rec(6)),
@@ -77,7 +79,12 @@ CASES = {
     "LIBXL_CHECKPOINT_STATE_PADDING_ZERO": state(bytes(4) + b"\1\0\0\0"),
     "LIBXL_EMULATOR_HEADER_COMPLETE": b.libxl_stream(None, rec(3, bytes(7))),
     "LIBXL_EMULATOR_ID_KNOWN": b.libxl_stream(None, b.emulator(number=3)),
-    "LIBXL_EMULATOR_HVM_ONLY": b.libxl_stream(b.pv_stream(), b.emulator()),
+    "LIBXL_EMULATOR_HVM_ONLY": b.libxl_stream(b.pv_stream()),
+    "LIBXL_EMULATOR_CONTEXT_PRESENT": b.libxl_stream(model=b""),
+    "LIBXL_EMULATOR_STATE_QEMU": b.libxl_stream(None, b.emulator(body=b"QEVM\0\0\0\2")),
+    "LIBXL_RECORD_FITS_RELEASE": b.libxl_stream(
+        b.hvm_stream(version=2, minor=6, before=b""), rec(libxl.CHECKPOINT_STATE, bytes(4))
+    ),
     "LIBXL_XENSTORE_TERMINATED": b.libxl_stream(None, b.xenstore(b"key\0value")),
     "LIBXL_XENSTORE_PAIRED": b.libxl_stream(None, b.xenstore(b"key\0")),
     "LIBXL_XENSTORE_KEY_RELATIVE": b.libxl_stream(None, b.xenstore(b"/key\0value\0")),
@@ -86,6 +93,14 @@ CASES = {
     "LIBXC_OPTIONS_RESERVED_ZERO": b.hvm_stream(options=2),
     "LIBXC_IMAGE_RESERVED_ZERO": b.hvm_stream(reserved=(0, 1)),
     "LIBXC_DOMAIN_TYPE_KNOWN": b.hvm_stream(domain=3),
+    "LIBXC_DOMAIN_TYPE_CONFIGURED": b.xl_image(
+        xl.OptionalData(streams.configuration()).to_bytes(),
+        b.libxl_stream(b.pv_stream(), model=b""),
+    ),
+    "LIBXC_VERSION_FITS_RELEASE": b.hvm_stream(minor=13),
+    "LIBXC_RECORD_FITS_RELEASE": b.hvm_stream(
+        version=2, minor=6, before=rec(libxc.CHECKPOINT_DIRTY_PFN_LIST)
+    ),
     "LIBXC_PAGE_SHIFT_12": b.hvm_stream(shift=44),
     "LIBXC_PAGE_SIZE_4096": b.hvm_stream(shift=0),
     "LIBXC_DOMAIN_RESERVED_ZERO": b.hvm_stream(domain_reserved=1),
@@ -245,7 +260,13 @@ ALSO = {
     "LIBXC_RECORD_LENGTH_BOUNDED": {"LIBXC_RECORD_OPTIONAL_KNOWN", "STREAM_COMPLETE"},
     "LIBXC_PADDING_ZERO": {"LIBXC_RECORD_OPTIONAL_KNOWN"},
     "LIBXC_DIRTY_PFN_LIST_LENGTH": {"LIBXC_DIRTY_PFN_LIST_BACKWARD"},
-    "LIBXL_END_OUTSIDE_CHECKPOINT": {"LIBXC_CHECKPOINT_ABSENT"},
+    "LIBXL_END_OUTSIDE_CHECKPOINT": {
+        "LIBXC_CHECKPOINT_ABSENT",
+        "LIBXL_EMULATOR_CONTEXT_PRESENT",
+    },
+    "LIBXL_PADDING_ZERO": {"LIBXL_EMULATOR_STATE_QEMU"},
+    "LIBXL_RECORD_FITS_RELEASE": {"LIBXL_CHECKPOINT_STATE_EXPECTED"},
+    "LIBXC_RECORD_FITS_RELEASE": {"LIBXC_DIRTY_PFN_LIST_BACKWARD"},
     "LIBXL_CHECKPOINT_STATE_LENGTH": {"LIBXC_CHECKPOINT_ABSENT"},
     "LIBXL_CHECKPOINT_STATE_KNOWN": {"LIBXC_CHECKPOINT_ABSENT"},
     "LIBXL_CHECKPOINT_STATE_PADDING_ZERO": {"LIBXC_CHECKPOINT_ABSENT"},
@@ -275,9 +296,8 @@ def test_a_broken_rule_breaks_no_other(rule):
         b.hvm_stream(before=b"", version=2),
         b.pv_stream(),
         b.libxl_stream(),
-        b.libxl_stream(None, b.xenstore(b"key\0value\0"), b.emulator()),
+        b.libxl_stream(None, b.xenstore(b"key\0value\0")),
         b.xl_image(),
-        b.xl_image(b""),
         b.raw_context(),
         frames.libvirt_file(b.libxl_stream()),
         frames.libvirt_file(legacy.hvm_stream(), version=1),

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from xensave.container.frames import libvirt, xend
 from xensave.container.frames import xenopsd as x
 from xensave.container.streams import varstored
-from xensave.testing.streams import hvm_tail, libxc_stream, libxl_stream, memory
+from xensave.testing.streams import emulator, hvm_tail, libxc_stream, libxl_stream, memory
 
 DOMAIN = (
     "<domain type='xen' id='4'>\n  <name>guest</name>\n"
@@ -42,7 +42,7 @@ def libvirt_file(
     unused: bytes = b"",
 ) -> bytes:
     """Return a save file of libvirt around a stream, by default a libxl stream of version 3."""
-    inner = libxl_stream(plain_stream()) if stream is None else stream
+    inner = libxl_stream(plain_stream(), emulator()) if stream is None else stream
     return libvirt.LibvirtHeader(version, len(xml), unused).to_bytes() + xml + inner
 
 

@@ -19,6 +19,7 @@ from xensave.image.input import Given
 from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
+from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.domain import domain_of, vcpus_in
 from xensave.toolstack.libxc.pv import is_pv
 from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask
@@ -139,13 +140,13 @@ def _default_on(host: Host | None) -> Policy | None:
 def _unreadable(error: XensaveError) -> Verdict:
     """Return the refusal of an input without a first header; raise what is not read at all."""
     if isinstance(error, Truncated):
-        rule, record = "STREAM_TRUNCATED", error.record
+        record = error.record
     elif isinstance(error, Malformed):
-        rule, record = "XL_MAGIC", "xl header"
+        record = "xl header"
     else:
         raise error
     return Refused(
-        rule,
+        rule_of(error).id,
         error.message,
         layer="xl",
         record=record,

@@ -12,6 +12,7 @@ from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.errors import LimitExceeded, XensaveError
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
@@ -84,14 +85,16 @@ def judge(
         bare = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
             return Depends((OLD_TOOLSTACK,))
-        old = judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins)
-        if isinstance(old, Refused):
-            return old
-        return old._replace(assumes=(*old.assumes, OLD_TOOLSTACK))
+        return _assuming(
+            judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins),
+            OLD_TOOLSTACK,
+        )
     answer = _policy(facts, target, made, host) if policy is None else policy
     in_the_end = _in_the_end(answer, facts, target)
     restore = Restore(facts, target_of(target), in_the_end, host, memory, emulators)
     objections = [*_objections(restore), *_of_policy(answer, facts)]
+    if isinstance(facts.stop, LimitExceeded):
+        return _up_to(facts.stop, objections)
     if checkpointed:
         objections = [each for each in objections if each.rule != CHECKPOINTED.id]
     found: list[Objection] = []
@@ -115,6 +118,23 @@ def judge(
     needed = _of_host(answer, restore, made, name_needs=name_needs)
     assumes = (*needed, *_assumptions(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, restore))
+
+
+def _assuming(verdict: Verdict, assumed: str) -> Verdict:
+    """Return a verdict that takes one thing more for granted."""
+    if isinstance(verdict, Refused):
+        return verdict
+    return verdict._replace(assumes=(*verdict.assumes, assumed))
+
+
+def _up_to(limit: XensaveError, objections: list[Objection]) -> Verdict:
+    """Judge by what stands before a limit: what lies beyond was not looked at."""
+    place = (Stage.STREAM, limit.offset or 0)
+    before = [each for each in objections if not each.certain or each.order <= place]
+    first = min((each for each in before if each.certain), key=_order, default=None)
+    if first is not None:
+        return _refused(first)
+    return Depends(tuple(dict.fromkeys(each.reason for each in before)))
 
 
 def _policy(
@@ -198,9 +218,10 @@ def _objections(restore: Restore) -> Iterator[Objection]:
             found = each.objection(restore)
             if found is not None:
                 yield found
-    yield from stream.stopped(restore)
     yield from stream.unknown_records(restore)
+    # Where a record breaks a rule and the stream stops in it, the rule is met first.
     yield from stream.broken_rules(restore)
+    yield from stream.stopped(restore)
     if restore.facts.domain is not None and restore.facts.domain.type == libxc.HVM:
         yield from params.objections(restore)
 

@@ -94,6 +94,8 @@ class Rule(NamedTuple):
 
     `record` is what a refusal names; `place` the layer and type of the stream's record, which
     orders refusals of the same stage. `errno` is Xen's, "" where a tool refuses of its own.
+    `breaks` are rules of the formats, one of which an image breaks that is refused by the release
+    which wrote it; () for a rule on values, of which the formats say nothing.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Rule(NamedTuple):
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     place: tuple[str, int] | None = None
+    breaks: tuple[str, ...] = ()
 
     def holds(self, version: Version) -> bool:
         """Whether it is in force in a release."""
@@ -147,11 +150,25 @@ def rule(
     since: tuple[str, ...] = (),
     until: tuple[str, ...] = (),
     place: tuple[str, int] | None = None,
+    breaks: tuple[str, ...] = (),
 ) -> Callable[[Test], Rule]:
     """Make a function a rule; its name then stands for the row."""
 
     def make(test: Test) -> Rule:
-        return Rule(id, layer, stage, record, says, test, cite, errno, since, until, place)
+        return Rule(
+            id=id,
+            layer=layer,
+            stage=stage,
+            record=record,
+            says=says,
+            refuses=test,
+            cite=cite,
+            errno=errno,
+            since=since,
+            until=until,
+            place=place,
+            breaks=breaks,
+        )
 
     return make
 

@@ -19,6 +19,7 @@ _FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
     record="xl header",
     says="mandatory flags are known",
     cite=Cite("create_domain"),
+    breaks=("XL_MANDATORY_FLAGS_KNOWN",),
 )
 def flags(restore: Restore) -> str | None:
     """Refuse flags that must be understood and are not."""
@@ -39,6 +40,7 @@ def flags(restore: Restore) -> str | None:
     record="xl header",
     says="the file holds a configuration",
     cite=Cite("create_domain"),
+    breaks=("XL_CONFIG_PRESENT", "XL_CONFIG_BOUNDED"),
 )
 def configured(restore: Restore) -> str | None:
     """Refuse a file without a configuration."""
@@ -56,6 +58,10 @@ def configured(restore: Restore) -> str | None:
     says="a configuration flagged as JSON is a JSON object",
     cite=Cite("libxl_domain_config_from_json"),
     since=("4.5",),
+    breaks=(
+        "XL_CONFIG_JSON",
+        "XL_CONFIG_PRESENT",
+    ),
 )
 def readable(restore: Restore) -> str | None:
     """Refuse JSON that cannot be read: xl goes on without a type then."""
@@ -92,6 +98,7 @@ def usable(restore: Restore) -> str | None:
     says="without the flag for it no stream of version 2 follows",
     cite=Cite("libxl__convert_legacy_stream"),
     since=("4.6",),
+    breaks=("XL_STREAM_V2_SET",),
 )
 def legacy(restore: Restore) -> str | None:
     """Refuse a stream of version 2 behind a header that says legacy: the converter fails."""
@@ -110,6 +117,7 @@ def legacy(restore: Restore) -> str | None:
     record="xl header",
     says="a configuration in xl's own syntax is parsed anew",
     cite=Cite("parse_config_data"),
+    breaks=("XL_CONFIG_FLAGGED",),
 )
 def own_syntax(restore: Restore) -> str | None:
     """Leave a configuration in xl's own syntax to xl."""

@@ -15,7 +15,7 @@ from xensave.container.streams.libxc_records import PageData
 ROOT = Path(__file__).parents[3]
 EXAMPLE = next(iter(sorted((ROOT / "examples").glob("*.img.zst"))), None)
 
-HEAD = libxc.ImageHeader(2).to_bytes() + libxc.DomainHeader(libxc.HVM).to_bytes()
+HEAD = libxc.ImageHeader(2).to_bytes() + libxc.DomainHeader(libxc.HVM, xen_minor=17).to_bytes()
 PAGE = pack_record(libxc.PAGE_DATA, PageData((1,)).to_bytes() + bytes(4096))
 VALID = HEAD + PAGE + pack_record(libxc.END)
 BAD = HEAD + pack_record(libxc.PAGE_DATA, bytes(8)) + pack_record(libxc.END)
@@ -43,7 +43,7 @@ def test_a_valid_image(file, capsys):
     assert main(["verify", path]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        f"{path}: valid: libxc version 2; x86 HVM guest of Xen 4.0; 2 records, {len(VALID)} bytes"
+        f"{path}: valid: libxc version 2; x86 HVM guest of Xen 4.17; 2 records, {len(VALID)} bytes"
     ]
     assert err == ""
 

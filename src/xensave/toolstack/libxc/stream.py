@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from xensave import catalogue
 from xensave.catalogue.dates import Version
-from xensave.catalogue.model import Cite, Number
+from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, LIBXL, XL
-from xensave.container.framing import OPTIONAL
-from xensave.container.streams import libxc
-from xensave.errors import LimitExceeded, Truncated, Unsupported
+from xensave.container.streams import libxc, libxl
+from xensave.errors import LimitExceeded, Truncated
 from xensave.image.facts.guest import PV
+from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, known_records
 from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
+from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.libxl.creation import domain_type
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
+_ALL = {LIBXL: libxl.RECORDS, LIBXC: libxc.RECORDS}
+_UNKNOWN = {LIBXL: LIBXL_RECORD, LIBXC: LIBXC_RECORD}
 _LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}
 
 
@@ -28,6 +30,10 @@ _LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}
     record="libxc header",
     says="the stream has a version that libxc reads",
     cite=Cite("read_headers"),
+    breaks=(
+        "LIBXC_VERSION_FITS_RELEASE",
+        "STREAM_SUPPORTED",
+    ),
 )
 def version(restore: Restore) -> str | None:
     """Refuse a stream of another version."""
@@ -47,6 +53,10 @@ def version(restore: Restore) -> str | None:
     says="the stream is of the type of the domain that was made",
     cite=Cite("x86_hvm_setup or x86_pv_setup"),
     place=(LIBXC, libxc.END),
+    breaks=(
+        "LIBXC_DOMAIN_TYPE_CONFIGURED",
+        "LIBXC_DOMAIN_TYPE_KNOWN",
+    ),
 )
 def same_type(restore: Restore) -> str | None:
     """Refuse a PV stream for an HVM or PVH domain, and the reverse."""
@@ -84,6 +94,10 @@ def no_guest(restore: Restore) -> str | None:
     says="a stream of an HVM or PVH guest holds its context",
     cite=Cite("hvm_load"),
     errno="ENODATA",
+    breaks=(
+        "LIBXC_GUEST_STATE_PRESENT",
+        "LIBXC_HVM_CONTEXT_NOT_EMPTY",
+    ),
 )
 def context(restore: Restore) -> str | None:
     """Refuse a guest without registers: libxc hands an empty context to Xen."""
@@ -97,17 +111,15 @@ RULES: tuple[Rule, ...] = (version, same_type, no_guest, context)
 
 
 def unknown_records(restore: Restore) -> Iterator[Objection]:
-    """Yield mandatory records that the release does not know."""
+    """Yield records of other releases; what no release knows breaks a rule of the formats."""
     facts, target = restore.facts, restore.target
-    for layer, space in ((LIBXL, "libxl-record"), (LIBXC, "libxc-record")):
-        known = known_records(space, target.release.name)
+    for layer in (LIBXL, LIBXC):
+        known = known_records(f"{layer}-record", target.release.name)
         for count in facts.counts:
-            if count.layer != layer or count.type in known:
-                continue
-            if layer == LIBXC and count.type & OPTIONAL:
+            if count.layer != layer or count.type in known or count.type not in _ALL[layer]:
                 continue
             yield Objection(
-                f"{layer.upper()}_RECORD",
+                _UNKNOWN[layer].id,
                 _LAYERS[layer],
                 Stage.STREAM,
                 f"{layer} {count.name}",
@@ -115,22 +127,6 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
                 Cite("process_record"),
                 offset=facts.firsts.get((count.layer, count.type)),
             )
-
-
-@cache
-def known_records(space: str, release: str) -> frozenset[int]:
-    """Return the numbers of a layer's records that a release knows: "libxl-record", "libxc-record".
-
-    >>> sorted(known_records("libxl-record", "4.17"))
-    [0, 1, 2, 3, 4, 5]
-    """
-    order = catalogue.release_names()
-    place = order.index(release)
-
-    def known(number: Number) -> bool:
-        return order.index(number.first) <= place <= order.index(number.last)
-
-    return frozenset(number.number for number in catalogue.space(space).numbers if known(number))
 
 
 @cache
@@ -169,24 +165,18 @@ def stopped(restore: Restore) -> Iterator[Objection]:
     record = error.record or "the stream"
     layer = _LAYERS.get(record.partition(" ")[0], Layer.LIBXC)
     stage = Stage.HEADER if layer is Layer.XL else Stage.STREAM
-    rule_id = "STREAM_UNREADABLE"
-    if isinstance(error, Truncated):
-        rule_id = "STREAM_TRUNCATED"
-    elif isinstance(error, Unsupported):
-        rule_id = "STREAM_UNSUPPORTED"
-    elif isinstance(error, LimitExceeded):
-        rule_id = "STREAM_BEYOND_LIMITS"
     cite = Cite(
         {Layer.XL: "create_domain", Layer.LIBXL: "stream_header_done"}.get(layer, "restore")
     )
     yield Objection(
-        rule_id,
+        rule_of(error).id,
         layer,
         stage,
         record,
         error.message,
         cite,
         offset=error.offset,
+        certain=not isinstance(error, LimitExceeded),
     )
 
 

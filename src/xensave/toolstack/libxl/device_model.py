@@ -57,6 +57,7 @@ def _has_model(restore: Restore) -> bool:
     record="libxl EMULATOR_CONTEXT",
     says="the device model of an HVM guest gets a saved state: libxl starts it with one",
     cite=Cite("libxl__build_device_model_args_new"),
+    breaks=("LIBXL_EMULATOR_CONTEXT_PRESENT",),
 )
 def state_present(restore: Restore) -> str | None:
     """Refuse an HVM guest whose device model would open a state that is not there."""
@@ -73,6 +74,7 @@ def state_present(restore: Restore) -> str | None:
     says="QEMU's state begins as its migration stream of version 3 does",
     cite=Cite("qemu_loadvm_state"),
     place=(LIBXL, libxl.EMULATOR_CONTEXT),
+    breaks=("LIBXL_EMULATOR_STATE_QEMU",),
 )
 def state_format(restore: Restore) -> str | None:
     """Refuse a state that QEMU does not recognise; the last record is what it gets."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
-from xensave.container.events import Event
-from xensave.container.streams import libxc, libxl
+from xensave.container.events import LIBXL, Event
+from xensave.container.streams import libxc, libxl, qemu
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, Reader, Rule
@@ -45,6 +45,10 @@ RELATIVE = Rule(
     (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
 )
 KEYS = Rule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
+PRESENT = Rule(
+    "LIBXL_EMULATOR_CONTEXT_PRESENT", NOTE, "The stream of an HVM guest has its device model."
+)
+QEMU = Rule("LIBXL_EMULATOR_STATE_QEMU", NOTE, "QEMU's state is a stream of its version 3.")
 SIZE = Rule("LIBXL_XENSTORE_BOUNDED", NOTE, "Xenstore data is of a size to be looked into.")
 
 _KEY = re.compile(r"[A-Za-z0-9/_@-]+\Z")
@@ -61,6 +65,25 @@ def header(event: Event, state: State) -> Iterator[Fault]:
     head = libxl.EmulatorHeader.parse(event.prefix(libxl.EMULATOR_HEADER_SIZE))
     if head.emulator_id not in libxl.EMULATORS:
         yield Fault(KNOWN, f"emulator id {head.emulator_id:#x}, expected 0 - 2", event.body_offset)
+
+
+def state(event: Event, _: State) -> Iterator[Fault]:
+    """Check how the state of a QEMU of today begins."""
+    body = bytes(event.prefix(libxl.EMULATOR_HEADER_SIZE + len(qemu.MAGIC) + 4))
+    data = body[libxl.EMULATOR_HEADER_SIZE :]
+    if len(body) < libxl.EMULATOR_HEADER_SIZE:
+        return
+    if libxl.EmulatorHeader.parse(body).emulator_id == libxl.QEMU_TRADITIONAL:
+        return
+    if not qemu.is_qemu(data) or qemu.stream_version(data) != qemu.VERSION:
+        yield Fault(QEMU, f"begins with {data.hex(' ')}: QEMU refuses it", event.body_offset)
+
+
+def end(_: Event, state: State) -> Iterator[Fault]:
+    """Check that an HVM guest's device model came before the end."""
+    hvm = state.guest == libxc.HVM and state.configured in ("", "hvm")
+    if hvm and not state.seen(LIBXL, libxl.EMULATOR_CONTEXT):
+        yield Fault(PRESENT, "no EMULATOR_CONTEXT before it: only a PVH guest has none")
 
 
 def xenstore(event: Event, _: State) -> Iterator[Fault]:

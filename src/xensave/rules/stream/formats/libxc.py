@@ -9,7 +9,7 @@ from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE
-from xensave.rules.stream.formats import hvm, pages, pv, static_data
+from xensave.rules.stream.formats import hvm, pages, pv, release, static_data
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
@@ -203,6 +203,9 @@ CHECKS = (
     Check(LIBXC, (), image_header, (OPTIONS, IMAGE_RESERVED), "image header"),
     Check(LIBXC, (), domain_header,
           (DOMAIN_TYPE, PAGE_SHIFT, PAGE_SIZE, DOMAIN_RESERVED), "domain header"),
+    Check(LIBXC, (), release.domain_header, (release.CONFIGURED, release.VERSION),
+          "domain header"),
+    Check(LIBXC, release.LIBXC_TYPES, release.record, (release.LIBXC_RECORD,)),
     Check(LIBXC, static_data.CONTENT, static_data.content, (static_data.FIRST,)),
     Check(LIBXC, (libxc.STATIC_DATA_END,), static_data.static_data_end,
           (static_data.VERSION, static_data.ONCE)),

@@ -10,7 +10,7 @@ from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.formats import emulator
+from xensave.rules.stream.formats import emulator, release
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
@@ -123,7 +123,10 @@ CHECKS = (
     Check(LIBXL, _MARKERS, marker, (EMPTY,)),
     Check(LIBXL, (libxl.LIBXC_CONTEXT,), context, (ONCE,)),
     Check(LIBXL, (libxl.END,), end, (END_OUTSIDE, PRESENT)),
+    Check(LIBXL, (libxl.END,), emulator.end, (emulator.PRESENT,)),
+    Check(LIBXL, release.LIBXL_TYPES, release.record, (release.LIBXL_RECORD,)),
     Check(LIBXL, _EMULATOR, emulator.header, (emulator.HVM_ONLY, emulator.HEADER, emulator.KNOWN)),
+    Check(LIBXL, (libxl.EMULATOR_CONTEXT,), emulator.state, (emulator.QEMU,)),
     Check(LIBXL, (libxl.EMULATOR_XENSTORE_DATA,), emulator.xenstore,
           (emulator.SIZE, emulator.TERMINATED, emulator.PAIRED, emulator.RELATIVE, emulator.KEYS)),
     Check(LIBXL, (libxl.CHECKPOINT_END,), checkpoint_end, (CHECKPOINT_END,)),

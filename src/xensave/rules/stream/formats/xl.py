@@ -8,7 +8,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, XL, Event
 from xensave.container.frames import xl
 from xensave.container.frames.config import Config
-from xensave.findings import ERROR, WARNING
+from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
@@ -33,6 +33,8 @@ FITS = Rule(
     (Reader("xl", Cite("create_domain")),),
 )
 JSON = Rule("XL_CONFIG_JSON", ERROR, "A configuration flagged as JSON is JSON.")
+FLAGGED = Rule("XL_CONFIG_FLAGGED", NOTE, "A configuration that is JSON is flagged so.")
+PRESENT = Rule("XL_CONFIG_PRESENT", NOTE, "A configuration has members: xl restores by it.")
 SIZE = Rule("XL_CONFIG_BOUNDED", WARNING, "The optional data is a configuration's size.")
 
 
@@ -72,12 +74,16 @@ def configuration(event: Event, _: State) -> Iterator[Fault]:
         and (config.wrong is not None or not config.text.strip().startswith("{"))
     ):
         yield Fault(JSON, "the configuration is not JSON, as flag 0 says", event.body_offset + 4)
+    elif not config.text or (head.json and not config.values):
+        yield Fault(PRESENT, "there is no configuration in it")
+    elif not head.json and config.text.lstrip().startswith("{"):
+        yield Fault(FLAGGED, "flag 0 is clear, and the configuration is JSON")
 
 
 # fmt: off
 CHECKS = (
     Check(XL, (), header, (BYTE_ORDER, MANDATORY, OPTIONAL), "header"),
     Check(LIBXC, (), modern, (STREAM_V2,), "image header"),
-    Check(XL, (), configuration, (SIZE, FITS, JSON), "header"),
+    Check(XL, (), configuration, (SIZE, FITS, JSON, PRESENT, FLAGGED), "header"),
 )
 # fmt: on
