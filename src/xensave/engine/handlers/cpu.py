@@ -71,7 +71,7 @@ def cr0(body: Body, machine: Machine) -> str | None:
 def cr4(body: Body, machine: Machine) -> str | None:
     """Refuse bits that the domain's policy (before 4.12 the host's CPU) does not have."""
     value = body["cr4"]
-    allowed, known = _cr4_bits(machine)
+    allowed, known = machine.once(_cr4_bits)
     rest = value & ~allowed
     if not rest:
         return None

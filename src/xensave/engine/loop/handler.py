@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xensave.catalogue.model import Layout
+    from xensave.engine.domain import Domain
     from xensave.engine.loop.machine import Machine
     from xensave.engine.loop.reader import Reader
+
+Tests = tuple["Callable[[Body, Machine], str | None]", ...]
+"""What rules ask of a body, in their order."""
+
+_INSTANCES = 1 << 16
 
 VCPU = "vcpu"
 PAIR = "pair"
@@ -55,19 +61,23 @@ class Handler:
 
     `checks` says whether the release checks it in a pass of its own. `size` is the length of the
     struct, `compat_size` that of the older one that is converted, None where there is none.
+    `plain` is the length of a record of which its rules alone decide, -1 where a handler does more.
     """
 
     __slots__ = (
         "binding",
         "check_rules",
+        "check_tests",
         "checks",
         "code",
         "compat_size",
         "device",
         "fixup",
         "load_rules",
+        "load_tests",
         "name",
         "places",
+        "plain",
         "size",
         "spec",
         "strict",
@@ -96,6 +106,10 @@ class Handler:
         self.places = places(layout or catalogue.layout(binding.layout))
         self.load_rules = tuple(rule for rule in rules if rule.stage == LOAD)
         self.check_rules = tuple(rule for rule in rules if rule.stage == CHECK)
+        self.load_tests: Tests = tuple(rule.test for rule in self.load_rules)
+        self.check_tests: Tests = tuple(rule.test for rule in self.check_rules)
+        ordinary = type(self).load is Handler.load and spec.modelled
+        self.plain = self.size if ordinary else -1
 
     def __repr__(self) -> str:
         return f"<Handler {self.name} ({self.code}), {self.size} bytes per {self.binding.kind}>"
@@ -104,6 +118,12 @@ class Handler:
     def per_vcpu(self) -> bool:
         """Whether Xen saves one for each vCPU."""
         return self.binding.kind == PER_VCPU
+
+    def bound(self, domain: Domain) -> int:
+        """Return the first instance that a domain does not take: 0 where it lacks the device."""
+        if self.device is not None and domain.lacks(self.device):
+            return 0
+        return {VCPU: domain.vcpus, PAIR: 2}.get(self.spec.instance, _INSTANCES)
 
     def save_size(self, machine: Machine) -> int:
         """Return the bytes that Xen sets aside for it, descriptors included, per vCPU or domain."""

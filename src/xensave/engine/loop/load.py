@@ -9,8 +9,9 @@ from xensave.catalogue.errnos import EINVAL, ENODATA, EPERM
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
 from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Refusal
-from xensave.engine.loop.handler import Handler
+from xensave.engine.dated.rule import Refusal, Undecided
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.handler import Handler, Tests
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader
 from xensave.engine.state import State
@@ -88,6 +89,38 @@ class _Walk:
             reason = f"the header's version is {version}, expected {hvm.HEADER_VERSION}"
             raise Refusal(EINVAL, "HEADER_VERSION", reason, _HEADER)
 
+    def quick(self) -> None:
+        """Take records as long as nothing is to be said of them: `step` looks at the first other.
+
+        Such a record is as long as its struct, there in full and admitted, and breaks no rule.
+        """
+        reader, machine, real = self.reader, self.machine, self.real
+        data, size, cursor, loaded = reader.data, reader.size, reader.cursor, self.loaded
+        find, bounds, unpack = self.handlers.get, machine.bounds, hvm.DESCRIPTOR.unpack_from
+        last: tuple[Handler, int] | None = None
+        while size - cursor >= SIZE:
+            typecode, instance, length = unpack(data, cursor)
+            start = cursor + SIZE
+            end = start + length
+            handler = find(typecode)
+            if handler is None or end > size:
+                break
+            if real or handler.checks:
+                if length != handler.plain or instance >= bounds[handler]:
+                    break
+                tests = handler.load_tests if real else handler.check_tests
+                if tests:
+                    body = Body(data[start:end], handler.places, instance, length)
+                    if not _passes(tests, body, machine):
+                        break
+            cursor = end
+            if real:
+                loaded += 1
+                last = handler, instance
+        reader.cursor = cursor
+        if last is not None:
+            self.loaded, self.last = loaded, f"{last[0].name} {last[1]}"
+
     def step(self) -> bool:
         """Take one more record; False at END. Raises Refusal."""
         reader = self.reader
@@ -122,8 +155,10 @@ class _Walk:
         start = 0
         try:
             self.header()
+            self.quick()
             start = self.reader.cursor
             while self.step():
+                self.quick()
                 start = self.reader.cursor
         except Refusal as refusal:
             return self._refused(refusal, start, rules)
@@ -152,6 +187,17 @@ class _Walk:
             reason=refusal.reason,
             cite=refusal.cite,
         )
+
+
+def _passes(tests: Tests, body: Body, machine: Machine) -> bool:
+    """Tell whether no rule has anything to say."""
+    try:
+        for test in tests:
+            if test(body, machine) is not None:
+                return False
+    except Undecided:
+        return False
+    return True
 
 
 def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:

@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.policy.value import Policy
 
+if TYPE_CHECKING:
+    from xensave.engine.loop.handler import Handler
+
+T = TypeVar("T")
+
 _FP_SSE = 0x3
+
+
+class Bounds(dict["Handler", int]):
+    """The first instance that a domain does not take of each handler's record."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__()
+        self._domain = domain
+
+    def __missing__(self, handler: Handler) -> int:
+        bound = self[handler] = handler.bound(self._domain)
+        return bound
 
 
 class Machine:
     """What the rules ask about, besides the body: it is made anew for each load.
 
+    `bounds` says which instances the domain takes.
+
     `xcr0_accum` is per vCPU what CPU_XSAVE last set, which the MSR record is judged by.
     """
 
-    __slots__ = ("_accum", "domain", "policy", "version")
+    __slots__ = ("_accum", "_worked_out", "bounds", "domain", "policy", "version")
 
     def __init__(self, version: Version, domain: Domain, policy: Policy) -> None:
         self.version = version
         self.domain = domain
         self.policy = policy
+        self.bounds = Bounds(domain)
         self._accum: dict[int, int] = {}
+        self._worked_out: dict[Callable[[Machine], object], object] = {}
 
     def reset(self) -> None:
         """Forget what the last load did."""
         self._accum.clear()
+
+    def once(self, what: Callable[[Machine], T]) -> T:
+        """Return what a function makes of release, domain and policy, worked out once."""
+        found = self._worked_out.get(what, self)
+        if found is self:
+            found = self._worked_out[what] = what(self)
+        return cast("T", found)
 
     def set_xcr0_accum(self, vcpu: int, value: int) -> None:
         """Note what a vCPU's CPU_XSAVE record set."""
