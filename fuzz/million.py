@@ -28,7 +28,7 @@ from xensave.testing.mutate import mutate
 SECONDS = 1.0
 GROWTH_KIB = 64 << 10
 MEMORY = "memory"
-BATCH = 2000
+BATCH = 200
 
 
 class Failure(NamedTuple):

@@ -50,6 +50,21 @@ def test_show_stays_light():
     assert not loaded & (heavy | {"rich", "clang", "capstone", "elftools", "matplotlib"})
 
 
+def test_a_context_is_shown_and_judged_without_what_it_does_not_need():
+    formats = {f"xensave.container.frames.{name}" for name in ("libvirt", "xend", "xenopsd")}
+    others = {"xensave.container.streams.legacy", "xensave.container.streams.qemu", "tempfile"}
+    show = modules_after(
+        path() + "from xensave.cli import main; main(['show', 'examples/hvm1.ctx'])"
+    )
+    assert "xensave.container.streams.hvm" in show
+    assert not show & (formats | others)
+    words = ["check", "examples/hvm1.ctx", "--target", "4.17"]
+    check = modules_after(path() + f"from xensave.cli import main; main({words})")
+    assert "xensave.engine.loop.load" in check
+    assert not check & (formats | others | {"xensave.toolstack.restore", "xensave.engine.pv"})
+    assert not check & {"dataclasses", "inspect", "email", "importlib.metadata", "numpy"}
+
+
 def test_few_annotations_are_compiled():
     # A NamedTuple compiles each annotation that is text, as `from __future__ import annotations`
     # makes all of them: the modules that show needs do without.

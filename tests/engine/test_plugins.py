@@ -3,8 +3,8 @@
 import re
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -65,22 +65,28 @@ def test_the_owner_may_use_its_range():
     assert hypervisor.code_max == 22
 
 
-def test_installed_plugins_are_found_and_others_are_refused(monkeypatch):
-    class Point(EntryPoint):
-        def load(self):
-            return {"one": plugin(), "several": [plugin()], "wrong": 5}[self.name]
+def test_installed_plugins_are_found_and_others_are_refused(monkeypatch, tmp_path):
+    acme = ModuleType("acme_records")
+    acme.one, acme.several, acme.wrong = plugin(), [plugin()], 5
+    monkeypatch.setitem(sys.modules, "acme_records", acme)
+    package = tmp_path / "acme_records-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-records\nVersion: 1.0\n")
 
     def points(*names):
-        found = [Point(name, "x:y", plugins.GROUP) for name in names]
-        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found)
+        lines = [f"{name} = acme_records:{name}\n" for name in names]
+        text = f"[{plugins.GROUP}]\n{''.join(lines)}"
+        (package / "entry_points.txt").write_text(text)
 
     points("one", "several")
+    assert plugins.installed() == ()
+    monkeypatch.syspath_prepend(tmp_path)
     assert plugins.installed() == (plugin(), plugin())
     points("wrong")
     with pytest.raises(UsageError, match=r"'wrong' of xensave\.handlers is no Plugin"):
         plugins.installed()
     points("absent")
-    with pytest.raises(UsageError, match=r"'absent' of xensave\.handlers fails: KeyError"):
+    with pytest.raises(UsageError, match=r"'absent' of xensave\.handlers fails: AttributeError"):
         plugins.installed()
 
 

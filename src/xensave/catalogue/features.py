@@ -8,7 +8,6 @@ features; a word is one of them. The data are read from every tag, see
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,7 +75,6 @@ class Feature(NamedTuple):
     attributes: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """What a release knows: features by (word, bit), places by name, what needs what, words.
 
@@ -84,11 +82,20 @@ class Features:
     are those that were asked for.
     """
 
-    by_bit: dict[tuple[int, int], Feature]
-    places: dict[str, tuple[int, int]]
-    dependents: dict[tuple[int, int], frozenset[tuple[int, int]]]
-    words: tuple[Word, ...]
-    masks: dict[tuple[int, str], int] = field(default_factory=dict)
+    __slots__ = ("by_bit", "dependents", "masks", "places", "words")
+
+    def __init__(
+        self,
+        by_bit: dict[tuple[int, int], Feature],
+        places: dict[str, tuple[int, int]],
+        dependents: dict[tuple[int, int], frozenset[tuple[int, int]]],
+        words: tuple[Word, ...],
+    ) -> None:
+        self.by_bit = by_bit
+        self.places = places
+        self.dependents = dependents
+        self.words = words
+        self.masks: dict[tuple[int, str], int] = {}
 
     def name(self, word: int, bit: int) -> str:
         """Return a bit's name in small letters, "WORD:BIT" where the release has none."""

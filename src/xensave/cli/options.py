@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-_SIZE = re.compile(r"(\d{1,20})\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE = r"(\d{1,20})\s*(?:([kmgt])(?:i?b)?|b)?"
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -35,7 +35,7 @@ def size(text: str) -> int:
     >>> size("5G"), size("512 MiB"), size("0x1000")
     (5368709120, 536870912, 4096)
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if match is None or not match[2]:
         return positive(text.strip().rstrip("bB") if match else text)
     found = positive(match[1]) * _FACTORS[match[2].lower()]

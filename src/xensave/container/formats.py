@@ -1,26 +1,52 @@
 """The formats that are read, in the order in which an input's first bytes are asked."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import overload
+
 from xensave.container.format import Format
-from xensave.container.frames.libvirt import LIBVIRT_FORMAT
-from xensave.container.frames.xend import XEND_FORMAT
-from xensave.container.frames.xenopsd import XENOPSD_FORMAT
-from xensave.container.frames.xl import XL_FORMAT
-from xensave.container.streams.hvm import HVM_FORMAT
-from xensave.container.streams.legacy import LEGACY_FORMAT
-from xensave.container.streams.libxc import LIBXC_FORMAT
-from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import UsageError
 
-FORMATS: tuple[Format, ...] = (
-    XL_FORMAT,
-    LIBXL_FORMAT,
-    LIBXC_FORMAT,
-    HVM_FORMAT,
-    LIBVIRT_FORMAT,
-    XENOPSD_FORMAT,
-    XEND_FORMAT,
-    LEGACY_FORMAT,
-)
+_HOMES = {
+    "xl": ("frames.xl", "XL_FORMAT"),
+    "libxl": ("streams.libxl", "LIBXL_FORMAT"),
+    "libxc": ("streams.libxc", "LIBXC_FORMAT"),
+    "hvm": ("streams.hvm", "HVM_FORMAT"),
+    "libvirt": ("frames.libvirt", "LIBVIRT_FORMAT"),
+    "xenopsd": ("frames.xenopsd", "XENOPSD_FORMAT"),
+    "xend": ("frames.xend", "XEND_FORMAT"),
+    "legacy": ("streams.legacy", "LEGACY_FORMAT"),
+}
+
+
+class _Formats(Sequence[Format]):
+    """The formats of `_HOMES`, each imported when it is first asked for."""
+
+    @overload
+    def __getitem__(self, at: int) -> Format: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Format, ...]: ...
+    def __getitem__(self, at: int | slice) -> Format | tuple[Format, ...]:
+        if isinstance(at, slice):
+            return tuple(self)[at]
+        return self.named(list(_HOMES)[at])
+
+    def __iter__(self) -> Iterator[Format]:
+        return map(self.named, _HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+    @staticmethod
+    def named(name: str) -> Format:
+        module, attribute = _HOMES[name]
+        found: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
+        return found
+
+
+FORMATS: Sequence[Format] = _Formats()
 
 
 def format_named(name: str) -> Format:
@@ -29,6 +55,8 @@ def format_named(name: str) -> Format:
     >>> format_named("libxc").title
     'a libxc stream'
     """
+    if isinstance(FORMATS, _Formats) and name in _HOMES:
+        return FORMATS.named(name)
     for each in FORMATS:
         if each.name == name:
             return each
@@ -41,4 +69,4 @@ def format_names() -> list[str]:
     >>> format_names()[:2]
     ['xl', 'libxl']
     """
-    return [each.name for each in FORMATS]
+    return list(_HOMES) if isinstance(FORMATS, _Formats) else [each.name for each in FORMATS]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,6 +84,8 @@ def installed() -> tuple[Plugin, ...]:
     An entry point names a Plugin, or a sequence of them. Raises UsageError for any other object,
     and for a package that cannot be imported.
     """
+    if not _may_be_some():
+        return ()
     from importlib.metadata import entry_points
 
     found: list[Plugin] = []
@@ -100,6 +105,25 @@ def installed() -> tuple[Plugin, ...]:
                 raise UsageError(f"entry point {point.name!r} of {GROUP} is no Plugin: {plugin!r}")
             found.append(plugin)
     return tuple(found)
+
+
+def _may_be_some() -> bool:
+    """Tell whether a package's entry points name the group; to load them all takes far longer."""
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")  # noqa: PTH208 - pathlib is slow
+        except NotADirectoryError:
+            return True
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".egg"):
+                return True
+            if name.endswith((".dist-info", ".egg-info")):
+                with suppress(OSError), open(f"{folder}/{name}/entry_points.txt", "rb") as file:
+                    if GROUP.encode() in file.read():
+                        return True
+    return False
 
 
 def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:

@@ -16,7 +16,6 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import format_named
-from xensave.container.frames import xenopsd
 from xensave.container.frames.xl import MESSAGE
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PFN_MASK
@@ -35,12 +34,20 @@ STATE_LIMIT = 1 << 20
 _PREFIX = {
     (LIBXC, libxc.PAGE_DATA): 8,
     (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT,
-    (XENOPSD, xenopsd.QEMU_TRAD): STATE_LIMIT,
 }
 
 
 BATCH_LIMIT = 1 << 16
 """Of a record with more frames than these (Xen writes 1024) the order is not looked at."""
+
+
+def _wanted(event: Event) -> int:
+    """Return how many bytes of a record are kept."""
+    if event.layer == XENOPSD:
+        from xensave.container.frames import xenopsd
+
+        return STATE_LIMIT if event.type == xenopsd.QEMU_TRAD else event.length
+    return _PREFIX.get((event.layer, event.type), event.length)
 
 
 class Count(NamedTuple):
@@ -168,7 +175,7 @@ class Tally:
             self.checkpoints += 1
         elif event.length:
             self._renew(key)
-            kept = self._keep(event, min(event.length, _PREFIX.get(key, event.length)))
+            kept = self._keep(event, min(event.length, _wanted(event)))
             self.kept.setdefault(key, []).append(kept)
             self._describe(event)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
 from xensave.catalogue.points import asked_for
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
@@ -21,9 +20,10 @@ from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.domain import domain_of, vcpus_in
-from xensave.toolstack.libxc.pv import is_pv
 from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask
-from xensave.toolstack.restore import judge
+
+if TYPE_CHECKING:
+    from xensave.engine.pv import PvMemory
 
 _DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 
@@ -85,6 +85,9 @@ class Judge:
         """
         if given.image is None:
             return self._ask_of_context(given.context or b"", target)
+        # A bare context needs none of the toolstack's rules.
+        from xensave.toolstack.restore import judge
+
         facts = given.image.facts
         if facts.stop is not None and not facts.size and facts.xl is None and facts.libxl is None:
             refusal = _unreadable(facts.stop)
@@ -157,6 +160,9 @@ def _unreadable(error: XensaveError) -> Verdict:
 
 def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
     """Return a PV guest's memory, where all of it is there and can be read a second time."""
+    from xensave.engine.pv import PvMemory
+    from xensave.toolstack.libxc.pv import is_pv
+
     if facts.unread or not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
         return None
     if facts.pages is None or not facts.pages.populated or facts.pages.cut(facts.max_pfn):

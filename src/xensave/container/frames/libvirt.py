@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave.container.description import Description, Json
-from xensave.container.events import LIBVIRT, LIBXL, Event, Header
+from xensave.container.events import LEGACY, LIBVIRT, LIBXL, Event, Header
 from xensave.container.format import Format
+from xensave.container.formats import format_named
 from xensave.container.reading import read_header
-from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import LimitExceeded, Malformed, Unsupported, UsageError, XensaveError
 from xensave.source import Source
@@ -131,7 +131,7 @@ class Libvirt(Format):
         assert isinstance(event.header, LibvirtHeader)
         inner: Format = LIBXL_FORMAT
         if event.header.version == LEGACY_VERSION:
-            inner = LEGACY_FORMAT
+            inner = format_named(LEGACY)
         yield from inner.stored(source) if stored else inner.walk(source)
 
 

@@ -9,11 +9,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.events import LIBXL, XL, Event, Header
+from xensave.container.events import LEGACY, LIBXL, XL, Event, Header
 from xensave.container.format import Format
+from xensave.container.formats import format_named
 from xensave.container.reading import read_header
 from xensave.container.streams import libxc
-from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.container.streams.libxc import LIBXC_FORMAT
 from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import Malformed, Unsupported, UsageError
@@ -190,7 +190,7 @@ class Xl(Format):
         if not event.header.stream_v2:
             # Such a file of xl's own has a legacy stream.
             modern = LIBXC_FORMAT.matches(bytes(source.peek(len(libxc.MAGIC))))
-            inner = LIBXC_FORMAT if modern else LEGACY_FORMAT
+            inner = LIBXC_FORMAT if modern else format_named(LEGACY)
         yield from inner.stored(source) if stored else inner.walk(source)
 
 

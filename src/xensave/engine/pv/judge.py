@@ -126,4 +126,12 @@ def _record(
     assert layout is not None, name
     # What libxc does not send Xen finds as the toolstack's buffer has it: zero, it is hoped.
     values = decode(layout, body.ljust(layout.size, b"\0"))
-    return PvRecord(number, values, content, guest.bits, guest.vcpus, guest.host, memory)
+    return PvRecord(
+        number,
+        values,
+        content,
+        guest.bits,
+        vcpus=guest.vcpus,
+        host=guest.host,
+        memory=memory,
+    )

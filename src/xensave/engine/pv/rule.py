@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xensave.catalogue.dates import Dated, in_force
@@ -51,7 +50,6 @@ class PvRefusal(NamedTuple):
     cite: Cite
 
 
-@dataclass(frozen=True, slots=True)
 class PvRecord:
     """A vCPU's record: its number, the content as fields by path and as bytes, the width in bits.
 
@@ -59,13 +57,26 @@ class PvRecord:
     memory, where they are known.
     """
 
-    vcpu: int
-    values: Values
-    content: bytes
-    bits: int = 64
-    vcpus: int = 1
-    host: Policy | None = None
-    memory: PvMemory | None = None
+    __slots__ = ("bits", "content", "host", "memory", "values", "vcpu", "vcpus")
+
+    def __init__(
+        self,
+        vcpu: int,
+        values: Values,
+        content: bytes,
+        bits: int = 64,
+        *,
+        vcpus: int = 1,
+        host: Policy | None = None,
+        memory: PvMemory | None = None,
+    ) -> None:
+        self.vcpu = vcpu
+        self.values = values
+        self.content = content
+        self.bits = bits
+        self.vcpus = vcpus
+        self.host = host
+        self.memory = memory
 
     def __getitem__(self, path: str) -> int:
         return integer(self.values, path)

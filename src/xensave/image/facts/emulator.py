@@ -1,13 +1,15 @@
 """A guest's device model, as libxl's stream carries it."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.container.events import LIBXL, XENOPSD
-from xensave.container.frames import xenopsd
-from xensave.container.streams import libxl, qemu
+from xensave.container.streams import libxl
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
 from xensave.image.tally import Kept, Tally
+
+if TYPE_CHECKING:
+    from xensave.container.streams import qemu
 
 _TRADITIONAL = b"QemuDeviceModelRecord"
 _LEGACY = b"DeviceModelRecord0002"
@@ -29,7 +31,7 @@ class Emulator(NamedTuple):
     version: int | None
     length: int
     xenstore: tuple[tuple[str, str], ...]
-    sections: tuple[qemu.Section, ...] = ()
+    sections: "tuple[qemu.Section, ...]" = ()
     state: bytes = b""
 
 
@@ -41,7 +43,7 @@ def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     """
     contexts = list(found.all(LIBXL, libxl.EMULATOR_CONTEXT))
     stores = found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
-    contexts += map(_as_context, found.all(XENOPSD, xenopsd.QEMU_TRAD))
+    contexts += _of_xenopsd(found)
     states: dict[EmulatorHeader, Kept] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
@@ -57,6 +59,14 @@ def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
         _emulator(header, states.get(header), keys.get(header, []))
         for header in dict.fromkeys([*states, *keys])
     )
+
+
+def _of_xenopsd(found: Tally) -> list[Kept]:
+    if XENOPSD not in {layer for layer, _ in found.kept}:
+        return []
+    from xensave.container.frames import xenopsd
+
+    return [_as_context(record) for record in found.all(XENOPSD, xenopsd.QEMU_TRAD)]
 
 
 def _as_context(record: Kept) -> Kept:
@@ -101,9 +111,13 @@ def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str,
     )
 
 
-def _sections(state: Kept | None) -> tuple[qemu.Section, ...]:
-    data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
-    if state is None or not qemu.is_qemu(data):
+def _sections(state: Kept | None) -> "tuple[qemu.Section, ...]":
+    if state is None:
+        return ()
+    from xensave.container.streams import qemu
+
+    data = state.body[EMULATOR_HEADER_SIZE:]
+    if not qemu.is_qemu(data):
         return ()
     try:
         return qemu.sections(data)
@@ -113,6 +127,8 @@ def _sections(state: Kept | None) -> tuple[qemu.Section, ...]:
 
 
 def _format(data: bytes) -> tuple[str, int | None]:
+    from xensave.container.streams import qemu
+
     if qemu.is_qemu(data):
         return "QEMU migration stream", qemu.stream_version(data)
     if data.startswith(_TRADITIONAL):

@@ -1,6 +1,5 @@
 """Records that wait until it is known whether they count: in memory, or in an unnamed file."""
 
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -28,6 +27,8 @@ class Spool:
     """Takes made records, and gives them back in order."""
 
     def __init__(self, source: Source) -> None:
+        import tempfile
+
         self._source = source
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         self._waiting: list[_Waiting] = []
