@@ -95,7 +95,8 @@ def _store() -> None:
     """Count the ranges that a scan of S3 asks for."""
     import s3fs
 
-    from xensave.source.remote.source import source as remote
+    from xensave.source.remote.addresses import Entry
+    from xensave.source.remote.store import Store
 
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
     with _moto() as url, tempfile.TemporaryDirectory() as folder:
@@ -107,15 +108,15 @@ def _store() -> None:
         for number in range(20):
             store.pipe_file(f"bench/{number}.img", data)
         ranges: list[int] = []
-        fetch = remote.fetch
+        fetch = Store.fetch
 
-        def counted(of: remote.Entry, start: int, end: int) -> bytes:
+        def counted(store: Store, of: Entry, start: int, end: int) -> bytes:
             ranges.append(end - start)
-            return fetch(of, start, end)
+            return fetch(store, of, start, end)
 
-        remote.fetch = counted
+        Store.fetch = counted
         scan(["s3://bench/*.img"], f"{folder}/s3.parquet", ASKED, ProcessPool(ASKED, 1))
-        remote.fetch = fetch
+        Store.fetch = fetch
     print(
         f"S3: {len(ranges) / 20:.1f} ranges and {sum(ranges) / 20 / 1024:,.0f} KiB an image "
         "(goal 4 requests, 1,024 KiB)",

@@ -2,9 +2,6 @@
 
 import pytest
 
-pytest.importorskip("moto", reason="S3 is tested against moto: pip install 'moto[server]'")
-pytest.importorskip("s3fs")
-
 from tests.fleet.store import Proxy
 
 SAMPLE = "examples/hvm1.img.zst"
@@ -21,6 +18,8 @@ def sample():
 
 @pytest.fixture(scope="session")
 def moto():
+    pytest.importorskip("moto", reason="S3 is tested against moto: pip install 'moto[server]'")
+    pytest.importorskip("s3fs", reason="s3:// needs s3fs: pip install 'xensave[s3]'")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 class Trouble:
     """What the proxy does to the next requests for objects: a list of words, used up in order.
 
-    "500" answers with an error, "cut" sends half the body, "slow" waits, "change" lets `change`
-    run first, "drop" hangs up.
+    A number answers with that status, "cut" sends half the body, "slow" waits, "change" lets
+    `change` run first, "drop" hangs up. `gone` tells of a path that the object meant is no more.
     """
 
     def __init__(self) -> None:
         self.plan: list[str] = []
         self.change: Callable[[], None] = lambda: None
+        self.gone: Callable[[str], bool] = lambda _: False
         self.requests: list[tuple[str, str, int]] = []
 
     def next(self) -> str:
@@ -27,15 +28,21 @@ class Trouble:
 
 
 class Proxy:
-    """An HTTP proxy before a store; counts requests and bytes, and makes the trouble told."""
+    """An HTTP proxy before a store; counts requests and bytes, and makes the trouble told.
 
-    def __init__(self, upstream: str) -> None:
+    What begins with `objects` and lists nothing is a request for an object: that has the trouble.
+    """
+
+    def __init__(self, upstream: str, objects: str = "/") -> None:
         self.trouble = Trouble()
         parts = urlsplit(upstream)
         where = (parts.hostname or "", parts.port or 80)
-        handler = type("Handler", (_Handler,), {"trouble": self.trouble, "where": where})
+        handler = type(
+            "Handler", (_Handler,), {"trouble": self.trouble, "where": where, "objects": objects}
+        )
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # a client that has what it wants hangs up
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -48,13 +55,18 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     trouble: Trouble
     where: tuple[str, int]
+    objects: str
 
     def log_message(self, *_: object) -> None:
         return
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        of_object = self.command == "GET" and "list-type" not in self.path
+        of_object = (
+            self.command == "GET"
+            and self.path.startswith(self.objects)
+            and "list-type" not in self.path
+        )
         act = self.trouble.next() if of_object else ""
         if act == "change":
             self.trouble.change()
@@ -63,12 +75,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif act == "drop":
             self.close_connection = True
             return
-        elif act == "500":
-            self.send_response(500)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+        elif act.isdecimal():
+            self._status(int(act))
+            return
+        if self.trouble.gone(self.path):
+            self._status(404)
             return
         self._answer(body, cut=act == "cut")
+
+    def _status(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, body: bytes, *, cut: bool) -> None:
         upstream = http.client.HTTPConnection(*self.where)

@@ -49,7 +49,7 @@ def test_an_object_that_changes_is_an_error(store, sample):
 
 
 def test_a_store_that_stays_down_is_said_in_a_line(store, sample, monkeypatch):
-    monkeypatch.setattr("xensave.source.remote.addresses.ATTEMPTS", 1)
+    monkeypatch.setattr("xensave.source.remote.patience.ATTEMPTS", 1)
     address = store.put("a.img", sample)
     with open_source(address) as source:
         store.trouble.plan = ["500"] * 1000

@@ -74,7 +74,8 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         import duckdb
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MissingExtra("asking a table", "duckdb", "fleet") from error
+        package = (error.name or "duckdb").partition(".")[0]
+        raise MissingExtra("asking a table", package, "fleet") from error
     files = files_of(table)
     try:
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)

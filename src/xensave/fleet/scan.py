@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from xensave import __version__
+from xensave.errors import MissingExtra
 from xensave.fleet.parts import Key, Writer, done, key_of, merge
 from xensave.fleet.schema import VERSION, Row, text_of
 from xensave.fleet.sources import entries
@@ -69,6 +70,10 @@ def scan(
     KeyboardInterrupt ends the scan: what is done by then is merged, and `ended` is False. Raises
     SourceError where a source names nothing or the table cannot be written.
     """
+    try:
+        import pyarrow  # noqa: F401 - better known before the first image is read
+    except ImportError as error:
+        raise MissingExtra("writing a table", "pyarrow", "fleet") from error
     settings = question.settings()
     wanted = {text_of(entry.address): entry for entry in entries(sources)}
     keys: dict[str, Key] = {address: key_of(entry) for address, entry in wanted.items()}

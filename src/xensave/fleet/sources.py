@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from xensave.errors import SourceError
-from xensave.source.remote.addresses import Entry, expand, is_address, local_path
+from xensave.source.remote.addresses import Entry, expand, is_address, is_pattern, local_path
 
 _WILD = frozenset("*?[")
 
@@ -17,8 +17,8 @@ def entries(sources: Iterable[str]) -> Iterator[Entry]:
     """Yield the images that sources name, in order, each address once.
 
     A source is a file, a folder (all regular files in it and below), a pattern, or an address; an
-    address that ends in `/` is a folder. A file that cannot be looked at is an entry of no size:
-    reading it will say why. Raises SourceError where a source names nothing.
+    address that ends in `/` is a folder. A file or object that cannot be looked at is an entry of
+    no size: reading it will say why. Raises SourceError where a source names nothing.
     """
     seen: set[str] = set()
     for source in sources:
@@ -30,7 +30,7 @@ def entries(sources: Iterable[str]) -> Iterator[Entry]:
 
 def _expanded(source: str) -> Iterator[Entry]:
     if is_address(source):
-        yield from expand(f"{source}**" if source.endswith("/") else source)
+        yield from _behind(f"{source}**" if source.endswith("/") else source)
         return
     path = local_path(source)
     if os.path.isdir(path):  # noqa: PTH112 - a tree of thousands of files
@@ -44,6 +44,18 @@ def _expanded(source: str) -> Iterator[Entry]:
                 yield _file(name)
     else:
         yield _file(path)
+
+
+def _behind(address: str) -> Iterator[Entry]:
+    found = False
+    try:
+        for entry in expand(address):
+            found = True
+            yield entry
+    except SourceError:
+        if found or is_pattern(address):
+            raise
+        yield Entry(address, -1)
 
 
 def _folder(path: str) -> Iterator[Entry]:

@@ -93,7 +93,10 @@ def expand(
     format of what is named itself, where its first bytes do not tell it.
     """
     for word in words:
-        if isinstance(word, str) and word != "-" and not is_address(word):
+        if isinstance(word, str) and is_address(word):
+            yield from _behind(word, max_size, format)
+            continue
+        if isinstance(word, str) and word != "-":
             if os.path.isdir(word):  # noqa: PTH112 - pathlib is slow
                 yield from _directory(word, max_size)
                 continue
@@ -150,6 +153,21 @@ def _is_context(item: Item) -> bool:
     magic = int.from_bytes(head[hvm.DESCRIPTOR.size : hvm.DESCRIPTOR.size + 4], "little")
     signs = (typecode == hvm.HEADER_TYPECODE, length == _HEADER_SIZE, magic == hvm.HEADER_MAGIC)
     return sum(signs) > 1
+
+
+def _behind(address: str, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
+    """Yield the objects that an address names, by its wild cards or as it is."""
+    names = [address]
+    if glob.has_magic(address):
+        from xensave.source.remote.addresses import expand as objects
+
+        try:
+            names = [entry.address for entry in objects(address)]
+        except XensaveError as error:
+            yield Unreadable(address, error)
+            return
+    for name in names:
+        yield from _file(name, max_size, format)
 
 
 def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:

@@ -1,1 +1,1 @@
-"""Objects of a store: their addresses, and the source that reads them by ranges."""
+"""Objects of stores: their addresses, each kind of store, and the source that reads by ranges."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from xensave.errors import LimitExceeded
 from xensave.source.base import Source, write_all
 from xensave.source.limits import CHUNK, MIB, READ_LIMIT, SKIP_CHUNK
-from xensave.source.remote.addresses import Entry, check_unchanged, entry, fetch
+from xensave.source.remote.addresses import Entry
+from xensave.source.remote.store import Store
+from xensave.source.remote.stores import store_of
+from xensave.source.stream import StreamSource
 
 HEAD = CHUNK
 """What is fetched where reading begins: it holds all that stands before the pages."""
@@ -27,12 +30,13 @@ class RemoteSource(Source):
 
     seekable = True
 
-    def __init__(self, of: Entry, *, max_size: int | None = None) -> None:
+    def __init__(self, of: Entry, store: Store, *, max_size: int | None = None) -> None:
         self.name = of.address
         self.offset = 0
         self.size: int | None = of.size
         self.max_size = max_size
         self.entry = of
+        self._store = store
         self.requests = 0
         self.fetched = 0
         self._length = of.size
@@ -82,7 +86,7 @@ class RemoteSource(Source):
 
     def again(self) -> RemoteSource:
         """Return the same object, read from its start."""
-        other = RemoteSource(self.entry, max_size=self.max_size)
+        other = RemoteSource(self.entry, self._store, max_size=self.max_size)
         other.format = self.format
         return other
 
@@ -94,7 +98,7 @@ class RemoteSource(Source):
         """Let go of what was fetched. Raises SourceError where the object has changed since."""
         if self._blocks:
             self._blocks = []
-            check_unchanged(self.entry)
+            self._store.check_unchanged(self.entry)
 
     def _load(self, offset: int, n: int) -> tuple[int, bytes]:
         if offset == self._end:
@@ -105,7 +109,7 @@ class RemoteSource(Source):
         if self._length - TAIL <= offset:
             start, end = max(0, self._length - TAIL), self._length
         end = min(end, self._length)
-        block = fetch(self.entry, start, end)
+        block = self._store.fetch(self.entry, start, end)
         self.requests += 1
         self.fetched += len(block)
         self._end = end
@@ -113,6 +117,22 @@ class RemoteSource(Source):
         return start, block
 
 
-def open_address(address: str, *, max_size: int | None = None) -> RemoteSource:
-    """Open an object by its address. Raises SourceError and UsageError."""
-    return RemoteSource(entry(address), max_size=max_size)
+def open_address(address: str, *, max_size: int | None = None) -> Source:
+    """Open an object by its address: by ranges, or as a stream where the store has none.
+
+    Raises SourceError and UsageError.
+    """
+    store = store_of(address)
+    of = store.entry(address)
+    if of.ranges:
+        return RemoteSource(of, store, max_size=max_size)
+    return _streamed(of, store, max_size)
+
+
+def _streamed(of: Entry, store: Store, max_size: int | None) -> Source:
+    return StreamSource(
+        store.stream(of),
+        of.address,
+        again=lambda: _streamed(of, store, max_size),
+        max_size=max_size,
+    )

@@ -1,0 +1,144 @@
+"""A store in fsspec's common words: listings, ranges, a look whether all is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar, cast
+
+from xensave.errors import SourceError, UsageError
+from xensave.source.remote.addresses import Entry
+from xensave.source.remote.patience import Changed, Denied, patient
+
+T = TypeVar("T")
+Info = dict[str, object]
+
+
+class FileSystem(Protocol):
+    """What is asked of fsspec's file systems."""
+
+    def info(self, path: str) -> Info:
+        """Return what the store says of an object."""
+
+    def glob(self, path: str, *, detail: bool) -> dict[str, Info]:
+        """Return the objects that a pattern matches."""
+
+    def cat_file(self, path: str, start: int, end: int, **options: str) -> bytes:
+        """Return a range of an object's bytes."""
+
+    def unstrip_protocol(self, name: str) -> str:
+        """Return a path as an address."""
+
+    def invalidate_cache(self) -> None:
+        """Forget listings."""
+
+
+class Store:
+    """A store; it is opened by an address in it.
+
+    Raises UsageError for an unknown scheme, ImportError where a package is missing.
+    """
+
+    wild = frozenset("*?[")
+    """What makes a pattern of an address."""
+
+    def __init__(self, address: str) -> None:
+        fs, path = self._patient(lambda: self._open(address), address)
+        self._fs = fs
+        self._path = path
+
+    def _open(self, address: str) -> tuple[FileSystem, str]:
+        """Return fsspec's file system for an address, and the path in it."""
+        from fsspec.core import url_to_fs
+        from fsspec.registry import known_implementations
+
+        scheme = address.partition("://")[0]
+        if scheme not in known_implementations:
+            raise UsageError(f"{address}: no scheme is called {scheme!r}")
+        fs, path = url_to_fs(address)
+        return cast(FileSystem, fs), str(path)
+
+    def entry(self, address: str) -> Entry:
+        """Return what the store says of one object. Raises SourceError."""
+        info = self._patient(lambda: self._fs.info(self._path), address)
+        if info.get("type") != "file":
+            raise SourceError(f"{address}: is no object")
+        return self._entry_of(address, info)
+
+    def is_pattern(self, address: str) -> bool:
+        """Tell whether the path of an address has wild cards; the brackets of a host are none."""
+        return bool(self.wild & set(address.partition("://")[2].partition("/")[2]))
+
+    def matches(self, pattern: str) -> Iterator[Entry]:
+        """Yield the objects that a pattern matches, sorted by name. Raises SourceError."""
+        listing = self._patient(lambda: self._fs.glob(self._path, detail=True), pattern)
+        for name, info in sorted(listing.items()):
+            if info.get("type") == "file":
+                yield self._entry_of(self._fs.unstrip_protocol(name), info)
+
+    def fetch(self, of: Entry, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to before `end`, of the object that the entry tells of.
+
+        Short answers and failures of the store are tried again. Raises SourceError.
+        """
+
+        def once() -> bytes:
+            data = self._range(of, start, end)
+            if len(data) != end - start:
+                raise OSError(f"{len(data)} of {end - start} bytes came")
+            return data
+
+        return self._patient(once, of.address)
+
+    def stream(self, of: Entry) -> Callable[[int], bytes]:
+        """Return a function that gives the next bytes of an object without ranges."""
+        raise SourceError(f"{of.address}: the store gives no ranges")
+
+    def check_unchanged(self, of: Entry) -> None:
+        """Raise SourceError where the object is not the one that the entry tells of.
+
+        It is called when the reading is done; a store that holds each range needs it not.
+        """
+        self._fs.invalidate_cache()
+        now = self.entry(of.address)
+        if (now.size, now.mtime, now.etag) != (of.size, of.mtime, of.etag):
+            raise SourceError(f"{of.address}: changed while it was read")
+
+    def _range(self, of: Entry, start: int, end: int) -> bytes:
+        return bytes(self._fs.cat_file(self._path, start, end))
+
+    def _entry_of(self, address: str, info: Info) -> Entry:
+        size = info.get("size")
+        if not isinstance(size, int):
+            raise SourceError(f"{address}: the store does not say how large it is")
+        changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
+        stamp = getattr(changed, "timestamp", None)
+        mtime = float(stamp()) if callable(stamp) else None
+        if mtime is None and isinstance(changed, (int, float)):
+            mtime = float(changed)
+        etag = info.get("ETag") or info.get("etag")
+        generation = info.get("generation")
+        return Entry(
+            address,
+            size,
+            mtime,
+            etag if isinstance(etag, str) else None,
+            generation if isinstance(generation, str) else None,
+        )
+
+    def _patient(self, act: Callable[[], T], address: str) -> T:
+        """Do it until it works; what this store's library raises is told apart by `_sorted`."""
+
+        def sorted_out() -> T:
+            try:
+                return act()
+            except Exception as error:
+                known = self._known(error)
+                if known is None:
+                    raise
+                raise known from error
+
+        return patient(sorted_out, address)
+
+    def _known(self, error: Exception) -> Changed | Denied | None:
+        """Return what an error of the store's library means, None where time may help."""
+        return None

@@ -1,0 +1,160 @@
+"""http:// and https://: servers with and without ranges, their refusals, and what changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("fsspec")
+pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'xensave[http]'")
+
+from tests.fleet.web import Web, certificate
+from xensave.container.walk import walk
+from xensave.errors import SourceError
+from xensave.image import open_image
+from xensave.image.glance import glance
+from xensave.source import open_source, read_all
+from xensave.source.remote.addresses import expand
+
+
+@pytest.fixture
+def web(monkeypatch):
+    monkeypatch.setattr("xensave.source.remote.patience.BACKOFF", 0.01)
+    server = Web()
+    yield server
+    server.close()
+
+
+def labels(events):
+    return [(each.label, each.offset) for each in events if "PAGE" not in each.label]
+
+
+def test_a_glance_takes_few_ranges(web, sample):
+    address = web.put("a.img", sample)
+    with open_source(sample) as source:
+        wanted = labels(walk(source))
+    with open_source(address) as source:
+        assert labels(glance(source)) == wanted
+    assert len(web.trouble.requests) <= 3
+    assert sum(size for *_, size in web.trouble.requests) < 1 << 20
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_server_without_ranges_is_read_as_a_stream(web, sample, length):
+    web.ranges, web.length = False, length
+    address = web.put("a.img", sample)
+    with open_source(sample) as source:
+        wanted = labels(walk(source))
+    with open_image(address, glance=True) as found:
+        assert labels(found.glance()) == wanted
+        assert found.guest == "hvm1"
+        assert found.size == len(sample)
+
+
+@pytest.mark.parametrize(
+    "act", ["500", "503", "429", "408", "cut", "drop", "slow", "short", "other"]
+)
+def test_trouble_costs_a_wait_not_the_answer(web, sample, act):
+    address = web.put("a.img", sample)
+    web.trouble.plan = [act] if act not in ("short", "other") else []
+    with open_source(address) as source:
+        web.trouble.plan = [act]
+        assert bytes(source.view(10_000_000, 50)) == sample[10_000_000:10_000_050]
+        web.trouble.plan = [act, act]
+        assert bytes(source.view(len(sample) - 50, 50)) == sample[-50:]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_refusal_is_told_at_once(web, sample, status):
+    address = web.put("a.img", sample)
+    web.trouble.plan = [str(status), "", ""]
+    with pytest.raises(SourceError, match=f"{status} "):
+        open_source(address)
+    assert len(web.trouble.plan) == 2
+
+
+def test_what_is_not_there(web):
+    with pytest.raises(SourceError, match="404"):
+        open_source(f"{web.url}/none.img")
+    web.put("empty.img", b"")
+    with pytest.raises(SourceError, match="is empty"):
+        open_source(f"{web.url}/empty.img")
+    closed = Web()
+    closed.close()
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1"):
+        open_source(f"{closed.url}/a.img")
+
+
+@pytest.mark.parametrize("tags", [True, False])
+def test_an_object_that_changes_is_an_error(web, sample, tags):
+    web.tags = tags
+    address = web.put("a.img", sample)
+    with open_source(address) as source:
+        source.view(0, 100)
+        web.trouble.change = lambda: web.put("a.img", sample[:-8] + b"otherend" + b"x" * (not tags))
+        web.trouble.plan = ["change"]
+        with pytest.raises(SourceError, match="changed while it was read"):
+            source.view(len(sample) - 100, 100)
+
+
+def test_a_stream_that_is_cut_or_changes_is_an_error(web, sample):
+    web.ranges = False
+    address = web.put("a.img", sample)
+    source = open_source(address)
+    with pytest.raises(SourceError):
+        web.trouble.plan = ["cut"]
+        read_all(source.again())
+    web.objects["/a.img"] = sample[:-8] + b"otherend"
+    with pytest.raises(SourceError, match="changed while it was read"):
+        source.again()
+
+
+def test_redirections_are_followed(web, sample):
+    web.put("a.img", sample)
+    with open_source(f"{web.url}/moved/a.img") as source:
+        assert bytes(source.view(len(sample) - 50, 50)) == sample[-50:]
+
+
+def test_a_question_mark_is_no_pattern(web, sample):
+    address = web.put("a.img", sample)
+    assert [len(sample)] == [each.size for each in expand(f"{address}?token=x*y[1]")]
+
+
+def test_listings_are_followed(web, sample):
+    for key in ("a/1.img", "a/b/2.img", "a/b/3.txt"):
+        web.put(key, sample[:1000])
+    assert [each.address for each in expand(f"{web.url}/**/*.img")] == [
+        f"{web.url}/a/1.img",
+        f"{web.url}/a/b/2.img",
+    ]
+    assert [each.size for each in expand(f"{web.url}/a/*.img")] == [1000]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate")
+def test_a_certificate_must_be_known(sample, tmp_path, monkeypatch):
+    made = certificate(tmp_path)
+    web = Web(made)
+    address = web.put("a.img", sample)
+    try:
+        with pytest.raises(SourceError, match="certificate"):
+            open_source(address)
+        assert not web.trouble.requests
+
+        def show(**environment):
+            return subprocess.run(
+                [sys.executable, "-m", "xensave", "show", address],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, **environment},
+            )
+
+        assert show().returncode == 2
+        for known in ({"SSL_CERT_FILE": str(made[0])}, {"FSSPEC_HTTPS": '{"ssl": false}'}):
+            done = show(**known)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "hvm1" in done.stdout
+    finally:
+        web.close()
