@@ -2,12 +2,15 @@
 
 import base64
 import quopri
+import re
 
 import pytest
 
 from xensave.errors import UsageError
 from xensave.review.patches.mail import messages
 from xensave.review.patches.patch import header_path, parse_diff
+from xensave.review.run import review_patches
+from xensave.review.session import Request, setting_of
 
 
 def test_patchwork_mbox(v1):
@@ -54,6 +57,64 @@ def test_attached_patch(v2):
     (message,) = messages(mail.encode())
     assert (message.version, message.number, message.total) == (3, 2, 7)
     assert len(parse_diff(message.diff)) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-patch"])
+def test_attached_patch_that_is_no_text(v2, kind):
+    text = base64.encodebytes(v2.split(b"\n\n", 1)[1]).decode()
+    mail = (
+        "From: A <a@example.org>\nSubject: [PATCH] x86/save: more\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/mixed; boundary="xx"\n\n--xx\nContent-Type: text/plain\n\nSee '
+        f"attached.\n--xx\nContent-Type: {kind}\nContent-Transfer-Encoding: base64\n\n"
+        f"{text}\n--xx\nContent-Type: {kind}\n\n\x7fELF\n--xx--\n"
+    )
+    (message,) = messages(mail.encode())
+    assert len(parse_diff(message.diff)) == 1
+
+
+def test_a_diff_in_colour(v1):
+    (plain,) = messages(v1)
+    text = re.sub("^([-+].*)$", "\x1b[32m\\1\x1b[m", plain.diff, flags=re.MULTILINE)
+    (coloured,) = messages(text.encode())
+    assert parse_diff(coloured.diff) == parse_diff(plain.diff)
+
+
+def test_a_patch_that_was_passed_on_is_a_patch(v1):
+    def drawn(*mails):
+        inputs = [(str(number), mail) for number, mail in enumerate(mails)]
+        result = review_patches(inputs, setting_of(Request()))
+        return [o.finding.rule for each in result.reviews for o in each.objections], result.answers
+
+    passed_on = v1.replace(b"Subject: ", b"Subject: Fwd: Re: ", 1)
+    assert drawn(passed_on) == drawn(v1)
+    # Beside the patch itself it is an answer, and said to be left out.
+    rules, answers = drawn(v1, passed_on.replace(b"Message-I", b"X-Message-I", 1))
+    assert rules == drawn(v1)[0]
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("where", [b"\n+#define HVM_SAVE", b"fine HVM_SAVE_CODE_MAX 40"])
+def test_a_mail_that_is_cut_is_refused(v1, where):
+    cut = v1[: v1.index(where)] + b"\n"
+    with pytest.raises(UsageError, match=r"cut|damaged"):
+        review_patches([("v1", cut)], setting_of(Request()))
+
+
+def test_a_mail_that_is_cut_between_two_hunks_is_refused(v1):
+    more = v1.replace(b"3 insertions", b"4 insertions")
+    assert more != v1
+    with pytest.raises(UsageError, match="is cut: its diffstat tells of 4 lines added"):
+        review_patches([("v1", more)], setting_of(Request()))
+
+
+@pytest.mark.parametrize("line", ["Header", "xen-4.17.0", "/home/a/xen.orig"])
+def test_two_trees_side_by_side(line):
+    text = (
+        f"--- {line}/xen/arch/x86/hvm/rtc.c\t2023-01-01\n+++ new/xen/arch/x86/hvm/rtc.c\n"
+        "@@ -1 +1 @@\n-a\n+b\n"
+    )
+    (file,) = parse_diff(text)
+    assert (file.old, file.new) == ("xen/arch/x86/hvm/rtc.c", "xen/arch/x86/hvm/rtc.c")
 
 
 @pytest.mark.parametrize(

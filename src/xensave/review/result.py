@@ -59,14 +59,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that one run reviewed. `skipped` names patches that touch no save header.
+    """All that one run reviewed.
 
+    `skipped` names patches that touch no save header, `answers` replies that show a diff of their
+    own, which was not looked at.
     `progress` compares each version of a series with the one before it.
     """
 
     reviews: tuple[Review, ...]
     progress: tuple[Progress, ...] = ()
     skipped: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
     @property
     def newest(self) -> tuple[Review, ...]:

@@ -12,7 +12,7 @@ from xensave.errors import UsageError
 from xensave.headers.trees.tree import Tree
 from xensave.review.config import Config, waive
 from xensave.review.patches.mail import Message, messages
-from xensave.review.patches.patch import FilePatch, parse_diff
+from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, parse_diff
 from xensave.review.patches.versions import (
     number_versions,
     progress_of,
@@ -119,7 +119,8 @@ def review_patches(
         touched = sorted({file.path for patch in patches for file in patch.files})
         shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
         raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
-    return Result(tuple(reviews), progress_of(reviews), tuple(skipped))
+    answers = tuple(message.subject for message in thread if message.shown and not message.diff)
+    return Result(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
 
 
 def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review]:
@@ -175,12 +176,24 @@ def _read(inputs: Iterable[tuple[str, bytes]]) -> tuple[list[Message], list[Patc
     named = list(inputs)
     thread = number_versions([m for name, data in named for m in messages(data, name)])
     if not any(message.diff for message in thread):
+        # What was passed on, or an answer with a patch of its own.
+        thread = [message.as_patch() if message.shown else message for message in thread]
+    if not any(message.diff for message in thread):
         raise UsageError(f"{', '.join(name for name, _ in named)}: no patch in it")
     return thread, [Patch(each, tuple(_parsed(each))) for each in thread if each.diff]
 
 
 def _parsed(message: Message) -> list[FilePatch]:
     try:
-        return parse_diff(message.diff)
+        files = parse_diff(message.diff)
     except UsageError as error:
         raise UsageError(f"{message.source}: {error.message}") from error
+    lines = [line.kind for file in files for hunk in file.hunks for line in hunk.lines]
+    shown = lines.count(ADDED), lines.count(REMOVED)
+    stated = message.stated
+    if stated is not None and (shown[0] < stated[0] or shown[1] < stated[1]):
+        raise UsageError(
+            f"{message.source}: the patch is cut: its diffstat tells of {stated[0]} lines added "
+            f"and {stated[1]} removed, and it shows {shown[0]} and {shown[1]}"
+        )
+    return files

@@ -27,8 +27,15 @@ _COMMIT = re.compile(
     re.MULTILINE,
 )
 _TAG = re.compile(r"\[([^\]]*\b(?:PATCH|RFC)\b[^\]]*)\]\s*", re.IGNORECASE)
-_RE = re.compile(r"^\s*(re|aw|fwd?):\s*", re.IGNORECASE)
+_RE = re.compile(r"^\s*(?:(?:re|aw|fwd?):\s*)+", re.IGNORECASE)
 _PARTS = 50
+_DIFFSTAT = re.compile(
+    r"^ \d{1,6} files? changed(?:, (\d{1,9}) insertions?\(\+\))?(?:, (\d{1,9}) deletions?\(-\))?$",
+    re.MULTILINE,
+)
+# What terminals show in colour, as git diff --color prints it.
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[mK]")
+_ATTACHED = re.compile(r"(?:octet-stream|(?:x-)?(?:patch|diff|mbox))$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DIFF = re.compile(r"^(?:diff --(?:git|cc|combined) |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
 
@@ -71,9 +78,24 @@ class Message:
 
     @property
     def diff(self) -> str:
-        """The diff, from its first line on; "" where there is none."""
+        """The diff, from its first line on; "" where there is none, or in an answer."""
+        return "" if self.is_reply else self.shown
+
+    @property
+    def shown(self) -> str:
+        """The diff, in an answer too, where it is not quoted."""
         found = DIFF.search(self.body)
-        return "" if found is None or self.is_reply else self.body[found.start() :]
+        return "" if found is None else self.body[found.start() :]
+
+    @property
+    def stated(self) -> tuple[int, int] | None:
+        """How many lines the diffstat says are added and removed; None without one."""
+        found = _DIFFSTAT.findall(self.body.removesuffix(self.shown))
+        return (int(found[0][0] or 0), int(found[0][1] or 0)) if len(found) == 1 else None
+
+    def as_patch(self) -> Message:
+        """An answer, or what was passed on, as the patch that it holds."""
+        return replace(self, subject=_RE.sub("", self.subject))
 
     @property
     def trailers(self) -> tuple[Trailer, ...]:
@@ -92,7 +114,7 @@ def messages(data: bytes, source: str = "") -> list[Message]:
 
 
 def _messages(data: bytes) -> list[Message]:
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    text = _COLOUR.sub("", data.decode("utf-8", "surrogateescape").replace("\r\n", "\n"))
     starts = [match.start() for match in _SEPARATOR.finditer(text) if _begins_mail(text, match)]
     if starts:
         ends = [*starts[1:], len(text)]
@@ -166,10 +188,14 @@ def _text(parsed: EmailMessage) -> str:
     """The text parts and attached patches of a mail, decoded, one after the other."""
     parts = []
     for part in parsed.walk():
-        if part.get_content_maintype() == "text" and part.get_content_subtype() != "html":
-            payload = part.get_payload(decode=True)
-            raw = payload if isinstance(payload, bytes) else b""
-            parts.append(_decode(raw, part.get_content_charset() or "utf-8"))
+        plain = part.get_content_maintype() == "text" and part.get_content_subtype() != "html"
+        if not plain and not _ATTACHED.match(part.get_content_subtype()):
+            continue
+        payload = part.get_payload(decode=True)
+        raw = payload if isinstance(payload, bytes) else b""
+        text = _decode(raw, part.get_content_charset() or "utf-8")
+        if plain or DIFF.search(text.replace("\r\n", "\n")):
+            parts.append(text)
     return "\n".join(parts).replace("\r\n", "\n")
 
 

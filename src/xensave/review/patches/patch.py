@@ -21,6 +21,11 @@ _GIT = re.compile(r"^(?=diff --(?:git|cc|combined) )", re.MULTILINE)
 _PLAIN = re.compile(r"^(?=--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
 _HUNK = re.compile(r"^@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
+_INSIDE = re.compile(r"(?:xen|tools|docs)/")
+_OUTSIDE = re.compile(
+    r"/(xen/(?:include|arch|common|drivers|xsm)/.*|tools/(?:libs|libxc|libxl|xenstored?)/.*"
+    r"|docs/(?:specs|designs)/.*)$"
+)
 REMOVED, ADDED, CONTEXT = "-", "+", " "
 
 
@@ -173,7 +178,10 @@ def _hunk(hunk: object) -> Hunk:
 def _name(name: str | None) -> str | None:
     if name is None or name == "/dev/null":
         return None
-    return re.sub(r"^[abciow12]/", "", name.strip().strip('"'))
+    plain = re.sub(r"^[abciow12]/", "", name.strip().strip('"'))
+    # Two trees side by side, as plain diff compares them: xen-4.17.0/xen/arch/x86/hvm/hvm.c.
+    outside = None if _INSIDE.match(plain) else _OUTSIDE.search(plain)
+    return outside[1] if outside else plain
 
 
 def _blobs(text: str) -> dict[str, tuple[str, str]]:
@@ -200,5 +208,6 @@ def _mended(text: str) -> str:
         elif old or new:
             old -= line[:1] in ("", " ", "-")
             new -= line[:1] in ("", " ", "+")
-    missing = old if old == new and 0 < old <= 3 else 0
+    # After a line that changes, a diff that ends is one that was cut.
+    missing = old if old == new and 0 < old <= 3 and lines[-1][:1] in ("", " ") else 0
     return "\n".join([*lines, *[" "] * missing]) + "\n"

@@ -24,6 +24,10 @@ def text(result: Result, *, colour: bool = False) -> str:
         f"not reviewed, touches no save header or handler: {escape(name)}"
         for name in result.skipped
     ]
+    parts += [
+        f"not reviewed, a diff in an answer; give that mail alone: {escape(subject)}"
+        for subject in result.answers
+    ]
     return "\n".join([*parts, _count(result)]) + "\n"
 
 
