@@ -111,14 +111,35 @@ class SpacesAlone:
 
         Raises UsageError for lines that do not tell what they mean without the rest of the file.
         """
-        found: list[Objection] = []
-        for description in descriptions():
-            for file in files:
-                if description.holds(file.path) or description.holds(file.old or ""):
-                    found += self._file(description, file)
-        return found
+        changes = [
+            self._file(description, file)
+            for description in descriptions()
+            for file in files
+            if description.holds(file.path) or description.holds(file.old or "")
+        ]
+        # Header and specification are compared as the whole patch leaves them.
+        return [
+            objection
+            for change in changes
+            for objection in objections(replace(change, other=self._other(change)))
+        ]
 
-    def _file(self, description: Description, file: FilePatch) -> list[Objection]:
+    def _other(self, change: SpaceChange) -> SpaceText | None:
+        """The specification of a header, or the header of one: the patch's, or a release's."""
+        description = change.description
+        document = change.after.path in description.documents
+        found = self._states.get((description.space, not document))
+        if found is not None or not (description.documents and description.same_names):
+            return found[1] if found else None
+        release = self._states[description.space, document][0]
+        path = description.headers[-1][0] if document else description.documents[0]
+        numbers = tuple(
+            SpaceNumber(n.name, n.number, n.macro, Place(file=path))
+            for n in catalogue.numbers_of(description.space, release)
+        )
+        return SpaceText(path, numbers) if numbers else None
+
+    def _file(self, description: Description, file: FilePatch) -> SpaceChange:
         document = file.path in description.documents
         read: _Read = read_document if document else read_text
         values = _macros(catalogue.space(description.space))
@@ -132,9 +153,7 @@ class SpacesAlone:
         before = _stated(before, old)
         after = _patched(before, old, new)
         self._states[key] = (release, after)
-        other = self._states.get((description.space, not document), ("", None))[1]
-        change = _change(description, before, after, release)
-        return objections(replace(change, other=other, claims=self._claims))
+        return replace(_change(description, before, after, release), claims=self._claims)
 
     def _start(self, description: Description, old: SpaceText) -> tuple[str, SpaceText]:
         """The release whose numbers agree best with the lines that the patch shows; the newest."""
@@ -244,8 +263,8 @@ def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
             *(n for n in before.retired if (n.name, n.number) not in retired),
             *new.retired,
         ),
-        limit=before.limit if new.limit is None else new.limit,
-        limit_place=new.limit_place,
+        limit=before.limit if new.limit is old.limit is None else new.limit,
+        limit_place=new.limit_place or old.limit_place,
         version=before.version if new.version is None else new.version,
         reservations=(
             *(

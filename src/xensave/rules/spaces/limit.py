@@ -73,9 +73,18 @@ def limit_raised_far(change: SpaceChange) -> Iterator[Hit]:
 def limit_lowered(change: SpaceChange) -> Iterator[Hit]:
     """The limit falls, so that numbers which were taken are refused."""
     before, after = change.before.limit if change.before else None, change.after.limit
+    macro = change.description.limit_macro or ""
+    if before is not None and after is None and change.before and change.after.numbers:
+        yield Hit(
+            change.before.limit_place or change.after.numbers[-1].place,
+            macro,
+            f"{macro} is gone: nothing says any more which numbers are refused",
+            key="gone",
+            removed=change.before.limit_place is not None,
+        )
     if before is None or after is None or after >= before:
         return
-    value, macro = change.description.value_of, change.description.limit_macro or ""
+    value = change.description.value_of
     yield Hit(
         change.after.limit_place or change.after.numbers[-1].place,
         macro,
