@@ -14,7 +14,16 @@ NAME = "HVM_SAVE_CODE_MAX"
 def maximum_below_record(change: Change) -> Iterator[Hit]:
     """A record's number is above the maximum, so that its handler has no place in the table."""
     headers = change.after.headers
+    before = change.before.headers if change.before else None
     if headers.code_max is None:
+        if before is not None and before.code_max is not None and headers.records:
+            yield Hit(
+                before.code_max_place or headers.records[-1].place,
+                NAME,
+                f"{NAME} is gone: it sizes the handler table and bounds what a load takes",
+                removed=True,
+                remedy=f"Keep {NAME}, at {max(r.code for r in headers.records)} or above.",
+            )
         return
     theirs = {hit.subject for hit in number_taken_from_owner(change)}
     own = [record.code for record in headers.records if record.name not in theirs]

@@ -13,7 +13,11 @@ from xensave.rules.numbers.model import Change, Hit
 def number_taken_from_owner(change: Change) -> Iterator[Hit]:
     """A record binds a number that a comment or a registry keeps for an owner."""
     claims = list(_claims(change))
+    held = {(r.name, r.code) for r in change.before.headers.records} if change.before else set()
     for record in change.after.headers.records:
+        if (record.name, record.code) in held:
+            # It was there before any claim that this change makes.
+            continue
         keeping = [claim for claim in claims if record.code in claim]
         theirs = {
             claim.owner.strip().casefold() for claim in keeping if _is_the_owners(record, claim)

@@ -67,7 +67,7 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
         used, _ = numbers_in_use(change, kept)
         deployed = used is not None and all(number in used for number in _numbers(kept))
         between = kept.first - top.code - 1
-        if deployed or kept.last < top.code or between >= top.code:
+        if deployed or kept.first <= top.code or between >= top.code:
             continue
         gap = {0: "directly", 1: f"with only {top.code + 1} between"}.get(
             between, f"with only {between} numbers between"
