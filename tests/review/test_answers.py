@@ -36,6 +36,7 @@ NONE = Answer()
 SIZE, MOVED = "RECORD_SIZE_CHANGED_UNLESS_COMPAT", "FIELD_MOVED_UNLESS_COMPAT"
 INSERTED, ABIS = "FIELD_INSERTED_UNLESS_COMPAT", "STRUCT_DIFFERS_BETWEEN_ABIS"
 NO_HANDLER, FEWER = "RECORD_REGISTERED_BY_NO_HANDLER", "RECORD_LOADS_FEWER_SIZES"
+VIEWS = "STRUCT_DIFFERS_BETWEEN_XEN_AND_TOOLS"
 OWNERS = "NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED"
 ANSWERS = {
     "A01": Answer(("SPACE_NUMBER_TAKEN",), says=("19",)),
@@ -54,7 +55,7 @@ ANSWERS = {
     "L12": Answer((MOVED,), says=("init_state", "priority_add")),
     "L14": Answer((SIZE,)),
     "L18": Answer((MOVED,), says=("mcg_ext_ctl", "caps")),
-    "L21": Answer(("STRUCT_DIFFERS_BETWEEN_XEN_AND_TOOLS",), says=("xen_only",)),
+    "L21": Answer((VIEWS,), says=("xen_only",)),
     "L22": Answer((ABIS,), says=("narrow",)),
     "L31": Answer((SIZE, "FIELD_CHANGED_UNLESS_COMPAT"), refused="VIOAPIC_NUM_PINS"),
     "L33": Answer(("DESCRIPTOR_CHANGED",), says=("typecode was uint16_t and becomes uint32_t",)),
@@ -77,6 +78,22 @@ ANSWERS = {
         ("RESERVATION_USE_UNSTATED",), ("RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED",)
     ),
     "R21": NONE,
+    "compat-form": NONE,
+    "compat-form-of-another-size": Answer((SIZE,), says=("guests of 8 bytes",)),
+    "bare-number-moves": Answer(("RECORD_RENUMBERED",), says=("CPU_MSR moves from 20 to 21",)),
+    "handler-in-another-file": NONE,
+    "maximum-gone": Answer(("MAXIMUM_BELOW_RECORD",), says=("HVM_SAVE_CODE_MAX is gone",)),
+    "reservation-of-numbers-in-use": Answer(
+        ("RESERVATION_OVERLAPS",), ("RESERVATION_USE_UNSTATED",), ("which is CPU_MSR",)
+    ),
+    "record-under-a-condition": Answer((OWNERS, "MAXIMUM_BELOW_RECORD"), (NO_HANDLER,)),
+    "record-for-the-hypervisor-alone": Answer((VIEWS,), says=("for the hypervisor alone",)),
+    "record-on-64-bits-alone": Answer((ABIS,), says=("not on 32-bit x86",)),
+    "field-under-a-condition": Answer((VIEWS,), says=("for who defines CONFIG_FOO",)),
+    "record-under-if-0": Answer(("RECORD_DELETED",), ("HANDLER_REGISTERS_NO_RECORD",)),
+    "struct-renamed": NONE,
+    "stream-record-moves": Answer(("SPACE_NUMBER_MOVED", "SPACE_DOCUMENT_DIFFERS")),
+    "param-limit-gone": Answer(("SPACE_LIMIT_LOWERED",), says=("HVM_NR_PARAMS is gone",)),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from xensave.review.run import review_patches
 from xensave.review.session import Request, review, setting_of
 from xensave.review.trees.bases import Bases
 
+UNSEEN = ("RECORD_REGISTERED_BY_NO_HANDLER", "note")
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 
 
@@ -27,7 +28,15 @@ def drawn(data, **request):
         (o.finding.rule, o.finding.place.line, o.removed)
         for each in result.reviews
         for o in each.objections
+        if (o.finding.rule, o.finding.severity) != UNSEEN
     ]
+
+
+def test_headers_alone_do_not_tell_whether_a_handler_loads_a_record():
+    result = review(Request(inputs=("p",), base="4.17"), lambda _: with_new(21, 21))
+    (note,) = result.reviews[0].objections
+    assert (note.finding.rule, note.finding.severity) == UNSEEN
+    assert "METER (21) was not looked at" in note.finding.message
 
 
 @pytest.mark.parametrize("name", catalogue.release_names())
@@ -178,7 +187,8 @@ def test_a_series_is_held_step_by_step():
         [("2", mail(2, drop)), ("1", mail(1, add))], setting_of(Request(base="4.17"))
     )
     # What the second takes out the first has brought: as a whole they change nothing.
-    assert [each.objections for each in result.reviews] == [(), ()]
+    found = [o.finding for each in result.reviews for o in each.objections]
+    assert [(each.rule, each.severity) for each in found] == [UNSEEN]
 
 
 def test_with_a_tree_whole_headers_are_compared(repository, base):

@@ -27,6 +27,7 @@ CLAIMS = {
     "RESERVATION_OVERLAPS": (ACME, UMBRELLA),
     "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": (INITECH,),
 }
+UNSEEN = ("RECORD_REGISTERED_BY_NO_HANDLER", "note")
 # One cause that two rules name: what else a fixture may draw.
 WITH = {
     "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED": {"RESERVATION_EXCEEDS_USE"},
@@ -56,6 +57,8 @@ def as_line(objection):
 def test_fixture_draws_its_rule_at_its_line(rule):
     folder = RULES_DIR / rule
     found = judged(folder, CLAIMS.get(rule, (ACME,)))
+    # Most fixtures are headers alone, of which no handler can be told.
+    found = [o for o in found if (o.finding.rule, o.finding.severity) != UNSEEN]
     drawn = [as_line(o) for o in found if o.finding.rule not in WITH.get(rule, set())]
     assert drawn == (folder / "expected").read_text().splitlines()
     assert all(o.finding.severity == BY_ID[rule].severity for o in found if o.finding.rule == rule)

@@ -22,8 +22,10 @@ class HeaderRecord:
     `form` is DECLARE (DECLARE_HVM_SAVE_TYPE), COMPAT (its _COMPAT form) or DEFINE (a bare
     `#define X_CODE n`, which names no struct: `layout` is then that of the struct named after
     the record, or None). `x86_32` is the same struct as a 32-bit x86 compiler lays it out; `xen`
-    and `tools` as the hypervisor and its tools see it (__XEN__, __XEN_TOOLS__), where that differs.
-    `types` holds the canonical type of each field by its path.
+    and `tools` as the hypervisor and its tools see it (__XEN__, __XEN_TOOLS__) where that differs,
+    `chosen` as who defines every macro that the headers leave to choose (CONFIG_X) does. `only`
+    says who sees the record at all where not everyone does. `types` holds the canonical type of
+    each field by its path.
     """
 
     name: str
@@ -36,6 +38,8 @@ class HeaderRecord:
     compat_x86_32: Layout | None = None
     xen: Layout | None = None
     tools: Layout | None = None
+    chosen: Layout | None = None
+    only: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,8 +64,9 @@ class Frame:
 class HeaderSpace:
     """The number space that a set of public headers states.
 
-    `code_max` is HVM_SAVE_CODE_MAX, None where the headers lack it. Records are by number. `files`
-    are the paths of all headers that were compiled.
+    `code_max` is HVM_SAVE_CODE_MAX, None where the headers lack it; of several the largest. Records
+    are by number. `files` are the paths of all headers that were compiled, `choices` the macros
+    that these ask for and that no header defines.
     """
 
     source: str
@@ -71,6 +76,7 @@ class HeaderSpace:
     reservations: tuple[OwnedRange, ...]
     frame: Frame = Frame()
     files: frozenset[str] = frozenset()
+    choices: tuple[str, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, HeaderRecord]:

@@ -19,6 +19,7 @@ from xensave.headers.compiled.clang import Constant, Unit, compile_headers
 from xensave.headers.compiled.layout import Struct, canonical_types, layout_of
 from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.text.comments import reservations
+from xensave.headers.text.ctext import without_comments
 from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, Tree, public_prefix
 
 SAVE_H = "hvm/save.h"
@@ -32,26 +33,59 @@ _DEFINE = re.compile(r"(?!HVM_SAVE_)([A-Z][A-Z0-9_]*)_CODE")
 _CONSTANTS = f"{CODE_MAX}|{MAGIC}|{VERSION}|{_DEFINE.pattern}"
 _STRUCTS = f"{_BOUND}.*|hvm_.*"
 
+# Who alone sees a record: `only` of a HeaderRecord.
+HYPERVISOR, TOOLS, CHOICE = "the hypervisor", "its tools", "who chooses it"
+_CONDITION = re.compile(
+    r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b((?:[^\n\\]|\\.|\\\n)*)", re.MULTILINE
+)
+_DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+# Neither the compiler's own names nor words of a condition; ia64's header defined the last one.
+_NO_CHOICE = re.compile(r"__\w*|defined|VIOAPIC_IS_IOSAPIC")
+
 _Structs = Mapping[str, Struct]
 
 
 class _Views(NamedTuple):
     """The structs as each reader compiles them: a guest's tools of 64 and 32 bits, Xen, its tools.
 
-    `tools` is None where no header asks whether it is compiled for them.
+    `tools` is None where no header asks whether it is compiled for them, `chosen` and
+    `chosen_narrow` where none asks for a macro that who builds may define.
     """
 
     public: _Structs
     narrow: _Structs
     xen: _Structs
     tools: _Structs | None
+    chosen: _Structs | None
+    chosen_narrow: _Structs | None
 
-    def others(self, name: str, public: Layout | None) -> tuple[Layout | None, Layout | None]:
-        """A struct as Xen and as its tools see it, where that is not as everyone does."""
-        views = (self.xen, self.tools)
+    @property
+    def whole(self) -> dict[str, tuple[Struct, str]]:
+        """Every struct, and who sees it where not everyone does."""
+        found = {name: (struct, "") for name, struct in self.public.items()}
+        for view, whose in ((self.chosen, CHOICE), (self.tools, TOOLS), (self.xen, HYPERVISOR)):
+            for name, struct in (view or {}).items():
+                found.setdefault(name, (struct, whose))
+        return found
+
+    def narrow_of(self, name: str) -> Layout | None:
+        """A struct as a 32-bit compiler lays it out, with what may be chosen if it needs that."""
+        found = _struct_layout(name, self.narrow)
+        if found is None and self.chosen_narrow is not None and name not in self.public:
+            found = _struct_layout(name, self.chosen_narrow)
+        return found
+
+    def others(self, name: str, public: Layout | None) -> _Others:
+        """A struct as the others see it, each None where that is not otherwise than everyone."""
+        views = (self.xen, self.tools, self.chosen)
         found = [None if view is None else _struct_layout(name, view) for view in views]
-        xen, tools = (None if _same(layout, public) else layout for layout in found)
-        return xen, tools
+        return _Others(*(None if _same(layout, public) else layout for layout in found))
+
+
+class _Others(NamedTuple):
+    xen: Layout | None
+    tools: Layout | None
+    chosen: Layout | None
 
 
 def _same(one: Layout | None, other: Layout | None) -> bool:
@@ -78,15 +112,26 @@ def read_revision(gitdir: str | os.PathLike[str], revision: str) -> HeaderSpace:
 def read_tree(tree: Tree) -> HeaderSpace:
     """Return the number space of the public headers in a tree."""
     prefix = public_prefix(tree)
-    xen = compile_headers(tree, prefix, ROOTS, defines=["__XEN__"], structs=_STRUCTS).structs
+    private = compile_headers(
+        tree, prefix, ROOTS, defines=["__XEN__"], structs=_STRUCTS, constants=_CONSTANTS
+    )
+    xen = private.structs
     # Only Xen's view tells which older structs are bound; the others must then show them.
     older = {_compat_struct(name.removeprefix(_BOUND), xen) for name in xen} - {None}
     wanted = "|".join((_STRUCTS, *(re.escape(name) for name in older if name)))
     unit = compile_headers(tree, prefix, ROOTS, structs=wanted, constants=_CONSTANTS)
-    views = _views(tree, prefix, unit, xen, wanted)
-    constants = {constant.name: constant for constant in unit.constants}
-    records = _declared(views) + _defined(unit.constants, views)
-    maximum = constants.get(CODE_MAX)
+    choices = _choices(unit.texts)
+    chosen = (
+        compile_headers(tree, prefix, ROOTS, defines=choices, structs=wanted, constants=_CONSTANTS)
+        if choices
+        else None
+    )
+    views = _views(tree, prefix, unit, xen, wanted, choices, chosen)
+    every = [*unit.constants, *(chosen.constants if chosen else ()), *private.constants]
+    constants = {constant.name: constant for constant in reversed(every)}
+    records = _declared(views) + _defined(constants.values(), views)
+    bounds = [constant for constant in every if constant.name == CODE_MAX]
+    maximum = max(bounds, key=lambda constant: constant.value, default=None)
     return HeaderSpace(
         source=tree.label,
         records=tuple(sorted(records, key=lambda record: (record.code, record.name))),
@@ -100,10 +145,25 @@ def read_tree(tree: Tree) -> HeaderSpace:
         ),
         frame=_frame(views.public, constants),
         files=frozenset(unit.texts),
+        choices=choices,
     )
 
 
-def _views(tree: Tree, prefix: str, unit: Unit, xen: _Structs, wanted: str) -> _Views:
+def _choices(texts: Mapping[str, str]) -> tuple[str, ...]:
+    """The macros that save headers ask for and that no header defines: CONFIG_X."""
+    asked: dict[str, None] = {}
+    for text in texts.values():
+        if "HVM_SAVE" in text:
+            for match in _CONDITION.finditer(without_comments(text)):
+                asked |= dict.fromkeys(re.findall(r"\b[A-Za-z_]\w*", match[1]))
+    known = {name for text in texts.values() for name in _DEFINED.findall(text)}
+    return tuple(name for name in asked if name not in known and not _NO_CHOICE.fullmatch(name))
+
+
+def _views(  # noqa: PLR0917 - what each view needs
+    tree: Tree, prefix: str, unit: Unit, xen: _Structs, wanted: str,
+    choices: tuple[str, ...], chosen: Unit | None,
+) -> _Views:  # fmt: skip
     def view(bits: int, *defines: str) -> _Structs:
         return compile_headers(
             tree, prefix, ROOTS, bits=bits, defines=defines, structs=wanted
@@ -115,6 +175,8 @@ def _views(tree: Tree, prefix: str, unit: Unit, xen: _Structs, wanted: str) -> _
         narrow=view(32),
         xen=xen,
         tools=view(64, "__XEN_TOOLS__") if asks else None,
+        chosen=chosen.structs if chosen else None,
+        chosen_narrow=view(32, *choices) if chosen else None,
     )
 
 
@@ -133,8 +195,8 @@ def _frame(structs: _Structs, constants: Mapping[str, Constant]) -> Frame:
 
 def _declared(views: _Views) -> list[HeaderRecord]:
     records = []
-    for name, struct in views.public.items():
-        if not name.startswith(_BOUND):
+    for name, (struct, only) in views.whole.items():
+        if not name.startswith(_BOUND) or name.startswith(_BOUND_COMPAT):
             continue
         record = name.removeprefix(_BOUND)
         bound, code = struct.member("t"), struct.field("c")
@@ -142,7 +204,7 @@ def _declared(views: _Views) -> list[HeaderRecord]:
             raise Malformed(f"{name} lacks its members t and c", record=record)
         compat = _compat_struct(record, views.xen)
         layout = layout_of(record, bound)
-        xen, tools = views.others(name, layout)
+        others = views.others(name, layout)
         records.append(
             HeaderRecord(
                 name=record,
@@ -150,11 +212,13 @@ def _declared(views: _Views) -> list[HeaderRecord]:
                 form=COMPAT if compat else DECLARE,
                 place=struct.place,
                 layout=layout,
-                x86_32=_struct_layout(name, views.narrow),
+                x86_32=views.narrow_of(name),
                 compat=_named(record, compat, views.public),
                 compat_x86_32=_named(record, compat, views.narrow),
-                xen=xen,
-                tools=tools,
+                xen=others.xen,
+                tools=others.tools,
+                chosen=others.chosen,
+                only=only,
                 types=dict(canonical_types(bound)),
             )
         )
@@ -195,7 +259,7 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
         struct = _named_after(name, views.public)
         narrow = _named_after(name, views.narrow)
         layout = layout_of(name, struct, open_ended=True) if struct else None
-        xen, tools = views.others(struct.name if struct else "", layout)
+        others = views.others(struct.name if struct else "", layout)
         records.append(
             HeaderRecord(
                 name=name,
@@ -204,8 +268,9 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
                 place=constant.place,
                 layout=layout,
                 x86_32=layout_of(name, narrow, open_ended=True) if narrow else None,
-                xen=xen,
-                tools=tools,
+                xen=others.xen,
+                tools=others.tools,
+                chosen=others.chosen,
                 types=dict(canonical_types(struct)) if struct else {},
             )
         )

@@ -39,6 +39,12 @@ def handlers(tree: Tree) -> Handlers | None:
     return Handlers(tuple(found), check_pass) if found else None
 
 
+def handlers_differ(before: Tree, after: Tree) -> bool:
+    """Tell whether a C file that speaks of handlers differs between two states of a tree."""
+    paths = {*_sources(before), *_sources(after)}
+    return any(before.read(path) != after.read(path) for path in sorted(paths))
+
+
 def _sources(tree: Tree) -> Iterator[str]:
     """The C files that speak of handlers."""
     if isinstance(tree, Overlay):

@@ -11,6 +11,7 @@ from xensave.headers.trees.staged import StagedTree
 from xensave.headers.trees.tree import DirectoryTree, GitTree, Tree
 from xensave.review.claims import claims
 from xensave.review.config import Config, find_config, read_config
+from xensave.review.handlers import handlers_differ
 from xensave.review.history import Entry, history
 from xensave.review.result import Result, Review, Untouched
 from xensave.review.run import Setting, review_change, review_patches
@@ -142,7 +143,7 @@ def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
         revisions.side(first), revisions.side(last), setting, title=wanted, date=date,
         more=on_trees(before, after, setting.bases, setting.claims, date=date),
     )  # fmt: skip
-    same = revisions.blobs(first) == revisions.blobs(last) and not numbers_differ(before, after)
+    same = revisions.blobs(first) == revisions.blobs(last) and not _differ(before, after)
     return _compared(done, same=same)
 
 
@@ -154,12 +155,16 @@ def _staged(revisions: Revisions, setting: Setting) -> Result:
         return Result((review_change(None, read_side(tree), setting, title=title),))
     more = on_trees(head, tree, setting.bases, setting.claims)
     done = review_change(read_side(head), read_side(tree), setting, title=title, more=more)
-    same = _texts(head) == _texts(tree) and not numbers_differ(head, tree)
+    same = _texts(head) == _texts(tree) and not _differ(head, tree)
     return _compared(done, same=same)
 
 
+def _differ(before: Tree, after: Tree) -> bool:
+    return numbers_differ(before, after) or handlers_differ(before, after)
+
+
 def _compared(done: Review, *, same: bool) -> Result:
-    """Headers that are as they were are nothing to review, unless the handlers are others."""
+    """Headers and handlers that are as they were are nothing to review."""
     if same and not done.objections and not done.waived:
         raise Untouched(f"nothing to review: {done.title} leaves the save headers as they are")
     return Result((done,))

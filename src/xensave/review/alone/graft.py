@@ -16,7 +16,7 @@ from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.entries import Entry, entries, resized
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.standin import DESCRIPTOR, Row, Sheet, Struct
-from xensave.review.patches.patch import ADDED, CONTEXT, FilePatch, Hunk, Line
+from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, Line
 
 # A statement of the release's that a patch shows and the rows lack is of no consequence.
 _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLUDE, Kind.FRAME})
@@ -24,6 +24,10 @@ _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLU
 
 # Headers that the compiler is given empty, for their contents bear on no struct.
 _HARMLESS = frozenset(STUB_NAMES)
+
+
+# What is no code, or is looked for elsewhere, wherever it stands.
+_BESIDE = frozenset({Kind.RESERVE, Kind.INCLUDE})
 
 
 class Misfit(UsageError):
@@ -48,11 +52,20 @@ def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
 def _graft_hunk(
     sheet: Sheet, found: list[Entry], hunk: Hunk, path: str, created: list[FilePatch]
 ) -> None:
+    conditions = 0
     for chunk in _chunks(found):
         kinds = {entry.fact.kind for entry in chunk}
         if not kinds & WITHIN:
             for entry in chunk:
-                _graft_outer(sheet, entry, path, created)
+                conditions += _opens(entry)
+                if not conditions or entry.fact.kind in _BESIDE or entry.kind == REMOVED:
+                    _graft_outer(sheet, entry, path, created)
+                elif entry.kind == ADDED:
+                    # What stands under a condition is compiled in its place.
+                    sheet.extra.append(_added(entry, path))
+                else:
+                    _graft_outer(sheet, entry, path, created)
+                    _put_under(sheet, entry)
         elif all(entry.kind == ADDED for entry in chunk):
             if chunk[0].fact.kind is Kind.MEMBER or chunk[0].fact.kind is Kind.CLOSE:
                 raise UsageError(
@@ -62,6 +75,26 @@ def _graft_hunk(
             sheet.extra += [_added(entry, path) for entry in chunk]
         else:
             _graft_struct(sheet, chunk, hunk, path)
+    if conditions:
+        raise UsageError(
+            f"{path}:{hunk.lines[0].new}: what a conditional that the patch adds spans cannot be "
+            "told without the tree; give it with --tree"
+        )
+
+
+def _put_under(sheet: Sheet, entry: Entry) -> None:
+    """Compile a statement that stays in the place where a condition that is new spans it."""
+    for number, row in enumerate(sheet.outer):
+        if row.kind == CONTEXT and row.fact.key == entry.fact.key:
+            sheet.extra.append(sheet.outer.pop(number))
+            return
+
+
+def _opens(entry: Entry) -> int:
+    """How many conditionals a directive that a patch adds opens, or closes."""
+    if entry.kind != ADDED or entry.fact.kind is not Kind.CONDITION:
+        return 0
+    return -1 if "endif" in entry.fact.name else int("el" not in entry.fact.name[:4])
 
 
 def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
@@ -81,12 +114,17 @@ def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
                 chunk = []
             yield [entry]
             continue
-        if chunk and fact.kind is Kind.OPEN and fact.outer:
+        if chunk and fact.kind is Kind.OPEN and fact.outer and not _renames(chunk, entry):
             yield chunk
             chunk = []
         chunk.append(entry)
     if chunk:
         yield chunk
+
+
+def _renames(chunk: list[Entry], entry: Entry) -> bool:
+    """Is this the new first line of a struct whose old one is all that stands before it?"""
+    return entry.kind == ADDED and [(e.kind, e.fact.kind) for e in chunk] == [(REMOVED, Kind.OPEN)]
 
 
 def _ended(chunk: list[Entry]) -> bool:
@@ -103,7 +141,8 @@ def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]
         else:
             sheet.outer.append(_added(entry, path))
         return
-    row = next((r for r in sheet.outer if r.fact.key == fact.key and r.kind == CONTEXT), None)
+    rows = (*sheet.outer, *sheet.extra)
+    row = next((r for r in rows if r.fact.key == fact.key and r.kind == CONTEXT), None)
     if row is not None:
         _mark(row, entry, path)
     elif fact.kind is Kind.CONSTANT and entry.kind == CONTEXT:

@@ -60,21 +60,38 @@ def _side(
         binding = sheet.binds.get(row.fact.name)
         if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:
             records[row.fact.name] = _of_catalogue(binding, place_of(row) or fallback)
-    most = next((row for row in reversed(rows) if row.fact.kind is Kind.MAXIMUM), None)
-    code_max = most.fact.value[0] if most else None
-    if isinstance(code_max, str):
-        code_max = compiled.headers.code_max if compiled else None
+    code_max, code_max_place = _maximum(compiled, rows, place_of, fallback)
     return Side(
         HeaderSpace(
             source=name,
             records=tuple(sorted(records.values(), key=lambda r: (r.code, r.name))),
             code_max=code_max,
-            code_max_place=(place_of(most) or fallback) if most else None,
+            code_max_place=code_max_place,
             reservations=tuple(_reservations(rows, place_of, fallback)),
             frame=_frame(compiled, rows, fallback, place_of),
+            choices=compiled.headers.choices if compiled else (),
         ),
         compiled.lines if compiled else {},
     )
+
+
+def _maximum(
+    compiled: Side | None,
+    rows: Iterable[Row],
+    place_of: Callable[[Row], Place | None],
+    fallback: Place,
+) -> tuple[int | None, Place | None]:
+    """The largest value that HVM_SAVE_CODE_MAX has: as compiled, or as a row states it."""
+    told = compiled.headers if compiled else None
+    found = (told.code_max, told.code_max_place) if told else (None, None)
+    for row in rows:
+        if row.fact.kind is Kind.MAXIMUM:
+            value = row.fact.value[0]
+            if not isinstance(value, int):
+                return found
+            if found[0] is None or value > found[0]:
+                found = value, place_of(row) or fallback
+    return found
 
 
 def _written(
@@ -93,6 +110,12 @@ def _written(
         for tag in re.findall(r"\b(?:struct|union)\s+(\w+)", pending.pop().fact.text):
             if tag in sheet.structs and tag not in structs and tag not in needed:
                 needed[tag] = list(sheet.structs[tag].rows)
+    for row in (*outer, *extra):
+        # A bare number binds the struct that is named after its record.
+        binding = sheet.binds.get(row.fact.name) if row.fact.kind is Kind.NUMBER else None
+        bound = catalogue.layout(binding.layout).struct if binding else ""
+        if bound in sheet.structs and bound not in structs:
+            needed.setdefault(bound, list(sheet.structs[bound].rows))
     stays = [row for tag in needed for row in needed[tag]]
     # Numbers may be named in what is compiled: X_CODE, or HVM_SAVE_CODE(X).
     text = " ".join(row.fact.text for row in (*outer, *touched, *extra))
@@ -144,6 +167,7 @@ def _compiled(
         replace(
             headers,
             records=tuple(replace(r, place=moved(r.place)) for r in headers.records),
+            code_max_place=moved(headers.code_max_place) if headers.code_max_place else None,
             frame=replace(frame, place=moved(frame.place) if frame.place else None),
         ),
         {key: moved(place) for key, place in side.lines.items()},

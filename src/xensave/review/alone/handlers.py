@@ -55,19 +55,22 @@ def patched(known: Known, files: Iterable[FilePatch]) -> Known:
     loads, kinds = dict(known.loads), dict(known.kinds)
     registered = None if known.registered is None else dict(known.registered)
     words = set(known.words)
+    old: dict[str, Registration] = {}
+    new: dict[str, Registration] = {}
     for file in files:
         if not is_handler_source(file.path):
             continue
         for before, after in _changes(file):
-            new, old = _registered(file.path, after), _registered(file.path, before)
-            if registered is not None:
-                for name in old.keys() - new.keys():
-                    registered.pop(name, None)
-                registered |= new
-            kinds |= {name: each.kind for name, each in new.items() if each.kind}
+            old |= _registered(file.path, before)
+            new |= _registered(file.path, after)
             loads |= loads_in(active_code("\n".join(line.text for line in after)))
             added = [line.text for line in after if line.kind == ADDED]
             words |= set(re.findall(r"\w+", active_code("\n".join(added))))
+    if registered is not None:
+        # What one file loses another may have got.
+        stays = {name: each for name, each in registered.items() if name not in old}
+        registered = stays | new
+    kinds |= {name: each.kind for name, each in new.items() if each.kind}
     return Known(loads, kinds, registered, frozenset(words))
 
 

@@ -20,6 +20,7 @@ _ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)|\b__pack
 _OPEN = re.compile(r"(?:typedef\s+)?(struct|union)\b\s*(\w*)$")
 _BODY = re.compile(r"\s*(?:struct|union)\s*\w*\s*\{")
 _BITMAP = re.compile(r"DECLARE_BITMAP\s*\(\s*(\w+)\s*,[^()]*\)$")
+_ONE_LINE_BODY = re.compile(r"\)\s*\{.*\}\s*$")
 _STARRED = re.compile(r"\s+\*(?:\s|$)")
 _ENUM = re.compile(r"(?:typedef\s+)?enum\b\s*\w*$")
 _CLOSE = re.compile(r"\}\s*(\w*)\s*(?:\[[^\]]*\]\s*)*(?:,.*)?$", re.DOTALL)
@@ -60,9 +61,13 @@ def _pieces(code: Sequence[str], section: str) -> Iterator[_Piece]:
     inside = _begins_in_function(code, section)
     index = 0
     while index < len(code):
-        was_inside, inside = inside, _in_function(inside, index, code)
         line = code[index]
-        if not (was_inside or inside) and line.strip():
+        if inside:
+            inside = not line.startswith("}")
+        elif reader.begins_function(index):
+            reader.drop()
+            inside = not _ONE_LINE_BODY.search(line)
+        elif line.strip():
             if line.lstrip().startswith("#"):
                 last, pieces = reader.directive(index)
                 yield from pieces
@@ -98,7 +103,7 @@ class _Reader:
             last += 1
             text = f"{text[:-1].rstrip()} {self._code[last].strip()}"
         # What a hunk shows of a macro's body that began before it ends here.
-        self._words, self._depth, self._braces, self._macro = [], 0, 0, False
+        self.drop()
         condition = _CONDITION.match(text)
         if condition and self._drops(condition[1], condition[2]):
             return last, []
@@ -166,6 +171,25 @@ class _Reader:
             yield self._piece(index)
             self._first = index
         self._words.append(token)
+
+    def begins_function(self, index: int) -> bool:
+        """Tell whether a line opens a function's body: what its statement is so far ends in `)`.
+
+        The head or its brace is not indented. What a function does is no fact of the header.
+        """
+        line = self._code[index].rstrip()
+        before, brace, _ = line.partition("{")
+        if not brace or line.lstrip().startswith("#") or self._foreign:
+            return False
+        first = self._code[self._first] if self._words else line
+        head = f"{self._text()} {before}".strip()
+        whole = line.endswith("{") or _ONE_LINE_BODY.search(line) is not None
+        outer = line == "{" or not (first[:1].isspace() or head.startswith("}"))
+        return whole and outer and head.endswith(")")
+
+    def drop(self) -> None:
+        """Forget the statement so far."""
+        self._words, self._depth, self._braces, self._macro = [], 0, 0, False
 
     def rest(self) -> Iterator[_Piece]:
         """What the last line leaves open."""
@@ -319,17 +343,6 @@ def _begins_in_function(code: Sequence[str], section: str) -> bool:
         return False
     outer = next((line for line in code if line.strip() and not line[0].isspace()), "}")
     return outer.startswith(("{", "}"))
-
-
-def _in_function(inside: bool, index: int, code: Sequence[str]) -> bool:
-    """Is a line in a function's body, its head included? Head and last brace are not indented."""
-    line = code[index].rstrip()
-    if inside:
-        return not line.startswith("}")
-    if line == "{":
-        head = next((text for text in reversed(code[:index]) if text.strip()), "")
-        return head.rstrip().endswith(")")
-    return not line[:1].isspace() and re.search(r"\)\s*\{$", line) is not None
 
 
 def _without_comments(lines: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from xensave.findings import Place
+from xensave.findings import NOTE, Place
 from xensave.headers.model import HeaderRecord
 from xensave.headers.text.registrations import Registration
 from xensave.rules.numbers.compare import compare
@@ -21,6 +21,7 @@ def record_registered_by_no_handler(change: Change) -> Iterator[Hit]:
     """A declared record is registered by no handler, or by one that does not load it."""
     handlers = change.after.handlers
     if handlers is None:
+        yield from _not_looked_for(change)
         return
     registered = {handler.record: handler for handler in handlers.registrations}
     for record in change.after.headers.records:
@@ -37,6 +38,24 @@ def record_registered_by_no_handler(change: Change) -> Iterator[Hit]:
                 record.name,
                 f"{record.name} ({record.code}) is registered without a function that loads it",
                 key="load",
+            )
+
+
+def _not_looked_for(change: Change) -> Iterator[Hit]:
+    """Without the C of a change, a note on each record that is new or has another name."""
+    if change.before is None:
+        return
+    known = change.before.headers.by_name
+    for record in change.after.headers.records:
+        if record.name not in known and record.name not in WITHOUT_HANDLER:
+            yield Hit(
+                record.place,
+                record.name,
+                f"whether a handler saves and loads {record.name} ({record.code}) was not looked "
+                "at: there is no C beside the headers",
+                key="unseen",
+                severity=NOTE,
+                remedy="Give the tree with --tree, or the patch that registers it.",
             )
 
 

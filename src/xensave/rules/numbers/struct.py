@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Layout
-from xensave.headers.model import HeaderRecord
+from xensave.headers.model import DEFINE, HeaderRecord
+from xensave.headers.save import HYPERVISOR, TOOLS
 from xensave.rules.numbers.compare import compare
 from xensave.rules.numbers.leaves import Leaf, leaves
 from xensave.rules.numbers.model import Change, Hit
@@ -29,6 +30,13 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
     for record, layout in _laid_out(change):
         small = record.x86_32
         if small is None:
+            if record.form != DEFINE and not record.only:
+                yield Hit(
+                    change.after.place_of(record),
+                    record.name,
+                    f"{record.name} is declared on x86-64 and not on 32-bit x86",
+                    key="absent",
+                )
             continue
         one, other = _settled(small), _settled(layout)
         there = {leaf.path: leaf for leaf in other}
@@ -51,7 +59,19 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
 def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
     """The hypervisor, its tools and everyone else do not see the same struct."""
     for record, layout in _laid_out(change):
-        for other, whose in ((record.xen, "the hypervisor"), (record.tools, "its tools")):
+        choices = " and ".join(change.after.headers.choices)
+        if record.only in (HYPERVISOR, TOOLS):
+            yield Hit(
+                change.after.place_of(record),
+                record.name,
+                f"{record.name} is declared for {record.only} alone",
+                key=record.only,
+            )
+        for other, whose in (
+            (record.xen, "the hypervisor"),
+            (record.tools, "its tools"),
+            (record.chosen, f"who defines {choices}"),
+        ):
             if other is None:
                 continue
             found = compare(layout, other)
