@@ -23,6 +23,7 @@ SAMPLES = {
         ["records", "--release", "4.21", "--json"],
         ["records", "RTC", "--json"],
         ["records", "LAPIC", "--json"],
+        ["records", "LAPIC", "--release", "4.20", "--json"],
         ["records", "HPET", "--release", "4.17", "--layout", "32", "--json"],
         ["records", "--space", "hvm-param", "--json"],
         ["records", "--space", "mapspace", "--release", "3.4", "--json"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from xensave.binaries.hypervisor import HypervisorSpace
@@ -20,6 +21,7 @@ from xensave.catalogue.registry import (
 from xensave.errors import UsageError, XensaveError
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRecord, Claims
+from xensave.numbers.points import Bound, bound_in
 from xensave.numbers.space import release_title
 
 if TYPE_CHECKING:
@@ -132,13 +134,25 @@ def release_claims(name: str) -> Claims:
     return Claims(
         source=f"Xen {release_title(name)}",
         records=tuple(
-            _record(binding.code, binding.name, layout(binding.layout), XEN, binding.kind)
-            for binding in found.bindings
+            record for binding in found.bindings for record in _in_points(binding.name, name)
         ),
         ranges=found.reservations,
         upstream=True,
         code_max=found.code_max,
     )
+
+
+def _in_points(record: str, name: str) -> Iterator[ClaimedRecord]:
+    """Yield what a release claims of a record: of a series, each layout of its point releases."""
+    layouts: dict[str, Bound] = {}
+    for bound in bound_in(record, name):
+        if bound.binding is not None:
+            layouts.setdefault(bound.binding.layout, bound)
+    for bound in layouts.values():
+        if bound.binding is not None:
+            binding = bound.binding
+            made = _record(binding.code, record, layout(binding.layout), XEN, binding.kind)
+            yield made._replace(place=bound.span) if len(layouts) > 1 else made
 
 
 def header_claims(space: HeaderSpace, source: str) -> Claims:

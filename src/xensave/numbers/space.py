@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from xensave.catalogue import MASTER, layout, normalise, point_release, release, release_names
-from xensave.catalogue.model import Release
+from xensave.catalogue.model import Binding, Release
 from xensave.catalogue.registry import Registry
 from xensave.numbers.claims import UPSTREAM_LAST, XEN
+from xensave.numbers.points import bound_in
 
 USED = "used"
 RESERVED = "reserved"
@@ -51,19 +52,27 @@ def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
     """
     found = release(release_name)
     table = {row.number: row for row in _unused(found, registries)}
-    table |= {row.number: row for row in _bound(found)}
+    table |= {row.number: row for row in _bound(found, release_name)}
     end = max(number for number in [found.code_max, *table] if number <= UPSTREAM_LAST)
     for number in range(end + 1):
         table.setdefault(number, Row(number, None, None, None, None, FREE))
     return [table[number] for number in sorted(table)]
 
 
-def _bound(found: Release) -> Iterator[Row]:
+def _otherwise(binding: Binding, release_name: str) -> Iterator[str]:
+    """Yield what some point releases of a series have in place of a record's layout."""
+    for bound in bound_in(binding.name, release_name):
+        if bound.binding is not None and bound.binding.layout != binding.layout:
+            yield f"{bound.size:,} bytes in {bound.span}"
+
+
+def _bound(found: Release, release_name: str) -> Iterator[Row]:
     for binding in found.bindings:
         held = layout(binding.layout)
         note = "fixed part; data follows" if held.flexible else ""
         if binding.instances > 1:
             note = f"{binding.instances} a domain"
+        note = "; ".join([*([note] if note else []), *_otherwise(binding, release_name)])
         yield Row(
             number=binding.code,
             name=binding.name,

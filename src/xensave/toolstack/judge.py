@@ -13,19 +13,17 @@ from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
-from xensave.image.facts.guest import GuestFacts, typecodes
+from xensave.image.facts.guest import GuestFacts
 from xensave.image.input import Given
 from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.domain import domain_of, vcpus_in
-from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask
+from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask, dated_records, naming
 
 if TYPE_CHECKING:
     from xensave.engine.pv import PvMemory
-
-_DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 
 
 class DomainOptions(NamedTuple):
@@ -117,14 +115,18 @@ class Judge:
             answers=tuple(
                 answer
                 if isinstance(answer.verdict, Refused)
-                else answer._replace(verdict=of_point(name, name_needs=True))
+                else answer._replace(
+                    verdict=naming(of_point(name, name_needs=True), name, _name(found, answer))
+                )
                 for name, answer in zip(names, found.answers, strict=True)
             )
         )
 
     def _ask_of_context(self, data: bytes, target: str) -> SeriesVerdict:
         domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
-        return ask(target, _records(data), lambda point: self._hypervisor(point, domain).load(data))
+        return ask(
+            target, dated_records(data), lambda point: self._hypervisor(point, domain).load(data)
+        )
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
         found = self._made.get((target, domain))
@@ -133,6 +135,10 @@ class Judge:
             found = Hypervisor(target, domain, policy, plugins=self.plugins)
             self._made[target, domain] = found
         return found
+
+
+def _name(found: SeriesVerdict, answer: Answer) -> str:
+    return found.target if found.alike else answer.span
 
 
 def _default_on(host: Host | None) -> Policy | None:
@@ -172,9 +178,3 @@ def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
     except UsageError:
         # A pipe: what the stream listed has to do.
         return None
-
-
-def _records(context: bytes) -> frozenset[str]:
-    """Return the names of the records whose rules differ between point releases."""
-    held = typecodes(context)
-    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in held)

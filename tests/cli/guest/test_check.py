@@ -229,7 +229,9 @@ def test_the_matrix_of_releases_is_the_engines(capsys):
     }
     names = release_names()
     assert len(cells) == len(names) ** 2
-    assert all(cells[name, name][0] == "restores" for name in names)
+    # 4.18.5, 4.19.2 and 4.20.1 made LAPIC longer: the point releases before them refuse it.
+    own = {name for name in names if cells[name, name][0] != "restores"}
+    assert own == {"4.18", "4.19", "4.20"}
     assert cells["4.14", "4.13"] == ("refused", "libxc header")
     assert cells["4.21", "4.17"] == ("refused", "LAPIC[0]")
     assert cells["4.10", "4.9"] == ("refused", "VMCE_VCPU[0]")

@@ -268,7 +268,7 @@ class _Report:
 
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     """Print or draw a table: inputs by targets."""
-    from xensave.toolstack.releases.matrix import Matrix, Row
+    from xensave.toolstack.releases.matrix import Matrix, Row, Split
     from xensave.views.answers.matrix import matrix_json, matrix_text, plot
 
     rows: list[Row] = []
@@ -277,8 +277,10 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
         from xensave.image.input import given
 
         found = given(item, walk=args.walk)
-        verdicts = tuple(judge.judge(found, target) for target in judge.targets)
-        rows.append(Row(found.source, verdicts))
+        answers = [judge.ask(found, target) for target in judge.targets]
+        verdicts = tuple(answer.worst for answer in answers)
+        splits = tuple(() if answer.alike else (Split((), answer.answers),) for answer in answers)
+        rows.append(Row(found.source, verdicts, splits))
         return max(_code(verdict, args.fail_on) for verdict in verdicts)
 
     codes = for_each("check", args.inputs, args, judged, failed=_failed(args))

@@ -9,7 +9,8 @@ import sys
 DESCRIPTION = (
     "Say all that changed for a saved guest between two releases: records and layouts, how they "
     "load, rules that begin or end, CPU policies, stream versions, and every numbered ABI. A "
-    "series stands for its newest point release. Exit code: 0 nothing changed, 1 something did."
+    "series stands for its newest point release; what changed on the way there is listed too. "
+    "Exit code: 0 nothing changed, 1 something did."
 )
 BAD_INPUT = 2
 

@@ -154,6 +154,7 @@ def _numbers(args: argparse.Namespace) -> None:
 def _record(args: argparse.Namespace) -> None:
     from xensave.catalogue import layout, shape
     from xensave.numbers.history import binding_of, history, names_over_time
+    from xensave.numbers.points import bound_in
     from xensave.views.catalogue.record_layout import (
         history_lines,
         history_objects,
@@ -173,12 +174,13 @@ def _record(args: argparse.Namespace) -> None:
     release, binding = bound
     found, bits = layout(binding.layout), args.layout or 64
     shaped = shape(found, bits)
+    points = bound_in(name, release)
     if args.json:
-        described = layout_object(found, shaped, binding, release, bits)
+        described = layout_object(found, shaped, binding, release, bits=bits, points=points)
         _json({**described, "history": history_objects(versions)})
         return
     width = width_of(sys.stdout)
-    _lines(layout_lines(found, shaped, binding, release, bits=bits, width=width))
+    _lines(layout_lines(found, shaped, binding, release, bits=bits, width=width, points=points))
     sys.stdout.write("\n")
     _lines(history_lines(versions, names_over_time(binding.code), width))
 

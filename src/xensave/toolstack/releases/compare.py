@@ -7,11 +7,13 @@ policies, the versions of streams, and the numbers of the other spaces.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.model import Binding, Cite, Release
+from xensave.catalogue.points import asked_for
 from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
 from xensave.engine.pv import judge as pv
@@ -39,7 +41,9 @@ class Difference(NamedTuple):
 
 
 def compare(old: str, new: str) -> list[Difference]:
-    """Return what changed from one release to another: of a series, what its newest point has.
+    """Return what changed from one release to another, and within each that is a series.
+
+    A series has what its newest point release has; what came on the way there is of kind "point".
 
     >>> [each.subject for each in compare("4.16", "4.17") if each.kind == "record"]
     []
@@ -52,7 +56,16 @@ def compare(old: str, new: str) -> list[Difference]:
         *_framing(a.release, b.release),
         *_rules(a.version, b.version),
         *_numbers(a.release.name, b.release.name),
+        *(each for name in (old, new) if old != new for each in _points(name)),
     ]
+
+
+def _points(name: str) -> Iterator[Difference]:
+    """Yield what changed between the point releases of a series."""
+    for older, newer in pairwise(asked_for(name)):
+        a, b = target_of(older), target_of(newer)
+        for each in (*_records(a.release, b.release), *_rules(a.version, b.version)):
+            yield Difference("point", each.subject, f"from {newer} on {each.text}", each.cite)
 
 
 def _records(old: Release, new: Release) -> Iterator[Difference]:

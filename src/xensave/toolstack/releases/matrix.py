@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave import catalogue
+from xensave.catalogue.points import points_of
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.verdict import Depends, Refused, Verdict
 from xensave.policy.steps.default import default_policy
+from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask, dated_records
 from xensave.toolstack.releases.typical import typical_context
 
 RESTORES = "restores"
@@ -26,11 +28,26 @@ def outcome(verdict: Verdict) -> str:
     return FIXUP if verdict.fixups else RESTORES
 
 
+class Split(NamedTuple):
+    """What some point releases of a row's release meet on those of a column's.
+
+    `saved` are the row's, () where the row is no release.
+    """
+
+    saved: tuple[str, ...]
+    answers: tuple[Answer, ...]
+
+
 class Row(NamedTuple):
-    """What stands at the left, and its verdicts by column."""
+    """What stands at the left, and its verdicts by column: of point releases the worst.
+
+    `splits` says of each column what its point releases make of those of the row, () where they
+    are all alike.
+    """
 
     label: str
     verdicts: tuple[Verdict, ...]
+    splits: tuple[tuple[Split, ...], ...] = ()
 
 
 class Matrix(NamedTuple):
@@ -50,29 +67,67 @@ def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
     """Return what a typical guest of each release meets on each.
 
     The guest is one of one vCPU without Viridian, its context made from the catalogue
-    (`xensave.toolstack.releases.typical`). With `stream` the stream's version is judged before the
-    context, as the toolstack would; a legacy stream (before 4.6) counts as convertible from 4.6 on,
-    where Xen brings a converter. The policy is the saving release's default on the sample images'
-    host.
+    (`xensave.toolstack.releases.typical`). A release stands for all its point releases, on either
+    side: the verdict is the worst. With `stream` the stream's version is judged before the context,
+    as the toolstack would; a legacy stream (before 4.6) counts as convertible from 4.6 on, where
+    Xen brings a converter. The policy is the saving release's default on the sample images' host.
 
     >>> table = release_matrix()
     >>> row = next(row for row in table.rows if row.label == "4.21")
     >>> row.verdicts[table.columns.index("4.17")].record
     'LAPIC[0]'
+    >>> row.splits[table.columns.index("4.20")][0].answers[0].span
+    '4.20.0'
     """
     names = tuple(catalogue.release_names())
     rows = []
     for source in names:
-        context = typical_context(source, kind)
-        policy = default_policy(source)
-        verdicts = []
-        for target in names:
-            verdict = _stream_verdict(source, target) if stream else None
-            if verdict is None:
-                verdict = Hypervisor(target, Domain(kind), policy).load(context)
-            verdicts.append(verdict)
-        rows.append(Row(source, tuple(verdicts)))
+        guests = _guests(source, kind)
+        cells = [_cell(source, target, kind, guests, stream=stream) for target in names]
+        rows.append(Row(source, tuple(map(worst, cells)), tuple(map(_split, cells))))
     return Matrix("A typical guest of the row's release on the column's", names, tuple(rows))
+
+
+def worst(splits: tuple[Split, ...]) -> Verdict:
+    """Return the verdict that counts of several."""
+    return SeriesVerdict("", tuple(one for split in splits for one in split.answers)).worst
+
+
+def _split(splits: tuple[Split, ...]) -> tuple[Split, ...]:
+    """Return what some point releases refuse and others do not; () where all are alike."""
+    alike = len({one.verdict.accepted for split in splits for one in split.answers}) == 1
+    return () if alike else splits
+
+
+def _guests(source: str, kind: str) -> tuple[tuple[tuple[str, ...], bytes], ...]:
+    """Return the typical contexts of a release's point releases, each with those that write it."""
+    found: dict[bytes, tuple[str, ...]] = {}
+    for point in points_of(source):
+        context = typical_context(point, kind)
+        found[context] = (*found.get(context, ()), point)
+    return tuple((points, context) for context, points in found.items())
+
+
+def _cell(
+    source: str,
+    target: str,
+    kind: str,
+    guests: tuple[tuple[tuple[str, ...], bytes], ...],
+    *,
+    stream: bool,
+) -> tuple[Split, ...]:
+    refusal = _stream_verdict(source, target) if stream else None
+    if refusal is not None:
+        return (Split(points_of(source), (Answer(points_of(target), refusal),)),)
+    policy = default_policy(source)
+
+    def on(context: bytes) -> tuple[Answer, ...]:
+        def of_point(point: str) -> Verdict:
+            return Hypervisor(point, Domain(kind), policy).load(context)
+
+        return ask(target, dated_records(context), of_point).answers
+
+    return tuple(Split(points, on(context)) for points, context in guests)
 
 
 def _stream_verdict(source: str, target: str) -> Verdict | None:

@@ -17,6 +17,7 @@ from xensave import catalogue
 from xensave.catalogue.dates import series_numbers
 from xensave.catalogue.points import asked_for, points_of, span
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
+from xensave.image.facts.guest import typecodes
 
 LOADERS = {
     "xensave.engine.handlers.cpu": "CPU",
@@ -28,6 +29,8 @@ LOADERS = {
     "xensave.engine.loop.load": "",
 }
 """The modules whose rows a bare context is judged by, and the record that they are of."""
+
+_DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 
 RESTORERS = (
     *LOADERS,
@@ -51,6 +54,7 @@ RESTORERS = (
 )
 """The modules whose rows a whole image is judged by."""
 
+_ANY = "<release>"
 _POINT = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -98,29 +102,50 @@ def ask(
     groups = list(_groups(points, records))
     answers: list[Answer] = []
     for group in groups:
-        verdict = judge(target if len(groups) == 1 else group[0])
+        # No release is called so: what differs only in the release's name comes to the same.
+        verdict = naming(judge(group[0]), group[0], _ANY)
         if answers and _same(answers[-1].verdict, verdict):
             answers[-1] = answers[-1]._replace(points=answers[-1].points + group)
         else:
             answers.append(Answer(group, verdict))
-    if len(answers) == 1 < len(groups):
-        # All come to the same: the answer is the series', and calls it so.
-        answers = [Answer(points, judge(target))]
-    return SeriesVerdict(target, tuple(answers))
+    return SeriesVerdict(
+        target,
+        tuple(
+            answer._replace(
+                verdict=naming(answer.verdict, _ANY, target if len(answers) == 1 else answer.span)
+            )
+            for answer in answers
+        ),
+    )
+
+
+def dated_records(context: bytes) -> frozenset[str]:
+    """Return the names of a context's records whose rules differ between point releases."""
+    held = typecodes(context)
+    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in held)
 
 
 def _same(one: Verdict, other: Verdict) -> bool:
     """Whether two verdicts come to the same: a refusal by the same rule, or the same restore."""
     if isinstance(one, Refused) and isinstance(other, Refused):
         return (one.rule, one.record) == (other.rule, other.record)
-    return _unnamed(one) == _unnamed(other)
+    return one == other
 
 
-def _unnamed(verdict: Verdict) -> object:
-    """Return a verdict with its warnings counted: each names the point release that was asked."""
+def naming(verdict: Verdict, point: str, name: str) -> Verdict:
+    """Return a verdict that names a range of releases where it named the one that was asked."""
+    asked = re.compile(rf"\bXen {re.escape(point)}(?![.\d])")
+
+    def named(text: str) -> str:
+        return asked.sub(f"Xen {name}", text)
+
     if isinstance(verdict, Refused):
-        return verdict
-    return verdict._replace(warnings=()), len(verdict.warnings)
+        return verdict._replace(reason=named(verdict.reason))
+    assumes, warnings = (tuple(map(named, each)) for each in (verdict.assumes, verdict.warnings))
+    if isinstance(verdict, Depends):
+        depends = tuple(map(named, verdict.depends))
+        return verdict._replace(depends=depends, assumes=assumes, warnings=warnings)
+    return verdict._replace(assumes=assumes, warnings=warnings)
 
 
 def representatives(target: str) -> tuple[str, ...]:

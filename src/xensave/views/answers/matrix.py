@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from xensave.catalogue.points import span
 from xensave.engine.verdict import Refused
 from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
 from xensave.views.answers.verdicts import verdict_object
@@ -18,6 +19,8 @@ from xensave.views.text.wrap import cells, wrapped
 
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
+    from xensave.toolstack.releases.matrix import Row, Split
+    from xensave.toolstack.releases.series import Answer
 
 _SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
 _COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
@@ -30,7 +33,13 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
     With a `width` the columns are put below one another in as many blocks as that takes.
     """
     reasons: dict[str, int] = {}
-    shown = [[_cell(verdict, reasons) for verdict in row.verdicts] for row in table.rows]
+    shown = [
+        [
+            _cell(verdict, reasons) + "*" * bool(split)
+            for verdict, split in zip(row.verdicts, _splits_of(row), strict=True)
+        ]
+        for row in table.rows
+    ]
     labels = [row.label for row in table.rows]
     first = max([cells(escape(label)) for label in labels], default=0)
     widths = [
@@ -44,10 +53,47 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
         head = ["", *table.columns[part]]
         lines += ["", *table_lines(head, rows, sys.maxsize, range(1, len(head)), gap=" ")]
     lines += ["", *_LEGEND]
+    if any(any(row.splits) for row in table.rows):
+        lines.append("* of some point releases only, see below")
     for reason, number in reasons.items():
         text = f"{number} refused: {escape(reason)}"
         lines += wrapped(text, sys.maxsize if width is None else width, after="  ")
+    for text in _splits(table):
+        lines += wrapped(text, sys.maxsize if width is None else width, after="  ")
     return "\n".join(lines)
+
+
+def _splits_of(row: Row) -> tuple[tuple[Split, ...], ...]:
+    return row.splits or ((),) * len(row.verdicts)
+
+
+def _splits(table: Matrix) -> Iterator[str]:
+    """Yield which point releases of a row and a column do not restore, where others do."""
+    for row in table.rows:
+        columns: dict[str, list[str]] = {}
+        for column, splits in zip(table.columns, row.splits, strict=False):
+            of_all = {point for split in splits for each in split.answers for point in each.points}
+            words = [
+                _met(
+                    split, answer, whole=len(splits) == 1, column=len(answer.points) == len(of_all)
+                )
+                for split in splits
+                for answer in split.answers
+                if not answer.verdict.accepted
+            ]
+            if words:
+                columns.setdefault("; ".join(words), []).append(column)
+        for text, found in columns.items():
+            yield f"* {escape(row.label)} on {', '.join(found)}: {text}"
+
+
+def _met(split: Split, answer: Answer, *, whole: bool, column: bool) -> str:
+    """Say who refuses, of whom: a `whole` row's guests, or by a whole `column`, unnamed."""
+    saved = "" if whole or not split.saved else f"that of {span(split.saved)} "
+    if isinstance(answer.verdict, Refused):
+        who = "" if column else f" by {answer.span}"
+        return f"{saved}refused{who} ({obstacle(answer.verdict)})"
+    return f"{saved}depends on the host{'' if column else f' on {answer.span}'}"
 
 
 def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
@@ -81,13 +127,30 @@ def matrix_json(table: Matrix) -> str:
         {
             "source": row.label,
             "targets": [
-                {"outcome": outcome(verdict), **verdict_object(row.label, column, verdict)}
-                for column, verdict in zip(table.columns, row.verdicts, strict=True)
+                {
+                    "outcome": outcome(verdict),
+                    **verdict_object(row.label, column, verdict),
+                    "points": [*_points(split)],
+                }
+                for column, verdict, split in zip(
+                    table.columns, row.verdicts, _splits_of(row), strict=True
+                )
             ],
         }
         for row in table.rows
     ]
     return json.dumps({"title": table.title, "columns": list(table.columns), "rows": rows})
+
+
+def _points(splits: tuple[Split, ...]) -> Iterator[dict[str, object]]:
+    """Yield what differs between point releases: who saved, who restores, and how it ends."""
+    for split in splits:
+        for answer in split.answers:
+            yield {
+                "saved": list(split.saved),
+                "releases": list(answer.points),
+                "outcome": outcome(answer.verdict),
+            }
 
 
 def plot(table: Matrix, path: str) -> None:

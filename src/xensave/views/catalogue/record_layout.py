@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.numbers.points import ranges
 from xensave.records.flat import walk
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import wrapped
@@ -12,6 +13,7 @@ from xensave.views.text.wrap import wrapped
 if TYPE_CHECKING:
     from xensave.catalogue.model import Binding, Field, Layout, Shape
     from xensave.numbers.history import Version
+    from xensave.numbers.points import Bound
 
 Object = dict[str, object]
 _LOADS = {
@@ -22,13 +24,25 @@ _LOADS = {
 
 
 def layout_lines(
-    found: Layout, shape: Shape, binding: Binding, release: str, *, bits: int, width: int
+    found: Layout,
+    shape: Shape,
+    binding: Binding,
+    release: str,
+    *,
+    bits: int,
+    width: int,
+    points: Sequence[Bound] = (),
 ) -> Iterator[str]:
-    """Yield a layout: what binds it, then a line a field, members of structs indented."""
+    """Yield a layout: what binds it, then a line a field, members of structs indented.
+
+    `points` are the bindings in the release's point releases, where they differ.
+    """
     yield f"{found.record}, number {binding.code}, per {binding.kind}, in Xen {release}"
     more = " and what follows" if found.flexible else ""
     abi = "" if bits == 64 else f" on {bits}-bit x86"
     yield f"  layout {found.id}: struct {found.struct}, {shape.size} bytes{more}{abi}"
+    if len(points) > 1:
+        yield from wrapped("; ".join(map(_at_points, points)), width, "  ", "    ")
     yield f"  load: {_LOADS[binding.load]}"
     handlers = [n for n in (binding.save, binding.check, binding.handler) if n]
     if handlers:
@@ -41,6 +55,12 @@ def layout_lines(
     yield from table_lines(
         ("offset", "size", "type", "field"), list(_field_rows(shape.fields)), width, right=(0, 1)
     )
+
+
+def _at_points(bound: Bound) -> str:
+    if bound.binding is None:
+        return f"in {bound.span} none"
+    return f"in {bound.span} {bound.binding.layout}, {bound.size} bytes"
 
 
 def found_size(found: Layout, bits: int) -> int:
@@ -59,8 +79,8 @@ def history_lines(
         layout = version.layout
         yield f"  {layout.id}: {layout.size} bytes, {_when(version)}"
         if version.points and version.releases:
-            points = ", ".join(version.points)
-            yield from wrapped(f"and in point releases: {points}", width, "    ")
+            text = f"and in point releases: {ranges(version.points)}"
+            yield from wrapped(text, width, "    ")
         if layout.introduced:
             cited = f"{layout.introduced.commit} {layout.introduced.subject!r}"
             yield from wrapped(cited, width, "    ")
@@ -68,7 +88,15 @@ def history_lines(
             yield from wrapped(str(change), width, "    * ", "      ")
 
 
-def layout_object(found: Layout, shape: Shape, binding: Binding, release: str, bits: int) -> Object:
+def layout_object(
+    found: Layout,
+    shape: Shape,
+    binding: Binding,
+    release: str,
+    *,
+    bits: int,
+    points: Sequence[Bound] = (),
+) -> Object:
     """Return a layout as an object."""
     return {
         "name": found.record,
@@ -82,6 +110,14 @@ def layout_object(found: Layout, shape: Shape, binding: Binding, release: str, b
         "size": shape.size,
         "flexible": found.flexible,
         "fields": [_field_object(field) for field in shape.fields],
+        "points": [
+            {
+                "releases": list(bound.points),
+                "layout": bound.binding.layout if bound.binding else None,
+                "size": bound.size,
+            }
+            for bound in points
+        ],
     }
 
 
@@ -119,7 +155,7 @@ def _when(version: Version) -> str:
     if version.converted_by:
         readers = _period(version.converted_by[0], version.converted_by[-1])
         return f"saved by none, converted on load by {readers}"
-    return f"in point releases alone: {', '.join(version.points)}"
+    return f"in point releases alone: {ranges(version.points)}"
 
 
 def _period(first: str, last: str) -> str:

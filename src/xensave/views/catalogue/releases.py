@@ -21,6 +21,7 @@ _TITLES = {
     "stream": "streams",
     "toolstack": "what the toolstack refuses",
     "policy": "CPU policies",
+    "point": "within a series",
 }
 
 

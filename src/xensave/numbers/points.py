@@ -1,0 +1,62 @@
+"""A record in the point releases of a series: its bindings, where they differ."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from xensave.catalogue import layout, release
+from xensave.catalogue.model import Binding
+from xensave.catalogue.points import asked_for, span
+
+
+class Bound(NamedTuple):
+    """What consecutive point releases bind a record by; None where they have it not."""
+
+    points: tuple[str, ...]
+    binding: Binding | None
+
+    @property
+    def span(self) -> str:
+        """The point releases as a range: "4.20.1 - 4.20.4"."""
+        return span(self.points)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the layout, 0 without one."""
+        return layout(self.binding.layout).size if self.binding else 0
+
+
+def bound_in(record: str, release_name: str) -> tuple[Bound, ...]:
+    """Return what binds a record in each point release that a name stands for, oldest first.
+
+    >>> [(bound.span, bound.size) for bound in bound_in("LAPIC", "4.20")]
+    [('4.20.0', 24), ('4.20.1 - 4.20.4', 32)]
+    """
+    found: list[Bound] = []
+    for point in asked_for(release_name):
+        binding = release(point).binding(record)
+        if found and found[-1].binding == binding:
+            found[-1] = found[-1]._replace(points=(*found[-1].points, point))
+        else:
+            found.append(Bound((point,), binding))
+    return tuple(found)
+
+
+def ranges(points: tuple[str, ...]) -> str:
+    """Return point releases as ranges: those of one series without a gap are one.
+
+    >>> ranges(("4.18.5", "4.18.6", "4.19.2", "4.20.1"))
+    '4.18.5 - 4.18.6, 4.19.2, 4.20.1'
+    """
+    runs: list[list[str]] = []
+    for before, point in pairwise(("", *points)):
+        if before and _numbers(point) == (*_numbers(before)[:-1], _numbers(before)[-1] + 1):
+            runs[-1].append(point)
+        else:
+            runs.append([point])
+    return ", ".join(span(tuple(run)) for run in runs)
+
+
+def _numbers(point: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in point.split(".") if number.isdecimal())
