@@ -21,10 +21,11 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.dump import elf_structs as elf
 from xensave.dump.elf_structs import PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment
+from xensave.dump.kernel_file import KERNEL_MAP
 from xensave.dump.kernel_map import KernelMap, kernel_map, pieces
-from xensave.dump.parts import Part, aligned
+from xensave.dump.parts import Gap, Late, Part, aligned
 from xensave.dump.prstatus import all_prstatus
-from xensave.dump.vmcoreinfo import find_vmcoreinfo, vmcoreinfo_note
+from xensave.dump.vmcoreinfo import NOTE_LIMIT, Finder, vmcoreinfo_note
 from xensave.errors import LimitExceeded
 from xensave.image import Image
 from xensave.memory.address_space import Mapping
@@ -41,11 +42,12 @@ _MASK = (1 << 64) - 1
 def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
     """Yield the parts of the core; VMCOREINFO is looked for in memory where none is given.
 
+    Then there is room for the longest, whether there is one or not: memory is looked at once,
+    while it is copied.
+
     Raises LimitExceeded for memory in more runs than a core can have segments.
     """
     memory = image.memory
-    text = vmcoreinfo if vmcoreinfo is not None else find_vmcoreinfo(memory)
-    notes = all_prstatus(image) + (vmcoreinfo_note(text) if text is not None else b"")
     runs = list(memory.ranges())
     if len(runs) + 1 > SEGMENTS_LIMIT:
         raise LimitExceeded(
@@ -54,18 +56,34 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
         )
     kernel = kernel_map(image)
     mapped = _mapped(memory, kernel, SEGMENTS_LIMIT - 1 - len(runs))
-    front = elf.EHDR_SIZE + elf.PHDR_SIZE * (1 + len(runs) + len(mapped))
-    start = front + len(notes) + aligned(front + len(notes)).size
-    yield b"".join(
-        (
-            elf.header(segments=1 + len(runs) + len(mapped)),
-            Segment(PT_NOTE, 0, front, 0, 0, len(notes)).to_bytes(),
-            *_physical(runs, kernel.direct_map or 0, start),
-            *_virtual(runs, mapped, start),
-            notes,
-        )
+    segments = 1 + len(runs) + len(mapped)
+    registers = all_prstatus(image)
+    front = elf.EHDR_SIZE + elf.PHDR_SIZE * segments
+    start = (
+        front
+        + len(registers)
+        + (NOTE_LIMIT if vmcoreinfo is None else len(vmcoreinfo_note(vmcoreinfo)))
     )
-    yield aligned(front + len(notes))
+    start += aligned(start).size
+
+    def head(text: bytes | None) -> bytes:
+        notes = registers + (vmcoreinfo_note(text) if text is not None else b"")
+        return b"".join(
+            (
+                elf.header(segments=segments),
+                Segment(PT_NOTE, 0, front, 0, 0, len(notes)).to_bytes(),
+                *_physical(runs, kernel.direct_map or 0, start),
+                *_virtual(runs, mapped, start),
+                notes,
+            )
+        )
+
+    if vmcoreinfo is not None:
+        yield (first := head(vmcoreinfo))
+        yield Gap(start - len(first))
+    else:
+        finder = Finder(memory, _image_of(kernel))
+        yield Late(start, finder.look, lambda: head(finder.text))
     yield from runs
 
 
@@ -86,6 +104,16 @@ def _virtual(runs: list[FrameRun], mapped: list[Mapping], offset: int) -> Iterat
         run = int(np.searchsorted(starts, np.int64(pfn), "right")) - 1
         at = offset + (int(before[run] - starts[run]) + pfn << PAGE_SHIFT)
         yield Segment(PT_LOAD, _ALL, at, piece.virtual, NO_ADDRESS, piece.size).to_bytes()
+
+
+def _image_of(kernel: KernelMap) -> list[FrameRun] | None:
+    """Return the frames of a 64-bit Linux kernel's own image, None where it is not told."""
+    runs = [
+        FrameRun(run.physical >> PAGE_SHIFT, run.size >> PAGE_SHIFT)
+        for run in kernel.others
+        if run.virtual >= KERNEL_MAP
+    ]
+    return runs or None
 
 
 def _mapped(memory: Memory, kernel: KernelMap, most: int) -> list[Mapping]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from xensave.context import AbsentRecord
 from xensave.dump import elf, flat, xen_core
-from xensave.dump.parts import Part, Progress, size_of, write_parts
+from xensave.dump.copying import Progress
+from xensave.dump.parts import Part, size_of, write_file, write_stream
 from xensave.image import Image
 from xensave.memory.physical import FrameRun
 from xensave.source.output import writing
@@ -74,5 +75,6 @@ def extract(
     with writing(out) as output:
         if output.fresh:
             os.fchmod(output.fd, FILE_MODE)
-        write_parts(output.fd, parts, image.memory, sparse=output.fresh, progress=progress)
+        write = write_file if output.fresh else write_stream
+        write(output.fd, parts, image.memory, progress)
     return Extracted(size, sum(part.frames for part in parts if isinstance(part, FrameRun)))

@@ -7,17 +7,16 @@ file, and the same parts go through a pipe.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.dump.copying import Look, Progress, frames_to_file
+from xensave.memory.contents import contents
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import write_all
 from xensave.source.limits import SKIP_CHUNK
 from xensave.source.memory import MemorySource
-
-Progress: TypeAlias = Callable[[int], None]
-"""Is told how many more bytes were written."""
 
 
 class Gap(NamedTuple):
@@ -26,7 +25,15 @@ class Gap(NamedTuple):
     size: int
 
 
-Part: TypeAlias = bytes | FrameRun | Gap
+class Late(NamedTuple):
+    """Bytes that are made when `look` has seen all of memory: `size` of them at most."""
+
+    size: int
+    look: Look
+    make: Callable[[], bytes]
+
+
+Part: TypeAlias = bytes | FrameRun | Gap | Late
 
 
 def size_of(parts: Iterable[Part]) -> int:
@@ -38,33 +45,52 @@ def size_of(parts: Iterable[Part]) -> int:
     return sum(len(part) if isinstance(part, bytes) else part.size for part in parts)
 
 
-def write_parts(
-    fd: int,
-    parts: Iterable[Part],
-    memory: Memory,
-    *,
-    sparse: bool,
-    progress: Progress | None = None,
+def write_file(
+    fd: int, parts: Sequence[Part], memory: Memory, progress: Progress | None = None
 ) -> None:
-    """Write parts to a descriptor; `sparse` says that it is a new file's, which may have holes.
+    """Write parts to a new file, whose holes are gaps and pages of zeros.
 
-    Frames are copied by runs that follow one another in the image, inside the kernel where it
-    can. A frame in a run must have contents.
+    Frames are written as they are found, what is made late comes last. A frame in a run must have
+    contents.
     """
+    places = []
+    at = 0
     for part in parts:
-        if isinstance(part, bytes):
-            write_all(fd, memoryview(part))
-        elif isinstance(part, FrameRun):
-            _write_frames(fd, part, memory, sparse=sparse, progress=progress)
+        places.append((at, part))
+        at += size_of([part])
+    os.ftruncate(fd, at)
+    looks = [part.look for part in parts if isinstance(part, Late)]
+    runs = ((at, part) for at, part in places if isinstance(part, FrameRun))
+    frames_to_file(fd, runs, memory, looks, progress)
+    for at, part in places:
+        if isinstance(part, bytes | Late):
+            os.lseek(fd, at, os.SEEK_SET)
+            write_all(fd, memoryview(part if isinstance(part, bytes) else part.make()))
+
+
+def write_stream(
+    fd: int, parts: Sequence[Part], memory: Memory, progress: Progress | None = None
+) -> None:
+    """Write parts to a pipe or a device, one after another.
+
+    What is made late comes at its place: all of memory is looked at before. Frames are copied by
+    runs that follow one another in the image, inside the kernel where it can.
+    """
+    looks = [part.look for part in parts if isinstance(part, Late)]
+    if looks:
+        for pfn, data in contents(memory):
+            for look in looks:
+                look(pfn, data)
+    for part in parts:
+        if isinstance(part, FrameRun):
+            _stream_frames(fd, part, memory, progress)
             continue
-        elif sparse:
-            os.lseek(fd, part.size, os.SEEK_CUR)
-        else:
-            _write_zeros(fd, part.size)
+        made = part.make() if isinstance(part, Late) else part if isinstance(part, bytes) else b""
+        size = size_of([part])
+        write_all(fd, memoryview(made))
+        _write_zeros(fd, size - len(made))
         if progress is not None:
-            progress(len(part) if isinstance(part, bytes) else part.size)
-    if sparse:
-        os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
+            progress(size)
 
 
 def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:
@@ -82,13 +108,11 @@ def aligned(size: int) -> Gap:
     return Gap(-size % PAGE_SIZE)
 
 
-def _write_frames(
-    fd: int, part: FrameRun, memory: Memory, *, sparse: bool, progress: Progress | None
-) -> None:
+def _stream_frames(fd: int, part: FrameRun, memory: Memory, progress: Progress | None) -> None:
     source = memory.source
     assert isinstance(source, MemorySource), "seekable sources are of this class"
     for run in memory.file_runs(part.pfn, part.pfn + part.frames):
-        source.copy_range(run.offset, run.size, fd, sparse=sparse)
+        source.copy_range(run.offset, run.size, fd)
         if progress is not None:
             progress(run.size)
 

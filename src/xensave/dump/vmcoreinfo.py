@@ -7,38 +7,94 @@ type 0), the name and the text, each padded to 4 bytes.
 
 from __future__ import annotations
 
-import re
 import struct
+from collections.abc import Sequence
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.dump.elf_structs import note
-from xensave.memory.physical import Memory
-from xensave.memory.search import search
+from xensave.memory.contents import contents
+from xensave.memory.physical import FrameRun, Memory
 
 NAME = b"VMCOREINFO"
-TEXT_LIMIT = 1 << 16
-"""A longer text is none; kernels keep to a page."""
+TEXT_LIMIT = PAGE_SIZE
+"""VMCOREINFO_BYTES of Linux (include/linux/vmcore_info.h): a longer text is none."""
 
-_SIZES = struct.Struct("<II")
-_NAME_SIZE = len(NAME) + 1
-# The type, the name and how the text begins. A chance string has no sizes before it.
-_NOTE = bytes(4) + NAME + bytes(2)
-_NEEDLE = re.compile(re.escape(_NOTE + b"OSRELEASE="))
+_HEADER = struct.Struct("<III12s")
+
+NOTE_LIMIT = _HEADER.size + TEXT_LIMIT
+"""The most bytes that the note of a found text takes."""
+
+_START = b"OSRELEASE="
+
+# The note lies at a multiple of four bytes: the last words of its header, and its name.
+_WORDS = np.frombuffer(_HEADER.pack(len(NAME) + 1, 0, 0, NAME), "<u4")
+_SIZE_AT, _NAME_AT = 1, 3
+_PAGE_WORDS = PAGE_SIZE // 4
+
+Words: TypeAlias = npt.NDArray[np.uint32]
+Places: TypeAlias = npt.NDArray[np.intp]
+
+PLACES_LIMIT = 1 << 16
+"""The most places that are looked at closely; a kernel keeps two or three such texts."""
+
+
+class Finder:
+    """Looks at pages for a VMCOREINFO note; `text` is that of the first one, None for none.
+
+    Kernels from 4.13 on begin a page with it. Before, it lies somewhere in the kernel's own image:
+    all of the frames of `kernel` are searched, all of memory where that is None.
+    """
+
+    def __init__(self, memory: Memory, kernel: Sequence[FrameRun] | None = None) -> None:
+        self._memory = memory
+        self._kernel = kernel
+        self._places: list[int] = []
+
+    def look(self, pfn: int, pages: bytes | memoryview) -> None:
+        """Take in pages from a frame on. They may come in any order, from several threads."""
+        words = np.frombuffer(pages, "<u4")
+        starts = np.flatnonzero(words[_NAME_AT::_PAGE_WORDS] == _WORDS[_NAME_AT])
+        if len(starts):
+            self._add(pfn, words, starts * _PAGE_WORDS + _NAME_AT)
+        end = pfn + (len(pages) >> PAGE_SHIFT)
+        kernel = self._kernel if self._kernel is not None else [FrameRun(pfn, end - pfn)]
+        for run in kernel:
+            first, last = max(pfn, run.pfn), min(end, run.pfn + run.frames)
+            if first < last:
+                # A copy, so that words lie at whole words.
+                part = np.array(words[(first - pfn) * _PAGE_WORDS : (last - pfn) * _PAGE_WORDS])
+                self._add(first, part, np.flatnonzero(part == _WORDS[_NAME_AT]))
+
+    def _add(self, pfn: int, words: Words, found: Places) -> None:
+        found = found[_plausible(words, found)] - _NAME_AT
+        room = PLACES_LIMIT - len(self._places)
+        self._places += [(pfn << PAGE_SHIFT) + at * 4 for at in found[:room].tolist()]
+
+    @property
+    def text(self) -> bytes | None:
+        """The text of the note at the lowest address among what was looked at."""
+        for physical in sorted(self._places):
+            text = _text(self._memory, physical)
+            if text is not None:
+                return text
+        return None
 
 
 def find_vmcoreinfo(memory: Memory) -> bytes | None:
     """Return the text of the guest's VMCOREINFO; None where its kernel keeps none.
 
-    All of memory is searched, but holes of the image.
+    Memory is searched up to it, but for holes of the image.
     """
-    for hit in search(memory, _NEEDLE):
-        start = hit.physical - _SIZES.size
-        if start < 0:
-            continue
-        name_size, size = _SIZES.unpack(memory.read(start, _SIZES.size, zero=True))
-        if name_size == _NAME_SIZE:
-            text = _text(memory, hit.physical + len(_NOTE), size)
-            if text is not None:
-                return text
+    for pfn, data in contents(memory):
+        finder = Finder(memory)
+        finder.look(pfn, data)
+        text = finder.text
+        if text is not None:
+            return text
     return None
 
 
@@ -47,10 +103,30 @@ def vmcoreinfo_note(text: bytes) -> bytes:
     return note(NAME, 0, text)
 
 
-def _text(memory: Memory, physical: int, size: int) -> bytes | None:
-    """Return the text at a physical address, None where it cannot be one."""
+def _plausible(words: Words, places: Places) -> npt.NDArray[np.bool_]:
+    """Tell which places of the name's first word have the rest of a note about them.
+
+    What lies beyond the words at hand counts as right.
+    """
+    right = np.ones(len(places), np.bool_)
+    for at, wanted in enumerate(_WORDS):
+        there = places + (at - _NAME_AT)
+        inside = (there >= 0) & (there < len(words))
+        if at != _SIZE_AT:
+            right[inside] &= words[there[inside]] == wanted
+    return right
+
+
+def _text(memory: Memory, physical: int) -> bytes | None:
+    """Return the text of the note at a physical address, None where it cannot be one."""
+    if physical < 0:
+        return None
+    name_size, size, type_, name = _HEADER.unpack(memory.read(physical, _HEADER.size, zero=True))
+    if (name_size, type_, name.rstrip(b"\0")) != (len(NAME) + 1, 0, NAME):
+        return None
     if not 0 < size <= TEXT_LIMIT:
         return None
-    text = memory.read(physical, size, zero=True).rstrip(b"\0")
+    text = memory.read(physical + _HEADER.size, size, zero=True).rstrip(b"\0")
     lines = text.splitlines()
-    return text if all(b"=" in line and line.isascii() for line in lines) else None
+    plain = all(b"=" in line and line.isascii() for line in lines)
+    return text if text.startswith(_START) and plain else None

@@ -11,6 +11,8 @@ from xensave.source.limits import CHUNK, READ_LIMIT
 
 _BLOCK = 4096
 _ZEROS = bytes(CHUNK)
+_VECTORS = 1024
+"""IOV_MAX of Linux."""
 
 
 class Source(ABC):
@@ -123,6 +125,18 @@ def write_all(fd: int, data: memoryview) -> None:
     """Write every byte, however few the kernel takes at a time."""
     while data:
         data = data[os.write(fd, data) :]
+
+
+def pwritev_all(fd: int, parts: list[memoryview], offset: int) -> None:
+    """Write parts one behind the other at an offset, however few bytes the kernel takes."""
+    parts = parts[:]
+    while parts:
+        done = os.pwritev(fd, parts[:_VECTORS], offset)
+        offset += done
+        while parts and done >= len(parts[0]):
+            done -= len(parts.pop(0))
+        if done:
+            parts[0] = parts[0][done:]
 
 
 def write_sparsely(fd: int, chunk: memoryview) -> None:

@@ -17,6 +17,10 @@ _SMALL = 64
 """Up to so many bytes a place are joined from reads; more are read to where they belong."""
 
 
+_FAULT_AROUND = 1 << 16
+"""Linux maps so much about a page that is touched."""
+
+
 class MemorySource(Source):
     """A source over a buffer; nothing is copied.
 
@@ -91,6 +95,9 @@ class MemorySource(Source):
         """Return n bytes at an offset, to be looked at once: what is read stays in no mapping."""
         return self.view(offset, n)
 
+    def let_go(self, offset: int, n: int) -> None:
+        """Take n bytes from an offset for read: what is mapped of them need not stay so."""
+
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
         """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
         if n:
@@ -136,6 +143,7 @@ class MappedSource(MemorySource):
         self._mapped = 0
         self._gathered = bytearray()
         self._places: list[list[memoryview]] = []
+        self._near = (0, 0, 0)
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Copy the next n bytes inside the kernel; from the map where it cannot."""
@@ -149,6 +157,20 @@ class MappedSource(MemorySource):
         """Read n bytes at an offset from the file, past the mapping."""
         data = os.pread(self._fd, n, self._start + offset)
         return data if len(data) == n else self.view(offset, n)
+
+    def again(self) -> Source:
+        """Return the same bytes with an offset of their own."""
+        other = _Again(self)
+        other.format = self.format
+        return other
+
+    def let_go(self, offset: int, n: int) -> None:
+        """Unmap n bytes from an offset, and what shares their pages: a view maps them again."""
+        if self._map.closed:
+            return
+        start = max(0, self._start + offset - _FAULT_AROUND) & -mmap.PAGESIZE
+        end = min(len(self._map), self._start + offset + n + _FAULT_AROUND)
+        self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def copy_range(self, offset: int, n: int, out_fd: int, *, sparse: bool = False) -> None:
         """Copy n bytes from an offset inside the kernel; holes stay holes where `sparse` is set."""
@@ -185,16 +207,26 @@ class MappedSource(MemorySource):
         """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
         at, end = self._start + offset, self._start + offset + n
         while at < end:
-            try:
-                begin = min(os.lseek(self._fd, at, os.SEEK_DATA), end)
-                stop = min(os.lseek(self._fd, begin, os.SEEK_HOLE), end) if begin < end else end
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                begin, stop = at, end
+            hole, data, stop = self._near
+            if not hole <= at < stop:
+                self._near = hole, data, stop = self._extent(at)
+            begin = max(at, data)
             if begin < end:
-                yield begin - self._start, stop - begin
+                yield begin - self._start, min(stop, end) - begin
             at = stop
+
+    def _extent(self, at: int) -> tuple[int, int, int]:
+        """Return the hole from a place in the file on, if any, and the data behind it.
+
+        Where it begins, where the data begins, and where that ends. A file system may look at
+        every page up to there: what was found is asked of it once.
+        """
+        end = self._start + self._length
+        try:
+            data = os.lseek(self._fd, at, os.SEEK_DATA)
+            return at, data, os.lseek(self._fd, data, os.SEEK_HOLE)
+        except OSError as error:
+            return (at, end, end) if error.errno == errno.ENXIO else (at, at, end)
 
     def close(self) -> None:
         """Close the file. The map itself goes when the last view of it does."""
@@ -220,4 +252,20 @@ class MappedSource(MemorySource):
             end = at & -mmap.PAGESIZE
             self._map.madvise(mmap.MADV_DONTNEED, self._mapped, end - self._mapped)
             self._mapped = end
+        return start
+
+
+class _Again(MemorySource):
+    """The bytes of a mapped file with an offset of their own; pages far behind are let go."""
+
+    def __init__(self, mapped: MappedSource) -> None:
+        super().__init__(mapped.view(0, mapped.size or 0), mapped.name, max_size=mapped.max_size)
+        self._mapped = mapped
+        self._kept = 0
+
+    def _advance(self, n: int, limit: int | None = None) -> int:
+        start = super()._advance(n, limit)
+        if self.offset - self._kept >= MAPPED_WINDOW:
+            self._mapped.let_go(self._kept, self.offset - self._kept)
+            self._kept = self.offset
         return start

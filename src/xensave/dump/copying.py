@@ -1,0 +1,171 @@
+"""Frames of a guest to a new file, as fast as its pages can be copied.
+
+Pages lie at any byte offset of an image, so that no file system can share them, and the kernel's
+own copy (copy_file_range) takes them a page at a time. Two threads each read a window of frames
+and write what of it is no zeros: both calls leave the interpreter to the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.memory.contents import runs_with_data
+from xensave.memory.physical import FrameRun, Memory
+from xensave.source.base import pwritev_all
+from xensave.source.memory import MemorySource
+
+Progress: TypeAlias = Callable[[int], None]
+"""Is told how many more bytes were written."""
+
+Look: TypeAlias = Callable[[int, bytes | memoryview], None]
+"""Is shown frames that follow one another: the number of the first, and their pages."""
+
+WINDOW = 1 << 20
+"""Bytes that are read, looked at and written at once: few enough to stay in a core's cache."""
+
+_THREADS = 2
+_JOB = 8
+"""Windows that a thread takes at a time."""
+
+_WAITING = 4
+"""Jobs that are prepared while others are worked at."""
+
+_ZEROS = bytes(PAGE_SIZE)
+
+
+class _Piece(NamedTuple):
+    """Frames that follow one another in the image, and where they go in the file."""
+
+    run: FrameRun
+    at: int
+
+
+_Window: TypeAlias = list[_Piece]
+"""Pieces that follow one another in the file, WINDOW bytes at most."""
+
+
+def frames_to_file(
+    fd: int,
+    runs: Iterable[tuple[int, FrameRun]],
+    memory: Memory,
+    looks: Iterable[Look] = (),
+    progress: Progress | None = None,
+) -> None:
+    """Write runs of frames at their places in a new file; pages of zeros stay holes.
+
+    Each of `looks` is shown the pages, in any order and by several threads, but for those in a
+    hole of the image's file.
+    """
+    copier = _Copier(fd, memory, list(looks))
+    waiting: deque[Future[int]] = deque()
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(_THREADS))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for job in _jobs(_pieces(memory, runs)):
+            waiting.append(pool.submit(copier.copy, job))
+            if len(waiting) > _WAITING:
+                _tell(waiting.popleft(), progress)
+        while waiting:
+            _tell(waiting.popleft(), progress)
+
+
+def _tell(done: Future[int], progress: Progress | None) -> None:
+    size = done.result()
+    if progress is not None:
+        progress(size)
+
+
+def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_Piece]:
+    """Yield what is no hole of the image's file, in the order of the dump; WINDOW at most each."""
+    most = WINDOW >> PAGE_SHIFT
+    for start, part in runs:
+        base = start - part.physical
+        for run in runs_with_data(memory, part.pfn, part.pfn + part.frames):
+            for first in range(0, run.frames, most):
+                frames = min(most, run.frames - first)
+                offset = run.offset + (first << PAGE_SHIFT)
+                piece = FrameRun(run.pfn + first, frames, offset)
+                yield _Piece(piece, base + piece.physical)
+
+
+def _jobs(pieces: Iterable[_Piece]) -> Iterator[list[_Window]]:
+    """Gather pieces into windows, and those into what a thread takes at a time."""
+    job: list[_Window] = []
+    end = size = 0
+    for piece in pieces:
+        if job and piece.at == end and size + piece.run.size <= WINDOW:
+            job[-1].append(piece)
+            size += piece.run.size
+        else:
+            if len(job) == _JOB:
+                yield job
+                job = []
+            job.append([piece])
+            size = piece.run.size
+        end = piece.at + piece.run.size
+    if job:
+        yield job
+
+
+class _Copier:
+    """Copies windows, from where the image is mapped to the file."""
+
+    def __init__(self, fd: int, memory: Memory, looks: list[Look]) -> None:
+        source = memory.source
+        assert isinstance(source, MemorySource), "seekable sources are of this class"
+        self._fd = fd
+        self._source = source
+        self._looks = looks
+
+    def copy(self, job: list[_Window]) -> int:
+        """Copy windows; return how many bytes they have."""
+        return sum(self._window(window) for window in job)
+
+    def _window(self, window: _Window) -> int:
+        gathered: list[memoryview] = []
+        start = end = window[0].at
+        for run, at in window:
+            pages = self._source.view(run.offset, run.size)
+            for look in self._looks:
+                look(run.pfn, pages)
+            for low, high in _filled(pages):
+                if at + low != end:
+                    pwritev_all(self._fd, gathered, start)
+                    gathered, start = [], at + low
+                gathered.append(pages[low:high])
+                end = at + high
+        pwritev_all(self._fd, gathered, start)
+        del gathered
+        for run, _ in window:
+            self._source.let_go(run.offset, run.size)
+        return sum(run.size for run, _ in window)
+
+
+def _filled(pages: memoryview) -> list[tuple[int, int]]:
+    """Return where pages hold more than zeros: spans of bytes, whole pages."""
+    suspects = np.flatnonzero(np.frombuffer(pages, np.uint8)[::PAGE_SIZE] == 0)
+    flags = np.ones(len(pages) >> PAGE_SHIFT, np.bool_)
+    for at in suspects.tolist():
+        low = at << PAGE_SHIFT
+        flags[at] = pages[low : low + PAGE_SIZE] != _ZEROS
+    return [(low << PAGE_SHIFT, high << PAGE_SHIFT) for low, high in _spans(flags)]
+
+
+def _spans(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return where flags are set: the first, and the one after the last, of each span.
+
+    >>> _spans(np.array([False, True, True, False, True]))
+    [(1, 3), (4, 5)]
+    """
+    if flags.all():
+        return [(0, len(flags))]
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
