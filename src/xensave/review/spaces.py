@@ -17,6 +17,7 @@ from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.headers.spaces import Description, descriptions
+from xensave.headers.text.ctext import begins_in_comment, ends_in_comment
 from xensave.headers.text.numbers import SpaceNumber, SpaceText, read_document, read_text
 from xensave.headers.trees.numbers import read_file, read_numbers
 from xensave.headers.trees.tree import Tree
@@ -217,13 +218,11 @@ def _excerpt(hunks: Iterable[Hunk], without: str) -> _Excerpt:
     places: list[int] = []
     for hunk in hunks:
         side = [line for line in hunk.lines if line.kind != without]
-        text = "\n".join(line.text for line in side)
-        opening, closing = text.find("/*"), text.find("*/")
-        lines.append("/*" if closing >= 0 and (opening < 0 or closing < opening) else "")
-        places.append(1)
-        lines += [line.text for line in side]
-        places += [(line.old if without == ADDED else line.new) or 1 for line in side]
-        lines.append("*/" if text.rfind("/*") > text.rfind("*/") else "")
+        text = [line.text for line in side]
+        text = ["/*" if begins_in_comment(text) else "", *text]
+        lines += text
+        places += [1, *((line.old if without == ADDED else line.new) or 1 for line in side)]
+        lines.append("*/" if ends_in_comment(text) else "")
         places.append(1)
     return _Excerpt(lines, places)
 

@@ -14,11 +14,9 @@ from functools import cache
 from xensave.catalogue.owned import TYPECODE_MAX, OwnedRange
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
+from xensave.headers.text.ctext import comments
 
 # What repeats is bounded, so that no text of numbers or names takes more than linear time.
-_PIECE = re.compile(
-    r"/\*.*?(?:\*/|\Z)|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL
-)
 _LINES = re.compile(r"(?:[ \t]*//[^\n]*\n)*[ \t]*//[^\n]*")
 _STAR = re.compile(r"(?m)^[ \t]*(?:\*(?!/)|//)")
 
@@ -155,8 +153,8 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
 def _comments(text: str) -> Iterator[tuple[int, str]]:
     """Each comment's offset and words, its decoration blanked; // on adjoining lines is one."""
     at = 0
-    for piece in _PIECE.finditer(text):
-        if not piece.group().startswith("/") or piece.start() < at:
+    for piece in comments(text):
+        if piece.start() < at:
             continue
         whole = piece.group()
         if whole.startswith("//"):

@@ -7,22 +7,54 @@ blanked, parentheses and braces are balanced, nothing else is understood.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-_BLANK = re.compile(r'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+# Comments, and what may hold the marks of one: strings and characters.
+_PIECE = re.compile(
+    r"/\*.*?(?:\*/|\Z)|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL
+)
+_STARRED = re.compile(r"\s+\*(?:\s|$)")
 _CONDITION = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
 _NEVER = re.compile(r"[ \t]*#[ \t]*if[ \t]+(?:0|\(0\)|false)[ \t]*$")
 _PAIRS = {"(": ")", "{": "}", "[": "]"}
+
+
+def comments(text: str) -> Iterator[re.Match[str]]:
+    """Yield each comment, with its marks; one that is not closed reaches to the end."""
+    return (piece for piece in _PIECE.finditer(text) if piece.group().startswith("/"))
 
 
 def without_comments(text: str) -> str:
     """Return the text with comments blanked to spaces, so that offsets and lines stay."""
 
     def blank(match: re.Match[str]) -> str:
-        found = match.group()
-        return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
+        piece = match.group()
+        return re.sub(r"[^\n]", " ", piece) if piece.startswith("/") else piece
 
-    return _BLANK.sub(blank, text)
+    return _PIECE.sub(blank, text)
+
+
+def begins_in_comment(lines: Sequence[str]) -> bool:
+    """Tell whether lines that were cut out of a text begin within a comment.
+
+    >>> begins_in_comment([" * the end of it. */", "int a; /* and another */"])
+    True
+    """
+    for line in lines:
+        start, end = line.find("/*"), line.find("*/")
+        if end >= 0 and (start < 0 or end < start):
+            return True
+        if start >= 0:
+            return False
+        if _STARRED.match(line):
+            return True
+    return False
+
+
+def ends_in_comment(lines: Sequence[str]) -> bool:
+    """Tell whether lines that were cut out of a text end within a comment."""
+    text = "\n".join(lines)
+    return text.rfind("/*") > text.rfind("*/")
 
 
 def active_code(text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from xensave.findings import Place
+from xensave.headers.text.ctext import without_comments
 
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|//[^\n]*", re.DOTALL)
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.MULTILINE)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\n|[{};:,\[\]]")
 _DECLARATOR = re.compile(r"[A-Za-z_]\w*")
@@ -30,7 +30,7 @@ def field_lines(text: str, file: str, struct: str) -> Mapping[str, Place]:
     >>> {path: place.line for path, place in places.items()}
     {'': 1, 'b': 2, 'c.d': 4, 'c': 5}
     """
-    code = plain_code(text)
+    code = _DIRECTIVE.sub(_blank, without_comments(text))
     opening = re.search(rf"\bstruct\s+{re.escape(struct)}\s*\{{", code)
     if opening is None:
         return {}
@@ -42,14 +42,8 @@ def field_lines(text: str, file: str, struct: str) -> Mapping[str, Place]:
     return places
 
 
-def plain_code(text: str) -> str:
-    """The text with comments and preprocessor lines blanked, line for line."""
-    text = _COMMENT.sub(_blank, text)
-    return _DIRECTIVE.sub(_blank, text)
-
-
-def _blank(match: re.Match[str]) -> str:
-    return "\n" * match.group().count("\n") or " "
+def _blank(directive: re.Match[str]) -> str:
+    return "\n" * directive.group().count("\n")
 
 
 def _tokens(code: str, at: int, line: int) -> Iterator[tuple[str, int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from xensave.headers.text.comments import reservations
+from xensave.headers.text.ctext import begins_in_comment, without_comments
 from xensave.review.alone.facts import Fact, Kind
 
 _DEFINE = re.compile(r"#\s*define\s+(\w+)(\([^)]*\))?(?:\s+(.*))?$", re.DOTALL)
@@ -21,7 +22,6 @@ _OPEN = re.compile(r"(?:typedef\s+)?(struct|union)\b\s*(\w*)$")
 _BODY = re.compile(r"\s*(?:struct|union)\s*\w*\s*\{")
 _BITMAP = re.compile(r"DECLARE_BITMAP\s*\(\s*(\w+)\s*,[^()]*\)$")
 _ONE_LINE_BODY = re.compile(r"\)\s*\{.*\}\s*$")
-_STARRED = re.compile(r"\s+\*(?:\s|$)")
 _ENUM = re.compile(r"(?:typedef\s+)?enum\b\s*\w*$")
 _CLOSE = re.compile(r"\}\s*(\w*)\s*(?:\[[^\]]*\]\s*)*(?:,.*)?$", re.DOTALL)
 _TYPE = r"(?:(?:const|volatile|unsigned|signed|long|short|int|char|struct|union|enum)\s+)*\w+"
@@ -320,10 +320,8 @@ def _is_foreign(word: str, condition: str) -> bool:
 def _reserved(lines: Sequence[str]) -> list[Fact]:
     """Reservations stand in comments, which a hunk may cut at either end."""
     text = "\n".join(lines)
-    if _begins_in_comment(lines):
+    if begins_in_comment(lines):
         text = f"/*{text}"
-    if text.rfind("/*") > text.rfind("*/"):
-        text += "*/"
     return [
         Fact(
             Kind.RESERVE,
@@ -346,31 +344,7 @@ def _begins_in_function(code: Sequence[str], section: str) -> bool:
 
 
 def _without_comments(lines: Sequence[str]) -> list[str]:
-    """The lines with comments blanked; one that began before the first line counts too."""
-    inside = _begins_in_comment(lines)
-    code = []
-    for line in lines:
-        kept = ""
-        rest = line
-        while rest:
-            if inside:
-                _, closed, rest = rest.partition("*/")
-                inside = not closed
-            else:
-                before, opened, rest = rest.partition("/*")
-                kept += before
-                inside = bool(opened)
-        code.append(re.sub(r"//.*", "", kept).rstrip())
-    return code
-
-
-def _begins_in_comment(lines: Sequence[str]) -> bool:
-    for line in lines:
-        start, end = line.find("/*"), line.find("*/")
-        if end >= 0 and (start < 0 or end < start):
-            return True
-        if start >= 0:
-            return False
-        if _STARRED.match(line):
-            return True
-    return False
+    """Return the lines with comments blanked; one that began before the first line counts too."""
+    opened = "/*" if begins_in_comment(lines) else ""
+    code = without_comments(opened + "\n".join(lines))
+    return [line.rstrip() for line in code[len(opened) :].split("\n")]
