@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
 from xensave.records import flat
+from xensave.records.pairs import pair
 
 APPENDED = "appended"
 ADDED = "added"
@@ -19,7 +20,7 @@ RENAMED = "renamed"
 CHANGED = "changed inside"
 
 
-class Leaf(NamedTuple):
+class FieldExtent(NamedTuple):
     """A field that holds a value: its place in bytes, its bits, the elements of its array."""
 
     path: str
@@ -27,7 +28,7 @@ class Leaf(NamedTuple):
     size: int
     bits: tuple[int, int] | None
     elements: int
-    inner: tuple[Leaf, ...] = ()
+    inner: tuple[FieldExtent, ...] = ()
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -46,29 +47,29 @@ class Change(NamedTuple):
 
     kind: str
     path: str
-    before: Leaf | None
-    after: Leaf | None
+    before: FieldExtent | None
+    after: FieldExtent | None
 
     def __str__(self) -> str:
         where = self.after or self.before
         at = f" at {where.offset}" if where else ""
         match self.before, self.after:
-            case Leaf() as old, Leaf() as new if self.kind == RENAMED:
+            case FieldExtent() as old, FieldExtent() as new if self.kind == RENAMED:
                 return f"{old.path} renamed {new.path}{at}"
-            case Leaf() as old, Leaf() as new if self.kind == MOVED:
+            case FieldExtent() as old, FieldExtent() as new if self.kind == MOVED:
                 return f"{self.path} moved from {old.offset} to {new.offset}"
-            case Leaf() as old, Leaf() as new if self.kind == RESIZED:
+            case FieldExtent() as old, FieldExtent() as new if self.kind == RESIZED:
                 return f"{self.path} {self.kind}{at}, {_extent(old)} to {_extent(new)}"
             case old, new:
                 only = None if old and new else new or old
                 return f"{self.path} {self.kind}{at}" + (f", {_extent(only)}" if only else "")
 
 
-def leaves(fields: tuple[Field, ...]) -> Iterator[Leaf]:
+def leaves(fields: tuple[Field, ...]) -> Iterator[FieldExtent]:
     """The fields that hold values, structs and unions opened; an array of structs stays one."""
     for field, path, offset, _ in flat.leaves(fields, into_arrays=False):
         inner = tuple(leaves(field.fields))
-        yield Leaf(path, offset, field.size, field.bits, prod(field.dims), inner)
+        yield FieldExtent(path, offset, field.size, field.bits, prod(field.dims), inner)
 
 
 def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
@@ -81,24 +82,21 @@ def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
     >>> [str(change) for change in changes(layout("RTC.1"), layout("RTC.2"))]
     ['rtc_offset appended at 16, 8 bytes']
     """
-    before = {leaf.path: leaf for leaf in leaves(old.fields)}
-    after = {leaf.path: leaf for leaf in leaves(new.fields)}
-    gone: dict[tuple[object, ...], list[Leaf]] = {}
-    for path, leaf in before.items():
-        if path not in after:
-            gone.setdefault(leaf.place, []).append(leaf)
-    found = [_kept(before[path], leaf) for path, leaf in after.items() if path in before]
-    end = max((leaf.offset + leaf.size for leaf in before.values()), default=0)
-    for path, leaf in after.items():
-        if path in before:
-            continue
-        if gone.get(leaf.place):
-            found.append(Change(RENAMED, path, gone[leaf.place].pop(0), leaf))
-        else:
-            kind = APPENDED if leaf.offset >= end else ADDED
-            found.append(Change(kind, path, None, leaf))
-    found += [Change(REMOVED, leaf.path, leaf, None) for same in gone.values() for leaf in same]
-    return tuple(sorted((c for c in found if c is not None), key=_order))
+    pairs = pair(
+        leaves(old.fields),
+        leaves(new.fields),
+        name=lambda leaf: leaf.path,
+        renames=lambda a, b: a.place == b.place,
+    )
+    end = max((leaf.offset + leaf.size for leaf in leaves(old.fields)), default=0)
+    found = [_changed(*both) for both in pairs.same]
+    found += [Change(RENAMED, now.path, was, now) for was, now in pairs.renamed]
+    found += [
+        Change(APPENDED if leaf.offset >= end else ADDED, leaf.path, None, leaf)
+        for leaf in pairs.added
+    ]
+    found += [Change(REMOVED, leaf.path, leaf, None) for leaf in pairs.removed]
+    return tuple(sorted((change for change in found if change is not None), key=_order))
 
 
 def only_grown(old: Layout, new: Layout) -> bool:
@@ -115,7 +113,7 @@ def same_wire(old: Layout, new: Layout) -> bool:
     )
 
 
-def _kept(old: Leaf, new: Leaf) -> Change | None:
+def _changed(old: FieldExtent, new: FieldExtent) -> Change | None:
     if old.place == new.place:
         return None
     if (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements):
@@ -130,7 +128,7 @@ def _order(change: Change) -> tuple[int, str]:
     return (leaf.offset if leaf else 0, change.path)
 
 
-def _extent(leaf: Leaf) -> str:
+def _extent(leaf: FieldExtent) -> str:
     if leaf.bits:
         return f"{leaf.bits[1]} bit{'s' if leaf.bits[1] != 1 else ''}"
     return f"{leaf.size} byte{'s' if leaf.size != 1 else ''}"

@@ -14,12 +14,13 @@ struct has no home: `Homeless` names it, so that its value can be told before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
 from xensave.convert.records.fixups import DIFFERENT
+from xensave.records.pairs import pair
 
 PADDING = ("pad", "_pad", "rsvd", "_rsvd", "reserved")
 
@@ -95,31 +96,32 @@ def _match(
     by_place: bool,
 ) -> list[_Part]:
     parts: list[_Part] = []
+    pairs = pair(source, target, name=key_of, renames=_renames if by_place else _never)
     there = {key_of(field): field for field in target}
-    gone = [field for field in source if key_of(field) not in there]
-    known = {key_of(field) for field in source}
-    fresh = [field for field in target if key_of(field) not in known]
     for field in source:
-        other = there.get(key_of(field)) or (_renamed(field, fresh) if by_place else None)
+        name = path + key_of(field)
+        other = there.get(key_of(field)) or next(
+            (new for old, new in pairs.renamed if old is field), None
+        )
         if other is None:
-            parts.append(Homeless(path + key_of(field), at + field.offset, field.size))
-            continue
-        if field in gone:
-            fresh.remove(other)
-        start, goal = at + field.offset, to + other.offset
-        parts += _pair(field, other, start, goal, path + key_of(field), by_place=by_place)
-    return [*parts, *(path + key_of(field) for field in fresh)]
+            parts.append(Homeless(name, at + field.offset, field.size))
+        else:
+            start, goal = at + field.offset, to + other.offset
+            parts += _pair(field, other, start, goal, name, by_place=by_place)
+    return [*parts, *(path + key_of(field) for field in pairs.added)]
 
 
-def _renamed(field: Field, fresh: Iterable[Field]) -> Field | None:
-    """Find what took a field's place under another name; padding is nobody's new name."""
-    for other in fresh:
-        names = (field.name, other.name)
-        if names in DIFFERENT or names[1].startswith(PADDING) != names[0].startswith(PADDING):
-            continue
-        if (field.offset, field.size, field.dims) == (other.offset, other.size, other.dims):
-            return other
-    return None
+def _never(old: Field, new: Field) -> bool:
+    return False
+
+
+def _renames(old: Field, new: Field) -> bool:
+    """Tell whether a field took another's place; padding is nobody's new name."""
+    if (old.name, new.name) in DIFFERENT:
+        return False
+    if new.name.startswith(PADDING) != old.name.startswith(PADDING):
+        return False
+    return (old.offset, old.size, old.dims) == (new.offset, new.size, new.dims)
 
 
 def _pair(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
-from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
+from xensave.records.pairs import pair
+from xensave.rules.numbers.leaves import AbiField, is_filler, leaves
 
 _MOST_NAMES = 3
 
@@ -15,8 +16,8 @@ _MOST_NAMES = 3
 class Shift(NamedTuple):
     """Fields that move by the same distance, and the new fields before them that push them."""
 
-    moved: tuple[tuple[Leaf, Leaf], ...]
-    inserted: tuple[Leaf, ...]
+    moved: tuple[tuple[AbiField, AbiField], ...]
+    inserted: tuple[AbiField, ...]
 
     def __str__(self) -> str:
         names = [new.path for _, new in self.moved]
@@ -36,10 +37,10 @@ class Comparison(NamedTuple):
     A renamed field is in `gone` and `fresh` too. Fields without a name count as none.
     """
 
-    same: tuple[tuple[Leaf, Leaf], ...]
-    renamed: tuple[tuple[Leaf, Leaf], ...]
-    gone: tuple[Leaf, ...]
-    fresh: tuple[Leaf, ...]
+    same: tuple[tuple[AbiField, AbiField], ...]
+    renamed: tuple[tuple[AbiField, AbiField], ...]
+    gone: tuple[AbiField, ...]
+    fresh: tuple[AbiField, ...]
     shifts: tuple[Shift, ...]
 
     @property
@@ -56,35 +57,27 @@ def compare(
     new_types: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare two layouts. The types are canonical ones by path, where they are known."""
-    before = {leaf.path: leaf for leaf in leaves(old, old_types) if leaf.named}
-    after = {leaf.path: leaf for leaf in leaves(new, new_types) if leaf.named}
-    same = tuple((before[path], leaf) for path, leaf in after.items() if path in before)
-    gone = tuple(leaf for path, leaf in before.items() if path not in after)
-    fresh = tuple(leaf for path, leaf in after.items() if path not in before)
-    places: dict[object, list[Leaf]] = {}
-    for leaf in gone:
-        if not is_filler(leaf):
-            places.setdefault(leaf.place, []).append(leaf)
-    renamed = tuple(
-        (places[leaf.place].pop(0), leaf)
-        for leaf in fresh
-        if not is_filler(leaf) and places.get(leaf.place)
-    )
-    free = [*gone, *(leaf for leaf in before.values() if is_filler(leaf))]
-    added = [leaf for leaf in fresh if not any(leaf.within(other) for other in free)]
-    return Comparison(same, renamed, gone, fresh, tuple(_shifts(before, after, added)))
+    before = [leaf for leaf in leaves(old, old_types) if leaf.named]
+    after = [leaf for leaf in leaves(new, new_types) if leaf.named]
+    pairs = pair(before, after, name=lambda leaf: leaf.path, renames=_renames)
+    free = [*pairs.gone, *(leaf for leaf in before if is_filler(leaf))]
+    added = [leaf for leaf in pairs.fresh if not any(leaf.within(other) for other in free)]
+    order = {leaf.path: number for number, leaf in enumerate(after)}
+    return Comparison(*pairs, tuple(_shifts(pairs.same, order, added)))
+
+
+def _renames(old: AbiField, new: AbiField) -> bool:
+    return old.place == new.place and not is_filler(old) and not is_filler(new)
 
 
 def _shifts(
-    before: Mapping[str, Leaf], after: Mapping[str, Leaf], added: list[Leaf]
+    same: Iterable[tuple[AbiField, AbiField]], order: Mapping[str, int], added: list[AbiField]
 ) -> Iterator[Shift]:
     """Runs of fields that move alike, in the new order, each with what was added before it."""
-    order = {path: number for number, path in enumerate(after)}
     waiting = iter([*sorted(added, key=lambda leaf: order[leaf.path]), None])
     upcoming = next(waiting)
     pushed = 0
-    kept = [(before[path], leaf) for path, leaf in after.items() if path in before]
-    moves = ((old, new) for old, new in kept if not is_filler(new))
+    moves = ((old, new) for old, new in same if not is_filler(new))
     for distance, run in groupby(moves, key=lambda pair: pair[1].start - pair[0].start):
         moved = tuple(run)
         inserted = []
@@ -96,5 +89,5 @@ def _shifts(
         pushed = distance
 
 
-def _spot(leaf: Leaf) -> str:
+def _spot(leaf: AbiField) -> str:
     return f"offset {leaf.offset}" + (f" bit {leaf.bits[0]}" if leaf.bits else "")

@@ -11,7 +11,7 @@ from xensave.catalogue.model import ZEROEXTEND, Layout
 from xensave.findings import WARNING
 from xensave.headers.model import HeaderRecord
 from xensave.rules.numbers.compare import Comparison, compare
-from xensave.rules.numbers.leaves import Leaf, is_filler, leaves
+from xensave.rules.numbers.leaves import AbiField, is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
 
@@ -198,35 +198,35 @@ def _loads_shorter(change: Change, pair: _Pair) -> bool:
     return mode == ZEROEXTEND and pair.new.size > pair.old.size
 
 
-def _names(run: Iterable[Leaf]) -> str:
+def _names(run: Iterable[AbiField]) -> str:
     names = [leaf.path for leaf in run]
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
-def _are(run: tuple[Leaf, ...], word: str) -> str:
+def _are(run: tuple[AbiField, ...], word: str) -> str:
     return f"is {word}" if len(run) == 1 else f"are {word}"
 
 
-def _ends(leaf: Leaf, of: Layout) -> bool:
+def _ends(leaf: AbiField, of: Layout) -> bool:
     return all(other.end <= leaf.end for other in leaves(of))
 
 
-def _grows(was: Leaf, leaf: Leaf) -> bool:
+def _grows(was: AbiField, leaf: AbiField) -> bool:
     return was.stride == leaf.stride and (was.items, was.repeat) < (leaf.items, leaf.repeat)
 
 
-def _akin(old: Leaf, new: Leaf) -> bool:
+def _akin(old: AbiField, new: AbiField) -> bool:
     """Do two names share a word, as apic_assist_msr and vp_assist_msr do?"""
     words = (set(re.findall(r"[a-z]{3,}", leaf.path.lower())) for leaf in (old, new))
     return bool(set.intersection(*words))
 
 
-def _replaces(leaf: Leaf, gone: Iterable[Leaf]) -> bool:
+def _replaces(leaf: AbiField, gone: Iterable[AbiField]) -> bool:
     """Does a field stand where another, no padding, is gone: a rename, or one split up?"""
     return any(not is_filler(was) and was.overlaps(leaf) for was in gone)
 
 
-def _covered(leaf: Leaf, new: list[Leaf]) -> bool:
+def _covered(leaf: AbiField, new: list[AbiField]) -> bool:
     """Are a field's bytes kept: by fields that split them exactly, or by padding over them?"""
     if any(is_filler(n) and n.start <= leaf.start and leaf.stop <= n.stop for n in new):
         return True

@@ -25,7 +25,7 @@ _UNSIGNED = ("unsigned", "uint", "u8", "u16", "u32", "u64", "char", "_Bool", "bo
 _SIGNED = ("int", "signed", "short", "long")
 
 
-class Leaf(NamedTuple):
+class AbiField(NamedTuple):
     """A field without fields of its own: `offset` is from the start of the record's struct.
 
     `size` covers an array, `width` is one element's, `items` how many there are (0: flexible).
@@ -81,11 +81,11 @@ class Leaf(NamedTuple):
         width, kind, bits = self.element
         return (bits or width), kind, self.items, self.repeat, self.stride
 
-    def overlaps(self, other: Leaf) -> bool:
+    def overlaps(self, other: AbiField) -> bool:
         """Do the two share a bit? Of arrays of structs, the first elements are compared."""
         return self.start < other.stop and other.start < self.stop
 
-    def within(self, other: Leaf) -> bool:
+    def within(self, other: AbiField) -> bool:
         """Does the field lie within the bits of another?"""
         return other.start <= self.start and self.stop <= other.stop
 
@@ -100,7 +100,7 @@ class Leaf(NamedTuple):
         return _FIXED.fullmatch(self.type) is not None
 
 
-def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[Leaf]:
+def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[AbiField]:
     """The leaves of a layout, in the order of the struct.
 
     `types` are the canonical types by path where a compiler told them.
@@ -111,11 +111,11 @@ def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[Leaf]
 
 
 @lru_cache(maxsize=512)
-def _as_written(fields: tuple[Field, ...]) -> tuple[Leaf, ...]:
+def _as_written(fields: tuple[Field, ...]) -> tuple[AbiField, ...]:
     return tuple(_leaf(place, None) for place in flat.leaves(fields))
 
 
-def _leaf(place: Place, canonical: str | None) -> Leaf:
+def _leaf(place: Place, canonical: str | None) -> AbiField:
     field = place.field
     items = prod(field.dims)
     width = field.size // items if items else field.size
@@ -123,7 +123,7 @@ def _leaf(place: Place, canonical: str | None) -> Leaf:
     array = next((parent for parent in reversed(place.parents) if prod(parent.dims) != 1), None)
     repeat = (prod(array.dims) or 1) if array else 1
     stride = array.size // repeat if array else 0
-    leaf = Leaf(
+    leaf = AbiField(
         place.path, field.type, place.offset, field.size, width, items, field.bits, stride, repeat
     )
     names = [parent.name for parent in place.parents]
@@ -160,10 +160,10 @@ def _sheltered(place: Place) -> bool:
     )
 
 
-def is_filler(leaf: Leaf) -> bool:
+def is_filler(leaf: AbiField) -> bool:
     """Is this a field that holds nothing: padding or reserved by its name?
 
-    >>> is_filler(Leaf("pad0", "uint32_t", 4, 4, 4, 1, None))
+    >>> is_filler(AbiField("pad0", "uint32_t", 4, 4, 4, 1, None))
     True
     """
     last = leaf.path.rsplit(".", 1)[-1].strip("_").lower()

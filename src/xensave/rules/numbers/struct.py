@@ -8,7 +8,7 @@ from xensave.catalogue.model import Layout
 from xensave.headers.model import DEFINE, HeaderRecord
 from xensave.headers.save import HYPERVISOR, TOOLS
 from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import Leaf, leaves
+from xensave.rules.numbers.leaves import AbiField, leaves
 from xensave.rules.numbers.model import Change, Hit
 
 
@@ -122,11 +122,11 @@ def _laid_out(change: Change) -> Iterator[tuple[HeaderRecord, Layout]]:
             yield record, record.layout
 
 
-def _settled(layout: Layout) -> list[Leaf]:
+def _settled(layout: Layout) -> list[AbiField]:
     return [leaf for leaf in leaves(layout) if not leaf.sheltered]
 
 
-def _moved(one: Leaf, other: Leaf) -> bool:
+def _moved(one: AbiField, other: AbiField) -> bool:
     return (one.path, one.offset, one.size, one.bits) != (
         other.path,
         other.offset,
