@@ -99,7 +99,7 @@ def test_a_hook_that_fails(rules, tmp_path):
         with pytest.raises(UsageError, match="the hook failed: KeyError: 'cr9'") as caught:
             convert(words(3, 4), rules(text.format("bad_hooks")))
         assert (caught.value.record, caught.value.path) == ("type 22[0]", None)
-        with pytest.raises(UsageError, match="hook 'worse_hooks:fail': division by zero"):
+        with pytest.raises(UsageError, match="hook: 'worse_hooks:fail': division by zero"):
             rules(text.format("worse_hooks"))
     finally:
         sys.modules.pop("bad_hooks", None)
@@ -108,15 +108,15 @@ def test_a_hook_that_fails(rules, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "schema None"),
-        ("schema = 2", "schema 2"),
+        ("", "schema: None"),
+        ("schema = 2", "schema: 2"),
         ("schema = 1\nrecords = 3", "records"),
         ("schema = 1\nrecord = 3", "record"),
         ("schema = 1\n[[record]]\nfrom = 22", "action"),
         ('schema = 1\n[[record]]\nfrom = 22\naction = "eat"', "action"),
-        ('schema = 1\n[[record]]\nfrom = 22\naction = "map"', "`to`"),
-        ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nsize = 3', "unknown key 'size'"),
-        ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nignore = "x"', "wrong type"),
+        ('schema = 1\n[[record]]\nfrom = 22\naction = "map"', "to: must be"),
+        ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nsize = 3', "size: unknown key"),
+        ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nignore = "x"', "array of strings"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nlayout = "x"', "no field"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nlayout = "x:u128"', "no type u128"),
         ('schema = 1\n[[record]]\nfrom = 22\nto = "RTC"\nset = { x = "y" }', "set.x"),

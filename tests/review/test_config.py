@@ -57,16 +57,19 @@ def test_pyproject_and_the_directory_above(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[[waive]]\nrule = 'NUMBER_REUSED'\n", "needs a reason"),
-        ("[[waive]]\nrule = 'NUMBER_REUSED'\nreason = ' '\n", "needs a reason"),
+        ("[[waive]]\nrule = 'NUMBER_REUSED'\n", "reason: must be a text"),
+        ("[[waive]]\nrule = 'NUMBER_REUSED'\nreason = ' '\n", "reason: must be a text"),
         ("[[waive]]\nrule = 'NO_SUCH'\nreason = 'x'\n", "no rule 'NO_SUCH'"),
-        ("[[waive]]\nreason = 'x'\n", "no rule None"),
-        ("[[waive]]\nrule = 'NUMBER_REUSED'\nreason = 'x'\nseverity = 'low'\n", "severity is one"),
-        ("[[waive]]\nrule = 'NUMBER_REUSED'\nreason = 'x'\nfile = 'y'\n", "unknown key 'file'"),
-        ("waive = 3\n", "not an array of tables"),
-        ("waive = [3]\n", "not a table of strings"),
-        ("used = 'all'\n", "not an array of strings"),
-        ("ignore = []\n", "unknown key 'ignore'"),
+        ("[[waive]]\nreason = 'x'\n", "rule: must be a text"),
+        (
+            "[[waive]]\nrule = 'NUMBER_REUSED'\nreason = 'x'\nseverity = 'low'\n",
+            "severity: must be",
+        ),
+        ("[[waive]]\nrule = 'NUMBER_REUSED'\nreason = 'x'\nfile = 'y'\n", "file: unknown key"),
+        ("waive = 3\n", "must be an array of tables"),
+        ("waive = [3]\n", "must be a table"),
+        ("used = 'all'\n", "must be an array of strings"),
+        ("ignore = []\n", "ignore: unknown key"),
         ("= 3\n", "toml"),
     ],
 )

@@ -95,7 +95,7 @@ def parse_registry(text: str, source: str) -> Registry:
         data = parse(text)
     except Malformed as error:
         raise Malformed(error.message, record=source) from error
-    table = Table(data, source, "")
+    table = Table(data, source)
     table.allow(_FILE_KEYS)
     owner = table.text("owner", required=True) or ""
     tables = list(table.tables("numbers"))
@@ -173,7 +173,7 @@ def _used(table: Table, owned: OwnedRange) -> Iterator[UsedNumber]:
         raise table.error("used", 'must be "all", or an array of numbers or tables')
     for at, item in enumerate(stated):
         entry = {"number": item} if not isinstance(item, dict) else item
-        yield _used_number(Table(entry, table.source, f"{table.path}.used[{at}]"), owned)
+        yield _used_number(table.inside(f"used[{at}]", entry), owned)
 
 
 def _cited(owned: OwnedRange) -> str | None:

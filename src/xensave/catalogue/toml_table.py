@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from xensave.catalogue.owned import TYPECODE_MAX
-from xensave.errors import Malformed, SourceError, UsageError
+from xensave.errors import Malformed, SourceError, UsageError, XensaveError
+
+T = TypeVar("T")
 
 
 def parse(text: str) -> dict[str, object]:
@@ -40,26 +43,40 @@ def read(path: str | os.PathLike[str]) -> dict[str, object]:
 
 
 class Table:
-    """A TOML table at `path` of the file `source`: keys are read as one type each, or refused."""
+    """A TOML table at `path` of the file `source`: keys are read as one type each, or refused.
 
-    def __init__(self, data: Mapping[str, object], source: str, path: str) -> None:
+    What is refused is of the class `kind`.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, object],
+        source: str,
+        path: str = "",
+        kind: type[XensaveError] = Malformed,
+    ) -> None:
         self.data = data
         self.source = source
         self.path = path
+        self.kind = kind
 
-    def error(self, key: str, message: str) -> Malformed:
-        """The error that says what is wrong with a key, and where it stands."""
+    def error(self, key: str, message: str) -> XensaveError:
+        """Return the error that says what is wrong with a key, and where it stands."""
         place = f"{self.path}.{key}".strip(".")
-        return Malformed(message, record=self.source, path=place or None)
+        return self.kind(message, record=self.source, path=place or None)
 
-    def allow(self, keys: tuple[str, ...]) -> None:
+    def inside(self, key: str, data: Mapping[str, object]) -> Table:
+        """Return a table that stands in this one."""
+        return Table(data, self.source, f"{self.path}.{key}".strip("."), self.kind)
+
+    def allow(self, keys: Sequence[str]) -> None:
         """Refuse any other key."""
         for key in self.data:
             if key not in keys:
                 raise self.error(key, f"unknown key; known are {', '.join(keys)}")
 
     def text(self, key: str, *, required: bool = False) -> str | None:
-        """A text that is not blank; None where it is absent and need not be there."""
+        """Return a text that is not blank; None where it is absent and need not be there."""
         value = self.data.get(key)
         if value is None and not required:
             return None
@@ -67,19 +84,54 @@ class Table:
             raise self.error(key, "must be a text that says something")
         return value.strip()
 
+    def choice(self, key: str, of: Sequence[str], default: str | None = None) -> str:
+        """Return one of some texts."""
+        value = self.data.get(key, default)
+        if not isinstance(value, str) or value not in of:
+            raise self.error(key, f"must be one of {', '.join(of)}")
+        return value
+
     def number(self, key: str, default: int | None = None, most: int = TYPECODE_MAX) -> int:
-        """A number from 0 to `most`."""
+        """Return a number from 0 to `most`."""
         value = self.data.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise self.error(key, f"must be a number from 0 to {most}")
         return value
 
-    def tables(self, key: str) -> Iterator[Table]:
-        """The tables of an array that has at least one."""
-        items = self.data.get(key)
-        if not isinstance(items, list) or not items:
-            raise self.error(key, "must be an array of tables, one or more ([[numbers]])")
+    def name(self, key: str, *, required: bool = False) -> str | int | None:
+        """Return what is called by a name or a number; None where it need not be there."""
+        value = self.data.get(key)
+        if value is None and not required:
+            return None
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise self.error(key, "must be a name or a number")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """Return an array of texts; an empty one where it is absent."""
+        value = self.data.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.error(key, "must be an array of strings")
+        return value
+
+    def mapping(self, key: str, of: type[T]) -> dict[str, T]:
+        """Return a table of values of one type; an empty one where it is absent."""
+        value = self.data.get(key, {})
+        if not isinstance(value, dict):
+            raise self.error(key, "must be a table")
+        found: dict[str, T] = {}
+        for name, item in value.items():
+            if not isinstance(item, of) or isinstance(item, bool):
+                raise self.error(f"{key}.{name}", f"{item!r} is no {of.__name__}")
+            found[name] = item
+        return found
+
+    def tables(self, key: str, *, required: bool = True) -> Iterator[Table]:
+        """Yield the tables of an array; unless it is required there may be none."""
+        items = self.data.get(key, None if required else [])
+        if not isinstance(items, list) or (required and not items):
+            raise self.error(key, f"must be an array of tables ([[{key}]])")
         for at, item in enumerate(items):
             if not isinstance(item, dict):
                 raise self.error(f"{key}[{at}]", "must be a table")
-            yield Table(item, self.source, f"{self.path}.{key}[{at}]".strip("."))
+            yield self.inside(f"{key}[{at}]", item)

@@ -28,11 +28,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TypeVar
 
 from xensave import catalogue
-from xensave.catalogue import toml_table
 from xensave.catalogue.model import Layout
+from xensave.catalogue.toml_table import Table, read
 from xensave.container.streams import libxc, libxl
 from xensave.context import ContextRecord
 from xensave.errors import UsageError
@@ -42,8 +41,6 @@ SCHEMA = 1
 KEEP, DROP, MAP = "keep", "drop", "map"
 ACTIONS = (KEEP, DROP, MAP)
 STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
-
-T = TypeVar("T")
 
 Hook = Callable[[ContextRecord], "bytes | None"]
 
@@ -144,14 +141,11 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
 
     Raises SourceError where there is no such file.
     """
-    data = toml_table.read(path)
-    if data.get("schema") != SCHEMA:
-        raise UsageError(f"{path}: schema {data.get('schema')!r}, expected {SCHEMA}")
-    entries = data.get("record", [])
-    unknown = sorted(set(data) - {"schema", "record"})
-    if unknown or not isinstance(entries, list):
-        raise UsageError(f"{path}: {', '.join(unknown) or 'record'}: expected [[record]] entries")
-    rules = tuple(_entry(path, number, entry) for number, entry in enumerate(entries, 1))
+    table = Table(read(path), path, kind=UsageError)
+    if table.data.get("schema") != SCHEMA:
+        raise table.error("schema", f"{table.data.get('schema')!r}, expected {SCHEMA}")
+    table.allow(("schema", "record"))
+    rules = tuple(_entry(entry) for entry in table.tables("record", required=False))
     places = [(rule.layer, rule.code) for rule in rules]
     for layer, code in places:
         if places.count((layer, code)) > 1:
@@ -160,91 +154,63 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
     return rules
 
 
-_KEYS: dict[str, type | tuple[type, ...]] = {
-    "from": (int, str),
-    "action": str,
-    "to": (int, str),
-    "layout": str,
-    "fields": dict,
-    "set": dict,
-    "ignore": list,
-    "hook": str,
-    "reason": str,
-}
+_KEYS = ("from", "action", "to", "layout", "fields", "set", "ignore", "hook", "reason")
 
 
-def _entry(path: str, number: int, entry: object) -> RecordRule:
-    where = f"{path}: record {number}"
-    if not isinstance(entry, dict):
-        raise UsageError(f"{where}: is no table")
-    for key, value in entry.items():
-        if key not in _KEYS:
-            raise UsageError(f"{where}: unknown key {key!r}; there are {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"{where}: {key}: {value!r} is of the wrong type")
-    action = entry.get("action", MAP if "to" in entry or "hook" in entry else None)
-    if "from" not in entry or action not in ACTIONS:
-        raise UsageError(f"{where}: takes `from`, and `action` of {', '.join(ACTIONS)}")
-    if action == MAP and "to" not in entry:
-        raise UsageError(f"{where}: `map` takes `to`")
-    layer, code = record_of(entry["from"])
+def _entry(table: Table) -> RecordRule:
+    table.allow(_KEYS)
+    does = MAP if "to" in table.data or "hook" in table.data else None
+    action = table.choice("action", ACTIONS, does)
+    origin, to = table.name("from", required=True), table.name("to", required=action == MAP)
+    layer, code = record_of(origin or 0)
     if layer:
-        _whole(where, entry)
+        _whole(table)
     return RecordRule(
         code,
         action,
-        entry.get("to"),
-        _layout(where, entry.get("layout")),
-        _table(where, "fields", entry.get("fields", {}), str),
-        _table(where, "set", entry.get("set", {}), int),
-        frozenset(str(name) for name in entry.get("ignore", [])),
-        _hook(path, where, entry.get("hook")),
-        entry.get("reason", f"{os.path.basename(path)} record {number}"),  # noqa: PTH119 - a label
+        to,
+        _layout(table),
+        table.mapping("fields", str),
+        table.mapping("set", int),
+        frozenset(table.texts("ignore")),
+        _hook(table),
+        table.text("reason") or f"{os.path.basename(table.source)} {table.path}",  # noqa: PTH119 - a label
         layer,
     )
 
 
-def _whole(where: str, entry: dict[str, object]) -> None:
+def _whole(table: Table) -> None:
     """Raise UsageError where a rule would take the body of a stream's record apart."""
-    apart = sorted({"layout", "fields", "set", "ignore", "hook"} & entry.keys())
-    if apart:
-        raise UsageError(f"{where}: {', '.join(apart)}: for records of the HVM context only")
-    if "to" in entry:
-        _retyped(where, str(entry["from"]), str(entry["to"]))
+    for key in ("layout", "fields", "set", "ignore", "hook"):
+        if key in table.data:
+            raise table.error(key, "for records of the HVM context only")
+    if "to" in table.data:
+        _retyped(f"{table.source}: {table.path}", str(table.data["from"]), str(table.data["to"]))
 
 
-def _layout(where: str, spec: str | None) -> Layout | None:
-    if spec is None:
-        return None
+def _layout(table: Table) -> Layout | None:
+    spec = table.text("layout")
     try:
-        return overlay("downstream", spec)
+        return None if spec is None else overlay("downstream", spec)
     except ValueError as error:
-        raise UsageError(f"{where}: layout: {error}") from error
+        raise table.error("layout", str(error)) from error
 
 
-def _table(where: str, key: str, found: dict[str, object], kind: type[T]) -> dict[str, T]:
-    table: dict[str, T] = {}
-    for name, value in found.items():
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise UsageError(f"{where}: {key}.{name}: {value!r} is no {kind.__name__}")
-        table[name] = value
-    return table
-
-
-def _hook(path: str, where: str, name: str | None) -> Hook | None:
+def _hook(table: Table) -> Hook | None:
     """Import a hook; a rules file with hooks is code, and trusted as such."""
+    name = table.text("hook")
     if name is None:
         return None
     module, _, function = name.partition(":")
-    beside = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - sys.path takes str
+    beside = os.path.dirname(os.path.abspath(table.source))  # noqa: PTH100, PTH120 - sys.path takes str
     sys.path.insert(0, beside)
     try:
         found = getattr(import_module(module), function)
     except Exception as error:  # whatever the module does as it is imported
-        raise UsageError(f"{where}: hook {name!r}: {error or type(error).__name__}") from error
+        raise table.error("hook", f"{name!r}: {error or type(error).__name__}") from error
     finally:
         sys.path.remove(beside)
     if not callable(found):
-        raise UsageError(f"{where}: hook {name!r} is no function")
+        raise table.error("hook", f"{name!r} is no function")
     hook: Hook = found
     return hook

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xensave.catalogue import toml_table
+from xensave.catalogue.toml_table import Table, read
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.numbers.model import Objection
@@ -27,8 +27,8 @@ from xensave.rules.rows import BY_ID
 
 OFF = "off"
 _ORDER = (OFF, NOTE, WARNING, ERROR)
-_KEYS = {"waive", "used", "registries"}
-_WAIVER_KEYS = {"rule", "path", "record", "severity", "reason"}
+_KEYS = ("waive", "used", "registries")
+_WAIVER_KEYS = ("rule", "path", "record", "severity", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Waived:
 
 def read_config(path: str | os.PathLike[str]) -> Config:
     """The configuration in a file. Raises UsageError for one that does not say what it must."""
-    data = toml_table.read(path)
+    data = read(path)
     if Path(path).name == "pyproject.toml":
         tool = data.get("tool")
         own = tool.get("xensave", {}) if isinstance(tool, dict) else {}
@@ -118,39 +118,26 @@ def waive(objections: list[Objection], config: Config) -> tuple[list[Objection],
 
 
 def _config(data: dict[str, object], source: str) -> Config:
-    unknown = sorted(set(data) - _KEYS)
-    if unknown:
-        raise UsageError(f"{source}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
-    waivers = data.get("waive", [])
-    if not isinstance(waivers, list):
-        raise UsageError(f"{source}: waive is not an array of tables")
+    table = Table(data, source, kind=UsageError)
+    table.allow(_KEYS)
     folder = Path(source).parent
     return Config(
-        tuple(_waiver(item, source, number) for number, item in enumerate(waivers, 1)),
-        tuple(_strings(data, "used", source)),
-        tuple(str(folder / name) for name in _strings(data, "registries", source)),
+        tuple(map(_waiver, table.tables("waive", required=False))),
+        tuple(table.texts("used")),
+        tuple(str(folder / name) for name in table.texts("registries")),
         source,
     )
 
 
-def _waiver(item: object, source: str, number: int) -> Waiver:
-    where = f"{source}: waive {number}"
-    if not isinstance(item, dict) or not all(isinstance(v, str) for v in item.values()):
-        raise UsageError(f"{where}: not a table of strings")
-    unknown = sorted(set(item) - _WAIVER_KEYS)
-    if unknown:
-        raise UsageError(f"{where}: unknown key {unknown[0]!r}")
-    if item.get("rule") not in BY_ID:
-        raise UsageError(f"{where}: no rule {item.get('rule')!r}; see xensave review --rules")
-    if not item.get("reason", "").strip():
-        raise UsageError(f"{where}: a waiver of {item['rule']} needs a reason")
-    if item.get("severity", OFF) not in _ORDER:
-        raise UsageError(f"{where}: severity is one of {', '.join(_ORDER)}")
-    return Waiver(**item)
-
-
-def _strings(data: dict[str, object], key: str, source: str) -> list[str]:
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise UsageError(f"{source}: {key} is not an array of strings")
-    return value
+def _waiver(table: Table) -> Waiver:
+    table.allow(_WAIVER_KEYS)
+    rule = table.text("rule", required=True) or ""
+    if rule not in BY_ID:
+        raise table.error("rule", f"no rule {rule!r}; see xensave review --rules")
+    return Waiver(
+        rule,
+        table.text("reason", required=True) or "",
+        table.choice("severity", _ORDER, OFF),
+        table.text("path"),
+        table.text("record"),
+    )
