@@ -57,14 +57,18 @@ class Item(NamedTuple):
 
         One that is large or behind an address is looked at by a glance, unless `walk` is asked.
         """
-        size = self.source.size or 0
         return open_image(
             self.what,
             release=release,
             format=self.source.format,
             source=self.source,
-            glance=not walk and (size >= GLANCE_FROM or is_address(self.name)),
+            glance=not walk and is_glanced(self.source),
         )
+
+
+def is_glanced(source: Source) -> bool:
+    """Tell whether an image is looked at by a glance unless a walk is asked for."""
+    return (source.size or 0) >= GLANCE_FROM or is_address(source.name)
 
 
 class Unreadable(NamedTuple):

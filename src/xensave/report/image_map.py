@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILER, Event
 from xensave.container.streams import libxc
 from xensave.image import Image
+from xensave.image.tally import Count
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Table
+from xensave.views.guest.summary import counted
 
 _PAGES = "page contents and frame numbers"
 _KINDS = {HEADER_KIND: "headers, configuration", TRAILER: "after the end", CONTEXT: "HVM context"}
@@ -38,9 +40,8 @@ def record_tables(image: Image) -> tuple[Table, ...]:
             (
                 f"{each.layer} {each.name}",
                 f"{firsts.get((each.layer, each.type), 0):#x}",
-                f"{each.records:,}",
-                f"{each.bytes:,}",
-                f"{100 * each.bytes / size:.3g} %",
+                *counted(image, each),
+                f"{100 * _bytes(image, each) / size:.3g} %",
             )
             for each in image.counts
         )
@@ -65,7 +66,10 @@ def record_tables(image: Image) -> tuple[Table, ...]:
 def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:
     """Yield the image's pieces: neighbouring events of one kind are one."""
     kind, offset, end = "", 0, 0
-    for event in image.events():
+    for event in image.glance() if image.unread else image.events():
+        if kind == _PAGES:
+            # A glance goes from the first page record to what stands behind the last.
+            end = event.offset
         if _kind(event) != kind:
             if end > offset:
                 yield kind, offset, end - offset
@@ -73,6 +77,12 @@ def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:
         end = event.end
     if end > offset:
         yield kind, offset, end - offset
+
+
+def _bytes(image: Image, count: Count) -> int:
+    """Return the bytes of a type's records, with those that a glance passed over."""
+    of_pages = (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA)
+    return count.bytes + (image.unread if of_pages else 0)
 
 
 def _kind(event: Event) -> str:

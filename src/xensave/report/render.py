@@ -9,6 +9,7 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xensave import __version__
+from xensave.report.fleet import FleetPage
 from xensave.report.page import GuestPage
 from xensave.report.releases import MatrixRow, ReleasesPage
 from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES
@@ -37,6 +38,11 @@ def render_guests(pages: Sequence[GuestPage], title: str) -> str:
 def render_releases(page: ReleasesPage, title: str) -> str:
     """Return the page of Xen's releases."""
     return _render("releases.html.j2", page=page, title=title)
+
+
+def render_fleet(page: FleetPage, title: str) -> str:
+    """Return the page of a scanned fleet."""
+    return _render("fleet.html.j2", page=page, title=title)
 
 
 class _Template(Protocol):

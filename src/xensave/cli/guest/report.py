@@ -7,28 +7,37 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
 from xensave.cli.options import size
 from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.image import Image, open_image
+from xensave.image.input import is_glanced
+from xensave.source import open_source
 from xensave.source.base import write_all
 from xensave.source.output import writing
+from xensave.source.remote.addresses import is_address
 
 if TYPE_CHECKING:
     from xensave.report.page import GuestPage
 
+_PARQUET = b"PAR1"
+
 DESCRIPTION = (
     "Write one HTML page about saved guests: what each is, which release restores it, its records,"
-    " memory, registers, CPU policy, device model. It needs no script and loads nothing. Exit 0:"
-    " written; 1: an image is damaged, and the page says how; 2: usage or input/output."
+    " memory, registers, CPU policy, device model; or about a fleet, of a table that `scan` wrote."
+    " It needs no script and loads nothing. Exit 0: written; 1: an image is damaged, and the page"
+    " says how; 2: usage or input/output."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="an image; - for stdin")
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="*", help="an image, - for stdin; or a table"
+    )
     parser.add_argument(
         "--releases",
         action="store_true",
@@ -42,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show what may be secret too: xenstore values, the configuration, vector registers",
     )
-    parser.add_argument("--title", metavar="TEXT", help="the title of an index or of --releases")
+    parser.add_argument("--walk", action="store_true", help="read every record of a large image")
+    parser.add_argument(
+        "--title", metavar="TEXT", help="the title of an index, a fleet or --releases"
+    )
     parser.add_argument(
         "--max-size", metavar="SIZE", type=size, help="the most that an image may expand to"
     )
@@ -64,6 +76,14 @@ def run(args: argparse.Namespace) -> int:
         title = args.title or "What Xen's releases save"
         _write(args.output, render.render_releases(releases_page(), title))
         return 0
+    if any(map(_is_table, args.images)):
+        if len(args.images) > 1:
+            raise UsageError("a table is reported alone")
+        from xensave.report.fleet import fleet_page
+
+        found = fleet_page(args.images[0])
+        _write(args.output, render.render_fleet(found, args.title or "A fleet of saved guests"))
+        return 0
     pages = _pages(args)
     _write(args.output, render.render_guests(pages, args.title or "Saved guests"))
     for page in pages:
@@ -82,7 +102,7 @@ def _pages(args: argparse.Namespace) -> list[GuestPage]:
     pages = []
     for number, path in enumerate(args.images, 1):
         name = "standard input" if path == "-" else path
-        with _opened(path, args.max_size) as image:
+        with _opened(path, args.max_size, walk=args.walk) as image:
             pages.append(guest_page(image, judge, name, f"guest-{number}", full=args.full))
     return pages
 
@@ -93,12 +113,28 @@ def _write(path: str, text: str) -> None:
         write_all(output.fd, memoryview(text.encode("utf-8", "backslashreplace")))
 
 
+def _is_table(path: str) -> bool:
+    """Tell whether this is a table of `scan`: a Parquet file, or the parts of one to be."""
+    if path == "-" or is_address(path):
+        return False
+    try:
+        if Path(f"{path}.parts").is_dir():
+            return True
+        with open(path, "rb") as file:
+            return file.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False
+
+
 @contextmanager
-def _opened(path: str, max_size: int | None) -> Iterator[Image]:
-    """Open an image; standard input is put into a file, since it is read several times."""
+def _opened(path: str, max_size: int | None, *, walk: bool) -> Iterator[Image]:
+    """Open an image; standard input is put into a file, since it is read several times.
+
+    A large one is looked at by a glance, unless `walk` is asked.
+    """
     if path != "-":
-        with open_image(path, max_size=max_size) as image:
-            yield image
+        with open_source(path, max_size=max_size) as source:
+            yield open_image(path, source=source, glance=not walk and is_glanced(source))
         return
     with tempfile.NamedTemporaryFile() as file:
         while chunk := sys.stdin.buffer.read(1 << 20):

@@ -31,7 +31,7 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
         yield from hang(f"  {label}", text, width, _LABEL)
     if image.counts:
         yield ""
-        rows = [(f"{c.layer} {c.name}", *_counted(image, c)) for c in image.counts]
+        rows = [(f"{c.layer} {c.name}", *counted(image, c)) for c in image.counts]
         yield from _table(("record", "count", "bytes"), rows, width)
     if image.has_context:
         yield ""
@@ -42,7 +42,7 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
             yield from section_lines(emulator, width)
 
 
-def _counted(image: Image, count: Count) -> tuple[str, str]:
+def counted(image: Image, count: Count) -> tuple[str, str]:
     """Return how many records of a type there are, and their bytes; a glance sees one of pages."""
     if image.unread and (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA):
         return "?", f"{count.bytes + image.unread:,}"

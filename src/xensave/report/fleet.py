@@ -1,0 +1,135 @@
+"""Gather what a page says of a scanned fleet: what each target makes of it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from xensave.fleet.plan import Planned, Step, plan
+from xensave.fleet.query import ask, question
+from xensave.report.charts import bar
+from xensave.report.page import Bar, Fact, Table
+
+ROWS = 1000
+"""The most rows of a table; the rest is counted, and `xensave query` has them."""
+
+_TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
+_COUNTS = (
+    "SELECT count(*), count(*) FILTER (error IS NOT NULL), sum(size) FILTER (size > 0),"
+    " count(*) FILTER (read = 'glance'), min(scanned), max(scanned) FROM fleet"
+)
+_KINDS = (
+    ("What they are", "type"),
+    ("Who wrote them", "toolstack"),
+    ("The Xen that saved them", "xen"),
+    ("How they were read", "read"),
+)
+_ERRORS = question("errors").sql
+
+
+class TargetPart(NamedTuple):
+    """What a target makes of the fleet: counts of each step, reasons, and the guests by step."""
+
+    anchor: str
+    target: str
+    bar: Bar | None
+    counts: Table
+    reasons: Table
+    guests: tuple[Table, ...]
+
+
+class FleetPage(NamedTuple):
+    """A scanned fleet."""
+
+    path: str
+    facts: tuple[Fact, ...]
+    kinds: tuple[Bar, ...]
+    targets: tuple[TargetPart, ...]
+    errors: Table
+
+
+def fleet_page(table: str) -> FleetPage:
+    """Return the page of a table that `xensave scan` wrote. Raises SourceError and UsageError."""
+    targets = [str(row[0]) for row in ask(table, _TARGETS).rows]
+    parts = [_target(table, target, f"target-{n}") for n, target in enumerate(targets, 1)]
+    kinds = (_kinds(table, caption, column) for caption, column in _KINDS)
+    errors = _rows(ask(table, _ERRORS).rows)
+    return FleetPage(
+        path=table,
+        facts=tuple(_facts(table, targets)),
+        kinds=tuple(each for each in kinds if each is not None),
+        targets=tuple(parts),
+        errors=_cut("", ("image", "why"), errors, code=(0,)),
+    )
+
+
+def _facts(table: str, targets: Sequence[str]) -> Iterator[Fact]:
+    from datetime import UTC, datetime
+
+    images, errors, size, glanced, first, last = ask(table, _COUNTS).rows[0]
+    yield Fact("images", f"{images:,}" + (f", {errors:,} of them unreadable" if errors else ""))
+    yield Fact("bytes", f"{int(str(size or 0)):,}")
+    yield Fact("targets", ", ".join(targets) or "none")
+    if glanced:
+        yield Fact("glances", f"{glanced:,} were looked at by head and tail alone; scan says how")
+    if isinstance(first, float) and isinstance(last, float):
+        times = [
+            datetime.fromtimestamp(each, UTC).strftime("%Y-%m-%d %H:%M") for each in (first, last)
+        ]
+        yield Fact("looked at", " to ".join(dict.fromkeys(times)) + " UTC")
+
+
+def _kinds(table: str, caption: str, column: str) -> Bar | None:
+    """Return a bar of how many images have each value of a column."""
+    sql = (
+        f"SELECT coalesce({column}, 'not known'), count(*) AS n FROM fleet"
+        " GROUP BY 1 ORDER BY n DESC, 1"
+    )
+    pieces = [(str(kind), int(str(count))) for kind, count in ask(table, sql).rows]
+    return bar(caption, [(kind, f"{kind}: {count:,}", count) for kind, count in pieces])
+
+
+def _target(table: str, target: str, anchor: str) -> TargetPart:
+    plans = plan(table, target)
+    steps = [(step, [each for each in plans if each.step is step]) for step in Step]
+    pieces = [(step.text, f"{len(chosen):,} {step.text}", len(chosen)) for step, chosen in steps]
+    counts = tuple((f"{len(chosen):,}", step.text) for step, chosen in steps if chosen)
+    reasons = [row[1:] for row in ask(table, question("by-reason").sql).rows if row[0] == target]
+    head = ("rule", "errno", "images", "example", "why")
+    return TargetPart(
+        anchor=anchor,
+        target=target,
+        bar=bar(f"{len(plans):,} images on Xen {target}", pieces),
+        counts=Table("", ("images", "step"), counts, (0,)),
+        reasons=_cut("Why images are refused", head, _rows(reasons), right=(2,), code=(0, 1, 3)),
+        guests=tuple(
+            _guests(step, chosen)
+            for step, chosen in steps
+            if chosen and step not in (Step.RESTORE, Step.LOOK)
+        ),
+    )
+
+
+def _guests(step: Step, chosen: Sequence[Planned]) -> Table:
+    head: tuple[str, ...] = ("guest", "image", "why")
+    rows: list[tuple[str, ...]] = [(each.guest or "", each.address, each.why) for each in chosen]
+    if any(each.losses for each in chosen):
+        head = (*head, "would lose")
+        rows = [(*row, "; ".join(each.losses)) for row, each in zip(rows, chosen, strict=True)]
+    return _cut(f"{len(chosen):,} {step.text}", head, rows, code=(1,))
+
+
+def _rows(rows: Sequence[Sequence[object]]) -> list[tuple[str, ...]]:
+    return [tuple("" if cell is None else str(cell) for cell in row) for row in rows]
+
+
+def _cut(
+    title: str,
+    head: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    right: tuple[int, ...] = (),
+    code: tuple[int, ...] = (),
+) -> Table:
+    left = len(rows) - ROWS
+    note = f"{left:,} more are left out; xensave query lists them." if left > 0 else ""
+    return Table(title, head, tuple(rows[:ROWS]), right, code, note)
