@@ -56,6 +56,13 @@ def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
     )
 
 
+def max_size(parser: argparse.ArgumentParser) -> None:
+    """Declare --max-size: what a compressed input may become."""
+    parser.add_argument(
+        "--max-size", metavar="SIZE", type=size, help="the most that an input may decompress to"
+    )
+
+
 def walk(parser: argparse.ArgumentParser) -> None:
     """Declare --walk: large images are looked at by a glance otherwise."""
     parser.add_argument(

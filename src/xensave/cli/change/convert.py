@@ -11,7 +11,7 @@ from typing import TextIO
 
 from xensave import catalogue
 from xensave.cli.many import counted, for_each
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.cli.output import no_terminal
 from xensave.cli.run import complain
 from xensave.convert import (
@@ -113,9 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what --to needs and IN lacks: xl's configuration, libvirt's XML, xenopsd's VM record",
     )
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

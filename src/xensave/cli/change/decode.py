@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from xensave.catalogue import series_of
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.edit.document.decode import decode_lines
 from xensave.source import open_source
 
@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take layouts from this Xen release, not the one that the image names",
     )
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.cli.output import no_terminal
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
@@ -51,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the changes")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

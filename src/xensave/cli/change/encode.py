@@ -6,7 +6,7 @@ import argparse
 import os
 from contextlib import nullcontext
 
-from xensave.cli.options import size
+from xensave.cli.options import max_size
 from xensave.cli.output import no_terminal
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
@@ -31,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the image goes (default: standard output)",
     )
     parser.add_argument("--image", metavar="FILE", help="take page contents from this image")
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that the image may expand to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.image import open_image
 
 DESCRIPTION = (
@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IN may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, positive, size, walk
+from xensave.cli.options import input_format, max_size, positive, walk
 from xensave.cli.run import complain, wants_json
 from xensave.errors import UsageError, XensaveError
 from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
@@ -86,12 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     input_format(parser)
     walk(parser)
-    parser.add_argument(
-        "--max-size",
-        type=size,
-        metavar="SIZE",
-        help="the most that an input may decompress to",
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from xensave.cli.options import size
+from xensave.cli.options import max_size
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError
 from xensave.image import open_image
@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", metavar="R", help="take layouts from this Xen release in both images"
     )
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that an input may expand to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

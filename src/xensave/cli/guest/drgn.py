@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.errors import SourceError
 from xensave.image import open_image
 
@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--script", metavar="FILE", help="run a script instead of the shell")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

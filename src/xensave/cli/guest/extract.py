@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.cli.output import no_terminal
 from xensave.errors import SourceError, UsageError
 from xensave.image import Image, open_image
@@ -47,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

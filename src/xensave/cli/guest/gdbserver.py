@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from xensave.cli.options import input_format, number, size
+from xensave.cli.options import input_format, max_size, number
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
 
@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--once", action="store_true", help="end after the first connection")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

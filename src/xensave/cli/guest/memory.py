@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-from xensave.cli.options import input_format, number, positive, size
+from xensave.cli.options import input_format, max_size, number, positive
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
 from xensave.image import Image, open_image
@@ -52,9 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     input_format(parser)
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that IMAGE may decompress to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

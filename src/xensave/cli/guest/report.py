@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
-from xensave.cli.options import size
+from xensave.cli.options import max_size
 from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.image.input import is_glanced
@@ -55,9 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--title", metavar="TEXT", help="the title of an index, a fleet or --releases"
     )
-    parser.add_argument(
-        "--max-size", metavar="SIZE", type=size, help="the most that an image may expand to"
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

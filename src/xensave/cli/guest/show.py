@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, size, walk
+from xensave.cli.options import input_format, max_size, walk
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
@@ -49,12 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     input_format(parser)
     walk(parser)
-    parser.add_argument(
-        "--max-size",
-        metavar="SIZE",
-        type=size,
-        help="the most that the input may decompress to",
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:

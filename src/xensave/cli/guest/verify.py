@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from xensave.cli.many import counted, for_each
-from xensave.cli.options import input_format, size
+from xensave.cli.options import input_format, max_size
 from xensave.cli.run import complain
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
@@ -62,12 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"print all findings of a rule, not {_SHOWN_OF_A_RULE} at most (--json always does)",
     )
     parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
-    parser.add_argument(
-        "--max-size",
-        metavar="SIZE",
-        type=size,
-        help="the most that an input may decompress to",
-    )
+    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
