@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from xensave.rules.numbers import table as number_table
-from xensave.rules.numbers.model import Rule
+from xensave.rules.numbers.model import Change, Rule
 from xensave.rules.spaces import table as space_table
 from xensave.rules.spaces.model import SpaceRule
 
-ROWS: tuple[Rule | SpaceRule, ...] = (*number_table.RULES, *space_table.RULES)
-BY_ID: dict[str, Rule | SpaceRule] = {row.id: row for row in ROWS}
+AnyRule: TypeAlias = Rule[Change] | SpaceRule
+
+ROWS: tuple[AnyRule, ...] = (*number_table.RULES, *space_table.RULES)
+BY_ID: dict[str, AnyRule] = {row.id: row for row in ROWS}

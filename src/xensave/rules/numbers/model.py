@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from xensave.catalogue.model import OWN, ZEROEXTEND, Release
 from xensave.catalogue.owned import OwnedRange
@@ -138,15 +138,24 @@ class Hit(NamedTuple):
     remedy: str | None = None
 
 
-class Rule(NamedTuple):
-    """A row of the table: `state` rules look at one state, the others at what changed."""
+C = TypeVar("C")
+
+
+class Rule(NamedTuple, Generic[C]):
+    """A row of a table: `state` rules look at one state, the others at what changed.
+
+    A state that is looked at as a whole is held to the `state` rules, and to those that `whole`
+    says make sense of it.
+    """
 
     id: str
     severity: str
     purpose: str
     remedy: str
-    check: Callable[[Change], Iterator[Hit]]
+    check: Callable[[C], Iterator[Hit]]
     state: bool = False
+    whole: bool = False
+    cite: str = ""
 
 
 class Objection(NamedTuple):

@@ -14,9 +14,9 @@ from xensave.rules.numbers import (
     reservation,
     struct,
 )
-from xensave.rules.numbers.model import Rule
+from xensave.rules.numbers.model import Change, Rule
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[Change], ...] = (
     Rule(
         "NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED",
         ERROR,

@@ -6,16 +6,16 @@ that it is a change to, all that the catalogue has of the space, and who owns wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 from xensave.catalogue.model import Space
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE
 from xensave.headers.spaces import Description
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
-from xensave.rules.numbers.model import Hit
+from xensave.rules.numbers.model import Rule
 
 XEN = "Xen"
 
@@ -81,18 +81,4 @@ class SpaceChange:
         return f" (and {version} has not risen since the last release)", None
 
 
-class SpaceRule(NamedTuple):
-    """A row of the table: `state` rules look at one state, the others at what changed.
-
-    A state that is looked at as a whole is held to the `state` rules, and to those that `whole`
-    says make sense of it.
-    """
-
-    id: str
-    severity: str
-    purpose: str
-    remedy: str
-    check: Callable[[SpaceChange], Iterator[Hit]]
-    state: bool = False
-    whole: bool = False
-    cite: str = ""
+SpaceRule: TypeAlias = Rule[SpaceChange]

@@ -6,9 +6,8 @@ import json
 
 from xensave import __version__
 from xensave.review.result import Result, Review
-from xensave.rules.numbers.model import Objection, Rule
-from xensave.rules.rows import ROWS
-from xensave.rules.spaces.model import SpaceRule
+from xensave.rules.numbers.model import Objection
+from xensave.rules.rows import ROWS, AnyRule
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -38,7 +37,7 @@ def sarif(result: Result) -> str:
     return json.dumps(log, indent=2, ensure_ascii=True) + "\n"
 
 
-def _rule(rule: Rule | SpaceRule) -> dict[str, object]:
+def _rule(rule: AnyRule) -> dict[str, object]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.purpose},
