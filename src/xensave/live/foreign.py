@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from xensave.errors import SourceError
-from xensave.live.libraries import AbsentLibrary
+from xensave.live.libraries import load_library
 
 FOREIGN_MEMORY = "libxenforeignmemory.so.1"
 
@@ -20,12 +20,7 @@ class ForeignMemory:
     """libxenforeignmemory, opened. Raises AbsentLibrary without it, SourceError without a dom0."""
 
     def __init__(self, path: str = FOREIGN_MEMORY) -> None:
-        try:
-            self._library = ctypes.CDLL(path, use_errno=True)
-        except OSError as error:
-            raise AbsentLibrary(
-                f"{path} cannot be loaded: a running guest's memory can be read in Xen's dom0 only"
-            ) from error
+        self._library = load_library(path, "a running guest's memory")
         open_ = self._library.xenforeignmemory_open
         open_.restype = ctypes.c_void_p
         open_.argtypes = [ctypes.c_void_p, ctypes.c_uint]

@@ -63,6 +63,16 @@ class AbsentLibrary(SourceError):
     """A library that is not here, or cannot be loaded."""
 
 
+def load_library(path: str, what: str) -> ctypes.CDLL:
+    """Load one of Xen's libraries, with which `what` is read. Raises AbsentLibrary without it."""
+    try:
+        return ctypes.CDLL(path, use_errno=True)
+    except OSError as error:
+        raise AbsentLibrary(
+            f"{path} cannot be loaded: {what} can be read in Xen's dom0 only"
+        ) from error
+
+
 class XenCall:
     """libxencall, opened.
 
@@ -70,12 +80,7 @@ class XenCall:
     """
 
     def __init__(self, path: str = XENCALL) -> None:
-        try:
-            self._library = ctypes.CDLL(path, use_errno=True)
-        except OSError as error:
-            raise AbsentLibrary(
-                f"{path} cannot be loaded: a running guest can be read in Xen's dom0 only"
-            ) from error
+        self._library = load_library(path, "a running guest")
         open_ = self._library.xencall_open
         open_.restype = ctypes.c_void_p
         open_.argtypes = [ctypes.c_void_p, ctypes.c_uint]

@@ -46,17 +46,7 @@ def widen_pipe(fd: int) -> None:
 
 def splice(src: int, dst: int, n: int) -> int:
     """Move n bytes from a pipe; return what is left at its end or where splice cannot."""
-    while n:
-        try:
-            moved = os.splice(src, dst, min(n, SKIP_CHUNK))
-        except OSError as error:
-            if error.errno in CANNOT:
-                return n
-            raise
-        if not moved:
-            return n
-        n -= moved
-    return 0
+    return _repeat(lambda _, m: os.splice(src, dst, min(m, SKIP_CHUNK)), 0, n)
 
 
 def copy_range(src: int, offset: int, dst: int, n: int) -> int:
