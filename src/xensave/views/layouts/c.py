@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from xensave.records.flat import leaves, members
-from xensave.views.layouts.parts import FLEXIBLE, Described, Member
-
-_SUFFIX = {True: "int", False: "uint"}
+from xensave.views.layouts.parts import Described, declarations
 
 
 def render(records: Sequence[Described], release: str) -> str:
@@ -22,37 +20,9 @@ def render(records: Sequence[Described], release: str) -> str:
     for record in records:
         lines += ["", *(f"/* {line} */" for line in record.about)]
         lines += [f"struct {record.layout.struct} {{"]
-        lines += _members(record.members, 1, count())
+        lines += declarations(record.members, count(), flexible="[]", packed=" XENSAVE_PACKED")
         lines += ["} XENSAVE_PACKED;", *_assertions(record)]
     return "\n".join(lines) + "\n"
-
-
-def _members(parts: Sequence[Member], depth: int, pads: count[int]) -> Iterator[str]:
-    indent = "    " * depth
-    for member in parts:
-        if member.bits:
-            for bit in member.bits:
-                yield f"{indent}uint{_width(member.size)}_t {bit.name}:{bit.width};"
-        elif member.is_padding:
-            yield f"{indent}uint8_t _pad{next(pads)}[{member.items}];"
-        elif member.members:
-            yield f"{indent}{'union' if member.union else 'struct'} {{"
-            yield from _members(member.members, depth + 1, pads)
-            name = f" {member.name}{_dimension(member)}" if member.name else ""
-            yield f"{indent}}} XENSAVE_PACKED{name};"
-        else:
-            kind = f"{_SUFFIX[member.signed]}{8 * member.size}_t"
-            yield f"{indent}{kind} {member.name}{_dimension(member)};"
-
-
-def _width(size: int) -> int:
-    return next(width for width in (8, 16, 32, 64) if width >= 8 * size)
-
-
-def _dimension(member: Member) -> str:
-    if member.items is None:
-        return ""
-    return "[]" if member.items == FLEXIBLE else f"[{member.items}]"
 
 
 def _assertions(record: Described) -> Iterator[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xensave.views.layouts.parts import FLEXIBLE, Described, Member
+from xensave.views.layouts.parts import Described, Member
+
+_TO_THE_END = "[while(!std::mem::eof())]"
 
 
 def render(records: Sequence[Described], release: str) -> str:
@@ -48,13 +50,7 @@ def _members(parts: Sequence[Member], prefix: str, definitions: list[str]) -> It
             body = list(_members(member.members, name, definitions))
             kind = "union" if member.union else "struct"
             definitions += [f"{kind} {name} {{", *body, "};"]
-            yield f"    {name} {member.name or f'anon_{at}'}{_dimension(member)};"
+            yield f"    {name} {member.name or f'anon_{at}'}{member.dimension(_TO_THE_END)};"
         else:
             kind = f"{'s' if member.signed else 'u'}{8 * member.size}"
-            yield f"    {kind} {member.name}{_dimension(member)};"
-
-
-def _dimension(member: Member) -> str:
-    if member.items is None:
-        return ""
-    return "[while(!std::mem::eof())]" if member.items == FLEXIBLE else f"[{member.items}]"
+            yield f"    {kind} {member.name}{member.dimension(_TO_THE_END)};"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -40,6 +40,12 @@ class Member(NamedTuple):
     def is_padding(self) -> bool:
         """Whether no field lies here."""
         return self.field is None and not self.bits
+
+    def dimension(self, flexible: str) -> str:
+        """Return the brackets behind its name; `flexible` are those of an array without an end."""
+        if self.items is None:
+            return ""
+        return flexible if self.items == FLEXIBLE else f"[{self.items}]"
 
 
 class Described(NamedTuple):
@@ -145,3 +151,42 @@ def _units(fields: list[Field], start: int) -> Iterator[Member]:
 def _unit(bits: list[Bit]) -> Member:
     width = sum(bit.width for bit in bits)
     return Member("", width // 8, bits=tuple(bits))
+
+
+def declarations(
+    parts: Sequence[Member],
+    pads: Iterator[int],
+    *,
+    flexible: str,
+    packed: str = "",
+    unnamed_bits: bool = True,
+    depth: int = 1,
+) -> Iterator[str]:
+    """Yield members as C declares them; `pads` numbers what has no name.
+
+    `packed` stands behind a struct's brace. Without `unnamed_bits` every bit-field has a name.
+    """
+    indent = "    " * depth
+    for member in parts:
+        if member.bits:
+            width = next(width for width in _UNITS if width >= 8 * member.size)
+            for bit in member.bits:
+                name = bit.name or ("" if unnamed_bits else f"_pad{next(pads)}")
+                yield f"{indent}uint{width}_t {name} : {bit.width};"
+        elif member.is_padding:
+            yield f"{indent}uint8_t _pad{next(pads)}[{member.items}];"
+        elif member.members:
+            yield f"{indent}{'union' if member.union else 'struct'} {{"
+            yield from declarations(
+                member.members,
+                pads,
+                flexible=flexible,
+                packed=packed,
+                unnamed_bits=unnamed_bits,
+                depth=depth + 1,
+            )
+            name = f" {member.name}{member.dimension(flexible)}" if member.name else ""
+            yield f"{indent}}}{packed}{name};"
+        else:
+            kind = f"{'int' if member.signed else 'uint'}{8 * member.size}_t"
+            yield f"{indent}{kind} {member.name}{member.dimension(flexible)};"
