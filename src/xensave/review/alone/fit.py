@@ -48,6 +48,12 @@ def fit(
     if best is None:
         raise UsageError(f"the patch does not apply to any release; {reason}")
     why = "the last release before its date that it fits" if date else "the last that it fits"
+    dated = bases.before(date) if date else []
+    if dated and best[1] not in dated:
+        # What it changes came after that release: guests were saved by those before its date.
+        known = bases.named(dated[-1])
+        base = bases.named(best[1], "none before its date fits")
+        return base._replace(past=known.past, saved=known.saved), best[2]
     return bases.named(best[1], why), best[2]
 
 

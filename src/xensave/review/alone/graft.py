@@ -26,8 +26,8 @@ _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLU
 _HARMLESS = frozenset(STUB_NAMES)
 
 
-# What is no code, or is looked for elsewhere, wherever it stands.
-_BESIDE = frozenset({Kind.RESERVE, Kind.INCLUDE})
+# What is no code, or is looked for elsewhere, wherever it stands; a new header has a guard.
+_BESIDE = frozenset({Kind.RESERVE, Kind.INCLUDE, Kind.FRAME})
 
 
 class Misfit(UsageError):
