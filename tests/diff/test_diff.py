@@ -100,6 +100,42 @@ def test_a_record_gone_and_one_added(hvm1):
     assert new.old is None
 
 
+def test_records_in_another_order(hvm1):
+    def change(body):
+        context = Context.parse(body, "4.17")
+        header, *middle, end = context
+        return context.with_records((header, *reversed(middle), end)).to_bytes()
+
+    comparison = differences(hvm1, with_record(hvm1, "libxc", libxc.HVM_CONTEXT, change))
+    (order,) = comparison.changes
+    assert order.name == "records.order"
+    assert (order.old.text, order.new.text) == (
+        "CPU[0] after HEADER[0]", "TSC_ADJUST[0] after HEADER[0]"
+    )  # fmt: skip
+
+
+def test_what_lies_behind_the_end(hvm1):
+    def texts(old, new):
+        return [(change.path, change.new.text) for change in differences(old, new).changes]
+
+    assert texts(hvm1, hvm1 + b"junk") == [("input", "4 bytes"), ("length", "4")]
+    assert texts(hvm1 + b"jink", hvm1 + b"junk") == [("input", "4 bytes")]
+    context = (ROOT / "examples" / "hvm1.ctx").read_bytes()
+    assert texts(context, context + b"junk") == [("HVM context", "4 bytes")]
+
+
+def test_a_name_that_is_none_is_refused(capsys):
+    context = str(ROOT / "examples" / "hvm1.ctx")
+    for name in ("NOPE", "CPUX", "CPU,NOPE"):
+        assert main(["diff", context, context, "--records", name]) == 2
+        assert "neither holds a record" in capsys.readouterr().err
+    for name in ("cpu", "CPU[0].rip", "memory", "QEMU", "config,xenstore"):
+        assert main(["diff", context, context, "--records", name]) == 0
+    # What is wrong with the second is not told of the first.
+    assert main(["diff", context, "no-such-file"]) == 2
+    assert capsys.readouterr().err.startswith("xensave diff: no-such-file: ")
+
+
 def test_params_policy_and_msrs_by_name(hvm1):
     params = with_record(
         hvm1, "libxc", libxc.HVM_PARAMS, lambda body: body.replace(b"\xfc\xef\x0f", b"\xfd\xef\x0f")

@@ -125,13 +125,16 @@ def test_records_of_the_stream(hvm1, tmp_path):
         ("PIC[0].poll=2", "poll takes an integer from 0x0 to 0x1"),
         ("PIT.channels=1", "no single value, it has 3 elements"),
         ("PCI_LINK.route|=1", "only an integer takes |="),
-        ("PCI_LINK.route=00", "1 bytes, 4 expected"),
+        ("PCI_LINK.route=00", "4 bytes are expected, not 1"),
         ("RTC.cmos_data[3]=256", "from 0 to 0xff"),
         ("HPET.timers[2-1].config=0", "no range"),
         ("HPET.timers[0-99999999].config=0", "no range"),
         ("HPET.timers[3].config=0", "HPET has no field"),
         ("CPU.rip", "changes nothing"),
         ("X.y=1", "the image holds no X"),
+        ("END.x=1", "END has no fields"),
+        ("CPU.rip=1_000", "'1_000' is no number"),
+        ("CPU.rip=\u0661", "is no number"),
     ],
 )
 def test_what_cannot_be_done(text, message, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.diff.change import Change
 from xensave.diff.facts import emulator_changes, fact_changes
-from xensave.diff.records import record_changes
+from xensave.diff.records import names_of, record_changes
 from xensave.diff.selection import Selection
 from xensave.image import Image
 
@@ -49,10 +49,12 @@ def compare(
     """Compare two images; what `selection` leaves out does not count.
 
     Each is walked at most twice, a pipe once. Time grows with the size of both; pages are hashed
-    as they pass. Raises what a walk raises for a damaged image.
+    as they pass. Raises what a walk raises for a damaged image, UsageError for a record to compare
+    that neither has.
     """
     chosen = selection or Selection()
     pages, lacking = _memory(old, new) if memory and chosen.memory else (None, ())
+    chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
     return Comparison(tuple(change for change in result if chosen.takes(change)), pages, lacking)
 

@@ -9,7 +9,7 @@ from xensave.container.events import LIBXC, LIBXL
 from xensave.container.streams import libxc, libxl
 from xensave.diff.change import Change, changes_of
 from xensave.image import Image
-from xensave.image.subjects import all_subjects
+from xensave.image.subjects import all_subjects, context_tail
 from xensave.records.meaning.cpu.xsave import unnamed
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.subject import Subject
@@ -29,12 +29,47 @@ def record_changes(old: Image, new: Image) -> Iterator[Change]:
     """Yield the records that only one image has, and the fields that differ in the others."""
     yield from _bodiless(old, new)
     before, after = _by_label(old), _by_label(new)
+    yield from _order([*before], [*after])
+    yield from _tails(old, new)
     for label in dict.fromkeys([*before, *after]):
         a, b = before.get(label), after.get(label)
         if a is None or b is None:
             yield Change(label, "", _whole(a), _whole(b))
         elif a.body != b.body:
             yield from _field_changes(label, a, b)
+
+
+def names_of(image: Image) -> Iterator[str]:
+    """Yield what the records of an image are called, without their instances."""
+    for subject in all_subjects(image):
+        yield subject.name
+    for count in image.counts:
+        yield count.name
+
+
+def _order(before: list[str], after: list[str]) -> Iterator[Change]:
+    """Yield where the records that both have first stand in another order."""
+    both = {*before} & {*after}
+    old, new = ([label for label in labels if label in both] for labels in (before, after))
+    for place, (a, b) in enumerate(zip(old, new, strict=True)):
+        if a != b:
+            follows = f" after {old[place - 1]}" if place else " first"
+            yield Change("records", "order", Leaf(a, f"{a}{follows}"), Leaf(b, f"{b}{follows}"))
+            return
+
+
+def _tails(old: Image, new: Image) -> Iterator[Change]:
+    """Yield what lies behind END: of the context, and of the whole input (its first bytes)."""
+    yield from changes_of("behind END", _tail(old), _tail(new))
+
+
+def _tail(image: Image) -> dict[str, Leaf]:
+    of_context, tally = context_tail(image), image.tally
+    found = {"HVM context": Leaf(of_context, f"{len(of_context)} bytes")} if of_context else {}
+    if tally.trailer:
+        found["input"] = Leaf(tally.trailing, f"{tally.trailer} bytes")
+        found["length"] = Leaf(tally.trailer, str(tally.trailer))
+    return found
 
 
 def _bodiless(old: Image, new: Image) -> Iterator[Change]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from xensave.diff.change import Change
+from xensave.errors import UsageError
 
 VOLATILE = "volatile"
 MEMORY = "memory"
+# What is compared beside the records, by name.
+ALWAYS = ("image", "config", "emulator", "xenstore", "qemu", "records", "behind end", MEMORY)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -28,6 +32,16 @@ class Selection(NamedTuple):
         wanted = not self.records or MEMORY in map(str.lower, self.records)
         return wanted and MEMORY not in self.ignore
 
+    def check(self, records: Collection[str]) -> None:
+        """Raise UsageError for a name of `records` that is neither theirs nor one of `ALWAYS`.
+
+        >>> Selection(records=("CPU[0].rip", "config")).check({"CPU", "PIC"})
+        """
+        known = {*map(_bare, records), *ALWAYS}
+        for name in self.records:
+            if _bare(name) not in known:
+                raise UsageError(f"neither holds a record {name}: nothing to compare")
+
     def takes(self, change: Change) -> bool:
         """Whether a change counts.
 
@@ -39,6 +53,11 @@ class Selection(NamedTuple):
         if change.volatile and VOLATILE in self.ignore:
             return False
         return not any(_names(name, change) for name in self.ignore)
+
+
+def _bare(name: str) -> str:
+    """The name of a record without instance and field, in lower case."""
+    return re.split(r"[\[.]", name, maxsplit=1)[0].strip().lower()
 
 
 def _names(wanted: str, change: Change) -> bool:

@@ -15,6 +15,8 @@ _FORM = re.compile(
 )
 _FOLDED = re.compile(r"\[(\d+)-(\d+)\]")
 _PATHS_LIMIT = 65_536
+# Decimal, 0x, 0o or 0b, in ASCII: int() alone takes digits of every script, and 1_000.
+_INTEGER = re.compile(r"[-+~]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[0-9]+)")
 
 CONFIG = "CONFIG"
 ALIASES = {
@@ -102,8 +104,7 @@ def integer_of(text: str, bits: int) -> int:
     (16, 247)
     """
     try:
-        if text.startswith("~"):
-            return int(text[1:], 0) ^ (1 << bits) - 1
-        return int(text, 0)
+        number = int(text.removeprefix("~") if _INTEGER.fullmatch(text) else "", 0)
     except ValueError:
         raise UsageError(f"{text[:40]!r} is no number") from None
+    return number ^ (1 << bits) - 1 if text.startswith("~") else number

@@ -124,8 +124,10 @@ class Editor:
                     f" {record.name}[{same[0].instance}], or [{same[0].instance}-"
                     f"{same[-1].instance}] for all"
                 )
-        if not wanted or record.typecode == hvm.END_TYPECODE:
+        if not wanted:
             return record
+        if record.typecode == hvm.END_TYPECODE:
+            raise UsageError(f"{wanted[0].text}: {record.name} has no fields")
         if record.layout is None:
             raise UsageError(f"{wanted[0].text}: no layout of {record.name} is known")
         body = record.body

@@ -192,7 +192,7 @@ def _new_value(target: Target, assignment: Assignment) -> Value:
         except ValueError:
             raise UsageError(f"{text!r} is not hexadecimal") from None
         if len(new) != len(old):
-            raise UsageError(f"{len(new)} bytes, {len(old)} expected")
+            raise UsageError(f"{len(old)} bytes are expected, not {len(new)}")
         return new
     shown = ", ".join(old) if isinstance(old, dict) else f"{len(old)} elements"
     raise UsageError(f"that is no single value, it has {shown}")

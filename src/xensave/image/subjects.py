@@ -39,6 +39,11 @@ def context_subjects(image: Image) -> Iterator[Subject]:
         yield context_subject(record, image.release)
 
 
+def context_tail(image: Image) -> bytes:
+    """Return the bytes behind END in the HVM context; none where there is no context."""
+    return image.context.tail if image.has_context else b""
+
+
 def context_subject(record: ContextRecord, release: str | None = None) -> Subject:
     """Return a record of an HVM context, with what is known of its number and length."""
     return Subject(

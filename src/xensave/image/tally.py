@@ -26,6 +26,7 @@ from xensave.source import Source
 
 # What all records that are kept may take together, and what each costs beside its bytes.
 KEEP_LIMIT = 64 << 20
+_TRAILING = 64 << 10
 _OVERHEAD = 512
 STATE_LIMIT = 1 << 20
 """How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
@@ -90,8 +91,9 @@ class Tally:
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
     than once, and `resent` says that some may have. Of a checkpointed stream the records of the
     last checkpoint that had them are kept. `unread` are the bytes that a glance passed over,
-    `messages` is how a trailer begins. `firsts` is where the first record of each type begins.
-    `stop` is why the stream could not be followed to its end, None where it could.
+    `messages` is how a trailer begins, `trailing` its first 64 KiB. `firsts` is where the first
+    record of each type begins. `stop` is why the stream could not be followed to its end, None
+    where it could.
     """
 
     def __init__(self) -> None:
@@ -106,6 +108,7 @@ class Tally:
         self.resent = False
         self._last_pfn = -1
         self.messages = b""
+        self.trailing = b""
         self.checkpoints = 0
         self.trailer = 0
         self.size = 0
@@ -140,6 +143,7 @@ class Tally:
             self.context = self._keep(event, event.length)
         elif event.kind == TRAILER:
             self.messages = self.messages or bytes(event.prefix(len(MESSAGE)))
+            self.trailing = self.trailing or bytes(event.prefix(_TRAILING))
             self.trailer += event.length
 
     def _layer(self, event: Event, header: Header) -> None:

@@ -8,7 +8,7 @@ import sys
 
 from xensave.cli.options import max_size
 from xensave.diff import Selection, compare
-from xensave.errors import UsageError
+from xensave.errors import UsageError, XensaveError
 from xensave.image import open_image
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
@@ -54,10 +54,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("standard input can be one of the two only")
     records = tuple(name for name in (args.records or "").split(",") if name)
     selection = Selection(records, tuple(args.ignore))
-    with (
-        open_image(args.old, release=args.release, max_size=args.max_size) as old,
-        open_image(args.new, release=args.release, max_size=args.max_size) as new,
-    ):
+    first = open_image(args.old, release=args.release, max_size=args.max_size)
+    try:
+        second = open_image(args.new, release=args.release, max_size=args.max_size)
+    except XensaveError:
+        # Of the second: the first is not to name it.
+        first.close()
+        raise
+    with first as old, second as new:
         comparison = compare(old, new, selection)
     if args.json:
         json.dump(comparison_json(comparison, pages=args.pages), sys.stdout, indent=2)
