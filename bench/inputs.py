@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.rows import Inputs
 from xensave.container.events import LIBXC
+from xensave.container.runs import SHORTEST
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.source import open_source
@@ -43,6 +44,7 @@ def make(
         dense=folder / "dense.img",
         other=folder / "other.img",
         small=_sparse(folder / "small.img", 1 << 20),
+        begun=_sparse(folder / "begun.img", (SHORTEST + 8) << 22),
         fleet=folder / "fleet",
         first=_first_record(folder / "small.img"),
         out=folder,

@@ -144,6 +144,7 @@ def _memory() -> dict[str, bytes]:
         "kernel": kernel,
         "qemu": streams.xl_image(streams.libxl_stream(stream, qemu)),
         "pages": streams.libxc_stream(streams.page_data(range(3)) * 2 + _tail()),
+        "runs": streams.libxc_stream(DATALESS * 12 + streams.page_data([5]) * 5 + _tail()),
     }
 
 

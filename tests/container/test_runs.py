@@ -1,19 +1,23 @@
 """Runs of page records give the events and findings of a walk, whatever the stream."""
 
 import random
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.corpus import seeds
 from xensave.container import runs
 from xensave.container.framing import pack_record
 from xensave.container.runs import PageRun, walk_in_runs
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.errors import XensaveError
+from xensave.image.tally import tally
 from xensave.rules.stream.run import Verification
-from xensave.source import open_source
+from xensave.source import MemorySource, open_source
+from xensave.testing.mutate import mutate
 from xensave.testing.streams import hvm_image, libxc_stream, page_data
 
 
@@ -21,6 +25,12 @@ from xensave.testing.streams import hvm_image, libxc_stream, page_data
 def _short_runs(monkeypatch):
     monkeypatch.setattr(runs, "SHORTEST", 3)
     monkeypatch.setattr(runs, "LONGEST", 7)
+
+
+@pytest.fixture
+def shortest(monkeypatch):
+    """Let any two records that are alike be a run."""
+    monkeypatch.setattr(runs, "SHORTEST", 1)
 
 
 def seen(events):
@@ -40,15 +50,35 @@ def seen(events):
 def both(data):
     with open_source(data) as source:
         plain = seen(walk(source))
-    for pfns in (False, True):
+    for listed in ("none", "ends", "all"):
         with open_source(data) as source:
-            assert seen(walk_in_runs(source, pfns=pfns)) == plain
+            assert seen(walk_in_runs(source, listed=listed)) == plain
+    assert counted(data, lambda _: None) == counted(data)
     with open_source(data) as source:
         wanted = [str(finding) for finding in Verification(source, apart=True)]
     with open_source(data) as source:
         verification = Verification(source)
         assert [str(finding) for finding in verification] == wanted
     return plain
+
+
+def counted(data, each=None):
+    """Return what a pass over an image found; with `each` it goes record by record."""
+    with open_source(data) as source:
+        found = tally(source, each)
+    # Where the last frame was is of no use once one came again.
+    apart = ("_sums", "stop", "_last_pfn")
+    kept = {name: value for name, value in vars(found).items() if name not in apart}
+    return repr(kept), found.counts, str(found.stop)
+
+
+def opens(data):
+    """Tell whether there is anything to walk: an empty input, or a broken frame, has nothing."""
+    try:
+        open_source(data).close()
+    except XensaveError:
+        return False
+    return True
 
 
 def record(first, count, type_=0, pages=None):
@@ -99,3 +129,46 @@ def test_mutations_of_an_image():
         for _ in range(3):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
         both(bytes(changed))
+
+
+def test_every_seed_and_what_becomes_of_it(shortest):
+    chance = random.Random(18)
+    in_runs = 0
+    for data in seeds().values():
+        both(data)
+        for changed in (mutate(data, chance) for _ in range(12)):
+            if opens(changed):
+                both(changed)
+        with suppress(XensaveError), open_source(data) as source:
+            in_runs += sum(isinstance(event, PageRun) for event in walk_in_runs(source))
+    assert in_runs >= 4
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_frames_that_come_again_are_noticed(shortest, times):
+    pages = [page_data([n, n + 1]) for n in range(0, 20, 2)]
+    body = b"".join(pages * times)
+    both(libxc_stream(body))
+    with open_source(libxc_stream(body)) as source:
+        found = tally(source)
+    assert (found.frames, found.resent) == (20 * times, times > 1)
+    overlapping = b"".join(page_data([n, n + 9]) for n in range(0, 20, 2))
+    both(libxc_stream(overlapping))
+    with open_source(libxc_stream(overlapping)) as source:
+        assert tally(source).resent
+
+
+def test_what_only_seems_a_run_is_not_read_again_and_again(monkeypatch):
+    """Records that are alike far apart, and not in between: each place is read twice at most."""
+    read = []
+    strided = MemorySource.strided
+
+    def told(self, offset, stride, size, places):
+        read.append(places)
+        return strided(self, offset, stride, size, places)
+
+    monkeypatch.setattr(MemorySource, "strided", told)
+    one, other = record(1, 1), record(1, 1)[:12] + b"\1" + record(1, 1)[13:]
+    with open_source(libxc_stream((one + other + other) * 100)) as source:
+        assert len(list(walk_in_runs(source))) == 304
+    assert 0 < sum(read) <= 300

@@ -8,8 +8,10 @@ by one again.
 
 from __future__ import annotations
 
+import struct
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from xensave.container.events import LIBXC, RECORD, Event
 from xensave.container.framing import HEADER_SIZE
@@ -29,13 +31,16 @@ FRONT = HEADER_SIZE + PAIR.size
 """The bytes that records of a run share: type and length, PFN count and reserved field."""
 
 SHORTEST = 1024
-"""Fewer records are no run: one by one they take less time than the import of numpy."""
+"""Fewer records begin no run: one by one they take less time than the import of numpy."""
 
-WINDOW = 8 << 20
-"""What is read of the records of a run at once, in bytes, ..."""
+WINDOW = 1 << 20
+"""What is read of the records of a run at once, in bytes: what a processor's cache keeps, ..."""
 
 LONGEST = 4096
 """... and the most records of one."""
+
+Listed = Literal["none", "ends", "all"]
+"""Which of the PFNs that each record lists are asked for: none, its first and last, or all."""
 
 
 class PageRun(Event):
@@ -45,19 +50,25 @@ class PageRun(Event):
     `end` where the record behind the last does.
     """
 
-    __slots__ = ("_fronts", "count", "records", "stride")
+    __slots__ = ("_fronts", "_lasts", "count", "records", "stride")
 
     def __init__(
-        self, source: Source, like: Event, offset: int, records: int, fronts: bytes | bytearray
+        self,
+        source: Source,
+        like: Event,
+        offset: int,
+        fronts: bytes | bytearray,
+        lasts: bytes | bytearray = b"",
     ) -> None:
         super().__init__(
             source, LIBXC, RECORD, like.name, like.raw, length=like.length, type_=like.type
         )
         self.offset = offset
-        self.records = records
+        self.records = 0
         self.count: int = PAIR.unpack(like.prefix(PAIR.size))[0]
         self.stride = like.end - like.offset
         self._fronts = fronts
+        self._lasts = lasts
 
     @property
     def end(self) -> int:
@@ -65,11 +76,17 @@ class PageRun(Event):
         return self.offset + self.records * self.stride
 
     def pfns(self) -> Words:
-        """Return the PFN arrays, a row for each record; only of a walk that reads them."""
+        """Return the PFN arrays, a row for each record; only of a walk that reads "all"."""
         import numpy as np
 
         words = np.frombuffer(self._fronts, "<u8")
         return words.reshape(-1, FRONT // 8 + self.count)[: self.records, FRONT // 8 :]
+
+    def ends(self) -> tuple[list[int], list[int]]:
+        """Return each record's first PFN and its last; only of a walk that reads "ends"."""
+        width = FRONT // 8 + 1
+        firsts = _integers(self._fronts, width - 1, width, self.records)
+        return firsts, _integers(self._lasts, 0, 1, self.records)
 
     def apart(self) -> Iterator[Event]:
         """Yield the records one by one, as a walk gives them."""
@@ -88,41 +105,59 @@ class PageRun(Event):
 
 
 def walk_in_runs(
-    source: Source, format: str | None = None, *, stored: bool = False, pfns: bool = False
+    source: Source, format: str | None = None, *, stored: bool = False, listed: Listed = "none"
 ) -> Iterator[Event]:
     """Yield the events that `walk` does, stretches of page records as one PageRun each.
 
-    `pfns` says that their PFNs will be asked for: they are read with the headers.
+    `listed` says which PFNs will be asked for: they are read with the headers.
     """
+    # What was read and was no run is not read again: not before the walk is past it.
+    wait = 0
     for event in walk(source, format, stored=stored):
         yield event
         if not event.is_record(LIBXC, libxc.PAGE_DATA) or not isinstance(source, MemorySource):
             continue
         # The walk goes on from where the source stands.
-        while run := _run(source, event, max(event.end, source.offset), pfns=pfns):
-            yield run
-            source.skip(run.end - source.offset)
+        at = max(event.end, source.offset)
+        if at < wait or not _begins(source, event, at):
+            continue
+        while True:
+            run, read = _run(source, event, at, listed)
+            if run is not None and run.records:
+                yield run
+                source.skip(run.end - source.offset)
+            if run is None or run.records < read or not read:
+                wait = at + read * (event.end - event.offset)
+                break
+            at = run.end
 
 
-def _run(source: MemorySource, like: Event, at: int, *, pfns: bool) -> PageRun | None:
-    """Return the run of records like this one that begins at an offset; None for a short one."""
+def _begins(source: MemorySource, like: Event, at: int) -> bool:
+    """Tell whether records like this one may follow in such a number that they are a run."""
+    far = (SHORTEST - 1) * (like.end - like.offset)
+    if like.pad_length or at + far + FRONT > (source.size or 0):
+        return False
+    return source.view(at + far, FRONT) == bytes(like.raw) + bytes(like.prefix(PAIR.size))
+
+
+def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[PageRun | None, int]:
+    """Return the records like this one from an offset on, and how many were read to tell."""
     stride = like.end - like.offset
-    most = ((source.size or 0) - at) // stride
     head = bytes(like.raw) + bytes(like.prefix(PAIR.size))
-    if (
-        most < SHORTEST
-        or like.pad_length
-        or source.view(at + (SHORTEST - 1) * stride, FRONT) != head
-    ):
-        return None
-    size = FRONT + (8 * PAIR.unpack_from(head, HEADER_SIZE)[0] if pfns else 0)
-    if size > HEADER_SIZE + like.length:
+    count: int = PAIR.unpack_from(head, HEADER_SIZE)[0]
+    if FRONT + 8 * count > HEADER_SIZE + like.length or (listed != "none" and not count):
         # An array that does not fit is for the rules to name, record by record.
-        return None
-    most = min(most, LONGEST, max(SHORTEST, WINDOW // size))
-    fronts = source.strided(at, stride, size, most)
-    records = _alike(fronts, head, size, most)
-    return PageRun(source, like, at, records, fronts) if records >= SHORTEST else None
+        return None, 0
+    size = FRONT + {"none": 0, "ends": 8, "all": 8 * count}[listed]
+    read = min(((source.size or 0) - at) // stride, LONGEST, max(1, WINDOW // size))
+    fronts = source.strided(at, stride, size, read)
+    lasts = b""
+    if listed == "ends":
+        fronts = bytes(fronts)
+        lasts = bytes(source.strided(at + FRONT + 8 * (count - 1), stride, 8, read))
+    run = PageRun(source, like, at, fronts, lasts)
+    run.records = _alike(fronts, head, size, read)
+    return run, read
 
 
 def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
@@ -131,15 +166,21 @@ def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
         return 0
     if size == FRONT and fronts == head * most:
         return most
-    import numpy as np
+    words, width = _words(fronts), size // 8
+    alike = most
+    for at, wanted in enumerate(_words(head)):
+        found = words[at::width].tolist()
+        if found != [wanted] * most:
+            alike = min(alike, next(n for n, word in enumerate(found) if word != wanted))
+    return alike
 
-    heads = np.frombuffer(fronts, "<u8").reshape(most, size // 8)[:, : FRONT // 8]
-    wrong = np.flatnonzero((heads != np.frombuffer(head, "<u8")).any(axis=1))
-    return int(wrong[0]) if len(wrong) else most
+
+def _integers(data: bytes | bytearray, first: int, step: int, count: int) -> list[int]:
+    """Return little-endian words a step apart."""
+    if sys.byteorder == "big":
+        return list(struct.unpack(f"<{len(data) // 8}Q", data)[first::step][:count])
+    return _words(data)[first::step][:count].tolist()
 
 
-def _record(source: Source, like: Event, at: int) -> Event:
-    """Return the record at an offset, which has the head of another one."""
-    event = Event(source, LIBXC, RECORD, like.name, like.raw, length=like.length, type_=like.type)
-    event.offset = at
-    return event
+def _words(data: bytes | bytearray) -> memoryview[int]:
+    return memoryview(data).cast("Q")

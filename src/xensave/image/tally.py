@@ -1,6 +1,7 @@
 """One pass over an image: every record counted, what is small kept, pages passed over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import le
 from typing import NamedTuple
 
 from xensave.container.description import Description
@@ -17,6 +18,7 @@ from xensave.container.events import (
 )
 from xensave.container.formats import format_named
 from xensave.container.frames.xl import MESSAGE
+from xensave.container.runs import PageRun, walk_in_runs
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PFN_MASK
 from xensave.container.walk import walk
@@ -171,9 +173,12 @@ class Tally:
             self._take(event, 0)
             found = self._sums[key] = _Sum(event.name)
             self.firsts[key] = event.offset
-        found.records += 1
-        found.bytes += event.length
-        if key == (LIBXC, libxc.PAGE_DATA):
+        many = event.records if isinstance(event, PageRun) else 1
+        found.records += many
+        found.bytes += event.length * many
+        if isinstance(event, PageRun):
+            self._run(event)
+        elif key == (LIBXC, libxc.PAGE_DATA):
             self._pages(event)
         elif key == (LIBXC, libxc.CHECKPOINT):
             self.checkpoints += 1
@@ -192,6 +197,15 @@ class Tally:
         numbers = event.prefix(8 + 8 * count)
         self.resent = int.from_bytes(numbers[8:16], "little") & PFN_MASK <= self._last_pfn
         self._last_pfn = int.from_bytes(numbers[-8:], "little") & PFN_MASK
+
+    def _run(self, run: PageRun) -> None:
+        """Count the frames of a run of records, as `_pages` does of each."""
+        self.frames += run.count * run.records
+        if self.resent or run.count > BATCH_LIMIT:
+            return
+        firsts, lasts = map(_frames, run.ends())
+        self.resent = any(map(le, firsts, [self._last_pfn, *lasts]))
+        self._last_pfn = lasts[-1]
 
     def _renew(self, key: tuple[str, int]) -> None:
         """Drop what an earlier checkpoint had of this type."""
@@ -223,6 +237,17 @@ class Tally:
         return bytes(event.prefix(length))
 
 
+def _frames(words: list[int]) -> list[int]:
+    """Return the frames of words that may have page types above them."""
+    return words if max(words) <= PFN_MASK else [word & PFN_MASK for word in words]
+
+
+def _events(source: Source, *, glance: bool, apart: bool) -> Iterator[Event]:
+    if glance:
+        return glance_at(source)
+    return walk(source) if apart else walk_in_runs(source, listed="ends")
+
+
 def tally(
     source: Source, each: Callable[[Event], None] | None = None, *, glance: bool = False
 ) -> Tally:
@@ -238,7 +263,7 @@ def tally(
     """
     found = Tally()
     try:
-        for event in glance_at(source) if glance else walk(source):
+        for event in _events(source, glance=glance, apart=each is not None):
             found.take(event)
             if each is not None:
                 each(event)

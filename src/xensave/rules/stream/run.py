@@ -56,6 +56,7 @@ class Checks:
         self.state = State()
         self.findings: list[Finding] = []
         self._clean = True
+        self._in_run = False
         self._counts: Counter[str] = Counter()
 
     def add(self, event: Event) -> None:
@@ -67,8 +68,14 @@ class Checks:
 
     def look(self, event: Event) -> list[Finding]:
         """Look at the next event; return what was found at it."""
-        if isinstance(event, PageRun) and not (self._clean and alike(event, self.state)):
-            return [finding for each in event.apart() for finding in self.look(each)]
+        if isinstance(event, PageRun):
+            if not (self._clean and alike(event, self.state)):
+                return [finding for each in event.apart() for finding in self.look(each)]
+            if self._in_run:
+                # The run before it broke no rule, and left the state as it found it.
+                self.state.update(event)
+                return []
+        self._in_run = isinstance(event, PageRun)
         found = [
             _finding(fault, event)
             for check in self._index.of(event)
@@ -114,7 +121,7 @@ class Verification:
         events = (
             walk(self._source, self._format, stored=True)
             if self._apart
-            else walk_in_runs(self._source, self._format, stored=True, pfns=True)
+            else walk_in_runs(self._source, self._format, stored=True, listed="all")
         )
         for event in events:
             self.event = event
