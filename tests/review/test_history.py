@@ -4,7 +4,7 @@ import json
 
 from xensave.cli import main
 from xensave.headers.text.places import field_lines
-from xensave.review.session import Request, review_history
+from xensave.review.session import Request, review, review_history
 
 
 def test_every_commit_that_touched_the_headers(repository, base):
@@ -101,6 +101,21 @@ def test_a_merge_counts_where_it_has_the_headers_of_neither_parent(repository, b
     entries = {e.subject: e for e in review_history(Request(tree=str(repository.path)), "main")}
     (objection,) = entries["Merge topic"].review.objections
     assert "from 3 to 12" in objection.finding.message
+
+
+def test_a_merge_as_git_shows_it_is_put_onto_each_parent(repository, base):
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.commit("Raise", header=base["header"].replace("CODE_MAX 3", "CODE_MAX 9"))
+    repository.git("checkout", "-q", "main")
+    repository.commit("Else", README="x\n")
+    repository.git("merge", "-q", "--no-ff", "--no-commit", "topic")
+    header = base["header"].replace("CODE_MAX 3", "CODE_MAX 12")
+    repository.write("xen/include/public/hvm/save.h", header)
+    repository.git("commit", "-q", "-m", "Merge topic")
+    shown = repository.git("show", "-m", "HEAD").encode()
+    result = review(Request(inputs=("p",), tree=str(repository.path)), lambda _: shown)
+    told = [o.finding.message for each in result.reviews for o in each.objections]
+    assert ["from 3 to 12" in told[0], "from 9 to 12" in told[1]] == [True, True]
 
 
 def test_headers_that_do_not_compile_are_trouble_in_every_mode(repository, base, capsys):

@@ -168,6 +168,29 @@ def test_a_function_may_change_freely():
     assert drawn(patch) == []
 
 
+def test_spaces_and_words_of_comments_are_no_change():
+    patch = diff("-#define  SOMETHING(x)  x  /* old */", "+#define SOMETHING(x) x /* new */",
+                 "-/* ", "+/*", "  * words", "  */", " struct nobody_has_this {")  # fmt: skip
+    assert drawn(patch) == []
+
+
+def test_a_function_that_a_patch_adds_is_passed_over():
+    for body in ("{ return 0; }", "{\n+    return 0;\n+}", "\n+{\n+    return 0;\n+}"):
+        lines = [
+            "+static inline int fix(void *h,",
+            *f"+               uint32_t size) {body}".split("\n"),
+        ]
+        patch = diff(" #define CPU_MSR_CODE  20", *lines, *NEW[1:]).replace(b"{code}", b"25")
+        rules = [rule for rule, *_ in drawn(patch, base="4.17")]
+        assert rules == ["MAXIMUM_BELOW_RECORD", "NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED"]
+
+
+def test_a_conditional_that_ends_elsewhere_is_refused():
+    patch = diff(" #define CPU_MSR_CODE  20", "+#ifdef CONFIG_FOO", *NEW[1:-1])
+    with pytest.raises(UsageError, match="conditional that the patch adds"):
+        drawn(patch, base="4.17")
+
+
 def test_a_patch_that_fits_no_release():
     patch = diff("-#define HVM_SAVE_CODE_MAX 19999", "+#define HVM_SAVE_CODE_MAX 20000")
     with pytest.raises(UsageError, match="does not apply to any release"):

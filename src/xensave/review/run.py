@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
-from xensave.headers.trees.tree import Tree
+from xensave.headers.trees.tree import GitTree, Tree
 from xensave.review.config import Config, waive
 from xensave.review.patches.mail import Message, messages
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, parse_diff
@@ -98,7 +98,9 @@ def review_patches(
             continue
         known = (setting.bases, setting.claims)
         stepper: Stepper = (
-            OnRelease(series, *known, setting.base) if tree is None else OnTree(tree, *known)
+            OnRelease(series, *known, setting.base)
+            if tree is None
+            else OnTree(_below(series[0].message, tree), *known)
         )
         steps = [(patch, stepper.step(patch)) for patch in series]
         skipped += [patch.title for patch, step in steps if step is None]
@@ -121,6 +123,13 @@ def review_patches(
         raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
     answers = tuple(message.subject for message in thread if message.shown and not message.diff)
     return Result(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
+
+
+def _below(message: Message, tree: Tree) -> Tree:
+    """The tree that a patch is put onto: of a merge the parent that it is shown against."""
+    if not message.parent or not isinstance(tree, GitTree):
+        return tree
+    return GitTree(tree.repository, message.parent)
 
 
 def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review]:

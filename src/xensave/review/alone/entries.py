@@ -10,7 +10,7 @@ from itertools import pairwise
 from xensave.errors import UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
-from xensave.review.alone.statements import facts
+from xensave.review.alone.statements import facts, stated
 from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line
 
 _SILENT = re.compile(
@@ -35,6 +35,8 @@ class Entry:
 
 def entries(hunk: Hunk, path: str) -> list[Entry]:
     """The facts of a hunk. Raises UsageError for a change that cannot be judged by its lines."""
+    if _same_code(hunk):
+        return []
     before = _first_branch(_unwrapped(_side(hunk, hunk.before, REMOVED)), path)
     after = _first_branch(_side(hunk, hunk.after, ADDED), path)
     order = {id(line): number for number, line in enumerate(hunk.lines)}
@@ -52,6 +54,13 @@ def entries(hunk: Hunk, path: str) -> list[Entry]:
         if entry.kind != CONTEXT:
             _refuse(entry, path)
     return found
+
+
+def _same_code(hunk: Hunk) -> bool:
+    """Does a hunk change spaces, empty lines and words of comments alone?"""
+    sides = [[line.text for line in lines] for lines in (hunk.before, hunk.after)]
+    old, new = (stated(lines) for lines in sides)
+    return old == new
 
 
 def _side(hunk: Hunk, lines: list[Line], changed: str) -> list[Entry]:

@@ -46,6 +46,12 @@ def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
     return sorted([*_reserved(lines), *found], key=lambda fact: fact.first)
 
 
+def stated(lines: Sequence[str]) -> tuple[list[str], list[tuple[str, tuple[int | str, ...]]]]:
+    """What lines say apart from spaces and comments, and the reservations in their comments."""
+    code = [" ".join(line.split()) for line in _without_comments(lines)]
+    return [line for line in code if line], [(kept.name, kept.value) for kept in _reserved(lines)]
+
+
 class _Piece(NamedTuple):
     """A statement, a directive or a brace with what belongs to it, and its lines."""
 

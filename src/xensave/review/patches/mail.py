@@ -44,7 +44,8 @@ DIFF = re.compile(r"^(?:diff --(?:git|cc|combined) |--- \S.*\n\+\+\+ \S|Index: \
 class Message:
     """A mail, a commit or a bare diff. Missing headers are empty; `number` of `total` in a series.
 
-    `version` is that of "[PATCH v2 1/3]", `source` the name of the input it came from.
+    `version` is that of "[PATCH v2 1/3]", `source` the name of the input it came from, `parent` the
+    commit that a merge is shown against.
     """
 
     body: str
@@ -60,6 +61,7 @@ class Message:
     number: int = 1
     total: int = 1
     source: str = ""
+    parent: str = ""
 
     @property
     def title(self) -> str:
@@ -256,6 +258,7 @@ def _commits(text: str) -> Iterator[Message]:
             subject=subject,
             author=_printable(head.get("Author", "").strip()),
             date=_commit_date(head.get("Date", "").strip()),
+            parent=parent[1] or "",
         )
 
 
