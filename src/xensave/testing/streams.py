@@ -28,12 +28,11 @@ from xensave.container.streams.libxc_records import (
     pack_cpuid_policy,
     pack_msr_policy,
 )
-from xensave.context import Context, ContextRecord
+from xensave.toolstack.releases.typical import typical_context
 
 PAGES_PER_RECORD = 1024
 PFNS_PER_FRAME = libxc.PAGE_SIZE // 8
 STREAM_V3_SINCE = (4, 14)
-_CR0_PE_ET = 0x11
 _APIC_ID = 0x20
 _HEADER_BODY = struct.Struct("<IIQII")
 
@@ -53,26 +52,24 @@ def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
 
 
 def restorable_context(release: str, vcpus: int = 1) -> bytes:
-    """Return a context as `context` does, with the few bits that every load handler insists on.
+    """Return a context as `context` does, with bodies that every load handler takes.
 
-    CR0 with PE and ET, a master and a slave PIC, open PIT gates, local APICs with their numbers.
+    They are a typical guest's (`xensave.toolstack.releases.typical`); local APICs have the numbers
+    of their vCPUs, and records that a typical guest lacks are zero.
     """
-    parsed = Context.parse(context(release, vcpus), release)
-    return parsed.with_records(tuple(map(_restorable, parsed.records))).to_bytes()
-
-
-def _restorable(record: ContextRecord) -> ContextRecord:
-    if record.name == "CPU":
-        return record.replace(cr0=_CR0_PE_ET)
-    if record.name == "PIC":
-        return record.replace(is_master=1 - record.instance)
-    if record.name == "PIT":
-        channels = record.structs("channels")
-        return record.replace(channels=[{**channel, "gate": 1} for channel in channels])
-    if record.name == "LAPIC_REGS":
-        apic_id = (record.instance * 2 << 24).to_bytes(4, "little")
-        return record.with_body(record.body[:_APIC_ID] + apic_id + record.body[_APIC_ID + 4 :])
-    return record
+    typical = {entry[:2]: bytes(entry.body) for entry in hvm.iterate(typical_context(release))}
+    names = {binding.code: binding.name for binding in catalogue.release(release).bindings}
+    entries = []
+    for entry in hvm.iterate(context(release, vcpus)):
+        instance = entry.instance if (entry.typecode, 1) in typical else 0
+        # The typical guest is of the series' last point release, which may save longer records.
+        size = len(entry.body)
+        body = typical.get((entry.typecode, instance), b"")[:size].ljust(size, b"\0")
+        if names.get(entry.typecode) == "LAPIC_REGS":
+            apic_id = (entry.instance * 2 << 24).to_bytes(4, "little")
+            body = body[:_APIC_ID] + apic_id + body[_APIC_ID + 4 :]
+        entries.append(entry._replace(body=body))
+    return hvm.pack_entries(entries)
 
 
 def _header_body(release: str) -> bytes:
