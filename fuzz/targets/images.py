@@ -16,7 +16,7 @@ from xensave.convert import Settings
 from xensave.convert.frame import FrameConverter
 from xensave.convert.legacy import convert_legacy_stream
 from xensave.errors import XensaveError
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.image.subjects import all_subjects
 from xensave.rules.stream.run import Verification, stopped
 from xensave.source import open_source
@@ -117,12 +117,12 @@ def check(data: bytes) -> None:
     """What releases of each kind of check say of it as a context, and as an image."""
     releases = some(TARGET_RELEASES, data, 2)
     judge = Judge(releases)
-    _verdicts(judge, Given("input", None, data, None), releases)
+    _verdicts(judge, JudgedInput("input", None, data, None), releases)
     with open_image(data) as image:
-        _verdicts(judge, Given("input", None, None, image), releases)
+        _verdicts(judge, JudgedInput("input", None, None, image), releases)
 
 
-def _verdicts(judge: Judge, given: Given, releases: list[str]) -> None:
+def _verdicts(judge: Judge, given: JudgedInput, releases: list[str]) -> None:
     for release in releases:
         verdict = judge.judge(given, release)
         printable([verdict_line("input", release, verdict)])

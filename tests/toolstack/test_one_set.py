@@ -28,7 +28,7 @@ from xensave.container.framing import pack_record
 from xensave.engine.verdict import Refused
 from xensave.errors import Malformed, SourceError, Unsupported, XensaveError
 from xensave.image import open_image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.rules.stream import verify
 from xensave.rules.stream.table import rules
 from xensave.source import open_source
@@ -55,7 +55,7 @@ def contradictions(data, *, glance=False):
     except SourceError:
         return
     with open_image(data, glance=glance) as image:
-        given = Given("case", None, None, image)
+        given = JudgedInput("case", None, None, image)
         own = image.facts.release
         for target in chain(TARGETS, points_of(own)[:1] if own is not None else ()):
             try:
@@ -155,6 +155,6 @@ def test_what_lies_beyond_a_limit_of_ours_is_not_refused():
     long = pack_record(1 << 31 | 0x77, bytes(100 << 20))
     stream = streams.libxc_stream(streams.memory(1) + long + streams.hvm_tail("4.17"))
     with open_image(streams.xl_image(streams.libxl_stream(stream, streams.emulator()))) as image:
-        verdict = judge.judge(Given("case", None, None, image), "4.17.7")
+        verdict = judge.judge(JudgedInput("case", None, None, image), "4.17.7")
     assert verdict.accepted is None
     assert "more than" in verdict.depends[0]

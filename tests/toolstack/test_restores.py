@@ -16,7 +16,7 @@ import pytest
 
 from xensave.errors import XensaveError
 from xensave.image import open_image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.policy.hostfile import read_host
 from xensave.source import open_source, read_all
 from xensave.toolstack.judge import Judge
@@ -78,7 +78,7 @@ def restores(data, host):
     """Return True or False as the verdict says, None where it depends."""
     with open_image(data) as image:
         try:
-            return judge(host).judge(Given("case", None, None, image), RELEASE).accepted
+            return judge(host).judge(JudgedInput("case", None, None, image), RELEASE).accepted
         except XensaveError:
             return False
 

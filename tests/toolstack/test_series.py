@@ -14,7 +14,7 @@ from xensave.catalogue.points import asked_for, points_of
 from xensave.cli import main
 from xensave.errors import UsageError
 from xensave.image import open_image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.toolstack.judge import Judge
 from xensave.toolstack.releases.series import RESTORERS, dates_of, representatives
 
@@ -27,7 +27,7 @@ DATE = re.compile(r'"(\d+\.\d+\.\d+)"')
 
 def ask(target, data=None):
     with open_image(data or str(EXAMPLE)) as image:
-        return Judge([target]).ask(Given("case", None, None, image), target)
+        return Judge([target]).ask(JudgedInput("case", None, None, image), target)
 
 
 def test_every_date_in_the_rooms_is_one_that_a_series_is_split_at():

@@ -17,7 +17,7 @@ from xensave.fleet.schema import COLUMNS, Row
 from xensave.image.facts.guest import GuestFacts
 from xensave.image.glance import Reading
 from xensave.image.image import Image, open_image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.policy.value import Policy
 from xensave.source.remote.addresses import Entry
 from xensave.toolstack.judge import Judge
@@ -136,7 +136,7 @@ def _verdicts(image: Image, facts: GuestFacts, judge: Judge) -> Iterator[Row]:
         # What is no image has no verdict: the row's error says what it is.
         return
     bare = facts.context if facts.domain is None else None
-    given = Given(image.name, None, bare, None if bare is not None else image)
+    given = JudgedInput(image.name, None, bare, None if bare is not None else image)
     for target in judge.targets:
         yield _verdict(image, target, judge.judge(given, target))
 

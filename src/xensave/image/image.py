@@ -20,7 +20,7 @@ from xensave.image.facts.guest import GuestFacts, facts_of
 from xensave.image.facts.pages import PageIndex
 from xensave.image.glance import glance as glance_at
 from xensave.image.opening import open_input
-from xensave.image.tally import Count, Kept, Tally, tally
+from xensave.image.tally import Count, Tally, tally
 from xensave.source import Input, Source
 
 if TYPE_CHECKING:
@@ -31,10 +31,21 @@ if TYPE_CHECKING:
 class Image:
     """A save image, a libxl or libxc stream, or a bare HVM context.
 
+    It is opened by a path, "-", a descriptor, a binary file or bytes; compressed or not. `release`
+    is the Xen release to take layouts from where the image does not name it, or names it wrongly.
+    `max_size` limits the decompressed bytes. With `glance` the records of pages are passed over
+    where what stands behind them can be found from the end. `format` names the container format
+    where the first bytes do not tell it. `source` is the same input, where it is open already, at
+    its start.
+
     Nothing is read until something is asked; then one pass counts the records and keeps those
     that are small. Contents of pages are never read. Errors of that pass (Truncated, Malformed,
-    Unsupported, LimitExceeded) come with the first question. What an image does not carry is
-    None or empty. `source` is the input where somebody has opened it already.
+    Unsupported, LimitExceeded) come with the first question; SourceError comes at once where there
+    is nothing to read. What an image does not carry is None or empty.
+
+    >>> with open_image("examples/hvm1.ctx", release="4.17") as image:
+    ...     image.containers, image.type, len(image.context)
+    (('HVM context',), 'hvm', 20)
     """
 
     def __init__(
@@ -135,7 +146,7 @@ class Image:
     def containers(self) -> tuple[str, ...]:
         """The layers from the outside in, with their versions: ("xl", "libxl v2", "libxc v3")."""
         layers = list(dict.fromkeys(self.tally.layers))
-        if self._kept_context() is not None:
+        if self.tally.last_context is not None:
             layers.append("HVM context")
         return tuple(layers)
 
@@ -171,7 +182,7 @@ class Image:
         return self._facts
 
     @property
-    def _said(self) -> GuestFacts:
+    def _tallied(self) -> GuestFacts:
         if self._facts is None:
             self._facts = facts_of(self.tally, self.name, self._release)
         return self._facts
@@ -179,12 +190,12 @@ class Image:
     @property
     def domain(self) -> DomainHeader | None:
         """The domain header of the libxc stream."""
-        return self._said.domain
+        return self._tallied.domain
 
     @property
     def xen(self) -> str | None:
         """The version of the Xen that saved it: "4.17"; None in a bare context."""
-        return self._said.xen
+        return self._tallied.xen
 
     @property
     def release(self) -> str | None:
@@ -192,7 +203,7 @@ class Image:
 
         None where that is not known, or not in the catalogue: layouts go by length then.
         """
-        return self._said.release
+        return self._tallied.release
 
     @property
     def type(self) -> str:
@@ -200,7 +211,7 @@ class Image:
 
         The configuration says it; without one a guest with an emulator or a PIC is "hvm".
         """
-        return self._said.type
+        return self._tallied.type
 
     @property
     def guest(self) -> str | None:
@@ -211,7 +222,7 @@ class Image:
     @property
     def config(self) -> Mapping[str, Json]:
         """The domain's configuration as libxl's JSON; {} where there is none."""
-        return self._said.config.checked().values
+        return self._tallied.config.checked().values
 
     @property
     def config_text(self) -> str:
@@ -220,7 +231,7 @@ class Image:
 
     @property
     def _configuration(self) -> Config:
-        return self._said.described.checked()
+        return self._tallied.described.checked()
 
     @property
     def context(self) -> Context:
@@ -236,29 +247,23 @@ class Image:
     @property
     def context_bytes(self) -> bytes:
         """The HVM context as it lies in the image, whether or not it can be parsed."""
-        kept = self._kept_context()
-        if kept is None:
+        record = self.tally.last_context
+        if record is None:
             raise AbsentRecord("the image holds no HVM context")
-        return kept.body
+        return record.body
 
     def _find_context(self) -> Context | None:
         if self._context is None:
-            kept = self._kept_context()
-            if kept is None:
+            record = self.tally.last_context
+            if record is None:
                 return None
-            self._context = Context.parse(kept.body, self.release, kept.body_offset)
+            self._context = Context.parse(record.body, self.release, record.body_offset)
         return self._context
-
-    def _kept_context(self) -> Kept | None:
-        if self.tally.context is not None:
-            return self.tally.context
-        found = self.tally.all(LIBXC, libxc.HVM_CONTEXT)
-        return found[-1] if found else None
 
     @property
     def has_context(self) -> bool:
         """Whether there is an HVM context."""
-        return self._kept_context() is not None
+        return self.tally.last_context is not None
 
     @property
     def vcpus(self) -> int:
@@ -311,7 +316,7 @@ class Image:
     @property
     def params(self) -> dict[int, int]:
         """The HVM params: index to value. `xensave.records.meaning.params` has their names."""
-        return self._said.param
+        return self._tallied.param
 
     @property
     def memory(self) -> Memory:
@@ -344,14 +349,9 @@ class Image:
         ...     hex(vcpu.registers.rip), vcpu.mode.name, vcpu.read(0xFFFF0, 1).hex()
         ('0xb7b9', 'no paging', 'ea')
         """
-        from xensave.image.memory import vcpu
+        from xensave.image.memory.vcpu import saved_vcpu
 
-        if self.type != "pv":
-            return vcpu.hvm_vcpu(self.context["CPU", number], self.memory)
-        for kept in reversed(self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)):
-            if vcpu.pv_number(kept.body) == number:
-                return vcpu.pv_vcpu(kept.body, self.memory)
-        raise AbsentRecord(f"the image holds no registers of vCPU {number}")
+        return saved_vcpu(self, number)
 
     @property
     def vcpu_numbers(self) -> tuple[int, ...]:
@@ -365,12 +365,12 @@ class Image:
     @property
     def cpuid_policy(self) -> tuple[CpuidLeaf, ...]:
         """The CPUID leaves that the guest was given (v3 streams)."""
-        return self._said.leaves or ()
+        return self._tallied.leaves or ()
 
     @property
     def msr_policy(self) -> dict[int, int]:
         """The MSRs of the guest's CPU policy: index to value (v3 streams)."""
-        return {entry.msr: entry.value for entry in self._said.msrs or ()}
+        return {entry.msr: entry.value for entry in self._tallied.msrs or ()}
 
     @property
     def tsc_info(self) -> TscInfo | None:
@@ -394,29 +394,4 @@ class Image:
         return tuple(details_of(self.tally))
 
 
-def open_image(
-    what: Input,
-    *,
-    release: str | None = None,
-    max_size: int | None = None,
-    glance: bool = False,
-    format: str | None = None,
-    source: Source | None = None,
-) -> Image:
-    """Open an image: a path, "-", a descriptor, a binary file or bytes; compressed or not.
-
-    `release` is the Xen release to take layouts from where the image does not name it, or names
-    it wrongly. `max_size` limits the decompressed bytes. With `glance` the records of pages are
-    passed over where what stands behind them can be found from the end. `format` names the
-    container format where the first bytes do not tell it. `source` is the same input, where it is
-    open already, at its start.
-
-    Raises SourceError where there is nothing to read; other errors come when it is asked.
-
-    >>> with open_image("examples/hvm1.ctx", release="4.17") as image:
-    ...     image.containers, image.type, len(image.context)
-    (('HVM context',), 'hvm', 20)
-    """
-    return Image(
-        what, release=release, max_size=max_size, glance=glance, format=format, source=source
-    )
+open_image = Image

@@ -78,7 +78,7 @@ class Unreadable(NamedTuple):
     error: XensaveError
 
 
-class Given(NamedTuple):
+class JudgedInput(NamedTuple):
     """One thing to judge: a context's bytes, or an image; `member` is its name in an archive."""
 
     source: str
@@ -112,7 +112,7 @@ def expand(
         yield from _file(word, max_size, format)
 
 
-def given(item: Item, *, walk: bool = False) -> Given:
+def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
     """Return an item as a hypervisor sees it: an image, or the bytes of a context.
 
     A large image is looked at by a glance, unless `walk` is asked.
@@ -133,8 +133,8 @@ def given(item: Item, *, walk: bool = False) -> Given:
         if not is_image and not _is_context(item):
             raise
     if is_image:
-        return Given(item.name, item.member, None, item.image(walk=walk))
-    return Given(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
+        return JudgedInput(item.name, item.member, None, item.image(walk=walk))
+    return JudgedInput(item.name, item.member, read_all(item.source, CONTEXT_LIMIT), None)
 
 
 def _nearly_xl(item: Item) -> bool:

@@ -11,7 +11,7 @@ from xensave.container.streams import libxc, libxl
 from xensave.context import AbsentRecord, ContextRecord
 from xensave.errors import UsageError
 from xensave.image.image import Image
-from xensave.image.tally import Kept
+from xensave.image.tally import BufferedRecord
 from xensave.records.stream import stream_layout
 from xensave.records.subject import HVM, Subject
 
@@ -59,7 +59,7 @@ def context_subject(record: ContextRecord, release: str | None = None) -> Subjec
     )
 
 
-def stream_subject(kept: Kept) -> Subject:
+def stream_subject(kept: BufferedRecord) -> Subject:
     """Return a record of a libxc or libxl stream."""
     layout = stream_layout(kept.name, kept.length) if kept.layer == LIBXC else None
     note = ""

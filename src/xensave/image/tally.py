@@ -63,7 +63,7 @@ class Count(NamedTuple):
     bytes: int
 
 
-class Kept(NamedTuple):
+class BufferedRecord(NamedTuple):
     """A record's place and bytes; `body` may be only the beginning of `length` bytes.
 
     `offset` is that of its header, `body_offset` that of its body.
@@ -103,9 +103,9 @@ class Tally:
         self.layers: list[str] = []
         self.config = b""
         self.description: Description | None = None
-        self.context: Kept | None = None
+        self.context: BufferedRecord | None = None
         self._sums: dict[tuple[str, int], _Sum] = {}
-        self.kept: dict[tuple[str, int], list[Kept]] = {}
+        self.kept: dict[tuple[str, int], list[BufferedRecord]] = {}
         self.frames = 0
         self.resent = False
         self._last_pfn = -1
@@ -128,9 +128,14 @@ class Tally:
             for (layer, type_), found in self._sums.items()
         }
 
-    def all(self, layer: str, type_: int) -> list[Kept]:
+    def all(self, layer: str, type_: int) -> list[BufferedRecord]:
         """Return the kept records of a type, in order."""
         return self.kept.get((layer, type_), [])
+
+    @property
+    def last_context(self) -> BufferedRecord | None:
+        """The HVM context: the input itself, or the stream's last; None where there is none."""
+        return self.context or next(reversed(self.all(LIBXC, libxc.HVM_CONTEXT)), None)
 
     def add(self, event: Event) -> None:
         """Take in one event."""
@@ -214,9 +219,9 @@ class Tally:
                 self._room += len(old.body) + _OVERHEAD
         self._epochs[key] = self.checkpoints
 
-    def _keep(self, event: Event, length: int) -> Kept:
+    def _keep(self, event: Event, length: int) -> BufferedRecord:
         body = self._take(event, length)
-        return Kept(
+        return BufferedRecord(
             event.layer,
             event.name,
             event.type,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xensave.engine.verdict import Refused, Verdict
 from xensave.image import Image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.report.page import Answer
 from xensave.toolstack.judge import Judge
 from xensave.toolstack.releases.matrix import outcome
@@ -18,7 +18,7 @@ def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, 
     result = []
     assumes: dict[str, None] = {}
     for target in judge.targets:
-        verdict = judge.judge(Given(image.name, None, None, image), target)
+        verdict = judge.judge(JudgedInput(image.name, None, None, image), target)
         if not isinstance(verdict, Refused):
             assumes.update(dict.fromkeys(verdict.assumes))
         result.append(answer_of(target, verdict))

@@ -14,7 +14,7 @@ from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
@@ -68,14 +68,14 @@ class Judge:
         self.name_needs = name_needs
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
-    def judge(self, given: Given, target: str) -> Verdict:
+    def judge(self, given: JudgedInput, target: str) -> Verdict:
         """Return a target's verdict on an input: of a series, the worst of its point releases.
 
         Raises what `ask` raises.
         """
         return self.ask(given, target).worst
 
-    def ask(self, given: Given, target: str) -> SeriesVerdict:
+    def ask(self, given: JudgedInput, target: str) -> SeriesVerdict:
         """Return what each point release of a target answers to an input.
 
         An image that is broken is refused with what is wrong. Raises SourceError and UsageError,

@@ -20,7 +20,7 @@ from xensave.views.text.wrap import wrapped
 if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
     from xensave.image import Emulator
-    from xensave.image.input import Given, Item
+    from xensave.image.input import Item, JudgedInput
     from xensave.policy.host import Host
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
@@ -107,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
     report = _Report(args)
 
     def judged(item: Item) -> int:
-        from xensave.image.input import given
+        from xensave.image.input import judged_input
 
-        found = given(item, walk=args.walk)
+        found = judged_input(item, walk=args.walk)
         answers = [judge.ask(found, target) for target in judge.targets]
         for answer in answers:
             report.add(found, answer)
@@ -221,7 +221,7 @@ class _Report:
         self.inputs = 0
         self.counts: dict[str, Counter[str]] = {}
 
-    def add(self, found: Given, answer: SeriesVerdict) -> None:
+    def add(self, found: JudgedInput, answer: SeriesVerdict) -> None:
         """Count a verdict, and print it if it is one of those asked for."""
         from xensave.views.answers.verdicts import (
             assumption_lines,
@@ -269,9 +269,9 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     rows: list[Row] = []
 
     def judged(item: Item) -> int:
-        from xensave.image.input import given
+        from xensave.image.input import judged_input
 
-        found = given(item, walk=args.walk)
+        found = judged_input(item, walk=args.walk)
         answers = [judge.ask(found, target) for target in judge.targets]
         verdicts = tuple(answer.worst for answer in answers)
         splits = tuple(() if answer.alike else (Split((), answer.answers),) for answer in answers)

@@ -6,7 +6,7 @@ from xensave.container.events import LIBXL, XENOPSD
 from xensave.container.streams import libxl
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
-from xensave.image.tally import Kept, Tally
+from xensave.image.tally import BufferedRecord, Tally
 
 if TYPE_CHECKING:
     from xensave.container.streams import qemu
@@ -44,7 +44,7 @@ def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     contexts = list(found.all(LIBXL, libxl.EMULATOR_CONTEXT))
     stores = found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
     contexts += _of_xenopsd(found)
-    states: dict[EmulatorHeader, Kept] = {}
+    states: dict[EmulatorHeader, BufferedRecord] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
         if strict or len(record.body) >= EMULATOR_HEADER_SIZE:
@@ -61,7 +61,7 @@ def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     )
 
 
-def _of_xenopsd(found: Tally) -> list[Kept]:
+def _of_xenopsd(found: Tally) -> list[BufferedRecord]:
     if XENOPSD not in {layer for layer, _ in found.kept}:
         return []
     from xensave.container.frames import xenopsd
@@ -69,7 +69,7 @@ def _of_xenopsd(found: Tally) -> list[Kept]:
     return [_as_context(record) for record in found.all(XENOPSD, xenopsd.QEMU_TRAD)]
 
 
-def _as_context(record: Kept) -> Kept:
+def _as_context(record: BufferedRecord) -> BufferedRecord:
     """Return a record as libxl has it: behind the emulator's kind and instance."""
     head = EmulatorHeader(libxl.QEMU_UPSTREAM, 0).to_bytes()
     return record._replace(
@@ -79,7 +79,7 @@ def _as_context(record: Kept) -> Kept:
     )
 
 
-def _header(record: Kept) -> EmulatorHeader:
+def _header(record: BufferedRecord) -> EmulatorHeader:
     try:
         return EmulatorHeader.parse(record.body)
     except XensaveError as error:
@@ -87,7 +87,7 @@ def _header(record: Kept) -> EmulatorHeader:
         raise
 
 
-def _pairs(record: Kept) -> list[tuple[str, str]]:
+def _pairs(record: BufferedRecord) -> list[tuple[str, str]]:
     try:
         return parse_xenstore(record.body[EMULATOR_HEADER_SIZE:])
     except XensaveError as error:
@@ -95,7 +95,9 @@ def _pairs(record: Kept) -> list[tuple[str, str]]:
         raise
 
 
-def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str, str]]) -> Emulator:
+def _emulator(
+    header: EmulatorHeader, state: BufferedRecord | None, pairs: list[tuple[str, str]]
+) -> Emulator:
     data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
     length = state.length - EMULATOR_HEADER_SIZE if state else 0
     format_, version = _format(data)
@@ -111,7 +113,7 @@ def _emulator(header: EmulatorHeader, state: Kept | None, pairs: list[tuple[str,
     )
 
 
-def _sections(state: Kept | None) -> "tuple[qemu.Section, ...]":
+def _sections(state: BufferedRecord | None) -> "tuple[qemu.Section, ...]":
     if state is None:
         return ()
     from xensave.container.streams import qemu

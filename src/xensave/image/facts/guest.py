@@ -29,7 +29,7 @@ from xensave.findings import Finding
 from xensave.image.facts.described import config_of, described_by
 from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.pages import PageFacts
-from xensave.image.tally import Count, Kept, Tally
+from xensave.image.tally import BufferedRecord, Count, Tally
 
 PV = "pv"
 PVH = "pvh"
@@ -182,7 +182,7 @@ def facts_of(
     cannot be read of a record is left out: the rules say what is wrong with it.
     """
     domain = _header(found, f"{LIBXC} domain header", DomainHeader)
-    kept = found.context or next(reversed(found.all(LIBXC, libxc.HVM_CONTEXT)), None)
+    kept = found.last_context
     facts = GuestFacts(
         name=name,
         layers=tuple(dict.fromkeys(found.layers)),
@@ -229,7 +229,7 @@ def _header(found: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:
     return header if isinstance(header, kind) else None
 
 
-def _params(records: list[Kept]) -> Iterator[tuple[int, int]]:
+def _params(records: list[BufferedRecord]) -> Iterator[tuple[int, int]]:
     for record in records:
         if len(record.body) >= PAIR.size:
             count = PAIR.unpack_from(record.body)[0]
@@ -263,7 +263,7 @@ def msrs_of(body: bytes | None) -> tuple[MsrEntry, ...] | None:
     return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
 
 
-def _info(records: list[Kept]) -> PvInfo | None:
+def _info(records: list[BufferedRecord]) -> PvInfo | None:
     for record in records:
         if len(record.body) >= PV_INFO.size:
             return PvInfo(*PV_INFO.unpack_from(record.body))
@@ -281,7 +281,7 @@ def _vcpus(found: Tally) -> dict[int, PvVcpu]:
     return dict(sorted(vcpus.items()))
 
 
-def _max_pfn(records: list[Kept]) -> int | None:
+def _max_pfn(records: list[BufferedRecord]) -> int | None:
     ends = [PAIR.unpack_from(record.body)[1] for record in records if len(record.body) >= PAIR.size]
     return max(ends, default=None)
 

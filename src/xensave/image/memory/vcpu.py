@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import VcpuBlob
-from xensave.context import ContextRecord
+from xensave.context import AbsentRecord, ContextRecord
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
 from xensave.memory.registers import Registers
@@ -15,6 +16,7 @@ from xensave.records.stream import stream_layout
 from xensave.records.values import Values, get, integer, octets
 
 if TYPE_CHECKING:
+    from xensave.image.image import Image
     from xensave.memory.physical import Memory
 
 VCPU_BASIC = libxc.RECORDS[libxc.X86_PV_VCPU_BASIC]
@@ -44,6 +46,16 @@ class Vcpu(AddressSpace):
         self.number = number
         self.registers = registers
         self.fpu = fpu
+
+
+def saved_vcpu(image: Image, number: int) -> Vcpu:
+    """Return a vCPU of an image. Raises AbsentRecord for one that was not saved."""
+    if image.type != "pv":
+        return hvm_vcpu(image.context["CPU", number], image.memory)
+    for record in reversed(image.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)):
+        if pv_number(record.body) == number:
+            return pv_vcpu(record.body, image.memory)
+    raise AbsentRecord(f"the image holds no registers of vCPU {number}")
 
 
 def hvm_vcpu(record: ContextRecord, memory: Memory) -> Vcpu:
