@@ -1,11 +1,12 @@
 """Questions to a table, and what SQL may not do."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
 
-pytest.importorskip("pyarrow")
+pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
 
 from xensave.cli import main
@@ -43,9 +44,38 @@ def test_ready_questions(table):
         "ATTACH '/tmp/other.db'",
         "SET enable_external_access = true",
         "SELECT nothing FROM",
+        "SELECT getenv('HOME')",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_blob('/etc/passwd')",
+        "SELECT * FROM read_parquet('/tmp/other.parquet')",
+        "SELECT * FROM parquet_schema('/tmp/other.parquet')",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "SELECT * FROM query('FROM read_text(''/etc/passwd'')')",
+        "SELECT * FROM query_table('/etc/passwd')",
+        "FROM read_csv('https://127.0.0.1/a.csv')",
+        "COPY fleet FROM '/etc/passwd'",
+        "SELECT 1; COPY fleet TO '/tmp/stolen.csv'",
+        "EXPORT DATABASE '/tmp/stolen'",
+        "IMPORT DATABASE '/tmp/stolen'",
+        "LOAD httpfs",
+        "FORCE INSTALL json FROM '/tmp'",
+        "UPDATE EXTENSIONS",
+        "RESET enable_external_access",
+        "SET GLOBAL lock_configuration = false",
+        "SET temp_directory = '/tmp'",
+        "SET python_enable_replacements = true",
+        "PRAGMA enable_profiling = 'json'",
+        "SET profiling_output = '/tmp/stolen.json'",
+        "SET allowed_paths = ['/etc/passwd']",
+        "CALL enable_logging(storage = 'file', storage_path = '/tmp/stolen')",
+        "CREATE SECRET stolen (TYPE s3)",
+        "SELECT * FROM VICTIM",
     ],
 )
 def test_sql_reads_the_table_and_nothing_else(table, sql):
+    # DuckDB would find tables of the calling program by their names.
+    VICTIM = pyarrow.table({"secret": [1]})  # noqa: N806, F841
     with pytest.raises(UsageError):
         ask(table, sql)
 
@@ -100,3 +130,92 @@ def test_a_plan_and_its_script(table, capsys, tmp_path):
     subprocess.run(["sh", "-n", str(script)], check=True)
     assert "xensave convert --target 4.13.5" in script.read_text()
     assert main(["plan", table, "-t", "4.99"]) == 2
+
+
+EVIL = "x'; touch PWNED; echo '\n touch PWNED\n$(touch PWNED)`touch PWNED`\x1b[31m\r\u2028\\"
+NAMES = (
+    "plain.img", "a'b.img", "a\ntouch PWNED\n.img", "$(touch PWNED).img", "`touch PWNED`.img",
+    "-o PWNED", "--compress=xz", "-", "a;touch PWNED", 'tab\t"q".img', "\x1b[31mred\x07.img",
+    "back\\slash\\n.img", "100%s.img", "uni\u00e9.img", "*", "#x", "~", "a>PWNED", " lead",
+    "trail ", "\r\nPWNED.img", "u\u2028line\u202e.img", "domain:0", "newline at the end\n",
+)  # fmt: skip
+
+
+def evil_table(path):
+    """A table of images that are refused and converted, with names that are out to be run."""
+    import pyarrow.parquet as pq
+
+    from xensave.fleet.parts import table_of
+    from xensave.fleet.row import error_row
+    from xensave.fleet.schema import schema as form
+    from xensave.source.remote.addresses import Entry
+
+    verdict = {"target": "4.13.5", "accepted": False, "record": EVIL, "why": EVIL,
+               "convertible": True, "depends": [], "losses": [EVIL]}  # fmt: skip
+    refused = {"guest": EVIL, "error": None, "verdicts": [verdict]}
+    lost = verdict | {"convertible": False}
+    rows = [error_row(Entry(name, 1), "") | refused for name in NAMES]
+    rows.append(error_row(Entry(f"d/{EVIL}", 1), EVIL))
+    rows.append(error_row(Entry(f"e/{EVIL}", 1), "") | refused | {"verdicts": [lost]})
+    pq.write_table(table_of(rows, form()), path)
+
+
+def test_a_script_runs_no_name(tmp_path, monkeypatch, capsys):
+    """A shell hands each name to `xensave convert` whole, and to nothing else."""
+    table = str(tmp_path / "evil.parquet")
+    evil_table(table)
+    script, folder = tmp_path / "upgrade.sh", "-out 'of\x1b'"
+    words = ["plan", table, "-t", "4.13.5", "--script", str(script), f"--folder={folder}"]
+    assert main(words) == 1
+    assert main([*words[:4], "--script", "-", words[-1]]) == 1
+    printed = capsys.readouterr().out
+    assert not [char for char in printed if not (char.isprintable() or char == "\n")]
+    stub = tmp_path / "bin/xensave"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done >> "$CALLS"\n')
+    stub.chmod(0o755)
+    run, calls = tmp_path / "run", tmp_path / "calls"
+    run.mkdir()
+    monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("CALLS", str(calls))
+    for shell in ("sh", "bash"):
+        calls.write_bytes(b"")
+        subprocess.run([shell, str(script)], cwd=run, check=True)
+        found = [word.decode() for word in calls.read_bytes().split(b"\0")[:-1]]
+        size = 7
+        assert all(
+            found[at : at + 2] == ["convert", "--target"] for at in range(0, len(found), size)
+        )
+        inputs = sorted(found[at + 5] for at in range(0, len(found), size))
+        safe = [
+            f"./{name}" if name[0] == "-" or name == "domain:0" else name for name in NAMES[:-1]
+        ]
+        assert inputs == sorted(safe)
+        outputs = sorted(found[at + 6] for at in range(0, len(found), size))
+        assert outputs == sorted(f"./{folder}/{name}" for name in NAMES[:-1])
+        assert [each.name for each in run.iterdir()] == [folder]
+
+
+def test_nothing_of_a_table_moves_a_terminal(tmp_path, capsys):
+    table = str(tmp_path / "evil.parquet")
+    evil_table(table)
+    for words in (
+        ["plan", table, "-t", "4.13.5"],
+        ["plan", table, "-t", "4.13.5", "--json"],
+        ["query", table, "SELECT address, guest, verdicts FROM fleet"],
+        ["query", table, "SELECT address, guest, verdicts FROM fleet", "--format", "csv"],
+        ["query", table, "SELECT address, guest, verdicts FROM fleet", "--json"],
+        ["query", table, "SELECT nothing, '\x1b'"],
+    ):
+        main(words)
+        done = capsys.readouterr()
+        assert not [c for c in done.out + done.err if not (c.isprintable() or c == "\n")], words
+
+
+def test_files_called_as_options_or_guests_are_files(tmp_path, monkeypatch):
+    for name in ("-o", "domain:0", "-"):
+        shutil.copy("examples/pvh1.ctx", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    asked = Question(("4.17.7",))
+    result = scan(["*"], "fleet.parquet", asked, ProcessPool(asked, 1))
+    assert (result.rows, result.errors) == (3, 0)

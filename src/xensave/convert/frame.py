@@ -59,6 +59,10 @@ class FrameConverter:
             return self._down.finish()
         return () if self._frame is None else self._frame.finish()
 
+    def check_whole(self) -> None:
+        """Judge all of the stream that was made, libxl's records included. Raises Refused."""
+        self._stream.check_whole()
+
     def _in_its_frame(self, event: Event) -> Output:
         if event.layer == LEGACY and event.kind == HEADER_KIND:
             self._legacy = True

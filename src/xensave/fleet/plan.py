@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from xensave.errors import UsageError
 from xensave.fleet.query import ask
+from xensave.fleet.sources import as_path
 
 _SQL = """
 SELECT address, guest, error, v.accepted, v.record, v.why, v.depends, v.convertible, v.losses
@@ -95,7 +96,7 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
     yield "#!/bin/sh"
     yield f"# Prepares an upgrade to Xen {_comment(target)}. Read it before it is run."
     yield "set -eu"
-    yield f"mkdir -p {shlex.quote(folder)}"
+    yield f"mkdir -p -- {_word(as_path(folder))}"
     taken: set[str] = set()
     for step in Step:
         chosen = [each for each in plans if each.step is step]
@@ -103,6 +104,10 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
             yield ""
             yield f"# {len(chosen)} {step.text}"
         for each in chosen:
+            if step is Step.CONVERT and each.address.endswith("\n"):
+                # What a shell puts in a word from a command has no newline at its end.
+                yield f"# convert by hand, its name ends with a newline: {_comment(each.address)}"
+                continue
             yield from _commands(each, target, folder, taken)
 
 
@@ -117,18 +122,35 @@ def _commands(each: Planned, target: str, folder: str, taken: set[str]) -> Itera
     out = posixpath.join(folder, _free_name(posixpath.basename(each.address), taken))
     allow = " --allow-loss" if each.losses else ""
     yield (
-        f"xensave convert --target {shlex.quote(target)}{allow} "
-        f"{shlex.quote(each.address)} {shlex.quote(out)}"
+        f"xensave convert --target {shlex.quote(target)}{allow} -- "
+        f"{_word(as_path(each.address))} {_word(as_path(out))}"
     )
 
 
 def _free_name(name: str, taken: set[str]) -> str:
     """Return a name that no other image's result has."""
-    free, number = name, 1
+    first = name if name not in ("", ".", "..") else "image"
+    free, number = first, 1
     while free in taken:
-        free, number = f"{number}-{name}", number + 1
+        free, number = f"{number}-{first}", number + 1
     taken.add(free)
     return free
+
+
+def _word(text: str) -> str:
+    r"""Return a word of a shell that is this text, and shows a reader each of its characters.
+
+    >>> print(_word("a b.img"), _word("a\nb.img"))
+    'a b.img' "$(printf 'a\012b.img')"
+    """
+    if all(char == " " or char.isprintable() for char in text):
+        return shlex.quote(text)
+    data = text.encode("utf-8", "surrogateescape")
+    plain = frozenset(b"%'\\")
+    shown = "".join(
+        chr(byte) if 32 <= byte < 127 and byte not in plain else f"\\{byte:03o}" for byte in data
+    )
+    return f"\"$(printf '{shown}')\""
 
 
 def _comment(text: str) -> str:

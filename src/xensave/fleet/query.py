@@ -85,6 +85,9 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
     try:
         connection.register("fleet", fleet)
         if not unsafe:
+            # No objects of this process by their names, and no files for what memory cannot hold.
+            connection.execute("SET python_enable_replacements = false")
+            connection.execute("SET temp_directory = ''")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
         result = connection.execute(sql, list(arguments))

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from xensave import __version__, catalogue
+from xensave.convert.frame import FrameConverter
 from xensave.convert.plan import Refused as NotConverted
 from xensave.convert.settings import Settings
-from xensave.convert.stream.stream import StreamConverter
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.fleet.scan import Question
@@ -17,8 +17,9 @@ from xensave.fleet.schema import COLUMNS, Row
 from xensave.image.facts.guest import GuestFacts
 from xensave.image.glance import Reading
 from xensave.image.image import Image, open_image
-from xensave.image.input import JudgedInput
+from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.value import Policy
+from xensave.source import Source, open_source
 from xensave.source.remote.addresses import Entry
 from xensave.toolstack.judge import Judge
 
@@ -37,15 +38,26 @@ def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
     """Return an image's row."""
     row = _start(entry)
     try:
-        with open_image(entry.address, glance=not question.walk) as image:
-            facts = image.facts
-            row.update(_facts(facts))
-            row["verdicts"] = list(_verdicts(image, facts, judge))
+        with open_source(entry.address) as source:
+            judged = judged_input(Item(entry.address, None, entry.address, source))
+            image = _image(judged, source, question)
+            row.update(_facts(image.facts))
+            asked = judged if judged.image is None else judged._replace(image=image)
+            row["verdicts"] = [
+                _verdict(image, target, judge.judge(asked, target)) for target in judge.targets
+            ]
     except XensaveError as error:
         row["error"] = str(error)
     except OSError as error:
         row["error"] = error.strerror or str(error)
     return row
+
+
+def _image(judged: JudgedInput, source: Source, question: Question) -> Image:
+    """Return what was opened as an image: by a glance, or a bare context's bytes."""
+    if judged.context is not None:
+        return open_image(judged.context)
+    return open_image(source.name, source=source, glance=not question.walk)
 
 
 def error_row(entry: Entry, why: str) -> Row:
@@ -131,16 +143,6 @@ def _findings(facts: GuestFacts) -> Iterator[Row]:
         }
 
 
-def _verdicts(image: Image, facts: GuestFacts, judge: Judge) -> Iterator[Row]:
-    if facts.domain is None and facts.context is None:
-        # What is no image has no verdict: the row's error says what it is.
-        return
-    bare = facts.context if facts.domain is None else None
-    given = JudgedInput(image.name, None, bare, None if bare is not None else image)
-    for target in judge.targets:
-        yield _verdict(image, target, judge.judge(given, target))
-
-
 def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
     row: Row = {
         "target": target,
@@ -172,10 +174,11 @@ def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
 
 def _conversion(image: Image, target: str) -> Row:
     """Say whether a conversion would help, and what it would lose; page records pass through."""
-    converter = StreamConverter(Settings(target, allow_loss=True))
+    converter = FrameConverter(Settings(target, allow_loss=True))
     try:
         for event in image.glance():
             converter.convert(event)
+        converter.finish()
         converter.check_whole()
     except (NotConverted, XensaveError):
         return {"convertible": False}

@@ -78,7 +78,7 @@ def scan(
     wanted = {text_of(entry.address): entry for entry in entries(sources)}
     keys: dict[str, Key] = {address: key_of(entry) for address, entry in wanted.items()}
     had = done(table, settings)
-    todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name]]
+    todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]
     writer = Writer(table, settings)
     looked_at = errors = 0
     ended = True
@@ -93,6 +93,11 @@ def scan(
         ended = False
     writer.flush()
     return Result(merge(table, settings, keys), looked_at, errors, ended)
+
+
+def _mute(entry: Entry) -> bool:
+    """Tell whether nothing says that an image is as it was: a device, an object without dates."""
+    return entry.mtime is None and entry.etag is None
 
 
 def _batches(todo: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

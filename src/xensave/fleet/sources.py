@@ -67,12 +67,33 @@ def _folder(path: str) -> Iterator[Entry]:
                 yield entry
 
 
+def as_path(text: str) -> str:
+    """Return a path or address that no command takes for an option or a running guest.
+
+    >>> as_path("-o"), as_path("domain:0"), as_path("a.img")
+    ('./-o', './domain:0', 'a.img')
+    """
+    return f"./{text}" if text.startswith(("-", "domain:")) else text
+
+
 def _file(path: str) -> Entry:
     """Return a file's entry; size -1 says that it is no file, or is not to be had."""
+    path = as_path(path)
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return Entry(path, -1)
-    if stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode):
+    if stat.S_ISREG(status.st_mode):
         return Entry(path, status.st_size, status.st_mtime)
+    if stat.S_ISBLK(status.st_mode):
+        return Entry(path, _device_size(path))
     return Entry(path, -1)
+
+
+def _device_size(path: str) -> int:
+    """Return a block device's bytes. When they were changed is told by nothing."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError:
+        return -1

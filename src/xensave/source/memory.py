@@ -124,16 +124,24 @@ class MemorySource(Source):
 
 
 class MappedSource(MemorySource):
-    """A regular file, mapped; copied on by the kernel (copy_file_range, sendfile).
+    """A regular file or block device, mapped; copied on by the kernel (copy_file_range, sendfile).
 
     The file must not be cut short while it is open: as with every mapped file, reading a page
     that is gone kills the process.
     """
 
     def __init__(
-        self, fd: int, start: int, name: str, *, owned: bool, max_size: int | None = None
+        self,
+        fd: int,
+        start: int,
+        name: str,
+        *,
+        owned: bool,
+        max_size: int | None = None,
+        length: int = 0,
     ) -> None:
-        self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        # Of a device the system does not tell the length, 0 stands for.
+        self._map = mmap.mmap(fd, length, access=mmap.ACCESS_READ)
         # Little of a file is looked at: read-ahead would fetch the pages between, holes included.
         self._map.madvise(mmap.MADV_RANDOM)
         super().__init__(memoryview(self._map)[start:], name, max_size=max_size)

@@ -32,9 +32,9 @@ def open_source(what: Input, *, max_size: int | None = None, format: str | None 
     """Open input for reading, decompressing it if its first bytes say so.
 
     `what` is a path, an address (`s3://bucket/guest.img`), `-` for standard input, a file
-    descriptor, an open binary file or the bytes themselves. A regular file is mapped, an object
-    is read by ranges; anything else is read forward once. zstd, xz, gzip,
-    bzip2 and lz4 are recognised; compression inside compression is not undone. `max_size` limits
+    descriptor, an open binary file or the bytes themselves. A regular file or block device is
+    mapped, an object is read by ranges; anything else is read forward once. zstd, xz, gzip, bzip2
+    and lz4 are recognised; compression inside compression is not undone. `max_size` limits
     the (decompressed) bytes; without it compressed input is held to EXPANSION_RATIO. `format` is
     the name of a container format, for whoever walks the source. Of a dynamic VHD, compressed or
     not, the source is the disk in it.
@@ -154,6 +154,8 @@ def _of_descriptor(fd: int, name: str, *, owned: bool, max_size: int | None) -> 
         if stat.S_ISREG(mode):
             position = os.lseek(fd, 0, os.SEEK_CUR)
             return _mapped(fd, position, name, owned=owned, max_size=max_size)
+        if stat.S_ISBLK(mode) and os.lseek(fd, 0, os.SEEK_CUR) == 0:
+            return _device(fd, name, owned=owned, max_size=max_size)
         if not stat.S_ISDIR(mode):
             return descriptor_source(fd, name, owned=owned, max_size=max_size)
         reason = "is a directory"
@@ -173,11 +175,21 @@ def _mapped(fd: int, position: int, name: str, *, owned: bool, max_size: int | N
     return MappedSource(fd, position, name, owned=owned, max_size=max_size)
 
 
+def _device(fd: int, name: str, *, owned: bool, max_size: int | None) -> Source:
+    """Map a block device; it says how long it is by where its end can be found."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    os.lseek(fd, 0, os.SEEK_SET)
+    if size == 0:
+        return descriptor_source(fd, name, owned=owned, max_size=max_size)
+    return MappedSource(fd, 0, name, owned=owned, max_size=max_size, length=size)
+
+
 def can_be_read_twice(what: Input) -> bool:
-    """Whether input can be opened again: a regular file by its path, or bytes."""
+    """Whether input can be opened again: a file or block device by its path, or bytes."""
     if isinstance(what, (str, os.PathLike)) and what != "-":
         try:
-            return stat.S_ISREG(os.stat(what).st_mode)  # noqa: PTH116 - pathlib is slow
+            mode = os.stat(what).st_mode  # noqa: PTH116 - pathlib is slow
+            return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
         except (OSError, ValueError):
             return False
     return isinstance(what, (bytes, bytearray, memoryview))

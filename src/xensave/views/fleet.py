@@ -34,7 +34,7 @@ def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(answer.columns)
-        writer.writerows([_flat(value) for value in row] for row in answer.rows)
+        writer.writerows([_plain(value) for value in row] for row in answer.rows)
         yield text.getvalue().rstrip("\n")
     else:
         numeric = [
@@ -49,6 +49,12 @@ def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
 
 def _cell(value: object) -> str:
     return "" if value is None else str(_flat(value))
+
+
+def _plain(value: object) -> object:
+    """Return a value for a line of CSV, safe for a terminal too."""
+    flat = _flat(value)
+    return escape(flat) if isinstance(flat, str) else flat
 
 
 def _flat(value: object) -> object:
