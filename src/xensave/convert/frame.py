@@ -21,11 +21,14 @@ class FrameConverter:
     A legacy stream comes as the version 3 stream that it stands for. Its own header goes, and the
     frame around it announces a stream of today. Its records must keep to the rules of version 3:
     what Xen's converter would pass on broken is refused, and a batch that says nothing is left out.
+    With `late` the stream is judged by `check_whole` alone.
     """
 
-    def __init__(self, settings: Settings, known: LegacyFacts | None = None) -> None:
+    def __init__(
+        self, settings: Settings, known: LegacyFacts | None = None, *, late: bool = False
+    ) -> None:
         self._settings = settings
-        self._stream = StreamConverter(settings)
+        self._stream = StreamConverter(settings, late=late)
         self._made = Checks()
         self._legacy = False
         self.plan: Plan = self._stream.plan

@@ -173,12 +173,17 @@ def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
 
 
 def _conversion(image: Image, target: str) -> Row:
-    """Say whether a conversion would help, and what it would lose; page records pass through."""
-    converter = FrameConverter(Settings(target, allow_loss=True))
+    """Say whether a conversion would help, and what it would lose; page records pass through.
+
+    Where it would change nothing, the target refuses the result as it does the image.
+    """
+    converter = FrameConverter(Settings(target, allow_loss=True), late=True)
     try:
         for event in image.glance():
             converter.convert(event)
         converter.finish()
+        if not converter.plan.changes:
+            return {"convertible": False}
         converter.check_whole()
     except (NotConverted, XensaveError):
         return {"convertible": False}

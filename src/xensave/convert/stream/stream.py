@@ -43,12 +43,13 @@ class StreamConverter:
 
     Call `convert` for each event of a walk, in order. Headers are decided at once; whether the
     target accepts the whole shows where the libxc stream ends or a checkpoint is complete.
-    Raises Refused there. For a target that reads legacy streams only the result is the records of
-    version 2 that one is made of.
+    Raises Refused there; with `late` only where a checkpoint is, and by `check_whole`. For a target
+    that reads legacy streams only the result is the records of version 2 that one is made of.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, late: bool = False) -> None:
         self.settings = settings
+        self._late = late
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
@@ -62,9 +63,8 @@ class StreamConverter:
         output = self._convert(event)
         for part in output:
             self._made.add(part if isinstance(part, Event) else self._as_event(event, part))
-        if event.kind == CONTEXT or (
-            event.layer == LIBXC and event.type in (libxc.END, libxc.CHECKPOINT)
-        ):
+        ends = event.kind == CONTEXT or event.is_record(LIBXC, libxc.END)
+        if (ends and not self._late) or event.is_record(LIBXC, libxc.CHECKPOINT):
             self._judge()
         return output
 

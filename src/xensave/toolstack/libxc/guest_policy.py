@@ -7,6 +7,7 @@ all that the release lets a guest have, and what the guest needs of it is said.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from xensave.catalogue.dates import version
@@ -21,7 +22,7 @@ from xensave.policy.needs import Refuses, missed, needs
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
 from xensave.policy.steps.clamp import Guest
-from xensave.policy.value import Policy
+from xensave.policy.value import CpuidEntry, MsrEntry, Policy
 
 
 class Culprit(NamedTuple):
@@ -44,7 +45,21 @@ def restored_policy(
 ) -> PolicyRefusal | Restored:
     """Return the policy that a guest has on a release's host in the end, or why it has none."""
     guest = policy_guest(facts, domain)
-    return restored(facts.leaves, facts.msrs, release, host=host, guest=guest)
+    if host is not None:
+        return restored(facts.leaves, facts.msrs, release, host=host, guest=guest)
+    leaves = None if facts.leaves is None else tuple(facts.leaves)
+    return _restored(leaves, None if facts.msrs is None else tuple(facts.msrs), release, guest)
+
+
+# Guests of one host have one policy: a fleet of thousands has a few.
+@lru_cache(maxsize=64)
+def _restored(
+    leaves: tuple[CpuidEntry, ...] | None,
+    msrs: tuple[MsrEntry, ...] | None,
+    release: str,
+    guest: Guest,
+) -> PolicyRefusal | Restored:
+    return restored(leaves, msrs, release, guest=guest)
 
 
 def culprits(
