@@ -13,6 +13,7 @@ import pytest
 
 from xensave.errors import UsageError
 from xensave.review.session import Request, review
+from xensave.views.review.text import text
 
 DATA = Path(__file__).parents[1] / "data" / "patches" / "answers"
 XEN = os.environ.get("XENSAVE_XEN_GIT")
@@ -189,6 +190,8 @@ def test_what_a_later_patch_mends_is_settled_and_not_blamed(where):
     assert numbers == {3}
     assert {o.finding.rule for o in found} == {SIZE, INSERTED, ABIS}
     assert {o.settled for o in found} == {"4/5: 4: drop flags again (mends)"}
+    assert not result.fails("error")
+    assert text(result).endswith("\n0 errors, 0 warnings, 0 notes, 3 settled\n")
 
 
 @pytest.mark.parametrize("where", MODES)

@@ -80,6 +80,9 @@ class Patchwork(BaseHTTPRequestHandler):
             self.answer(200, V1)
         elif path == "/series/2/mbox/":
             self.answer(200, OTHER)
+        elif path == "/api/1.3/series/5/":
+            parts = {"received_all": False, "received_total": 1, "total": 2, "patches": []}
+            self.answer(200, json.dumps({"id": 5, "name": "a part", **parts}).encode())
         elif path == "/api/1.3/series/3/":
             self.answer(302, Location="http://localhost:1/elsewhere")
         elif path == "/api/1.3/series/4/":
@@ -109,6 +112,13 @@ def server():
 def patchwork(capsys, server, *words):
     code = main(["patchwork", "--server", server.url, "--pause", "0", *words])
     return code, *capsys.readouterr()
+
+
+def test_a_series_that_is_not_complete_is_told(capsys, server):
+    code, out, err = patchwork(capsys, server, "--series", "5")
+    assert code == 2
+    assert "is not complete: 1 of 2 patches have come" in out + err
+    assert "no objection" not in out
 
 
 def test_a_dry_run_posts_nothing(capsys, server):

@@ -86,11 +86,15 @@ class Result:
         )
 
     def fails(self, severity: str) -> bool:
-        """Does the newest version draw an objection of this severity or above?"""
+        """Does the newest version draw an objection of this severity or above?
+
+        What a later patch of the series settles does not count: as a whole it is right.
+        """
         floor = SEVERITIES.index(severity)
         return any(
             SEVERITIES.index(objection.finding.severity) >= floor
             for objection in objections_of(self.newest)
+            if not objection.settled
         )
 
 

@@ -40,13 +40,17 @@ class PatchEntry:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series as the server lists it; `mbox` is where all its mails are."""
+    """A series as the server lists it; `mbox` is where all its mails are.
+
+    `missing` says what has not come yet: "2 of 5 patches have come", "" where all have.
+    """
 
     id: int
     name: str
     mbox: str
     url: str
     patches: tuple[PatchEntry, ...]
+    missing: str = ""
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -194,7 +198,14 @@ def _series(data: object) -> Series:
             PatchEntry(_number(patch, "id"), _text(patch, "name"), _text(patch, "msgid"))
             for patch in map(_table, _list(table.get("patches", [])))
         ),
+        _missing(table),
     )
+
+
+def _missing(table: dict[str, object]) -> str:
+    if table.get("received_all", True) is not False:
+        return ""
+    return f"{table.get('received_total')} of {table.get('total')} patches have come"
 
 
 def _table(data: object) -> dict[str, object]:

@@ -85,6 +85,10 @@ def review_all(
         if number in done:
             continue
         series = client.series(number)
+        if series.missing:
+            # A part of a series is not judged for the whole; it is asked for again.
+            yield Reviewed(series, None, error=f"is not complete: {series.missing}")
+            continue
         found = _reviewed(series, client.mails(series), review)
         if post and found.checks:
             for check in found.checks:
@@ -133,7 +137,10 @@ def _state(review: Review) -> tuple[str, str]:
         f"{severities.count(severity)} {severity}{'' if severities.count(severity) == 1 else 's'}"
         for severity in dict.fromkeys(severities)
     )
-    state = "fail" if ERROR in severities else "warning" if WARNING in severities else "success"
+    standing = {o.finding.severity for o in review.objections if not o.settled}
+    if standing.isdisjoint((ERROR, WARNING)) and not {ERROR, WARNING}.isdisjoint(severities):
+        return "warning", f"{counts}, settled by a later patch: {rules}"[:_LONGEST]
+    state = "fail" if ERROR in standing else "warning" if WARNING in standing else "success"
     return state, f"{counts}: {rules}"[:_LONGEST]
 
 

@@ -93,7 +93,9 @@ def _progress(progress: Progress) -> Iterator[str]:
 
 
 def _count(result: Result) -> str:
-    objections = objections_of(result.newest)
+    drawn = objections_of(result.newest)
+    objections = [objection for objection in drawn if not objection.settled]
+    settled = len(drawn) - len(objections)
     counts = [
         _counted(sum(o.finding.severity == severity for o in objections), severity)
         for severity in (ERROR, WARNING, NOTE)
@@ -101,7 +103,9 @@ def _count(result: Result) -> str:
     waived = sum(len(review.waived) for review in result.newest)
     several = len({review.series for review in result.reviews}) > 1
     newest = f"v{result.progress[-1].newer}: " if result.progress and not several else ""
-    return newest + ", ".join(counts) + (f", {waived} waived" if waived else "")
+    more = [f"{settled} settled"] if settled else []
+    more += [f"{waived} waived"] if waived else []
+    return newest + ", ".join([*counts, *more])
 
 
 def _counted(count: int, severity: str) -> str:
