@@ -99,6 +99,11 @@ def test_gcc_agrees_on_sizes_and_offsets(release):
     command = [GCC, "-Wall", "-Werror", "-fsyntax-only", "-xc", "-"]
     done = subprocess.run(command, input=header, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+    # Twice, and as C++ where there is such a compiler.
+    for language in ("c", "c++") if shutil.which("g++") else ("c",):
+        both = [*command[:-1], f"-x{language}", "-"]
+        twice = subprocess.run(both, input=header * 2, text=True, capture_output=True, check=False)
+        assert (twice.returncode, twice.stderr) == (0, "")
     wrong = header.replace("== 1024,", "== 1025,", 1)
     assert subprocess.run(
         command, input=wrong, text=True, capture_output=True, check=False

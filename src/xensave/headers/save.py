@@ -121,11 +121,7 @@ def read_tree(tree: Tree) -> HeaderSpace:
     wanted = "|".join((_STRUCTS, *(re.escape(name) for name in older if name)))
     unit = compile_headers(tree, prefix, ROOTS, structs=wanted, constants=_CONSTANTS)
     choices = _choices(unit.texts)
-    chosen = (
-        compile_headers(tree, prefix, ROOTS, defines=choices, structs=wanted, constants=_CONSTANTS)
-        if choices
-        else None
-    )
+    chosen = _chosen(tree, prefix, wanted, choices)
     views = _views(tree, prefix, unit, xen, wanted, choices, chosen)
     every = [*unit.constants, *(chosen.constants if chosen else ()), *private.constants]
     constants = {constant.name: constant for constant in reversed(every)}
@@ -147,6 +143,19 @@ def read_tree(tree: Tree) -> HeaderSpace:
         files=frozenset(unit.texts),
         choices=choices,
     )
+
+
+def _chosen(tree: Tree, prefix: str, wanted: str, choices: tuple[str, ...]) -> Unit | None:
+    """The headers with every macro defined that they leave to choose."""
+    if not choices:
+        return None
+    try:
+        return compile_headers(
+            tree, prefix, ROOTS, defines=choices, structs=wanted, constants=_CONSTANTS
+        )
+    except Malformed as error:
+        shown = ", ".join(choices[:4]) + (", ..." if len(choices) > 4 else "")
+        raise Malformed(f"{error.message} (with {shown} defined)") from error
 
 
 def _choices(texts: Mapping[str, str]) -> tuple[str, ...]:

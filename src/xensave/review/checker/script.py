@@ -246,6 +246,9 @@ def lost(release, found, known, where):
 
 def main(words):
     """Check one tree: 0 nothing found, 1 faults, 2 no headers."""
+    if "-h" in words or "--help" in words:
+        print(__doc__)
+        return 0
     tree = words[1] if len(words) > 1 else "."
     if not find(tree):
         print("%s: no hvm/save.h below it" % tree, file=sys.stderr)
