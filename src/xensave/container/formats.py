@@ -46,7 +46,8 @@ class _Formats(Sequence[Format]):
         return found
 
 
-FORMATS: Sequence[Format] = _Formats()
+_KNOWN = _Formats()
+FORMATS: Sequence[Format] = _KNOWN
 
 
 def format_named(name: str) -> Format:
@@ -55,8 +56,8 @@ def format_named(name: str) -> Format:
     >>> format_named("libxc").title
     'a libxc stream'
     """
-    if isinstance(FORMATS, _Formats) and name in _HOMES:
-        return FORMATS.named(name)
+    if FORMATS is _KNOWN and name in _HOMES:
+        return _KNOWN.named(name)
     for each in FORMATS:
         if each.name == name:
             return each
@@ -69,4 +70,4 @@ def format_names() -> list[str]:
     >>> format_names()[:2]
     ['xl', 'libxl']
     """
-    return list(_HOMES) if isinstance(FORMATS, _Formats) else [each.name for each in FORMATS]
+    return list(_HOMES) if FORMATS is _KNOWN else [each.name for each in FORMATS]

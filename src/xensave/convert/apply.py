@@ -10,13 +10,13 @@ from xensave.container.walk import format_of, walk
 from xensave.convert.downgrade import LegacyFacts
 from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer
-from xensave.convert.plan import Plan
+from xensave.convert.plan import Plan, Refused
 from xensave.convert.settings import Settings
 from xensave.source import Input, Source, open_source
 from xensave.source.base import write_all
 from xensave.source.compression.compress import Compression
 from xensave.source.limits import CHUNK
-from xensave.source.output import writing
+from xensave.source.output import is_atomic, writing
 from xensave.source.spill import seekable
 from xensave.source.stream import StreamSource
 
@@ -55,9 +55,17 @@ def convert(
     Raises Refused, and what a walk raises for a damaged image.
     """
     with _opened(what, settings, max_size, format) as source:
-        planned = _planned(source, settings)
-        with writing(out, compression) as output:
-            return _pass(source, output.fd, settings, planned, fresh=output.fresh)
+        # To decompress takes longer than all else: where nothing is seen of a refusal, once.
+        once = source.beneath is not None and not settings.to_legacy
+        planned = _Planned(False) if once and is_atomic(out) else _planned(source, settings)
+        try:
+            with writing(out, compression) as output:
+                return _pass(source, output.fd, settings, planned, fresh=output.fresh)
+        except Refused:
+            if not planned.done:
+                # Say all that there is to say, not what was found up to the refusal.
+                _planned(source, settings)
+            raise
 
 
 def _opened(what: Input, settings: Settings, max_size: int | None, format: str | None) -> Source:

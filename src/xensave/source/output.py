@@ -68,6 +68,15 @@ def _opened(out: str | int) -> Iterator[Output]:
             yield Output(fd, fresh=True)
 
 
+def is_atomic(out: str | int) -> bool:
+    """Tell whether what `writing` writes there is seen only when all of it is. Raises SourceError.
+
+    >>> is_atomic("/tmp/new.img"), is_atomic("-"), is_atomic("/dev/null")
+    (True, False, False)
+    """
+    return isinstance(out, str) and out != "-" and not _special(out)
+
+
 def _special(path: str) -> bool:
     try:
         mode = Path(path).stat().st_mode

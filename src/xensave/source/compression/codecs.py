@@ -81,7 +81,8 @@ class _Lz4:
 _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 
-def _zstd() -> ModuleType:
+def zstd_library() -> ModuleType:
+    """Return the standard library's module, or before 3.14 its backport."""
     return import_module(_ZSTD)
 
 
@@ -92,7 +93,7 @@ def gzip() -> Frame:
 
 def zstd() -> Frame:
     """Start a zstd frame; a window above ZSTD_WINDOW is refused."""
-    library = _zstd()
+    library = zstd_library()
     window = library.DecompressionParameter.window_log_max
     frame: Frame = library.ZstdDecompressor(options={window: ZSTD_WINDOW.bit_length() - 1})
     return frame
@@ -134,4 +135,4 @@ def failures() -> tuple[type[Exception], ...]:
 
     known = (zlib.error, lzma.LZMAError, OSError, ValueError, RuntimeError)
     # Whoever decompresses no zstd does not pay for loading it.
-    return (*known, _zstd().ZstdError) if _ZSTD in sys.modules else known
+    return (*known, zstd_library().ZstdError) if _ZSTD in sys.modules else known

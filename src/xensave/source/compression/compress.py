@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 
 from xensave.errors import UsageError
 from xensave.source.base import write_all
-from xensave.source.limits import CHUNK
+from xensave.source.kernel import widen_pipe
+from xensave.source.limits import SKIP_CHUNK
 
 
 class _Compressor(Protocol):
@@ -31,9 +32,15 @@ class Method(NamedTuple):
 
 
 def _zstd(level: int) -> _Compressor:
-    import zstandard
+    from xensave.source.compression.codecs import zstd_library
 
-    made: _Compressor = zstandard.ZstdCompressor(level=level).compressobj()
+    library = zstd_library()
+    options = {
+        library.CompressionParameter.compression_level: level,
+        # What comes out is the same for any number of them.
+        library.CompressionParameter.nb_workers: min(os.cpu_count() or 1, _MOST_WORKERS),
+    }
+    made: _Compressor = library.ZstdCompressor(options=options)
     return made
 
 
@@ -54,6 +61,9 @@ def _bzip2(level: int) -> _Compressor:
 
     return bz2.BZ2Compressor(level)
 
+
+_MOST_WORKERS = 4
+"""Threads of zstd: each holds a few mebibytes."""
 
 METHODS = (
     Method("zstd", (".zst", ".zstd"), 1, 19, 3, _zstd),
@@ -109,6 +119,7 @@ def compressing(fd: int, compression: Compression) -> Iterator[int]:
     It is the end of a pipe, drained by a thread: whoever writes, writes as to any descriptor.
     """
     drain, write = os.pipe2(os.O_CLOEXEC)
+    widen_pipe(write)
     failed: list[OSError] = []
     thread = Thread(target=_pump, args=(drain, fd, compression, failed))
     thread.start()
@@ -130,7 +141,7 @@ def compressing(fd: int, compression: Compression) -> Iterator[int]:
 def _pump(drain: int, fd: int, compression: Compression, failed: list[OSError]) -> None:
     compressor = compression.method.start(compression.level)
     try:
-        while data := os.read(drain, CHUNK):
+        while data := os.read(drain, SKIP_CHUNK):
             write_all(fd, memoryview(compressor.compress(data)))
         write_all(fd, memoryview(compressor.flush()))
     except OSError as error:
