@@ -45,12 +45,12 @@ def context_columns(contexts: Sequence[Buffer], release: str | None = None) -> l
     records with the same name and instance the later counts. Raises Truncated for a context
     that is cut or has no END.
     """
-    found = [
+    by_shape = [
         ShapeColumns(indices, shape, _columns(rows, shape, release))
         for alike in _by_length(contexts)
         for indices, shape, rows in _by_shape(contexts, alike)
     ]
-    return sorted(found, key=lambda group: group.indices[0])
+    return sorted(by_shape, key=lambda group: group.indices[0])
 
 
 def _by_length(contexts: Sequence[Buffer]) -> list[list[int]]:
@@ -98,12 +98,12 @@ def _with_shape(rows: Rows, shape: tuple[Descriptor, ...]) -> Rows:
 
 
 def _columns(rows: Rows, shape: tuple[Descriptor, ...], release: str | None) -> dict[str, Column]:
-    found: dict[str, Column] = {}
+    columns: dict[str, Column] = {}
     for offset, typecode, instance, length in shape:
         layout = catalogue.layout_for(typecode, length, release)
         if layout is None or length < layout.size:
             continue
         name = catalogue.title_of(typecode, release)
         placed = place_columns(layout, rows, offset + hvm.DESCRIPTOR.size, length)
-        found.update((f"{name}[{instance}].{path}", column) for path, column in placed.items())
-    return found
+        columns.update((f"{name}[{instance}].{path}", column) for path, column in placed.items())
+    return columns

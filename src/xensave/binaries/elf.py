@@ -154,8 +154,10 @@ def _section(entry: _Entry, data: bytes) -> Section:
         )
     if entry["sh_addr"] + size > 1 << 64:
         raise Malformed(f"section {entry.name!r} reaches past the last address", offset=start)
-    held = b"" if bare else data[start : start + size]
-    return Section(entry.name, entry["sh_addr"], size, held, bool(entry["sh_flags"] & _EXECUTABLE))
+    section = b"" if bare else data[start : start + size]
+    return Section(
+        entry.name, entry["sh_addr"], size, section, bool(entry["sh_flags"] & _EXECUTABLE)
+    )
 
 
 def _symbol(entry: _Entry) -> Symbol:

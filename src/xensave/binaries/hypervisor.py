@@ -119,12 +119,12 @@ def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
     tracer = Tracer(binary, follow=register)
     starts = [start for start in referring(binary, ranges) if start not in register]
     traces = {start: tracer.trace(start) for start in starts}
-    shape, held = entries(binary, table, (s for t in traces.values() for s in t.stores))
+    shape, handlers = entries(binary, table, (s for t in traces.values() for s in t.stores))
     sizes = _Sizes(binary, tracer)
     return HypervisorSpace(
         source=label,
         version=_version(binary, tracer),
-        records=tuple(_record(binary, sizes, code, entry) for code, entry in held.items()),
+        records=tuple(_record(binary, sizes, code, entry) for code, entry in handlers.items()),
         table_entries=table.size // shape.size,
         entry_size=shape.size,
         incomplete=tuple(binary.name_at(s) for s, trace in traces.items() if not trace.complete),
@@ -149,14 +149,14 @@ def _record(binary: Binary, sizes: _Sizes, code: int, entry: Entry) -> Registere
         raise Malformed("registered neither per domain nor per vCPU", record=text)
     save = _constant(entry, "save") or 0
     registered = _constant(entry, "size")
-    stated = entry.get("size")
+    size = entry.get("size")
     return RegisteredRecord(
         name=text,
         code=code,
         kind=_KINDS[kind],
         size=sizes.written(save, code),
         registered=registered,
-        fixed=max(0, stated.const - DESCRIPTOR) if stated else 0,
+        fixed=max(0, size.const - DESCRIPTOR) if size else 0,
         save=binary.name_at(save),
         load=binary.name_at(_constant(entry, "load") or 0),
         check=binary.name_at(_constant(entry, "check") or 0),

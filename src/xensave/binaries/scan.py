@@ -21,7 +21,7 @@ def referring(binary: Binary, ranges: Iterable[tuple[int, int]]) -> list[int]:
     Every four bytes of code are taken as a relative and as an absolute address, so a function can
     be here by chance, but none that refers directly is missing.
     """
-    found = set()
+    referrers = set()
     wanted = list(ranges)
     for section in binary.sections:
         if not section.code:
@@ -29,8 +29,8 @@ def referring(binary: Binary, ranges: Iterable[tuple[int, int]]) -> list[int]:
         for place in _hits(section, wanted):
             function = binary.function_at(place)
             if function is not None:
-                found.add(function.address)
-    return sorted(found)
+                referrers.add(function.address)
+    return sorted(referrers)
 
 
 def _hits(section: Section, ranges: list[tuple[int, int]]) -> Iterator[int]:

@@ -58,12 +58,12 @@ def entries(
             f"(of {' or '.join(str(shape.size) for shape in SHAPES)} bytes)"
         )
     shape = fitting[0]
-    held: dict[int, dict[str, set[Value]]] = defaultdict(lambda: defaultdict(set))
+    by_entry: dict[int, dict[str, set[Value]]] = defaultdict(lambda: defaultdict(set))
     names = {place: name for name, place in shape.fields.items()}
     for store in stores:
         code, offset = divmod(store.address - table.address, shape.size)
-        held[code][names[offset, store.size]].add(store.value)
-    return shape, {code: _settled(fields) for code, fields in sorted(held.items())}
+        by_entry[code][names[offset, store.size]].add(store.value)
+    return shape, {code: _settled(fields) for code, fields in sorted(by_entry.items())}
 
 
 def _settled(fields: dict[str, set[Value]]) -> Entry:

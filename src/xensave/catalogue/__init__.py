@@ -46,23 +46,23 @@ def release(name: str) -> Release:
 
     Raises UsageError for one that the catalogue does not have.
     """
-    found = load_release(series_of(name))
+    whole = load_release(series_of(name))
     point = point_release(name)
     if point is None:
-        return found
+        return whole
     ref = "RELEASE-" + ".".join(str(number) for number in point)
-    for variant in found.variants:
+    for variant in whole.variants:
         if ref in variant.refs:
-            kept = [old for old in found.bindings if old.name not in variant.absent]
-            merged = {binding.name: binding for binding in [*kept, *variant.bindings]}
-            return found._replace(
+            bindings = [old for old in whole.bindings if old.name not in variant.absent]
+            merged = {binding.name: binding for binding in [*bindings, *variant.bindings]}
+            return whole._replace(
                 ref=ref,
                 code_max=variant.code_max,
                 entry_size=variant.entry_size,
                 check_pass=variant.check_pass,
                 bindings=tuple(sorted(merged.values(), key=_by_code)),
             )
-    return found
+    return whole
 
 
 def _by_code(binding: Binding) -> int:
@@ -81,9 +81,9 @@ def layouts_of(record: str) -> tuple[Layout, ...]:
 
 def layout(layout_id: str) -> Layout:
     """Return the layout with that id ("CPU.4"). Raises UsageError where there is none."""
-    for found in load_record(layout_id.rpartition(".")[0]):
-        if found.id == layout_id:
-            return found
+    for version in load_record(layout_id.rpartition(".")[0]):
+        if version.id == layout_id:
+            return version
     raise UsageError(f"no layout {layout_id!r}")
 
 
@@ -125,9 +125,9 @@ def reservation_of(code: int, release_name: str = MASTER) -> OwnedRange | None:
     >>> reservation_of(22).owner
     'Amazon'
     """
-    for found in release(release_name).reservations:
-        if code in found:
-            return found
+    for reservation in release(release_name).reservations:
+        if code in reservation:
+            return reservation
     return None
 
 
@@ -165,11 +165,11 @@ def _sized(records: list[str], length: int) -> str | None:
     return None
 
 
-def shape(found: Layout, bits: int = 64) -> Shape:
+def shape(record_layout: Layout, bits: int = 64) -> Shape:
     """Return a layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
-    if bits == 32 and found.x86_32 is not None:
-        return found.x86_32
-    return Shape(found.size, found.align, found.fields)
+    if bits == 32 and record_layout.x86_32 is not None:
+        return record_layout.x86_32
+    return Shape(record_layout.size, record_layout.align, record_layout.fields)
 
 
 def space_names() -> list[str]:

@@ -38,10 +38,10 @@ def newest(name: str) -> Release:
     >>> newest("4.0").binding("CPU").compat, newest("4.0.0").binding("CPU").compat
     ('CPU.3', None)
     """
-    found = release(name)
-    if point_release(name) is None and found.variants:
-        return release(found.variants[-1].refs[-1])
-    return found
+    series = release(name)
+    if point_release(name) is None and series.variants:
+        return release(series.variants[-1].refs[-1])
+    return series
 
 
 def series_numbers(series: str) -> Version:

@@ -115,15 +115,15 @@ class Features:
 
         Without attributes they are all that have names.
         """
-        found = self.masks.get((word, attributes))
-        if found is None:
+        cached = self.masks.get((word, attributes))
+        if cached is None:
             wanted = set(attributes)
-            found = self.masks[word, attributes] = sum(
+            cached = self.masks[word, attributes] = sum(
                 1 << bit
                 for (number, bit), feature in self.by_bit.items()
                 if number == word and (not wanted or wanted & set(feature.attributes))
             )
-        return found
+        return cached
 
 
 @cache
@@ -168,13 +168,13 @@ def _end(row: RawDated) -> bool:
 def _closure(
     place: tuple[int, int], direct: dict[tuple[int, int], set[tuple[int, int]]]
 ) -> frozenset[tuple[int, int]]:
-    found: set[tuple[int, int]] = set()
+    closure: set[tuple[int, int]] = set()
     waiting = [place]
     while waiting:
-        for dependent in direct.get(waiting.pop(), set()) - found:
-            found.add(dependent)
+        for dependent in direct.get(waiting.pop(), set()) - closure:
+            closure.add(dependent)
             waiting.append(dependent)
-    return frozenset(found)
+    return frozenset(closure)
 
 
 def _holds(row: RawDated, version: Version) -> bool:

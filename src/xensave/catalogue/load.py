@@ -46,18 +46,18 @@ def read_json(name: str) -> bytes:
         return file.read()
 
 
-def check_schema(found: int, name: str) -> None:
+def check_schema(schema: int, name: str) -> None:
     """Refuse data of another schema than this code reads."""
-    if found != SCHEMA:
-        raise Malformed(f"catalogue {name}: schema {found}, expected {SCHEMA}")
+    if schema != SCHEMA:
+        raise Malformed(f"catalogue {name}: schema {schema}, expected {SCHEMA}")
 
 
 @cache
 def index() -> Index:
     """Return the index."""
-    found: Index = json.loads(read_json("index.json"))
-    check_schema(found["schema"], "index.json")
-    return found
+    contents: Index = json.loads(read_json("index.json"))
+    check_schema(contents["schema"], "index.json")
+    return contents
 
 
 @cache
@@ -83,7 +83,7 @@ def load_release(name: str) -> Release:
         entry_size=raw["entry_size"],
         check_pass=raw["check_pass"],
         bindings=tuple(Binding(**binding) for binding in raw["bindings"]),
-        reservations=tuple(_reservation(found) for found in raw["reservations"]),
+        reservations=tuple(_reservation(owned) for owned in raw["reservations"]),
         stream_write=raw["stream_write"],
         stream_read=tuple(raw["stream_read"]),
         variants=tuple(_variant(variant) for variant in raw["variants"]),

@@ -194,14 +194,14 @@ class Space(NamedTuple):
 
     def name_of(self, number: int) -> str | None:
         """Return the name that a number has, or had last; None where it never had one."""
-        for found in reversed(self.numbers):
-            if found.number == number:
-                return found.name
+        for each in reversed(self.numbers):
+            if each.number == number:
+                return each.name
         return None
 
     def number_of(self, name: str) -> int | None:
         """Return the number of a name, or None."""
-        for found in reversed(self.numbers):
-            if found.name == name:
-                return found.number
+        for each in reversed(self.numbers):
+            if each.name == name:
+                return each.number
         return None

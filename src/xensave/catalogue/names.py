@@ -32,12 +32,12 @@ def normalise(name: str) -> str:
     if name.lower() in _MASTER:
         return MASTER
     match = re.fullmatch(_NAME, name.strip())
-    found = f"{int(match[1])}.{int(match[2])}" if match else name
-    found = index()["aliases"].get(found, found)
-    if found not in index()["releases"]:
+    series = f"{int(match[1])}.{int(match[2])}" if match else name
+    series = index()["aliases"].get(series, series)
+    if series not in index()["releases"]:
         names = release_names()
         raise UsageError(f"no release {name!r}; there are {', '.join(names)}")
-    return found
+    return series
 
 
 def is_spelled_as_release(name: str) -> bool:

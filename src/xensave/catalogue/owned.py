@@ -74,8 +74,8 @@ class OwnedRange(NamedTuple):
     def use_of(self, number: int) -> UsedNumber | None:
         """Return what is known of a number's use, None where it is not known to be used."""
         at = bisect_left(self.used, number, key=lambda used: used.number)
-        found = self.used[at] if at < len(self.used) else None
-        return found if found is not None and found.number == number else None
+        used_number = self.used[at] if at < len(self.used) else None
+        return used_number if used_number is not None and used_number.number == number else None
 
 
 class Ranges:
@@ -101,13 +101,13 @@ class Ranges:
                 yield owned
 
 
-def same_owner(one: str, other: str) -> bool:
+def same_owner(owner: str, other: str) -> bool:
     """Tell whether two names stand for one owner: case and surrounding space do not matter.
 
     >>> same_owner("Amazon", "amazon "), same_owner("Amazon", "Citrix")
     (True, False)
     """
-    return one.strip().casefold() == other.strip().casefold()
+    return owner.strip().casefold() == other.strip().casefold()
 
 
 def span(first: int, last: int) -> str:
@@ -138,7 +138,7 @@ def ranges(text: str, most: int = TYPECODE_MAX) -> list[tuple[int, int]]:
 
     Raises UsageError for what is none.
     """
-    found = []
+    pairs = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part)
         if match is None:
@@ -147,8 +147,8 @@ def ranges(text: str, most: int = TYPECODE_MAX) -> list[tuple[int, int]]:
         last = _value(match[2] or match[1])
         if not first <= last <= most:
             raise UsageError(f"not a range within 0 - {most}: {part.strip()!r}")
-        found.append((first, last))
-    return found
+        pairs.append((first, last))
+    return pairs
 
 
 def _value(number: str) -> int:

@@ -67,5 +67,5 @@ def span(points: tuple[str, ...]) -> str:
 def _load() -> dict[str, tuple[str, ...]]:
     path = os.path.join(os.path.dirname(__file__), "data", "points.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
-        found = json.load(file)
-    return {series: tuple(points) for series, points in found["points"].items()}
+        contents = json.load(file)
+    return {series: tuple(points) for series, points in contents["points"].items()}

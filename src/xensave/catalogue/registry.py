@@ -162,16 +162,16 @@ def _space(table: Table) -> str:
 
 
 def _used(table: Table, owned: OwnedRange) -> Iterator[UsedNumber]:
-    stated = table.data.get("used", [])
-    if stated == "all":
+    numbers = table.data.get("used", [])
+    if numbers == "all":
         if owned.last - owned.first > TYPECODE_MAX:
             raise table.error("used", f'"all" of more than {TYPECODE_MAX + 1} numbers')
         for number in range(owned.first, owned.last + 1):
             yield UsedNumber(number, since=owned.since, citation=_cited(owned))
         return
-    if not isinstance(stated, list):
+    if not isinstance(numbers, list):
         raise table.error("used", 'must be "all", or an array of numbers or tables')
-    for at, item in enumerate(stated):
+    for at, item in enumerate(numbers):
         entry = {"number": item} if not isinstance(item, dict) else item
         yield _used_number(table.inside(f"used[{at}]", entry), owned)
 
@@ -195,11 +195,11 @@ def _used_number(table: Table, owned: OwnedRange) -> UsedNumber:
 
 
 def _refuse(faults: Iterator[str], source: str) -> None:
-    found = list(islice(faults, _MOST_FAULTS + 1))
-    if len(found) > _MOST_FAULTS:
-        found[-1] = "and more"
-    if found:
-        raise Malformed("; ".join(found), record=source)
+    messages = list(islice(faults, _MOST_FAULTS + 1))
+    if len(messages) > _MOST_FAULTS:
+        messages[-1] = "and more"
+    if messages:
+        raise Malformed("; ".join(messages), record=source)
 
 
 def _overlaps(ranges: list[OwnedRange]) -> Iterator[str]:

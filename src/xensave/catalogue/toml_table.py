@@ -119,12 +119,12 @@ class Table:
         value = self.data.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, "must be a table")
-        found: dict[str, T] = {}
+        table: dict[str, T] = {}
         for name, item in value.items():
             if not isinstance(item, of) or isinstance(item, bool):
                 raise self.error(f"{key}.{name}", f"{item!r} is no {of.__name__}")
-            found[name] = item
-        return found
+            table[name] = item
+        return table
 
     def tables(self, key: str, *, required: bool = True) -> Iterator[Table]:
         """Yield the tables of an array; unless it is required there may be none."""

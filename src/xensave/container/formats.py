@@ -42,8 +42,8 @@ class _Formats(Sequence[Format]):
     @staticmethod
     def named(name: str) -> Format:
         module, attribute = _HOMES[name]
-        found: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
-        return found
+        known: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
+        return known
 
 
 _KNOWN = _Formats()

@@ -169,9 +169,9 @@ def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
     words, width = _words(fronts), size // 8
     alike = most
     for at, wanted in enumerate(_words(head)):
-        found = words[at::width].tolist()
-        if found != [wanted] * most:
-            alike = min(alike, next(n for n, word in enumerate(found) if word != wanted))
+        counts = words[at::width].tolist()
+        if counts != [wanted] * most:
+            alike = min(alike, next(n for n, word in enumerate(counts) if word != wanted))
     return alike
 
 

@@ -65,11 +65,11 @@ def _tails(old: Image, new: Image) -> Iterator[Change]:
 
 def _tail(image: Image) -> dict[str, Leaf]:
     of_context, tally = context_tail(image), image.tally
-    found = {"HVM context": Leaf(of_context, f"{len(of_context)} bytes")} if of_context else {}
+    leaves = {"HVM context": Leaf(of_context, f"{len(of_context)} bytes")} if of_context else {}
     if tally.trailer:
-        found["input"] = Leaf(tally.trailing, f"{tally.trailer} bytes")
-        found["length"] = Leaf(tally.trailer, str(tally.trailer))
-    return found
+        leaves["input"] = Leaf(tally.trailing, f"{tally.trailer} bytes")
+        leaves["length"] = Leaf(tally.trailer, str(tally.trailer))
+    return leaves
 
 
 def _bodiless(old: Image, new: Image) -> Iterator[Change]:

@@ -113,11 +113,11 @@ class Image:
 
         So a pipe is read once for both, if the walk goes to its end.
         """
-        found = Tally()
+        so_far = Tally()
         for event in walk(self._again()):
             yield event
-            found.take(event)
-        self._tally = found
+            so_far.take(event)
+        self._tally = so_far
 
     def glance(self) -> Iterator[Event]:
         """Go through the image again; page records are passed over where that is safe.
@@ -239,10 +239,10 @@ class Image:
 
         Raises AbsentRecord where there is none, as in a PV guest's image.
         """
-        found = self._find_context()
-        if found is None:
+        result = self._find_context()
+        if result is None:
             raise AbsentRecord("the image holds no HVM context")
-        return found
+        return result
 
     @property
     def context_bytes(self) -> bytes:
@@ -358,8 +358,8 @@ class Image:
         """The numbers of the vCPUs whose registers were saved, in ascending order."""
         if self.type != "pv":
             context = self._find_context()
-            found = context.all("CPU") if context is not None else ()
-            return tuple(sorted({record.instance for record in found}))
+            records = context.all("CPU") if context is not None else ()
+            return tuple(sorted({record.instance for record in records}))
         return tuple(sorted(self.facts.vcpus_pv))
 
     @property

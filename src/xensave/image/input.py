@@ -140,7 +140,7 @@ def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
 def _nearly_xl(item: Item) -> bool:
     """Tell whether most of xl's magic is there: xl refuses such a file, a stranger's is none."""
     head = bytes(item.source.peek(_TAR_HEAD))[: len(xl.MAGIC)]
-    alike = sum(one == other for one, other in zip(head, xl.MAGIC, strict=False))
+    alike = sum(byte == other for byte, other in zip(head, xl.MAGIC, strict=False))
     return len(xl.MAGIC) - alike <= _WRONG_BYTES
 
 
@@ -214,8 +214,8 @@ def _is_tar(source: Source) -> bool:
 def _directory(path: str, max_size: int | None) -> Iterator[Item | Unreadable]:
     names = [
         os.path.join(parent, name)  # noqa: PTH118
-        for parent, _, found in os.walk(path)
-        for name in found
+        for parent, _, files in os.walk(path)
+        for name in files
     ]
     empty = True
     for name in sorted(names):

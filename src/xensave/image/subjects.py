@@ -21,14 +21,14 @@ _NAMES = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
 
 def all_subjects(image: Image) -> Iterator[Subject]:
     """Yield every record but those of pages: the streams', and the context's in their place."""
-    for kept in sorted(
+    for result in sorted(
         (record for records in image.tally.kept.values() for record in records),
         key=lambda record: record.offset,
     ):
-        if (kept.layer, kept.type) == (LIBXC, libxc.HVM_CONTEXT):
+        if (result.layer, result.type) == (LIBXC, libxc.HVM_CONTEXT):
             yield from context_subjects(image)
         else:
-            yield stream_subject(kept)
+            yield stream_subject(result)
     if image.tally.context is not None:
         yield from context_subjects(image)
 
@@ -59,14 +59,22 @@ def context_subject(record: ContextRecord, release: str | None = None) -> Subjec
     )
 
 
-def stream_subject(kept: BufferedRecord) -> Subject:
+def stream_subject(record: BufferedRecord) -> Subject:
     """Return a record of a libxc or libxl stream."""
-    layout = stream_layout(kept.name, kept.length) if kept.layer == LIBXC else None
+    layout = stream_layout(record.name, record.length) if record.layer == LIBXC else None
     note = ""
-    if len(kept.body) < kept.length:
-        note = f"the first {len(kept.body)} bytes of {kept.length}"
+    if len(record.body) < record.length:
+        note = f"the first {len(record.body)} bytes of {record.length}"
     return Subject(
-        kept.layer, kept.name, kept.type, None, kept.offset, kept.length, layout, kept.body, note
+        record.layer,
+        record.name,
+        record.type,
+        None,
+        record.offset,
+        record.length,
+        layout,
+        record.body,
+        note,
     )
 
 
@@ -84,21 +92,21 @@ def find_subjects(image: Image, spec: str) -> list[Subject]:
         )
     layer, word, instance = match.groups()
     name = word.upper() if not word[0].isdigit() else int(word, 0)
-    found = [
+    subjects = [
         subject
         for subject in all_subjects(image)
         if name in (subject.name.upper(), subject.typecode)
         and layer in (None, subject.layer)
         and (instance is None or subject.instance == int(instance))
     ]
-    if not found:
+    if not subjects:
         raise _absent(image, spec, name, layer)
     # A bare number or name means the innermost layer that has it.
     for wanted in (HVM, LIBXC, LIBXL):
-        chosen = [subject for subject in found if subject.layer == wanted]
+        chosen = [subject for subject in subjects if subject.layer == wanted]
         if chosen:
             return chosen
-    return found
+    return subjects
 
 
 def _absent(image: Image, spec: str, name: str | int, layer: str | None) -> Exception:

@@ -124,8 +124,8 @@ class Tally:
     def counts(self) -> dict[tuple[str, int], Count]:
         """Records by layer and type, in the order of first occurrence."""
         return {
-            (layer, type_): Count(layer, found.name, type_, found.records, found.bytes)
-            for (layer, type_), found in self._sums.items()
+            (layer, type_): Count(layer, total.name, type_, total.records, total.bytes)
+            for (layer, type_), total in self._sums.items()
         }
 
     def all(self, layer: str, type_: int) -> list[BufferedRecord]:
@@ -173,14 +173,14 @@ class Tally:
 
     def _record(self, event: Event) -> None:
         key = (event.layer, event.type)
-        found = self._sums.get(key)
-        if found is None:
+        total = self._sums.get(key)
+        if total is None:
             self._take(event, 0)
-            found = self._sums[key] = _Sum(event.name)
+            total = self._sums[key] = _Sum(event.name)
             self.firsts[key] = event.offset
         many = event.records if isinstance(event, PageRun) else 1
-        found.records += many
-        found.bytes += event.length * many
+        total.records += many
+        total.bytes += event.length * many
         if isinstance(event, PageRun):
             self._run(event)
         elif key == (LIBXC, libxc.PAGE_DATA):
@@ -189,8 +189,8 @@ class Tally:
             self.checkpoints += 1
         elif event.length:
             self._renew(key)
-            kept = self._keep(event, min(event.length, _wanted(event)))
-            self.kept.setdefault(key, []).append(kept)
+            record = self._keep(event, min(event.length, _wanted(event)))
+            self.kept.setdefault(key, []).append(record)
             self._describe(event)
 
     def _pages(self, event: Event) -> None:
@@ -266,14 +266,14 @@ def tally(
     What ends the walk early, such as a limit that is exceeded, is `stop` of the result. Raises
     SourceError and UsageError.
     """
-    found = Tally()
+    counted = Tally()
     try:
         for event in _events(source, glance=glance, apart=each is not None):
-            found.take(event)
+            counted.take(event)
             if each is not None:
                 each(event)
     except (SourceError, UsageError):
         raise
     except XensaveError as error:
-        found.stop = error
-    return found
+        counted.stop = error
+    return counted

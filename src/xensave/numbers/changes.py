@@ -89,14 +89,14 @@ def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
         renames=lambda a, b: a.place == b.place,
     )
     end = max((leaf.offset + leaf.size for leaf in leaves(old.fields)), default=0)
-    found = [_changed(*both) for both in pairs.same]
-    found += [Change(RENAMED, now.path, was, now) for was, now in pairs.renamed]
-    found += [
+    differences = [_changed(*both) for both in pairs.same]
+    differences += [Change(RENAMED, now.path, was, now) for was, now in pairs.renamed]
+    differences += [
         Change(APPENDED if leaf.offset >= end else ADDED, leaf.path, None, leaf)
         for leaf in pairs.added
     ]
-    found += [Change(REMOVED, leaf.path, leaf, None) for leaf in pairs.removed]
-    return tuple(sorted((change for change in found if change is not None), key=_order))
+    differences += [Change(REMOVED, leaf.path, leaf, None) for leaf in pairs.removed]
+    return tuple(sorted((change for change in differences if change is not None), key=_order))
 
 
 def only_grown(old: Layout, new: Layout) -> bool:

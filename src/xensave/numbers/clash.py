@@ -45,14 +45,14 @@ def find_clashes(sources: Sequence[Claims]) -> list[Clash]:
     >>> find_clashes([claims_of("4.17"), claims_of("4.17")])
     []
     """
-    found = []
+    clashes = []
     for left, right in combinations(sources, 2):
         if left == right:
             # A series whose point releases differ: that is its own history, and no clash.
             continue
         pair = [clash for rule in RULES for clash in rule(left, right)]
-        found += sorted(pair, key=lambda clash: (clash.number, clash.rule))
-    return found
+        clashes += sorted(pair, key=lambda clash: (clash.number, clash.rule))
+    return clashes
 
 
 def _number_taken_twice(left: Claims, right: Claims) -> Iterator[Clash]:
@@ -102,8 +102,8 @@ def _layouts(left: Claims, a: ClaimedRecord, right: Claims, b: ClaimedRecord) ->
     old, new, later = a.layout, b.layout, right
     if only_grown(new, old):
         old, new, later = new, old, left
-    found = changes(old, new)
-    if old.size == new.size and not found:
+    differences = changes(old, new)
+    if old.size == new.size and not differences:
         return
     sizes = f"{a.layout.size} and {b.layout.size} bytes"
     if same_wire(old, new):
@@ -113,9 +113,9 @@ def _layouts(left: Claims, a: ClaimedRecord, right: Claims, b: ClaimedRecord) ->
         rule, severity = "LAYOUT_GROWN", WARNING
     else:
         rule, severity, text = "LAYOUT_DIFFERS", ERROR, f"{a.name} is laid out differently, {sizes}"
-    details = "; ".join(str(change) for change in found[:_MOST_CHANGES])
-    if len(found) > _MOST_CHANGES:
-        details += f"; and {len(found) - _MOST_CHANGES} more"
+    details = "; ".join(str(change) for change in differences[:_MOST_CHANGES])
+    if len(differences) > _MOST_CHANGES:
+        details += f"; and {len(differences) - _MOST_CHANGES} more"
     text += f": {details}" if details else ""
     yield _clash(rule, severity, (left, a), (right, b), text)
 
@@ -132,22 +132,22 @@ def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
     """A record at a number that the other source keeps for someone else."""
     for keeper, user in ((left, right), (right, left)):
         held_by_user = Ranges(user.ranges)
-        kept = Ranges(keeper.ranges)
+        keeping = Ranges(keeper.ranges)
         taken = {record.number for record in keeper.records}
         for record in user.records:
-            for held in kept.touching(record.number, record.number):
+            for owned in keeping.touching(record.number, record.number):
                 # Where the keeper uses the number itself, that is the clash.
-                if same_owner(record.owner, held.owner) or record.number in taken:
+                if same_owner(record.owner, owned.owner) or record.number in taken:
                     continue
                 if any(
-                    same_owner(own.owner, held.owner)
-                    for own in held_by_user.touching(held.first, held.last)
+                    same_owner(own.owner, owned.owner)
+                    for own in held_by_user.touching(owned.first, owned.last)
                 ):
                     continue
-                text = f"{_whose(record, user)} lies in {held}, kept for {held.owner}"
-                said = (keeper, f"{held} kept for {held.owner}")
+                text = f"{_whose(record, user)} lies in {owned}, kept for {owned.owner}"
+                result = (keeper, f"{owned} kept for {owned.owner}")
                 yield _between(
-                    "NUMBER_RESERVED", ERROR, record.number, said, (user, record), message=text
+                    "NUMBER_RESERVED", ERROR, record.number, result, (user, record), message=text
                 )
 
 
@@ -160,8 +160,8 @@ def _ranges_overlap(left: Claims, right: Claims) -> Iterator[Clash]:
                 continue
             text = f"{a} is kept for {a.owner}, {b} for {b.owner}"
             first = max(a.first, b.first)
-            said = (left, f"{a} kept for {a.owner}"), (right, f"{b} kept for {b.owner}")
-            yield _between("RANGES_OVERLAP", ERROR, first, *said, message=text)
+            texts = (left, f"{a} kept for {a.owner}"), (right, f"{b} kept for {b.owner}")
+            yield _between("RANGES_OVERLAP", ERROR, first, *texts, message=text)
 
 
 def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
@@ -181,9 +181,9 @@ def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
                 f"{_whose(record, other)} takes a number that upstream gives out and has not "
                 f"given: the largest in {xen.source} is {xen.code_max}"
             )
-            said = (xen, f"free, below {UPSTREAM_LAST + 1}")
+            texts = (xen, f"free, below {UPSTREAM_LAST + 1}")
             yield _between(
-                "NUMBER_NOT_GRANTED", ERROR, record.number, said, (other, record), message=text
+                "NUMBER_NOT_GRANTED", ERROR, record.number, texts, (other, record), message=text
             )
 
 

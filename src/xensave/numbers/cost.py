@@ -76,21 +76,21 @@ def cost(release_name: str, maximum: int) -> Cost:
     Raises UsageError for an unknown release, and for a maximum below a record in use or beyond
     the 16 bits of a typecode.
     """
-    found = release(release_name)
+    series = release(release_name)
     if maximum > TYPECODE_MAX:
         raise UsageError(f"{maximum} is no number of a record: typecodes have 16 bits")
-    highest = max(found.bindings, key=lambda binding: binding.code)
+    highest = max(series.bindings, key=lambda binding: binding.code)
     if maximum < highest.code:
         raise UsageError(
-            f"{maximum} is below {highest.code}, the number of {highest.name} in {found.name}"
+            f"{maximum} is below {highest.code}, the number of {highest.name} in {series.name}"
         )
     return Cost(
         release=release_title(release_name),
-        code_max=found.code_max,
+        code_max=series.code_max,
         maximum=maximum,
-        today=Table(found.table_entries, found.entry_size),
-        proposed=Table(maximum + 1, found.entry_size),
-        sparse=Table(_registered(found), found.entry_size),
+        today=Table(series.table_entries, series.entry_size),
+        proposed=Table(maximum + 1, series.entry_size),
+        sparse=Table(_registered(series), series.entry_size),
     )
 
 
@@ -152,6 +152,6 @@ def space_cost(space: str, release_name: str, proposed: int) -> SpaceCost:
     )
 
 
-def _registered(found: Release) -> int:
+def _registered(series: Release) -> int:
     """How many records have handlers: all but END and HEADER."""
-    return sum(1 for binding in found.bindings if binding.handler)
+    return sum(1 for binding in series.bindings if binding.handler)

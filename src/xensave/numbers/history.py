@@ -37,11 +37,11 @@ def history(record: str) -> list[Version]:
     [('RTC.1', '3.1', '4.13'), ('RTC.2', '4.14', 'master')]
     """
     bound = {name: release(name).binding(record) for name in release_names()}
-    found: list[Version] = []
+    versions: list[Version] = []
     before: Layout | None = None
     for layout in layouts_of(record):
         saved = [name for name, b in bound.items() if b and b.layout == layout.id]
-        found.append(
+        versions.append(
             Version(
                 layout=layout,
                 releases=tuple(saved),
@@ -54,7 +54,7 @@ def history(record: str) -> list[Version]:
         )
         if not layout.compat:
             before = layout
-    return found
+    return versions
 
 
 def _points(record: str, layout_id: str) -> Iterator[str]:
@@ -85,9 +85,9 @@ def names_over_time(code: int) -> list[tuple[str, str, str]]:
     >>> names_over_time(15)
     [('VIRIDIAN', '3.4', '4.1'), ('VIRIDIAN_DOMAIN', '4.2', 'master')]
     """
-    found: dict[str, tuple[str, str]] = {}
+    spans: dict[str, tuple[str, str]] = {}
     for name in release_names():
         binding = release(name).binding(code)
         if binding is not None:
-            found[binding.name] = (found.get(binding.name, (name, name))[0], name)
-    return [(name, first, last) for name, (first, last) in found.items()]
+            spans[binding.name] = (spans.get(binding.name, (name, name))[0], name)
+    return [(name, first, last) for name, (first, last) in spans.items()]

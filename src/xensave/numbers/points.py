@@ -33,14 +33,14 @@ def bound_in(record: str, release_name: str) -> tuple[Bound, ...]:
     >>> [(bound.span, bound.size) for bound in bound_in("LAPIC", "4.20")]
     [('4.20.0', 24), ('4.20.1 - 4.20.4', 32)]
     """
-    found: list[Bound] = []
+    bounds: list[Bound] = []
     for point in asked_for(release_name):
         binding = release(point).binding(record)
-        if found and found[-1].binding == binding:
-            found[-1] = found[-1]._replace(points=(*found[-1].points, point))
+        if bounds and bounds[-1].binding == binding:
+            bounds[-1] = bounds[-1]._replace(points=(*bounds[-1].points, point))
         else:
-            found.append(Bound((point,), binding))
-    return tuple(found)
+            bounds.append(Bound((point,), binding))
+    return tuple(bounds)
 
 
 def ranges(points: tuple[str, ...]) -> str:

@@ -130,15 +130,15 @@ def _named_release(text: str) -> Claims:
 
 def release_claims(name: str) -> Claims:
     """The records and reservations of a release."""
-    found = release(name)
+    series = release(name)
     return Claims(
         source=f"Xen {release_title(name)}",
         records=tuple(
-            record for binding in found.bindings for record in _in_points(binding.name, name)
+            record for binding in series.bindings for record in _in_points(binding.name, name)
         ),
-        ranges=found.reservations,
+        ranges=series.reservations,
         upstream=True,
-        code_max=found.code_max,
+        code_max=series.code_max,
     )
 
 
@@ -197,10 +197,10 @@ def _header_record(record: HeaderRecord) -> ClaimedRecord:
 
 
 def _record(
-    code: int, name: str, found: Layout | None, owner: str, kind: str | None
+    code: int, name: str, struct_layout: Layout | None, owner: str, kind: str | None
 ) -> ClaimedRecord:
-    size = None if found is None or found.flexible else found.size
-    return ClaimedRecord(code, name, size, owner, found, kind)
+    size = None if struct_layout is None or struct_layout.flexible else struct_layout.size
+    return ClaimedRecord(code, name, size, owner, struct_layout, kind)
 
 
 def _owner(code: int, name: str) -> str:

@@ -50,10 +50,10 @@ def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
     >>> [(row.number, row.state) for row in rows("4.17")[20:23]]
     [(20, 'used'), (21, 'free'), (22, 'reserved')]
     """
-    found = release(release_name)
-    table = {row.number: row for row in _unused(found, registries)}
-    table |= {row.number: row for row in _bound(found, release_name)}
-    end = max(number for number in [found.code_max, *table] if number <= UPSTREAM_LAST)
+    series = release(release_name)
+    table = {row.number: row for row in _unused(series, registries)}
+    table |= {row.number: row for row in _bound(series, release_name)}
+    end = max(number for number in [series.code_max, *table] if number <= UPSTREAM_LAST)
     for number in range(end + 1):
         table.setdefault(number, Row(number, None, None, None, None, FREE))
     return [table[number] for number in sorted(table)]
@@ -66,35 +66,35 @@ def _otherwise(binding: Binding, release_name: str) -> Iterator[str]:
             yield f"{bound.size:,} bytes in {bound.span}"
 
 
-def _bound(found: Release, release_name: str) -> Iterator[Row]:
-    for binding in found.bindings:
-        held = layout(binding.layout)
-        note = "fixed part; data follows" if held.flexible else ""
+def _bound(series: Release, release_name: str) -> Iterator[Row]:
+    for binding in series.bindings:
+        record_layout = layout(binding.layout)
+        note = "fixed part; data follows" if record_layout.flexible else ""
         if binding.instances > 1:
             note = f"{binding.instances} a domain"
         note = "; ".join([*([note] if note else []), *_otherwise(binding, release_name)])
         yield Row(
             number=binding.code,
             name=binding.name,
-            size=held.size,
+            size=record_layout.size,
             kind=binding.kind,
             owner=XEN,
             state=USED,
-            layout=held.id,
-            flexible=held.flexible,
+            layout=record_layout.id,
+            flexible=record_layout.flexible,
             load=binding.load,
             source="headers",
             note=note,
         )
 
 
-def _unused(found: Release, registries: Sequence[Registry]) -> Iterator[Row]:
+def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[Row]:
     """Rows for what the release itself does not bind; of two for a number the last one holds."""
-    yield from _elsewhere(found)
+    yield from _elsewhere(series)
     for registry in registries:
         used = {number.number: number for number in registry.used()}
-        for held in registry.ranges_of():
-            for number in range(held.first, held.last + 1):
+        for owned in registry.ranges_of():
+            for number in range(owned.first, owned.last + 1):
                 entry = used.get(number)
                 yield Row(
                     number=number,
@@ -107,16 +107,18 @@ def _unused(found: Release, registries: Sequence[Registry]) -> Iterator[Row]:
                     note="in use downstream" if entry else "",
                 )
     known = {number.number for registry in registries for number in registry.used()}
-    for kept in found.reservations:
-        for number in range(kept.first, kept.last + 1):
+    for reservation in series.reservations:
+        for number in range(reservation.first, reservation.last + 1):
             note = "in use downstream" if number in known else ""
-            yield Row(number, None, None, None, kept.owner, RESERVED, source="headers", note=note)
+            yield Row(
+                number, None, None, None, reservation.owner, RESERVED, source="headers", note=note
+            )
 
 
-def _elsewhere(found: Release) -> Iterator[Row]:
+def _elsewhere(series: Release) -> Iterator[Row]:
     """Numbers that other releases use: retired before this one, or taken after it."""
     names = release_names()
-    here = names.index(normalise(found.name))
+    here = names.index(normalise(series.name))
     for name in reversed(names[here + 1 :]):
         for later in release(name).bindings:
             note = f"{later.name} from {name}"

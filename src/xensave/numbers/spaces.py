@@ -49,9 +49,9 @@ def space_rows(
         other = used.get(n.number)
         used[n.number] = row if other is None else other._replace(note=f"and {n.name}")
     for number, row in used.items():
-        kept = table.get(number)
-        clashes = kept is not None and kept.state == RESERVED and row.name != kept.name
-        note = f"{kept.name or 'in use'} of {kept.owner}, {kept.source}" if kept else ""
+        result = table.get(number)
+        clashes = result is not None and result.state == RESERVED and row.name != result.name
+        note = f"{result.name or 'in use'} of {result.owner}, {result.source}" if result else ""
         table[number] = row._replace(note=note) if clashes else row
     return [table[number] for number in sorted(table)]
 
@@ -65,11 +65,11 @@ def state_of(
     'free'
     """
     rows = space_rows(space_name, release_name, registries)
-    found = next((row for row in rows if row.number == number), None)
-    return found or SpaceRow(number, None, None, None, None, None, FREE)
+    space_row = next((row for row in rows if row.number == number), None)
+    return space_row or SpaceRow(number, None, None, None, None, None, FREE)
 
 
-def number_named(found: Space, text: str) -> int:
+def number_named(known: Space, text: str) -> int:
     """Return the number that a person means, by its figure or its name in any case.
 
     >>> from xensave.catalogue import space
@@ -81,10 +81,10 @@ def number_named(found: Space, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        for number in reversed(found.numbers):
+        for number in reversed(known.numbers):
             if text.casefold() in (number.name.casefold(), number.macro.casefold()):
                 return number.number
-        raise UsageError(f"no {text!r} among {found.title}") from None
+        raise UsageError(f"no {text!r} among {known.title}") from None
 
 
 def limit_at(space_name: str, release_name: str) -> int | None:
@@ -93,14 +93,14 @@ def limit_at(space_name: str, release_name: str) -> int | None:
 
 
 def _retired(space_name: str, release_name: str) -> Iterator[SpaceRow]:
-    found = space(space_name)
-    for number, name in found.retired:
+    known = space(space_name)
+    for number, name in known.retired:
         yield SpaceRow(
             number, name, None, None, None, XEN, RETIRED, "headers", "in a comment alone"
         )
     order = release_names()
     here = order.index(series_of(release_name))
-    for n in found.numbers:
+    for n in known.numbers:
         if order.index(n.last) < here:
             note = f"until {n.last}"
             yield SpaceRow(

@@ -68,23 +68,25 @@ def advise(
     """
     if space != SAVE_RECORD:
         return _advise_space(vendor, count, set(keep), registries, release_name, space)
-    kept = sorted(set(keep))
-    held = _held(registries, release_name)
-    wanted = count if count is not None else int(not kept)
+    deployed = sorted(set(keep))
+    reserved = _held(registries, release_name)
+    wanted = count if count is not None else int(not deployed)
     if not 0 <= wanted <= _PAGE:
         raise UsageError(f"a count is a number from 0 to {_PAGE}")
-    stays = [(number, _obstacle(vendor, number, held, release_name)) for number in kept]
+    stays = [(number, _obstacle(vendor, number, reserved, release_name)) for number in deployed]
     moved = [(number, why) for number, why in stays if why]
-    fresh = _fresh(vendor, len(moved) + wanted, held, {*kept, *_used(vendor, registries)})
-    suggestions = [Suggestion(KEEP, n, _why_kept(vendor, n, held)) for n, why in stays if not why]
+    fresh = _fresh(vendor, len(moved) + wanted, reserved, {*deployed, *_used(vendor, registries)})
+    suggestions = [
+        Suggestion(KEEP, n, _why_kept(vendor, n, reserved)) for n, why in stays if not why
+    ]
     suggestions += [
         Suggestion(MOVE, new, f"{why}: what is incompatible takes a new number", number)
         for new, (number, why) in zip(fresh, moved, strict=False)
     ]
     suggestions += [
-        Suggestion(TAKE, new, _why_taken(vendor, new, held)) for new in fresh[len(moved) :]
+        Suggestion(TAKE, new, _why_taken(vendor, new, reserved)) for new in fresh[len(moved) :]
     ]
-    notes = _notes(vendor, [n for n, why in stays if not why], fresh, held, release_name)
+    notes = _notes(vendor, [n for n, why in stays if not why], fresh, reserved, release_name)
     return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
 
 
@@ -155,13 +157,15 @@ def _letter(owner: str) -> int | None:
 
 def _held(registries: Sequence[Registry], release_name: str) -> list[OwnedRange]:
     reserved = {*release(MASTER).reservations, *release(release_name).reservations}
-    held = [owned._replace(source="Xen's headers") for owned in reserved]
+    ranges = [owned._replace(source="Xen's headers") for owned in reserved]
     for registry in registries:
-        held += registry.ranges_of()
-    return sorted(held, key=lambda owned: (owned.first, owned.last, owned.owner, owned.source))
+        ranges += registry.ranges_of()
+    return sorted(ranges, key=lambda owned: (owned.first, owned.last, owned.owner, owned.source))
 
 
-def _obstacle(vendor: str, number: int, held: list[OwnedRange], release_name: str) -> str | None:
+def _obstacle(
+    vendor: str, number: int, reserved: list[OwnedRange], release_name: str
+) -> str | None:
     """Why a deployed number cannot stay, None where it can."""
     if number > TYPECODE_MAX:
         raise UsageError(f"{number} is no number of a record: typecodes have 16 bits")
@@ -169,23 +173,23 @@ def _obstacle(vendor: str, number: int, held: list[OwnedRange], release_name: st
         binding = release(name).binding(number)
         if binding is not None:
             return f"{number} is {binding.name} in {_called(name)}"
-    for other in held:
+    for other in reserved:
         if number in other and not same_owner(other.owner, vendor):
             return f"{number} is kept for {other.owner} ({other.source})"
     return None
 
 
-def _why_kept(vendor: str, number: int, held: list[OwnedRange]) -> str:
-    for own in held:
+def _why_kept(vendor: str, number: int, reserved: list[OwnedRange]) -> str:
+    for own in reserved:
         if number in own and same_owner(own.owner, vendor):
             return f"deployed, and kept for {vendor} in {own.source}"
     return "deployed, and used by no one else"
 
 
-def _why_taken(vendor: str, number: int, held: list[OwnedRange]) -> str:
+def _why_taken(vendor: str, number: int, reserved: list[OwnedRange]) -> str:
     page = number // _PAGE
     text = f"high in the space: upper byte {page:#04x} is {chr(page)!r}, for {vendor}"
-    for own in held:
+    for own in reserved:
         if number in own and same_owner(own.owner, vendor):
             return f"free in {vendor}'s own range, {own.first:#x} - {own.last:#x} ({own.source})"
     return text
@@ -197,16 +201,16 @@ def _used(vendor: str, registries: Sequence[Registry]) -> Iterator[int]:
             yield from (used.number for used in registry.used())
 
 
-def _fresh(vendor: str, count: int, held: list[OwnedRange], taken: set[int]) -> list[int]:
+def _fresh(vendor: str, count: int, reserved: list[OwnedRange], taken: set[int]) -> list[int]:
     """New numbers: what is free in the vendor's own high ranges, else a block of its page."""
     if not count:
         return []
     start = page_of(vendor) * _PAGE
     page = range(start, start + _PAGE)
     own, others = set[int](), set(taken)
-    for kept in held:
-        span = range(max(kept.first, start), min(kept.last + 1, page.stop))
-        (own if same_owner(kept.owner, vendor) else others).update(span)
+    for owned in reserved:
+        span = range(max(owned.first, start), min(owned.last + 1, page.stop))
+        (own if same_owner(owned.owner, vendor) else others).update(span)
     registered = sorted(own - others)
     if len(registered) >= count:
         return registered[:count]
@@ -225,28 +229,32 @@ def _fresh(vendor: str, count: int, held: list[OwnedRange], taken: set[int]) -> 
 
 
 def _notes(
-    vendor: str, kept: list[int], fresh: list[int], held: list[OwnedRange], release_name: str
+    vendor: str,
+    deployed: list[int],
+    fresh: list[int],
+    reserved: list[OwnedRange],
+    release_name: str,
 ) -> Iterator[str]:
-    found = release(release_name)
+    series = release(release_name)
     granted = {n for r in release(MASTER).reservations for n in range(r.first, r.last + 1)}
-    low = [number for number in kept if number <= UPSTREAM_LAST and number not in granted]
+    low = [number for number in deployed if number <= UPSTREAM_LAST and number not in granted]
     if low:
         yield (
             f"ask upstream to keep just {spans(low)} for {vendor}, by a comment in "
-            f"arch-x86/hvm/save.h: no headroom, and HVM_SAVE_CODE_MAX stays {found.code_max}"
+            f"arch-x86/hvm/save.h: no headroom, and HVM_SAVE_CODE_MAX stays {series.code_max}"
         )
     if not fresh:
         return
     most = max(fresh)
     yield (
-        f"leave HVM_SAVE_CODE_MAX at {found.code_max}: a table indexed by number would take "
-        f"{most + 1:,} entries, {(most + 1) * found.entry_size:,} bytes, for {most:#x}; keep a "
+        f"leave HVM_SAVE_CODE_MAX at {series.code_max}: a table indexed by number would take "
+        f"{most + 1:,} entries, {(most + 1) * series.entry_size:,} bytes, for {most:#x}; keep a "
         "sparse table (see xensave cost)"
     )
     neighbours = sorted(
         {
             other.owner
-            for other in held
+            for other in reserved
             if not same_owner(other.owner, vendor) and _letter(other.owner) == _letter(vendor)
         }
     )

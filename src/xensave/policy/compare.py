@@ -42,7 +42,7 @@ def compare_policies(old: Policy, new: Policy, version: Version) -> PolicyCompar
     ('pku',)
     """
     changed = changed_features(old, new, version)
-    found = [
+    differences = [
         Difference(leaf, subleaf, register, mine, theirs)
         for leaf, subleaf in sorted(old.leaves.keys() | new.leaves.keys())
         for register, mine, theirs in zip(
@@ -50,9 +50,9 @@ def compare_policies(old: Policy, new: Policy, version: Version) -> PolicyCompar
         )
         if mine != theirs
     ]
-    found += [
+    differences += [
         Difference(index, 0, "", old.msrs.get(index, 0), new.msrs.get(index, 0))
         for index in sorted(old.msrs.keys() | new.msrs.keys())
         if old.msrs.get(index, 0) != new.msrs.get(index, 0)
     ]
-    return PolicyComparison(changed.lost, changed.gained, tuple(found))
+    return PolicyComparison(changed.lost, changed.gained, tuple(differences))

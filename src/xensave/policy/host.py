@@ -68,13 +68,13 @@ class Host(NamedTuple):
 
         What a file of features does not say (leaves, vendor, widths) is then as in `like`.
         """
-        found = self.pv_max if pv else self.hvm_max
-        if found is None or self.kind == "xen-cpuid":
-            return found
+        pv_max = self.pv_max if pv else self.hvm_max
+        if pv_max is None or self.kind == "xen-cpuid":
+            return pv_max
         if self.kind == "guest":
-            return raised(found, version)
+            return raised(pv_max, version)
         most = most_generous(version, like, pv=pv)
-        return with_featureset(most, featureset(found, version), version)
+        return with_featureset(most, featureset(pv_max, version), version)
 
     def default(self, *, pv: bool) -> Policy | None:
         """Return what a new domain has there before its policy is set."""

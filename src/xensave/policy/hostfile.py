@@ -114,21 +114,21 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Policy]]:
                 policy = merged(Policy({}, {}), leaves, msrs)
                 yield name, Policy(policy.leaves, policy.msrs, f"{name} policy")
             name, leaves, msrs = head[1], [], []
-        elif found := _LEAF.match(line):
-            leaf, subleaf, a, b, c, d = (int(word, 16) for word in found.groups())
+        elif match := _LEAF.match(line):
+            leaf, subleaf, a, b, c, d = (int(word, 16) for word in match.groups())
             leaves.append((leaf, subleaf, a, b, c, d))
-        elif found := _MSR.match(line):
-            msrs.append((int(found[1], 16), 0, int(found[2], 16)))
+        elif match := _MSR.match(line):
+            msrs.append((int(match[1], 16), 0, int(match[2], 16)))
         elif name is not None and _ENTRY.match(line):
             raise Malformed(f"the {name} policy has a line that is no leaf and no MSR: {line!r}")
 
 
 def _feature_lines(lines: list[str]) -> Iterator[tuple[str, Policy]]:
     for line in lines:
-        found = _WORDS.fullmatch(line)
-        if found:
-            for field in _FEATURES.get(found[1], ()):
-                yield field, _of_words([int(word, 16) for word in re.split("[-:]", found[2])])
+        match = _WORDS.fullmatch(line)
+        if match:
+            for field in _FEATURES.get(match[1], ()):
+                yield field, _of_words([int(word, 16) for word in re.split("[-:]", match[2])])
 
 
 def _of_words(words: list[int]) -> Policy:

@@ -60,13 +60,13 @@ class _Asked(Policy):
 
 def _reaching(names: Iterable[str], asked: set[str], features: Features) -> list[str]:
     """Return the features whose loss takes one of those asked for away."""
-    found = []
+    texts = []
     for name in names:
         place = features.places[name.upper()]
         gone = {features.name(*dependent) for dependent in features.dependents.get(place, ())}
         if (gone | {name}) & asked:
-            found.append(name)
-    return found
+            texts.append(name)
+    return texts
 
 
 def missed(
@@ -78,15 +78,15 @@ def missed(
 ) -> dict[str, str]:
     """Return those of some features without which alone the state is refused, and why."""
     places = features_of(version).places
-    found: dict[str, str] = {}
+    features: dict[str, str] = {}
     for name in names:
         place = places.get(name.upper())
         if place is None:
             continue
         reason = refuses(without(policy, place, version, guest))
         if reason is not None:
-            found[name] = reason
-    return found
+            features[name] = reason
+    return features
 
 
 def without(

@@ -35,13 +35,13 @@ def decode(
     short one raises Truncated, which names the first field that is cut. `offset` is where the
     body stands in the input, for that error.
     """
-    kept = bytes(body)
+    whole = bytes(body)
     node = compiled(layout)
-    if len(kept) >= layout.size:
-        return Values(node.read(kept, 0), kept)
+    if len(whole) >= layout.size:
+        return Values(node.read(whole, 0), whole)
     if not zeroextend:
-        raise _cut(layout, len(kept), offset)
-    return Values(node.read(kept.ljust(layout.size, b"\0"), 0), kept)
+        raise _cut(layout, len(whole), offset)
+    return Values(node.read(whole.ljust(layout.size, b"\0"), 0), whole)
 
 
 def encode(layout: Layout, values: dict[str, Value]) -> bytes:

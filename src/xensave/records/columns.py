@@ -62,13 +62,13 @@ def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[s
             offset=start,
             record=layout.record,
         )
-    found: dict[str, Column] = {}
+    columns: dict[str, Column] = {}
     for place in leaves(layout.fields):
         if place.field.name:
             axes = _axes((*place.parents, place.field), start, start + length)
             unit = element_size(place.field)
-            found[place.path] = _column(place.field, rows, start + place.offset, unit, axes)
-    return found
+            columns[place.path] = _column(place.field, rows, start + place.offset, unit, axes)
+    return columns
 
 
 def _axes(fields: tuple[Field, ...], start: int, end: int) -> tuple[tuple[int, int], ...]:
@@ -96,10 +96,10 @@ def _column(
     dtype = np.dtype(f"<{kind}{unit}" if unit in (1, 2, 4, 8) else f"V{unit}")
     shape = (rows.shape[0], *(count for count, _ in axes))
     strides = (rows.strides[0], *(stride for _, stride in axes))
-    found: Column = np.ndarray(shape, dtype, buffer=rows, offset=at, strides=strides)
+    column: Column = np.ndarray(shape, dtype, buffer=rows, offset=at, strides=strides)
     if field.bits is None:
-        return found
+        return column
     shift, width = field.bits
     mask = np.array((1 << width) - 1, dtype)
-    shifted: Column = np.bitwise_and(np.right_shift(found, np.array(shift, dtype)), mask)
+    shifted: Column = np.bitwise_and(np.right_shift(column, np.array(shift, dtype)), mask)
     return shifted

@@ -127,13 +127,13 @@ class Struct:
                 raise UsageError(f"{where} and another member of its union differ: change one")
 
 
-def _holds(found: Value, wanted: Value) -> bool:
+def _holds(value: Value, wanted: Value) -> bool:
     """Whether found says what was wanted; a dict may leave members out."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return all(_holds(found[name], item) for name, item in wanted.items())
-    if isinstance(found, list) and isinstance(wanted, (list, tuple)):
-        return all(map(_holds, found, wanted))
-    return found == wanted
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return all(_holds(value[name], item) for name, item in wanted.items())
+    if isinstance(value, list) and isinstance(wanted, (list, tuple)):
+        return all(map(_holds, value, wanted))
+    return value == wanted
 
 
 def _one_sweep(members: Iterable[Member]) -> tuple[struct.Struct, list[Member]]:

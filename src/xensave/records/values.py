@@ -120,18 +120,18 @@ def steps(path: str) -> list[str | int]:
     >>> steps("timers[1].cmp")
     ['timers', 1, 'cmp']
     """
-    found: list[str | int] = []
+    parts: list[str | int] = []
     at = 0
     while at < len(path):
         match = _STEP.match(path, at)
         if not match:
             break
         name, index = match.groups()
-        found.append(name if name is not None else int(index))
+        parts.append(name if name is not None else int(index))
         at = match.end()
-    if at < len(path) or not found:
+    if at < len(path) or not parts:
         raise UsageError(f"{path!r} is no field path; write it like timers[1].cmp")
-    return found
+    return parts
 
 
 def _child(value: Value, step: str | int, path: str) -> Value:

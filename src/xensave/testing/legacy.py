@@ -108,10 +108,10 @@ def pv_front(width: int = 8, guest: int = 8, *, p2m_size: int = P2M_SIZE, xsave:
 def pv_tail(guest: int = 8, vcpus: int = 1, *, xsave: int = 0, unmapped: bytes = b"") -> bytes:
     """Return a PV guest's contexts and its shared info."""
     size = next(size for size, (wide, _) in c.GUEST_WIDTHS.items() if wide == guest)
-    one = bytes(size) + bytes(c.EXTENDED_VCPU_SIZE)
+    vcpu = bytes(size) + bytes(c.EXTENDED_VCPU_SIZE)
     if xsave:
-        one += struct.pack("<QQ", 3, xsave) + bytes(xsave)
-    return (unmapped or bytes(4)) + one * vcpus + SHARED_INFO
+        vcpu += struct.pack("<QQ", 3, xsave) + bytes(xsave)
+    return (unmapped or bytes(4)) + vcpu * vcpus + SHARED_INFO
 
 
 def pv_stream(width: int = 8, guest: int = 8, *, extra: bytes = b"", xsave: int = 576) -> bytes:

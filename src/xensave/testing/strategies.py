@@ -38,8 +38,8 @@ def contexts(draw: st.DrawFn, release: str | None = None) -> bytes:
     chosen = release or draw(releases())
     whole = hvm.RawContext.parse(streams.context(chosen, vcpus=draw(st.integers(1, 3))))
     header, *middle, end = whole.entries
-    kept = [entry for entry in middle if draw(st.booleans())]
-    filled = [entry._replace(body=_body(draw, len(entry.body))) for entry in kept]
+    entries = [entry for entry in middle if draw(st.booleans())]
+    filled = [entry._replace(body=_body(draw, len(entry.body))) for entry in entries]
     return hvm.pack_entries([header, *filled, end])
 
 

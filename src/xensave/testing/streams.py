@@ -176,8 +176,8 @@ def emulator(pairs: Sequence[tuple[str, str]] = (), state: bytes = b"QEVM\0\0\0\
 def configuration(kind: str = "hvm", vcpus: int = 1, memory_kb: int = 1 << 30) -> bytes:
     """Return the configuration of a guest called "guest", as libxl writes it, with its NUL."""
     build = {"max_vcpus": vcpus, "max_memkb": memory_kb, "target_memkb": memory_kb}
-    found = {"c_info": {"type": kind, "name": "guest"}, "b_info": {**build, f"type.{kind}": {}}}
-    return json.dumps(found).encode() + b"\n\0"
+    values = {"c_info": {"type": kind, "name": "guest"}, "b_info": {**build, f"type.{kind}": {}}}
+    return json.dumps(values).encode() + b"\n\0"
 
 
 def xl_image(stream: bytes, config: bytes | None = None) -> bytes:
@@ -209,6 +209,6 @@ def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes
 
 def checkpointed(release: str, checkpoints: int) -> bytes:
     """Return a Remus-like image: `checkpoints` rounds of one page and state, then END."""
-    one = memory(1) + hvm_tail(release) + pack_record(libxc.CHECKPOINT)
-    rounds = (one + pack_record(libxl.CHECKPOINT_END)) * checkpoints
+    checkpoint = memory(1) + hvm_tail(release) + pack_record(libxc.CHECKPOINT)
+    rounds = (checkpoint + pack_record(libxl.CHECKPOINT_END)) * checkpoints
     return xl_image(libxl_stream(libxc_stream(rounds, release)))

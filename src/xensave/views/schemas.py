@@ -31,5 +31,5 @@ def schema(command: str) -> dict[str, object]:
     """
     if command not in schema_names():
         raise UsageError(f"no schema of {command!r}; there are {', '.join(schema_names())}")
-    found: dict[str, object] = json.loads((FOLDER / f"{command}{_SUFFIX}").read_text())
-    return found
+    document: dict[str, object] = json.loads((FOLDER / f"{command}{_SUFFIX}").read_text())
+    return document

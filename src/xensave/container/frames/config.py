@@ -60,8 +60,8 @@ def _parse(optional: bytes) -> Config:
         long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
         return Config(text, wrong=LimitExceeded(long, record="xl header"))
     try:
-        found = json.loads(text)
+        config = json.loads(text)
     except (ValueError, RecursionError) as error:
         bad = Malformed(f"configuration is no JSON: {error}", record="xl header")
         return Config(text, wrong=bad)
-    return Config(text, found)
+    return Config(text, config)

@@ -161,8 +161,8 @@ class Element:
 
     def text_of(self, path: str) -> str:
         """Return the text of the first element at a path, "" where there is none."""
-        found = self.find(path)
-        return found.text.strip() if found is not None else ""
+        element = self.find(path)
+        return element.text.strip() if element is not None else ""
 
 
 def parse_xml(data: bytes) -> Element:

@@ -244,10 +244,10 @@ def _legacy(source: Source, *, stored: bool) -> Iterator[Event]:
 
 def _variables(body: bytes) -> str:
     try:
-        found = varstored.parse(body)
+        variables = varstored.parse(body)
     except XensaveError as error:
         return f"variables that cannot be read: {error.message}"
-    return f"{len(found)} variables: {' '.join(variable.name for variable in found)}"
+    return f"{len(variables)} variables: {' '.join(variable.name for variable in variables)}"
 
 
 def _config(vm: sexp.Sexp) -> dict[str, Json]:

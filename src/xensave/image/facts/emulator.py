@@ -35,15 +35,15 @@ class Emulator(NamedTuple):
     state: bytes = b""
 
 
-def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
+def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator.
 
     xenopsd's record of QEMU is one too: it has the state alone. Raises Malformed for a record
     that cannot be read; without `strict` it counts for nothing.
     """
-    contexts = list(found.all(LIBXL, libxl.EMULATOR_CONTEXT))
-    stores = found.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
-    contexts += _of_xenopsd(found)
+    contexts = list(tally.all(LIBXL, libxl.EMULATOR_CONTEXT))
+    stores = tally.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
+    contexts += _of_xenopsd(tally)
     states: dict[EmulatorHeader, BufferedRecord] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
@@ -61,12 +61,12 @@ def emulators(found: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     )
 
 
-def _of_xenopsd(found: Tally) -> list[BufferedRecord]:
-    if XENOPSD not in {layer for layer, _ in found.kept}:
+def _of_xenopsd(tally: Tally) -> list[BufferedRecord]:
+    if XENOPSD not in {layer for layer, _ in tally.kept}:
         return []
     from xensave.container.frames import xenopsd
 
-    return [_as_context(record) for record in found.all(XENOPSD, xenopsd.QEMU_TRAD)]
+    return [_as_context(record) for record in tally.all(XENOPSD, xenopsd.QEMU_TRAD)]
 
 
 def _as_context(record: BufferedRecord) -> BufferedRecord:

@@ -169,7 +169,7 @@ def _descriptors(context: bytes) -> Iterator[tuple[int, int]]:
 
 
 def facts_of(
-    found: Tally,
+    tally: Tally,
     name: str,
     release: str | None = None,
     *,
@@ -181,39 +181,39 @@ def facts_of(
     `release` is the release that the caller names; else it is the one that saved the image. What
     cannot be read of a record is left out: the rules say what is wrong with it.
     """
-    domain = _header(found, f"{LIBXC} domain header", DomainHeader)
-    kept = found.last_context
+    domain = _header(tally, f"{LIBXC} domain header", DomainHeader)
+    context = tally.last_context
     facts = GuestFacts(
         name=name,
-        layers=tuple(dict.fromkeys(found.layers)),
-        xl=_header(found, f"{XL} header", XlHeader),
-        libxl=_header(found, f"{LIBXL} header", LibxlHeader),
-        libxc=_header(found, f"{LIBXC} image header", ImageHeader),
+        layers=tuple(dict.fromkeys(tally.layers)),
+        xl=_header(tally, f"{XL} header", XlHeader),
+        libxl=_header(tally, f"{LIBXL} header", LibxlHeader),
+        libxc=_header(tally, f"{LIBXC} image header", ImageHeader),
         domain=domain,
-        config=config_of(found),
-        described=described_by(found),
-        legacy=f"{LEGACY} header" in found.headers,
-        counts=tuple(found.counts.values()),
-        firsts=MappingProxyType(dict(found.firsts)),
-        params=tuple(_params(found.all(LIBXC, libxc.HVM_PARAMS))),
-        leaves=leaves_of(_static(found, libxc.X86_CPUID_POLICY)),
-        msrs=msrs_of(_static(found, libxc.X86_MSR_POLICY)),
+        config=config_of(tally),
+        described=described_by(tally),
+        legacy=f"{LEGACY} header" in tally.headers,
+        counts=tuple(tally.counts.values()),
+        firsts=MappingProxyType(dict(tally.firsts)),
+        params=tuple(_params(tally.all(LIBXC, libxc.HVM_PARAMS))),
+        leaves=leaves_of(_static(tally, libxc.X86_CPUID_POLICY)),
+        msrs=msrs_of(_static(tally, libxc.X86_MSR_POLICY)),
         tsc=tuple(
             TscInfo(*TSC_INFO.unpack(record.body))
-            for record in found.all(LIBXC, libxc.X86_TSC_INFO)
+            for record in tally.all(LIBXC, libxc.X86_TSC_INFO)
             if len(record.body) == TSC_INFO.size
         ),
-        info=_info(found.all(LIBXC, libxc.X86_PV_INFO)),
-        vcpus_pv=_vcpus(found),
-        context=kept.body if kept is not None else None,
-        emulators=emulators(found, strict=False),
-        size=found.size,
-        max_pfn=_max_pfn(found.all(LIBXC, libxc.X86_PV_P2M_FRAMES)),
-        p2m_pfns=_p2m_pfns(found),
+        info=_info(tally.all(LIBXC, libxc.X86_PV_INFO)),
+        vcpus_pv=_vcpus(tally),
+        context=context.body if context is not None else None,
+        emulators=emulators(tally, strict=False),
+        size=tally.size,
+        max_pfn=_max_pfn(tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES)),
+        p2m_pfns=_p2m_pfns(tally),
         pages=pages,
-        unread=found.unread,
+        unread=tally.unread,
         broken=broken,
-        stop=found.stop,
+        stop=tally.stop,
     )
     return facts._replace(release=release if release is not None else release_named(domain))
 
@@ -224,8 +224,8 @@ def release_named(domain: DomainHeader | None) -> str | None:
     return named if named in catalogue.release_names() else None
 
 
-def _header(found: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:
-    header = found.headers.get(label)
+def _header(tally: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:
+    header = tally.headers.get(label)
     return header if isinstance(header, kind) else None
 
 
@@ -238,11 +238,11 @@ def _params(records: list[BufferedRecord]) -> Iterator[tuple[int, int]]:
             yield from PARAM.iter_unpack(record.body[PAIR.size : end])
 
 
-def _static(found: Tally, type_: int) -> bytes | None:
+def _static(tally: Tally, type_: int) -> bytes | None:
     """Return the last record of static data of a type: one behind STATIC_DATA_END is not heeded."""
-    end = found.firsts.get((LIBXC, libxc.STATIC_DATA_END))
+    end = tally.firsts.get((LIBXC, libxc.STATIC_DATA_END))
     bodies = [
-        record.body for record in found.all(LIBXC, type_) if end is None or record.offset < end
+        record.body for record in tally.all(LIBXC, type_) if end is None or record.offset < end
     ]
     return bodies[-1] if bodies else None
 
@@ -270,10 +270,10 @@ def _info(records: list[BufferedRecord]) -> PvInfo | None:
     return None
 
 
-def _vcpus(found: Tally) -> dict[int, PvVcpu]:
+def _vcpus(tally: Tally) -> dict[int, PvVcpu]:
     vcpus: dict[int, PvVcpu] = {}
     for type_, field in _BLOBS.items():
-        for record in found.all(LIBXC, type_):
+        for record in tally.all(LIBXC, type_):
             if len(record.body) > PAIR.size:
                 number = PAIR.unpack_from(record.body)[0]
                 blob = {field: record.body[PAIR.size :]}
@@ -286,12 +286,12 @@ def _max_pfn(records: list[BufferedRecord]) -> int | None:
     return max(ends, default=None)
 
 
-def _p2m_pfns(found: Tally) -> tuple[int, ...]:
+def _p2m_pfns(tally: Tally) -> tuple[int, ...]:
     """Return the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
     frames: dict[int, int] = {}
-    info = _info(found.all(LIBXC, libxc.X86_PV_INFO))
+    info = _info(tally.all(LIBXC, libxc.X86_PV_INFO))
     per_frame = libxc.PAGE_SIZE // (info.guest_width if info and info.guest_width else 8)
-    for record in found.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
+    for record in tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
         if len(record.body) >= PAIR.size:
             words = (len(record.body) - PAIR.size) // 8
             start = PAIR.unpack_from(record.body)[0]

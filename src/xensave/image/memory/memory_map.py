@@ -140,8 +140,8 @@ def _types(index: PageIndex, pfn: int, frames: int, *, data: bool) -> dict[str, 
     counts: Counter[int] = Counter()
     if data:
         at = index.find(pfn)
-        found, sizes = np.unique(index.places[at : at + frames] >> TYPE_SHIFT, return_counts=True)
-        counts.update(dict(zip(found.tolist(), sizes.tolist(), strict=True)))
+        kinds, sizes = np.unique(index.places[at : at + frames] >> TYPE_SHIFT, return_counts=True)
+        counts.update(dict(zip(kinds.tolist(), sizes.tolist(), strict=True)))
     else:
         first, ends = index.empty.first, index.empty.first + index.empty.frames
         for at in range(

@@ -13,11 +13,11 @@ class ReverseMap:
     """Mappings of address spaces by the frames that they map."""
 
     def __init__(self, spaces: Iterable[AddressSpace]) -> None:
-        found: set[Mapping] = set()
+        mappings: set[Mapping] = set()
         for space in spaces:
             if space.mode.levels:
-                found.update(_mappings(space))
-        self._runs = sorted(found, key=lambda run: (run.physical, run.virtual))
+                mappings.update(_mappings(space))
+        self._runs = sorted(mappings, key=lambda run: (run.physical, run.virtual))
         self._starts = [run.physical for run in self._runs]
         # How far the runs up to each one reach: behind that, no run before can map an address.
         self._reach: list[int] = []
@@ -27,14 +27,14 @@ class ReverseMap:
 
     def virtual(self, physical: int) -> list[int]:
         """Return the virtual addresses of a physical one, in ascending order; [] for none."""
-        found = []
+        addresses = []
         at = bisect_right(self._starts, physical) - 1
         while at >= 0 and self._reach[at] > physical:
             run = self._runs[at]
             if physical < run.physical + run.size:
-                found.append(run.virtual + physical - run.physical)
+                addresses.append(run.virtual + physical - run.physical)
             at -= 1
-        return sorted(found)
+        return sorted(addresses)
 
 
 def _mappings(space: AddressSpace) -> list[Mapping]:

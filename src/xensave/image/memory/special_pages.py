@@ -61,8 +61,8 @@ def special_pages(image: Image) -> tuple[SpecialPages, ...]:
 
     Where a guest mapped its shared info page and its grant table is not saved.
     """
-    found = _of_pv(image) if image.type == "pv" else _of_hvm(image)
-    return tuple(sorted(found, key=lambda each: (each.pfn, each.frames)))
+    pages = _of_pv(image) if image.type == "pv" else _of_hvm(image)
+    return tuple(sorted(pages, key=lambda each: (each.pfn, each.frames)))
 
 
 def mmio_hole(image: Image) -> SpecialPages | None:

@@ -105,13 +105,13 @@ def pv_registers(context: Values) -> Registers:
     assert isinstance(saved, dict), "the layout has them"
     wide = "rax" in saved
     names = {name: name if wide else _narrow(name) for name in Registers._fields}
-    found = {name: integer(saved, field) for name, field in names.items() if field in saved}
+    values = {name: integer(saved, field) for name, field in names.items() if field in saved}
     controls = {f"cr{n}": integer(context, f"ctrlreg[{n}]") for n in (0, 2, 3, 4)}
     for name, bits in _PV_ALWAYS.items():
         controls[name] |= bits
     debug = {f"dr{n}": integer(context, f"debugreg[{n}]") for n in (0, 1, 2, 3, 6, 7)}
     if not wide:
-        return Registers(**found, **controls, **debug)
+        return Registers(**values, **controls, **debug)
     kernel = bool(integer(context, "flags") & VGCF_IN_KERNEL)
     user_root = integer(context, "ctrlreg[1]")
     if not kernel and user_root & 1:
@@ -119,7 +119,7 @@ def pv_registers(context: Values) -> Registers:
     bases = [integer(context, f"gs_base_{name}") for name in ("kernel", "user")]
     gs_base, other = bases if kernel else bases[::-1]
     return Registers(
-        **found,
+        **values,
         **controls,
         **debug,
         efer=EFER_LMA,

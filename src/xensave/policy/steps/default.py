@@ -44,5 +44,5 @@ def _entry(row: list[str]) -> CpuidEntry:
 def _load() -> dict[str, list[list[str]]]:
     path = os.path.join(os.path.dirname(__file__), "..", "data", "default.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
-        found: dict[str, list[list[str]]] = json.load(file)
-    return found
+        contents: dict[str, list[list[str]]] = json.load(file)
+    return contents

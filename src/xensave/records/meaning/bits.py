@@ -45,10 +45,10 @@ def bit_names(value: int, table: Register) -> list[str]:
     names = []
     for low, width, name in table:
         mask = (1 << width) - 1
-        found = value >> low & mask
+        setting = value >> low & mask
         value &= ~(mask << low)
-        if found and name != "-":
-            names.append(name if width == 1 else f"{name}={_short(found)}")
+        if setting and name != "-":
+            names.append(name if width == 1 else f"{name}={_short(setting)}")
     names += [f"bit {n}" for n in range(value.bit_length()) if value >> n & 1]
     return names
 

@@ -215,11 +215,11 @@ def parts(name: str, values: Values) -> list[Part]:
 
 
 def _overlaid(values: Values, path: str, layout: Layout, name: str) -> list[Part]:
-    found = values.get(path)
-    if not isinstance(found, bytes) or len(found) < layout.size:
+    overlaid = values.get(path)
+    if not isinstance(overlaid, bytes) or len(overlaid) < layout.size:
         return []
     # Each is the first member of its struct.
-    return [Part(name, "", layout, decode(layout, found[: layout.size]), 0)]
+    return [Part(name, "", layout, decode(layout, overlaid[: layout.size]), 0)]
 
 
 def _xsave(values: Values) -> list[Part]:

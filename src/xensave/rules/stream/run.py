@@ -76,14 +76,14 @@ class Checks:
                 self.state.update(event)
                 return []
         self._in_run = isinstance(event, PageRun)
-        found = [
+        findings = [
             _finding(fault, event)
             for check in self._index.of(event)
             for fault in _faults(check, event, self.state)
         ]
-        self._clean = not found
+        self._clean = not findings
         self.state.update(event)
-        return found
+        return findings
 
 
 class Verification:
@@ -129,8 +129,8 @@ class Verification:
 
     def __iter__(self) -> Iterator[Finding]:
         try:
-            for _, found in self.events():
-                yield from found
+            for _, findings in self.events():
+                yield from findings
         except (SourceError, UsageError):
             raise
         except XensaveError as error:

@@ -85,11 +85,11 @@ class Decompressor:
                 offset=self._given,
                 path=f"{self._codec.name} data",
             )
-        given, self._input = self._input, b""
+        data, self._input = self._input, b""
         from xensave.source.compression.codecs import failures
 
         try:
-            out = frame.decompress(given, n)
+            out = frame.decompress(data, n)
         except failures() as error:
             raise self._corrupt(str(error) or type(error).__name__) from error
         if frame.eof:

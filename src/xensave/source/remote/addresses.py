@@ -67,11 +67,11 @@ def expand(address: str) -> Iterator[Entry]:
     if not store.is_pattern(address):
         yield store.entry(address)
         return
-    found = False
+    matched = False
     for each in store.matches(address):
-        found = True
+        matched = True
         yield each
-    if not found:
+    if not matched:
         raise SourceError(f"{address}: nothing matches")
 
 

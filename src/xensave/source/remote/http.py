@@ -102,9 +102,9 @@ class HttpStore(Store):
         for _ in range(depth + 1):
             below: set[str] = set()
             for folder in sorted(folders):
-                found = self._links(folder)
-                files |= {name for name in found if not name.endswith("/")}
-                below |= {name for name in found if name.endswith("/")} - seen
+                links = self._links(folder)
+                files |= {name for name in links if not name.endswith("/")}
+                below |= {name for name in links if name.endswith("/")} - seen
             seen |= below
             if len(seen) > FOLDERS:
                 raise LimitExceeded(f"{pattern}: more than {FOLDERS} folders")

@@ -36,13 +36,13 @@ class Hosts(SFTPFileSystem):
         super().__init__(host, **options)
 
     def _connect(self) -> None:
-        found = _configured(self.host)
+        settings = _configured(self.host)
         self.client = paramiko.SSHClient()
         self.client.load_system_host_keys()
         if Path("/etc/ssh/ssh_known_hosts").is_file():
             self.client.load_system_host_keys("/etc/ssh/ssh_known_hosts")
         self.client.set_missing_host_key_policy(self._policy())
-        self.client.connect(**{"timeout": SILENCE, **found, **self.ssh_kwargs})
+        self.client.connect(**{"timeout": SILENCE, **settings, **self.ssh_kwargs})
         self.ftp = self.client.open_sftp()
         self.ftp.get_channel().settimeout(SILENCE)
 
@@ -111,14 +111,14 @@ class SftpStore(Store):
 def _configured(host: str) -> dict[str, object]:
     """Return what ~/.ssh/config says of a host: its name, port, user and keys."""
     try:
-        found = paramiko.SSHConfig.from_path(str(Path("~/.ssh/config").expanduser())).lookup(host)
+        lookup = paramiko.SSHConfig.from_path(str(Path("~/.ssh/config").expanduser())).lookup(host)
     except FileNotFoundError:
         return {"hostname": host}
-    options: dict[str, object] = {"hostname": found.get("hostname", host)}
-    if "port" in found:
-        options["port"] = int(found["port"])
-    if "user" in found:
-        options["username"] = found["user"]
-    if "identityfile" in found:
-        options["key_filename"] = found["identityfile"]
+    options: dict[str, object] = {"hostname": lookup.get("hostname", host)}
+    if "port" in lookup:
+        options["port"] = int(lookup["port"])
+    if "user" in lookup:
+        options["username"] = lookup["user"]
+    if "identityfile" in lookup:
+        options["key_filename"] = lookup["identityfile"]
     return options

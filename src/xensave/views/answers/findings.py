@@ -54,12 +54,12 @@ def summary_line(name: str, counts: Counter[str], about: str) -> str:
     """Return the line that closes an input's findings: valid, or how much was found."""
     if not counts[ERROR] and not counts[WARNING]:
         return f"{escape(name)}: valid: {about}"
-    found = ", ".join(
+    counted = ", ".join(
         f"{counts[severity]} {severity}{'s' if counts[severity] != 1 else ''}"
         for severity in (ERROR, WARNING)
         if counts[severity]
     )
-    return f"{escape(name)}: {found}: {about}"
+    return f"{escape(name)}: {counted}: {about}"
 
 
 def finding_object(finding: Finding) -> dict[str, object]:

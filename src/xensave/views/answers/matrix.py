@@ -83,8 +83,8 @@ def _splits(table: Matrix) -> Iterator[str]:
             ]
             if words:
                 columns.setdefault("; ".join(words), []).append(column)
-        for text, found in columns.items():
-            yield f"* {escape(row.label)} on {', '.join(found)}: {text}"
+        for text, answers in columns.items():
+            yield f"* {escape(row.label)} on {', '.join(answers)}: {text}"
 
 
 def _met(split: Split, answer: Answer, *, whole: bool, column: bool) -> str:

@@ -25,7 +25,7 @@ def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = F
     return f"{escape(source)}: Xen {escape(target)}: {_answer(verdict, colour=colour)}"
 
 
-def series_line(source: str, found: SeriesVerdict, *, colour: bool = False) -> str:
+def series_line(source: str, series: SeriesVerdict, *, colour: bool = False) -> str:
     """Return what a target answers in a line: its point releases by ranges where they differ.
 
     >>> from xensave.toolstack.releases.series import Answer
@@ -34,11 +34,11 @@ def series_line(source: str, found: SeriesVerdict, *, colour: bool = False) -> s
     >>> series_line("a.img", SeriesVerdict("4.15", answers))
     'a.img: Xen 4.15: refused by 4.15.0 (CPU[0]: ERANGE: too long); restores on 4.15.1'
     """
-    if found.alike:
-        return verdict_line(source, found.target, found.worst, colour=colour)
-    ordered = sorted(found.answers, key=lambda answer: answer.verdict.accepted is not False)
+    if series.alike:
+        return verdict_line(source, series.target, series.worst, colour=colour)
+    ordered = sorted(series.answers, key=lambda answer: answer.verdict.accepted is not False)
     parts = "; ".join(_part(answer, colour=colour) for answer in ordered)
-    return f"{escape(source)}: Xen {escape(found.target)}: {parts}"
+    return f"{escape(source)}: Xen {escape(series.target)}: {parts}"
 
 
 def _part(answer: Answer, *, colour: bool) -> str:
@@ -125,7 +125,7 @@ def verdict_object(
     """
     refused = verdict if isinstance(verdict, Refused) else Refused("", "", layer="")
     other = Accepted() if isinstance(verdict, Refused) else verdict
-    found: dict[str, object] = {
+    fields: dict[str, object] = {
         "source": source,
         "target": target,
         "accepted": verdict.accepted,
@@ -146,16 +146,18 @@ def verdict_object(
         "fixups": list(other.fixups),
     }
     if member is not None:
-        found["member"] = member
-    return found
+        fields["member"] = member
+    return fields
 
 
 def series_object(
-    source: str, found: SeriesVerdict, member: str | None = None
+    source: str, series: SeriesVerdict, member: str | None = None
 ) -> dict[str, object]:
     """Return what a target answers as a JSON object: the worst verdict, and `points` by range."""
-    points = [{"releases": list(answer.points), **_own(answer.verdict)} for answer in found.answers]
-    return {**verdict_object(source, found.target, found.worst, member), "points": points}
+    points = [
+        {"releases": list(answer.points), **_own(answer.verdict)} for answer in series.answers
+    ]
+    return {**verdict_object(source, series.target, series.worst, member), "points": points}
 
 
 def _own(verdict: Verdict) -> dict[str, object]:
@@ -163,9 +165,9 @@ def _own(verdict: Verdict) -> dict[str, object]:
     return {key: value for key, value in whole.items() if key not in ("source", "target")}
 
 
-def series_json(source: str, found: SeriesVerdict, member: str | None = None) -> str:
+def series_json(source: str, series: SeriesVerdict, member: str | None = None) -> str:
     """Return what a target answers as a line of JSON."""
-    return json.dumps(series_object(source, found, member))
+    return json.dumps(series_object(source, series, member))
 
 
 def verdict_json(source: str, target: str, verdict: Verdict, member: str | None = None) -> str:

@@ -61,8 +61,8 @@ def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterat
         severity = painted(clash.severity, clash.severity, colour=colour)
         text = f"{severity}: {escape(clash.message)} [{clash.rule}]"
         yield from wrapped(text, width, after="  ")
-        for source, said in zip(clash.sources, clash.claims, strict=True):
-            yield from wrapped(f"{escape(source)}: {escape(said)}", width, "    ")
+        for source, claim in zip(clash.sources, clash.claims, strict=True):
+            yield from wrapped(f"{escape(source)}: {escape(claim)}", width, "    ")
 
 
 def clash_objects(clashes: Sequence[Clash]) -> list[Object]:
@@ -74,8 +74,8 @@ def clash_objects(clashes: Sequence[Clash]) -> list[Object]:
             "number": clash.number,
             "message": clash.message,
             "sources": [
-                {"source": source, "claim": said}
-                for source, said in zip(clash.sources, clash.claims, strict=True)
+                {"source": source, "claim": claim}
+                for source, claim in zip(clash.sources, clash.claims, strict=True)
             ],
         }
         for clash in clashes
@@ -86,16 +86,17 @@ def advice_lines(advice: Advice, width: int) -> Iterator[str]:
     """Yield what to keep, leave and take, with reasons; runs with one reason share a line."""
     cells: list[tuple[str, str, str]] = []
     runs: list[list[Suggestion]] = []
-    for found in advice.suggestions:
+    for suggestion in advice.suggestions:
         last = runs[-1][-1] if runs else None
         if (
             last
-            and found.number == last.number + 1
-            and (found.action, found.reason, found.replaces) == (last.action, last.reason, None)
+            and suggestion.number == last.number + 1
+            and (suggestion.action, suggestion.reason, suggestion.replaces)
+            == (last.action, last.reason, None)
         ):
-            runs[-1].append(found)
+            runs[-1].append(suggestion)
         else:
-            runs.append([found])
+            runs.append([suggestion])
     for run in runs:
         numbers = _span(run[0].number, run[-1].number)
         if run[0].replaces is not None:
@@ -111,7 +112,7 @@ def advice_object(advice: Advice) -> Object:
     return {
         "vendor": advice.vendor,
         "release": advice.release,
-        "suggestions": [found._asdict() for found in advice.suggestions],
+        "suggestions": [suggestion._asdict() for suggestion in advice.suggestions],
         "notes": list(advice.notes),
     }
 
@@ -138,12 +139,12 @@ def cost_lines(cost: Cost, width: int) -> Iterator[str]:
     ]
     yield from table_lines(head, cells, width, right=(1, 2, 3))
     yield ""
-    said = (
+    sentence = (
         f"Xen {escape(cost.release)} has {cost.today.entry_size} bytes an entry; a save makes "
         f"{PASSES} passes, one to size and one to save. A sparse table has an entry for each "
         "record that is registered, and grows by one when one is added."
     )
-    yield from wrapped(said, width)
+    yield from wrapped(sentence, width)
 
 
 def cost_object(cost: Cost) -> Object:

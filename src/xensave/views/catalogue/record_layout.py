@@ -24,7 +24,7 @@ _LOADS = {
 
 
 def layout_lines(
-    found: Layout,
+    layout: Layout,
     shape: Shape,
     binding: Binding,
     release: str,
@@ -37,10 +37,10 @@ def layout_lines(
 
     `points` are the bindings in the release's point releases, where they differ.
     """
-    yield f"{found.record}, number {binding.code}, per {binding.kind}, in Xen {release}"
-    more = " and what follows" if found.flexible else ""
+    yield f"{layout.record}, number {binding.code}, per {binding.kind}, in Xen {release}"
+    more = " and what follows" if layout.flexible else ""
     abi = "" if bits == 64 else f" on {bits}-bit x86"
-    yield f"  layout {found.id}: struct {found.struct}, {shape.size} bytes{more}{abi}"
+    yield f"  layout {layout.id}: struct {layout.struct}, {shape.size} bytes{more}{abi}"
     if len(points) > 1:
         yield from wrapped("; ".join(map(_at_points, points)), width, "  ", "    ")
     yield f"  load: {_LOADS[binding.load]}"
@@ -48,9 +48,9 @@ def layout_lines(
     if handlers:
         label = "  handlers: "
         yield from wrapped(", ".join(handlers), width, label, " " * len(label))
-    if found_size(found, 32) != found_size(found, 64):
+    if found_size(layout, 32) != found_size(layout, 64):
         other = 32 if bits == 64 else 64
-        yield f"  on {other}-bit x86: {found_size(found, other)} bytes"
+        yield f"  on {other}-bit x86: {found_size(layout, other)} bytes"
     yield ""
     yield from table_lines(
         ("offset", "size", "type", "field"), list(_field_rows(shape.fields)), width, right=(0, 1)
@@ -63,9 +63,9 @@ def _at_points(bound: Bound) -> str:
     return f"in {bound.span} {bound.binding.layout}, {bound.size} bytes"
 
 
-def found_size(found: Layout, bits: int) -> int:
+def found_size(layout: Layout, bits: int) -> int:
     """The struct's bytes for an ABI: 64 for x86-64, 32 for 32-bit x86."""
-    return found.x86_32.size if bits == 32 and found.x86_32 is not None else found.size
+    return layout.x86_32.size if bits == 32 and layout.x86_32 is not None else layout.size
 
 
 def history_lines(
@@ -89,7 +89,7 @@ def history_lines(
 
 
 def layout_object(
-    found: Layout,
+    layout: Layout,
     shape: Shape,
     binding: Binding,
     release: str,
@@ -99,16 +99,16 @@ def layout_object(
 ) -> Object:
     """Return a layout as an object."""
     return {
-        "name": found.record,
+        "name": layout.record,
         "number": binding.code,
         "kind": binding.kind,
         "load": binding.load,
         "release": release,
-        "layout": found.id,
-        "struct": found.struct,
+        "layout": layout.id,
+        "struct": layout.struct,
         "bits": bits,
         "size": shape.size,
-        "flexible": found.flexible,
+        "flexible": layout.flexible,
         "fields": [_field_object(field) for field in shape.fields],
         "points": [
             {
@@ -182,17 +182,17 @@ def _kind(field: Field) -> str:
 
 
 def _field_object(field: Field) -> Object:
-    found: Object = {
+    described: Object = {
         "name": field.name,
         "type": field.type,
         "offset": field.offset,
         "size": field.size,
     }
     if field.dims:
-        found["dims"] = list(field.dims)
+        described["dims"] = list(field.dims)
     if field.bits:
-        found["bits"] = list(field.bits)
+        described["bits"] = list(field.bits)
     if field.fields:
-        found["union"] = field.union
-        found["fields"] = [_field_object(inner) for inner in field.fields]
-    return found
+        described["union"] = field.union
+        described["fields"] = [_field_object(inner) for inner in field.fields]
+    return described

@@ -46,11 +46,13 @@ def matrix() -> list[Line]:
     [(0, 16), (1, 24)]
     """
     names = release_names()
-    held: dict[tuple[int, str], dict[int, str]] = {}
+    layouts: dict[tuple[int, str], dict[int, str]] = {}
     for at, name in enumerate(names):
         for binding in release(name).bindings:
-            held.setdefault((binding.code, binding.name), {})[at] = binding.layout
-    return [Line(code, name, tuple(_runs(name, by))) for (code, name), by in sorted(held.items())]
+            layouts.setdefault((binding.code, binding.name), {})[at] = binding.layout
+    return [
+        Line(code, name, tuple(_runs(name, by))) for (code, name), by in sorted(layouts.items())
+    ]
 
 
 def _runs(record: str, by_release: dict[int, str]) -> Iterator[Run]:
@@ -87,16 +89,16 @@ def plot(path: str | os.PathLike[str]) -> None:
         for run in line.runs:
             _draw(axes, row, run)
     labels = [f"{line.name}  {line.code}" for line in lines]
-    for row, kept in enumerate(reserved, len(lines)):
-        labels.append(f"kept for {kept.owner}  {kept.first} - {kept.last}")
-        since = next(at for at, name in enumerate(names) if _keeps(name, kept))
+    for row, owned in enumerate(reserved, len(lines)):
+        labels.append(f"kept for {owned.owner}  {owned.first} - {owned.last}")
+        since = next(at for at, name in enumerate(names) if _keeps(name, owned))
         _bar(axes, row, (since, len(names) - 1), _RESERVED, hatch="///")
     _finish(axes, names, labels, max(run.version for line in lines for run in line.runs))
     save(figure, target)
 
 
-def _keeps(name: str, kept: OwnedRange) -> bool:
-    return any(found[:3] == kept[:3] for found in release(name).reservations)
+def _keeps(name: str, owned: OwnedRange) -> bool:
+    return any(reservation[:3] == owned[:3] for reservation in release(name).reservations)
 
 
 def _draw(axes: Any, row: int, run: Run) -> None:  # noqa: ANN401 - matplotlib has no types here

@@ -25,10 +25,13 @@ _TITLES = {
 }
 
 
-def difference_lines(found: Sequence[Difference], width: int) -> Iterator[str]:
+def difference_lines(differences: Sequence[Difference], width: int) -> Iterator[str]:
     """Yield the differences by kind, each with the commit that made it."""
-    order = [*_TITLES, *dict.fromkeys(each.kind for each in found if each.kind not in _TITLES)]
-    rows = sorted(found, key=lambda each: order.index(each.kind))
+    order = [
+        *_TITLES,
+        *dict.fromkeys(each.kind for each in differences if each.kind not in _TITLES),
+    ]
+    rows = sorted(differences, key=lambda each: order.index(each.kind))
     for place, (kind, group) in enumerate(groupby(rows, key=lambda each: each.kind)):
         if place:
             yield ""

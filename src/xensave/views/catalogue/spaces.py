@@ -75,9 +75,9 @@ def source_lines(claims: Claims, width: int) -> Iterator[str]:
     ]
     used = {row.number for row in claims.records}
     cells += [
-        (_span(kept), "", "", "", kept.owner, "reserved", _place(kept.place))
-        for kept in claims.ranges
-        if not all(number in used for number in range(kept.first, kept.last + 1))
+        (_span(owned), "", "", "", owned.owner, "reserved", _place(owned.place))
+        for owned in claims.ranges
+        if not all(number in used for number in range(owned.first, owned.last + 1))
     ]
     head = ("number", "name", "size", "kind", "owner", "state", "where")
     yield from table_lines(head, cells, width, right=(2,))
@@ -102,12 +102,12 @@ def source_object(claims: Claims) -> Object:
         ],
         "reserved": [
             {
-                "first": kept.first,
-                "last": kept.last,
-                "owner": kept.owner,
-                "place": _place(kept.place) or None,
+                "first": owned.first,
+                "last": owned.last,
+                "owner": owned.owner,
+                "place": _place(owned.place) or None,
             }
-            for kept in claims.ranges
+            for owned in claims.ranges
         ],
     }
 
@@ -133,8 +133,8 @@ def number_text(number: int) -> str:
     return f"{number}" if number < 0x100 else f"{number:#x}"
 
 
-def _span(kept: OwnedRange) -> str:
-    first, last = number_text(kept.first), number_text(kept.last)
+def _span(owned: OwnedRange) -> str:
+    first, last = number_text(owned.first), number_text(owned.last)
     return first if first == last else f"{first} - {last}"
 
 

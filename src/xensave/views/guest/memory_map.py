@@ -18,38 +18,38 @@ if TYPE_CHECKING:
 _LABEL = 11
 
 
-def map_lines(name: str, found: MemoryMap, width: int) -> Iterator[str]:
+def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
     """Yield the map: what there is, then the ranges."""
     yield escape(name)
-    for label, text in map_facts(found):
+    for label, text in map_facts(memory_map):
         yield f"  {label:<{_LABEL}}{text}"
     yield ""
-    rows = [range_row(each) for each in found.ranges]
+    rows = [range_row(each) for each in memory_map.ranges]
     head = ("start", "end", "frames", "types", "what")
     yield from table_lines(head, rows, width, [0, 1, 2], indent="  ")
 
 
-def map_json(name: str, found: MemoryMap, runs: Iterable[FileRun]) -> dict[str, Json]:
+def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> dict[str, Json]:
     """Return the map as an object; docs/memory.md says what its keys are."""
-    contents = found.contents
+    contents = memory_map.contents
     return {
         "input": name,
-        "frames": found.frames,
-        "distinct": found.frames,
-        "sent": found.sent,
-        "resent": found.sent - found.frames,
-        "listed": found.listed,
+        "frames": memory_map.frames,
+        "distinct": memory_map.frames,
+        "sent": memory_map.sent,
+        "resent": memory_map.sent - memory_map.frames,
+        "listed": memory_map.listed,
         "passes": [
             {"sent": each.sent, "first": each.first, "resent": each.sent - each.first}
-            for each in found.passes
+            for each in memory_map.passes
         ],
-        "types": dict(found.types),
+        "types": dict(memory_map.types),
         "zero": contents.zero if contents else None,
         "duplicate": contents.duplicate if contents else None,
         "zstd_estimate": contents.compressed if contents else None,
-        "verify_differs": list(found.differing),
-        "mmio_hole": _place(found.hole) if found.hole else None,
-        "special": [{"name": each.name, **_place(each)} for each in found.special],
+        "verify_differs": list(memory_map.differing),
+        "mmio_hole": _place(memory_map.hole) if memory_map.hole else None,
+        "special": [{"name": each.name, **_place(each)} for each in memory_map.special],
         "ranges": [
             {
                 **_place(each),
@@ -57,7 +57,7 @@ def map_json(name: str, found: MemoryMap, runs: Iterable[FileRun]) -> dict[str, 
                 "types": dict(each.types),
                 "name": each.name or None,
             }
-            for each in found.ranges
+            for each in memory_map.ranges
         ],
         "map": [
             {
@@ -77,28 +77,28 @@ def _place(frames: SpecialPages | MapRange | FileRun) -> dict[str, Json]:
     return {"start": frames.pfn << PAGE_SHIFT, "length": frames.frames << PAGE_SHIFT}
 
 
-def map_facts(found: MemoryMap) -> Iterator[tuple[str, str]]:
+def map_facts(memory_map: MemoryMap) -> Iterator[tuple[str, str]]:
     """Yield what the map says of memory as a whole, as labels and texts."""
-    size = size_text(found.frames * PAGE_SIZE)
-    yield "contents", f"{found.frames:,} frames ({size}), of {found.listed:,} entries"
-    resent = found.sent - found.frames
+    size = size_text(memory_map.frames * PAGE_SIZE)
+    yield "contents", f"{memory_map.frames:,} frames ({size}), of {memory_map.listed:,} entries"
+    resent = memory_map.sent - memory_map.frames
     if resent:
-        yield "sent", f"{found.sent:,} pages, {resent:,} of them again"
-        for number, each in enumerate(found.passes, 1):
+        yield "sent", f"{memory_map.sent:,} pages, {resent:,} of them again"
+        for number, each in enumerate(memory_map.passes, 1):
             again = each.sent - each.first
             yield f"pass {number}", f"{each.sent:,} pages, {again:,} of them again"
-    if found.contents is not None:
-        zero, duplicate = found.contents.zero, found.contents.duplicate
+    if memory_map.contents is not None:
+        zero, duplicate = memory_map.contents.zero, memory_map.contents.duplicate
         yield "pages", f"{zero:,} zero, {duplicate:,} duplicates of others"
-        yield "as zstd", f"about {size_text(found.contents.compressed)}"
-    yield "types", ", ".join(f"{name} {count:,}" for name, count in found.types.items())
-    if found.hole is not None:
-        first, end = found.hole.pfn, found.hole.pfn + found.hole.frames
+        yield "as zstd", f"about {size_text(memory_map.contents.compressed)}"
+    yield "types", ", ".join(f"{name} {count:,}" for name, count in memory_map.types.items())
+    if memory_map.hole is not None:
+        first, end = memory_map.hole.pfn, memory_map.hole.pfn + memory_map.hole.frames
         yield "MMIO hole", f"{first << PAGE_SHIFT:#x} - {(end << PAGE_SHIFT) - 1:#x}"
-    if found.differing:
-        shown = " ".join(f"{pfn:#x}" for pfn in found.differing[:16])
-        more = " ..." if len(found.differing) > 16 else ""
-        yield "verify", f"{len(found.differing):,} frames differ after VERIFY: {shown}{more}"
+    if memory_map.differing:
+        shown = " ".join(f"{pfn:#x}" for pfn in memory_map.differing[:16])
+        more = " ..." if len(memory_map.differing) > 16 else ""
+        yield "verify", f"{len(memory_map.differing):,} frames differ after VERIFY: {shown}{more}"
 
 
 def range_row(each: MapRange) -> tuple[str, ...]:

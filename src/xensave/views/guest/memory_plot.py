@@ -34,7 +34,7 @@ _NOTHING, _ZEROS, _DATA, _TABLES, _SPECIAL = range(len(_KINDS))
 _TABLE_TYPES = (1, 4), (9, 12)
 
 
-def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> None:
+def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) -> None:
     """Draw the map to an .svg or .png file.
 
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
@@ -50,7 +50,7 @@ def plot(path: str | os.PathLike[str], found: MemoryMap, index: PageIndex) -> No
     except ImportError as error:
         raise MissingExtra("drawing", "matplotlib", "plot") from error
     stretches = _stretches(index)
-    grids = _grids(found, index, stretches)
+    grids = _grids(memory_map, index, stretches)
     heights = [len(grid) for grid in grids]
     figure = Figure(figsize=(9, 1.6 + 0.06 * sum(heights) + 0.5 * len(grids)))
     axes = figure.subplots(len(grids), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -79,18 +79,18 @@ def _stretches(index: PageIndex) -> list[tuple[int, int]]:
 
 
 def _grids(
-    found: MemoryMap, index: PageIndex, stretches: list[tuple[int, int]]
+    memory_map: MemoryMap, index: PageIndex, stretches: list[tuple[int, int]]
 ) -> list[npt.NDArray[np.int8]]:
     """Return rows of cells for each stretch; a cell shows the most telling of its frames."""
     total = sum(end - first for first, end in stretches)
     frames_a_cell = max(1, -(-total // (_COLUMNS * _ROWS)))
     types = index.types
     kinds = np.full(len(index), _DATA, np.int8)
-    if found.contents is not None:
-        kinds[~found.contents.holds_data] = _ZEROS
+    if memory_map.contents is not None:
+        kinds[~memory_map.contents.holds_data] = _ZEROS
     for low, high in _TABLE_TYPES:
         kinds[(types >= low) & (types <= high)] = _TABLES
-    for each in found.special:
+    for each in memory_map.special:
         kinds[index.find(each.pfn) : index.find(each.pfn + each.frames)] = _SPECIAL
     grids = []
     for first, end in stretches:

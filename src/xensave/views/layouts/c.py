@@ -54,7 +54,7 @@ def _designator(record: Described, path: str) -> str:
     words: list[str] = []
     fields = record.layout.fields
     for name in path.split("."):
-        found = next(field for field, _ in members(fields) if field.name == name)
-        words.append(f"{name}[0]" if found.dims and found.fields else name)
-        fields = found.fields
+        member = next(field for field, _ in members(fields) if field.name == name)
+        words.append(f"{name}[0]" if member.dims and member.fields else name)
+        fields = member.fields
     return ".".join(words)

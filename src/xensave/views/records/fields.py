@@ -31,12 +31,12 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
     if subject.note:
         yield from hang("", escape(subject.note), width, 2)
     values = subject.values
-    found = parts(subject.name, values)
+    subparts = parts(subject.name, values)
     if subject.layout is not None:
-        covered = COVERED.get(subject.name) if found else None
+        covered = COVERED.get(subject.name) if subparts else None
         writer = _Writer(subject.name, width, covered)
         yield from writer.fields(subject.layout.fields, values, "")
-    for part in found:
+    for part in subparts:
         yield from part_lines(part, width)
     if subject.name == "EMULATOR_XENSTORE_DATA":
         yield from _xenstore_lines(subject.body, width)
@@ -101,10 +101,10 @@ class _Writer:
 
     def _union(self, first: Field, value: dict[str, Value], path: str) -> Iterator[str]:
         """Show a union by its first member, under its own name."""
-        found = value.get(first.name)
-        if isinstance(found, int):
-            means = meaning(self.kind, f"{path}.{first.name}", found)
-            yield from self._line(path, _number(found, 2 + 2 * first.size), means)
+        first_value = value.get(first.name)
+        if isinstance(first_value, int):
+            means = meaning(self.kind, f"{path}.{first.name}", first_value)
+            yield from self._line(path, _number(first_value, 2 + 2 * first.size), means)
         else:
             yield from self.fields((first,), value, path + ".")
 

@@ -60,28 +60,28 @@ def _plain(value: Value) -> Json:
 
 def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
     """Return every field of 64 bits in hexadecimal, by its path."""
-    found: dict[str, Json] = {}
+    twins: dict[str, Json] = {}
     if layout is not None:
-        _widen(layout.fields, values, "", found)
-    return found
+        _widen(layout.fields, values, "", twins)
+    return twins
 
 
 def _widen(
-    fields: tuple[Field, ...], values: dict[str, Value], prefix: str, found: dict[str, Json]
+    fields: tuple[Field, ...], values: dict[str, Value], prefix: str, into: dict[str, Json]
 ) -> None:
     for field, _ in members(fields):
         if field.fields or element_size(field) == _WIDE:
-            _twin(field, values[field.name], prefix + field.name, found)
+            _twin(field, values[field.name], prefix + field.name, into)
 
 
-def _twin(field: Field, value: Value, path: str, found: dict[str, Json]) -> None:
+def _twin(field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
     if isinstance(value, dict):
-        _widen(field.fields, value, f"{path}.", found)
+        _widen(field.fields, value, f"{path}.", into)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _twin(field, item, f"{path}[{index}]", found)
+            _twin(field, item, f"{path}[{index}]", into)
     elif isinstance(value, int):
-        found[path] = hex64(value)
+        into[path] = hex64(value)
 
 
 def hex64(value: int) -> str:
@@ -94,10 +94,10 @@ def hex64(value: int) -> str:
 
 
 def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    found: dict[str, Json] = {}
+    meanings: dict[str, Json] = {}
     if layout is not None:
-        _of_fields(kind, layout.fields, values, "", found)
-    return found
+        _of_fields(kind, layout.fields, values, "", meanings)
+    return meanings
 
 
 def _of_fields(
@@ -105,24 +105,24 @@ def _of_fields(
     fields: tuple[Field, ...],
     values: dict[str, Value],
     prefix: str,
-    found: dict[str, Json],
+    into: dict[str, Json],
 ) -> None:
     for field, _ in members(fields):
-        _of_value(kind, field, values[field.name], prefix + field.name, found)
+        _of_value(kind, field, values[field.name], prefix + field.name, into)
 
 
-def _of_value(kind: str, field: Field, value: Value, path: str, found: dict[str, Json]) -> None:
+def _of_value(kind: str, field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
     if isinstance(value, dict):
         if field.type in ROWS:
             label, _, means = ROWS[field.type](value)
             if text := ": ".join(filter(None, (label, means))):
-                found[path] = text
-        _of_fields(kind, field.fields, value, f"{path}.", found)
+                into[path] = text
+        _of_fields(kind, field.fields, value, f"{path}.", into)
     elif isinstance(value, (list, bytes)):
         element = field._replace(dims=field.dims[1:], size=element_size(field))
         for index, item in enumerate(value):
-            _of_value(kind, element, item, f"{path}[{index}]", found)
+            _of_value(kind, element, item, f"{path}[{index}]", into)
     else:
         means = meaning(kind, path, value)
         if means:
-            found[path] = means
+            into[path] = means

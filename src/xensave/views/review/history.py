@@ -29,8 +29,8 @@ def text(entries: Iterable[Entry]) -> Iterator[str]:
                 f"  {finding.place}: {finding.severity}: {escape(finding.message)} "
                 f"[{finding.rule}]\n"
             )
-    found = ", ".join(f"{n} {severity}s" for severity, n in sorted(counts.items()))
-    yield f"{commits} commits, {unread} of them cannot be read; {found or 'no objection'}\n"
+    counted = ", ".join(f"{n} {severity}s" for severity, n in sorted(counts.items()))
+    yield f"{commits} commits, {unread} of them cannot be read; {counted or 'no objection'}\n"
 
 
 def as_json(entries: Iterable[Entry]) -> Iterator[str]:

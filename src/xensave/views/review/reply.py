@@ -55,11 +55,11 @@ def _mail(review: Review, sender: str | None) -> str:
 def _others(message: Message, sender: str | None) -> str:
     """Everyone whom the patch went to, once, save its author and the sender."""
     skip = {address for _, address in getaddresses([message.author, sender or ""])}
-    kept: dict[str, str] = {}
+    others: dict[str, str] = {}
     for name, address in getaddresses([message.to, message.cc]):
         if address.isascii() and "@" in address and address not in skip:
-            kept.setdefault(address, formataddr((name, address)))
-    return ", ".join(kept.values())
+            others.setdefault(address, formataddr((name, address)))
+    return ", ".join(others.values())
 
 
 def _body(review: Review, message: Message) -> Iterator[str]:
@@ -93,16 +93,16 @@ def _quoted(patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
 def _hunk(hunk: Hunk, patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
     """A hunk up to the last line that is objected to; one without any is left out."""
     at = [[o for o in objections if line_at(patch, o) is line] for line in hunk.lines]
-    last = max((number for number, said in enumerate(at) if said), default=None)
+    last = max((number for number, marked in enumerate(at) if marked), default=None)
     if last is None:
         return
     yield f"> {_printable(hunk.head)}"
-    for line, said in zip(hunk.lines[: last + 1], at, strict=False):
+    for line, marked in zip(hunk.lines[: last + 1], at, strict=False):
         yield f"> {line.kind}{_printable(line.text)}"
-        for objection in said:
+        for objection in marked:
             yield ""
             yield from _said(objection)
-        if said:
+        if marked:
             yield ""
 
 

@@ -58,9 +58,9 @@ def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[s
     severity = painted(finding.severity, finding.severity, colour=colour)
     place = painted(escape(str(finding.place)), TITLE, colour=colour)
     yield f"{place}{side}: {severity}: {escape(finding.message)} [{finding.rule}]"
-    found = line_at(patch_of(review, objection), objection)
-    if found is not None:
-        yield f"    {escape((found.kind + found.text).expandtabs())}"
+    line = line_at(patch_of(review, objection), objection)
+    if line is not None:
+        yield f"    {escape((line.kind + line.text).expandtabs())}"
     if finding.remedy:
         yield f"  remedy: {escape(finding.remedy)}"
     if objection.settled:
@@ -87,8 +87,8 @@ def _progress(progress: Progress) -> Iterator[str]:
         ("dropped", progress.dropped),
     ):
         for trailer in trailers:
-            given = f"given on v{trailer.version}" + (", in a reply" if trailer.replied else "")
-            yield f"  {word}: {escape(str(trailer))} ({given})"
+            when = f"given on v{trailer.version}" + (", in a reply" if trailer.replied else "")
+            yield f"  {word}: {escape(str(trailer))} ({when})"
     yield ""
 
 
