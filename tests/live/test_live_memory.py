@@ -40,8 +40,8 @@ def test_memory_and_registers(guest):
         assert image.memory.index.pfns.tolist() == THERE
         assert all(image.memory.page(frame) == bytes([frame]) * 4096 for frame in THERE)
         assert image.memory.index.type_of(5) == 0xF
-        # dump-core does not ask for the VGA hole.
-        assert image.memory.index.type_of(0xA0) is None
+        # A PVH guest may have memory where another has the VGA hole.
+        assert image.memory.index.type_of(0xA0) == 0xF
         assert image.context_bytes == CONTEXT.read_bytes()
     assert guest.read_text() == "pause\nunpause\n"
 
@@ -91,7 +91,7 @@ main(["extract", "domain:1", {str(tmp_path / "out")!r}])
     assert not (tmp_path / "out").exists()
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from xensave.dump.kernel_map import kernel_spaces
 from xensave.errors import Malformed, MissingExtra, SourceError, Unsupported, UsageError
 from xensave.image import Image
 from xensave.memory.address_space import AddressSpace
@@ -93,10 +94,7 @@ def place_of(kernel: KernelFile, image: Image) -> KernelPlace:
 
     Raises UsageError where no vCPU's page tables map that very kernel's banner.
     """
-    for number in image.vcpu_numbers:
-        space = image.vcpu(number)
-        if not space.mode.levels:
-            continue
+    for space in kernel_spaces(image):
         for step in range(KASLR_STEPS):
             offset = step * KASLR_STEP
             if _reads(space, kernel.banner_address + offset, kernel.banner):

@@ -22,9 +22,6 @@ from xensave.memory.physical import Memory
 KERNEL_HALF = {48: 0xFFFF800000000000, 57: 0xFF00000000000000, 32: 0x80000000}
 """Where the kernel's half of a linear address space begins, by its width."""
 
-_PTI_USER = 1 << 12
-"""Linux's page-table isolation keeps the user's root table in the page after the kernel's."""
-
 _LEAST_SHARE = 2
 
 
@@ -45,7 +42,7 @@ def kernel_map(image: Image) -> KernelMap:
     Tables that lead nowhere, or are too many to list, give no mappings.
     """
     best = KernelMap(None, ())
-    for space in _spaces(image):
+    for space in kernel_spaces(image):
         found = _kernel_map(space)
         if found.direct_map is not None:
             return found
@@ -53,14 +50,12 @@ def kernel_map(image: Image) -> KernelMap:
     return best
 
 
-def _spaces(image: Image) -> Iterator[AddressSpace]:
+def kernel_spaces(image: Image) -> Iterator[AddressSpace]:
+    """Yield the address space of each vCPU's kernel, of those that have paging on."""
     for number in image.vcpu_numbers:
         vcpu = image.vcpu(number)
-        if not vcpu.mode.levels:
-            continue
-        yield vcpu
-        if vcpu.cr3 & _PTI_USER:
-            yield AddressSpace(vcpu.memory, vcpu.mode, vcpu.cr3 & ~_PTI_USER)
+        if vcpu.mode.levels:
+            yield vcpu.kernel_space
 
 
 def _kernel_map(space: AddressSpace) -> KernelMap:

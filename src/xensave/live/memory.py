@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from itertools import islice
 
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
@@ -21,10 +20,6 @@ from xensave.source.memory import MappedSource
 
 _BATCH = 1024
 _XTAB = 0xF
-
-# Frames of an HVM guest that dump-core does not ask for (xc_core_arch_gpfn_may_present()): the VGA
-# hole, and HVM_BELOW_4G_MMIO_START to 4 GiB.
-_HOLES = (range(0xA0, 0xC0), range(0xF0000, 0x100000))
 
 
 def open_domain_memory(what: str) -> MappedSource:
@@ -57,10 +52,14 @@ def open_domain_memory(what: str) -> MappedSource:
 
 
 def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory) -> None:
-    """Write PAGE_DATA records of all frames up to the highest, those without pages as XTAB."""
-    every = range(domain.max_frame() + 1)
-    frames = (frame for frame in every if not any(frame in hole for hole in _HOLES))
-    while batch := list(islice(frames, _BATCH)):
+    """Write PAGE_DATA records of all frames up to the highest, those without pages as XTAB.
+
+    All are asked for, as a save does: a PVH guest has memory in the VGA hole, and its ACPI tables
+    and special pages lie below 4 GiB.
+    """
+    end = domain.max_frame() + 1
+    for first in range(0, end, _BATCH):
+        batch = list(range(first, min(first + _BATCH, end)))
         pages = foreign.pages(domain.number, batch)
         words = tuple(
             frame if page is not None else frame | _XTAB << TYPE_SHIFT

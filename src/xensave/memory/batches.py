@@ -89,6 +89,15 @@ def _placed(event: Event, appendix: Appendix | None) -> Batch:
 def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
     """Return the entries of a PAGE_DATA record, and which of them have contents.
 
+    Raises what `page_data` does.
+    """
+    words, contents = _entries(event)
+    return words, contents if contents is not None else np.ones(len(words), np.bool_)
+
+
+def _entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_] | None]:
+    """Return the entries of a PAGE_DATA record, and None where all are plain pages.
+
     Raises Malformed where they do not fit, or have a type that there is not; LimitExceeded for a
     record longer than libxc takes.
     """
@@ -107,7 +116,7 @@ def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
     words: Words = np.frombuffer(event.prefix(front), "<u8", offset=PAIR.size)
     if not len(words) or words.max() <= _PFN:
         # Nearly all records hold plain pages only.
-        return words, np.ones(len(words), np.bool_)
+        return words, None
     types = (words >> _TYPE).astype(np.int64)
     if not _KNOWN[types].all():
         number = int(types[~_KNOWN[types]][0])
@@ -116,22 +125,25 @@ def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
 
 
 def page_data(event: Event) -> Batch:
-    """Read the front of a PAGE_DATA record; its pages stay unread. Raises what `entries` does."""
-    words, contents = entries(event)
+    """Read the front of a PAGE_DATA record; its pages stay unread.
+
+    Raises Malformed for a record that libxc refuses, LimitExceeded for a longer one than it takes.
+    """
+    words, contents = _entries(event)
+    front = PAIR.size + ENTRY_SIZE * len(words)
     empty = words[:0]
     types: Integers | None = None
-    if not contents.all():
+    if contents is not None:
         empty = words[~contents] & ~_RESERVED
         words = words[contents]
-    pfns = (words & _PFN).astype(np.int64)
-    if len(words) and words.max() > _PFN:
         types = (words >> _TYPE).astype(np.int64)
-    start = event.body_offset + PAIR.size + ENTRY_SIZE * len(contents)
+    pfns = (words & _PFN).view(np.int64)
+    start = event.body_offset + front
     size = libxc.PAGE_SIZE * len(pfns)
     if event.body_offset + event.length != start + size:
         raise _malformed(
             event,
-            f"{event.length} bytes, expected {start - event.body_offset} and {libxc.PAGE_SIZE} "
+            f"{event.length} bytes, expected {front} and {libxc.PAGE_SIZE} "
             f"for each of {len(pfns)} pages",
         )
     return Batch(pfns, np.arange(start, start + size, libxc.PAGE_SIZE), types, empty)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump.gdb.packets import PACKET_SIZE, Packets
@@ -107,12 +108,19 @@ class Session:
         end = virtual + count
         while virtual < end:
             size = min(end - virtual, PAGE_SIZE - virtual % PAGE_SIZE)
-            try:
-                parts.append(self._vcpu.read(virtual, size))
-            except (NotMapped, AbsentPage):
+            part = self._read_page(virtual, size)
+            if part is None:
                 break
+            parts.append(part)
             virtual += size
         return b"".join(parts)
+
+    def _read_page(self, virtual: int, size: int) -> bytes | None:
+        """Return bytes of a page; of a vCPU in user mode one wants to see the kernel as well."""
+        for space in (self._vcpu, self._vcpu.kernel_space):
+            with suppress(NotMapped, AbsentPage):
+                return space.read(virtual, size)
+        return None
 
     def _select(self, asked: bytes) -> bytes:
         match = _THREAD.fullmatch(asked[2:])

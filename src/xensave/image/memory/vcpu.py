@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.container.streams.libxc_records import VcpuBlob
 from xensave.context import AbsentRecord, ContextRecord
 from xensave.memory.address_space import AddressSpace
@@ -18,6 +21,8 @@ from xensave.records.values import Values, get, integer, octets
 if TYPE_CHECKING:
     from xensave.image.image import Image
     from xensave.memory.physical import Memory
+
+_PTI_USER = 1 << 12
 
 VCPU_BASIC = libxc.RECORDS[libxc.X86_PV_VCPU_BASIC]
 
@@ -40,12 +45,47 @@ class Vcpu(AddressSpace):
     """
 
     def __init__(
-        self, number: int, registers: Registers, memory: Memory, cr3: int, fpu: bytes = b""
+        self,
+        number: int,
+        registers: Registers,
+        memory: Memory,
+        cr3: int,
+        fpu: bytes = b"",
+        *,
+        kernel_cr3: int | None = None,
     ) -> None:
         super().__init__(memory, paging_mode(registers), cr3)
         self.number = number
         self.registers = registers
         self.fpu = fpu
+        self._kernel_cr3 = kernel_cr3
+
+    @cached_property
+    def kernel_space(self) -> AddressSpace:
+        """The address space in which the guest's kernel is mapped: mostly the vCPU's own.
+
+        A vCPU in user mode may have tables that lack the kernel: those of a 64-bit PV guest, which
+        names both, and of a Linux with page-table isolation, whose kernel's root lies in the page
+        before (PTI_USER_PGTABLE_BIT in arch/x86/include/asm/pgtable.h). Both map the same user
+        addresses.
+        """
+        root = self._kernel_cr3
+        if root is None and self.mode.canonical and self.cr3 & _PTI_USER:
+            root = self.cr3 & ~_PTI_USER
+            if not self._same_user_half(root):
+                root = None
+        return self if root in {None, self.cr3} else AddressSpace(self.memory, self.mode, root)
+
+    def _same_user_half(self, root: int) -> bool:
+        mask = self.mode.root_mask
+        try:
+            halves = [self.memory.read(at & mask, PAGE_SIZE // 2) for at in (self.cr3, root)]
+        except LookupError:
+            return False
+        own, other = (
+            [word & mask for (word,) in struct.iter_unpack("<Q", half)] for half in halves
+        )
+        return any(own) and own == other
 
 
 def saved_vcpu(image: Image, number: int) -> Vcpu:
@@ -70,7 +110,9 @@ def pv_vcpu(body: bytes, memory: Memory) -> Vcpu:
     context = pv_context(body)
     registers = pv_registers(context)
     fpu = octets(context, "fpu_ctxt")
-    return Vcpu(pv_number(body), registers, memory, pv_root(context, registers), fpu)
+    root = pv_root(context, registers)
+    kernel = integer(context, "ctrlreg[3]") if registers.efer & EFER_LMA else root
+    return Vcpu(pv_number(body), registers, memory, root, fpu, kernel_cr3=kernel)
 
 
 def hvm_registers(record: ContextRecord) -> Registers:
