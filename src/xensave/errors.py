@@ -79,16 +79,46 @@ class UsageError(XensaveError):
     """The caller asked for what does not exist: an unknown release, record or option value."""
 
 
-class MissingExtra(UsageError):
-    """What was asked for takes packages of an extra that are not installed.
+_DISTRIBUTIONS = {"clang": "libclang", "elftools": "pyelftools", "jinja2": "Jinja2"}
+"""What a module is installed as, where that has another name."""
 
-    >>> print(MissingExtra("drawing", "matplotlib", "plot"))
-    drawing needs matplotlib, which is not installed: pip install 'xensave[plot]'
+_EXTRAS = {
+    "capstone": "binaries",
+    "clang": "headers",
+    "distributed": "dask",
+    "drgn": "drgn",
+    "duckdb": "fleet",
+    "elftools": "binaries",
+    "fsspec": "fleet",
+    "hypothesis": "testing",
+    "jinja2": "report",
+    "matplotlib": "plot",
+    "pyarrow": "fleet",
+    "unidiff": "review",
+    "volatility3": "volatility",
+}
+"""The extra that brings a module."""
+
+
+class MissingExtra(UsageError):
+    """What was asked for takes modules of an extra that are not installed.
+
+    >>> print(MissingExtra("reading C headers", "clang.cindex", "headers"))
+    reading C headers needs libclang, which is not installed: pip install 'xensave[headers]'
     """
 
-    def __init__(self, purpose: str, package: str, extra: str) -> None:
+    def __init__(self, purpose: str, module: str, extra: str) -> None:
+        names = [name.partition(".")[0] for name in module.split(" and ")]
+        package = " and ".join(_DISTRIBUTIONS.get(name, name) for name in names)
+        verb = "are" if len(names) > 1 else "is"
         super().__init__(
-            f"{purpose} needs {package}, which is not installed: pip install 'xensave[{extra}]'"
+            f"{purpose} needs {package}, which {verb} not installed: pip install 'xensave[{extra}]'"
         )
         self.package = package
         self.extra = extra
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError, purpose: str) -> MissingExtra | None:
+        """Return the error for a module that was not found; None for one that no extra brings."""
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        return cls(purpose, error.name or "", extra) if extra is not None else None

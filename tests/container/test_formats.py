@@ -1,5 +1,6 @@
 """A format is one class: what stands beside it is there, and a new one takes no other change."""
 
+import gzip
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from xensave.container import formats, walk
 from xensave.container.events import RECORD, Event
 from xensave.container.format import Format
 from xensave.container.probe import HEAD_SIZE, probe
-from xensave.errors import Malformed, UsageError
+from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.findings import ERROR
 from xensave.image import open_image
 from xensave.rules.stream import verify
@@ -107,3 +108,31 @@ def test_every_format_is_told_by_its_first_bytes_alone():
     assert set(starts) == {"xl", "libxl", "libxc"}
     for layer, start in starts.items():
         assert probe(image[start : start + HEAD_SIZE]) == layer
+
+
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        (b"PK\x03\x04\x14\0\0\0\0\0" + b"1bz]" * 12, "a zip archive"),
+        (b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0\xb8" + bytes(40), "a program of Windows"),
+    ],
+)
+def test_what_begins_like_a_legacy_stream_and_is_none(head, title):
+    """The first words of both could be a P2M's size and the pages of a batch."""
+    with pytest.raises(Malformed, match=title):
+        probe(head)
+
+
+def test_a_legacy_batch_lists_frames_that_there_are():
+    size, batch = (64).to_bytes(8, "little"), (3).to_bytes(4, "little")
+    frames = [word.to_bytes(8, "little") for word in (0, 1, 63)]
+    assert probe(size + batch + b"".join(frames)) == "legacy"
+    for wrong in ([0, 1, 64], [0, 1, 1]):
+        head = size + batch + b"".join(word.to_bytes(8, "little") for word in wrong)
+        with pytest.raises(Malformed):
+            probe(head)
+
+
+def test_compressed_twice_is_told():
+    with pytest.raises(Unsupported, match="compressed once more, by gzip"):
+        probe(gzip.compress(b"LibxlFmt"))

@@ -24,9 +24,10 @@ def parse(text: str) -> dict[str, object]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise Malformed("nested too deeply") from error
-    except ValueError as error:
-        # Of TOML, or of an integer of more digits than Python reads.
+    except tomllib.TOMLDecodeError as error:
         raise Malformed(str(error)) from error
+    except ValueError as error:
+        raise Malformed("an integer of more digits than can be read") from error
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from xensave.cli import module_of
 from xensave.cli.parser import BadUsage, command_parser
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
 from xensave.views.text.escape import escape
 from xensave.views.text.progress import progress
 from xensave.views.text.terminal import fold_width
@@ -53,6 +53,11 @@ def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     except SystemExit:
         # A plug-in or a hook: what it meant to say with its code is not this command's answer.
         trouble = UsageError("stopped by a plug-in or hook that called sys.exit()")
+    except ModuleNotFoundError as error:
+        missing = MissingExtra.of(error, name)
+        if missing is None:
+            raise
+        trouble = missing
     except RecursionError:
         trouble = SourceError("the input is nested too deeply")
     except MemoryError:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from xensave.container import formats
 from xensave.errors import Malformed, Unsupported
+from xensave.source.compression.compressed import recognise
 
 HEAD_SIZE = 64
 
@@ -22,6 +23,11 @@ UNREAD = (
     ),
     Unread("an ELF file (a core dump is no save image)", (b"\x7fELF",)),
 )
+FOREIGN = (
+    Unread("a zip archive", (b"PK\x03\x04",)),
+    Unread("a program of Windows", (b"MZ\x90\0\x03\0\0\0",)),
+)
+"""What two numbers of a legacy stream would be taken for, and is nothing of Xen's."""
 
 
 def probe(head: bytes) -> str:
@@ -32,12 +38,18 @@ def probe(head: bytes) -> str:
     >>> probe(b"LibxlFmt" + bytes(8))
     'libxl'
     """
+    for known in FOREIGN:
+        if head.startswith(known.magics):
+            raise Malformed(f"no Xen save image: {known.title}", offset=0)
     for candidate in formats.FORMATS:
         if candidate.matches(head):
             return candidate.name
     for known in UNREAD:
         if head.startswith(known.magics):
             raise Unsupported(f"{known.title}, which xensave does not read", offset=0)
+    again = recognise(head)
+    if again is not None:
+        raise Unsupported(f"compressed once more, by {again.name}: decompress it first", offset=0)
     raise Malformed(
         f"no Xen save image: it begins with {head[:16].hex(' ')}, "
         "expected an xl header, a libxl or libxc stream, or an HVM context",

@@ -162,7 +162,10 @@ def _entry(table: Table) -> RecordRule:
     does = MAP if "to" in table.data or "hook" in table.data else None
     action = table.choice("action", ACTIONS, does)
     origin, to = table.name("from", required=True), table.name("to", required=action == MAP)
-    layer, code = record_of(origin or 0)
+    try:
+        layer, code = record_of(origin or 0)
+    except UsageError as error:
+        raise table.error("from", error.message) from error
     if layer:
         _whole(table)
     return RecordRule(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from xensave.container.streams.legacy.chunks import LAST_ID, MAX_BATCH
+from xensave.container.streams.legacy.chunks import LAST_ID, MAX_BATCH, PFN_MASK
 from xensave.errors import Malformed
 
 P2M_SIZES = range(16, (1 << 28) + 1)
@@ -65,7 +65,19 @@ def is_chunk(word: bytes | memoryview) -> bool:
 
 def is_legacy(head: bytes) -> bool:
     """Tell whether this is how a stream of a guest with some memory begins."""
-    return int.from_bytes(head[:4], "little") in P2M_SIZES and width_of(head) is not None
+    p2m_size, width = int.from_bytes(head[:4], "little"), width_of(head)
+    return width is not None and p2m_size in P2M_SIZES and _has_frames(head, p2m_size, width)
+
+
+def _has_frames(head: bytes, p2m_size: int, width: int) -> bool:
+    """Tell whether a first batch lists frames that the guest has, each once: two words are few."""
+    count = int.from_bytes(head[width : width + 4], "little", signed=True)
+    listed = head[width + 4 :]
+    words = [
+        int.from_bytes(listed[at : at + 4], "little") & PFN_MASK
+        for at in range(0, min(count, len(listed) // width) * width, width)
+    ]
+    return len(set(words)) == len(words) and all(word < p2m_size for word in words)
 
 
 def is_pv(head: bytes, width: int) -> bool:

@@ -8,7 +8,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
-from xensave.findings import ERROR, NOTE
+from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm, pages, pv, release, static_data
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
@@ -93,7 +93,9 @@ DIRTY_LENGTH = Rule(
     "LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "CHECKPOINT_DIRTY_PFN_LIST is 8-byte PFNs."
 )
 NO_CONTEXT = Rule(
-    "LIBXC_GUEST_STATE_PRESENT", NOTE, "A restore needs HVM_CONTEXT, or vCPU 0's X86_PV_VCPU_BASIC."
+    "LIBXC_GUEST_STATE_PRESENT",
+    WARNING,
+    "A restore needs HVM_CONTEXT, or vCPU 0's X86_PV_VCPU_BASIC.",
 )
 
 PV_RECORDS = frozenset(
