@@ -67,6 +67,9 @@ SAMPLES = {
         ["memory", IMAGE, "--json", "--pfn", "1"],
         ["memory", IMAGE, "--json", "--find", "Xen"],
     ],
+    "thin": [["thin", IMAGE, "OUT/thin.img", "--json"]],
+    "extract": [["extract", IMAGE, "OUT/guest.core", "--json"]],
+    "decode": [["decode", HVM, "--json"], ["decode", IMAGE, "examples/pvh1.ctx", "--json"]],
     "compare": [["compare", "4.13", "4.17", "--json"], ["compare", "4.17", "4.17", "--json"]],
     "edit": [["edit", HVM, "--set", "CPU[0].rip=1", "-t", "4.17", "--dry-run", "--json"]],
 }

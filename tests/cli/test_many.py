@@ -156,3 +156,93 @@ def test_records_of_several_images_are_named(folder, capsys):
     out = capsys.readouterr().out
     assert out.startswith(f"{folder}/b.bin:\nHEADER[0]")
     assert f"\n{folder}/deep/a.ctx:\nHEADER[0]" in out
+
+
+READERS = [
+    ["memory"], ["memory", "--find", "Xen"], ["decode"], ["report", "-o", "/dev/null"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READERS, ids=" ".join)
+def test_every_reader_takes_many_and_goes_on(words, folder, capsys):
+    (folder / "gone.ctx").unlink()
+    names = [str(folder / "none"), str(folder / "guest*"), str(folder / "deep")]
+    assert main([*words, *names]) == 2
+    out, err = capsys.readouterr()
+    assert f"{folder}/none: No such file" in err
+    if words[0] != "report":
+        assert f"{folder}/guest.img.zst" in out
+
+
+WRITERS = [
+    (["thin"], "guest.img.zst"),
+    (["extract", "--format", "raw"], "guest.img.raw"),
+    (["edit", "--set", "CPU[0].rip=1", "-t", "4.17"], "guest.img.zst"),
+    (["convert", "-t", "4.17", "--from", "4.17"], "guest.img.zst"),
+]
+
+
+@pytest.mark.parametrize(("words", "name"), WRITERS, ids=lambda each: each[0])
+def test_every_writer_takes_many_into_a_directory(words, name, folder, tmp_path_factory, capsys):
+    (folder / "bad.ctx").write_bytes(b"junk")
+    out = tmp_path_factory.mktemp("out")
+    assert main([*words, str(folder / "guest.img.zst"), str(folder / "bad.ctx"), str(out)]) == 1
+    shown, err = capsys.readouterr()
+    assert shown.splitlines()[-1].startswith("2 images: 1 ")
+    assert f"{folder}/bad.ctx: offset 0x0: no Xen save image" in err
+    assert [path.name for path in out.iterdir()] == [name]
+    # Two of one name would overwrite each other.
+    (folder / "deep" / "guest.img.zst").write_bytes(IMAGE)
+    assert main([*words, str(folder), str(out)]) == 2
+    assert "another of the images is called guest.img" in capsys.readouterr().err
+    assert main([*words, str(folder), str(folder / "guest.img.zst")]) == 2
+    assert "several images take a directory as OUT" in capsys.readouterr().err
+
+
+def test_a_member_of_a_tar_is_named_in_errors(folder, tmp_path_factory, capsys):
+    path = folder / "all.tar"
+    path.write_bytes(archive({"x/guest.img.zst": IMAGE, "x/bad.ctx": b"junk"}))
+    out = tmp_path_factory.mktemp("out")
+    assert main(["thin", str(path), str(out)]) == 1
+    assert f"{path}/x/bad.ctx: offset 0x0" in capsys.readouterr().err
+    assert [each.name for each in out.iterdir()] == ["guest.img.zst"]
+
+
+def test_a_document_that_breaks_off_says_so_and_is_refused(folder, capsys):
+    cut = folder / "cut.ctx"
+    cut.write_bytes(zstandard.decompress(IMAGE)[:3_000_000])
+    assert main(["decode", str(cut)]) == 1
+    text = capsys.readouterr().out
+    assert json.loads(text)["error"]["kind"] == "Truncated"
+    (folder / "cut.json").write_text(text)
+    assert main(["encode", str(folder / "cut.json"), str(folder / "cut.img")]) == 1
+    assert "breaks off" in capsys.readouterr().err
+
+
+def test_policies_of_many(capsys):
+    image = "examples/hvm1.img.zst"
+    assert main(["policy", "show", image, "none", image]) == 2
+    out, err = capsys.readouterr()
+    assert out.count(f"{image}:\n") == 2
+    assert "none: No such file" in err
+
+
+def test_verify_fails_on_what_it_is_told_to_and_says_the_bad_alone(folder, capsys):
+    (folder / "trailing.ctx").write_bytes(HVM + b"x")
+    names = [str(folder / "trailing.ctx"), str(folder / "b.bin")]
+    assert main(["verify", *names]) == 1
+    assert main(["verify", *names, "--fail-on", "error"]) == 0
+    capsys.readouterr()
+    main(["verify", *names, "--only", "findings"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith(names[0]) for line in lines[:-1])
+    assert lines[-1] == "2 images: 1 valid, 1 with findings"
+
+
+def test_plain_verdicts_are_a_line_each(folder, capsys):
+    (folder / "gone.ctx").unlink()
+    main(["check", "-t", "4.17", "--plain", str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:-1]] == [
+        f"{folder}/b.bin", f"{folder}/deep/a.ctx", f"{folder}/guest.img.zst",
+    ]  # fmt: skip

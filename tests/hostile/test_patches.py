@@ -55,6 +55,9 @@ def kept(count):
         pytest.param([*HEAD, *["+#if 1"] * 15_000], id="conditions"),
         pytest.param([*HEAD, '+#include "/dev/zero"'], id="device"),
         pytest.param([*HEAD, "+uint64_t a" + ", b" * 50_000 + ";"], id="declarators"),
+        pytest.param([*HEAD, "+/* " + "reserved " * 200_000 + "*/"], id="words"),
+        pytest.param([*HEAD, "+" + '"\\' * 500_000], id="quotes"),
+        pytest.param([*HEAD, "+/*", *["+" + "reserved " * 30] * 19_000, "+*/"], id="lines"),
     ],
 )
 def test_what_is_too_much_is_refused(lines):

@@ -1,5 +1,6 @@
 """Progress is shown on a terminal that waits longer than a second, and nowhere else."""
 
+import io
 import os
 import pty
 import re
@@ -12,7 +13,7 @@ import pytest
 
 from xensave.source import open_source
 from xensave.source.watch import Copied, watched
-from xensave.views.text.progress import position_of
+from xensave.views.text.progress import Meter, position_of
 
 SLOW = """
 import sys, time
@@ -99,3 +100,30 @@ def test_what_is_watched():
     copied = Copied("out", 10)
     copied.add(4)
     assert position_of(copied) == (4, 10)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class _Late:
+    """An input in its middle."""
+
+    name = "/images/" + "a-guest-of-a-long-name" * 3 + ".img.zst"
+    offset, size, beneath = 3 << 30, 4 << 30, None
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 50, 60, 80, 100])
+def test_it_is_one_line_however_narrow_the_terminal(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("rich.progress.TransferSpeedColumn.render", lambda *_: "1023.9 MB/s")
+    out = _Terminal()
+    meter = Meter(out)
+    meter._source = _Late()
+    meter._draw(_Late())
+    meter._bar.stop()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue()).replace("\r", "\n")
+    drawn = [line for line in shown.split("\n") if line.strip()]
+    assert drawn
+    assert all("GiB" in line and len(line) <= columns for line in drawn), drawn

@@ -22,7 +22,7 @@ from xensave.image.image import Image, open_image
 from xensave.image.opening import open_input
 from xensave.source import Input, Source, open_source
 from xensave.source.base import read_all
-from xensave.source.memory import MemorySource
+from xensave.source.memory import MemorySource, NamedBytes
 from xensave.source.remote.addresses import is_address
 
 CONTEXT_LIMIT = 64 << 20
@@ -237,7 +237,8 @@ def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unr
             return
         if context and status.st_size <= CONTEXT_LIMIT:
             with open(name, "rb") as file:
-                yield _held(name, member, file.read(CONTEXT_LIMIT), max_size)
+                held = _held(name, member, file.read(CONTEXT_LIMIT), max_size)
+                yield held._replace(what=name)
             return
         with open_source(name, max_size=max_size) as source:
             if context or _begins_as_image(source):
@@ -294,7 +295,9 @@ def _held(name: str, member: str, data: bytes, max_size: int | None) -> Item:
         except XensaveError:
             source = MemorySource(data, name)
     source.name = name
-    return Item(name, member, data, source)
+    what = NamedBytes(data)
+    what.name = name
+    return Item(name, member, what, source)
 
 
 class _Stream(io.RawIOBase):

@@ -21,6 +21,16 @@ _FAULT_AROUND = 1 << 16
 """Linux maps so much about a page that is touched."""
 
 
+class NamedBytes(bytes):
+    """Bytes that came from somewhere: errors about them say where.
+
+    >>> named = NamedBytes(b"abc")
+    >>> named.name = "guests.tar/a.ctx"
+    """
+
+    name = "<bytes>"
+
+
 class MemorySource(Source):
     """A source over a buffer; nothing is copied.
 

@@ -97,7 +97,7 @@ def _puller(source: Source) -> Callable[[int], bytes]:
 
 def _plain(what: Input, max_size: int | None) -> Source:
     if isinstance(what, (bytes, bytearray, memoryview)):
-        return MemorySource(what, max_size=max_size)
+        return MemorySource(what, getattr(what, "name", "<bytes>"), max_size=max_size)
     if isinstance(what, int):
         return _of_descriptor(what, f"<fd {what}>", owned=False, max_size=max_size)
     if isinstance(what, (str, os.PathLike)):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import sys
 from typing import TextIO
 
 from xensave import catalogue
-from xensave.cli.many import counted, for_each
+from xensave.cli.into import add_operands, into
+from xensave.cli.many import counted
 from xensave.cli.options import input_format, max_size
-from xensave.cli.output import no_terminal
 from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
@@ -29,7 +27,6 @@ from xensave.convert.reframe import frame_names
 from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.image import open_image
-from xensave.image.input import Item
 from xensave.source import Input, open_source, read_all
 from xensave.source.compression.compress import Compression
 from xensave.toolstack.domain import carried_policy
@@ -48,17 +45,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "words",
-        metavar="IN",
-        nargs="+",
-        help="the image; - for standard input. Several images, directories, globs and tars go into"
-        " a directory OUT",
-    )
-    # The last of the words is OUT: this one is here to be read about, and stays empty.
-    parser.add_argument(
-        "out", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
-    )
+    add_operands(parser)
     parser.add_argument(
         "-t", "--target", metavar="R", required=True, help="the release that shall restore it"
     )
@@ -118,54 +105,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and carry the plan out: for one image, or for each of many."""
-    inputs, out = _operands(args)
     settings = _settings(args)
-    if (
-        len(inputs) == 1
-        and (out is None or not _is_directory(out))
-        and not _is_directory(inputs[0])
-    ):
-        no_terminal(out)
-        return _convert(args, settings, inputs[0], inputs[0], out)
-    if out is not None and not _is_directory(out):
-        raise UsageError(f"several images take a directory as OUT, and {out} is none")
-    names: set[str] = set()
 
-    def converted(item: Item) -> int:
-        name = _name_of(item, args.compress)
-        if name in names:
-            raise UsageError(f"another of the images is called {name}")
-        names.add(name)
-        path = None if out is None else f"{out.rstrip('/')}/{name}"
-        return _convert(args, settings, item.what, item.name, path)
+    def converted(what: Input, name: str, out: str | None) -> int:
+        return _convert(args, settings, what, name, out)
 
-    codes = for_each("convert", inputs, args, converted)
+    codes = into("convert", args, converted, compress=args.compress)
     if len(codes) > 1 and not args.json and not args.quiet:
-        print(counted(codes, "converted" if out else "can be", "refused"))
+        print(counted(codes, "can be" if args.dry_run else "converted", "refused"))
     return max(codes, default=0)
-
-
-def _operands(args: argparse.Namespace) -> tuple[list[str], str | None]:
-    """Return the inputs and the output; a dry run of many may name none."""
-    *inputs, last = args.words
-    if args.dry_run and (not inputs or (len(inputs) > 1 and not _is_directory(last))):
-        return args.words, None
-    if not inputs:
-        raise UsageError("where to? name OUT, or ask for --dry-run")
-    return inputs, None if args.dry_run else last
-
-
-def _is_directory(word: str) -> bool:
-    return word != "-" and os.path.isdir(word)  # noqa: PTH112 - pathlib is slow
-
-
-def _name_of(item: Item, compress: str | None) -> str:
-    """Return what an item is called in the directory of results."""
-    name = item.name.rstrip("/").rpartition("/")[2]
-    if compress is None:
-        return name
-    bare = re.sub(r"\.(zst|zstd|gz|xz|bz2|lz4)$", "", name)
-    return bare if compress == "none" else bare + Compression.parse(compress).method.suffixes[0]
 
 
 def _convert(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from itertools import chain, islice
 
 from xensave.catalogue import series_of
+from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size
+from xensave.cli.run import BAD_INPUT, complain
 from xensave.edit.document.decode import decode_lines
-from xensave.source import open_source
+from xensave.errors import SourceError, XensaveError
+from xensave.image.input import Item
+from xensave.views.errors import error_object
 
 DESCRIPTION = (
     "Print an image as JSON: headers, configuration, every record and field. Page contents stay in"
@@ -19,7 +25,13 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", metavar="IN", help="the image; - for standard input")
+    parser.add_argument(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="images, directories, globs and tars of them: a document each; - for standard input",
+    )
+    parser.add_argument("--json", action="store_true", help="as it is: errors are JSON too")
     parser.add_argument(
         "--release",
         metavar="R",
@@ -30,10 +42,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Walk the image, and print it event by event."""
-    path = None if args.image == "-" else args.image
+    """Walk each image, and print it event by event."""
     release = series_of(args.release) if args.release is not None else None
-    with open_source(args.image, max_size=args.max_size, format=args.input_format) as source:
-        for line in decode_lines(source, path, release):
-            sys.stdout.write(f"{line}\n")
-    return 0
+
+    def decoded(item: Item) -> int:
+        path = item.what if isinstance(item.what, str) else None
+        lines = decode_lines(item.source, path, release)
+        # The first event comes before anything is printed: what is no image has no document.
+        front = [*islice(lines, 2)]
+        try:
+            for line in chain(front, lines):
+                sys.stdout.write(f"{line}\n")
+        except XensaveError as error:
+            sys.stdout.write(f'], "error": {json.dumps(error_object(error))}}}\n')
+            item.source.name_in(error)
+            complain("decode", error, as_json=False)
+            return 2 if isinstance(error, SourceError) else BAD_INPUT
+        return 0
+
+    return max(for_each("decode", args.images, args, decoded), default=0)

@@ -6,13 +6,15 @@ import argparse
 import json
 import sys
 
+from xensave.cli.into import add_operands, into
+from xensave.cli.many import counted
 from xensave.cli.options import input_format, max_size
-from xensave.cli.output import no_terminal
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
-from xensave.errors import UsageError
+from xensave.source import Input
 from xensave.views.guest.comparison import comparison_json, comparison_lines
+from xensave.views.text.escape import escape
 from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
@@ -24,10 +26,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("input", metavar="IN", help="the image; - for standard input")
-    parser.add_argument(
-        "output", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
-    )
+    add_operands(parser)
     parser.add_argument(
         "--set",
         dest="assignments",
@@ -55,34 +54,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the changes, and say what they were."""
-    if args.output is None and not args.dry_run:
-        raise UsageError("where to? name OUT, or ask for --dry-run")
-    no_terminal(None if args.dry_run else args.output)
+    """Carry out the changes in each image, and say what they were."""
     request = Request(
         [parse_assignment(text) for text in args.assignments],
         args.target or args.release,
         args.release,
         args.force,
     )
-    done = edit(
-        args.input,
-        None if args.dry_run else args.output,
-        request,
-        max_size=args.max_size,
-        format=args.input_format,
-    )
-    if not args.quiet:
-        _print(args, done)
-    return 0
+
+    def edited(what: Input, name: str, out: str | None) -> int:
+        limits = {"max_size": args.max_size, "format": args.input_format}
+        done = edit(what, out, request, **limits)
+        if not args.quiet:
+            _print(args, done, name, out)
+        return 0
+
+    codes = into("edit", args, edited)
+    if len(codes) > 1 and not args.json and not args.quiet:
+        print(counted(codes, "can be" if args.dry_run else "edited", "refused"))
+    return max(codes, default=0)
 
 
-def _print(args: argparse.Namespace, done: Edited) -> None:
+def _print(args: argparse.Namespace, done: Edited, name: str, out: str | None) -> None:
     # The image itself has standard output where OUT is "-".
-    out = sys.stderr if args.output == "-" and not args.dry_run else sys.stdout
+    text = sys.stderr if out == "-" else sys.stdout
     comparison = Comparison(done.changes, None)
     if args.json:
-        out.write(json.dumps(comparison_json(comparison)) + "\n")
+        text.write(json.dumps({"source": name, **comparison_json(comparison)}) + "\n")
         return
-    for line in comparison_lines(comparison, width_of(out), volatile=True):
-        out.write(line + "\n")
+    if name not in args.words or len(args.words) > 2:
+        text.write(f"{escape(name)}:\n")
+    for line in comparison_lines(comparison, width_of(text), volatile=True):
+        text.write(line + "\n")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.into import add_operands, into
+from xensave.cli.many import counted
 from xensave.cli.options import input_format, max_size
 from xensave.image import open_image
+from xensave.source import Input
 
 DESCRIPTION = (
     "Write a live migration's stream without what is sent again: a smaller image that restores to"
@@ -17,23 +20,42 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("input", metavar="IN", help="the image; - for standard input")
-    parser.add_argument(
-        "output", metavar="OUT", help="where the result goes; - for standard output"
-    )
+    add_operands(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     input_format(parser)
     max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the image."""
+    """Write each image."""
+
+    def thinned(what: Input, name: str, out: str | None) -> int:
+        return _thin(args, what, name, out or "-")
+
+    codes = into("thin", args, thinned)
+    if len(codes) > 1 and not args.quiet and not args.json:
+        print(counted(codes, "written", "damaged"))
+    return max(codes, default=0)
+
+
+def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
+    import json
+
     from xensave.convert.thin import thin
     from xensave.views.text.escape import escape
 
-    with open_image(args.input, max_size=args.max_size, format=args.input_format) as image:
-        done = thin(image, args.output)
-    if not args.quiet:
-        out = sys.stderr if args.output == "-" else sys.stdout
-        out.write(f"{escape(args.output)}: {done.after:,} of {done.before:,} pages\n")
+    with open_image(what, max_size=args.max_size, format=args.input_format) as image:
+        done = thin(image, path)
+    # The image itself has standard output where OUT is "-".
+    text = sys.stderr if path == "-" else sys.stdout
+    if args.json:
+        found = {
+            "source": name,
+            "output": path,
+            "pages": {"before": done.before, "after": done.after},
+        }
+        text.write(json.dumps(found) + "\n")
+    elif not args.quiet:
+        text.write(f"{escape(path)}: {done.after:,} of {done.before:,} pages\n")
     return 0

@@ -77,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[RESTORES, REFUSED, DEPENDS],
         help="print these verdicts alone; the summary counts all",
     )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="print a verdict a line, in a pipe as on a terminal: no assumptions, no folding",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     parser.add_argument(
         "--fail-on",
@@ -216,7 +221,8 @@ class _Report:
         self.quiet = args.quiet
         self.only = args.only
         self.colour = coloured(sys.stdout, args.color)
-        self.width = fold_width(sys.stdout)
+        self.plain = args.plain
+        self.width = sys.maxsize if args.plain else fold_width(sys.stdout)
         self.told: set[str] = set()
         self.inputs = 0
         self.counts: dict[str, Counter[str]] = {}
@@ -240,7 +246,7 @@ class _Report:
             return
         line = series_line(found.source, answer, colour=self.colour)
         self._fold(line)
-        for text in assumption_lines(verdict):
+        for text in [] if self.plain else assumption_lines(verdict):
             if text not in self.told:
                 self.told.add(text)
                 self._fold(text)

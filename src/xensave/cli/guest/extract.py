@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from xensave.cli.into import add_operands, into
+from xensave.cli.many import counted
 from xensave.cli.options import input_format, max_size
-from xensave.cli.output import no_terminal
 from xensave.errors import SourceError, UsageError
 from xensave.image import Image, open_image
+from xensave.source import Input
+
+if TYPE_CHECKING:
+    from xensave.dump import Options
 
 DESCRIPTION = (
     "Write a saved guest's memory and registers to a file that other tools open: gdb, drgn, crash"
@@ -22,16 +29,9 @@ _FORMATS = ("elf", "raw", "lime", "core")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "image",
-        metavar="IMAGE",
-        help="a save image or a stream; - for standard input; domain:NAME for a guest that runs,"
-        " which is paused meanwhile",
-    )
-    parser.add_argument(
-        "output",
-        metavar="OUT",
-        help="the file, which only its owner may read; - for standard output",
+    add_operands(
+        parser,
+        "the image; domain:NAME is a guest that runs, which is paused meanwhile",
     )
     parser.add_argument(
         "--format",
@@ -45,40 +45,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="VMCOREINFO as text, for elf, in the place of what the guest's kernel keeps",
     )
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     input_format(parser)
     max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the image, and write its memory."""
-    from xensave.dump import Format, Options, extract
+    """Open each image, and write its memory."""
+    from xensave.dump import Options
+
+    options = Options(_vmcoreinfo(args))
+
+    def extracted(what: Input, name: str, out: str | None) -> int:
+        return _extract(args, options, what, name, out or "-")
+
+    codes = into("extract", args, extracted, suffix=f".{args.format}")
+    if len(codes) > 1 and not args.quiet and not args.json:
+        print(counted(codes, "written", "not"))
+    return max(codes, default=0)
+
+
+def _extract(args: argparse.Namespace, options: Options, what: Input, name: str, path: str) -> int:
+    from xensave.dump import Format, extract
     from xensave.source.watch import Copied, announce
     from xensave.views.text.escape import escape
 
-    no_terminal(args.output)
-    options = Options(_vmcoreinfo(args))
-    copied = Copied(args.output)
-    with _opened(args) as image:
+    copied = Copied(path)
+    with _opened(args, what) as image:
         announce(copied)
-        done = extract(image, args.output, Format(args.format), options, copied.add)
-    if not args.quiet:
-        # Memory itself has standard output where OUT is "-".
-        out = sys.stderr if args.output == "-" else sys.stdout
-        out.write(
-            f"{escape(args.output)}: {args.format}, {done.frames:,} frames, {done.size:,} bytes\n"
-        )
+        done = extract(image, path, Format(args.format), options, copied.add)
+    # Memory itself has standard output where OUT is "-".
+    text = sys.stderr if path == "-" else sys.stdout
+    if args.json:
+        found = {"source": name, "output": path, "format": args.format}
+        text.write(json.dumps({**found, "frames": done.frames, "bytes": done.size}) + "\n")
+    elif not args.quiet:
+        about = f"{args.format}, {done.frames:,} frames, {done.size:,} bytes"
+        text.write(f"{escape(path)}: {about}\n")
     return 0
 
 
-def _opened(args: argparse.Namespace) -> Image:
+def _opened(args: argparse.Namespace, what: Input) -> Image:
     from xensave.live import is_domain
 
-    if not is_domain(args.image):
-        return open_image(args.image, max_size=args.max_size, format=args.input_format)
+    if not isinstance(what, str) or not is_domain(what):
+        return open_image(what, max_size=args.max_size, format=args.input_format)
     from xensave.live.memory import open_domain_memory
 
-    return open_image(args.image, source=open_domain_memory(args.image))
+    return open_image(what, source=open_domain_memory(what))
 
 
 def _vmcoreinfo(args: argparse.Namespace) -> bytes | None:

@@ -8,10 +8,13 @@ import os
 import re
 import sys
 
+from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size, number, positive
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
-from xensave.image import Image, open_image
+from xensave.image import Image
+from xensave.image.input import Item
+from xensave.records.twins import hex64
 
 DESCRIPTION = (
     "Show the map of a saved guest's memory, the bytes at an address, or where a pattern is found."
@@ -26,7 +29,10 @@ _SHOWN = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "image", metavar="IMAGE", help="a save image or a stream; - for standard input"
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="save images and streams, directories, globs and tars of them; - for standard input",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--pfn", metavar="N", type=number, help="show the page of a frame number")
@@ -60,21 +66,39 @@ def run(args: argparse.Namespace) -> int:
     addressed = (args.pfn, args.physical, args.virtual) != (None, None, None)
     if args.length is not None and not addressed:
         raise UsageError("--length goes with --pfn, --physical or --virtual")
-    with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:
-        # Of a pipe memory comes first: all else is asked of what was kept of it.
-        memory = image.memory
-        if args.find is not None:
-            return _find(image, args)
-        if args.pfn is not None:
-            physical = args.pfn << PAGE_SHIFT
-            _dump(memory.read(physical, args.length or PAGE_SIZE), physical, args)
-        elif args.physical is not None:
-            _dump(memory.read(args.physical, args.length or _LENGTH), args.physical, args)
-        elif args.virtual is not None:
-            vcpu = image.vcpu(args.vcpu or 0)
-            _dump(vcpu.read(args.virtual, args.length or _LENGTH), args.virtual, args)
-        else:
-            _map(image, args)
+    if args.plot is not None and len(args.images) > 1:
+        raise UsageError("--plot draws one image")
+    shown = 0
+
+    def show(item: Item) -> int:
+        nonlocal shown
+        several = shown > 0 or item.member is not None or len(args.images) > 1
+        shown += 1
+        with item.image(walk=True) as image:
+            return _show(image, args, several=several)
+
+    return max(for_each("memory", args.images, args, show), default=0)
+
+
+def _show(image: Image, args: argparse.Namespace, *, several: bool) -> int:
+    """Print what was asked for; bytes of one of `several` images are not told apart in a pipe."""
+    # Of a pipe memory comes first: all else is asked of what was kept of it.
+    memory = image.memory
+    if args.find is not None:
+        return _find(image, args, several=several)
+    if args.pfn is not None:
+        address = args.pfn << PAGE_SHIFT
+        data = memory.read(address, args.length or PAGE_SIZE)
+    elif args.physical is not None:
+        address = args.physical
+        data = memory.read(address, args.length or _LENGTH)
+    elif args.virtual is not None:
+        address = args.virtual
+        data = image.vcpu(args.vcpu or 0).read(address, args.length or _LENGTH)
+    else:
+        _map(image, args)
+        return 0
+    _dump(data, address, args, image.name, several=several)
     return 0
 
 
@@ -97,13 +121,17 @@ def _map(image: Image, args: argparse.Namespace) -> None:
     )
 
 
-def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
+def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, several: bool) -> None:
     if args.json:
-        json.dump({"address": address, "length": len(data), "bytes": data.hex()}, sys.stdout)
-        sys.stdout.write("\n")
-    elif args.hex or sys.stdout.isatty():
+        place = {"address": address, "hex": {"address": hex64(address)}}
+        found = {"source": name, **place, "length": len(data), "bytes": data.hex()}
+        sys.stdout.write(json.dumps(found) + "\n")
+    elif args.hex or several or sys.stdout.isatty():
+        from xensave.views.text.escape import escape
         from xensave.views.text.hexdump import hexdump_lines
 
+        if several:
+            sys.stdout.write(f"{escape(name)}:\n")
         sys.stdout.writelines(f"{line}\n" for line in hexdump_lines(data, address))
     else:
         sys.stdout.flush()
@@ -111,7 +139,7 @@ def _dump(data: bytes, address: int, args: argparse.Namespace) -> None:
             out.write(data)
 
 
-def _find(image: Image, args: argparse.Namespace) -> int:
+def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
     from xensave.image.memory.reverse import ReverseMap
     from xensave.memory.search import search
     from xensave.views.text.escape import escape
@@ -124,12 +152,16 @@ def _find(image: Image, args: argparse.Namespace) -> int:
         none = False
         virtual = reverse.virtual(hit.physical)
         if args.json:
-            found = {"physical": hit.physical, "virtual": virtual, "bytes": hit.data.hex()}
+            twins = {f"virtual[{at}]": hex64(each) for at, each in enumerate(virtual)}
+            twins["physical"] = hex64(hit.physical)
+            place = {"physical": hit.physical, "virtual": virtual, "hex": twins}
+            found = {"source": image.name, **place, "bytes": hit.data.hex()}
             sys.stdout.write(json.dumps(found) + "\n")
             continue
         address = f"{virtual[0]:#018x}" if virtual else "-"
         text = escape(hit.data[:_SHOWN].decode("ascii", "backslashreplace"))
-        sys.stdout.write(f"{hit.physical:#014x}  {address:<18}  {text}\n")
+        front = f"{escape(image.name)}: " if several else ""
+        sys.stdout.write(f"{front}{hit.physical:#014x}  {address:<18}  {text}\n")
     return int(none)
 
 

@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from itertools import chain
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import version
-from xensave.errors import UsageError
+from xensave.cli.run import BAD_INPUT, complain
+from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.policy.compare import compare_policies
 from xensave.policy.host import Host
 from xensave.policy.hostfile import read_host
@@ -26,6 +28,7 @@ from xensave.views.guest.policy import (
     refusal_line,
 )
 from xensave.views.records.record_json import Json
+from xensave.views.text.escape import escape
 from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
@@ -46,7 +49,12 @@ _BLOCKS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("action", choices=["show", "diff"], help="what to do")
-    parser.add_argument("inputs", metavar="FILE", nargs="+", help="an image, or what a host says")
+    parser.add_argument(
+        "inputs",
+        metavar="FILE",
+        nargs="+",
+        help="images, or what a host says; show takes any number, diff two",
+    )
     parser.add_argument(
         "--block", choices=list(_BLOCKS), help="which of a host's policies (default: hvm-max)"
     )
@@ -59,12 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show one policy, or compare two."""
-    wanted = 1 if args.action == "show" else 2
-    if len(args.inputs) != wanted:
-        raise UsageError(f"policy {args.action} takes {wanted} input{'s'[: wanted - 1]}")
-    hosts = [read_host(path) for path in args.inputs]
     if args.action == "show":
-        return _show(args, _policy(hosts[0], args.block))
+        return max(_show(args, path) for path in args.inputs)
+    if len(args.inputs) != 2:
+        raise UsageError("policy diff takes 2 inputs")
+    hosts = [read_host(path) for path in args.inputs]
     if args.target is not None:
         return _restore(args, *hosts)
     old, new = (_policy(host, args.block) for host in hosts)
@@ -73,8 +80,18 @@ def run(args: argparse.Namespace) -> int:
     return 1 if comparison.differs else 0
 
 
-def _show(args: argparse.Namespace, policy: Policy) -> int:
-    _print(args, policy_json(policy), policy_lines(policy, width_of(sys.stdout)))
+def _show(args: argparse.Namespace, path: str) -> int:
+    """Show one of the inputs; what cannot be read is told, and the next one has its turn."""
+    try:
+        policy = _policy(read_host(path), args.block)
+    except XensaveError as error:
+        if len(args.inputs) == 1:
+            raise
+        complain("policy", error, as_json=args.json)
+        return 2 if isinstance(error, (SourceError, UsageError)) else BAD_INPUT
+    lines = policy_lines(policy, width_of(sys.stdout))
+    name = [] if args.json or len(args.inputs) == 1 else [f"{escape(path)}:"]
+    _print(args, policy_json(policy), chain(name, lines))
     return 0
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
+from xensave.cli.many import for_each
 from xensave.cli.options import max_size
+from xensave.cli.run import complain
 from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.image import Image, open_image
-from xensave.image.input import is_glanced
-from xensave.source import open_source
+from xensave.image.input import Item
 from xensave.source.base import write_all
+from xensave.source.limits import CHUNK
 from xensave.source.output import writing
 from xensave.source.remote.addresses import is_address
 
@@ -36,7 +38,10 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "images", metavar="IMAGE", nargs="*", help="an image, - for stdin; or a table"
+        "images",
+        metavar="IMAGE",
+        nargs="*",
+        help="images, directories, globs and tars of them, or a table; - for stdin",
     )
     parser.add_argument(
         "--releases",
@@ -82,27 +87,43 @@ def run(args: argparse.Namespace) -> int:
         found = fleet_page(args.images[0])
         _write(args.output, render.render_fleet(found, args.title or "A fleet of saved guests"))
         return 0
-    pages = _pages(args)
+    pages, codes = _pages(args)
+    if not pages:
+        return max(codes, default=2)
     _write(args.output, render.render_guests(pages, args.title or "Saved guests"))
-    for page in pages:
-        for trouble in (page.wrong, *page.troubles):
-            if trouble:
-                raise XensaveError(f"{page.path}: {trouble}")
-    return 0
+    return max(*codes, _tell_troubles(pages))
 
 
-def _pages(args: argparse.Namespace) -> list[GuestPage]:
+def _tell_troubles(pages: list[GuestPage]) -> int:
+    """Say what is wrong with images whose pages were written, and return the exit code."""
+    troubles = [
+        f"{page.path}: {trouble}"
+        for page in pages
+        for trouble in (page.wrong, *page.troubles)
+        if trouble
+    ]
+    for trouble in troubles:
+        complain("report", XensaveError(trouble), as_json=False)
+    return int(bool(troubles))
+
+
+def _pages(args: argparse.Namespace) -> tuple[list[GuestPage], list[int]]:
+    """Return the page of each image that can be read, and the exit codes of all."""
     from xensave.engine.plugins import installed
     from xensave.report.guest import guest_page
     from xensave.toolstack.judge import Judge
 
     judge = Judge(release_names()[::-1], plugins=installed())
-    pages = []
-    for number, path in enumerate(args.images, 1):
-        name = "standard input" if path == "-" else path
-        with _opened(path, args.max_size, walk=args.walk) as image:
-            pages.append(guest_page(image, judge, name, f"guest-{number}", full=args.full))
-    return pages
+    pages: list[GuestPage] = []
+
+    def gathered(item: Item) -> int:
+        name = "standard input" if item.name == "<stdin>" else item.name
+        with _opened(item, args.max_size, walk=args.walk) as image:
+            anchor = f"guest-{len(pages) + 1}"
+            pages.append(guest_page(image, judge, name, anchor, full=args.full))
+        return 0
+
+    return pages, for_each("report", args.images, args, gathered)
 
 
 def _write(path: str, text: str) -> None:
@@ -118,6 +139,9 @@ def _is_table(path: str) -> bool:
     try:
         if Path(f"{path}.parts").is_dir():
             return True
+        if not Path(path).is_file():
+            # What comes once through a pipe is for the reader of images.
+            return False
         with open(path, "rb") as file:
             return file.read(len(_PARQUET)) == _PARQUET
     except OSError:
@@ -125,18 +149,18 @@ def _is_table(path: str) -> bool:
 
 
 @contextmanager
-def _opened(path: str, max_size: int | None, *, walk: bool) -> Iterator[Image]:
-    """Open an image; standard input is put into a file, since it is read several times.
+def _opened(item: Item, max_size: int | None, *, walk: bool) -> Iterator[Image]:
+    """Open an image; what comes once is put into a file, since it is read several times.
 
     A large one is looked at by a glance, unless `walk` is asked.
     """
-    if path != "-":
-        with open_source(path, max_size=max_size) as source:
-            yield open_image(path, source=source, glance=not walk and is_glanced(source))
+    if isinstance(item.what, (str, bytes)):
+        with item.image(walk=walk) as image:
+            yield image
         return
     with tempfile.NamedTemporaryFile() as file:
-        while chunk := sys.stdin.buffer.read(1 << 20):
-            file.write(chunk)
+        while not item.source.at_end():
+            file.write(item.source.read(len(item.source.peek(CHUNK))))
         file.flush()
         with open_image(file.name, max_size=max_size) as image:
             yield image

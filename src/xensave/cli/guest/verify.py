@@ -54,6 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true", help="name every record, and print notes"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    parser.add_argument(
+        "--only",
+        choices=["findings"],
+        help="say nothing of images that are valid; the summary counts them",
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=[ERROR, WARNING],
+        default=WARNING,
+        help="the severity from which on an image is not valid (default: warning)",
+    )
     parser.add_argument("--syslog", action="store_true", help="write to syslog, not the terminal")
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument(
@@ -115,7 +126,11 @@ class _Check:
 
     @property
     def code(self) -> int:
-        return 1 if self.counts[ERROR] or self.counts[WARNING] else 0
+        return int(bool(self.counts[ERROR] or (self.counts[WARNING] and self._warnings_count)))
+
+    @property
+    def _warnings_count(self) -> bool:
+        return bool(self.args.fail_on == WARNING)
 
     def steps(self) -> Iterator[tuple[Event | None, list[Finding]]]:
         """Yield events with findings; where the stream stops, a last finding without event."""
@@ -142,7 +157,8 @@ class _Check:
                     self.say(finding.severity, line)
         for line in repeats.lines(self.name):
             self.say(NOTE, line)
-        self.say(NOTE, summary_line(self.name, self.counts, self.about()))
+        if self.args.only is None or self.counts[ERROR] or self.counts[WARNING]:
+            self.say(NOTE, summary_line(self.name, self.counts, self.about()))
 
     def print_json(self) -> None:
         notes: list[Finding] = []
@@ -180,9 +196,8 @@ class _Check:
                 f"{state.domain.type_name} guest of Xen {state.domain.xen_major}."
                 f"{state.domain.xen_minor}"
             )
-        # A bare context has no records of a stream.
-        records = [f"{state.records} records"] if state.headers or state.records else []
-        parts.append(", ".join([*records, f"{self.verification.position} bytes"]))
+        records = f"{state.records} record{'s' if state.records != 1 else ''}"
+        parts.append(f"{records}, {self.verification.position} bytes")
         return "; ".join(parts)
 
 

@@ -11,6 +11,7 @@ from xensave.container.walk import format_of, walk
 from xensave.edit.document.events import event_json, refuse_made
 from xensave.edit.document.members import Json
 from xensave.image.facts.guest import release_named
+from xensave.records.twins import wide_integers
 from xensave.source import Source
 from xensave.source.limits import SKIP_CHUNK
 
@@ -27,7 +28,8 @@ def decode_lines(source: Source, path: str | None, release: str | None = None) -
     yield json.dumps({"xensave": SCHEMA, "image": path})[:-1] + ', "events": ['
     front = "  "
     for item in decode_events(source, release):
-        yield front + json.dumps(item)
+        wide = wide_integers(item)
+        yield front + json.dumps({**item, "hex": wide} if wide else item)
         front = ", "
     yield "]}"
 

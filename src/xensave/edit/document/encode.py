@@ -24,6 +24,8 @@ class Document:
         version = members.number("xensave")
         if version != SCHEMA:
             raise Unsupported(f"a document of version {version}, expected {SCHEMA}")
+        if "error" in members:
+            raise Malformed("a document that breaks off: the image that it is of is damaged")
         image = members.get("image")
         self.image = image if isinstance(image, str) else None
         self.events = members.objects("events")

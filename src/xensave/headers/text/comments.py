@@ -76,7 +76,7 @@ _STATED = (
     ),
     # Reserved for Amazon: 22 - 34; kept for Acme: codes 40 and 41
     (
-        r"\b(?:reserved|kept|aside|held)\s[^:=]*[:=]",
+        r"\b(?:reserved|kept|aside|held)\s[^:=]{0,200}[:=]",
         rf"\b(?:reserved|kept|set\s+aside|held){_FOR}{_OWNER}\s*[:=]\s*(?P<noun>{_NOUN}\s+)?"
         rf"\b(?P<list>{_LIST})",
     ),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 # Comments, and what may hold the marks of one: strings and characters.
 _PIECE = re.compile(
-    r"/\*.*?(?:\*/|\Z)|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", re.DOTALL
+    r"/\*.*?(?:\*/|\Z)|//[^\n]*" r"""|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])'""", re.DOTALL
 )
 _STARRED = re.compile(r"\s+\*(?:\s|$)")
 _CONDITION = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")

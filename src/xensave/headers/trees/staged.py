@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.headers.trees.tree import GitRepository
+from xensave.headers.trees.tree import GitRepository, checked
 
 
 class StagedTree:
@@ -16,7 +16,8 @@ class StagedTree:
 
     def read(self, path: str) -> str | None:
         """The text of a staged file."""
-        return self.repository.read(f":{path}")
+        text = self.repository.read(f":{path}")
+        return None if text is None else checked(text, self.label, path)
 
     def paths(self) -> Iterator[str]:
         """Every staged path."""

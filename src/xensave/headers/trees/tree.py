@@ -16,9 +16,26 @@ from xensave.errors import LimitExceeded, SourceError, UsageError
 
 # Bytes of one file of a tree. Xen's largest source has a fifth of it.
 FILE_LIMIT = 4 << 20
+# Characters of one line of C: what reads C with patterns takes their square for a line in the worst
+# case. Xen's longest has a third of it.
+LINE_LIMIT = 1000
+_LONG = re.compile(rf"[^\n]{{{LINE_LIMIT + 1}}}")
 _VERSION = re.compile(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)")
 _RELEASE = re.compile(r"v?(\d+\.\d+)(\.\d+)?")
 PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen", "")
+
+
+def refuse_long_lines(text: str, where: str) -> None:
+    """Raise LimitExceeded for C with a line that no person wrote."""
+    if _LONG.search(text):
+        raise LimitExceeded(f"{where}: a line of more than {LINE_LIMIT} characters")
+
+
+def checked(text: str, label: str, path: str) -> str:
+    """Return the text of a tree's file. Raises LimitExceeded for C with lines too long."""
+    if path.endswith((".h", ".c")):
+        refuse_long_lines(text, f"{label}: {path}")
+    return text
 
 
 class Tree(Protocol):
@@ -58,7 +75,7 @@ class DirectoryTree:
             data = file.read(FILE_LIMIT + 1)
         if len(data) > FILE_LIMIT:
             raise LimitExceeded(f"{self.label}: {path} is longer than {FILE_LIMIT} bytes")
-        return data.decode("utf-8", "replace")
+        return checked(data.decode("utf-8", "replace"), self.label, path)
 
     def paths(self) -> Iterator[str]:
         """Every file below the directory."""
@@ -165,7 +182,8 @@ class GitTree:
 
     def read(self, path: str) -> str | None:
         """Return the text of a file of the revision."""
-        return self.repository.read(f"{self.commit}:{path}")
+        text = self.repository.read(f"{self.commit}:{path}")
+        return None if text is None else checked(text, self.label, path)
 
     def paths(self) -> Iterator[str]:
         """Every path of the revision."""

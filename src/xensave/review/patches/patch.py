@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from xensave.errors import LimitExceeded, UsageError
+from xensave.headers.trees.tree import refuse_long_lines
 
 # Lines that a diff may show of one header or source: several times what Xen's longest has.
 LINES = 20_000
+# Characters of the same: three times Xen's longest source, whole.
+CHARACTERS = 512 << 10
 
 _HEADER = re.compile(
     r"(?:^|/)(?P<path>(?:xen/include/public|include/public|public)/(?:arch-x86/)?hvm/save\.h)$"
@@ -140,6 +143,9 @@ def _refuse_unreadable(text: str) -> dict[str, str]:
             continue
         if part.count("\n") > LINES:
             raise LimitExceeded(f"{ours}: the patch has more than {LINES} lines of it")
+        if len(part) > CHARACTERS:
+            raise LimitExceeded(f"{ours}: the patch has more than {CHARACTERS >> 10} KiB of it")
+        refuse_long_lines(part, ours)
         if first.startswith(("diff --cc ", "diff --combined ")) or "\n@@@ " in part:
             raise UsageError(
                 f"{ours}: a combined diff of a merge does not tell what each parent had; give "

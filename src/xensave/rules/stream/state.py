@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -17,8 +19,12 @@ from xensave.container.formats import FORMATS
 from xensave.container.frames.config import Config
 from xensave.container.frames.xl import CONFIG_LIMIT
 from xensave.container.runs import PageRun
-from xensave.container.streams import libxc, libxl
+from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
+from xensave.errors import Truncated
+
+CONTEXT_LIMIT = 16 << 20
+"""A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
 
 
 class State:
@@ -85,6 +91,7 @@ class State:
             self.trailing = True
         elif event.kind == CONTEXT:
             self._format("HVM context")
+            self.records += _entries(event)
 
     def _format(self, name: str) -> None:
         if name not in self.formats:
@@ -103,6 +110,16 @@ class State:
             self.headers[event.layer] = header
             version = "" if header.version is None else f" version {header.version}"
             self._format(f"{header.begins}{version}")
+
+
+def _entries(event: Event) -> int:
+    """Return how many records a bare context has, up to where it ends or breaks off."""
+    count = 0
+    if 0 < event.length <= CONTEXT_LIMIT:
+        with suppress(Truncated):
+            for entry in hvm.iterate(event.body()):
+                count += entry.typecode != hvm.END_TYPECODE
+    return count
 
 
 def _pv_info(state: State, event: Event) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xensave.diff import Change, Comparison
 from xensave.records.meaning.leaves import Leaf
+from xensave.records.twins import hex64
 from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
 from xensave.views.text.wrap import hang
@@ -147,6 +148,8 @@ def _leaf_json(leaf: Leaf | None) -> Json:
         return None
     value = leaf.value.hex() if isinstance(leaf.value, bytes) else leaf.value
     result: dict[str, Json] = {"value": value, "text": leaf.text}
+    if isinstance(value, int):
+        result["hex"] = hex64(value)
     if leaf.meaning:
         result["meaning"] = leaf.meaning
     return result

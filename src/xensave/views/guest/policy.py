@@ -9,6 +9,7 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning, signature
 from xensave.records.meaning.cpu.msr import msr_name
+from xensave.records.twins import hex64
 from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
@@ -43,11 +44,15 @@ def policy_json(policy: Policy) -> dict[str, Json]:
         "features": names,
         "maxphysaddr": policy.maxphysaddr,
         "xcr0": policy.xcr0_max,
+        "hex": {"xcr0": hex64(policy.xcr0_max)},
         "leaves": [
             {"leaf": leaf, "subleaf": subleaf, **dict(zip("abcd", registers, strict=True))}
             for leaf, subleaf, registers, _ in _leaves(policy)
         ],
-        "msrs": [{"index": index, "value": value} for index, value in policy.msrs.items()],
+        "msrs": [
+            {"index": index, "value": value, "hex": hex64(value)}
+            for index, value in policy.msrs.items()
+        ],
     }
 
 

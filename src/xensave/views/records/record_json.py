@@ -7,6 +7,7 @@ from xensave.records.flat import element_size, members
 from xensave.records.meaning.explain import meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
+from xensave.records.twins import hex64
 from xensave.records.values import Value
 
 _WIDE = 8
@@ -82,15 +83,6 @@ def _twin(field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
             _twin(field, item, f"{path}[{index}]", into)
     elif isinstance(value, int):
         into[path] = hex64(value)
-
-
-def hex64(value: int) -> str:
-    """Return an integer of 64 bits as its bits in hexadecimal.
-
-    >>> hex64(-1), hex64(16)
-    ('0xffffffffffffffff', '0x0000000000000010')
-    """
-    return f"{value & 0xFFFFFFFFFFFFFFFF:#018x}"
 
 
 def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:

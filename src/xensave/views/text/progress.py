@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0
 _INTERVAL = 0.2
 _LABEL = 30
+_WIDE, _MEDIUM, _NARROW = 88, 48, 34
+"""The columns that the line takes with a name and a whole bar, with a rate, with a time."""
 
 
 @contextmanager
@@ -122,14 +124,21 @@ class Meter:
         from rich.markup import escape as unmarked
 
         from xensave.views.text.escape import escape
+        from xensave.views.text.terminal import width_of
 
         name = "" if self._source is None else escape(self._source.name).rpartition("/")[2]
-        return bars.Progress(
-            bars.TextColumn(unmarked(name[-_LABEL:])),
-            bars.BarColumn(20),
+        # What a narrow terminal has no room for goes, from the least telling on: one line it is.
+        room = width_of(self._stream)
+        label = min(_LABEL, room - _MEDIUM)
+        columns: list[bars.ProgressColumn] = [
+            *([bars.TextColumn(unmarked(name[-label:]))] if label > 0 else []),
+            bars.BarColumn(20 if room >= _WIDE else 8),
             bars.DownloadColumn(binary_units=True),
-            bars.TransferSpeedColumn(),
-            bars.TimeRemainingColumn(),
+            *([bars.TransferSpeedColumn()] if room >= _MEDIUM else []),
+            *([bars.TimeRemainingColumn()] if room >= _NARROW else []),
+        ]
+        return bars.Progress(
+            *columns,
             console=Console(file=self._stream),
             auto_refresh=False,
             transient=True,

@@ -11,10 +11,7 @@ from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_M
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
-from xensave.rules.stream.state import State
-
-CONTEXT_LIMIT = 16 << 20
-"""A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
+from xensave.rules.stream.state import CONTEXT_LIMIT, State
 
 TSC_LENGTH = Rule(
     "LIBXC_TSC_INFO_LENGTH",

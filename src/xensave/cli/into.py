@@ -1,0 +1,97 @@
+"""Inputs and where their results go: IN and OUT, or many inputs and a directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+
+from xensave.cli.many import for_each
+from xensave.cli.output import no_terminal
+from xensave.errors import UsageError
+from xensave.image.input import Item
+from xensave.source import Input
+from xensave.source.compression.compress import Compression
+
+_PACKED = re.compile(r"\.(zst|zstd|gz|xz|bz2|lz4)$")
+
+Act = Callable[[Input, str, "str | None"], int]
+"""Does the work on one input: what to open, its name, and the path of the result if any."""
+
+
+def add_operands(parser: argparse.ArgumentParser, what: str = "the image") -> None:
+    """Declare IN... and OUT."""
+    parser.add_argument(
+        "words",
+        metavar="IN",
+        nargs="+",
+        help=f"{what}; - for standard input. Several images, directories, globs and tars go into"
+        " a directory OUT",
+    )
+    # The last of the words is OUT: this one is here to be read about, and stays empty.
+    parser.add_argument(
+        "out", metavar="OUT", nargs="?", help="where the result goes; - for standard output"
+    )
+
+
+def into(
+    command: str,
+    args: argparse.Namespace,
+    act: Act,
+    *,
+    compress: str | None = None,
+    suffix: str = "",
+) -> list[int]:
+    """Call `act` for each input, and return the exit codes, one an input.
+
+    In a directory a result is called as its input, without a compression's ending where `compress`
+    (as --compress says it) or `suffix` puts another. Raises UsageError where it is not said where
+    a result goes.
+    """
+    inputs, out = operands(args.words, dry_run=getattr(args, "dry_run", None))
+    if len(inputs) == 1 and not any(map(_is_directory, (inputs[0], out or "-"))):
+        no_terminal(out)
+        return [act(inputs[0], inputs[0], out)]
+    if out is not None and not _is_directory(out):
+        raise UsageError(f"several images take a directory as OUT, and {out} is none")
+    names: set[str] = set()
+
+    def done(item: Item) -> int:
+        name = _name_of(item, compress, suffix)
+        if name in names:
+            raise UsageError(f"another of the images is called {name}")
+        names.add(name)
+        path = None if out is None else f"{out.rstrip('/')}/{name}"
+        return act(item.what, item.name, path)
+
+    return for_each(command, inputs, args, done)
+
+
+def operands(words: list[str], *, dry_run: bool | None) -> tuple[list[str], str | None]:
+    """Return the inputs and the output; a dry run of many may name none.
+
+    `dry_run` is None for a command that has none.
+    """
+    *inputs, last = words
+    if dry_run and (not inputs or (len(inputs) > 1 and not _is_directory(last))):
+        return words, None
+    if not inputs:
+        more = ", or ask for --dry-run" if dry_run is not None else ""
+        raise UsageError(f"where to? name OUT{more}")
+    return inputs, None if dry_run else last
+
+
+def _is_directory(word: str) -> bool:
+    return word != "-" and os.path.isdir(word)  # noqa: PTH112 - pathlib is slow
+
+
+def _name_of(item: Item, compress: str | None, suffix: str) -> str:
+    """Return what an item's result is called in the directory of results."""
+    name = item.name.rstrip("/").rpartition("/")[2]
+    if suffix:
+        return _PACKED.sub("", name) + suffix
+    if compress is None:
+        return name
+    bare = _PACKED.sub("", name)
+    return bare if compress == "none" else bare + Compression.parse(compress).method.suffixes[0]
