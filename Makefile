@@ -4,11 +4,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
+# The package with what it needs to run; the rest is for its tests.
+RUNTIME := $(VENV)/.runtime
 
 .PHONY: demo test quick test-xen lint types unit bench bench-fleet fuzz million man docs dist deb format clean
 
-demo: $(STAMP)
+demo: $(RUNTIME)
 	$(BIN)/xensave show examples/hvm1.img.zst
 	$(BIN)/xensave verify examples/hvm1.img.zst
 
@@ -84,10 +87,17 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUNTIME): pyproject.toml constraints.txt packaging/runtime.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	awk 'NR == FNR { wanted[$$1] = 1; next } \
+		/^[^ ]/ { split($$1, part, "=="); take = part[1] in wanted } take' \
+		packaging/runtime.txt constraints.txt > $(VENV)/requirements.txt
+	$(PIP) --no-compile --require-hashes -r $(VENV)/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(STAMP): $(RUNTIME)
+	$(PIP) --require-hashes -r constraints.txt
 	touch $@
 
 clean:

@@ -1,5 +1,6 @@
 """Manual pages and completions are those of the parsers, and work."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -112,7 +113,7 @@ def test_the_strategies_say_which_extra_they_need():
 
 def test_packages_hold_what_the_program_needs_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    runtime = set((PACKAGING / "debian" / "runtime.txt").read_text().split())
+    runtime = set((PACKAGING / "runtime.txt").read_text().split())
     needed = {re.split(r"[\s;<>=]", text)[0].replace(".", "-") for text in project["dependencies"]}
     assert needed <= runtime
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
@@ -122,3 +123,25 @@ def test_packages_hold_what_the_program_needs_pinned():
         .read_text()
         .startswith(f"xensave ({project['version']})")
     )
+
+
+def test_the_package_imports_no_more_than_it_brings():
+    """What no extra and no dependency of pyproject.toml names is not there for a user."""
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [*tables["optional-dependencies"].items()]
+    named = [*tables["dependencies"]]
+    named += [text for extra, texts in extras if extra not in ("dev", "docs") for text in texts]
+    brought = {re.split(r"[\s;<>=\[]", text)[0].lower() for text in named}
+    modules = {"elftools": "pyelftools", "clang": "libclang", "compression": "backports.zstd"}
+    modules["backports"] = "backports.zstd"
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        if path.name == "script.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            found |= {name.partition(".")[0] for name in names}
+    others = found - sys.stdlib_module_names - {"xensave", "_typeshed"}
+    assert {modules.get(name, name).lower() for name in others} - brought == set()

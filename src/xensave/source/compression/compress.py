@@ -118,10 +118,12 @@ def compressing(fd: int, compression: Compression) -> Iterator[int]:
 
     It is the end of a pipe, drained by a thread: whoever writes, writes as to any descriptor.
     """
+    # Made here: what cannot start is told to whoever writes, not to a pipe that nobody drains.
+    compressor = compression.method.start(compression.level)
     drain, write = os.pipe2(os.O_CLOEXEC)
     widen_pipe(write)
     failed: list[OSError] = []
-    thread = Thread(target=_pump, args=(drain, fd, compression, failed))
+    thread = Thread(target=_pump, args=(drain, fd, compressor, failed))
     thread.start()
     try:
         try:
@@ -138,8 +140,7 @@ def compressing(fd: int, compression: Compression) -> Iterator[int]:
         raise failed[0]
 
 
-def _pump(drain: int, fd: int, compression: Compression, failed: list[OSError]) -> None:
-    compressor = compression.method.start(compression.level)
+def _pump(drain: int, fd: int, compressor: _Compressor, failed: list[OSError]) -> None:
     try:
         while data := os.read(drain, SKIP_CHUNK):
             write_all(fd, memoryview(compressor.compress(data)))
