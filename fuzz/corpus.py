@@ -57,7 +57,7 @@ def _contexts() -> dict[str, bytes]:
 
 def _code_of(name: str) -> int:
     bindings = (catalogue.release(r).binding(name) for r in catalogue.release_names())
-    return next(binding.code for binding in bindings if binding is not None)
+    return next(binding.typecode for binding in bindings if binding is not None)
 
 
 def small_context(code: int, body: bytes) -> bytes:

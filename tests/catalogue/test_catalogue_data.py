@@ -94,7 +94,7 @@ def variants(release):
 def test_bindings(name):
     series = catalogue.release(name)
     for release in [series, *variants(series)]:
-        codes = [binding.code for binding in release.bindings]
+        codes = [binding.typecode for binding in release.bindings]
         assert codes == sorted(set(codes))
         assert max(codes) <= release.code_max
         assert release.code_max < 65536

@@ -52,10 +52,10 @@ def expectations(release, bits):
         layout = catalogue.layout(binding.layout)
         if binding.load == "own":
             type_ = f"struct {layout.struct}"
-            lines.append(check(f"{binding.name}_CODE", binding.code))
+            lines.append(check(f"{binding.name}_CODE", binding.typecode))
         else:
             type_ = f"HVM_SAVE_TYPE({binding.name})"
-            lines.append(check(f"HVM_SAVE_CODE({binding.name})", binding.code))
+            lines.append(check(f"HVM_SAVE_CODE({binding.name})", binding.typecode))
         lines += shape_checks(type_, catalogue.shape(layout, bits))
         if binding.compat:
             compat = catalogue.layout(binding.compat)

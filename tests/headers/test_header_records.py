@@ -28,7 +28,7 @@ struct clock {
 def test_everything_in_one_file():
     space = read_tree(one_file(CLOCK + "DECLARE_HVM_SAVE_TYPE(CLOCK, 3, struct clock);"))
     [record] = space.records
-    assert (record.name, record.code, record.form) == ("CLOCK", 3, "declare")
+    assert (record.name, record.typecode, record.form) == ("CLOCK", 3, "declare")
     assert (record.layout.struct, record.layout.size, record.layout.align) == ("clock", 48, 8)
     assert str(record.place) == "hvm/save.h:16"
     assert record.compat is None
@@ -104,12 +104,12 @@ def test_a_number_bound_only_by_a_macro():
     """
     space = read_tree(two_files(body))
     thing, items, nobodys = space.records
-    assert (thing.name, thing.code, thing.form) == ("CPU_THING", 16, "define")
+    assert (thing.name, thing.typecode, thing.form) == ("CPU_THING", 16, "define")
     assert (thing.layout.struct, thing.layout.size) == ("hvm_hw_cpu_thing", 520)
     assert thing.layout.flexible
     assert (items.name, items.layout.struct, items.layout.size) == ("CPU_LIST", "hvm_list", 8)
     assert items.layout.fields[1].dims == (0,)
-    assert (nobodys.name, nobodys.code, nobodys.layout) == ("NOBODYS", 21, None)
+    assert (nobodys.name, nobodys.typecode, nobodys.layout) == ("NOBODYS", 21, None)
     assert space.code_max == 20
 
 
@@ -182,7 +182,7 @@ def checkout(tmp_path):
 
 @pytest.mark.parametrize("below", ["", "xen", "xen/include", "xen/include/public"])
 def test_directories(checkout, below):
-    assert read_headers(checkout / below).record("S").code == 7
+    assert read_headers(checkout / below).record("S").typecode == 7
 
 
 def test_a_directory_that_is_not_there(tmp_path):
@@ -201,9 +201,9 @@ def test_revisions(checkout):
     header = checkout / "xen/include/public/arch-x86/hvm/save.h"
     header.write_text(header.read_text().replace("7", "8"))
     git("commit", "-q", "-a", "-m", "two")
-    assert read_revision(checkout, "HEAD~").record("S").code == 7
-    assert read_revision(checkout, "HEAD").record("S").code == 8
-    assert read_revision(checkout / ".git", "HEAD").record("S").code == 8
+    assert read_revision(checkout, "HEAD~").record("S").typecode == 7
+    assert read_revision(checkout, "HEAD").record("S").typecode == 8
+    assert read_revision(checkout / ".git", "HEAD").record("S").typecode == 8
     header.write_text('#include "x blob"\n' + header.read_text())
     git("commit", "-q", "-a", "-m", "three")
     with pytest.raises(Malformed, match=r"includes '.*x blob', which the tree does not hold"):

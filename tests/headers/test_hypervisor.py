@@ -94,7 +94,7 @@ def test_records_are_read_whatever_the_compiler_did(tmp_path, compiler, variant)
     flags = [f"-DENTRIES={entries}", *(["-DCHECKED"] if checked else [])]
     binary = build(tmp_path / "syms", compiler, *flags, level=level, form=form, model=model)
     space = read_hypervisor(binary)
-    found = [(r.name, r.code, r.kind, r.size, r.registered, r.instances) for r in space.records]
+    found = [(r.name, r.typecode, r.kind, r.size, r.registered, r.instances) for r in space.records]
     assert found == expected(entries)
     assert (space.table_entries, space.entry_size) == (entries, 48 if checked else 40)
     assert space.code_max == entries - 1
@@ -204,7 +204,7 @@ def test_debian_xen_syms_agrees_with_the_catalogue():
     assert {r.name for r in space.records} == set(registered)
     for record in space.records:
         binding = registered[record.name]
-        assert (record.code, record.kind) == (binding.code, binding.kind)
+        assert (record.typecode, record.kind) == (binding.typecode, binding.kind)
         assert (record.save, record.load) == (binding.save, binding.handler)
         found = layout(binding.layout)
         if not found.flexible:

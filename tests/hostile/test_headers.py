@@ -104,7 +104,7 @@ def test_what_grows_without_end_is_refused(text):
     with pytest.raises(XensaveError):
         read_tree(tree(text))
     # The next tree is read as if nothing had been.
-    assert read_tree(tree(GOOD)).record("S").code == 1
+    assert read_tree(tree(GOOD)).record("S").typecode == 1
 
 
 def test_a_struct_shared_by_many_is_told_once():

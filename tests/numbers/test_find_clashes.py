@@ -151,7 +151,7 @@ def test_ranges_that_touch():
 
 
 def test_what_is_no_source(tmp_path):
-    with pytest.raises(UsageError, match=r"no source '9\.9': a source is a release"):
+    with pytest.raises(UsageError, match=r"no release '9\.9'; there are"):
         claims_of("9.9")
     with pytest.raises(SourceError):
         claims_of(str(tmp_path / "none.toml"))

@@ -11,7 +11,7 @@ from xensave.numbers.space import FREE, RESERVED, USED, folded, newest, rows
 @pytest.mark.parametrize("name", release_names())
 def test_used_rows_are_the_releases_bindings(name):
     used = {row.number: row for row in rows(name) if row.state == USED}
-    assert {(b.code, b.name, b.size, b.kind) for b in release(name).bindings} == {
+    assert {(b.typecode, b.name, b.size, b.kind) for b in release(name).bindings} == {
         (row.number, row.name, row.size, row.kind) for row in used.values()
     }
     assert {row.owner for row in used.values()} == {"Xen"}

@@ -45,12 +45,13 @@ def header(release):
     for binding in catalogue.release(release).bindings:
         layout = catalogue.layout(binding.layout)
         if layout.flexible:
-            lines.append(f"#define {binding.name}_CODE {binding.code}\n")
+            lines.append(f"#define {binding.name}_CODE {binding.typecode}\n")
             continue
         body = f"    uint8_t bytes[{binding.size}];\n" if binding.size else ""
-        lines.append(f"struct r{binding.code} {{\n{body}}};\n")
+        lines.append(f"struct r{binding.typecode} {{\n{body}}};\n")
         lines.append(
-            f"DECLARE_HVM_SAVE_TYPE({binding.name}, {binding.code}, struct r{binding.code});\n"
+            f"DECLARE_HVM_SAVE_TYPE({binding.name}, {binding.typecode}, "
+            f"struct r{binding.typecode});\n"
         )
     return "".join(lines) + "#define HVM_SAVE_CODE_MAX 20\n"
 

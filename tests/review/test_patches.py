@@ -46,8 +46,8 @@ def test_stand_in_of_every_release_has_its_numbers_and_sizes(name):
     rows = [row for struct in sheet.structs.values() for row in struct.rows] + sheet.outer
     text = PROLOGUE + "".join(f"{row.fact.text}\n" for row in rows)
     found = read_tree(MemoryTree({"hvm/save.h": text}, name))
-    assert {(r.name, r.code, r.layout.size) for r in found.records} == {
-        (b.name, b.code, catalogue.layout(b.layout).size) for b in release.bindings
+    assert {(r.name, r.typecode, r.layout.size) for r in found.records} == {
+        (b.name, b.typecode, catalogue.layout(b.layout).size) for b in release.bindings
     }
     assert found.code_max == release.code_max
     kept = [(r.first, r.last, r.owner) for r in found.reservations]

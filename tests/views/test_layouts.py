@@ -38,7 +38,7 @@ def records(release=RELEASE):
 
 def bodies():
     """Each record of each sample: (description, values that xensave decodes, body)."""
-    by_code = {record.binding.code: record for record in records()}
+    by_code = {record.binding.typecode: record for record in records()}
     for path in CONTEXTS:
         for record in Context.parse(path.read_bytes()).records:
             found = by_code[record.typecode]

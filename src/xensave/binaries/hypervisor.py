@@ -41,7 +41,7 @@ class RegisteredRecord:
     """
 
     name: str
-    code: int
+    typecode: int
     kind: str
     size: int | None
     registered: int | None
@@ -124,7 +124,9 @@ def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
     return HypervisorSpace(
         source=label,
         version=_version(binary, tracer),
-        records=tuple(_record(binary, sizes, code, entry) for code, entry in handlers.items()),
+        records=tuple(
+            _record(binary, sizes, typecode, entry) for typecode, entry in handlers.items()
+        ),
         table_entries=table.size // shape.size,
         entry_size=shape.size,
         incomplete=tuple(binary.name_at(s) for s, trace in traces.items() if not trace.complete),
@@ -139,11 +141,11 @@ def _need_libraries() -> None:
         raise MissingExtra("reading binaries", " and ".join(missing), "binaries")
 
 
-def _record(binary: Binary, sizes: _Sizes, code: int, entry: Entry) -> RegisteredRecord:
+def _record(binary: Binary, sizes: _Sizes, typecode: int, entry: Entry) -> RegisteredRecord:
     name = _constant(entry, "name")
     text = None if name is None else binary.string(name)
     if not text:
-        raise Malformed(f"number {code} is registered under no name that can be read")
+        raise Malformed(f"number {typecode} is registered under no name that can be read")
     kind = _constant(entry, "kind")
     if kind not in _KINDS:
         raise Malformed("registered neither per domain nor per vCPU", record=text)
@@ -152,9 +154,9 @@ def _record(binary: Binary, sizes: _Sizes, code: int, entry: Entry) -> Registere
     size = entry.get("size")
     return RegisteredRecord(
         name=text,
-        code=code,
+        typecode=typecode,
         kind=_KINDS[kind],
-        size=sizes.written(save, code),
+        size=sizes.written(save, typecode),
         registered=registered,
         fixed=max(0, size.const - DESCRIPTOR) if size else 0,
         save=binary.name_at(save),
@@ -175,14 +177,14 @@ class _Sizes:
         self._tracer = tracer
         self._init = {symbol.address for symbol in binary.symbols.get(INIT_ENTRY, [])}
 
-    def written(self, handler: int, code: int) -> int | None:
+    def written(self, handler: int, typecode: int) -> int | None:
         """The length that the handler announces for a number; None unless it is one constant."""
         if not self._init or not handler:
             return None
         lengths = {
             call.arguments[3]
             for call in self._tracer.trace(handler).calls
-            if call.target in self._init and call.arguments[1].const == code
+            if call.target in self._init and call.arguments[1].const == typecode
         }
         length = lengths.pop() if len(lengths) == 1 else None
         return length.const & 0xFFFFFFFF if length and length.known else None

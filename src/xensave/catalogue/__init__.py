@@ -66,7 +66,7 @@ def release(name: str) -> Release:
 
 
 def _by_code(binding: Binding) -> int:
-    return binding.code
+    return binding.typecode
 
 
 def record_names() -> list[str]:
@@ -87,28 +87,30 @@ def layout(layout_id: str) -> Layout:
     raise UsageError(f"no layout {layout_id!r}")
 
 
-def names_of(code: int) -> tuple[str, ...]:
+def names_of(typecode: int) -> tuple[str, ...]:
     """Return the names that a number has had, newest first.
 
     >>> names_of(15)
     ('VIRIDIAN_DOMAIN', 'VIRIDIAN')
     """
     order = index()["releases"]
-    entries = [(name, entry) for name, entry in index()["records"].items() if entry["code"] == code]
+    entries = [
+        (name, entry) for name, entry in index()["records"].items() if entry["typecode"] == typecode
+    ]
     entries.sort(key=lambda item: order.index(item[1]["last"]), reverse=True)
     return tuple(name for name, _ in entries)
 
 
-def name_of(code: int, release_name: str | None = None) -> str | None:
+def name_of(typecode: int, release_name: str | None = None) -> str | None:
     """Return the name of a number in a release, or its newest name; None where it has none."""
     if release_name is None:
-        return next(iter(names_of(code)), None)
-    binding = release(release_name).binding(code)
+        return next(iter(names_of(typecode)), None)
+    binding = release(release_name).binding(typecode)
     return binding.name if binding else None
 
 
 @lru_cache(4096)
-def title_of(code: int, release_name: str | None = None) -> str:
+def title_of(typecode: int, release_name: str | None = None) -> str:
     """Return what to call a record: its name in the release that wrote it, else its newest.
 
     A number that no release binds is "type 22".
@@ -116,17 +118,17 @@ def title_of(code: int, release_name: str | None = None) -> str:
     >>> title_of(15, "3.2"), title_of(22)
     ('VIRIDIAN_DOMAIN', 'type 22')
     """
-    return name_of(code, release_name) or name_of(code) or f"type {code}"
+    return name_of(typecode, release_name) or name_of(typecode) or f"type {typecode}"
 
 
-def reservation_of(code: int, release_name: str = MASTER) -> OwnedRange | None:
+def reservation_of(typecode: int, release_name: str = MASTER) -> OwnedRange | None:
     """Return the reservation of a release's headers that a number falls in.
 
     >>> reservation_of(22).owner
     'Amazon'
     """
     for reservation in release(release_name).reservations:
-        if code in reservation:
+        if typecode in reservation:
             return reservation
     return None
 

@@ -101,7 +101,7 @@ class Binding(NamedTuple):
     """
 
     name: str
-    code: int
+    typecode: int
     layout: str
     size: int
     kind: str
@@ -161,7 +161,7 @@ class Release(NamedTuple):
     def binding(self, key: str | int) -> Binding | None:
         """Return the binding of a record, by name or number, or None."""
         for binding in self.bindings:
-            if key in (binding.name, binding.code):
+            if key in (binding.name, binding.typecode):
                 return binding
         return None
 

@@ -61,7 +61,7 @@ class RawBinding(TypedDict):
     """A binding of a release."""
 
     name: str
-    code: int
+    typecode: int
     layout: str
     size: int
     kind: str
@@ -115,7 +115,7 @@ class RawRelease(TypedDict):
 class IndexEntry(TypedDict):
     """What the index says of a record: its number, its releases, its layouts' ids and sizes."""
 
-    code: int
+    typecode: int
     first: str
     last: str
     layouts: list[tuple[str, int, bool]]

@@ -128,7 +128,7 @@ def code_of(text: str | int) -> int:
         for name in reversed(catalogue.release_names()):
             binding = catalogue.release(name).binding(text)
             if binding is not None:
-                return binding.code
+                return binding.typecode
         raise UsageError(f"no release has a record {text!r}; give its number")
     code = int(text)
     if not 1 < code < 1 << 16:

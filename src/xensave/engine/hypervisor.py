@@ -55,7 +55,7 @@ class Hypervisor:
         self.handlers: dict[int, Handler] = handlers_of(self.release, self.version)
         chosen = tuple(plugins)
         check_clashes(release, chosen)
-        self.handlers.update((plugin.code, plugin.handler()) for plugin in chosen)
+        self.handlers.update((plugin.typecode, plugin.handler()) for plugin in chosen)
         self.machine = Machine(self.version, self.domain, self.policy)
         self.rules = loop.LoopRules.of(self.version, check_pass=self.release.check_pass)
         self._loaded: bytes | None = None

@@ -36,7 +36,7 @@ class Plugin(NamedTuple):
     """
 
     name: str
-    code: int
+    typecode: int
     layout: Layout
     owner: str
     kind: str = PER_VCPU
@@ -49,7 +49,7 @@ class Plugin(NamedTuple):
         """Return the handler, as a release's table holds it."""
         binding = Binding(
             self.name,
-            self.code,
+            self.typecode,
             self.layout.id,
             self.layout.size,
             self.kind,
@@ -134,10 +134,10 @@ def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:
     """
     owners: dict[str, list[Plugin]] = {}
     for plugin in plugins:
-        if not 0 < plugin.code <= _LAST:
+        if not 0 < plugin.typecode <= _LAST:
             raise UsageError(f"{plugin.name} of {plugin.owner}: typecodes are 1 - {_LAST}")
-        if any(other.code == plugin.code for other in owners.get(plugin.owner, ())):
-            raise UsageError(f"{plugin.owner} has two plug-ins for number {plugin.code}")
+        if any(other.typecode == plugin.typecode for other in owners.get(plugin.owner, ())):
+            raise UsageError(f"{plugin.owner} has two plug-ins for number {plugin.typecode}")
         owners.setdefault(plugin.owner, []).append(plugin)
     if not owners:
         return
@@ -162,7 +162,7 @@ def _claims(owner: str, plugins: list[Plugin]) -> Claims:
 
     records = tuple(
         ClaimedRecord(
-            plugin.code, plugin.name, plugin.layout.size, owner, plugin.layout, plugin.kind
+            plugin.typecode, plugin.name, plugin.layout.size, owner, plugin.layout, plugin.kind
         )
         for plugin in plugins
     )

@@ -29,7 +29,7 @@ class HeaderRecord:
     """
 
     name: str
-    code: int
+    typecode: int
     form: str
     place: Place
     layout: Layout | None

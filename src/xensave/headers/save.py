@@ -130,7 +130,7 @@ def read_tree(tree: Tree) -> HeaderSpace:
     maximum = max(bounds, key=lambda constant: constant.value, default=None)
     return HeaderSpace(
         source=tree.label,
-        records=tuple(sorted(records, key=lambda record: (record.code, record.name))),
+        records=tuple(sorted(records, key=lambda record: (record.typecode, record.name))),
         code_max=maximum.value if maximum else None,
         code_max_place=maximum.place if maximum else None,
         reservations=tuple(
@@ -217,7 +217,7 @@ def _declared(views: _Views) -> list[HeaderRecord]:
         records.append(
             HeaderRecord(
                 name=record,
-                code=code.size,
+                typecode=code.size,
                 form=COMPAT if compat else DECLARE,
                 place=struct.place,
                 layout=layout,
@@ -272,7 +272,7 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
         records.append(
             HeaderRecord(
                 name=name,
-                code=constant.value,
+                typecode=constant.value,
                 form=DEFINE,
                 place=constant.place,
                 layout=layout,

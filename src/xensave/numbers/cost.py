@@ -79,10 +79,10 @@ def cost(release_name: str, maximum: int) -> Cost:
     series = release(release_name)
     if maximum > TYPECODE_MAX:
         raise UsageError(f"{maximum} is no number of a record: typecodes have 16 bits")
-    highest = max(series.bindings, key=lambda binding: binding.code)
-    if maximum < highest.code:
+    highest = max(series.bindings, key=lambda binding: binding.typecode)
+    if maximum < highest.typecode:
         raise UsageError(
-            f"{maximum} is below {highest.code}, the number of {highest.name} in {series.name}"
+            f"{maximum} is below {highest.typecode}, the number of {highest.name} in {series.name}"
         )
     return Cost(
         release=release_title(release_name),

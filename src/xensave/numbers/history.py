@@ -79,7 +79,7 @@ def binding_of(record: str, release_name: str | None = None) -> tuple[str, Bindi
     return None
 
 
-def names_over_time(code: int) -> list[tuple[str, str, str]]:
+def names_over_time(typecode: int) -> list[tuple[str, str, str]]:
     """The names that a number has had, oldest first, each with its first and last release.
 
     >>> names_over_time(15)
@@ -87,7 +87,7 @@ def names_over_time(code: int) -> list[tuple[str, str, str]]:
     """
     spans: dict[str, tuple[str, str]] = {}
     for name in release_names():
-        binding = release(name).binding(code)
+        binding = release(name).binding(typecode)
         if binding is not None:
             spans[binding.name] = (spans.get(binding.name, (name, name))[0], name)
     return [(name, first, last) for name, (first, last) in spans.items()]

@@ -151,7 +151,7 @@ def _in_points(record: str, name: str) -> Iterator[ClaimedRecord]:
     for bound in layouts.values():
         if bound.binding is not None:
             binding = bound.binding
-            made = _record(binding.code, record, layout(binding.layout), XEN, binding.kind)
+            made = _record(binding.typecode, record, layout(binding.layout), XEN, binding.kind)
             yield made._replace(place=bound.span) if len(layouts) > 1 else made
 
 
@@ -169,10 +169,10 @@ def hypervisor_claims(space: HypervisorSpace) -> Claims:
     """The records that a binary registers: without END and HEADER, which no handler makes."""
     records = [
         ClaimedRecord(
-            number=record.code,
+            number=record.typecode,
             name=record.name,
-            size=None if _is_flexible(record.code, record.name) else record.size,
-            owner=_owner(record.code, record.name),
+            size=None if _is_flexible(record.typecode, record.name) else record.size,
+            owner=_owner(record.typecode, record.name),
             kind=record.kind,
             place=record.save,
         )
@@ -191,24 +191,24 @@ def registry_claims(registry: Registry, space: str = SAVE_RECORD) -> Claims:
 
 
 def _header_record(record: HeaderRecord) -> ClaimedRecord:
-    owner = _owner(record.code, record.name)
-    made = _record(record.code, record.name, record.layout, owner, None)
+    owner = _owner(record.typecode, record.name)
+    made = _record(record.typecode, record.name, record.layout, owner, None)
     return made._replace(place=str(record.place))
 
 
 def _record(
-    code: int, name: str, struct_layout: Layout | None, owner: str, kind: str | None
+    typecode: int, name: str, struct_layout: Layout | None, owner: str, kind: str | None
 ) -> ClaimedRecord:
     size = None if struct_layout is None or struct_layout.flexible else struct_layout.size
-    return ClaimedRecord(code, name, size, owner, struct_layout, kind)
+    return ClaimedRecord(typecode, name, size, owner, struct_layout, kind)
 
 
-def _owner(code: int, name: str) -> str:
-    return XEN if name in names_of(code) else ""
+def _owner(typecode: int, name: str) -> str:
+    return XEN if name in names_of(typecode) else ""
 
 
-def _is_flexible(code: int, name: str) -> bool:
-    if name not in names_of(code):
+def _is_flexible(typecode: int, name: str) -> bool:
+    if name not in names_of(typecode):
         return False
     from xensave.catalogue import layouts_of
 

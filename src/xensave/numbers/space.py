@@ -74,7 +74,7 @@ def _bound(series: Release, release_name: str) -> Iterator[Row]:
             note = f"{binding.instances} a domain"
         note = "; ".join([*([note] if note else []), *_otherwise(binding, release_name)])
         yield Row(
-            number=binding.code,
+            number=binding.typecode,
             name=binding.name,
             size=record_layout.size,
             kind=binding.kind,
@@ -122,11 +122,11 @@ def _elsewhere(series: Release) -> Iterator[Row]:
     for name in reversed(names[here + 1 :]):
         for later in release(name).bindings:
             note = f"{later.name} from {name}"
-            yield Row(later.code, None, None, None, None, FREE, note=note)
+            yield Row(later.typecode, None, None, None, None, FREE, note=note)
     for name in names[:here]:
         for old in release(name).bindings:
             size, note = layout(old.layout).size, f"until {name}"
-            yield Row(old.code, old.name, size, old.kind, XEN, RETIRED, old.layout, note=note)
+            yield Row(old.typecode, old.name, size, old.kind, XEN, RETIRED, old.layout, note=note)
 
 
 def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:

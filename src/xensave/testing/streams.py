@@ -44,7 +44,7 @@ def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
     each vCPU, END. Flexible records (CPU_XSAVE, CPU_MSR) are left out: their length is a guest's.
     """
     entries = [hvm.Entry(hvm.HEADER_TYPECODE, 0, _header_body(release))]
-    for binding in sorted(catalogue.release(release).bindings, key=lambda each: each.code):
+    for binding in sorted(catalogue.release(release).bindings, key=lambda each: each.typecode):
         if binding.name in ("HEADER", "END") or catalogue.layout(binding.layout).flexible:
             continue
         entries += _instances(binding, vcpus, fill)
@@ -58,7 +58,7 @@ def restorable_context(release: str, vcpus: int = 1) -> bytes:
     of their vCPUs, and records that a typical guest lacks are zero.
     """
     typical = {entry[:2]: bytes(entry.body) for entry in hvm.iterate(typical_context(release))}
-    names = {binding.code: binding.name for binding in catalogue.release(release).bindings}
+    names = {binding.typecode: binding.name for binding in catalogue.release(release).bindings}
     entries = []
     for entry in hvm.iterate(context(release, vcpus)):
         instance = entry.instance if (entry.typecode, 1) in typical else 0
@@ -80,7 +80,7 @@ def _header_body(release: str) -> bytes:
 
 def _instances(binding: Binding, vcpus: int, fill: int) -> Iterable[hvm.Entry]:
     count = vcpus if binding.kind == PER_VCPU else binding.instances
-    return [hvm.Entry(binding.code, i, bytes([fill]) * binding.size) for i in range(count)]
+    return [hvm.Entry(binding.typecode, i, bytes([fill]) * binding.size) for i in range(count)]
 
 
 def with_vcpus(context: bytes, vcpus: int, release: str = "4.17") -> bytes:
@@ -91,7 +91,7 @@ def with_vcpus(context: bytes, vcpus: int, release: str = "4.17") -> bytes:
     >>> [entry.instance for entry in hvm.iterate(eight) if entry.typecode == 2]
     [0, 1, 2, 3, 4, 5, 6, 7]
     """
-    per_vcpu = {b.code for b in catalogue.release(release).bindings if b.kind == PER_VCPU}
+    per_vcpu = {b.typecode for b in catalogue.release(release).bindings if b.kind == PER_VCPU}
     entries: list[hvm.Entry] = []
     for entry in hvm.iterate(context):
         if entry.typecode not in per_vcpu:

@@ -36,7 +36,7 @@ def test_json_is_a_list_of_numbers(capsys, name):
     assert all({"number", "name", "size", "kind", "owner", "state"} <= set(row) for row in table)
     used = {row["number"]: row for row in table if row["state"] == "used"}
     for binding in release(name).bindings:
-        row = used.pop(binding.code)
+        row = used.pop(binding.typecode)
         assert (row["name"], row["size"], row["kind"]) == (binding.name, binding.size, binding.kind)
     assert not used
 

@@ -182,7 +182,7 @@ def _record(args: argparse.Namespace) -> None:
     width = width_of(sys.stdout)
     _lines(layout_lines(found, shaped, binding, release, bits=bits, width=width, points=points))
     sys.stdout.write("\n")
-    _lines(history_lines(versions, names_over_time(binding.code), width))
+    _lines(history_lines(versions, names_over_time(binding.typecode), width))
 
 
 def _number(args: argparse.Namespace) -> None:

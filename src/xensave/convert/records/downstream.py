@@ -38,15 +38,15 @@ def apply(rule: RecordRule, record: ContextRecord, target: Release, source: str 
     """
     if rule.action == DROP:
         return Outcome(None, losses.of_body(record.body, record.layout))
-    code, name = _destination(rule, target)
+    typecode, name = _destination(rule, target)
     if rule.hook is not None:
-        return _hooked(rule, rule.hook, record, code, target)
+        return _hooked(rule, rule.hook, record, typecode, target)
     if rule.layout is None:
         new = ContextRecord(
-            code, record.instance, record.body, offset=record.offset, release=source
+            typecode, record.instance, record.body, offset=record.offset, release=source
         )
         return Outcome(new, NOTHING, name)
-    return _mapped(rule, rule.layout, record, code, target)
+    return _mapped(rule, rule.layout, record, typecode, target)
 
 
 def _destination(rule: RecordRule, target: Release) -> tuple[int, str]:
@@ -55,11 +55,11 @@ def _destination(rule: RecordRule, target: Release) -> tuple[int, str]:
     binding = target.binding(rule.to)
     if binding is None:
         raise UsageError(f"{rule.reason}: {target.name} has no record {rule.to}")
-    return binding.code, binding.name
+    return binding.typecode, binding.name
 
 
 def _hooked(
-    rule: RecordRule, hook: Hook, record: ContextRecord, code: int, target: Release
+    rule: RecordRule, hook: Hook, record: ContextRecord, typecode: int, target: Release
 ) -> Outcome:
     try:
         body = hook(record)
@@ -75,12 +75,12 @@ def _hooked(
         return Outcome(None, losses.of_body(record.body, record.layout))
     if not isinstance(body, bytes):
         raise UsageError(f"{rule.reason}: the hook returned no bytes but {type(body).__name__}")
-    new = ContextRecord(code, record.instance, body, offset=record.offset, release=target.name)
+    new = ContextRecord(typecode, record.instance, body, offset=record.offset, release=target.name)
     return Outcome(new, NOTHING, new.label, finished=True)
 
 
 def _mapped(
-    rule: RecordRule, layout: Layout, record: ContextRecord, code: int, target: Release
+    rule: RecordRule, layout: Layout, record: ContextRecord, typecode: int, target: Release
 ) -> Outcome:
     if record.length != layout.size and not (layout.flexible and record.length >= layout.size):
         raise Malformed(
@@ -88,7 +88,7 @@ def _mapped(
             offset=record.offset,
             record=record.label,
         )
-    binding = target.binding(code)
+    binding = target.binding(typecode)
     goal = catalogue.layout(binding.layout) if binding is not None else layout
     given = {old: new for new, old in rule.fields.items()}
     _know(rule, given, layout, goal)
@@ -103,7 +103,7 @@ def _mapped(
         values = decode(goal, body)
         values.update(rule.constants)
         body = encode(goal, values)
-    new = ContextRecord(code, record.instance, body, offset=record.offset, release=target.name)
+    new = ContextRecord(typecode, record.instance, body, offset=record.offset, release=target.name)
     ignored = tuple(
         Homeless(field.name, field.offset, field.size)
         for field in layout.fields

@@ -66,7 +66,7 @@ def _made(release: Release, version: Version) -> dict[int, Handler]:
             continue
         spec = SPECS.get(binding.name, Spec(binding.name, modelled=False))
         kind = _OWN.get(binding.name, Handler)
-        table[binding.code] = kind(
+        table[binding.typecode] = kind(
             binding,
             spec,
             rules_of(binding.name, version),

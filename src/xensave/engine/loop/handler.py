@@ -69,7 +69,6 @@ class Handler:
         "check_rules",
         "check_tests",
         "checks",
-        "code",
         "compat_size",
         "device",
         "fixup",
@@ -81,6 +80,7 @@ class Handler:
         "size",
         "spec",
         "strict",
+        "typecode",
     )
 
     def __init__(
@@ -95,7 +95,7 @@ class Handler:
     ) -> None:
         self.binding = binding
         self.name = binding.name
-        self.code = binding.code
+        self.typecode = binding.typecode
         self.size = binding.size
         self.spec = spec
         self.device = spec.device if device else None
@@ -112,7 +112,7 @@ class Handler:
         self.plain = self.size if ordinary else -1
 
     def __repr__(self) -> str:
-        return f"<Handler {self.name} ({self.code}), {self.size} bytes per {self.binding.kind}>"
+        return f"<Handler {self.name} ({self.typecode}), {self.size} bytes per {self.binding.kind}>"
 
     @property
     def per_vcpu(self) -> bool:
@@ -168,12 +168,12 @@ class Handler:
     def _entry(self, reader: Reader, errno: str, cite: Cite) -> Body:
         instance = reader.descriptor()[1]
         try:
-            data = reader.entry(self.code, self.size, strict=self.strict)
+            data = reader.entry(self.typecode, self.size, strict=self.strict)
         except Mismatch as first:
             if self.compat_size is None:
                 raise Refusal(errno, LENGTH, str(first), cite) from None
             try:
-                data = reader.entry(self.code, self.compat_size, strict=self.strict)
+                data = reader.entry(self.typecode, self.compat_size, strict=self.strict)
             except Mismatch:
                 raise Refusal(errno, LENGTH, str(first), cite) from None
         length = len(data)

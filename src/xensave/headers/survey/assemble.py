@@ -151,7 +151,7 @@ def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...
         bindings.append(
             Binding(
                 name=record.name,
-                code=record.code,
+                typecode=record.typecode,
                 layout=ids[layout_key(record.layout)],
                 size=record.layout.size,
                 kind=handler.kind if handler else PER_DOMAIN,

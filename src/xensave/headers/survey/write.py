@@ -91,13 +91,13 @@ def _index(catalogue: Catalogue, spaces: list[Space], aliases: dict[str, str]) -
     records: dict[str, Json] = {}
     for layout in catalogue.layouts:
         users = [
-            (release.name, binding.code)
+            (release.name, binding.typecode)
             for release in catalogue.releases
             for binding in release.bindings
             if binding.name == layout.record
         ]
         entry: dict[str, Json] = {
-            "code": users[-1][1],
+            "typecode": users[-1][1],
             "first": users[0][0],
             "last": users[-1][0],
             "layouts": [

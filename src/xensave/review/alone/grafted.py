@@ -64,7 +64,7 @@ def _side(
     return Side(
         HeaderSpace(
             source=name,
-            records=tuple(sorted(records.values(), key=lambda r: (r.code, r.name))),
+            records=tuple(sorted(records.values(), key=lambda r: (r.typecode, r.name))),
             code_max=code_max,
             code_max_place=code_max_place,
             reservations=tuple(_reservations(rows, place_of, fallback)),
@@ -132,7 +132,7 @@ def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
     if fact.kind not in _BINDS:
         return False
     binding = sheet.binds.get(fact.name)
-    if row.changed or binding is None or fact.value != (binding.code,):
+    if row.changed or binding is None or fact.value != (binding.typecode,):
         return True
     return any(
         catalogue.layout(each).struct in structs
@@ -200,7 +200,7 @@ def _of_catalogue(binding: Binding, place: Place) -> HeaderRecord:
     bare = layout.flexible or binding.load == OWN
     return HeaderRecord(
         name=binding.name,
-        code=binding.code,
+        typecode=binding.typecode,
         form=DEFINE if bare else COMPAT if old else DECLARE,
         place=place,
         layout=layout,

@@ -148,7 +148,7 @@ def facts_of(layout: Layout) -> tuple[Fact, ...]:
 
 def _bound(binding: Binding, layout: Layout, old: Layout | None) -> Fact:
     """A record whose length varies is bound by a bare number, as CPU_XSAVE and CPU_MSR are."""
-    name, code = binding.name, binding.code
+    name, code = binding.name, binding.typecode
     if layout.flexible or binding.load == OWN:
         return Fact(Kind.NUMBER, name, (code,), f"#define {name}_CODE {code}")
     native = f"{name}, {code}, struct {layout.struct}"

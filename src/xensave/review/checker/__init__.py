@@ -53,7 +53,7 @@ def _releases() -> list[object]:
 
 def _bound(found: Release) -> dict[int, list[object]]:
     return {
-        binding.code: [
+        binding.typecode: [
             binding.name,
             None if layout(binding.layout).flexible else binding.size,
         ]
@@ -62,7 +62,7 @@ def _bound(found: Release) -> dict[int, list[object]]:
 
 
 def _names() -> dict[int, list[str]]:
-    codes = {binding.code for name in release_names() for binding in release(name).bindings}
+    codes = {binding.typecode for name in release_names() for binding in release(name).bindings}
     return {code: list(names_of(code)) for code in sorted(codes)}
 
 

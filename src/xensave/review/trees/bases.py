@@ -66,11 +66,11 @@ class Bases:
         candidates = self.before(when)
         if not candidates:
             return None
-        mine = {(r.name, r.code, r.layout.size if r.layout else 0) for r in headers.records}
+        mine = {(r.name, r.typecode, r.layout.size if r.layout else 0) for r in headers.records}
 
         def likeness(name: str) -> int:
             release = self.release(name)
-            theirs = {(b.name, b.code, b.size) for b in release.bindings}
+            theirs = {(b.name, b.typecode, b.size) for b in release.bindings}
             return -len(mine ^ theirs) - (release.code_max != headers.code_max)
 
         def rank(item: tuple[int, str]) -> tuple[int, bool, int]:
@@ -102,5 +102,5 @@ class Bases:
         names = list(self.names)
         for earlier in names[: names.index(name) + 1]:
             for binding in self.release(earlier).bindings:
-                past[binding.code] = past.get(binding.code, frozenset()) | {binding.name}
+                past[binding.typecode] = past.get(binding.typecode, frozenset()) | {binding.name}
         return past

@@ -30,13 +30,13 @@ def record_registered_by_no_handler(change: Change) -> Iterator[Hit]:
             yield Hit(
                 record.place,
                 record.name,
-                f"{record.name} ({record.code}) is declared and no handler saves or loads it",
+                f"{record.name} ({record.typecode}) is declared and no handler saves or loads it",
             )
         elif handler is not None and not handler.load:
             yield Hit(
                 handler.place,
                 record.name,
-                f"{record.name} ({record.code}) is registered without a function that loads it",
+                f"{record.name} ({record.typecode}) is registered without a function that loads it",
                 key="load",
             )
 
@@ -51,8 +51,8 @@ def _not_looked_for(change: Change) -> Iterator[Hit]:
             yield Hit(
                 record.place,
                 record.name,
-                f"whether a handler saves and loads {record.name} ({record.code}) was not looked "
-                "at: there is no C beside the headers",
+                f"whether a handler saves and loads {record.name} ({record.typecode}) was not "
+                "looked at: there is no C beside the headers",
                 key="unseen",
                 severity=NOTE,
                 remedy="Give the tree with --tree, or the patch that registers it.",
@@ -197,13 +197,13 @@ def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
         # A name of one word is too common to tell.
         ends = ("_".join(words[start:]) for start in range(len(words) - 1))
         name = next((end for end in ends if end in fields), "")
-        if name and fields[name].code < record.code:
+        if name and fields[name].typecode < record.typecode:
             earlier = fields[name]
             yield Hit(
                 record.place,
                 record.name,
-                f"{record.name} ({record.code}) seems to say how {name} of {earlier.name} "
-                f"({earlier.code}) is read, and every check, {earlier.name}'s too, comes "
+                f"{record.name} ({record.typecode}) seems to say how {name} of {earlier.name} "
+                f"({earlier.typecode}) is read, and every check, {earlier.name}'s too, comes "
                 "before any load",
                 key=earlier.name,
             )

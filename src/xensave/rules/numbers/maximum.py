@@ -22,13 +22,13 @@ def maximum_below_record(change: Change) -> Iterator[Hit]:
                 NAME,
                 f"{NAME} is gone: it sizes the handler table and bounds what a load takes",
                 removed=True,
-                remedy=f"Keep {NAME}, at {max(r.code for r in headers.records)} or above.",
+                remedy=f"Keep {NAME}, at {max(r.typecode for r in headers.records)} or above.",
             )
         return
     theirs = {hit.subject for hit in number_taken_from_owner(change)}
-    own = [record.code for record in headers.records if record.name not in theirs]
+    own = [record.typecode for record in headers.records if record.name not in theirs]
     for record in headers.records:
-        if record.code > headers.code_max:
+        if record.typecode > headers.code_max:
             # A maximum raised for a number that is another owner's would only be raised again.
             remedy = (
                 f"Give {record.name} a free number first; {NAME} follows it."
@@ -38,9 +38,9 @@ def maximum_below_record(change: Change) -> Iterator[Hit]:
             yield Hit(
                 headers.code_max_place or record.place,
                 record.name,
-                f"{NAME} is {headers.code_max}, below {record.name} ({record.code}, "
+                f"{NAME} is {headers.code_max}, below {record.name} ({record.typecode}, "
                 f"{record.place})",
-                key=f"{headers.code_max} {record.code}",
+                key=f"{headers.code_max} {record.typecode}",
                 remedy=remedy,
             )
 
@@ -51,7 +51,7 @@ def maximum_raised_for_no_record(change: Change) -> Iterator[Hit]:
     if headers.code_max is None or top is None or headers.code_max_place is None:
         return
     before = change.before.headers.code_max if change.before else None
-    needed = max(top.code, before or 0)
+    needed = max(top.typecode, before or 0)
     extra = headers.code_max - needed
     if extra <= 0:
         return
@@ -60,7 +60,7 @@ def maximum_raised_for_no_record(change: Change) -> Iterator[Hit]:
         headers.code_max_place,
         NAME,
         f"{NAME} {rise} {headers.code_max} and no record has a number above "
-        f"{needed if needed == top.code else top.code}: {_cost(change, extra)}",
+        f"{needed if needed == top.typecode else top.typecode}: {_cost(change, extra)}",
         key=f"{headers.code_max}",
         remedy=f"Leave {NAME} at {needed}; raise it with the record that needs it.",
     )
@@ -72,8 +72,10 @@ def maximum_raised_far(change: Change) -> Iterator[Hit]:
     before = change.before.headers.code_max if change.before else None
     if headers.code_max is None or top is None or before is None:
         return
-    raised = min(headers.code_max, top.code)
-    new = [r for r in headers.records if before < r.code <= raised and not placeholder(change, r)]
+    raised = min(headers.code_max, top.typecode)
+    new = [
+        r for r in headers.records if before < r.typecode <= raised and not placeholder(change, r)
+    ]
     empty = raised - before - len(new)
     if not new or empty <= len(headers.records):
         return

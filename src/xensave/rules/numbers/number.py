@@ -13,12 +13,12 @@ from xensave.rules.numbers.model import Change, Hit
 def number_taken_from_owner(change: Change) -> Iterator[Hit]:
     """A record binds a number that a comment or a registry keeps for an owner."""
     claims = list(_claims(change))
-    held = {(r.name, r.code) for r in change.before.headers.records} if change.before else set()
+    held = {(r.name, r.typecode) for r in change.before.headers.records} if change.before else set()
     for record in change.after.headers.records:
-        if (record.name, record.code) in held:
+        if (record.name, record.typecode) in held:
             # It was there before any claim that this change makes.
             continue
-        keeping = [claim for claim in claims if record.code in claim]
+        keeping = [claim for claim in claims if record.typecode in claim]
         theirs = {
             claim.owner.strip().casefold() for claim in keeping if _is_the_owners(record, claim)
         }
@@ -27,9 +27,9 @@ def number_taken_from_owner(change: Change) -> Iterator[Hit]:
                 yield Hit(
                     record.place,
                     record.name,
-                    f"{record.name} takes {record.code}, which {claim.source} keeps for "
+                    f"{record.name} takes {record.typecode}, which {claim.source} keeps for "
                     f"{claim.owner} ({claim.first} - {claim.last})",
-                    key=f"{record.code} {claim.owner}",
+                    key=f"{record.typecode} {claim.owner}",
                 )
                 break
 
@@ -53,7 +53,7 @@ def _is_the_owners(record: HeaderRecord, claim: OwnedRange) -> bool:
 
     One registry may know the numbers alone, and another of the same owner their names too.
     """
-    owned = claim.use_of(record.code)
+    owned = claim.use_of(record.typecode)
     if owned is None or owned.name is None or owned.name.upper() != record.name.upper():
         return False
     return owned.size is None or record.layout is None or owned.size == record.layout.size
@@ -61,17 +61,19 @@ def _is_the_owners(record: HeaderRecord, claim: OwnedRange) -> bool:
 
 def number_reused(change: Change) -> Iterator[Hit]:
     """A number that a release gave to one record is given to another."""
-    before = {record.code for record in change.before.headers.records} if change.before else set()
+    before = (
+        {record.typecode for record in change.before.headers.records} if change.before else set()
+    )
     for record in change.after.headers.records:
-        earlier = (change.past or {}).get(record.code, frozenset())
-        if record.code in before or not earlier or record.name in earlier:
+        earlier = (change.past or {}).get(record.typecode, frozenset())
+        if record.typecode in before or not earlier or record.name in earlier:
             continue
         names = " and ".join(sorted(earlier))
         yield Hit(
             record.place,
             record.name,
-            f"{record.name} takes {record.code}, which was {names} in earlier releases",
-            key=f"{record.code}",
+            f"{record.name} takes {record.typecode}, which was {names} in earlier releases",
+            key=f"{record.typecode}",
         )
 
 
@@ -79,7 +81,7 @@ def number_shared(change: Change) -> Iterator[Hit]:
     """Two records of one state have the same number."""
     by_code: dict[int, list[HeaderRecord]] = defaultdict(list)
     for record in change.after.headers.records:
-        by_code[record.code].append(record)
+        by_code[record.typecode].append(record)
     known = {record.name for record in change.before.headers.records} if change.before else set()
     for code, records in by_code.items():
         if len(records) < 2:
@@ -99,10 +101,11 @@ def number_shared(change: Change) -> Iterator[Hit]:
 def number_beyond_wire(change: Change) -> Iterator[Hit]:
     """A number does not fit the 16 bits that a save descriptor has for it."""
     for record in change.after.headers.records:
-        if not 0 <= record.code <= TYPECODE_MAX:
+        if not 0 <= record.typecode <= TYPECODE_MAX:
             yield Hit(
                 record.place,
                 record.name,
-                f"{record.name} has number {record.code}; a descriptor holds 0 - {TYPECODE_MAX}",
-                key=f"{record.code}",
+                f"{record.name} has number {record.typecode}; "
+                f"a descriptor holds 0 - {TYPECODE_MAX}",
+                key=f"{record.typecode}",
             )

@@ -19,15 +19,15 @@ def reservation_made_by_code(change: Change) -> Iterator[Hit]:
             yield Hit(
                 record.place,
                 record.name,
-                f"{record.name} ({record.code}) {reason}: a reservation by more than a comment",
-                key=f"{record.code}",
+                f"{record.name} ({record.typecode}) {reason}: a reservation by more than a comment",
+                key=f"{record.typecode}",
             )
 
 
 def highest(change: Change) -> HeaderRecord | None:
     """The record with the largest number that is more than a placeholder."""
     records = (r for r in change.after.headers.records if not placeholder(change, r))
-    return max(records, key=lambda record: record.code, default=None)
+    return max(records, key=lambda record: record.typecode, default=None)
 
 
 def placeholder(change: Change, record: HeaderRecord) -> str:
@@ -39,6 +39,6 @@ def placeholder(change: Change, record: HeaderRecord) -> str:
         if handlers is None or handlers.of(record.name) is None:
             return "is a number without a struct"
     empty = record.layout is not None and not record.layout.fields
-    if empty and record.code != 0:
+    if empty and record.typecode != 0:
         return "is a record of an empty struct"
     return ""

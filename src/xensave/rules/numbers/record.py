@@ -13,14 +13,14 @@ from xensave.rules.numbers.model import Change, Hit
 def record_renumbered(change: Change) -> Iterator[Hit]:
     """A record's name is bound to another number."""
     for old, new in _pairs(change):
-        if new is not None and old.code != new.code:
+        if new is not None and old.typecode != new.typecode:
             excuse, severity = change.leniency(old.name)
             yield Hit(
                 new.place,
                 new.name,
-                f"{new.name} moves from {old.code} to {new.code}: saved guests carry {old.code}"
-                f"{excuse}",
-                key=f"{old.code} {new.code}",
+                f"{new.name} moves from {old.typecode} to {new.typecode}: "
+                f"saved guests carry {old.typecode}{excuse}",
+                key=f"{old.typecode} {new.typecode}",
                 severity=severity,
             )
 
@@ -33,7 +33,8 @@ def record_renamed(change: Change) -> Iterator[Hit]:
             yield Hit(
                 heir.place,
                 old.name,
-                f"{old.code}: {old.name} is now called {heir.name}; its {_size(heir)} bytes stay",
+                f"{old.typecode}: {old.name} is now called {heir.name}; "
+                f"its {_size(heir)} bytes stay",
                 key=heir.name,
             )
 
@@ -49,7 +50,7 @@ def record_deleted(change: Change) -> Iterator[Hit]:
             yield Hit(
                 old.place,
                 old.name,
-                f"{old.name} ({old.code}) is deleted: guests saved with it no longer restore"
+                f"{old.name} ({old.typecode}) is deleted: guests saved with it no longer restore"
                 f"{excuse}",
                 removed=True,
                 severity=severity,
@@ -58,7 +59,7 @@ def record_deleted(change: Change) -> Iterator[Hit]:
             yield Hit(
                 heir.place,
                 old.name,
-                f"{old.code} was {old.name} of {_size(old)} bytes and becomes {heir.name} of "
+                f"{old.typecode} was {old.name} of {_size(old)} bytes and becomes {heir.name} of "
                 f"{_size(heir)} bytes{excuse}: guests saved with {old.name} no longer restore",
                 severity=severity,
             )
@@ -67,7 +68,7 @@ def record_deleted(change: Change) -> Iterator[Hit]:
 def record_of_other_struct(change: Change) -> Iterator[Hit]:
     """A record keeps name and number and is bound to a struct that shares no field with the old."""
     for old, new in _pairs(change):
-        if new is None or old.wire is None or new.wire is None or old.code != new.code:
+        if new is None or old.wire is None or new.wire is None or old.typecode != new.typecode:
             continue
         if old.wire.struct == new.wire.struct:
             continue
@@ -79,7 +80,7 @@ def record_of_other_struct(change: Change) -> Iterator[Hit]:
         yield Hit(
             new.place,
             new.name,
-            f"{new.name} ({new.code}) was struct {old.wire.struct} and becomes struct "
+            f"{new.name} ({new.typecode}) was struct {old.wire.struct} and becomes struct "
             f"{new.wire.struct}, which has none of its fields{excuse}",
             severity=severity,
         )
@@ -96,7 +97,7 @@ def _heir(change: Change, old: HeaderRecord) -> HeaderRecord | None:
         (
             record
             for record in change.after.headers.records
-            if record.code == old.code and record.name not in known
+            if record.typecode == old.typecode and record.name not in known
         ),
         None,
     )

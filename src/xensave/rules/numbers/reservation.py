@@ -66,17 +66,17 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
     for kept in change.after.headers.reservations:
         used, _ = numbers_in_use(change, kept)
         deployed = used is not None and all(number in used for number in _numbers(kept))
-        between = kept.first - top.code - 1
-        if deployed or kept.first <= top.code or between >= top.code:
+        between = kept.first - top.typecode - 1
+        if deployed or kept.first <= top.typecode or between >= top.typecode:
             continue
-        gap = {0: "directly", 1: f"with only {top.code + 1} between"}.get(
+        gap = {0: "directly", 1: f"with only {top.typecode + 1} between"}.get(
             between, f"with only {between} numbers between"
         )
         letter = ord(kept.owner[0].upper()) << 8
         yield Hit(
             kept.place,
             kept.owner,
-            f"{kept} for {kept.owner} follows upstream's numbers (up to {top.code}) {gap}",
+            f"{kept} for {kept.owner} follows upstream's numbers (up to {top.typecode}) {gap}",
             key=str(kept),
             remedy=f"Take new numbers high in the space, from {letter:#x} on (upper byte "
             f"'{kept.owner[0].upper()}'); keep low ones only where they are deployed.",
@@ -95,7 +95,7 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
     stated = {kept.owner.strip().casefold() for kept in headers.reservations}
     for kept in fresh:
         for record in headers.records:
-            yield from _overlap(kept, record.code, record.code, record.name)
+            yield from _overlap(kept, record.typecode, record.typecode, record.name)
         for claim in change.claims:
             if claim.space != SAVE_RECORD or not claim.owner:
                 continue
@@ -133,7 +133,7 @@ def reservation_removed(change: Change) -> Iterator[Hit]:
             if same_owner(kept.owner, old.owner)
             for number in range(max(kept.first, old.first), min(kept.last, old.last) + 1)
         }
-        bound = {record.code for record in change.after.headers.records}
+        bound = {record.typecode for record in change.after.headers.records}
         lost = [n for n in _numbers(old) if n not in held and n not in bound]
         if lost:
             yield Hit(

@@ -69,7 +69,7 @@ def _points(name: str) -> Iterator[Difference]:
 
 
 def _records(old: Release, new: Release) -> Iterator[Difference]:
-    codes = sorted({b.code for b in (*old.bindings, *new.bindings)})
+    codes = sorted({b.typecode for b in (*old.bindings, *new.bindings)})
     for code in codes:
         before, after = old.binding(code), new.binding(code)
         if before is None and after is not None:

@@ -75,7 +75,7 @@ def typical_context(release: str, kind: str = HVM) -> bytes:
     bindings = {binding.name: binding for binding in newest(release).bindings}
     domain = Domain(kind)
     entries = [_entry(bindings["HEADER"], 0)]
-    for binding in sorted(bindings.values(), key=lambda binding: binding.code):
+    for binding in sorted(bindings.values(), key=lambda binding: binding.typecode):
         if binding.name in _OPTIONAL or not binding.handler:
             continue
         device = SPECS[binding.name].device if binding.name in SPECS else None
@@ -93,4 +93,4 @@ def _entry(binding: Binding, instance: int) -> hvm.Entry:
         fields = dict(_SLAVE_PIC if instance else _MASTER_PIC)
     known = {field.name for field in layout.fields} | {""}
     chosen: Fields = {name: value for name, value in fields.items() if name in known}
-    return hvm.Entry(binding.code, instance, encode(layout, chosen))
+    return hvm.Entry(binding.typecode, instance, encode(layout, chosen))

@@ -37,7 +37,7 @@ def layout_lines(
 
     `points` are the bindings in the release's point releases, where they differ.
     """
-    yield f"{layout.record}, number {binding.code}, per {binding.kind}, in Xen {release}"
+    yield f"{layout.record}, number {binding.typecode}, per {binding.kind}, in Xen {release}"
     more = " and what follows" if layout.flexible else ""
     abi = "" if bits == 64 else f" on {bits}-bit x86"
     yield f"  layout {layout.id}: struct {layout.struct}, {shape.size} bytes{more}{abi}"
@@ -100,7 +100,7 @@ def layout_object(
     """Return a layout as an object."""
     return {
         "name": layout.record,
-        "number": binding.code,
+        "number": binding.typecode,
         "kind": binding.kind,
         "load": binding.load,
         "release": release,

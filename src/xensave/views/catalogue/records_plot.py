@@ -33,7 +33,7 @@ class Run(NamedTuple):
 class Line(NamedTuple):
     """A record: its number, name and runs."""
 
-    code: int
+    typecode: int
     name: str
     runs: tuple[Run, ...]
 
@@ -49,7 +49,7 @@ def matrix() -> list[Line]:
     layouts: dict[tuple[int, str], dict[int, str]] = {}
     for at, name in enumerate(names):
         for binding in release(name).bindings:
-            layouts.setdefault((binding.code, binding.name), {})[at] = binding.layout
+            layouts.setdefault((binding.typecode, binding.name), {})[at] = binding.layout
     return [
         Line(code, name, tuple(_runs(name, by))) for (code, name), by in sorted(layouts.items())
     ]
@@ -88,7 +88,7 @@ def plot(path: str | os.PathLike[str]) -> None:
     for row, line in enumerate(lines):
         for run in line.runs:
             _draw(axes, row, run)
-    labels = [f"{line.name}  {line.code}" for line in lines]
+    labels = [f"{line.name}  {line.typecode}" for line in lines]
     for row, owned in enumerate(reserved, len(lines)):
         labels.append(f"kept for {owned.owner}  {owned.first} - {owned.last}")
         since = next(at for at, name in enumerate(names) if _keeps(name, owned))

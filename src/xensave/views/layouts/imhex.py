@@ -30,7 +30,7 @@ def render(records: Sequence[Described], release: str) -> str:
         "    u64 start = $;",
         "    match (typecode) {",
     ]
-    lines += [f"        ({r.binding.code}): r_{r.binding.name.lower()} body;" for r in records]
+    lines += [f"        ({r.binding.typecode}): r_{r.binding.name.lower()} body;" for r in records]
     lines += ["        (_): u8 body[length];", "    }", "    $ = start + length;", "};", ""]
     lines += ["record records[while(!std::mem::eof())] @ 0;"]
     return "\n".join(["#include <std/mem.pat>", *lines]) + "\n"

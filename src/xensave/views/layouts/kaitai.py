@@ -42,7 +42,7 @@ types:
 def render(records: Sequence[Described], release: str) -> str:
     """Return a .ksy file that kaitai-struct-compiler takes."""
     text = _HEAD.format(release=release)
-    text += "".join(f"            {r.binding.code}: {_id(r.binding.name)}\n" for r in records)
+    text += "".join(f"            {r.binding.typecode}: {_id(r.binding.name)}\n" for r in records)
     for record in records:
         text += "".join(f"  # {line}\n" for line in record.about)
         text += "\n".join(_type(_id(record.binding.name), record.members, union=False)) + "\n"

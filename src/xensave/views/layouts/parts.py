@@ -60,7 +60,7 @@ class Described(NamedTuple):
         """What to say of it in a comment: whose number it is, its size, the commit it came by."""
         more = " and what follows" if self.layout.flexible else ""
         lines = [
-            f"{self.binding.name}: HVM save record {self.binding.code} of Xen, "
+            f"{self.binding.name}: HVM save record {self.binding.typecode} of Xen, "
             f"per {self.binding.kind}, {self.layout.size} bytes{more}"
         ]
         if self.layout.introduced:

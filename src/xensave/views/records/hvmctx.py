@@ -65,7 +65,7 @@ def hvmctx(data: Buffer, domain: int = 0) -> Iterator[str]:
 
 @cache
 def _names() -> dict[int, str]:
-    return {binding.code: binding.name for binding in catalogue.release(RELEASE).bindings}
+    return {binding.typecode: binding.name for binding in catalogue.release(RELEASE).bindings}
 
 
 @cache
