@@ -17,6 +17,7 @@ _GDT_MAX = 7168
 _TRAPS = 256
 _VGCF_IN_KERNEL = 1 << 2
 _EFLAGS_VM = 1 << 17
+_PRESENT = 1
 _XEN_START, _XEN_END = 1 << 47, 0xFFFF_8800_0000_0000
 _ASSIST_32 = 0x3F
 _ASSIST_64 = _ASSIST_32 | 1 << 32
@@ -104,6 +105,14 @@ def user_table(record: PvRecord, machine: Machine) -> str | None:
     if record["flags"] & _VGCF_IN_KERNEL or record["ctrlreg[1]"]:
         return None
     return f"flags are {record['flags']:#x} and ctrlreg[1] is 0"
+
+
+def user_frame(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a user page table that libxc passes on as it is: a frame of the source's host."""
+    value = record["ctrlreg[1]"]
+    if not value or value & _PRESENT:
+        return None
+    return f"ctrlreg[1] is {value:#x}: with bit 0 clear it names a frame of the machine's"
 
 
 def debug_control(record: PvRecord, machine: Machine) -> str | None:
@@ -271,6 +280,14 @@ RULES = (
         record=BASIC,
         says="user mode has a page table",
         test=user_table,
+        cite=Cite(_FUNCTION),
+        bits=64,
+    ),
+    PvRule(
+        id="PV_USER_FRAME",
+        record=BASIC,
+        says="the page table of user mode is a frame of the guest's",
+        test=user_frame,
         cite=Cite(_FUNCTION),
         bits=64,
     ),
