@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
 from xensave.catalogue.points import asked_for
+from xensave.container.streams import libxc
+from xensave.container.events import LIBXC
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
@@ -165,11 +167,16 @@ def _unreadable(error: XensaveError) -> Verdict:
 
 
 def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
-    """Return a PV guest's memory, where all of it is there and can be read a second time."""
+    """Return a PV guest's memory, where all of it is there and can be read a second time.
+
+    Behind a VERIFY record libxc only compares pages: the new guest's have no contents then.
+    """
     from xensave.engine.pv import PvMemory
     from xensave.toolstack.libxc.pv import is_pv
 
     if facts.unread or not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
+        return None
+    if facts.stop is not None or facts.has(LIBXC, libxc.VERIFY):
         return None
     if facts.pages is None or not facts.pages.populated or facts.pages.cut(facts.max_pfn):
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.frames import frames_of, start_info
+from xensave.engine.pv.descriptors import wrong_pages
+from xensave.engine.pv.frames import frames_of, gdt_of, start_info
 from xensave.engine.pv.rule import BASIC, LIBXC, PvRecord, PvRule
 
 SIZES = {64: 5168, 32: 2800}
@@ -59,6 +60,13 @@ def gdt_count(record: PvRecord, machine: Machine) -> str | None:
     """Refuse a GDT that reaches into Xen's own entries."""
     count = record["gdt_ents"]
     return f"gdt_ents is {count}, at most {_GDT_MAX}" if count > _GDT_MAX else None
+
+
+def descriptors(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a GDT with a descriptor that Xen does not take."""
+    if record.memory is None:
+        return None
+    return wrong_pages(record.memory, gdt_of(record), record.bits)
 
 
 def entry_points(record: PvRecord, machine: Machine) -> str | None:
@@ -282,6 +290,13 @@ RULES = (
         test=user_table,
         cite=Cite(_FUNCTION),
         bits=64,
+    ),
+    PvRule(
+        id="PV_GDT_DESCRIPTORS",
+        record=BASIC,
+        says="descriptors are of code, of data, or call gates to the guest's own code",
+        test=descriptors,
+        cite=Cite("check_descriptor"),
     ),
     PvRule(
         id="PV_USER_FRAME",

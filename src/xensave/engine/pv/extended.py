@@ -26,6 +26,13 @@ def most(record: PvRecord, machine: Machine) -> str | None:
     return f"{have} bytes, at most {_MOST}" if have > _MOST else None
 
 
+def short(record: PvRecord, machine: Machine) -> str | None:
+    """Refuse a record that ends before what Xen reads: libxc's stack fills it up."""
+    wanted = _VMCE_AT + (_CAPS_SIZE if record["size"] > _VMCE_AT else 0)
+    have = len(record.content)
+    return f"{have} bytes, Xen reads {wanted}: the rest is chance" if have < wanted else None
+
+
 def size(record: PvRecord, machine: Machine) -> str | None:
     """Refuse a size that ends before the machine check registers."""
     value = record["size"]
@@ -59,6 +66,19 @@ RULES = (
         errno="",
         layer=LIBXC,
         cite=Cite("handle_x86_pv_vcpu_blob"),
+    ),
+    PvRule(
+        id="PV_EXTENDED_SHORT",
+        record=EXTENDED,
+        says="it holds what Xen reads of it; else libxc's stack does, and Xen refuses that",
+        test=short,
+        cite=Cite(
+            "process_vcpu_extended",
+            "b24a0f3c5e",
+            "tools: Remove all DECLARE_* op macros in xc",
+            "4.19",
+        ),
+        until=("4.19",),
     ),
     PvRule(
         id="PV_EXTENDED_VCPU",

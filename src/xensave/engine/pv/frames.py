@@ -90,10 +90,16 @@ def frames_of(record: PvRecord, memory: PvMemory) -> str | None:
     return None
 
 
+def gdt_of(record: PvRecord) -> Iterator[int]:
+    """Yield the pages of a vCPU's GDT."""
+    for n in range(-(-min(record["gdt_ents"], 16 * _GDT_PER_FRAME) // _GDT_PER_FRAME)):
+        yield record[f"gdt_frames[{n}]"]
+
+
 def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
     levels = _LEVELS[record.bits]
-    for n in range(-(-min(record["gdt_ents"], 16 * _GDT_PER_FRAME) // _GDT_PER_FRAME)):
-        yield f"GDT frame {n}", record[f"gdt_frames[{n}]"], NOTAB
+    for n, pfn in enumerate(gdt_of(record)):
+        yield f"GDT frame {n}", pfn, NOTAB
     cr3 = record["ctrlreg[3]"]
     narrow = record.bits == 32
     yield "cr3", (cr3 >> 12 | (cr3 & 0xFFF) << 20) if narrow else cr3 >> 12, levels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
@@ -81,17 +81,21 @@ def judge_pv(
         _first_vcpu(guest)
         or frames.PAGE_TABLES.refusal(memory)
         or _vcpus(guest, machine, memory, depends)
-        or tables.refusal(memory, _roots(guest, memory))
+        or _tables(guest, memory)
         or frames.P2M_FRAMES.refusal(memory)
     )
     return PvAnswer(refusal, tuple(depends), () if refusal else (CONTENTS,))
 
 
-def _roots(guest: PvGuest, memory: PvMemory | None) -> Iterator[tuple[int, int]]:
-    """Yield the page tables that the vCPUs name."""
-    for number, vcpu in sorted(guest.records.items()):
-        if vcpu.basic is not None:
-            yield from frames.roots_of(_record(BASIC, number, vcpu.basic, guest, memory))
+def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
+    """Return Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
+    vcpus = [
+        _record(BASIC, number, vcpu.basic, guest, memory)
+        for number, vcpu in sorted(guest.records.items())
+        if vcpu.basic is not None
+    ]
+    roots = (root for vcpu in vcpus for root in frames.roots_of(vcpu))
+    return tables.refusal(memory, roots, {pfn for vcpu in vcpus for pfn in frames.gdt_of(vcpu)})
 
 
 def _first_vcpu(guest: PvGuest) -> PvRefusal | None:

@@ -8,7 +8,7 @@ name nothing of the guest's. Source: get_page_from_l1e() and alloc_page_type() i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
@@ -49,7 +49,7 @@ class _Walk:
             if kind & _PIN and 1 <= kind & _TABLE <= _TOP:
                 yield pfn, kind & _TABLE
 
-    def wrong(self, roots: Iterable[tuple[int, int]]) -> str | None:
+    def wrong(self, roots: Iterable[tuple[int, int]], gdt: Container[int]) -> str | None:
         """Return what Xen does not take of what the roots, (PFN, level) each, lead to."""
         self.todo = [*roots, *self.pins()]
         while self.todo:
@@ -59,6 +59,8 @@ class _Walk:
         for pfn, frame in self.writable:
             if frame in self.level_of:
                 return f"the page table in PFN {pfn:#x} may write to that in PFN {frame:#x}"
+            if frame in gdt:
+                return f"the page table in PFN {pfn:#x} may write to the GDT in PFN {frame:#x}"
         return None
 
     def _table(self, pfn: int, level: int) -> str | None:
@@ -96,9 +98,14 @@ class _Walk:
         return live
 
 
-def refusal(memory: PvMemory | None, roots: Iterable[tuple[int, int]]) -> PvRefusal | None:
-    """Return Xen's refusal of a guest's page tables; `roots` are those that its vCPUs name."""
-    wrong = _Walk(memory).wrong(roots) if memory is not None else None
+def refusal(
+    memory: PvMemory | None, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
+) -> PvRefusal | None:
+    """Return Xen's refusal of a guest's page tables.
+
+    `roots` are those that its vCPUs name, `gdt` the pages of their descriptor tables.
+    """
+    wrong = _Walk(memory).wrong(roots, gdt) if memory is not None else None
     if wrong is None:
         return None
     return PvRefusal(XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)
