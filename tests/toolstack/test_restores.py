@@ -5,15 +5,13 @@ guest was restored; an xl that dies of a signal did not restore. The HVM guest's
 from examples/, the others where the larger samples are.
 """
 
-import importlib.util
-import io
 import json
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.toolstack.corpus import DATA, ROOT, rebuilt
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
@@ -21,8 +19,6 @@ from xensave.policy.hostfile import read_host
 from xensave.source import open_source, read_all
 from xensave.toolstack.judge import Judge
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data" / "restores"
 IMAGES = ROOT.parent / "shared" / "data" / "images"
 HOSTS = {"strong": "strong.txt", "weak": "weak.txt"}
 RELEASE = "4.17.7"
@@ -32,16 +28,6 @@ CASES = [
     for line in (DATA / name).read_text().splitlines()
 ]
 CLASSES = sorted({case["cls"] for case in CASES})
-
-
-def _make():
-    spec = importlib.util.spec_from_file_location("restores_make", DATA / "make.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make = _make()
 
 
 @cache
@@ -57,12 +43,7 @@ def base(name):
 
 
 def built(case):
-    image = make.Image(base(case["base"]))
-    for edit in case["edits"]:
-        make.EDITS[edit["op"]](image, edit)
-    out = io.BytesIO()
-    image.write(out)
-    return out.getvalue() if image.cut is None else out.getvalue()[: image.cut]
+    return rebuilt(base(case["base"]), case["edits"])
 
 
 def answers(case):

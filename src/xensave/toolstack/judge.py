@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
 from xensave.catalogue.points import asked_for
-from xensave.container.streams import libxc
 from xensave.container.events import LIBXC
+from xensave.container.streams import libxc
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin

@@ -31,7 +31,7 @@ from xensave.toolstack.libxc.guest_policy import (
     restored_policy,
 )
 from xensave.toolstack.libxc.latched import latched
-from xensave.toolstack.libxl import creation, device_model
+from xensave.toolstack.libxl import creation, device_model, hardware, sizes
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 
 HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
@@ -44,6 +44,8 @@ DEVICES = "dom0 has the disks and networks that the configuration names"
 RULES: tuple[Rule, ...] = (
     *xl.RULES,
     *creation.RULES,
+    *hardware.RULES,
+    *sizes.RULES,
     *stream.RULES,
     *hypercalls.RULES,
     *pv.RULES,
@@ -204,7 +206,11 @@ def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domai
 def _warnings(answer: PolicyRefusal | Restored | Policy, restore: Restore) -> tuple[str, ...]:
     """Say what the guest loses without a word: CPU features, and what it may rely on."""
     lost = lost_sentence(answer) if isinstance(answer, Restored) else ""
-    return (*([lost] if lost else []), *latched(restore.facts, restore.target.name))
+    given_up = xl.given_up(restore)
+    return (
+        *(each for each in (lost, given_up) if each),
+        *latched(restore.facts, restore.target.name),
+    )
 
 
 def _order(objection: Objection) -> tuple[int, int]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
-from xensave.toolstack.libxl.config import unusable
+from xensave.toolstack.libxl.config import Reach, Unusable, reach, unusable
+from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 # (flag, since): what xl of a release understands among the mandatory flags.
 _FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
+
+
+_CHECKED = ("4.6",)
 
 
 @rule(
@@ -80,14 +84,39 @@ def readable(restore: Restore) -> str | None:
     record="xl header",
     says="the values of a configuration are ones that libxl knows",
     cite=Cite("libxl_domain_config_from_json"),
-    since=("4.6",),
+    since=_CHECKED,
 )
 def usable(restore: Restore) -> str | None:
-    """Refuse a configuration with a value that libxl cannot use: it gives up all of it."""
-    facts = restore.facts
-    if facts.xl is None or not facts.xl.json:
+    """Refuse a configuration that libxl gives up before it knows what domain to make.
+
+    Without its video card an HVM domain gets one that takes 8 MiB.
+    """
+    wrong = _given_up(restore)
+    if wrong is None:
         return None
-    return next(unusable(facts.config.values, restore.target.release.name), None)
+    reached = reach(wrong.path)
+    if reached is Reach.NO_TYPE:
+        return str(wrong)
+    if reached is Reach.NO_VIDEO:
+        size = restore.facts.config.get("b_info", "video_memkb")
+        if isinstance(size, int) and size < VIDEO_KB["cirrus"]:
+            return str(wrong)
+        raise Undecided(f"what becomes of a domain whose configuration ends at {wrong}")
+    return None
+
+
+def given_up(restore: Restore) -> str:
+    """Say what libxl loses of a configuration that it gives up in the middle, "" for nothing."""
+    wrong = _given_up(restore)
+    return f"libxl loses what its configuration says from {wrong.path} on: {wrong}" if wrong else ""
+
+
+def _given_up(restore: Restore) -> Unusable | None:
+    facts = restore.facts
+    if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
+        return None
+    found = unusable(facts.config.values, restore.target.name)
+    return min(found, key=lambda each: reach(each.path), default=None)
 
 
 @rule(

@@ -100,7 +100,7 @@ def _emulator(
 ) -> Emulator:
     data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
     length = state.length - EMULATOR_HEADER_SIZE if state else 0
-    format_, version = _format(data)
+    format_, version = _format(data) if state else ("none", None)
     return Emulator(
         kind=header.name,
         instance=header.emulator_index,
@@ -137,4 +137,4 @@ def _format(data: bytes) -> tuple[str, int | None]:
         return "QemuDeviceModelRecord", None
     if data.startswith(_LEGACY):
         return "DeviceModelRecord0002", None
-    return ("unknown" if data else "none"), None
+    return ("unknown" if data else "empty"), None

@@ -162,6 +162,18 @@ def stopped(restore: Restore) -> Iterator[Objection]:
     error = restore.facts.stop
     if error is None or _ends_for_libxl(restore):
         return
+    if _cut_for_libxl(restore):
+        yield Objection(
+            "STREAM_CUT",
+            Layer.LIBXL,
+            Stage.STREAM,
+            error.record or LIBXL,
+            f"what becomes of a record that is cut: libxl does not notice ({error.message})",
+            Cite("datacopier_readable"),
+            offset=error.offset,
+            certain=False,
+        )
+        return
     record = error.record or "the stream"
     layer = _LAYERS.get(record.partition(" ")[0], Layer.LIBXC)
     stage = Stage.HEADER if layer is Layer.XL else Stage.STREAM
@@ -181,14 +193,25 @@ def stopped(restore: Restore) -> Iterator[Objection]:
 
 
 def _ends_for_libxl(restore: Restore) -> bool:
-    """Whether the input ends where libxl looks for a record's header.
+    """Whether the input ends where libxl looks for a record's header, or for END's body.
 
     The bytes that are missing count as zero then, and a header of zeroes is END.
     """
     error = restore.facts.stop
-    return (
-        isinstance(error, Truncated)
-        and error.record == f"{LIBXL} record header"
-        and restore.facts.libxl is not None
-        and restore.facts.has(LIBXC, libxc.END)
-    )
+    return _cut(restore) and error is not None and error.record in _ENDS
+
+
+def _cut_for_libxl(restore: Restore) -> bool:
+    """Whether the input ends in a record of libxl's, the body of which it takes as it comes."""
+    error = restore.facts.stop
+    return _cut(restore) and error is not None and f"{error.record}".startswith(f"{LIBXL} ")
+
+
+def _cut(restore: Restore) -> bool:
+    """Whether the input ends behind libxc's stream."""
+    facts = restore.facts
+    ends = isinstance(facts.stop, Truncated) and facts.libxl is not None
+    return ends and facts.has(LIBXC, libxc.END)
+
+
+_ENDS = (f"{LIBXL} record header", f"{LIBXL} END")

@@ -1,8 +1,9 @@
 """A configuration as libxl parses it: which values it takes, by release.
 
 libxl looks for each member that it knows, of the JSON type that it expects; a member that it does
-not know, or of another type, counts as absent. A member of the right type whose value it cannot
-use makes it give up the whole configuration. Source: tools/libs/light/{gentypes.py,libxl_json.c};
+not know, or of another type, counts as absent. At a member of the right type whose value it cannot
+use it gives up: what it has read so far stays, and xl goes on with that.
+Source: tools/libs/light/{gentypes.py,libxl_json.c};
 the members are those of libxl_types.idl of each release, in data/config.json.
 """
 
@@ -12,12 +13,23 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from enum import IntEnum
 from functools import cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from xensave import catalogue
+from xensave.catalogue.dates import Version, newest, version
+from xensave.toolstack.libxl.json_types import CHECKS
 
 Spans: TypeAlias = "list[list[str]]"
+
+
+class At(NamedTuple):
+    """A release: its place among the series, and its version."""
+
+    place: int
+    version: Version
+
 
 _ROOT = "domain_config"
 _DEPTH = 32
@@ -36,13 +48,67 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
 
-def unusable(values: Mapping[str, object], release: str) -> Iterator[str]:
-    """Yield the members whose values a release's libxl cannot use, and why.
+class Unusable(NamedTuple):
+    """A member whose value libxl cannot use: its path, and why."""
 
-    >>> list(unusable({"c_info": {"uuid": "none", "hap": "yes", "name": 5}}, "4.17"))
-    ["c_info.hap is 'yes', no boolean of libxl's", "c_info.uuid is 'none', no UUID"]
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.why}"
+
+
+def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
+    """Yield the members whose values a release's libxl cannot use.
+
+    >>> for each in unusable({"c_info": {"uuid": "none", "hap": "yes", "name": 5}}, "4.17"):
+    ...     print(each)
+    c_info.hap is 'yes', no boolean of libxl's
+    c_info.uuid is 'none', no UUID
+    >>> print(*unusable({"b_info": {"cpuid": {"cpuid": []}}}, "4.17.2"))
+    b_info.cpuid has no list of MSRs
     """
-    yield from _members(values, _ROOT, _order().index(release), "", _DEPTH)
+    at = At(_order().index(newest(release).name), version(release))
+    yield from _members(values, _ROOT, at, "", _DEPTH)
+
+
+# What libxl reads of a domain's build information behind the part that is of its type.
+_BEHIND_TYPE = frozenset(
+    ("arch_arm", "arch_x86", "altp2m", "altp2m_count", "vmtrace_buf_kb", "vpmu")
+    + ("trap_unmapped_accesses", "xenstore_feature_mask", "xenstore_quota")
+)
+# What it reads of an HVM domain's before the video card.
+_BEFORE_VIDEO = frozenset(
+    ("firmware", "bios", "pae", "apic", "acpi", "acpi_s3", "acpi_s4", "acpi_laptop_slate", "nx")
+    + ("viridian", "viridian_enable", "viridian_disable", "timeoffset", "hpet", "vpt_align")
+    + ("mmio_hole_memkb", "timer_mode", "nested_hvm", "altp2m", "system_firmware")
+    + ("smbios_firmware", "smbios", "acpi_firmware", "hdtype", "nographic", "vga")
+)
+
+
+class Reach(IntEnum):
+    """How far libxl came before it gave up a configuration."""
+
+    NO_TYPE = 0
+    NO_VIDEO = 1
+    TYPE = 2
+
+
+def reach(path: str) -> Reach:
+    """Return how far libxl comes in a configuration whose member `path` it cannot use.
+
+    >>> reach("c_info.uuid").name, reach("b_info.type.hvm.bios").name, reach("disks[0].format").name
+    ('NO_TYPE', 'NO_VIDEO', 'TYPE')
+    """
+    part, _, rest = path.partition(".")
+    name, _, inner = rest.partition(".")
+    if name == "type":
+        kind, _, member = inner.partition(".")
+        video = kind == "hvm" and member.partition(".")[0] in _BEFORE_VIDEO
+        return Reach.NO_VIDEO if video else Reach.TYPE
+    if part == "c_info" or (part == "b_info" and name not in _BEHIND_TYPE):
+        return Reach.NO_TYPE
+    return Reach.TYPE
 
 
 def _order() -> list[str]:
@@ -56,35 +122,44 @@ def _holds(first: str, last: str, at: int) -> bool:
 
 
 def _members(
-    values: Mapping[str, object], type_: str, at: int, path: str, depth: int
-) -> Iterator[str]:
+    values: Mapping[str, object], type_: str, at: At, path: str, depth: int
+) -> Iterator[Unusable]:
     fields = _types()[type_].get("fields", {})
     for name, spans in fields.items():
         for kind, first, last in spans:
-            if name in values and _holds(first, last, at):
+            if name in values and _holds(first, last, at.place):
                 yield from _value(values[name], kind, at, f"{path}{name}", depth)
 
 
-def _value(value: object, kind: str, at: int, path: str, depth: int) -> Iterator[str]:
-    """Check one value; one that is not of the JSON type for its kind is not looked at by libxl."""
-    if depth == 0 or isinstance(value, bool):
+def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[Unusable]:
+    """Check one value, and what is in it."""
+    if depth == 0:
         return
     if kind.startswith("["):
         for index, each in enumerate(value if isinstance(value, list) else ()):
             yield from _value(each, kind[1:-1], at, f"{path}[{index}]", depth - 1)
-    elif kind in _RANGES:
-        low, high = _RANGES[kind]
-        if isinstance(value, int) and not low <= value <= high:
-            yield f"{path} is {value}, outside {low} to {high}"
-    elif isinstance(value, str):
-        wrong = _text(value, kind, at)
-        if wrong:
-            yield f"{path} is {value!r}, {wrong}"
     elif isinstance(value, Mapping) and "fields" in _types().get(kind, {}):
         yield from _members(value, kind, at, f"{path}.", depth - 1)
+    else:
+        wrong = _scalar(value, kind, at)
+        if wrong:
+            yield Unusable(path, wrong)
 
 
-def _text(value: str, kind: str, at: int) -> str:
+def _scalar(value: object, kind: str, at: At) -> str:
+    """Check one value; what is not of the JSON type for its kind is not looked at by libxl."""
+    if kind in CHECKS:
+        return CHECKS[kind](value, at.version)
+    if kind in _RANGES and isinstance(value, int) and not isinstance(value, bool):
+        low, high = _RANGES[kind]
+        return "" if low <= value <= high else f"is {value}, outside {low} to {high}"
+    if isinstance(value, str) and kind not in _RANGES:
+        wrong = _text(value, kind, at)
+        return f"is {value!r}, {wrong}" if wrong else ""
+    return ""
+
+
+def _text(value: str, kind: str, at: At) -> str:
     if kind == "defbool":
         return "" if value.startswith(_DEFBOOLS) else "no boolean of libxl's"
     if kind == "uuid":
@@ -97,7 +172,7 @@ def _text(value: str, kind: str, at: int) -> str:
     names = [
         name.lower()
         for name, spans in known.items()
-        if any(_holds(first, last, at) for first, last in spans)
+        if any(_holds(first, last, at.place) for first, last in spans)
     ]
     return "" if value.lower() in names else f"none of {', '.join(names)}"
 

@@ -16,11 +16,13 @@ from xensave.container.streams.qemu import Section
 from xensave.errors import Truncated
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.creation import TRADITIONAL, domain_type
+from xensave.toolstack.libxl.creation import domain_type
+from xensave.toolstack.libxl.hardware import TRADITIONAL
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
 
 _SHOWN = 8
 _MODEL = "device_model_version"
+CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
 
 
 @rule(
@@ -61,7 +63,10 @@ def _has_model(restore: Restore) -> bool:
 )
 def state_present(restore: Restore) -> str | None:
     """Refuse an HVM guest whose device model would open a state that is not there."""
-    if not _has_model(restore) or restore.facts.has(LIBXL, libxl.EMULATOR_CONTEXT):
+    facts = restore.facts
+    if not _has_model(restore) or facts.has(LIBXL, libxl.EMULATOR_CONTEXT):
+        return None
+    if facts.stop is not None and facts.stop.record == CUT_STATE:
         return None
     return "there is no EMULATOR_CONTEXT: the device model does not start"
 
@@ -86,6 +91,8 @@ def state_format(restore: Restore) -> str | None:
     last = states[-1]
     if last.version == qemu.VERSION:
         return None
+    if last.format == "empty":
+        return "the state is empty"
     result = "no magic of QEMU's" if last.version is None else f"version {last.version}"
     return f"the state has {result}, QEMU reads version {qemu.VERSION}"
 

@@ -1,0 +1,141 @@
+"""What libxl refuses of an HVM guest's hardware: its device model, firmware, video and USB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xensave.catalogue.model import Cite
+from xensave.image.facts.guest import HVM
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+TRADITIONAL = "qemu_xen_traditional"
+# The least video memory in KiB by the kind of card, with QEMU's own device model.
+VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
+
+
+@rule(
+    id="LIBXL_DEVICE_MODEL",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the device model is one that the release has",
+    cite=Cite(
+        "libxl_device_model_version_from_string",
+        "19ab8356ab",
+        "tools: remove support for running a guest with qemu-traditional",
+        "4.21",
+    ),
+    since=("4.21",),
+)
+def device_model(restore: Restore) -> str | None:
+    """Refuse qemu-xen-traditional, which is no more."""
+    if restore.facts.config.get("b_info", "device_model_version") == TRADITIONAL:
+        return f"libxl of Xen {restore.target.name} knows no device model {TRADITIONAL}"
+    return None
+
+
+@rule(
+    id="LIBXL_TRADITIONAL",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record=CONFIG,
+    says="the device model qemu-traditional is an option of the build",
+    cite=Cite("libxl__spawn_local_dm"),
+    until=("4.21",),
+)
+def traditional(restore: Restore) -> str | None:
+    """Leave qemu-traditional to dom0: many builds of the tools have no such program."""
+    model = restore.facts.config.get("b_info", "device_model_version")
+    if domain_type(restore) == HVM and configured(restore) and model == TRADITIONAL:
+        raise Undecided(f"whether dom0 has the program of the device model {TRADITIONAL}")
+    return None
+
+
+@rule(
+    id="LIBXL_VIDEO_MEMORY",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a video card has the memory that QEMU wants for it",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def video(restore: Restore) -> str | None:
+    """Refuse too little video memory for the card."""
+    config = restore.facts.config
+    if domain_type(restore) != HVM or not configured(restore):
+        return None
+    if config.get("b_info", "device_model_version") == TRADITIONAL:
+        return None
+    kind = config.get("b_info", "type.hvm", "vga", "kind") or "cirrus"
+    size = config.get("b_info", "video_memkb")
+    least = VIDEO_KB.get(kind, 0) if isinstance(kind, str) else 0
+    if isinstance(size, int) and 0 <= size < least:
+        return f"{size} KiB of video memory, card {kind} takes {least} at least"
+    return None
+
+
+@rule(
+    id="LIBXL_BIOS",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="ROMBIOS goes with qemu-xen-traditional, and with no other",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def bios(restore: Restore) -> str | None:
+    """Refuse firmware that the device model does not load."""
+    config = restore.facts.config
+    if domain_type(restore) != HVM or not configured(restore):
+        return None
+    firmware = config.get("b_info", "type.hvm", "bios")
+    old = config.get("b_info", "device_model_version") == TRADITIONAL
+    if firmware is None or (firmware == "rombios") == old:
+        return None
+    return f"firmware {firmware} with device model {TRADITIONAL if old else 'qemu_xen'}"
+
+
+@rule(
+    id="LIBXL_DIRECT_BOOT",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a ramdisk or command line of an HVM guest goes with a kernel",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def direct_boot(restore: Restore) -> str | None:
+    """Refuse direct boot without a kernel."""
+    build = restore.facts.config.get("b_info")
+    if domain_type(restore) != HVM or not isinstance(build, Mapping) or build.get("kernel"):
+        return None
+    given = [name for name in ("ramdisk", "cmdline") if build.get(name) is not None]
+    return f"{given[0]} without a kernel" if given and configured(restore) else None
+
+
+@rule(
+    id="LIBXL_USB",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a USB version and the older USB settings exclude each other",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def usb(restore: Restore) -> str | None:
+    """Refuse two ways of having USB at once."""
+    hvm = restore.facts.config.get("b_info", "type.hvm")
+    if domain_type(restore) != HVM or not isinstance(hvm, Mapping):
+        return None
+    older = hvm.get("usb") == "True" or hvm.get("usbdevice") or hvm.get("usbdevice_list")
+    if hvm.get("usbversion") and older:
+        return "usbversion together with usb or usbdevice"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    device_model,
+    traditional,
+    video,
+    bios,
+    direct_boot,
+    usb,
+)

@@ -1,0 +1,162 @@
+"""What is refused of the memory that a configuration gives a guest, and of what the stream has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xensave.catalogue.errnos import ENOMEM
+from xensave.catalogue.model import Cite
+from xensave.container.streams import libxc
+from xensave.image.facts.guest import PV
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+_SLACK_KB = 1024
+"""LIBXL_MAXMEM_CONSTANT: what libxl lets a domain have beyond its target."""
+_PAGE_KB = 4
+_DEFAULT_KB = 32 * 1024
+_PAGED_BY_ONE = 256
+"""libxl takes four bytes for paging of each KiB of a guest's."""
+_ANY_HOST_KB = 1 << 20
+_GFN_BITS = 36
+"""Four levels of page tables map so many."""
+
+_CHEAP_BITS = 33
+"""A bitmap of so many bits takes a gibibyte of dom0's memory."""
+
+
+@rule(
+    id="LIBXL_MEMORY_STATED",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a configuration states the memory: that for paging is computed from it",
+    cite=Cite(
+        "libxl__domain_set_paging_mempool_size",
+        "7c3bbd940d",
+        "xen/arm, libxl: Revert XEN_DOMCTL_shadow_op; use p2m mempool hypercalls",
+        "4.17",
+    ),
+    since=("4.17",),
+)
+def memory_stated(restore: Restore) -> str | None:
+    """Refuse a configuration without the memory's size."""
+    if not _paging_memory_is_computed(restore):
+        return None
+    return "no max_memkb: the memory for paging comes out too large"
+
+
+@rule(
+    id="LIBXL_PAGING_MEMORY",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a configuration states the memory or the vCPUs: that for paging comes out as 0 else",
+    cite=Cite(
+        "libxl__arch_domain_create",
+        "0be5a00af5",
+        "libxl/x86: check return value of SHADOW_OP_SET_ALLOCATION domctl",
+        "4.16",
+    ),
+    errno=ENOMEM,
+    since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
+    until=("4.17",),
+)
+def paging_memory(restore: Restore) -> str | None:
+    """Refuse a configuration of which the memory for paging comes out as 0.
+
+    The memory's default of all ones leaves 2^46 MiB for paging, and 1 MiB more for each vCPU, of
+    which the hypercall takes 32 bits.
+    """
+    if not _paging_memory_is_computed(restore) or restore.facts.config.get("b_info", "max_vcpus"):
+        return None
+    return "neither max_memkb nor max_vcpus: the memory for paging comes out as 0"
+
+
+@rule(
+    id="LIBXC_HIGHEST_PFN",
+    layer=Layer.LIBXC,
+    stage=Stage.STREAM,
+    record="libxc PAGE_DATA",
+    says="libxc keeps a bit for each PFN up to the highest",
+    cite=Cite("pfn_set_populated"),
+    place=("libxc", libxc.PAGE_DATA),
+)
+def highest_pfn(restore: Restore) -> str | None:
+    """Refuse a PFN that no bitmap reaches, or that no page table of Xen's maps."""
+    pages = restore.facts.pages
+    if pages is None or not pages.runs:
+        return None
+    last = pages.runs[-1][1]
+    if last >> _GFN_BITS:
+        return f"PFN {last:#x}: a guest's addresses end below 2^{_GFN_BITS} pages"
+    if last >> _CHEAP_BITS:
+        raise Undecided(f"whether dom0 has memory for a bitmap up to PFN {last:#x}")
+    return None
+
+
+@rule(
+    id="LIBXL_MEMORY",
+    layer=Layer.XEN,
+    stage=Stage.STREAM,
+    record="libxc PAGE_DATA",
+    says="the pages fit into the domain's target and libxl's slack",
+    cite=Cite("assign_pages"),
+    place=("libxc", libxc.PAGE_DATA),
+)
+def memory(restore: Restore) -> str | None:
+    """Refuse more pages than the configuration lets the domain have."""
+    if not configured(restore):
+        return None
+    build = restore.facts.config.get("b_info")
+    settings = build if isinstance(build, Mapping) else {}
+    most = settings.get("max_memkb", _DEFAULT_KB)
+    target = settings.get("target_memkb", most)
+    pages = restore.facts.pages
+    if not isinstance(target, int) or pages is None:
+        return None
+    room = (target + _SLACK_KB) // _PAGE_KB
+    if pages.populated <= room:
+        return None
+    return f"{pages.populated} pages, the configuration gives {room}"
+
+
+@rule(
+    id="LIBXL_PAGING_HOST",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the host has the memory for paging, which libxl computes from max_memkb",
+    cite=Cite("libxl_get_required_shadow_memory"),
+    errno=ENOMEM,
+    since=("4.13",),
+)
+def paging_host(restore: Restore) -> str | None:
+    """Leave a guest to the host that takes more memory for paging than for itself."""
+    build = restore.facts.config.get("b_info")
+    if not configured(restore) or domain_type(restore) == PV or not isinstance(build, Mapping):
+        return None
+    most, target = build.get("max_memkb"), build.get("target_memkb")
+    if not isinstance(most, int) or not isinstance(target, int) or build.get("shadow_memkb"):
+        return None
+    if most // _PAGED_BY_ONE > max(target, _ANY_HOST_KB):
+        raise Undecided(f"whether the host has {most // _PAGED_BY_ONE} KiB for paging")
+    return None
+
+
+def _paging_memory_is_computed(restore: Restore) -> bool:
+    """Whether libxl computes the memory for paging from a size that is not stated."""
+    if not configured(restore) or domain_type(restore) == PV:
+        return False
+    config = restore.facts.config
+    stated = (config.get("b_info", name) for name in ("max_memkb", "shadow_memkb"))
+    return all(value is None for value in stated)
+
+
+RULES: tuple[Rule, ...] = (
+    memory_stated,
+    paging_memory,
+    paging_host,
+    highest_pfn,
+    memory,
+)
