@@ -73,17 +73,17 @@ def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
 
 
 # What libxl reads of a domain's build information behind the part that is of its type.
-_BEHIND_TYPE = frozenset(
-    ("arch_arm", "arch_x86", "altp2m", "altp2m_count", "vmtrace_buf_kb", "vpmu")
-    + ("trap_unmapped_accesses", "xenstore_feature_mask", "xenstore_quota")
-)
+_BEHIND_TYPE = frozenset((
+    "arch_arm", "arch_x86", "altp2m", "altp2m_count", "vmtrace_buf_kb", "vpmu",
+    "trap_unmapped_accesses", "xenstore_feature_mask", "xenstore_quota",
+))  # fmt: skip
 # What it reads of an HVM domain's before the video card.
-_BEFORE_VIDEO = frozenset(
-    ("firmware", "bios", "pae", "apic", "acpi", "acpi_s3", "acpi_s4", "acpi_laptop_slate", "nx")
-    + ("viridian", "viridian_enable", "viridian_disable", "timeoffset", "hpet", "vpt_align")
-    + ("mmio_hole_memkb", "timer_mode", "nested_hvm", "altp2m", "system_firmware")
-    + ("smbios_firmware", "smbios", "acpi_firmware", "hdtype", "nographic", "vga")
-)
+_BEFORE_VIDEO = frozenset((
+    "firmware", "bios", "pae", "apic", "acpi", "acpi_s3", "acpi_s4", "acpi_laptop_slate", "nx",
+    "viridian", "viridian_enable", "viridian_disable", "timeoffset", "hpet", "vpt_align",
+    "mmio_hole_memkb", "timer_mode", "nested_hvm", "altp2m", "system_firmware",
+    "smbios_firmware", "smbios", "acpi_firmware", "hdtype", "nographic", "vga",
+))  # fmt: skip
 
 
 class Reach(IntEnum):
