@@ -17,7 +17,7 @@ import zstandard
 from tests.toolstack.corpus import DATA, rebuilt
 from xensave.errors import XensaveError
 from xensave.image import open_image
-from xensave.image.input import Given
+from xensave.image.input import JudgedInput
 from xensave.policy.hostfile import read_host
 from xensave.source import open_source, read_all
 from xensave.toolstack.judge import Judge
@@ -52,7 +52,7 @@ def said(case):
     data = rebuilt(base(case["base"]), case["edits"])
     with open_image(data) as image:
         try:
-            given = Given("case", None, None, image)
+            given = JudgedInput("case", None, None, image)
             asked = judge(case["xen"], case.get("host"))
             return asked.judge(given, POINTS[case["xen"]]).accepted
         except XensaveError:
