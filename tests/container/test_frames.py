@@ -262,3 +262,31 @@ def test_a_length_that_is_only_claimed():
             list(walk(open_source(Pipe(data))))
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "nosuch", "rot13", "UTF-16", "cp037", "idna"])
+def test_xml_in_an_encoding_that_is_not_read_is_an_error(encoding):
+    xml = f"<?xml version='1.0' encoding='{encoding}'?>{frames.DOMAIN}".encode()
+    with pytest.raises(Malformed, match="no XML"):
+        parse_xml(xml)
+
+
+@pytest.mark.parametrize(
+    ("unit", "bytes_"),
+    [
+        ("b", 1), ("bytes", 1), ("KB", 10**3), ("k", 2**10), ("KiB", 2**10), ("MB", 10**6),
+        ("M", 2**20), ("mib", 2**20), ("GB", 10**9), ("G", 2**30), ("TB", 10**12), ("T", 2**40),
+        ("TiB", 2**40), ("PiB", 2**50), ("EB", 10**18), ("E", 2**60),
+    ],
+)  # fmt: skip
+def test_units_of_memory_are_those_of_libvirt(unit, bytes_):
+    """The units that libvirt's page on the domain XML lists for `memory`."""
+    xml = frames.DOMAIN.replace("unit='MiB'>32", f"unit='{unit}'>4096").encode()
+    found = LIBVIRT_FORMAT.describe(xml).config["b_info"]
+    assert found["max_memkb"] == 4096 * bytes_ // 1024
+
+
+@pytest.mark.parametrize("unit", ["furlong", "kk", "kibi", ""])
+def test_a_unit_that_libvirt_knows_not_is_no_number(unit):
+    xml = frames.DOMAIN.replace("unit='MiB'", f"unit='{unit}'").encode()
+    assert "max_memkb" not in LIBVIRT_FORMAT.describe(xml).config["b_info"]

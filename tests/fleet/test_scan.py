@@ -19,6 +19,7 @@ from xensave.fleet.query import ask
 from xensave.fleet.scan import Question, scan
 from xensave.fleet.schema import COLUMNS, STRUCTS
 from xensave.source import open_source, read_all
+from xensave.testing import frames, legacy
 
 ROOT = Path(__file__).parents[2]
 QUESTION = Question(("4.17.7", "4.13.5"))
@@ -70,6 +71,28 @@ def test_a_row_for_each_file(images, tmp_path):
     assert rows[str(images / "text.txt")]["error"]
     assert rows[str(images / "cut.img")]["complete"] is False
     assert not parts_of(str(table))
+
+
+FRAMES = {
+    "libvirt": (frames.libvirt_file(), "guest", "f9db1d43-ac22-4143-ae90-af62d1d61a74", 32 << 20),
+    "xenopsd": (
+        frames.suspend_image(),
+        'guest ("quoted")',
+        "7d1c2a34-5b6e-4f70-8a91-b2c3d4e5f601",
+        32 << 20,
+    ),
+    "xend": (frames.xend_file(legacy.hvm_stream()), "guest", "7d1c2a34", 32 << 20),
+}
+
+
+@pytest.mark.parametrize("toolstack", FRAMES)
+def test_a_guest_is_named_whatever_the_toolstack(toolstack, tmp_path):
+    data, name, uuid, memory = FRAMES[toolstack]
+    (tmp_path / "image").write_bytes(data)
+    run([tmp_path / "image"], tmp_path / "fleet.parquet")
+    (row,) = rows_of(tmp_path / "fleet.parquet").values()
+    found = [row[key] for key in ("toolstack", "guest", "uuid", "memory", "type")]
+    assert found == [toolstack, name, uuid, memory, "hvm"]
 
 
 def test_a_second_run_looks_at_what_is_new_or_changed(images, tmp_path):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, Event
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, XENOPSD, Event
 from xensave.container.formats import format_named
-from xensave.container.frames import xl
+from xensave.container.frames import xenopsd, xl
 from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Output, StreamConverter
+from xensave.errors import Unsupported
 from xensave.findings import NOTE, Place
 from xensave.rules.stream.run import Checks
 
@@ -43,6 +44,11 @@ class FrameConverter:
     def legacy_facts(self) -> LegacyFacts | None:
         """What this pass found for a legacy stream; None where none is made."""
         return self._down.facts if self._down is not None else None
+
+    @property
+    def to(self) -> str:
+        """The frame that was asked for, "" for that of the image."""
+        return self._frame.to if self._frame is not None else ""
 
     @property
     def reframes(self) -> bool:
@@ -80,6 +86,9 @@ class FrameConverter:
             return self._of_legacy(event)
         if event.kind == HEADER_KIND:
             return self._header(event)
+        if event.is_record(XENOPSD, xenopsd.LIBXC_LEGACY) and self._down is None:
+            self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
+            return (xenopsd.pack(xenopsd.LIBXC),)
         return self._stream.convert(event)
 
     def _of_legacy(self, event: Event) -> Output:
@@ -99,11 +108,15 @@ class FrameConverter:
 
     def _header(self, event: Event) -> Output:
         header = event.header
-        if self._frame is not None and event.layer not in (LIBXC, LIBXL, self._frame.to):
+        kept = (LIBXC, LIBXL) if header == xenopsd.XenopsdHeader(1) else (LIBXC, LIBXL, self.to)
+        if self._frame is not None and event.layer not in kept:
             return (event,)
         if self._down is not None:
             return self._old_header(event, self._down)
-        new = format_named(event.layer).announcing(header) if header is not None else None
+        try:
+            new = format_named(event.layer).announcing(header) if header is not None else None
+        except Unsupported as error:
+            raise Refused(error.message, self.plan, offset=0, record=error.record) from error
         if new is None:
             self._note(event, DROP, event.label, "no release that reads today's streams reads it")
             return ()

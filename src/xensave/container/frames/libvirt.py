@@ -29,8 +29,7 @@ DEPTH_LIMIT = 64
 
 _WORDS = struct.Struct("<II40s")
 _RECORD = "libvirt header"
-_KIB = {"b": 1 / 1024, "bytes": 1 / 1024, "KB": 1000 / 1024, "k": 1, "KiB": 1, "MB": 1e6 / 1024,
-        "M": 1 << 10, "MiB": 1 << 10, "GB": 1e9 / 1024, "G": 1 << 20, "GiB": 1 << 20}  # fmt: skip
+_POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
 _TYPES = {"hvm": "hvm", "xen": "pv", "linux": "pv", "xenpvh": "pvh"}
 
 
@@ -202,7 +201,8 @@ def parse_xml(data: bytes) -> Element:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(data.rstrip(b"\0"), True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two tell of an encoding that Python has not, or of more than one byte.
         raise Malformed(f"no XML: {error}", record=_RECORD) from error
     return top.children[0]
 
@@ -223,10 +223,22 @@ def _config(root: Element) -> dict[str, Json]:
 
 
 def _memory(element: Element | None) -> int | None:
-    """Return an amount of memory in KiB."""
+    """Return an amount of memory in KiB; None for a number or a unit that libvirt knows not."""
     if element is None or not element.text.strip().isdecimal():
         return None
-    return int(int(element.text.strip()[:18]) * _KIB.get(element.attributes.get("unit", "KiB"), 1))
+    scale = _scale(element.attributes.get("unit", "KiB").lower())
+    return None if scale is None else int(element.text.strip()[:18]) * scale // 1024
+
+
+def _scale(unit: str) -> int | None:
+    """Return the bytes of a unit, as virScaleInteger() of libvirt reads them: k, KB, KiB, TiB."""
+    if unit in ("b", "bytes"):
+        return 1
+    power = _POWERS.get(unit[:1])
+    if power is None or unit[1:] not in ("", "b", "ib"):
+        return None
+    step = 1000 if unit[1:] == "b" else 1024
+    return int(step**power)
 
 
 def _details(root: Element) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
-r"""S-expressions as Jane Street's sexplib writes them: atoms, quoted or not, and lists.
+r"""S-expressions as Jane Street's sexplib and xend write them: atoms, quoted or not, and lists.
 
 In quotes a backslash begins `\n`, `\t`, `\b`, `\r`, `\\`, `\"`, `\'`, `\ddd` (decimal), `\xhh`, or
 stands before the end of a line, which is passed over with the blanks that begin the next one.
+xend quotes a word as Python 2 does, in either kind of quotes. Source: show() in
+tools/python/xen/xend/sxp.py of Xen 4.4.
 """
 
 from __future__ import annotations
@@ -19,29 +21,40 @@ DEPTH_LIMIT = 64
 """Lists within lists; xenopsd's go about ten deep."""
 
 _TOKEN = re.compile(rb'\s+|;[^\n]*|[()]|"(?:[^"\\]|\\.)*"|[^\s()";]+', re.DOTALL)
+_XEND_TOKEN = re.compile(
+    rb"""\s+|#[^\n]*|[()]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s()'"#]+""", re.DOTALL
+)
 _ESCAPE = re.compile(rb"\\(\d{3}|x[0-9a-fA-F]{2}|\r?\n[ \t]*|.)", re.DOTALL)
 _SHORT = {b"n": b"\n", b"t": b"\t", b"b": b"\b", b"r": b"\r"}
 _RECORD = "s-expression"
 
 
-def parse(data: bytes | memoryview) -> Sexp:
-    r"""Return the one expression in some bytes.
+def parse(data: bytes | memoryview, *, xend: bool = False) -> Sexp:
+    r"""Return the one expression in some bytes; with `xend` as xend writes it.
 
     Raises Malformed for what is none, LimitExceeded for what is too long or nested too deeply.
 
     >>> parse(b'((name "a \\"b\\"")(vcpus 1)(keymap()))')
     [['name', 'a "b"'], ['vcpus', '1'], ['keymap', []]]
+    >>> parse(b"(domain (name 'my guest') (args \"it's\"))", xend=True)
+    ['domain', ['name', 'my guest'], ['args', "it's"]]
     """
     text = bytes(data)
     if len(text) > SIZE_LIMIT:
         raise LimitExceeded(f"{len(text)} bytes, the limit is {SIZE_LIMIT}", record=_RECORD)
     stack: list[list[Sexp]] = [[]]
     at = 0
+    tokens, quotes, comment = (_XEND_TOKEN, b"\"'", b"#") if xend else (_TOKEN, b'"', b";")
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = tokens.match(text, at)
         if match is None:
             raise Malformed("a quoted word does not end", offset=at, record=_RECORD)
-        _take(match[0], stack, at)
+        token = match[0]
+        if token[:1] in quotes:
+            word = _ESCAPE.sub(_unescaped, token[1:-1])
+            stack[-1].append(word.decode("utf-8", "surrogateescape"))
+        elif not token[:1].isspace() and token[:1] != comment:
+            _take(token, stack, at)
         at = match.end()
     if len(stack) > 1:
         raise Malformed(f"{len(stack) - 1} lists do not end", offset=at, record=_RECORD)
@@ -61,10 +74,7 @@ def _take(token: bytes, stack: list[list[Sexp]], at: int) -> None:
         if len(stack) == 1:
             raise Malformed("a list ends that did not begin", offset=at, record=_RECORD)
         stack.pop()
-    elif token.startswith(b'"'):
-        word = _ESCAPE.sub(_unescaped, token[1:-1])
-        stack[-1].append(word.decode("utf-8", "surrogateescape"))
-    elif not token[:1].isspace() and not token.startswith(b";"):
+    else:
         stack[-1].append(token.decode("utf-8", "surrogateescape"))
 
 

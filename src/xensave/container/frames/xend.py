@@ -85,7 +85,7 @@ class Xend(Format):
         """Return what the configuration says, in the shape of libxl's."""
         text = body.decode("utf-8", "replace")
         try:
-            root = sexp.parse(body)
+            root = sexp.parse(body, xend=True)
         except XensaveError as error:
             error.record = "xend header"
             return Description(text=text, wrong=error)

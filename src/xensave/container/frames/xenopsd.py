@@ -124,8 +124,19 @@ class Xenopsd(Format):
         return pack(END_OF_IMAGE)
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
-        """Return the signature; None around a legacy stream, which no xenopsd of today writes."""
-        return None if legacy else header
+        """Return the signature; None around a legacy stream, which no xenopsd of today writes.
+
+        Raises Unsupported for the signature of old: only a legacy stream may follow it.
+        """
+        if legacy:
+            return None
+        if header == XenopsdHeader(1):
+            raise Unsupported(
+                "a suspend image of old holds a legacy stream only, and has no record of the VM"
+                " for one of today: say --to libxl, or --to xenopsd with --config FILE",
+                record="xenopsd signature",
+            )
+        return header
 
     def describes(self, event: Event) -> bool:
         """Tell the record of the VM."""
