@@ -69,7 +69,7 @@ def cr0(body: Body, machine: Machine) -> str | None:
 
 
 def cr4(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the domain's policy (before 4.12 the host's CPU) does not have."""
+    """Refuse bits that the domain's policy (before `_POLICY_SINCE` the host's CPU) lacks."""
     value = body["cr4"]
     allowed, known = machine.once(_cr4_bits)
     rest = value & ~allowed
@@ -115,7 +115,7 @@ def efer_known(body: Body, machine: Machine) -> str | None:
 
 
 def efer_features(body: Body, machine: Machine) -> str | None:
-    """Refuse bits whose feature the domain's policy (before 4.12 the host's CPU) lacks."""
+    """Refuse bits whose feature the policy (before `_POLICY_SINCE` the host's CPU) lacks."""
     value = body["msr_efer"]
     for bits, feature, name in _EFER:
         if not value & bits or machine.policy.has(feature):

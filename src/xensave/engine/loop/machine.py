@@ -30,7 +30,7 @@ class Bounds(dict["Handler", int]):
 
 
 class Machine:
-    """What the rules ask about, besides the body: it is made anew for each load.
+    """What the rules ask about, besides the body; `reset` makes it ready for the next load.
 
     `bounds` says which instances the domain takes.
 

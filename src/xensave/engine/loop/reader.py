@@ -15,8 +15,8 @@ class Mismatch(Exception):
 class Reader:
     """A context under a cursor, as hvm_domain_context_t; `data` is never copied as a whole.
 
-    `whole_first` is how releases before 4.3 checked an entry: they wanted room for the record's
-    full struct before they looked at its length.
+    `whole_first` is how releases before `load.LENGTH_FIRST` checked an entry: they wanted room for
+    the record's full struct before they looked at its length.
     """
 
     __slots__ = ("cursor", "data", "size", "whole_first")

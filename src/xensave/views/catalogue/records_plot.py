@@ -77,6 +77,7 @@ def plot(path: str | os.PathLike[str]) -> None:
     if not target.lower().endswith(FORMATS):
         raise UsageError(f"{target}: a picture ends in {', '.join(FORMATS)}")
     try:
+        import matplotlib  # noqa: F401 - its parts may be loaded where it cannot be
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra("drawing", "matplotlib", "plot") from error

@@ -44,6 +44,7 @@ def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) 
     if not target.lower().endswith(FORMATS):
         raise UsageError(f"{target}: a picture ends in {' or '.join(FORMATS)}")
     try:
+        import matplotlib  # noqa: F401 - its parts may be loaded where it cannot be
         from matplotlib.colors import ListedColormap
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
