@@ -100,7 +100,7 @@ def _run(words: list[str]) -> int:
     if words[0] == "help" and words[1:]:
         words = [*words[1:], "--help"]
     if words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_usage())
+        sys.stdout.write(_shown(_usage()))
         return 0
     if words[0] not in COMMANDS:
         return _unknown(words)
@@ -118,6 +118,15 @@ def _unknown(words: list[str]) -> int:
     more = suggestion(words[0], COMMANDS)
     sys.stderr.write(f"xensave: unknown {kind} {words[0]!r}{more}; see xensave --help\n")
     return 2
+
+
+def _shown(text: str) -> str:
+    """Fold the help for a terminal; a pipe does not pay for what folds."""
+    if sys.stdout.isatty():
+        from xensave.views.text.terminal import folded
+
+        return folded(text, sys.stdout, hang=22)
+    return text
 
 
 def _usage() -> str:

@@ -122,7 +122,11 @@ def _rules(args: argparse.Namespace) -> str:
         return _render(Result(()), args)
     if args.format not in ("text", "json"):
         raise UsageError(f"--rules has no {args.format}: text, json and sarif hold rules")
-    return rules(as_json=args.format == "json")
+    if args.format == "json":
+        return rules(as_json=True)
+    from xensave.views.text.terminal import folded
+
+    return folded(rules(), sys.stdout)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -194,9 +198,9 @@ def _render(result: Result, args: argparse.Namespace) -> str:
 
         return reply(result, args.sender)
     from xensave.views.review.text import text
-    from xensave.views.text.terminal import coloured
+    from xensave.views.text.terminal import coloured, folded
 
-    return text(result, colour=coloured(sys.stdout, args.color))
+    return folded(text(result, colour=coloured(sys.stdout, args.color)), sys.stdout)
 
 
 def _history(request: Request, args: argparse.Namespace) -> int:

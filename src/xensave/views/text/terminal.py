@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from xensave.views.text.wrap import LEAST_ROOM
+from xensave.views.text.wrap import LEAST_ROOM, cells, wrapped
 
 _PIPE_WIDTH = 100
 _UNKNOWN_WIDTH = 80
@@ -33,6 +33,26 @@ def width_of(stream: TextIO) -> int:
 def fold_width(stream: TextIO) -> int:
     """Return the columns at which one-line messages are folded: in a pipe they never are."""
     return width_of(stream) if stream.isatty() else sys.maxsize
+
+
+def folded(text: str, stream: TextIO, hang: int = 2) -> str:
+    """Return text as a terminal shows it whole: long lines folded between words; for a pipe as is.
+
+    What goes on stands `hang` columns behind the line's own indentation.
+    """
+    width = fold_width(stream)
+    if width == sys.maxsize:
+        return text
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if cells(line) <= width:
+            lines.append(line)
+            continue
+        own = len(line) - len(line.lstrip(" "))
+        # An indentation that leaves no room is given up.
+        after = " " * (own + hang if width - own - hang >= LEAST_ROOM else hang % 3)
+        lines += wrapped(line, width, after=after)
+    return "\n".join(lines)
 
 
 def coloured(stream: TextIO, choice: str = "auto") -> bool:
