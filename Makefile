@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The package with what it needs to run; the rest is for its tests.
 RUNTIME := $(VENV)/.runtime
 
-.PHONY: demo test quick test-xen lint types unit bench bench-fleet fuzz million man docs dist deb format clean
+.PHONY: demo test quick test-xen lint types unit bench bench-fleet fuzz million kills man docs dist deb format clean
 
 demo: $(RUNTIME)
 	$(BIN)/xensave show examples/hvm1.img.zst
@@ -60,6 +60,11 @@ COUNT ?= 1000000
 million: $(STAMP)
 	mkdir -p .fuzz
 	$(BIN)/python -m fuzz.million --count $(COUNT) --log .fuzz/million.json
+
+# kill -9 at many moments of what writes a file; the suite takes a few.
+KILLS ?= 200
+kills: $(STAMP)
+	XENSAVE_KILLS=$(KILLS) $(BIN)/pytest tests/hostile/test_killed.py -p no:cacheprovider
 
 # What packages install beside the program, made from the parsers.
 man: $(STAMP)

@@ -1,0 +1,92 @@
+"""Killed at any moment, a command leaves the old file under the name, none, or the whole new one.
+
+`make kills` kills each command at 200 moments, the suite at a few.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xensave.source import open_source
+from xensave.testing.streams import restorable_context
+
+MOMENTS = int(os.environ.get("XENSAVE_KILLS", "4"))
+SAMPLE = Path(__file__).parents[2] / "examples" / "hvm1.img.zst"
+OLD = b"what was there before"
+IMAGES = 6
+
+
+def commands(folder):
+    """Return the words of each command, the last but one or the last of which is OUT."""
+    return {
+        "extract": ["extract", str(SAMPLE), f"{folder}/guest.elf"],
+        "edit": ["edit", str(SAMPLE), f"{folder}/guest.img", "--set", "TSC.nsec=0", "--force"],
+        "convert": ["convert", str(SAMPLE), f"{folder}/guest.img.zst", "--target", "4.16"],
+        "convert-xz": ["convert", str(SAMPLE), f"{folder}/guest.img.xz", "--target", "4.16"],
+    }
+
+
+def start(words):
+    argv = [sys.executable, "-c", "import sys; from xensave.cli import main; sys.exit(main())"]
+    return subprocess.Popen([*argv, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def undisturbed(words):
+    """Run a command to its end; return about how many seconds it takes."""
+    began = time.monotonic()
+    assert start(words).wait() == 0
+    return time.monotonic() - began
+
+
+def killed(words, seconds):
+    """Start a command, kill it after some seconds; return whether it was still running."""
+    process = start(words)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def contents(path):
+    """Return a file's bytes, decompressed: what threads of a compressor do may differ."""
+    with open_source(str(path)) as source:
+        return b"".join(iter(lambda: bytes(source.read(len(source.peek(1 << 16)))), b""))
+
+
+@pytest.mark.parametrize("name", ["extract", "edit", "convert", "convert-xz"])
+def test_never_a_partial_file_under_its_name(tmp_path, name):
+    words = commands(tmp_path)[name]
+    out = Path(words[2])
+    seconds = undisturbed(words)
+    whole = contents(out)
+    cut = 0
+    for moment in range(MOMENTS):
+        out.write_bytes(OLD) if moment % 2 else out.unlink(missing_ok=True)
+        cut += killed(words, seconds * (moment + 0.5) / MOMENTS)
+        if out.exists():
+            found = out.read_bytes()
+            assert (moment % 2 and found == OLD) or contents(out) == whole
+    assert cut, "no moment was early enough"
+
+
+def test_a_scan_that_was_killed_goes_on(tmp_path):
+    pytest.importorskip("pyarrow")
+    from xensave.fleet.query import ask
+
+    folder, table = tmp_path / "images", tmp_path / "fleet.parquet"
+    folder.mkdir()
+    for number in range(IMAGES):
+        (folder / f"{number}.ctx").write_bytes(restorable_context("4.17"))
+    words = ["scan", str(folder), "-o", str(table), "--target", "4.17", "--jobs", "1"]
+    seconds = undisturbed(words)
+    for moment in range(MOMENTS):
+        table.unlink(missing_ok=True)
+        killed(words, seconds * (moment + 0.5) / MOMENTS)
+        if table.exists():
+            assert ask(str(table), "select address from fleet").rows
+        assert start(words).wait() == 0
+        assert len(ask(str(table), "select address from fleet").rows) == IMAGES
