@@ -1,5 +1,6 @@
 """Work grows with the input and no faster: calls are counted, not seconds."""
 
+import io
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -12,15 +13,28 @@ from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import CpuidLeaf, pack_cpuid_policy
 from xensave.container.walk import walk
-from xensave.context import Context
+from xensave.context import AbsentRecord, Context
 from xensave.convert import Refused, Settings
 from xensave.convert.stream.stream import StreamConverter
+from xensave.diff import Selection, compare
+from xensave.dump import FORMATS, Options, extract
+from xensave.edit.apply import Request, edit
+from xensave.edit.assignment import parse_assignment
+from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.encode import Document, write_document
 from xensave.engine import Domain, Hypervisor
+from xensave.errors import UsageError
+from xensave.image.input import JudgedInput
+from xensave.image.memory.memory_map import memory_map
 from xensave.image.subjects import all_subjects
+from xensave.report.guest import guest_page
 from xensave.rules.stream import verify
 from xensave.source import open_source
 from xensave.testing import streams
 from xensave.testing.pv import pv_stream
+from xensave.toolstack.judge import Judge
+from xensave.views.guest.comparison import comparison_lines
+from xensave.views.guest.memory_map import map_lines
 from xensave.views.guest.summary import summary_lines
 from xensave.views.records.fields import record_lines
 
@@ -60,6 +74,47 @@ def convert(data):
     with suppress(Refused):
         for event in walk(open_source(data)):
             converter.convert(event)
+
+
+def memory_all(data):
+    with open_image(data) as image:
+        return list(map_lines("input", memory_map(image), 100))
+
+
+def extract_all(data):
+    with open_image(data) as image, suppress(AbsentRecord, UsageError):
+        return [extract(image, "/dev/null", format, Options()) for format in FORMATS]
+
+
+def compare_with_itself(data):
+    with open_image(data) as old, open_image(data) as new:
+        return list(comparison_lines(compare(old, new, Selection()), 100))
+
+
+def decode(data):
+    with open_source(data) as source:
+        return list(decode_lines(source, None))
+
+
+def encode(data):
+    document = Document.load(io.StringIO("".join(decode(data))))
+    with open_source(data) as source, open("/dev/null", "wb") as out:
+        write_document(document, source, out.fileno())
+
+
+def edit_all(data):
+    with suppress(UsageError):
+        edit(data, None, Request([parse_assignment("TSC.nsec=0")], "4.17", "4.17", force=True))
+
+
+def report(data):
+    with open_image(data) as image:
+        return guest_page(image, Judge(["4.17"]), "input", "guest", full=True)
+
+
+def judge_all(data):
+    with open_image(data) as image:
+        return Judge(["4.17"]).judge(JudgedInput("input", None, None, image), "4.17")
 
 
 def load(context):
@@ -117,6 +172,12 @@ def policies(count):
     )
 
 
+WORK = [
+    show, show_all, verify_all, convert, memory_all, extract_all, compare_with_itself, decode,
+    encode, edit_all, report, judge_all,
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("make", "small"),
     [
@@ -132,7 +193,7 @@ def policies(count):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-@pytest.mark.parametrize("function", [show, show_all, verify_all, convert])
+@pytest.mark.parametrize("function", WORK)
 def test_linear(function, make, small):
     few, many = make(small), make(small * FACTOR)
     assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
