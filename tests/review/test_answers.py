@@ -93,6 +93,10 @@ ANSWERS = {
     "field-under-a-condition": Answer((VIEWS,), says=("for who defines CONFIG_FOO",)),
     "record-under-if-0": Answer(("RECORD_DELETED",), ("HANDLER_REGISTERS_NO_RECORD",)),
     "struct-renamed": NONE,
+    "element-of-an-open-array-grows": Answer(
+        ("FIELD_CHANGED_UNLESS_COMPAT",), says=("elements of 16 bytes and becomes elements of 24",)
+    ),
+    "padding-in-an-open-array": Answer(("PADDING_GETS_MEANING",), says=("msr._rsvd",)),
     "stream-record-moves": Answer(("SPACE_NUMBER_MOVED", "SPACE_DOCUMENT_DIFFERS")),
     "param-limit-gone": Answer(("SPACE_LIMIT_LOWERED",), says=("HVM_NR_PARAMS is gone",)),
 }  # fmt: skip

@@ -59,6 +59,13 @@ def test_a_stream_record_in_use():
     ) == [("SPACE_NUMBER_TAKEN", 231), ("SPACE_NUMBER_UNDOCUMENTED", 231)]
 
 
+def test_an_enumerator_is_a_number_wherever_it_stands():
+    for line in ("+enum { HVM_PARAM_FOO = 12 };", "+enum e { A = 1, HVM_PARAM_FOO = 12, B };"):
+        assert found(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", line)) == [
+            ("SPACE_NUMBER_TAKEN", 231)
+        ]
+
+
 def test_a_stream_record_that_moves_leaves_its_specification():
     old, new = ("#define REC_TYPE_X86_MSR_POLICY 0x0000001" + end for end in ("2U", "3U"))
     assert set(found(diff(LIBXC, f"-{old}", f"+{new}"))) == {

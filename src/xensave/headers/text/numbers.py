@@ -30,7 +30,7 @@ _DECLARED = re.compile(
     r"\bDECLARE_HVM_SAVE_TYPE(?:_COMPAT)?\s*\(\s*(\w{1,80})\s*,\s*([^,;()]{1,80}),"
 )
 _ENUMERATOR = re.compile(
-    r"^[ \t]*(\w+)[ \t]*=[ \t]*([^,}\n]{1,120}?)[ \t]*(?:,|\}|$)", re.MULTILINE
+    r"(?:^|(?<=[{,]))[ \t]*(\w+)[ \t]*=[ \t]*([^,}\n]{1,120}?)[ \t]*(?:,|\}|$)", re.MULTILINE
 )
 _SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
 _OCTAL = re.compile(r"\b0+(?=[1-9])(?![0-9a-fA-FxX]*[xX])")

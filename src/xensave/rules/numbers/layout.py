@@ -56,9 +56,11 @@ def field_changed(change: Change) -> Iterator[Hit]:
                 continue
             path, old, new = leaf.path, str(was), str(leaf)
             if (was.element, was.items) == (leaf.element, leaf.items):
+                if not (was.array and leaf.array):
+                    continue  # one element where there were any number: the size says so
                 # All members of an array of structs change with it: it is told once.
                 path = leaf.array
-                old, new = (f"{x.repeat} elements of {x.stride} bytes" for x in (was, leaf))
+                old, new = map(_elements, (was, leaf))
             if path in arrays:
                 continue
             arrays.add(path)
@@ -145,9 +147,11 @@ def padding_gets_meaning(change: Change) -> Iterator[Hit]:
     for pair in _changed(change):
         old = leaves(pair.old)
         for leaf in pair.fields.fresh:
-            if is_filler(leaf) or leaf.start >= 8 * pair.old.size:
+            if is_filler(leaf):
                 continue
             under = [was for was in old if was.overlaps(leaf)]
+            if leaf.start >= 8 * pair.old.size and not under:
+                continue
             # What the hardware's manual calls reserved has 0 for its old meaning.
             if any(was.path.rsplit(".", 1)[-1].startswith("reserve") for was in under):
                 continue
@@ -196,6 +200,11 @@ def _restored(change: Change, record: HeaderRecord) -> bool:
 def _loads_shorter(change: Change, pair: _Pair) -> bool:
     mode = change.after.loads.get(pair.record.name)
     return mode == ZEROEXTEND and pair.new.size > pair.old.size
+
+
+def _elements(leaf: AbiField) -> str:
+    count = f"{leaf.repeat} " if leaf.repeat != 1 else ""
+    return f"{count}elements of {leaf.stride} bytes"
 
 
 def _names(run: Iterable[AbiField]) -> str:

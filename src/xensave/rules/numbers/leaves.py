@@ -115,6 +115,11 @@ def _as_written(fields: tuple[Field, ...]) -> tuple[AbiField, ...]:
     return tuple(_leaf(place, None) for place in flat.leaves(fields))
 
 
+def _extent(fields: tuple[Field, ...]) -> int:
+    """The bytes of an element of an array that has no length: up to the end of its last field."""
+    return max((field.offset + field.size for field in fields), default=0)
+
+
 def _leaf(place: Place, canonical: str | None) -> AbiField:
     field = place.field
     items = prod(field.dims)
@@ -122,7 +127,7 @@ def _leaf(place: Place, canonical: str | None) -> AbiField:
     # An array of arrays of structs counts as one array.
     array = next((parent for parent in reversed(place.parents) if prod(parent.dims) != 1), None)
     repeat = (prod(array.dims) or 1) if array else 1
-    stride = array.size // repeat if array else 0
+    stride = (array.size // repeat or _extent(array.fields)) if array else 0
     leaf = AbiField(
         place.path, field.type, place.offset, field.size, width, items, field.bits, stride, repeat
     )
