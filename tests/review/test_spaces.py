@@ -87,6 +87,15 @@ def test_the_specification_has_numbers_too():
     ]
 
 
+def test_a_reservation_is_of_the_space_that_it_stands_at():
+    context = " #define XENMAPSPACE_dev_mmio     5 /* device mmio region */"
+    kept = "+/* Range 0x80000000 - {} reserved for Citrix */"
+    assert found(diff(MEMORY, context, kept.format("0x80000001"))) == []
+    assert found(diff(MEMORY, context, kept.format("0x8000000f"))) == [
+        ("SPACE_RESERVATION_EXCEEDS_USE", 231)
+    ]
+
+
 def test_a_mapspace_of_citrix():
     context = " #define XENMAPSPACE_dev_mmio     5 /* device mmio region */"
     taken = diff(MEMORY, context, "+#define XENMAPSPACE_fancy 0x80000000")

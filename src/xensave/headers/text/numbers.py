@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import Place
-from xensave.headers.spaces import Description
+from xensave.headers.spaces import Description, descriptions
 from xensave.headers.text.comments import reservations
 from xensave.headers.text.ctext import without_comments
 
@@ -138,8 +138,42 @@ def read_text(
         limit,
         limit_place,
         version,
-        tuple(owned._replace(space=description.space) for owned in reservations(text, path)),
+        tuple(
+            owned._replace(space=description.space)
+            for owned in _nearest(
+                reservations(text, path), code, numbers, (path, description), lines
+            )
+        ),
     )
+
+
+def _nearest(
+    found: list[OwnedRange],
+    code: str,
+    numbers: list[SpaceNumber],
+    of: tuple[str, Description],
+    lines: _Lines,
+) -> list[OwnedRange]:
+    """The reservations that stand nearer to a number of this space than to one of another.
+
+    memory.h has XENMEM and XENMAPSPACE, and a comment says for which by where it stands.
+    """
+    if not found:
+        return found
+    path, description = of
+    others = [d for d in descriptions() if d.space != description.space and d.holds(path)]
+    theirs = [
+        lines.place(offset).line or 0
+        for other in others
+        for macro, _, offset in _definitions(code, other)
+        if other.name_of(macro)
+    ]
+    mine = [number.place.line or 0 for number in numbers]
+
+    def away(kept: OwnedRange, places: list[int]) -> int:
+        return min((abs((kept.place.line or 0) - place) for place in places), default=1 << 30)
+
+    return [kept for kept in found if away(kept, mine) <= away(kept, theirs)]
 
 
 def read_document(text: str, path: str, description: Description) -> SpaceText:
