@@ -188,6 +188,15 @@ def meaning(kind: str, path: str, value: Value) -> str:
     return say(value, int(indices[-1]) if indices else 0)
 
 
+def has_meaning(kind: str, path: str) -> bool:
+    """Tell whether `meaning` knows a field, or the elements of an array.
+
+    >>> has_meaning("MTRR", "msr_mtrr_fixed"), has_meaning("LAPIC_REGS", "data")
+    (True, False)
+    """
+    return _INDEX.sub("", path) in MEANINGS.get(kind, {})
+
+
 def register_of(kind: str, path: str) -> bits.Register | None:
     """Return the named bits of a field; None where it is no register.
 

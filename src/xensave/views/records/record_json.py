@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
 from xensave.records.flat import element_size, members
-from xensave.records.meaning.explain import meaning, parts
+from xensave.records.meaning.explain import has_meaning, meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
 from xensave.records.twins import hex64
@@ -111,6 +111,9 @@ def _of_value(kind: str, field: Field, value: Value, path: str, into: dict[str, 
                 into[path] = text
         _of_fields(kind, field.fields, value, f"{path}.", into)
     elif isinstance(value, (list, bytes)):
+        # Arrays of plain values may be pages long.
+        if not field.fields and not has_meaning(kind, path):
+            return
         element = field._replace(dims=field.dims[1:], size=element_size(field))
         for index, item in enumerate(value):
             _of_value(kind, element, item, f"{path}[{index}]", into)
