@@ -35,11 +35,10 @@ def _zstd(level: int) -> _Compressor:
     from xensave.source.compression.codecs import zstd_library
 
     library = zstd_library()
-    options = {
-        library.CompressionParameter.compression_level: level,
-        # What comes out is the same for any number of them.
-        library.CompressionParameter.nb_workers: min(os.cpu_count() or 1, _MOST_WORKERS),
-    }
+    parameter = library.CompressionParameter
+    # A zstd that was built without threads takes none; what comes out is the same for any number.
+    most = min(os.cpu_count() or 1, _MOST_WORKERS, parameter.nb_workers.bounds()[1])
+    options = {parameter.compression_level: level, parameter.nb_workers: most}
     made: _Compressor = library.ZstdCompressor(options=options)
     return made
 
