@@ -45,15 +45,15 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     def read(address: int, count: int, _offset: int, _physical: bool) -> bytes:
         return memory.read(address, count)
 
-    found = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+    prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
     try:
         for run in memory.ranges():
-            found.add_memory_segment(run.physical, run.size, read, physical=True)
-        found.set_linux_kernel_custom(info, is_live=False)
+            prog.add_memory_segment(run.physical, run.size, read, physical=True)
+        prog.set_linux_kernel_custom(info, is_live=False)
         if vmlinux is not None:
-            found.load_debug_info([vmlinux])
+            prog.load_debug_info([vmlinux])
     except drgn.MissingDebugInfoError as error:
         raise SourceError(f"{vmlinux}: drgn reads no debug information from it: {error}") from error
     except (ValueError, OSError) as error:
         raise SourceError(f"{image.name}: drgn refuses it: {error}") from error
-    return found
+    return prog

@@ -174,7 +174,7 @@ def test_tables_that_name_themselves_are_bounded():
 @pytest.mark.parametrize(
     ("registers", "mode"),
     [
-        (Registers(), paging.REAL),
+        (Registers(), paging.NO_PAGING),
         (Registers(cr0=1 << 31), paging.TWO_LEVEL),
         (Registers(cr0=1 << 31, cr4=1 << 4), paging.TWO_LEVEL_PSE),
         (Registers(cr0=1 << 31, cr4=3 << 4), paging.PAE),

@@ -3,7 +3,7 @@
 import pytest
 
 from xensave.errors import Malformed, SourceError, UsageError
-from xensave.review.claims import claims, stated
+from xensave.review.claims import claims, used_ranges
 from xensave.review.config import find_config, read_config
 from xensave.review.session import Request, review
 
@@ -116,4 +116,4 @@ def test_files_that_are_not_there(tmp_path):
 @pytest.mark.parametrize("text", ["", "x", "34-22", "-5", "70000", "22-", "9" * 5000])
 def test_ranges_that_are_none(text):
     with pytest.raises(UsageError):
-        stated(text)
+        used_ranges(text)

@@ -62,7 +62,7 @@ same build
         self._functions = sorted((s for s in symbols if s.function), key=lambda s: s.address)
         self._starts = [symbol.address for symbol in self._functions]
 
-    def one(self, name: str) -> Symbol | None:
+    def symbol(self, name: str) -> Symbol | None:
         """The symbol of that name, None where there is none; the first where several."""
         return self.symbols.get(name, [None])[0]
 

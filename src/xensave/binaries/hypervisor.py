@@ -103,7 +103,7 @@ def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
     from xensave.binaries.trace import Tracer
 
     binary = Binary(data)
-    table = binary.one(TABLE)
+    table = binary.symbol(TABLE)
     if table is None or not table.size:
         raise Malformed(f"no symbol {TABLE}: not a Xen with HVM support, or stripped of it")
     register = [
@@ -193,7 +193,7 @@ class _Sizes:
 def _version(binary: Binary, tracer: Tracer) -> str:
     parts = []
     for name in ("xen_major_version", "xen_minor_version", "xen_extra_version"):
-        symbol = binary.one(name)
+        symbol = binary.symbol(name)
         results = tracer.trace(symbol.address).results if symbol else []
         if len(results) != 1 or not results[0].known:
             return ""

@@ -23,10 +23,10 @@ def number(text: str) -> int:
 
 def positive(text: str) -> int:
     """Read a number from 1 on."""
-    found = number(text)
-    if found < 1:
+    value = number(text)
+    if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
-    return found
+    return value
 
 
 def size(text: str) -> int:
@@ -38,10 +38,10 @@ def size(text: str) -> int:
     match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if match is None or not match[2]:
         return positive(text.strip().rstrip("bB") if match else text)
-    found = positive(match[1]) * _FACTORS[match[2].lower()]
-    if found >= 1 << 63:
+    number_ = positive(match[1]) * _FACTORS[match[2].lower()]
+    if number_ >= 1 << 63:
         raise argparse.ArgumentTypeError(f"too large: {text!r}")
-    return found
+    return number_
 
 
 def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:

@@ -26,7 +26,7 @@ RECORD = "record"
 CONTEXT = "context"
 TRAILER = "trailer"
 
-_KEPT = 16
+_TAKEN_AT_MOST = 16
 
 
 class Header(Protocol):
@@ -183,8 +183,8 @@ class Event:
             return self._source.view(at, self.pad_length)
         if self._source.offset < at:
             # Whoever comes after this still reads what a record begins with.
-            if len(self._head) < min(_KEPT, self.length):
-                self._head = self._more(min(_KEPT, self.length))
+            if len(self._head) < min(_TAKEN_AT_MOST, self.length):
+                self._head = self._more(min(_TAKEN_AT_MOST, self.length))
             self._source.skip(at - self._source.offset)
         pad = self._source.peek(self.pad_length)
         if len(pad) < self.pad_length:

@@ -108,8 +108,8 @@ class FrameConverter:
 
     def _header(self, event: Event) -> Output:
         header = event.header
-        kept = (LIBXC, LIBXL) if header == xenopsd.XenopsdHeader(1) else (LIBXC, LIBXL, self.to)
-        if self._frame is not None and event.layer not in kept:
+        result = (LIBXC, LIBXL) if header == xenopsd.XenopsdHeader(1) else (LIBXC, LIBXL, self.to)
+        if self._frame is not None and event.layer not in result:
             return (event,)
         if self._down is not None:
             return self._old_header(event, self._down)

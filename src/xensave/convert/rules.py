@@ -208,12 +208,12 @@ def _hook(table: Table) -> Hook | None:
     beside = os.path.dirname(os.path.abspath(table.source))  # noqa: PTH100, PTH120 - sys.path takes str
     sys.path.insert(0, beside)
     try:
-        found = getattr(import_module(module), function)
+        target = getattr(import_module(module), function)
     except Exception as error:  # whatever the module does as it is imported
         raise table.error("hook", f"{name!r}: {error or type(error).__name__}") from error
     finally:
         sys.path.remove(beside)
-    if not callable(found):
+    if not callable(target):
         raise table.error("hook", f"{name!r} is no function")
-    hook: Hook = found
+    hook: Hook = target
     return hook

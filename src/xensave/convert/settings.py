@@ -69,10 +69,10 @@ class Settings:
 
 
 def _by_place(rules: tuple[RecordRule, ...]) -> dict[tuple[str, int], RecordRule]:
-    found: dict[tuple[str, int], RecordRule] = {}
+    by_place: dict[tuple[str, int], RecordRule] = {}
     for rule in rules:
-        before = found.setdefault((rule.layer, rule.code), rule)
+        before = by_place.setdefault((rule.layer, rule.code), rule)
         if before is not rule:
             record = f"{rule.layer}:{rule.code:#x}" if rule.layer else f"typecode {rule.code}"
             raise UsageError(f"{record}: {before.reason} and {rule.reason}")
-    return found
+    return by_place

@@ -56,24 +56,24 @@ def thin(image: Image, out: str) -> Thinned:
             if event.is_record(LIBXC, libxc.PAGE_DATA):
                 front = page_data(event)
                 before += len(front.pfns)
-                kept = _kept(front.pfns, front.offsets, memory.index)
+                last_ones = _last_contents(front.pfns, front.offsets, memory.index)
                 if comparing:
-                    kept[:] = False
-                after += int(kept.sum())
-                _write(writer, event, kept, last)
+                    last_ones[:] = False
+                after += int(last_ones.sum())
+                _write(writer, event, last_ones, last)
             elif not event.is_record(LIBXC, libxc.VERIFY):
                 writer.keep(event)
         writer.close()
     return Thinned(before, after)
 
 
-def _kept(pfns: Integers, offsets: Integers, index: PageIndex) -> _Mask:
+def _last_contents(pfns: Integers, offsets: Integers, index: PageIndex) -> _Mask:
     """Tell which pages of a record are the last contents of their frames."""
     if not len(pfns) or not len(index):
         return np.zeros(len(pfns), np.bool_)
     at = np.minimum(np.searchsorted(index.pfns, pfns), len(index) - 1)
-    kept: _Mask = (index.pfns[at] == pfns) & (index.offsets_at(at) == offsets)
-    return kept
+    mask: _Mask = (index.pfns[at] == pfns) & (index.offsets_at(at) == offsets)
+    return mask
 
 
 class _LastEmpty:
@@ -100,8 +100,8 @@ class _LastEmpty:
         if not len(self._places):
             return np.zeros(len(places), np.bool_)
         at = np.minimum(np.searchsorted(self._places, places), len(self._places) - 1)
-        found: _Mask = self._places[at] == places
-        return found
+        mask: _Mask = self._places[at] == places
+        return mask
 
 
 def _last_places(pfns: Integers, places: Integers, index: PageIndex) -> Integers:
@@ -124,11 +124,11 @@ def _empty_entries(event: Event) -> tuple[Integers, Integers]:
     return pfns, event.body_offset + PAIR.size + ENTRY_SIZE * numbers
 
 
-def _write(writer: Writer, event: Event, kept: _Mask, last: _LastEmpty) -> None:
+def _write(writer: Writer, event: Event, mask: _Mask, last: _LastEmpty) -> None:
     """Write what is left of a record; all of it where nothing goes, nothing where all does."""
     words, contents = entries(event)
     stays = np.zeros(len(words), np.bool_)
-    stays[contents] = kept
+    stays[contents] = mask
     empty = np.flatnonzero(~contents)
     stays[empty] = last.among(event.body_offset + PAIR.size + ENTRY_SIZE * empty)
     if stays.all():
@@ -136,7 +136,7 @@ def _write(writer: Writer, event: Event, kept: _Mask, last: _LastEmpty) -> None:
         return
     if not stays.any():
         return
-    pages = np.flatnonzero(kept)
+    pages = np.flatnonzero(mask)
     front = PAIR.pack(int(stays.sum()), 0) + words[stays].tobytes()
     length = len(front) + len(pages) * libxc.PAGE_SIZE
     writer.write(HEADER.pack(event.type, length) + front)

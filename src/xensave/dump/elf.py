@@ -118,7 +118,7 @@ def _image_of(kernel: KernelMap) -> list[FrameRun] | None:
 
 def _mapped(memory: Memory, kernel: KernelMap, most: int) -> list[Mapping]:
     """Return the parts of other mappings that have contents: of too many, the largest."""
-    found = [piece for run in kernel.others for piece in pieces(memory, run)]
-    if len(found) > most:
-        found = sorted(sorted(found, key=lambda each: -each.size)[:most])
-    return found
+    mappings = [piece for run in kernel.others for piece in pieces(memory, run)]
+    if len(mappings) > most:
+        mappings = sorted(sorted(mappings, key=lambda each: -each.size)[:most])
+    return mappings

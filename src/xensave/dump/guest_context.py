@@ -38,8 +38,8 @@ def guest_contexts(image: Image) -> Iterator[bytes]:
     """Yield the context of each vCPU that was saved, CONTEXT_SIZE bytes each."""
     if image.type == "pv":
         bodies = {
-            PAIR.unpack_from(kept.body)[0]: kept.body[PAIR.size :]
-            for kept in image.tally.all(LIBXC, X86_PV_VCPU_BASIC)
+            PAIR.unpack_from(record.body)[0]: record.body[PAIR.size :]
+            for record in image.tally.all(LIBXC, X86_PV_VCPU_BASIC)
         }
         for number in sorted(bodies):
             yield bodies[number][:CONTEXT_SIZE].ljust(CONTEXT_SIZE, b"\0")

@@ -141,9 +141,9 @@ def _symbol(elf: _Elf, name: str) -> int:
     at = names.find(wanted)
     while at >= 0:
         # A name may be the end of a longer one; symbols share such tails.
-        found = symbols["value"][(symbols["name"] == at) & (symbols["shndx"] != 0)]
-        if len(found):
-            return int(found[0])
+        symbol = symbols["value"][(symbols["name"] == at) & (symbols["shndx"] != 0)]
+        if len(symbol):
+            return int(symbol[0])
         at = names.find(wanted, at + 1)
     return 0
 

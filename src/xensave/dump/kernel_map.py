@@ -43,10 +43,10 @@ def kernel_map(image: Image) -> KernelMap:
     """
     best = KernelMap(None, ())
     for space in kernel_spaces(image):
-        found = _kernel_map(space)
-        if found.direct_map is not None:
-            return found
-        best = max(best, found, key=lambda each: len(each.others))
+        kernel = _kernel_map(space)
+        if kernel.direct_map is not None:
+            return kernel
+        best = max(best, kernel, key=lambda each: len(each.others))
     return best
 
 

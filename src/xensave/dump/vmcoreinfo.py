@@ -69,10 +69,10 @@ class Finder:
                 part = np.array(words[(first - pfn) * _PAGE_WORDS : (last - pfn) * _PAGE_WORDS])
                 self._add(first, part, np.flatnonzero(part == _WORDS[_NAME_AT]))
 
-    def _add(self, pfn: int, words: Words, found: Places) -> None:
-        found = found[_plausible(words, found)] - _NAME_AT
+    def _add(self, pfn: int, words: Words, places: Places) -> None:
+        places = places[_plausible(words, places)] - _NAME_AT
         room = PLACES_LIMIT - len(self._places)
-        self._places += [(pfn << PAGE_SHIFT) + at * 4 for at in found[:room].tolist()]
+        self._places += [(pfn << PAGE_SHIFT) + at * 4 for at in places[:room].tolist()]
 
     @property
     def text(self) -> bytes | None:

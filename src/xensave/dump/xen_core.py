@@ -126,8 +126,8 @@ def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterato
 
 def _shared_info(image: Image) -> bytes:
     """Return the shared info page: a PV guest's stream has it."""
-    for kept in reversed(image.tally.all(LIBXC, libxc.SHARED_INFO)):
-        return kept.body[:PAGE_SIZE].ljust(PAGE_SIZE, b"\0")
+    for record in reversed(image.tally.all(LIBXC, libxc.SHARED_INFO)):
+        return record.body[:PAGE_SIZE].ljust(PAGE_SIZE, b"\0")
     return bytes(PAGE_SIZE)
 
 

@@ -107,8 +107,8 @@ class Hypervisor:
 
     def save_one(self, typecode: int, instance: int, state: State | None = None) -> bytes | str:
         """Return one record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
-        kept = state if state is not None else self.state
-        return save_one(kept, typecode, instance, self.handlers, self.machine)
+        saved = state if state is not None else self.state
+        return save_one(saved, typecode, instance, self.handlers, self.machine)
 
 
 def _octets(context: Contextual) -> bytes:

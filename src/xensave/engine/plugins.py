@@ -71,9 +71,9 @@ def _guarded(plugin: Plugin, rule: Rule) -> Callable[[Body, Machine], str | None
         except (Refusal, Undecided, XensaveError):
             raise
         except Exception as error:  # a vendor's code may raise anything
-            said = f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {error}"
             name = f"rule {rule.id} of {plugin.owner}'s {plugin.name}"
-            raise UsageError(f"{name} fails: {said}") from error
+            raise UsageError(f"{name} fails: {message}") from error
 
     return test
 
@@ -88,13 +88,13 @@ def installed() -> tuple[Plugin, ...]:
         return ()
     from importlib.metadata import entry_points
 
-    found: list[Plugin] = []
+    plugins: list[Plugin] = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             loaded: object = point.load()
         except Exception as error:  # a vendor's package may raise anything
-            said = f"{type(error).__name__}: {error}"
-            raise UsageError(f"entry point {point.name!r} of {GROUP} fails: {said}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise UsageError(f"entry point {point.name!r} of {GROUP} fails: {message}") from error
         several = (
             loaded
             if isinstance(loaded, list | tuple) and not isinstance(loaded, Plugin)
@@ -103,8 +103,8 @@ def installed() -> tuple[Plugin, ...]:
         for plugin in several:
             if not isinstance(plugin, Plugin):
                 raise UsageError(f"entry point {point.name!r} of {GROUP} is no Plugin: {plugin!r}")
-            found.append(plugin)
-    return tuple(found)
+            plugins.append(plugin)
+    return tuple(plugins)
 
 
 def _may_be_some() -> bool:
@@ -147,13 +147,13 @@ def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:
 
     upstream = release_claims(target)
     today = release_claims(MASTER)
-    kept = Claims(today.source, (), today.ranges)
+    claims = Claims(today.source, (), today.ranges)
     downstream = [_claims(owner, own) for owner, own in owners.items()]
-    pairs = [(source, own) for own in downstream for source in (upstream, kept)]
+    pairs = [(source, own) for own in downstream for source in (upstream, claims)]
     pairs += combinations(downstream, 2)
-    found = [clash for pair in pairs for clash in find_clashes(pair) if clash.severity == ERROR]
-    if found:
-        lines = dict.fromkeys(f"{clash.message} [{clash.rule}]" for clash in found)
+    clashes = [clash for pair in pairs for clash in find_clashes(pair) if clash.severity == ERROR]
+    if clashes:
+        lines = dict.fromkeys(f"{clash.message} [{clash.rule}]" for clash in clashes)
         raise UsageError("; ".join(lines))
 
 

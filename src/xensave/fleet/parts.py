@@ -109,19 +109,19 @@ def settings_of(path: str) -> str:
     """Return what the scan that wrote a table was asked."""
     import pyarrow.parquet as pq
 
-    found = pq.read_schema(path).metadata or {}
-    return bytes(found.get(SETTINGS_KEY, b"")).decode("utf-8", "replace")
+    metadata = pq.read_schema(path).metadata or {}
+    return bytes(metadata.get(SETTINGS_KEY, b"")).decode("utf-8", "replace")
 
 
 def done(table: str, settings: str) -> dict[str, Key]:
     """Return what a table and its parts have of images that were looked at with these settings."""
-    found: dict[str, Key] = {}
+    by_name: dict[str, Key] = {}
     for path in _usable(table, settings):
         for batch in _batches(path, ["address", "size", "mtime", "etag"]):
             columns = [batch.column(name).to_pylist() for name in ("size", "mtime", "etag")]
             keys = zip(*columns, strict=True)
-            found.update(zip(batch.column("address").to_pylist(), keys, strict=True))
-    return found
+            by_name.update(zip(batch.column("address").to_pylist(), keys, strict=True))
+    return by_name
 
 
 def merge(table: str, settings: str, wanted: Mapping[str, Key]) -> int:

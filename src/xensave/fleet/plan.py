@@ -63,11 +63,11 @@ def plan(table: str, target: str) -> list[Planned]:
     scanned = [str(row[0]) for row in ask(table, _TARGETS).rows]
     if scanned and target not in scanned:
         raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
-    found: dict[str, Planned] = {}
+    planneds: dict[str, Planned] = {}
     for row in ask(table, _SQL, (target,)).rows:
         planned = _planned(row)
-        found[planned.address] = planned
-    return list(found.values())
+        planneds[planned.address] = planned
+    return list(planneds.values())
 
 
 def _planned(row: tuple[object, ...]) -> Planned:

@@ -101,9 +101,9 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
 
 def question(name: str) -> Question:
     """Return a ready question by its name. Raises UsageError."""
-    for found in QUESTIONS:
-        if found.name == name:
-            return found
+    for known in QUESTIONS:
+        if known.name == name:
+            return known
     raise UsageError(f"no question is called {name!r}")
 
 

@@ -47,13 +47,13 @@ def _expanded(source: str) -> Iterator[Entry]:
 
 
 def _behind(address: str) -> Iterator[Entry]:
-    found = False
+    matched = False
     try:
         for entry in expand(address):
-            found = True
+            matched = True
             yield entry
     except SourceError:
-        if found or is_pattern(address):
+        if matched or is_pattern(address):
             raise
         yield Entry(address, -1)
 

@@ -62,24 +62,24 @@ class _Views(NamedTuple):
     @property
     def whole(self) -> dict[str, tuple[Struct, str]]:
         """Every struct, and who sees it where not everyone does."""
-        found = {name: (struct, "") for name, struct in self.public.items()}
+        structs = {name: (struct, "") for name, struct in self.public.items()}
         for view, whose in ((self.chosen, CHOICE), (self.tools, TOOLS), (self.xen, HYPERVISOR)):
             for name, struct in (view or {}).items():
-                found.setdefault(name, (struct, whose))
-        return found
+                structs.setdefault(name, (struct, whose))
+        return structs
 
     def narrow_of(self, name: str) -> Layout | None:
         """A struct as a 32-bit compiler lays it out, with what may be chosen if it needs that."""
-        found = _struct_layout(name, self.narrow)
-        if found is None and self.chosen_narrow is not None and name not in self.public:
-            found = _struct_layout(name, self.chosen_narrow)
-        return found
+        struct_layout = _struct_layout(name, self.narrow)
+        if struct_layout is None and self.chosen_narrow is not None and name not in self.public:
+            struct_layout = _struct_layout(name, self.chosen_narrow)
+        return struct_layout
 
     def others(self, name: str, public: Layout | None) -> _Others:
         """A struct as the others see it, each None where that is not otherwise than everyone."""
         views = (self.xen, self.tools, self.chosen)
-        found = [None if view is None else _struct_layout(name, view) for view in views]
-        return _Others(*(None if _same(layout, public) else layout for layout in found))
+        struct_layouts = [None if view is None else _struct_layout(name, view) for view in views]
+        return _Others(*(None if _same(layout, public) else layout for layout in struct_layouts))
 
 
 class _Others(NamedTuple):
@@ -88,10 +88,10 @@ class _Others(NamedTuple):
     chosen: Layout | None
 
 
-def _same(one: Layout | None, other: Layout | None) -> bool:
-    if one is None or other is None:
+def _same(layout: Layout | None, other: Layout | None) -> bool:
+    if layout is None or other is None:
         return True
-    return (one.size, one.fields) == (other.size, other.fields)
+    return (layout.size, layout.fields) == (other.size, other.fields)
 
 
 def read_headers(directory: str | os.PathLike[str]) -> HeaderSpace:

@@ -157,8 +157,8 @@ class Description:
 @cache
 def descriptions() -> tuple[Description, ...]:
     """Return the descriptions of all spaces."""
-    found: list[RawDescription] = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
-    return tuple(Description(raw) for raw in found)
+    raws: list[RawDescription] = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
+    return tuple(Description(raw) for raw in raws)
 
 
 def description_of(space: str) -> Description:

@@ -239,10 +239,10 @@ class Image:
 
         Raises AbsentRecord where there is none, as in a PV guest's image.
         """
-        result = self._find_context()
-        if result is None:
+        parsed = self._find_context()
+        if parsed is None:
             raise AbsentRecord("the image holds no HVM context")
-        return result
+        return parsed
 
     @property
     def context_bytes(self) -> bytes:

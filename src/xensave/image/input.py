@@ -237,8 +237,8 @@ def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unr
             return
         if context and status.st_size <= CONTEXT_LIMIT:
             with open(name, "rb") as file:
-                held = _held(name, member, file.read(CONTEXT_LIMIT), max_size)
-                yield held._replace(what=name)
+                item = _member(name, member, file.read(CONTEXT_LIMIT), max_size)
+                yield item._replace(what=name)
             return
         with open_source(name, max_size=max_size) as source:
             if context or _begins_as_image(source):
@@ -271,7 +271,7 @@ def _tar(source: Source) -> Iterator[Item | Unreadable]:
                     continue
                 name = f"{source.name}/{member.name}"
                 if member.size <= CONTEXT_LIMIT:
-                    yield _held(name, member.name, file.read(), None)
+                    yield _member(name, member.name, file.read(), None)
                     continue
                 with open_source(file) as inner:
                     inner.name = name
@@ -283,7 +283,7 @@ def _tar(source: Source) -> Iterator[Item | Unreadable]:
         yield Unreadable(source.name, error)
 
 
-def _held(name: str, member: str, data: bytes, max_size: int | None) -> Item:
+def _member(name: str, member: str, data: bytes, max_size: int | None) -> Item:
     """Return a member that is in memory; what only begins as compressed data does is as it is."""
     source: Source = MemorySource(data, name)
     if data:

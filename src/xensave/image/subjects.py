@@ -21,14 +21,14 @@ _NAMES = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
 
 def all_subjects(image: Image) -> Iterator[Subject]:
     """Yield every record but those of pages: the streams', and the context's in their place."""
-    for result in sorted(
+    for buffered in sorted(
         (record for records in image.tally.kept.values() for record in records),
         key=lambda record: record.offset,
     ):
-        if (result.layer, result.type) == (LIBXC, libxc.HVM_CONTEXT):
+        if (buffered.layer, buffered.type) == (LIBXC, libxc.HVM_CONTEXT):
             yield from context_subjects(image)
         else:
-            yield stream_subject(result)
+            yield stream_subject(buffered)
     if image.tally.context is not None:
         yield from context_subjects(image)
 

@@ -48,14 +48,14 @@ class Domain:
         version = hypercalls.call(xen.hypercall("xen_version"), xen.XENVER_VERSION, 0)
         self.xen = (version >> 16, version & 0xFFFF)
         self._domctl = hypercalls.buffer(_DOMCTL_SIZE)
-        self._interface, self.flags = self._found()
+        self._interface, self.flags = self._interface_found()
 
     @property
     def is_hvm(self) -> bool:
         """Whether it is an HVM or PVH guest."""
         return bool(self.flags & xen.DOMINF_HVM_GUEST)
 
-    def _found(self) -> tuple[Interface, int]:
+    def _interface_found(self) -> tuple[Interface, int]:
         """Return the interface that this Xen has, and the domain's flags."""
         for each in candidates(*self.xen):
             self._interface = each

@@ -86,9 +86,9 @@ class AddressSpace:
         end = virtual + n
         while virtual < end:
             try:
-                found = self.translate(virtual)
-                size = min(end - virtual, found.size - (found.physical & found.size - 1))
-                parts.append(self.memory.read(found.physical, size, zero=zero))
+                place = self.translate(virtual)
+                size = min(end - virtual, place.size - (place.physical & place.size - 1))
+                parts.append(self.memory.read(place.physical, size, zero=zero))
             except (NotMapped, AbsentPage):
                 if not zero:
                     raise
@@ -107,17 +107,17 @@ class AddressSpace:
             yield Mapping(0, 0, 1 << self.mode.width)
             return
         before: Mapping | None = None
-        for found in _Lister(self, first, last).table(0, self.cr3 & self.mode.root_mask, 0):
+        for mapping in _Lister(self, first, last).table(0, self.cr3 & self.mode.root_mask, 0):
             if (
                 before is not None
-                and found.virtual == before.virtual + before.size
-                and found.physical == before.physical + before.size
+                and mapping.virtual == before.virtual + before.size
+                and mapping.physical == before.physical + before.size
             ):
-                before = before._replace(size=before.size + found.size)
+                before = before._replace(size=before.size + mapping.size)
                 continue
             if before is not None:
                 yield before
-            before = found
+            before = mapping
         if before is not None:
             yield before
 

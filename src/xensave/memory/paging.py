@@ -71,7 +71,7 @@ _PML4 = Level("PML4", 39, 9)
 _PML5 = Level("PML5", 48, 9)
 _TABLE = _ADDRESS & ~0xFFF
 
-REAL = PagingMode("no paging", (), 0, 0, 32)
+NO_PAGING = PagingMode("no paging", (), 0, 0, 32)
 TWO_LEVEL = PagingMode("2-level", (Level("PD", 22, 10), Level("PT", 12, 10)), 4, 0xFFFFF000, 32)
 TWO_LEVEL_PSE = TWO_LEVEL._replace(
     name="2-level with PSE", levels=(Level("PD", 22, 10, large=True), Level("PT", 12, 10))
@@ -88,7 +88,7 @@ def paging_mode(registers: Registers) -> PagingMode:
     '4-level'
     """
     if not registers.cr0 & CR0_PG:
-        return REAL
+        return NO_PAGING
     if registers.efer & EFER_LMA:
         return FIVE_LEVEL if registers.cr4 & CR4_LA57 else FOUR_LEVEL
     if registers.cr4 & CR4_PAE:

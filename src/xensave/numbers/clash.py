@@ -145,9 +145,9 @@ def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
                 ):
                     continue
                 text = f"{_whose(record, user)} lies in {owned}, kept for {owned.owner}"
-                result = (keeper, f"{owned} kept for {owned.owner}")
+                keeps = (keeper, f"{owned} kept for {owned.owner}")
                 yield _between(
-                    "NUMBER_RESERVED", ERROR, record.number, result, (user, record), message=text
+                    "NUMBER_RESERVED", ERROR, record.number, keeps, (user, record), message=text
                 )
 
 
@@ -197,7 +197,7 @@ RULES: tuple[Callable[[Claims, Claims], Iterator[Clash]], ...] = (
     _number_not_granted,
 )
 
-_Said = tuple[Claims, ClaimedRecord | str]
+_Claim = tuple[Claims, ClaimedRecord | str]
 
 
 def _clash(
@@ -211,13 +211,15 @@ def _clash(
 
 
 def _between(
-    rule: str, severity: str, number: int, left: _Said, right: _Said, *, message: str
+    rule: str, severity: str, number: int, left: _Claim, right: _Claim, *, message: str
 ) -> Clash:
     sources = (left[0].source, right[0].source)
-    return Clash(rule, severity, number, sources, (_said(left[1]), _said(right[1])), message)
+    return Clash(
+        rule, severity, number, sources, (_claim_text(left[1]), _claim_text(right[1])), message
+    )
 
 
-def _said(claim: ClaimedRecord | str) -> str:
+def _claim_text(claim: ClaimedRecord | str) -> str:
     if isinstance(claim, str):
         return claim
     size = "" if claim.size is None else f", {claim.size} bytes"

@@ -49,9 +49,9 @@ def space_rows(
         other = used.get(n.number)
         used[n.number] = row if other is None else other._replace(note=f"and {n.name}")
     for number, row in used.items():
-        result = table.get(number)
-        clashes = result is not None and result.state == RESERVED and row.name != result.name
-        note = f"{result.name or 'in use'} of {result.owner}, {result.source}" if result else ""
+        known = table.get(number)
+        clashes = known is not None and known.state == RESERVED and row.name != known.name
+        note = f"{known.name or 'in use'} of {known.owner}, {known.source}" if known else ""
         table[number] = row._replace(note=note) if clashes else row
     return [table[number] for number in sorted(table)]
 

@@ -69,7 +69,7 @@ def advise(
     if space != SAVE_RECORD:
         return _advise_space(vendor, count, set(keep), registries, release_name, space)
     deployed = sorted(set(keep))
-    reserved = _held(registries, release_name)
+    reserved = _reserved(registries, release_name)
     wanted = count if count is not None else int(not deployed)
     if not 0 <= wanted <= _PAGE:
         raise UsageError(f"a count is a number from 0 to {_PAGE}")
@@ -155,7 +155,7 @@ def _letter(owner: str) -> int | None:
     return next((ord(c.upper()) for c in owner if c.isascii() and c.isalpha()), None)
 
 
-def _held(registries: Sequence[Registry], release_name: str) -> list[OwnedRange]:
+def _reserved(registries: Sequence[Registry], release_name: str) -> list[OwnedRange]:
     reserved = {*release(MASTER).reservations, *release(release_name).reservations}
     ranges = [owned._replace(source="Xen's headers") for owned in reserved]
     for registry in registries:

@@ -14,14 +14,14 @@ def claims(registries: Iterable[str], used: Iterable[str]) -> tuple[OwnedRange, 
     known += [read_registry(path) for path in registries]
     return (
         *(owned for registry in known for owned in registry.ranges),
-        *(owned for text in used for owned in stated(text)),
+        *(owned for text in used for owned in used_ranges(text)),
     )
 
 
-def stated(text: str) -> list[OwnedRange]:
+def used_ranges(text: str) -> list[OwnedRange]:
     """Numbers in use that the caller states, without a name.
 
-    >>> [owned] = stated("22-24")
+    >>> [owned] = used_ranges("22-24")
     >>> str(owned), [used.number for used in owned.used]
     ('22 - 24', [22, 23, 24])
     """

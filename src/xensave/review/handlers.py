@@ -30,13 +30,13 @@ def handlers(tree: Tree) -> Handlers | None:
 
     None where the tree has no such files: the public headers alone.
     """
-    found: list[Registration] = []
+    registered: list[Registration] = []
     check_pass = False
     for path in sorted(_sources(tree)):
         text = tree.read(path) or ""
-        found += registrations(path, text)
+        registered += registrations(path, text)
         check_pass = check_pass or (TABLE in text and has_check_pass(text))
-    return Handlers(tuple(found), check_pass) if found else None
+    return Handlers(tuple(registered), check_pass) if registered else None
 
 
 def handlers_differ(before: Tree, after: Tree) -> bool:
@@ -65,10 +65,10 @@ def _sources(tree: Tree) -> Iterator[str]:
 
 def _grep(repository: GitRepository, where: str) -> Iterator[str]:
     """Git's own search: it is many times faster than reading every file."""
-    found = repository.git(
+    names = repository.git(
         "grep", "-l", "-z", "-E", "-e", "|".join(_WORDS), where, "--", FOLDER, missing_ok=True
     )
-    for name in found.split("\0"):
+    for name in names.split("\0"):
         path = name.removeprefix(f"{where}:")
         if Path(path).suffix == ".c" and not _OTHERS.match(path):
             yield path

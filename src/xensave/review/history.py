@@ -65,12 +65,16 @@ def _of_itself(
     """The entry of a merge with what it draws against each of its parents; None for nothing."""
     if entry.review is None:
         return entry
-    found = list(entry.review.objections)
+    objections = list(entry.review.objections)
     for parent in others:
         review = _judged(revisions, setting, entry, parent).review
         keys = {(o.finding.rule, o.subject) for o in review.objections} if review else set()
-        found = [o for o in found if (o.finding.rule, o.subject) in keys]
-    return replace(entry, review=replace(entry.review, objections=tuple(found))) if found else None
+        objections = [o for o in objections if (o.finding.rule, o.subject) in keys]
+    return (
+        replace(entry, review=replace(entry.review, objections=tuple(objections)))
+        if objections
+        else None
+    )
 
 
 def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -> Entry:

@@ -49,8 +49,8 @@ def review_change(
 ) -> Review:
     """Hold one change, or one state, to the rules; `more` are objections to other numbers."""
     base = base or _base(before, after, setting, date)
-    found = objections(_change(before, after, base, setting))
-    return _reviewed([*found, *more], base, setting, title)
+    review = objections(_change(before, after, base, setting))
+    return _reviewed([*review, *more], base, setting, title)
 
 
 def _base(before: Side | None, after: Side, setting: Setting, date: datetime | None) -> Base | None:
@@ -68,9 +68,9 @@ def _change(before: Side | None, after: Side, base: Base | None, setting: Settin
 
 
 def _reviewed(
-    found: Iterable[Objection], base: Base | None, setting: Setting, title: str
+    objections_: Iterable[Objection], base: Base | None, setting: Setting, title: str
 ) -> Review:
-    standing, waived = waive(list(found), setting.config)
+    standing, waived = waive(list(objections_), setting.config)
     why = base.why if base else ""
     return Review(title, tuple(standing), tuple(waived), base.release.name if base else "", why)
 
@@ -157,8 +157,8 @@ def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review
             for objection in drawn[at]
             if _key(objection) in whole[at]
         ]
-        held = base if step.sides else None
-        reviews.append(_reviewed([*standing, *step.more], held, setting, patch.title))
+        base_of = base if step.sides else None
+        reviews.append(_reviewed([*standing, *step.more], base_of, setting, patch.title))
     return reviews
 
 
@@ -199,10 +199,10 @@ def _parsed(message: Message) -> list[FilePatch]:
         raise UsageError(f"{message.source}: {error.message}") from error
     lines = [line.kind for file in files for hunk in file.hunks for line in hunk.lines]
     shown = lines.count(ADDED), lines.count(REMOVED)
-    stated = message.stated
-    if stated is not None and (shown[0] < stated[0] or shown[1] < stated[1]):
+    numbers = message.diffstat
+    if numbers is not None and (shown[0] < numbers[0] or shown[1] < numbers[1]):
         raise UsageError(
-            f"{message.source}: the patch is cut: its diffstat tells of {stated[0]} lines added "
-            f"and {stated[1]} removed, and it shows {shown[0]} and {shown[1]}"
+            f"{message.source}: the patch is cut: its diffstat tells of {numbers[0]} lines added "
+            f"and {numbers[1]} removed, and it shows {shown[0]} and {shown[1]}"
         )
     return files

@@ -217,9 +217,9 @@ def _refuse_what_needs_a_tree(patch: Patch) -> None:
                 f"{patch.source}: {file.old} is renamed to {file.new}; give the tree that the "
                 "patch is for with --tree"
             )
-        found = None if header_path(file.path) or file.old is None else _used(file)
-        if found is not None:
-            name, line = found
+        macro = None if header_path(file.path) or file.old is None else _used(file)
+        if macro is not None:
+            name, line = macro
             raise UsageError(
                 f"{patch.source}: {file.path}:{line.new or line.old}: the save headers use "
                 f"{name}; give the tree that the patch is for with --tree"
@@ -233,9 +233,9 @@ def _used(file: FilePatch) -> tuple[str, Line] | None:
     lines = [line for hunk in file.hunks for line in hunk.lines]
     stays = {" ".join(line.text.split()) for line in lines if line.kind != REMOVED}
     for line in lines:
-        found = _DEFINES.search(line.text)
-        if line.kind == REMOVED and found and " ".join(line.text.split()) not in stays:
-            return found[1] or found[2], line
+        match = _DEFINES.search(line.text)
+        if line.kind == REMOVED and match and " ".join(line.text.split()) not in stays:
+            return match[1] or match[2], line
     return None
 
 

@@ -54,7 +54,7 @@ def on_trees(
     later one is looked at as a whole.
     """
     touched = None if paths is None else set(paths)
-    found: list[Objection] = []
+    raised: list[Objection] = []
     for description in descriptions():
         files = [*description.headers[-1], *description.documents]
         if touched is not None and touched.isdisjoint(files):
@@ -71,8 +71,8 @@ def on_trees(
         for (old, new), (_, other) in ((header, document), (document, header)):
             if new is not None and old != new:
                 change = _change(description, old, new, release)
-                found += objections(replace(change, other=other, claims=claims))
-    return found
+                raised += objections(replace(change, other=other, claims=claims))
+    return raised
 
 
 def _nearest(text: SpaceText | None, description: Description, releases: Sequence[str]) -> str:
@@ -129,9 +129,9 @@ class SpacesAlone:
         """The specification of a header, or the header of one: the patch's, or a release's."""
         description = change.description
         document = change.after.path in description.documents
-        found = self._states.get((description.space, not document))
-        if found is not None or not (description.documents and description.same_names):
-            return found[1] if found else None
+        state = self._states.get((description.space, not document))
+        if state is not None or not (description.documents and description.same_names):
+            return state[1] if state else None
         release = self._states[description.space, document][0]
         path = description.headers[-1][0] if document else description.documents[0]
         numbers = tuple(
@@ -151,7 +151,7 @@ class SpacesAlone:
         if key not in self._states:
             self._states[key] = self._start(description, old)
         release, before = self._states[key]
-        before = _stated(before, old)
+        before = _with_shown(before, old)
         after = _patched(before, old, new)
         self._states[key] = (release, after)
         return replace(_change(description, before, after, release), claims=self._claims)
@@ -197,18 +197,18 @@ class _Excerpt(NamedTuple):
     ) -> SpaceText:
         text = "\n".join(self.lines)
         if read is read_text:
-            found = read_text(text, path, description, values)
+            space_text = read_text(text, path, description, values)
         else:
-            found = read(text, path, description)
+            space_text = read(text, path, description)
 
         def moved(place: Place) -> Place:
             return place._replace(line=self.places[(place.line or 1) - 1])
 
-        return found._replace(
-            numbers=tuple(n._replace(place=moved(n.place)) for n in found.numbers),
-            retired=tuple(n._replace(place=moved(n.place)) for n in found.retired),
-            reservations=tuple(r._replace(place=moved(r.place)) for r in found.reservations),
-            limit_place=moved(found.limit_place) if found.limit_place else None,
+        return space_text._replace(
+            numbers=tuple(n._replace(place=moved(n.place)) for n in space_text.numbers),
+            retired=tuple(n._replace(place=moved(n.place)) for n in space_text.retired),
+            reservations=tuple(r._replace(place=moved(r.place)) for r in space_text.reservations),
+            limit_place=moved(space_text.limit_place) if space_text.limit_place else None,
         )
 
 
@@ -237,7 +237,7 @@ def _refuse_unknown(old: SpaceText, new: SpaceText) -> None:
             )
 
 
-def _stated(before: SpaceText, old: SpaceText) -> SpaceText:
+def _with_shown(before: SpaceText, old: SpaceText) -> SpaceText:
     """The state before, with what the patch shows of it: it may be of a tree ahead of a release."""
     shown = {n.name: n for n in old.numbers}
     numbers = [n for n in before.numbers if n.name not in shown]
@@ -253,7 +253,9 @@ def _stated(before: SpaceText, old: SpaceText) -> SpaceText:
 
 def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
     shown = {(n.name, n.number) for n in old.numbers}
-    comments = {(kept.first, kept.last, kept.owner) for kept in old.reservations}
+    comments = {
+        (reservation.first, reservation.last, reservation.owner) for reservation in old.reservations
+    }
     retired = {(n.name, n.number) for n in old.retired}
     return before._replace(
         path=new.path,
@@ -267,9 +269,9 @@ def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
         version=before.version if new.version is None else new.version,
         reservations=(
             *(
-                kept
-                for kept in before.reservations
-                if (kept.first, kept.last, kept.owner) not in comments
+                reservation
+                for reservation in before.reservations
+                if (reservation.first, reservation.last, reservation.owner) not in comments
             ),
             *new.reservations,
         ),
@@ -310,11 +312,11 @@ def _change(
 def _past(space: Space, release: str) -> dict[int, frozenset[str]]:
     order = catalogue.release_names()
     place = order.index(catalogue.normalise(release))
-    found: dict[int, frozenset[str]] = {}
+    past: dict[int, frozenset[str]] = {}
     for n in space.numbers:
         if order.index(n.first) <= place:
-            found[n.number] = found.get(n.number, frozenset()) | {n.name}
-    return found
+            past[n.number] = past.get(n.number, frozenset()) | {n.name}
+    return past
 
 
 def _macros(space: Space) -> dict[str, int]:

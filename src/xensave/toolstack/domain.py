@@ -38,15 +38,15 @@ def vcpus_in(context: bytes) -> int:
 
     One damaged record does not make a vCPU: what is not whole is not counted.
     """
-    found: dict[int, set[int]] = {}
+    instances: dict[int, set[int]] = {}
     try:
         for entry in hvm.iterate(context):
             if entry.typecode in _OF_EVERY_VCPU:
-                found.setdefault(entry.instance, set()).add(entry.typecode)
+                instances.setdefault(entry.instance, set()).add(entry.typecode)
     except Truncated:
         pass
     count = 0
-    while found.get(count) == _OF_EVERY_VCPU:
+    while instances.get(count) == _OF_EVERY_VCPU:
         count += 1
     return max(1, count)
 

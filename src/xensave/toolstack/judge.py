@@ -43,8 +43,8 @@ class DomainOptions(NamedTuple):
 
     def over(self, domain: Domain) -> Domain:
         """Return a domain with what was said in place of what it had."""
-        said = {key: value for key, value in self._asdict().items() if value is not None}
-        return domain._replace(**said)
+        fields = {key: value for key, value in self._asdict().items() if value is not None}
+        return domain._replace(**fields)
 
 
 class Judge:
@@ -70,30 +70,30 @@ class Judge:
         self.name_needs = name_needs
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
-    def judge(self, given: JudgedInput, target: str) -> Verdict:
+    def judge(self, judged: JudgedInput, target: str) -> Verdict:
         """Return a target's verdict on an input: of a series, the worst of its point releases.
 
         Raises what `ask` raises.
         """
-        return self.ask(given, target).worst
+        return self.ask(judged, target).worst
 
-    def ask(self, given: JudgedInput, target: str) -> SeriesVerdict:
+    def ask(self, judged: JudgedInput, target: str) -> SeriesVerdict:
         """Return what each point release of a target answers to an input.
 
         An image that is broken is refused with what is wrong. Raises SourceError and UsageError,
         and Malformed or Unsupported for what is no image that can be read.
         """
-        if given.image is None:
-            return self._ask_of_context(given.context or b"", target)
+        if judged.image is None:
+            return self._ask_of_context(judged.context or b"", target)
         # A bare context needs none of the toolstack's rules.
         from xensave.toolstack.restore import judge
 
-        facts = given.image.facts
+        facts = judged.image.facts
         if facts.stop is not None and not facts.size and facts.xl is None and facts.libxl is None:
             refusal = _unreadable(facts.stop)
             return SeriesVerdict(target, (Answer(asked_for(target), refusal),))
         own = self.options.over(domain_of(facts)) if facts.context is not None else None
-        memory = _memory(given.image, facts)
+        memory = _memory(judged.image, facts)
 
         def of_point(point: str, *, name_needs: bool = False) -> Verdict:
             return judge(
@@ -108,19 +108,25 @@ class Judge:
                 name_needs=name_needs,
             )
 
-        found = ask(target, None, of_point)
+        series_verdict = ask(target, None, of_point)
         if not self.name_needs:
-            return found
+            return series_verdict
         # What a guest needs of its host takes ten times as long: once for each different answer.
-        names = [target] if found.alike else [answer.points[0] for answer in found.answers]
-        return found._replace(
+        names = (
+            [target]
+            if series_verdict.alike
+            else [answer.points[0] for answer in series_verdict.answers]
+        )
+        return series_verdict._replace(
             answers=tuple(
                 answer
                 if isinstance(answer.verdict, Refused)
                 else answer._replace(
-                    verdict=naming(of_point(name, name_needs=True), name, _name(found, answer))
+                    verdict=naming(
+                        of_point(name, name_needs=True), name, _name(series_verdict, answer)
+                    )
                 )
-                for name, answer in zip(names, found.answers, strict=True)
+                for name, answer in zip(names, series_verdict.answers, strict=True)
             )
         )
 
@@ -131,16 +137,16 @@ class Judge:
         )
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
-        found = self._made.get((target, domain))
-        if found is None:
+        hypervisor = self._made.get((target, domain))
+        if hypervisor is None:
             policy = self.policy or _default_on(self.host) or default_policy(target)
-            found = Hypervisor(target, domain, policy, plugins=self.plugins)
-            self._made[target, domain] = found
-        return found
+            hypervisor = Hypervisor(target, domain, policy, plugins=self.plugins)
+            self._made[target, domain] = hypervisor
+        return hypervisor
 
 
-def _name(found: SeriesVerdict, answer: Answer) -> str:
-    return found.target if found.alike else answer.span
+def _name(verdict: SeriesVerdict, answer: Answer) -> str:
+    return verdict.target if verdict.alike else answer.span
 
 
 def _default_on(host: Host | None) -> Policy | None:

@@ -99,16 +99,16 @@ def judge(
         return _up_to(facts.stop, objections)
     if checkpointed:
         objections = [each for each in objections if each.rule != CHECKPOINTED.id]
-    found: list[Objection] = []
+    raised: list[Objection] = []
     assumed: tuple[str, ...] = ()
     if not any(each.certain for each in objections):
         # The vCPUs come last, and their rules rely on records that libxc took.
-        found, assumed = pv.vcpus(restore)
-        objections += found
+        raised, assumed = pv.vcpus(restore)
+        objections += raised
     certain = min((each for each in objections if each.certain), key=_order, default=None)
     if certain is not None:
         refusal = _refused(certain)
-        want = _for_want(answer, restore, made) if certain in found else ""
+        want = _for_want(answer, restore, made) if certain in raised else ""
         return refusal._replace(reason=refusal.reason + want)
     doubts = tuple(dict.fromkeys(each.reason for each in objections))
     verdict: Verdict = Accepted()
@@ -198,8 +198,8 @@ def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domai
     """Say which features that the host lacks the guest's state is refused for, "" for none."""
     if restore.host is None or not isinstance(answer, Restored):
         return ""
-    found = culprits(restore.facts, restore.target.name, answer, domain)
-    names = " ".join(culprit.feature for culprit in found)
+    wanted = culprits(restore.facts, restore.target.name, answer, domain)
+    names = " ".join(culprit.feature for culprit in wanted)
     return f"; the host lacks {names}, which the guest uses" if names else ""
 
 
@@ -221,9 +221,9 @@ def _objections(restore: Restore) -> Iterator[Objection]:
     """Yield everything that stands against a restore, in no order."""
     for each in RULES:
         if each.holds(restore.target.version):
-            found = each.objection(restore)
-            if found is not None:
-                yield found
+            objection = each.objection(restore)
+            if objection is not None:
+                yield objection
     yield from stream.unknown_records(restore)
     # Where a record breaks a rule and the stream stops in it, the rule is met first.
     yield from stream.broken_rules(restore)
@@ -257,13 +257,13 @@ def _with(
 
 def _assumptions(restore: Restore) -> tuple[str, ...]:
     facts = restore.facts
-    found = []
+    sentences = []
     if facts.unread:
-        found.append(PAGES)
+        sentences.append(PAGES)
     if facts.emulators and restore.emulators is None:
-        found.append(EMULATOR)
+        sentences.append(EMULATOR)
     if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):
-        found.append(MEMORY)
+        sentences.append(MEMORY)
     if facts.config.get("disks") or facts.config.get("nics"):
-        found.append(DEVICES)
-    return tuple(found)
+        sentences.append(DEVICES)
+    return tuple(sentences)

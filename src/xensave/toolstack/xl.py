@@ -115,8 +115,8 @@ def _given_up(restore: Restore) -> Unusable | None:
     facts = restore.facts
     if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
         return None
-    found = unusable(facts.config.values, restore.target.name)
-    return min(found, key=lambda each: reach(each.path), default=None)
+    result = unusable(facts.config.values, restore.target.name)
+    return min(result, key=lambda each: reach(each.path), default=None)
 
 
 @rule(

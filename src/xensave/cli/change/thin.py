@@ -50,12 +50,12 @@ def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
     # The image itself has standard output where OUT is "-".
     text = sys.stderr if path == "-" else sys.stdout
     if args.json:
-        found = {
+        fields = {
             "source": name,
             "output": path,
             "pages": {"before": done.before, "after": done.after},
         }
-        text.write(json.dumps(found) + "\n")
+        text.write(json.dumps(fields) + "\n")
     elif not args.quiet:
         text.write(f"{escape(path)}: {done.after:,} of {done.before:,} pages\n")
     return 0

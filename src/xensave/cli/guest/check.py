@@ -114,10 +114,10 @@ def run(args: argparse.Namespace) -> int:
     def judged(item: Item) -> int:
         from xensave.image.input import judged_input
 
-        found = judged_input(item, walk=args.walk)
-        answers = [judge.ask(found, target) for target in judge.targets]
+        opened = judged_input(item, walk=args.walk)
+        answers = [judge.ask(opened, target) for target in judge.targets]
         for answer in answers:
-            report.add(found, answer)
+            report.add(opened, answer)
         return max(_code(answer.worst, args.fail_on) for answer in answers)
 
     codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
@@ -150,12 +150,12 @@ def _targets(args: argparse.Namespace) -> list[str]:
     asked = args.target or (["all"] if args.matrix or args.plot else [])
     if not asked:
         raise UsageError("no target: give --target R, or --matrix for every release")
-    found: list[str] = []
+    targets: list[str] = []
     for name in asked:
         if name != "all":
             asked_for(name)
-        found += release_names() if name == "all" else [name]
-    return list(dict.fromkeys(found))
+        targets += release_names() if name == "all" else [name]
+    return list(dict.fromkeys(targets))
 
 
 def _options(args: argparse.Namespace) -> DomainOptions:
@@ -198,10 +198,10 @@ def _emulators(path: str | None) -> tuple[Emulator, ...] | None:
     from xensave.image import open_image
 
     with open_image(path) as image:
-        found = image.emulators
-    if not any(emulator.sections for emulator in found):
+        emulators = image.emulators
+    if not any(emulator.sections for emulator in emulators):
         raise UsageError(f"--emulator {path}: holds no state of QEMU")
-    return found
+    return emulators
 
 
 def _host(path: str | None) -> Host | None:
@@ -227,7 +227,7 @@ class _Report:
         self.inputs = 0
         self.counts: dict[str, Counter[str]] = {}
 
-    def add(self, found: JudgedInput, answer: SeriesVerdict) -> None:
+    def add(self, judged: JudgedInput, answer: SeriesVerdict) -> None:
         """Count a verdict, and print it if it is one of those asked for."""
         from xensave.views.answers.verdicts import (
             assumption_lines,
@@ -242,9 +242,9 @@ class _Report:
         if self.quiet or self.only not in (None, outcome):
             return
         if self.json:
-            print(series_json(found.source, answer, found.member))
+            print(series_json(judged.source, answer, judged.member))
             return
-        line = series_line(found.source, answer, colour=self.colour)
+        line = series_line(judged.source, answer, colour=self.colour)
         self._fold(line)
         for text in [] if self.plain else assumption_lines(verdict):
             if text not in self.told:
@@ -277,11 +277,11 @@ def _matrix(args: argparse.Namespace, judge: Judge) -> int:
     def judged(item: Item) -> int:
         from xensave.image.input import judged_input
 
-        found = judged_input(item, walk=args.walk)
-        answers = [judge.ask(found, target) for target in judge.targets]
+        opened = judged_input(item, walk=args.walk)
+        answers = [judge.ask(opened, target) for target in judge.targets]
         verdicts = tuple(answer.worst for answer in answers)
         splits = tuple(() if answer.alike else (Split((), answer.answers),) for answer in answers)
-        rows.append(Row(found.source, verdicts, splits))
+        rows.append(Row(opened.source, verdicts, splits))
         return max(_code(verdict, args.fail_on) for verdict in verdicts)
 
     codes = for_each("check", args.inputs, args, judged, failed=_failed(args))

@@ -78,8 +78,8 @@ def _extract(args: argparse.Namespace, options: Options, what: Input, name: str,
     # Memory itself has standard output where OUT is "-".
     text = sys.stderr if path == "-" else sys.stdout
     if args.json:
-        found = {"source": name, "output": path, "format": args.format}
-        text.write(json.dumps({**found, "frames": done.frames, "bytes": done.size}) + "\n")
+        fields = {"source": name, "output": path, "format": args.format}
+        text.write(json.dumps({**fields, "frames": done.frames, "bytes": done.size}) + "\n")
     elif not args.quiet:
         about = f"{args.format}, {done.frames:,} frames, {done.size:,} bytes"
         text.write(f"{escape(path)}: {about}\n")

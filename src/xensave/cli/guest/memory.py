@@ -107,25 +107,25 @@ def _map(image: Image, args: argparse.Namespace) -> None:
     from xensave.views.guest.memory_map import map_json, map_lines
     from xensave.views.text.terminal import width_of
 
-    found = memory_map(image, contents=not args.no_contents)
+    whole = memory_map(image, contents=not args.no_contents)
     if args.plot is not None:
         from xensave.views.guest.memory_plot import plot
 
-        plot(args.plot, found, image.memory.index)
+        plot(args.plot, whole, image.memory.index)
     if args.json:
-        json.dump(map_json(image.name, found, file_map(image, found.contents)), sys.stdout)
+        json.dump(map_json(image.name, whole, file_map(image, whole.contents)), sys.stdout)
         sys.stdout.write("\n")
         return
     sys.stdout.writelines(
-        f"{line}\n" for line in map_lines(image.name, found, width_of(sys.stdout))
+        f"{line}\n" for line in map_lines(image.name, whole, width_of(sys.stdout))
     )
 
 
 def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, several: bool) -> None:
     if args.json:
         place = {"address": address, "hex": {"address": hex64(address)}}
-        found = {"source": name, **place, "length": len(data), "bytes": data.hex()}
-        sys.stdout.write(json.dumps(found) + "\n")
+        fields = {"source": name, **place, "length": len(data), "bytes": data.hex()}
+        sys.stdout.write(json.dumps(fields) + "\n")
     elif args.hex or several or sys.stdout.isatty():
         from xensave.views.text.escape import escape
         from xensave.views.text.hexdump import hexdump_lines
@@ -155,8 +155,8 @@ def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
             twins = {f"virtual[{at}]": hex64(each) for at, each in enumerate(virtual)}
             twins["physical"] = hex64(hit.physical)
             place = {"physical": hit.physical, "virtual": virtual, "hex": twins}
-            found = {"source": image.name, **place, "bytes": hit.data.hex()}
-            sys.stdout.write(json.dumps(found) + "\n")
+            fields = {"source": image.name, **place, "bytes": hit.data.hex()}
+            sys.stdout.write(json.dumps(fields) + "\n")
             continue
         address = f"{virtual[0]:#018x}" if virtual else "-"
         text = escape(hit.data[:_SHOWN].decode("ascii", "backslashreplace"))

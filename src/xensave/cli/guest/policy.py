@@ -110,10 +110,10 @@ def _restore(args: argparse.Namespace, guest: Host, host: Host) -> int:
 
 def _policy(host: Host, block: str | None) -> Policy:
     name = block or "hvm-max"
-    found: Policy | None = getattr(host, _BLOCKS[name])
-    if found is None:
+    policy: Policy | None = getattr(host, _BLOCKS[name])
+    if policy is None:
         raise UsageError(f"{host.name}: has no {name} policy")
-    return found
+    return policy
 
 
 def _print(args: argparse.Namespace, value: dict[str, Json], lines: Iterable[str]) -> None:

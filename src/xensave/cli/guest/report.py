@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("a table is reported alone")
         from xensave.report.fleet import fleet_page
 
-        found = fleet_page(args.images[0])
-        _write(args.output, render.render_fleet(found, args.title or "A fleet of saved guests"))
+        page = fleet_page(args.images[0])
+        _write(args.output, render.render_fleet(page, args.title or "A fleet of saved guests"))
         return 0
     pages, codes = _pages(args)
     if not pages:

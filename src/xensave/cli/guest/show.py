@@ -91,8 +91,8 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
     from xensave.views.records.record_json import record_json
 
     if specs:
-        found = [subject for spec in specs for subject in find_subjects(image, spec)]
-        _dump([record_json(subject) for subject in found])
+        subjects = [subject for spec in specs for subject in find_subjects(image, spec)]
+        _dump([record_json(subject) for subject in subjects])
         return
     summary = summary_json(image)
     if not everything:
@@ -131,12 +131,12 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool, seve
     from xensave.views.records.fields import record_lines
 
     if specs:
-        found = [subject for spec in specs for subject in find_subjects(image, spec)]
+        subjects = [subject for spec in specs for subject in find_subjects(image, spec)]
     else:
-        found = list(all_subjects(image))
+        subjects = list(all_subjects(image))
     if several:
         _write([f"{escape(image.name)}:"])
-    for subject in found:
+    for subject in subjects:
         _write(list(record_lines(subject, width)))
     if several:
         _write([""])

@@ -135,9 +135,9 @@ class _Check:
     def steps(self) -> Iterator[tuple[Event | None, list[Finding]]]:
         """Yield events with findings; where the stream stops, a last finding without event."""
         try:
-            for event, found in self.verification.events():
-                self.counts.update(finding.severity for finding in found)
-                yield event, found
+            for event, findings in self.verification.events():
+                self.counts.update(finding.severity for finding in findings)
+                yield event, findings
         except (SourceError, UsageError):
             raise
         except XensaveError as error:
@@ -147,10 +147,10 @@ class _Check:
 
     def print_text(self) -> None:
         repeats = Repeats(None if self.args.all_findings else _SHOWN_OF_A_RULE)
-        for event, found in self.steps():
+        for event, findings in self.steps():
             if event is not None and self.args.verbose:
                 self.say(NOTE, event_line(event))
-            for finding in found:
+            for finding in findings:
                 wanted = finding.severity != NOTE or self.args.verbose
                 if wanted and repeats.admit(finding):
                     line = finding_line(self.name, finding, colour=self.colour)
@@ -164,8 +164,8 @@ class _Check:
         notes: list[Finding] = []
 
         def judged() -> Iterator[Finding]:
-            for _, found in self.steps():
-                for finding in found:
+            for _, findings in self.steps():
+                for finding in findings:
                     if finding.severity != NOTE:
                         yield finding
                     elif len(notes) < _NOTES_KEPT:

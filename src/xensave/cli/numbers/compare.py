@@ -29,14 +29,14 @@ def run(args: argparse.Namespace) -> int:
     from xensave.views.catalogue.releases import difference_lines
     from xensave.views.text.terminal import width_of
 
-    found = [
+    differences = [
         each for each in compare(args.old, args.new) if not args.only or each.kind in args.only
     ]
     if args.json:
-        sys.stdout.write(json.dumps([each._asdict() for each in found], indent=2) + "\n")
+        sys.stdout.write(json.dumps([each._asdict() for each in differences], indent=2) + "\n")
     else:
-        for line in difference_lines(found, width_of(sys.stdout)):
+        for line in difference_lines(differences, width_of(sys.stdout)):
             sys.stdout.write(line + "\n")
-        if not found:
+        if not differences:
             sys.stdout.write("nothing changed\n")
-    return int(bool(found))
+    return int(bool(differences))

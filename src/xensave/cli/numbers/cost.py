@@ -43,11 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.space:
         return _space(args)
-    found = cost(args.release or newest(), args.max)
+    costs = cost(args.release or newest(), args.max)
     if args.json:
-        sys.stdout.write(json.dumps(cost_object(found), indent=2) + "\n")
+        sys.stdout.write(json.dumps(cost_object(costs), indent=2) + "\n")
         return 0
-    for line in cost_lines(found, width_of(sys.stdout)):
+    for line in cost_lines(costs, width_of(sys.stdout)):
         sys.stdout.write(line + "\n")
     return 0
 
@@ -58,10 +58,10 @@ def _space(args: argparse.Namespace) -> int:
     from xensave.views.catalogue.spaces import cost_lines, cost_object
     from xensave.views.text.terminal import width_of
 
-    found = space_cost(args.space, args.release or newest(), args.max)
+    costs = space_cost(args.space, args.release or newest(), args.max)
     if args.json:
-        sys.stdout.write(json.dumps(cost_object(found), indent=2) + "\n")
+        sys.stdout.write(json.dumps(cost_object(costs), indent=2) + "\n")
         return 0
-    for line in cost_lines(found, width_of(sys.stdout)):
+    for line in cost_lines(costs, width_of(sys.stdout)):
         sys.stdout.write(line + "\n")
     return 0

@@ -57,18 +57,18 @@ def run(args: argparse.Namespace) -> int:
     request = Request(inputs=("series",), tree=args.tree, at=args.at)
     client = Client(args.server, _token(args) if args.post else None, max(args.pause, 0.0))
     rows, code = [], 0
-    for found in review_all(
+    for reviewed in review_all(
         client,
         _numbers(args, client),
         lambda _, mails: review(request, lambda _: mails),
         Done(args.state),
         post=args.post,
     ):
-        code = max(code, 2 if found.error else int(_fails(found)))
+        code = max(code, 2 if reviewed.error else int(_fails(reviewed)))
         if args.json:
-            rows.append(_row(found))
+            rows.append(_row(reviewed))
         else:
-            _print(found, args)
+            _print(reviewed, args)
     if args.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     return code
@@ -92,40 +92,40 @@ def _token(args: argparse.Namespace) -> str:
     return token
 
 
-def _fails(found: Reviewed) -> bool:
-    return found.result is not None and found.result.fails(ERROR)
+def _fails(reviewed: Reviewed) -> bool:
+    return reviewed.result is not None and reviewed.result.fails(ERROR)
 
 
-def _print(found: Reviewed, args: argparse.Namespace) -> None:
+def _print(reviewed: Reviewed, args: argparse.Namespace) -> None:
     from xensave.views.review.text import text
     from xensave.views.text.escape import escape
     from xensave.views.text.terminal import coloured
 
-    series = found.series
+    series = reviewed.series
     sys.stdout.write(f"series {series.id}: {escape(series.name)} {escape(series.url)}\n")
-    if found.error:
-        sys.stdout.write(f"  not reviewed: {escape(found.error)}\n")
-    elif found.result is None:
+    if reviewed.error:
+        sys.stdout.write(f"  not reviewed: {escape(reviewed.error)}\n")
+    elif reviewed.result is None:
         sys.stdout.write("  nothing to review: it touches no numbers\n")
     else:
-        sys.stdout.write(text(found.result, colour=coloured(sys.stdout, args.color)))
-    for check in found.checks:
-        word = "posted" if found.posted else "would post"
+        sys.stdout.write(text(reviewed.result, colour=coloured(sys.stdout, args.color)))
+    for check in reviewed.checks:
+        word = "posted" if reviewed.posted else "would post"
         sys.stdout.write(f"  {word} to patch {check.patch}: {check.state}, {check.description}\n")
 
 
-def _row(found: Reviewed) -> dict[str, object]:
+def _row(reviewed: Reviewed) -> dict[str, object]:
     from xensave.views.review.objects import as_json
 
     return {
-        "series": found.series.id,
-        "name": found.series.name,
-        "url": found.series.url,
-        "error": found.error or None,
-        "objections": json.loads(as_json(found.result)) if found.result else [],
+        "series": reviewed.series.id,
+        "name": reviewed.series.name,
+        "url": reviewed.series.url,
+        "error": reviewed.error or None,
+        "objections": json.loads(as_json(reviewed.result)) if reviewed.result else [],
         "checks": [
             {"patch": check.patch, "state": check.state, "description": check.description}
-            for check in found.checks
+            for check in reviewed.checks
         ],
-        "posted": found.posted,
+        "posted": reviewed.posted,
     }

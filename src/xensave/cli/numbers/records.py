@@ -97,9 +97,9 @@ def _format(args: argparse.Namespace, names: list[str]) -> int:
     if args.json or args.plot or args.space or args.source or args.layout:
         raise UsageError("--format goes with records and --release alone")
     name = args.release or newest()
-    found = release(name)
+    series = release(name)
     wanted = [_name(text, args.release) for text in names]
-    records = [described(layout(b.layout), b) for b in found.bindings]
+    records = [described(layout(b.layout), b) for b in series.bindings]
     missing = [
         text
         for text, record in zip(names, wanted, strict=True)
@@ -172,15 +172,15 @@ def _record(args: argparse.Namespace) -> None:
     if bound is None:
         raise UsageError(f"no record {name} in Xen {args.release}")
     release, binding = bound
-    found, bits = layout(binding.layout), args.layout or 64
-    shaped = shape(found, bits)
+    struct, bits = layout(binding.layout), args.layout or 64
+    shaped = shape(struct, bits)
     points = bound_in(name, release)
     if args.json:
-        described = layout_object(found, shaped, binding, release, bits=bits, points=points)
+        described = layout_object(struct, shaped, binding, release, bits=bits, points=points)
         _json({**described, "history": history_objects(versions)})
         return
     width = width_of(sys.stdout)
-    _lines(layout_lines(found, shaped, binding, release, bits=bits, width=width, points=points))
+    _lines(layout_lines(struct, shaped, binding, release, bits=bits, width=width, points=points))
     sys.stdout.write("\n")
     _lines(history_lines(versions, names_over_time(binding.typecode), width))
 
@@ -192,8 +192,8 @@ def _number(args: argparse.Namespace) -> None:
     from xensave.views.catalogue.spaces import number_line
 
     name, number = args.release or newest(), int(args.name, 0)
-    found = next((row for row in rows(name, shipped_registries()) if row.number == number), None)
-    row = found or Row(number, None, None, None, None, FREE)
+    known = next((row for row in rows(name, shipped_registries()) if row.number == number), None)
+    row = known or Row(number, None, None, None, None, FREE)
     if args.json:
         _json({"release": release_title(name), **row._asdict()})
         return
@@ -238,21 +238,21 @@ def _space(args: argparse.Namespace) -> None:
     from xensave.views.catalogue.spaces import number_line, space_lines, space_objects
     from xensave.views.text.terminal import width_of
 
-    found, name = space(args.space), args.release or newest()
+    numbers, name = space(args.space), args.release or newest()
     registries = [*shipped_registries(), *(read_registry(path) for path in args.registry)]
     if args.name:
-        row = state_of(args.space, number_named(found, args.name), name, registries)
+        row = state_of(args.space, number_named(numbers, args.name), name, registries)
         if args.json:
             _json({"release": release_title(name), **row._asdict()})
         else:
-            sys.stdout.write(number_line(found.title, release_title(name), row) + "\n")
+            sys.stdout.write(number_line(numbers.title, release_title(name), row) + "\n")
         return
     table = space_rows(args.space, name, registries)
     if args.json:
         _json(space_objects(table))
         return
     limit = limit_at(args.space, name)
-    _lines(space_lines(found.title, release_title(name), limit, table, width_of(sys.stdout)))
+    _lines(space_lines(numbers.title, release_title(name), limit, table, width_of(sys.stdout)))
 
 
 def _json(value: object) -> None:

@@ -173,17 +173,17 @@ def read(name: str) -> bytes:
 def _unpacked(name: str, data: bytes) -> bytes:
     import zlib
 
-    found = b""
-    while data and len(found) <= _LARGEST:
+    unpacked = b""
+    while data and len(unpacked) <= _LARGEST:
         unpacker = zlib.decompressobj(wbits=31)
         try:
-            found += unpacker.decompress(data, _LARGEST + 1 - len(found))
+            unpacked += unpacker.decompress(data, _LARGEST + 1 - len(unpacked))
         except zlib.error as error:
             raise SourceError(f"{name}: gzip: {error}") from error
-        if not unpacker.eof and len(found) <= _LARGEST:
+        if not unpacker.eof and len(unpacked) <= _LARGEST:
             raise SourceError(f"{name}: gzip: it ends in the middle")
         data = unpacker.unused_data
-    return found
+    return unpacked
 
 
 def _render(result: Result, args: argparse.Namespace) -> str:

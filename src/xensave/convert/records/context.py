@@ -113,13 +113,13 @@ class ContextConverter:
                 return record
         if record.length < target.size and self._as_before(binding):
             return record
-        found = moves(source, target)
-        body = bytes(found.apply(record.body.ljust(source.size, b"\0"), target.size))
+        matched = moves(source, target)
+        body = bytes(matched.apply(record.body.ljust(source.size, b"\0"), target.size))
         old = decode(source, record.body, zeroextend=True)
-        body, fixes = fix_up(binding.name, old, target, body, found.new)
+        body, fixes = fix_up(binding.name, old, target, body, matched.new)
         if body == record.body:
             return record
-        named, lost = self._lost(record, source, found, binding.name)
+        named, lost = self._lost(record, source, matched, binding.name)
         steps = [f"{source.id} of {record.length} bytes to {target.id} of {target.size}"]
         steps += [fix.reason for fix in fixes]
         self.note(
@@ -150,11 +150,11 @@ class ContextConverter:
         return old is not None and old.layout == binding.layout
 
     @staticmethod
-    def _lost(record: ContextRecord, source: Layout, found: Moves, name: str) -> losses.Losses:
-        carried = consumed(name, found.new)
+    def _lost(record: ContextRecord, source: Layout, matched: Moves, name: str) -> losses.Losses:
+        carried = consumed(name, matched.new)
         homeless = tuple(
             field
-            for field in found.homeless
+            for field in matched.homeless
             if field.path not in carried
             and field.of(record.body) != IMPLIED.get((name, field.path))
         )
@@ -202,11 +202,11 @@ def _in_order(records: tuple[ContextRecord, ...]) -> bool:
     return ranks[0] == HEADER_TYPECODE and ranks == sorted(ranks)
 
 
-def _newer(one: Layout, other: Layout) -> Layout:
+def _newer(older: Layout, other: Layout) -> Layout:
     """Return the younger of two layouts: the one that a later release introduced."""
     order = catalogue.release_names()
 
     def age(layout: Layout) -> int:
         return order.index(layout.releases[0]) if layout.releases else -1
 
-    return max(one, other, key=age)
+    return max(older, other, key=age)

@@ -90,15 +90,15 @@ def _mapped(
         )
     binding = target.binding(typecode)
     goal = catalogue.layout(binding.layout) if binding is not None else layout
-    given = {old: new for new, old in rule.fields.items()}
-    _know(rule, given, layout, goal)
+    names = {old: new for new, old in rule.fields.items()}
+    _know(rule, names, layout, goal)
     renamed = tuple(
-        field._replace(name=given.get(field.name, field.name))
+        field._replace(name=names.get(field.name, field.name))
         for field in layout.fields
         if field.name not in rule.ignore
     )
-    found = moves(layout._replace(fields=renamed), goal, by_place=False)
-    body = bytes(found.apply(record.body, goal.size))
+    matched = moves(layout._replace(fields=renamed), goal, by_place=False)
+    body = bytes(matched.apply(record.body, goal.size))
     if rule.constants:
         values = decode(goal, body)
         values.update(rule.constants)
@@ -111,21 +111,21 @@ def _mapped(
     )
     return Outcome(
         new,
-        losses.of_fields(record.body, found.homeless),
+        losses.of_fields(record.body, matched.homeless),
         new.label,
         finished=True,
         agreed=losses.of_fields(record.body, ignored),
     )
 
 
-def _know(rule: RecordRule, given: dict[str, str], layout: Layout, goal: Layout) -> None:
+def _know(rule: RecordRule, renames: dict[str, str], layout: Layout, goal: Layout) -> None:
     names = {field.name for field in layout.fields}
-    for name in [*given, *rule.ignore]:
+    for name in [*renames, *rule.ignore]:
         if name not in names:
             raise UsageError(f"{rule.reason}: its layout has no field {name}")
-        if name in given and name in rule.ignore:
+        if name in renames and name in rule.ignore:
             raise UsageError(f"{rule.reason}: {name} is in `fields` and in `ignore`")
     known = {key_of(field) for field in goal.fields}
-    for name in given.values():
+    for name in renames.values():
         if name not in known:
             raise UsageError(f"{rule.reason}: {goal.record} has no field {name}")

@@ -27,11 +27,11 @@ def of_body(body: bytes, layout: Layout | None) -> Losses:
     """Name all fields of a body that are not zero: the whole record is lost."""
     if layout is None:
         return of_bytes("body", body)
-    found = list(_leaves(decode(layout, body, zeroextend=True), ""))
+    leaves = list(_leaves(decode(layout, body, zeroextend=True), ""))
     rest = tail(layout, body)
     if any(rest):
-        found.append(Loss("tail", _shown(rest)))
-    return tuple(found[:NAMED_LOSSES]), len(found)
+        leaves.append(Loss("tail", _shown(rest)))
+    return tuple(leaves[:NAMED_LOSSES]), len(leaves)
 
 
 def of_bytes(name: str, data: bytes | memoryview) -> Losses:
@@ -45,8 +45,8 @@ def joined(*parts: Losses) -> Losses:
     return named[:NAMED_LOSSES], sum(count for _, count in parts)
 
 
-def _first(found: Iterator[Loss]) -> Losses:
-    every = tuple(found)
+def _first(loss: Iterator[Loss]) -> Losses:
+    every = tuple(loss)
     return every[:NAMED_LOSSES], len(every)
 
 

@@ -68,11 +68,11 @@ def moves(source: Layout, target: Layout, *, by_place: bool = True) -> Moves:
     Without `by_place` names alone count: two structs that were not made from one another may
     have fields of one size at one place that mean different things.
     """
-    found = _match(source.fields, target.fields, 0, 0, "", by_place=by_place)
+    parts = _match(source.fields, target.fields, 0, 0, "", by_place=by_place)
     return Moves(
-        tuple(part for part in found if isinstance(part, Move)),
-        tuple(part for part in found if isinstance(part, Homeless)),
-        tuple(part for part in found if isinstance(part, str)),
+        tuple(part for part in parts if isinstance(part, Move)),
+        tuple(part for part in parts if isinstance(part, Homeless)),
+        tuple(part for part in parts if isinstance(part, str)),
     )
 
 

@@ -30,11 +30,12 @@ def clamp_spec_ctrl(
     if not count or record.length != size_for(count) or valid is None:
         return record, None
     entries = entries_of(record.body)
-    wrong = [one.value for one in entries if one.msr == SPEC_CTRL and one.value & ~valid]
+    wrong = [entry.value for entry in entries if entry.msr == SPEC_CTRL and entry.value & ~valid]
     if not wrong:
         return record, None
-    kept = [
-        one._replace(value=one.value & valid) if one.msr == SPEC_CTRL else one for one in entries
+    clamped = [
+        entry._replace(value=entry.value & valid) if entry.msr == SPEC_CTRL else entry
+        for entry in entries
     ]
     change = Change(
         Place(offset=record.offset, record=record.label),
@@ -45,7 +46,7 @@ def clamp_spec_ctrl(
         1,
         accepted=True,
     )
-    return record.with_body(with_entries(record.body, kept)), change
+    return record.with_body(with_entries(record.body, clamped)), change
 
 
 def known_msrs(target: str) -> frozenset[int]:
@@ -68,8 +69,8 @@ def fit_msrs(record: ContextRecord, target: str) -> tuple[ContextRecord | None, 
         return record, None
     known = known_msrs(target)
     entries = entries_of(record.body)
-    kept = [entry for entry in entries if entry.msr in known]
-    if len(kept) == count:
+    taken = [entry for entry in entries if entry.msr in known]
+    if len(taken) == count:
         return record, None
     gone = [entry for entry in entries if entry.msr not in known]
     lost = [Loss(msr_name(index), hex(value)) for index, _, value in gone if value]
@@ -81,6 +82,6 @@ def fit_msrs(record: ContextRecord, target: str) -> tuple[ContextRecord | None, 
         tuple(lost[:NAMED_LOSSES]),
         len(lost),
     )
-    if not kept:
+    if not taken:
         return None, change
-    return record.with_body(with_entries(record.body, kept)), change
+    return record.with_body(with_entries(record.body, taken)), change

@@ -136,7 +136,7 @@ def _mendable(data: bytes | memoryview, release: str | None) -> bool:
 def _split(view: memoryview, offset: int, mended: list[Mended]) -> bytes | memoryview:
     """Return the context with every CPU_MSR descriptor cut to what was written."""
     parts: list[bytes | memoryview] = []
-    at, kept = 0, 0
+    at, whole = 0, 0
     while at + DESCRIPTOR.size <= len(view):
         typecode, instance, length = DESCRIPTOR.unpack_from(view, at)
         start = at + DESCRIPTOR.size
@@ -145,13 +145,13 @@ def _split(view: memoryview, offset: int, mended: list[Mended]) -> bytes | memor
             label = f"CPU_MSR[{instance}]"
             done = f"length {length} cut to the {written} bytes written"
             _note(mended, MSR_OVERCLAIMS, offset + at, label, done)
-            parts += [view[kept:at], DESCRIPTOR.pack(typecode, instance, written)]
-            kept = start
+            parts += [view[whole:at], DESCRIPTOR.pack(typecode, instance, written)]
+            whole = start
             length = written
         if typecode == END_TYPECODE:
             break
         at = start + length
-    return b"".join([*parts, view[kept:]]) if parts else view
+    return b"".join([*parts, view[whole:]]) if parts else view
 
 
 def _written(view: memoryview, start: int) -> int:

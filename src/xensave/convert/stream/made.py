@@ -94,39 +94,39 @@ class Made:
         msrs = msrs_of(self._policies.get(libxc.X86_MSR_POLICY)) or ()
         return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
 
-    def facts(self, kept: Collection[int]) -> GuestFacts:
+    def facts(self, typecodes: Collection[int]) -> GuestFacts:
         """Return the facts so far; the context lacks the typecodes kept for a downstream."""
-        found = facts_of(
+        guest = facts_of(
             self._tally,
             "the result",
             self.target,
             broken=tuple(self._checks.findings),
             pages=self._pages.facts,
         )
-        if kept and found.context is not None:
-            return found._replace(context=_without(found.context, kept))
-        return found
+        if typecodes and guest.context is not None:
+            return guest._replace(context=_without(guest.context, typecodes))
+        return guest
 
 
-def check(made: Made, plan: Plan, kept: Collection[int], policy: Policy | None = None) -> None:
+def check(made: Made, plan: Plan, typecodes: Collection[int], policy: Policy | None = None) -> None:
     """Raise Refused, with the reason, where the target would refuse what was made.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
     `policy` is for an image without one; failing that the default of its release holds.
     """
     ran_under = made.policy() or policy
-    facts = made.facts(kept)
+    facts = made.facts(typecodes)
     if not catalogue.release(plan.target).stream_read:
         # What libxc of old makes of a legacy stream is not modelled: its context alone is judged.
         facts = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
             return
-    found = ask(
+    answer = ask(
         plan.target,
         None,
         lambda point: judge(facts, point, policy=ran_under, checkpointed=True, name_needs=False),
     )
-    verdict = found.worst
+    verdict = answer.worst
     if isinstance(verdict, answers.Refused):
         errno = f" with {verdict.errno}" if verdict.errno else ""
         raise Refused(

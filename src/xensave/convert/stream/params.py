@@ -47,21 +47,21 @@ def convert_params(
     release = target_of(target.name)
     features = viridian_features(release)
     params = HvmParams.parse(body)
-    kept: list[tuple[int, int]] = []
+    taken: list[tuple[int, int]] = []
     changes: list[Change] = []
     for index, value in params.params:
         if index >= limit:
             if index in OLDER:
-                kept.append(OLDER[index](value))
+                taken.append(OLDER[index](value))
             changes.append(_dropped(where, index, value, limit, target))
         elif index == VIRIDIAN and value & ~features:
-            kept.append((index, value & features))
+            taken.append((index, value & features))
             changes.append(_narrowed(where, value, features, target))
         elif (wrong := alone(param_name(index), value, release)) is not None:
             changes.append(_refused(where, index, value, wrong[1], target))
         else:
-            kept.append((index, value))
-    return params._replace(params=tuple(kept)).to_bytes(), tuple(changes)
+            taken.append((index, value))
+    return params._replace(params=tuple(taken)).to_bytes(), tuple(changes)
 
 
 def _dropped(where: Place, index: int, value: int, limit: int, target: Release) -> Change:

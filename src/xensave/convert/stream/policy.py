@@ -32,7 +32,7 @@ def fit_policy(
 def _leaves(
     leaves: tuple[CpuidLeaf, ...], limits: Limits, where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
-    kept = [_capped(leaf, limits) for leaf in leaves if _has_room(leaf, limits)]
+    capped = [_capped(leaf, limits) for leaf in leaves if _has_room(leaf, limits)]
     gone = [leaf for leaf in leaves if not _has_room(leaf, limits)]
     changes = []
     if gone:
@@ -46,10 +46,12 @@ def _leaves(
             f"{_named(old)}: maximum {old.a:#x} to {new.a:#x}",
             "the target's own leaves end there",
         )
-        for old, new in zip((leaf for leaf in leaves if _has_room(leaf, limits)), kept, strict=True)
+        for old, new in zip(
+            (leaf for leaf in leaves if _has_room(leaf, limits)), capped, strict=True
+        )
         if old != new
     ]
-    return b"".join(LEAF.pack(*leaf) for leaf in kept), tuple(changes)
+    return b"".join(LEAF.pack(*leaf) for leaf in capped), tuple(changes)
 
 
 def _has_room(leaf: CpuidLeaf, limits: Limits) -> bool:
@@ -74,7 +76,7 @@ def _capped(leaf: CpuidLeaf, limits: Limits) -> CpuidLeaf:
 def _msrs(
     msrs: tuple[MsrEntry, ...], limits: Limits, where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
-    kept: list[MsrEntry] = []
+    entries: list[MsrEntry] = []
     lost: list[Loss] = []
     gone = 0
     for entry in msrs:
@@ -85,10 +87,10 @@ def _msrs(
         elif entry.value >> bits:
             gone += 1
             lost.append(Loss(f"MSR {entry.msr:#x}", hex(entry.value >> bits << bits)))
-            kept.append(entry._replace(value=entry.value & ((1 << bits) - 1)))
+            entries.append(entry._replace(value=entry.value & ((1 << bits) - 1)))
         else:
-            kept.append(entry)
-    body = b"".join(MSR.pack(*entry) for entry in kept)
+            entries.append(entry)
+    body = b"".join(MSR.pack(*entry) for entry in entries)
     return body, (_dropped(where, f"{gone} of {len(msrs)} MSRs", lost),) if gone else ()
 
 

@@ -222,11 +222,17 @@ class StreamConverter:
         """Return the converted context; None where it stays as it is."""
         source = self.plan.source
         context, mended = parse(body, source, offset, mend=self.settings.repair)
-        for one in mended:
-            self.plan.findings.append(one.finding)
-            place = one.finding.place
+        for change in mended:
+            self.plan.findings.append(change.finding)
+            place = change.finding.place
             self._note(
-                Change(place, REPAIR, one.done, one.finding.message, citation=one.damage.citation)
+                Change(
+                    place,
+                    REPAIR,
+                    change.done,
+                    change.finding.message,
+                    citation=change.damage.citation,
+                )
             )
         new = self._contexts.convert(context)
         if self.settings.repair:

@@ -37,9 +37,9 @@ class Packets:
             if not byte or len(data) > PACKET_SIZE:
                 return None
             data += byte
-        stated = self._read.read(2)
+        checksum = self._read.read(2)
         try:
-            good = int(stated, 16) == sum(data) & 0xFF
+            good = int(checksum, 16) == sum(data) & 0xFF
         except ValueError:
             good = False
         if self.acknowledge:

@@ -88,9 +88,9 @@ class Session:
         return b"".join(register_bytes(self._vcpu, self._description)).hex().encode()
 
     def _register(self, asked: bytes) -> bytes:
-        found = register_bytes(self._vcpu, self._description)
+        register = register_bytes(self._vcpu, self._description)
         try:
-            return found[int(asked[1:], 16)].hex().encode()
+            return register[int(asked[1:], 16)].hex().encode()
         except (ValueError, IndexError):
             return NO_SUCH
 

@@ -133,17 +133,17 @@ def register_bytes(vcpu: Vcpu, description: Description) -> list[bytes]:
     """Return the contents of each register, little-endian, by number."""
     fpu = dict(_fpu_fields(vcpu.fpu.ljust(_FXSAVE, b"\0")))
     values = vcpu.registers._asdict()
-    found = []
+    parts = []
     for each in description.registers:
         size = each.bits // 8
         if each.name in fpu:
-            found.append(fpu[each.name][:size].ljust(size, b"\0"))
+            parts.append(fpu[each.name][:size].ljust(size, b"\0"))
             continue
         name = _NAMES.get(each.name, each.name)
         if name not in values:
             name = f"r{name[1:]}"
-        found.append(int(values[name] & (1 << each.bits) - 1).to_bytes(size, "little"))
-    return found
+        parts.append(int(values[name] & (1 << each.bits) - 1).to_bytes(size, "little"))
+    return parts
 
 
 def _fpu_fields(area: bytes) -> Iterator[tuple[str, bytes]]:

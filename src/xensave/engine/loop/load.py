@@ -63,13 +63,15 @@ class LoopRules(NamedTuple):
 class _Walk:
     """One pass over a context."""
 
-    __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "machine", "reader", "real")
+    __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "loading", "machine", "reader")
 
-    def __init__(self, reader: Reader, handlers: Handlers, machine: Machine, *, real: bool) -> None:
+    def __init__(
+        self, reader: Reader, handlers: Handlers, machine: Machine, *, loading: bool
+    ) -> None:
         self.reader = reader
         self.handlers = handlers
         self.machine = machine
-        self.real = real
+        self.loading = loading
         self.loaded = 0
         self.last: str | None = None
         self.depends: list[str] = []
@@ -94,7 +96,7 @@ class _Walk:
 
         Such a record is as long as its struct, there in full and admitted, and breaks no rule.
         """
-        reader, machine, real = self.reader, self.machine, self.real
+        reader, machine, stops = self.reader, self.machine, self.loading
         data, size, cursor, loaded = reader.data, reader.size, reader.cursor, self.loaded
         find, bounds, unpack = self.handlers.get, machine.bounds, hvm.DESCRIPTOR.unpack_from
         last: tuple[Handler, int] | None = None
@@ -105,16 +107,16 @@ class _Walk:
             handler = find(typecode)
             if handler is None or end > size:
                 break
-            if real or handler.checks:
+            if stops or handler.checks:
                 if length != handler.plain or instance >= bounds[handler]:
                     break
-                tests = handler.load_tests if real else handler.check_tests
+                tests = handler.load_tests if stops else handler.check_tests
                 if tests:
                     body = Body(data[start:end], handler.places, instance, length)
                     if not _passes(tests, body, machine):
                         break
             cursor = end
-            if real:
+            if stops:
                 loaded += 1
                 last = handler, instance
         reader.cursor = cursor
@@ -134,7 +136,7 @@ class _Walk:
         if handler is None:
             reason = f"the release has no handler for typecode {typecode}"
             raise Refusal(EINVAL, "TYPECODE_UNKNOWN", reason, _LOAD)
-        if self.real:
+        if self.loading:
             self.loaded += 1
             self.last = f"{handler.name} {instance}"
             note = handler.load(reader, self.machine)
@@ -203,7 +205,7 @@ def _passes(tests: Tests, body: Body, machine: Machine) -> bool:
 def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
     """Do the check pass: no record is loaded, those without a check handler are skipped."""
     reader = Reader(data, whole_first=rules.whole_first)
-    return _Walk(reader, handlers, machine, real=False).run(rules)
+    return _Walk(reader, handlers, machine, loading=False).run(rules)
 
 
 def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
@@ -214,7 +216,7 @@ def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) ->
         if checked.accepted is False:
             return checked
     reader = Reader(data, whole_first=rules.whole_first)
-    return _Walk(reader, handlers, machine, real=True).run(rules)
+    return _Walk(reader, handlers, machine, loading=True).run(rules)
 
 
 def state_of(data: bytes, handlers: Handlers) -> State:

@@ -53,10 +53,10 @@ class Machine:
 
     def once(self, what: Callable[[Machine], T]) -> T:
         """Return what a function makes of release, domain and policy, worked out once."""
-        found = self._worked_out.get(what, self)
-        if found is self:
-            found = self._worked_out[what] = what(self)
-        return cast("T", found)
+        answer = self._worked_out.get(what, self)
+        if answer is self:
+            answer = self._worked_out[what] = what(self)
+        return cast("T", answer)
 
     def set_xcr0_accum(self, vcpu: int, value: int) -> None:
         """Note what a vCPU's CPU_XSAVE record set."""

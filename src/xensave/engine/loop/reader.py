@@ -44,12 +44,12 @@ class Reader:
         """
         if self.left < SIZE:
             raise Mismatch(f"{self.left} bytes are left, a descriptor takes {SIZE}")
-        found, _, claimed = self.descriptor()
+        number, _, claimed = self.descriptor()
         room = self.left - SIZE
         if self.whole_first and length > room:
             raise Mismatch(f"the record takes {length} bytes, {room} are left")
-        if found != typecode:
-            raise Mismatch(f"expected typecode {typecode}, found {found}")
+        if number != typecode:
+            raise Mismatch(f"expected typecode {typecode}, found {number}")
         if claimed != length if strict else claimed > length:
             wanted = f"{length}" if strict else f"at most {length}"
             raise Mismatch(f"its length is {claimed}, expected {wanted}")

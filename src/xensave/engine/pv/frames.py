@@ -55,14 +55,14 @@ class PvMemory(NamedTuple):
         """Return what is wrong with a frame that must be there, and of a type unless None."""
         if pfn > self.max_pfn:
             return f"{what} (PFN {pfn:#x}) is out of range"
-        found = self.memory.index.type_of(pfn)
-        if found is None:
+        kind = self.memory.index.type_of(pfn)
+        if kind is None:
             return f"{what} (PFN {pfn:#x}) was not sent"
         is_table = type_ is not None and type_ != NOTAB
-        have = found & _TABLE if is_table else found
+        have = kind & _TABLE if is_table else kind
         if type_ is not None and have != type_:
-            return f"{what} (PFN {pfn:#x}) has type {found:#x}, expected {type_:#x}"
-        return f"{what} (PFN {pfn:#x}) has no memory" if found in DATALESS_TYPES else None
+            return f"{what} (PFN {pfn:#x}) has type {kind:#x}, expected {type_:#x}"
+        return f"{what} (PFN {pfn:#x}) has no memory" if kind in DATALESS_TYPES else None
 
 
 def start_info(record: PvRecord, memory: PvMemory) -> str | None:

@@ -53,9 +53,9 @@ class _Walk:
         """Return what Xen does not take of what the roots, (PFN, level) each, lead to."""
         self.todo = [*roots, *self.pins()]
         while self.todo:
-            found = self._table(*self.todo.pop())
-            if found is not None:
-                return found
+            table = self._table(*self.todo.pop())
+            if table is not None:
+                return table
         for pfn, frame in self.writable:
             if frame in self.level_of:
                 return f"the page table in PFN {pfn:#x} may write to that in PFN {frame:#x}"

@@ -42,8 +42,8 @@ def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
         if inner is None:
             yield field.name, canonical
             continue
-        for path, found in canonical_types(inner):
-            yield f"{field.name}.{path}".strip("."), found
+        for path, result in canonical_types(inner):
+            yield f"{field.name}.{path}".strip("."), result
 
 
 def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layout:
@@ -81,12 +81,12 @@ def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
         made.append(Struct(told["name"], told["size"], told["align"], fields, canonical, inner))
     if sum(leaves[index] for index, _ in answer["structs"].values() if index >= 0) > 8 * LEAVES:
         raise LimitExceeded(f"{label}: its structs have more than {8 * LEAVES} fields")
-    found = {}
+    structs = {}
     for name, (index, place) in answer["structs"].items():
         if index < 0:
             raise Malformed(f"{label}: struct {name} is not complete")
-        found[name] = made[index]._replace(place=Place(file=place[0], line=place[1]))
-    return found
+        structs[name] = made[index]._replace(place=Place(file=place[0], line=place[1]))
+    return structs
 
 
 def _field(told: FieldAnswer, struct: Struct | None, union: bool) -> Field:

@@ -56,12 +56,12 @@ def answer(index: cindex.Index, job: Job) -> Answer:
 def _answer(index: cindex.Index, job: Job) -> Answer:
     files = {name: text.encode("utf-8", "replace").decode() for name, text in job["files"].items()}
     unit = index.parse(job["main"], job["args"], files)
-    found = nothing()
-    found["error"] = _first_error(unit, job)
-    found["strays"] = list(_strays(unit, job))
-    if found["error"] or found["strays"]:
-        return found
-    types = _Types(found["types"])
+    answer = nothing()
+    answer["error"] = _first_error(unit, job)
+    answer["strays"] = list(_strays(unit, job))
+    if answer["error"] or answer["strays"]:
+        return answer
+    types = _Types(answer["types"])
     structs, constants = re.compile(job["structs"]), re.compile(job["constants"])
     macros: dict[str, Place] = {}
     enums: list[tuple[str, int, Place]] = []
@@ -70,7 +70,7 @@ def _answer(index: cindex.Index, job: Job) -> Answer:
         if kind == cindex.STRUCT:
             name = cursor.spelling
             if job["structs"] and structs.fullmatch(name) and cursor.is_definition():
-                found["structs"][name] = types.index(cursor.type), _place(cursor.location)
+                answer["structs"][name] = types.index(cursor.type), _place(cursor.location)
         elif kind == cindex.MACRO:
             place = _place(cursor.location)
             if (
@@ -83,8 +83,8 @@ def _answer(index: cindex.Index, job: Job) -> Answer:
         enums = list(_enumerators(unit, constants))
     values = {name: (name, value, place) for name, value, place in enums}
     values |= {row[0]: row for row in _evaluated(index, job, files, macros)} if macros else {}
-    found["constants"] = list(values.values())
-    return found
+    answer["constants"] = list(values.values())
+    return answer
 
 
 def _first_error(unit: TranslationUnit, job: Job) -> tuple[str, int, str] | None:
@@ -145,8 +145,8 @@ def _evaluated(
 class _Types:
     """The struct types of an answer, each told once."""
 
-    def __init__(self, found: list[TypeAnswer]) -> None:
-        self._found = found
+    def __init__(self, answers: list[TypeAnswer]) -> None:
+        self._found = answers
         self._known: dict[int, list[tuple[Cursor, int]]] = {}
         self._fields = 0
 

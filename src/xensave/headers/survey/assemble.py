@@ -75,10 +75,10 @@ def _layouts(
                     if layout is record.layout:
                         native.add(layout_id)
                         users.setdefault(layout_id, []).append(name)
-    found = []
+    layouts = []
     for layout_id in ids.values():
         layout, narrow = newest[layout_id]
-        found.append(
+        layouts.append(
             layout._replace(
                 id=layout_id,
                 introduced=history.cite_layout(layout, firsts.get(layout_id, backports[layout_id])),
@@ -87,7 +87,7 @@ def _layouts(
                 x86_32=_shape(layout, narrow),
             )
         )
-    return found
+    return layouts
 
 
 def _both(record: HeaderRecord) -> list[tuple[Layout, Layout | None]]:
@@ -120,12 +120,12 @@ def _release(
         bindings=bindings,
         reservations=tuple(
             OwnedRange(
-                found.first,
-                found.last,
-                found.owner,
-                citation=history.cite_reservation(found, name),
+                reservation.first,
+                reservation.last,
+                reservation.owner,
+                citation=history.cite_reservation(reservation, name),
             )
-            for found in first.space.reservations
+            for reservation in first.space.reservations
         ),
         stream_write=first.streams[0],
         stream_read=first.streams[1],

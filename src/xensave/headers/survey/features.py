@@ -103,11 +103,11 @@ def spans(there: Mapping[Version, bool]) -> list[str]:
 
 def _dated(facts: Mapping[Version, Iterable[Fact]]) -> dict[Fact, dict[str, Json]]:
     """Return when each fact holds, as a member of its row; none for one that always did."""
-    sets = {version: frozenset(found) for version, found in facts.items()}
+    sets = {version: frozenset(value) for version, value in facts.items()}
     always = [f"{_text(min(sets))}:"]
     result: dict[Fact, dict[str, Json]] = {}
     for fact in frozenset[Fact]().union(*sets.values()):
-        runs = spans({version: fact in found for version, found in sets.items()})
+        runs = spans({version: fact in value for version, value in sets.items()})
         result[fact] = {} if runs == always else {"spans": list[Json](runs)}
     return result
 
@@ -118,17 +118,17 @@ def _text(version: Version) -> str:
 
 def versions_of(names: Mapping[str, list[str]]) -> dict[Version, str]:
     """Return the tags from FIRST on by version; master counts as the series after the last."""
-    found: dict[Version, str] = {}
+    versions: dict[Version, str] = {}
     for series, refs in names.items():
         if series == MASTER:
             continue
         for ref in refs:
             version = tuple(map(int, re.findall(r"\d+", ref)))
             if version >= FIRST:
-                found[version] = ref
-    last = max(found)
-    found[last[0], last[1] + 1, 0] = MASTER
-    return found
+                versions[version] = ref
+    last = max(versions)
+    versions[last[0], last[1] + 1, 0] = MASTER
+    return versions
 
 
 def survey_features(repository: GitRepository, names: Mapping[str, list[str]]) -> dict[str, Json]:
@@ -143,7 +143,9 @@ def survey_features(repository: GitRepository, names: Mapping[str, list[str]]) -
         "words": [{"word": word, **words[word]} for word in sorted(words)],
         "features": [
             {**feature._asdict(), **features[feature]}
-            for feature in sorted(features, key=lambda found: (found.word, found.bit, *found))
+            for feature in sorted(
+                features, key=lambda feature_key: (feature_key.word, feature_key.bit, *feature_key)
+            )
         ],
         "dependencies": [
             {"feature": feature, "needs": needed, **needs[needed, feature]}

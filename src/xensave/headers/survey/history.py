@@ -22,9 +22,9 @@ def layout_key(layout: Layout) -> LayoutKey:
     return layout.record, layout.size, layout.fields
 
 
-def reservation_key(found: OwnedRange) -> tuple[int, int, str]:
+def reservation_key(reservation: OwnedRange) -> tuple[int, int, str]:
     """Return what makes two statements one reservation."""
-    return found.first, found.last, found.owner
+    return reservation.first, reservation.last, reservation.owner
 
 
 @dataclass(slots=True)
@@ -37,12 +37,12 @@ class History:
 
     def cite_layout(self, layout: Layout, release: str) -> Citation | None:
         """Return the commit that brought a layout, first released in `release`."""
-        found = self.layouts.get(layout_key(layout))
-        return Citation(*found, release) if found else None
+        citation = self.layouts.get(layout_key(layout))
+        return Citation(*citation, release) if citation else None
 
-    def cite_reservation(self, found: OwnedRange, release: str) -> Citation | None:
+    def cite_reservation(self, reservation: OwnedRange, release: str) -> Citation | None:
         """Return the commit that stated a reservation."""
-        seen = self.reservations.get(reservation_key(found))
+        seen = self.reservations.get(reservation_key(reservation))
         return Citation(*seen, release) if seen else None
 
 

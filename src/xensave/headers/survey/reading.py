@@ -59,10 +59,10 @@ def version_of(repository: GitRepository, ref: str) -> str:
 
 
 def _matching(tree: GitTree, pattern: str, paths: tuple[str, ...]) -> dict[str, str]:
-    found = tree.repository.git(
+    git = tree.repository.git(
         "grep", "-l", "-z", "-E", pattern, tree.commit, "--", *paths, missing_ok=True
     )
-    names = [name.split(":", 1)[1] for name in found.split("\0") if name]
+    names = [name.split(":", 1)[1] for name in git.split("\0") if name]
     return {name: tree.read(name) or "" for name in names}
 
 
@@ -74,12 +74,12 @@ def _stream_versions(tree: GitTree) -> tuple[int, tuple[int, ...]]:
     macro = re.search(r"#define\s+IHDR_VERSION\s+(0x[0-9a-fA-F]+|\d+)", text)
     written = re.search(r"\.version\s*=\s*htonl\((\w+)\)", text)
     span = re.search(r"ihdr\.version\s*<\s*(\d+)\s*\|\|\s*ihdr\.version\s*>\s*(\d+)", text)
-    one = re.search(r"ihdr\.version\s*!=\s*(\w+)", text)
+    version = re.search(r"ihdr\.version\s*!=\s*(\w+)", text)
     names = {"IHDR_VERSION": macro[1]} if macro else {}
-    if written is None or (span is None and one is None):
+    if written is None or (span is None and version is None):
         raise Malformed(f"{tree.label}: no stream version in the toolstack's sources")
     writes = int(names.get(written[1], written[1]), 0)
     if span:
         return writes, tuple(range(int(span[1]), int(span[2]) + 1))
-    reads = one[1] if one else ""
+    reads = version[1] if version else ""
     return writes, (int(names.get(reads, reads), 0),)

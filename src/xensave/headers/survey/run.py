@@ -27,9 +27,11 @@ def build(
             progress(f"reading {name}: {refs[0]} to {refs[-1]}")
             readings[name] = [read_release(repository, ref) for ref in refs]
         progress("reading the headers' history")
-        history = read_history(repository, [found[-1].ref for found in readings.values()], progress)
+        history = read_history(
+            repository, [readings_of[-1].ref for readings_of in readings.values()], progress
+        )
         progress("reading the other number spaces")
-        firsts = {name: found[0].ref for name, found in readings.items()}
+        firsts = {name: readings_of[0].ref for name, readings_of in readings.items()}
         spaces = survey_spaces(repository, firsts)
         progress("reading CPU features")
         more = {"features.json": survey_features(repository, names), "points.json": points(names)}

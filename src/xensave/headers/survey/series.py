@@ -26,12 +26,12 @@ def points(names: dict[str, list[str]]) -> dict[str, Json]:
     >>> points({"3.4": ["3.4.0-rc3"], "4.22": ["RELEASE-4.22.0"], "master": ["master"]})
     {'points': {'4.22': ['4.22.0']}}
     """
-    found: dict[str, Json] = {
+    tags: dict[str, Json] = {
         name: [ref.removeprefix("RELEASE-") for ref in refs]
         for name, refs in names.items()
         if name not in EARLY and name != MASTER
     }
-    return {"points": found}
+    return {"points": tags}
 
 
 def series(repository: GitRepository) -> dict[str, list[str]]:
@@ -44,8 +44,8 @@ def series(repository: GitRepository) -> dict[str, list[str]]:
             tags.setdefault(match[1], []).append((point, tag))
     if not tags:
         raise UsageError(f"{repository.path}: no RELEASE tags: not Xen's repository?")
-    found = {name: [ref] for name, ref in EARLY.items()}
+    refs = {name: [ref] for name, ref in EARLY.items()}
     for name in sorted(tags, key=lambda name: int(name.split(".")[1])):
-        found[name] = [tag for _, tag in sorted(tags[name])]
-    found[MASTER] = [MASTER]
-    return found
+        refs[name] = [tag for _, tag in sorted(tags[name])]
+    refs[MASTER] = [MASTER]
+    return refs

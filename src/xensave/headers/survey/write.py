@@ -126,7 +126,7 @@ def _release(release: Release) -> dict[str, Json]:
         "stream_write": release.stream_write,
         "stream_read": list(release.stream_read),
         "bindings": [_plain(binding) for binding in release.bindings],
-        "reservations": [_reservation(found) for found in release.reservations],
+        "reservations": [_reservation(reservation) for reservation in release.reservations],
         "variants": [
             {
                 **_plain(variant._replace(bindings=())),
@@ -137,15 +137,15 @@ def _release(release: Release) -> dict[str, Json]:
     }
 
 
-def _reservation(found: OwnedRange) -> Json:
+def _reservation(reservation: OwnedRange) -> Json:
     plain: dict[str, Json] = {
-        "first": found.first,
-        "last": found.last,
-        "owner": found.owner,
-        "source": found.source,
+        "first": reservation.first,
+        "last": reservation.last,
+        "owner": reservation.owner,
+        "source": reservation.source,
     }
-    if isinstance(found.citation, Citation):
-        plain["citation"] = _plain(found.citation)
+    if isinstance(reservation.citation, Citation):
+        plain["citation"] = _plain(reservation.citation)
     return plain
 
 

@@ -44,7 +44,7 @@ _OWNER = r"(?:the\s+)?(?P<owner>(?-i:[A-Z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
 _NAMED = r"(?:the\s+)?(?P<owner>(?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
 _FOR = r"\s+(?:for|by|to)(?:\s+use\s+by)?\s+"
 # Each form, and a word without which a comment does not have it: most have none of them.
-_STATED = (
+_FORMS = (
     # Range 22 - 34 (inclusive) reserved for Amazon
     (
         r"\breserved\b",
@@ -98,7 +98,7 @@ _NOBODY = re.compile(r"(?i:future|further|later|internal|backwards?|use|expansio
 
 def _patterns(words: str) -> Iterator[re.Pattern[str]]:
     """The forms that a comment may have, by its words."""
-    for telling, form in _STATED:
+    for telling, form in _FORMS:
         if _compiled(telling).search(words):
             yield _compiled(form)
 
@@ -128,11 +128,11 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
 
     Raises LimitExceeded for comments of more NUMBERS or RESERVATIONS than any header has.
     """
-    found: list[OwnedRange] = []
+    ranges: list[OwnedRange] = []
     numbers = 0
     for start, words in _comments(text):
         numbers += len(_DIGITS.findall(words))
-        if numbers > NUMBERS or len(found) > RESERVATIONS:
+        if numbers > NUMBERS or len(ranges) > RESERVATIONS:
             raise LimitExceeded(
                 f"{file or 'a hunk'}: its comments hold more than {RESERVATIONS} reservations or "
                 f"{NUMBERS} numbers"
@@ -146,8 +146,14 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
                     continue
                 taken.append(match.span())
                 line = text.count("\n", 0, start + match.start()) + 1
-                found += _ranges(match, Place(file=file, line=line))
-    return sorted(found, key=lambda kept: kept.place.line or 0)
+                ranges += _ranges(match, Place(file=file, line=line))
+    return sorted(ranges, key=lambda owned: owned.place.line or 0)
+
+
+def comment_of(reservation: OwnedRange) -> str:
+    """Return the comment that states a reservation, as Xen's headers word it."""
+    first, last = reservation.first, reservation.last
+    return f"/* Range {first} - {last} (inclusive) reserved for {reservation.owner} */"
 
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:

@@ -42,12 +42,12 @@ _LARGEST = 1 << 64
 _LONGEST_CHAIN = 50
 
 
-def _shift_left(one: int, other: int) -> int | None:
-    return one << other if 0 <= other < 64 else None
+def _shift_left(value: int, other: int) -> int | None:
+    return value << other if 0 <= other < 64 else None
 
 
-def _shift_right(one: int, other: int) -> int | None:
-    return one >> other if 0 <= other < 64 else None
+def _shift_right(value: int, other: int) -> int | None:
+    return value >> other if 0 <= other < 64 else None
 
 
 _OPERATORS: dict[type[ast.AST], Callable[[int, int], int | None]] = {
@@ -121,9 +121,9 @@ def read_text(
     for macro, value, offset in defined:
         place = lines.place(offset)
         if macro == description.limit_macro:
-            found = description.limit_of(evaluator.of(value))
-            if limit is None or (found is not None and found > limit):
-                limit, limit_place = found, place
+            stops = description.limit_of(evaluator.of(value))
+            if limit is None or (stops is not None and stops > limit):
+                limit, limit_place = stops, place
         elif macro == description.version:
             version = evaluator.of(value)
         elif name := description.name_of(macro):
@@ -223,21 +223,21 @@ class _Evaluator:
         return self._known.get(name)
 
     def _node(self, node: ast.expr) -> int | None:
-        found = None
+        value = None
         match node:
             case ast.Constant(value=int() as number):
-                found = number
+                value = number
             case ast.Name(id=name):
-                found = self._named(name)
+                value = self._named(name)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 positive = self._node(inner)
-                found = None if positive is None else -positive
+                value = None if positive is None else -positive
             case ast.BinOp(left=left, op=op, right=right):
-                one, other = self._node(left), self._node(right)
+                first, other = self._node(left), self._node(right)
                 done = _OPERATORS.get(type(op))
-                if one is not None and other is not None and done is not None:
-                    found = done(one, other)
-        return found if found is not None and abs(found) < _LARGEST else None
+                if first is not None and other is not None and done is not None:
+                    value = done(first, other)
+        return value if value is not None and abs(value) < _LARGEST else None
 
 
 class _Lines:

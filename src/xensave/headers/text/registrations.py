@@ -153,11 +153,11 @@ def loads_in(code: str) -> dict[str, str]:
     >>> loads_in("if ( hvm_load_entry_zeroextend(RTC, h, &s->hw) )")
     {'RTC': 'zeroextend'}
     """
-    found: dict[str, str] = {}
+    loads: dict[str, str] = {}
     for mode, pattern in reversed(_LOADS[:-1]):
         for match in re.finditer(pattern.format(name=r"([A-Z]\w*)"), code):
-            found[match[1]] = mode
-    return found
+            loads[match[1]] = mode
+    return loads
 
 
 def _table(text: str) -> re.Match[str] | None:

@@ -14,8 +14,8 @@ def read_file(tree: Tree, path: str) -> str | None:
     text = tree.read(path)
     if text is None and path.startswith(PUBLIC[0]):
         below = path.removeprefix(PUBLIC[0])
-        found = (tree.read(f"{folder}{below}".lstrip("/")) for folder in PUBLIC[1:])
-        text = next((text for text in found if text is not None), None)
+        texts = (tree.read(f"{folder}{below}".lstrip("/")) for folder in PUBLIC[1:])
+        text = next((text for text in texts if text is not None), None)
     return text
 
 

@@ -193,8 +193,8 @@ class GitTree:
 
 def _tag_of(revision: str) -> str:
     """Return a hint for who names a release: Xen's tags are called RELEASE-4.17.0."""
-    found = _RELEASE.fullmatch(revision)
-    return f"; the tag of a release is RELEASE-{found[1]}{found[2] or '.0'}" if found else ""
+    match = _RELEASE.fullmatch(revision)
+    return f"; the tag of a release is RELEASE-{match[1]}{match[2] or '.0'}" if match else ""
 
 
 def version_of(tree: Tree) -> str:
@@ -220,11 +220,11 @@ def public_prefix(tree: Tree) -> str:
         prefix = f"{folder}/" if folder else ""
         if tree.read(f"{prefix}hvm/save.h") is not None:
             return prefix
-    found = [
+    prefixes = [
         path.removesuffix("hvm/save.h")
         for path in tree.paths()
         if path.endswith("public/hvm/save.h")
     ]
-    if not found:
+    if not prefixes:
         raise UsageError(f"{tree.label}: {_without_headers(tree)}")
-    return min(found, key=lambda prefix: (len(prefix), prefix))
+    return min(prefixes, key=lambda prefix: (len(prefix), prefix))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from xensave.errors import UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
-from xensave.review.alone.statements import facts, stated
+from xensave.review.alone.statements import facts, substance
 from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line
 
 _SILENT = re.compile(
@@ -42,62 +42,62 @@ def entries(hunk: Hunk, path: str) -> list[Entry]:
     order = {id(line): number for number, line in enumerate(hunk.lines)}
     merged = [*before, *(entry for entry in after if entry.kind == ADDED)]
     merged.sort(key=lambda entry: (order[id(entry.line)], entry.kind == ADDED))
-    found = _without_respaced(merged)
-    _refuse_redefined(found, path)
-    found = _without_macros([entry for entry in found if not _is_silent(entry)])
-    found = [
+    respaced = _without_respaced(merged)
+    _refuse_redefined(respaced, path)
+    respaced = _without_macros([entry for entry in respaced if not _is_silent(entry)])
+    respaced = [
         entry
-        for entry in _without_empty(found)
+        for entry in _without_empty(respaced)
         if not (entry.kind == CONTEXT and entry.fact.kind is Kind.CONDITION)
     ]
-    for entry in found:
+    for entry in respaced:
         if entry.kind != CONTEXT:
             _refuse(entry, path)
-    return found
+    return respaced
 
 
 def _same_code(hunk: Hunk) -> bool:
     """Does a hunk change spaces, empty lines and words of comments alone?"""
     sides = [[line.text for line in lines] for lines in (hunk.before, hunk.after)]
-    old, new = (stated(lines) for lines in sides)
+    old, new = (substance(lines) for lines in sides)
     return old == new
 
 
 def _side(hunk: Hunk, lines: list[Line], changed: str) -> list[Entry]:
     """The facts of one side; one with a changed line in it is changed, wherever it is broken."""
-    found = []
+    side = []
     for fact in facts([line.text for line in lines], hunk.section):
         mine = lines[fact.first : fact.last + 1]
         touched = [line for line in mine if line.kind == changed]
-        found.append(
+        side.append(
             Entry(fact, changed if touched else CONTEXT, touched[0] if touched else mine[0])
         )
-    return found
+    return side
 
 
-def _unwrapped(found: list[Entry]) -> list[Entry]:
+def _unwrapped(sheet: list[Entry]) -> list[Entry]:
     """Without the lines of conditionals that go as a whole, of which the first branch counts."""
     opened: list[int] = []
     drop: set[int] = set()
-    for at, entry in enumerate(found):
+    for at, entry in enumerate(sheet):
         if entry.fact.kind is not Kind.CONDITION:
             continue
         if not _BRANCH.match(entry.fact.name):
             opened.append(at)
         elif opened and "endif" in entry.fact.name:
             block = range(opened.pop(), at + 1)
-            if all(found[n].kind == REMOVED for n in block):
-                drop |= _beside_the_first(found, block)
-    return [entry for at, entry in enumerate(found) if at not in drop]
+            if all(sheet[n].kind == REMOVED for n in block):
+                drop |= _beside_the_first(sheet, block)
+    return [entry for at, entry in enumerate(sheet) if at not in drop]
 
 
-def _beside_the_first(found: list[Entry], block: range) -> set[int]:
+def _beside_the_first(sheet: list[Entry], block: range) -> set[int]:
     """The directives of a conditional, and what its later branches only repeat."""
     first: set[tuple[str, str, tuple[int | str, ...]]] = set()
     beside = set()
     other = False
     for at in block:
-        fact = found[at].fact
+        fact = sheet[at].fact
         if fact.kind is Kind.CONDITION:
             other = other or _ELSE.match(fact.name) is not None
             beside.add(at)
@@ -108,7 +108,7 @@ def _beside_the_first(found: list[Entry], block: range) -> set[int]:
     return beside
 
 
-def _first_branch(found: list[Entry], path: str) -> list[Entry]:
+def _first_branch(sheet: list[Entry], path: str) -> list[Entry]:
     """Of a conditional's branches that stay, the first counts; another may only say the same.
 
     A flexible array is written in three ways under #if, #elif and #else, for one. A conditional
@@ -117,7 +117,7 @@ def _first_branch(found: list[Entry], path: str) -> list[Entry]:
     chosen: list[Entry] = []
     first: set[tuple[str, str, tuple[int | str, ...]]] = set()
     other = False
-    for entry in found:
+    for entry in sheet:
         fact = entry.fact
         if fact.kind is Kind.CONDITION and entry.kind == CONTEXT:
             chosen.append(entry)
@@ -139,14 +139,14 @@ def _first_branch(found: list[Entry], path: str) -> list[Entry]:
     return chosen
 
 
-def _without_respaced(found: Sequence[Entry]) -> list[Entry]:
+def _without_respaced(sheet: Sequence[Entry]) -> list[Entry]:
     """Without what is removed and added again in other words of the same meaning."""
     sides = [
-        {_meaning(e.fact) for e in found if e.kind == kind and e.fact.kind not in WITHIN}
+        {_meaning(e.fact) for e in sheet if e.kind == kind and e.fact.kind not in WITHIN}
         for kind in (REMOVED, ADDED)
     ]
     both = sides[0] & sides[1]
-    return [e for e in found if e.kind == CONTEXT or _meaning(e.fact) not in both]
+    return [e for e in sheet if e.kind == CONTEXT or _meaning(e.fact) not in both]
 
 
 def _meaning(fact: Fact) -> tuple[object, ...]:
@@ -163,23 +163,23 @@ def _is_silent(entry: Entry) -> bool:
     return entry.fact.kind is Kind.OTHER and _SILENT.match(entry.fact.text) is not None
 
 
-def _without_empty(found: list[Entry]) -> list[Entry]:
+def _without_empty(sheet: list[Entry]) -> list[Entry]:
     """Without branches that a patch adds or takes away and that hold nothing."""
-    for at, (entry, following) in enumerate(pairwise(found)):
+    for at, (entry, following) in enumerate(pairwise(sheet)):
         if not (entry.fact.kind is following.fact.kind is Kind.CONDITION):
             continue
         ends = _BRANCH.match(following.fact.name)
         if entry.kind != CONTEXT and _ELSE.match(entry.fact.name):
-            return _without_empty([*found[:at], *found[at + 1 :]])
+            return _without_empty([*sheet[:at], *sheet[at + 1 :]])
         if entry.kind == following.kind != CONTEXT and ends and "endif" in ends[0]:
-            return _without_empty([*found[:at], *found[at + 2 :]])
-    return found
+            return _without_empty([*sheet[:at], *sheet[at + 2 :]])
+    return sheet
 
 
-def _refuse_redefined(found: Sequence[Entry], path: str) -> None:
+def _refuse_redefined(sheet: Sequence[Entry], path: str) -> None:
     """A name that is first undefined had another value, which the patch does not show."""
-    gone = {name for e in found for name in _UNDEF.findall(e.fact.text) if e.kind == ADDED}
-    for entry in found:
+    gone = {name for e in sheet for name in _UNDEF.findall(e.fact.text) if e.kind == ADDED}
+    for entry in sheet:
         if entry.kind == ADDED and entry.fact.kind is Kind.CONSTANT and entry.fact.name in gone:
             raise UsageError(
                 f"{path}:{entry.line.new}: what {entry.fact.name} was before cannot be told "
@@ -187,9 +187,9 @@ def _refuse_redefined(found: Sequence[Entry], path: str) -> None:
             )
 
 
-def _without_macros(found: Sequence[Entry]) -> list[Entry]:
+def _without_macros(sheet: Sequence[Entry]) -> list[Entry]:
     """Without macros that bind records, where each lays its struct out as it did."""
-    bound = [e for e in found if e.kind != CONTEXT and _BINDING.match(e.fact.text)]
+    bound = [e for e in sheet if e.kind != CONTEXT and _BINDING.match(e.fact.text)]
     shapes = {
         kind: {(m[1], s) for e in bound if e.kind == kind and (m := _BINDING.match(e.fact.text))
                for s in _shapes(e.fact.text)}
@@ -200,7 +200,7 @@ def _without_macros(found: Sequence[Entry]) -> list[Entry]:
     same = all(shape in new for shape in old) and all(
         shape in old or shape[0] not in known for shape in new
     )
-    return [e for e in found if not (same and e in bound)]
+    return [e for e in sheet if not (same and e in bound)]
 
 
 def _shapes(text: str) -> list[str]:
@@ -230,10 +230,10 @@ def _refuse(entry: Entry, path: str) -> None:
         )
 
 
-def resized(found: Iterable[Entry], path: str) -> None:
+def resized(sheet: Iterable[Entry], path: str) -> None:
     """Refuse a constant that gets another value: what it sizes is not in the patch."""
-    old = {e.fact.name: e for e in found if e.kind == REMOVED and e.fact.kind is Kind.CONSTANT}
-    for entry in found:
+    old = {e.fact.name: e for e in sheet if e.kind == REMOVED and e.fact.kind is Kind.CONSTANT}
+    for entry in sheet:
         was = old.get(entry.fact.name)
         if was is None or entry.kind != ADDED or entry.fact.kind is not Kind.CONSTANT:
             continue

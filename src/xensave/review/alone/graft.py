@@ -42,18 +42,18 @@ def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
     grown = sheet.settled()
     created = [patch for patch in patches if patch.old is None]
     for patch in sorted(patches, key=lambda patch: patch.old is not None):
-        found = [entries(hunk, patch.path) for hunk in patch.hunks]
-        resized([entry for part in found for entry in part], patch.path)
-        for hunk, part in zip(patch.hunks, found, strict=True):
+        hunks = [entries(hunk, patch.path) for hunk in patch.hunks]
+        resized([entry for part in hunks for entry in part], patch.path)
+        for hunk, part in zip(patch.hunks, hunks, strict=True):
             _graft_hunk(grown, part, hunk, patch.path, created)
     return grown
 
 
 def _graft_hunk(
-    sheet: Sheet, found: list[Entry], hunk: Hunk, path: str, created: list[FilePatch]
+    sheet: Sheet, lines: list[Entry], hunk: Hunk, path: str, created: list[FilePatch]
 ) -> None:
     conditions = 0
-    for chunk in _chunks(found):
+    for chunk in _chunks(lines):
         kinds = {entry.fact.kind for entry in chunk}
         if not kinds & WITHIN:
             for entry in chunk:
@@ -97,10 +97,10 @@ def _opens(entry: Entry) -> int:
     return -1 if "endif" in entry.fact.name else int("el" not in entry.fact.name[:4])
 
 
-def _chunks(found: list[Entry]) -> Iterator[list[Entry]]:
+def _chunks(sheet: list[Entry]) -> Iterator[list[Entry]]:
     """Runs within one struct, with the directives in them, and every fact outside of any alone."""
     chunk: list[Entry] = []
-    for entry in found:
+    for entry in sheet:
         fact = entry.fact
         # A last line that changes comes twice, as it was and as it is.
         if _ended(chunk) and not (fact.kind is Kind.CLOSE and fact.outer):
@@ -165,12 +165,12 @@ def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
 
 
 def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
-    stated = fact.text if fact.kind is not Kind.RESERVE else line.text.strip()
+    text = fact.text if fact.kind is not Kind.RESERVE else line.text.strip()
     there = next(
         (r for r in sheet.outer if (r.fact.kind, r.fact.name) == (fact.kind, fact.name)), None
     )
     has = f"has {there.fact.text!r}" if there else "does not have it"
-    return f"{path}:{line.old} is {stated!r} in the patch; the release {has}"
+    return f"{path}:{line.old} is {text!r} in the patch; the release {has}"
 
 
 def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> None:

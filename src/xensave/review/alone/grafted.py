@@ -54,8 +54,8 @@ def _side(
     # A number that only names one for an expression binds no struct here.
     stays = {row.fact.name for row in rows if row.fact.kind in _BINDS}
     stays -= {row.fact.name for row in rows if _to_compile(sheet, row, structs)}
-    found = compiled.headers.records if compiled else ()
-    records = {record.name: record for record in found if record.name not in stays}
+    compiled_records = compiled.headers.records if compiled else ()
+    records = {record.name: record for record in compiled_records if record.name not in stays}
     for row in rows:
         binding = sheet.binds.get(row.fact.name)
         if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:
@@ -83,15 +83,15 @@ def _maximum(
 ) -> tuple[int | None, Place | None]:
     """The largest value that HVM_SAVE_CODE_MAX has: as compiled, or as a row states it."""
     told = compiled.headers if compiled else None
-    found = (told.code_max, told.code_max_place) if told else (None, None)
+    maximum = (told.code_max, told.code_max_place) if told else (None, None)
     for row in rows:
         if row.fact.kind is Kind.MAXIMUM:
             value = row.fact.value[0]
             if not isinstance(value, int):
-                return found
-            if found[0] is None or value > found[0]:
-                found = value, place_of(row) or fallback
-    return found
+                return maximum
+            if maximum[0] is None or value > maximum[0]:
+                maximum = value, place_of(row) or fallback
+    return maximum
 
 
 def _written(
@@ -158,8 +158,8 @@ def _compiled(
 
     def moved(place: Place) -> Place:
         row = (place.line or 0) - above - 1
-        found = places[row] if 0 <= row < len(places) else None
-        return found or fallback
+        compiled = places[row] if 0 <= row < len(places) else None
+        return compiled or fallback
 
     headers = side.headers
     frame = headers.frame
@@ -176,7 +176,7 @@ def _compiled(
 
 def _places(rows: Sequence[Row], place_of: Callable[[Row], Place | None]) -> list[Place | None]:
     """A place for every row: its own, else the first line that the patch changes in its struct."""
-    found = [place_of(row) for row in rows]
+    places = [place_of(row) for row in rows]
     start = None
     depth = 0
     for index, row in enumerate(rows):
@@ -185,12 +185,12 @@ def _places(rows: Sequence[Row], place_of: Callable[[Row], Place | None]) -> lis
             start = index
         elif start is not None and row.fact.kind is Kind.CLOSE and depth == 0:
             block = range(start, index + 1)
-            changed = [n for n in block if rows[n].changed and found[n]]
-            shown = changed or [n for n in block if found[n]]
+            changed = [n for n in block if rows[n].changed and places[n]]
+            shown = changed or [n for n in block if places[n]]
             for n in block:
-                found[n] = found[n] or (found[shown[0]] if shown else None)
+                places[n] = places[n] or (places[shown[0]] if shown else None)
             start = None
-    return found
+    return places
 
 
 def _of_catalogue(binding: Binding, place: Place) -> HeaderRecord:

@@ -82,9 +82,9 @@ def _changes(file: FilePatch) -> Iterator[tuple[Sequence[Line], Sequence[Line]]]
 
 def _registered(path: str, lines: Sequence[Line]) -> dict[str, Registration]:
     """The registrations that lines of a hunk show whole, each at its line."""
-    found = {}
+    registered = {}
     for each in registrations(path, "\n".join(line.text for line in lines)):
         line = lines[(each.place.line or 1) - 1]
         place = Place(file=path, line=line.new or line.old)
-        found[each.record] = each._replace(place=place, bodies=("", ""))
-    return found
+        registered[each.record] = each._replace(place=place, bodies=("", ""))
+    return registered

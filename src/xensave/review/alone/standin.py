@@ -15,6 +15,7 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
 from xensave.findings import Place
+from xensave.headers.text.comments import comment_of
 from xensave.review.alone.facts import Fact, Kind
 from xensave.review.patches.patch import CONTEXT, REMOVED
 
@@ -123,10 +124,10 @@ def standin(release: Release) -> Sheet:
         sheet.binds[binding.name] = binding
         sheet.outer.append(Row(_bound(binding, layout, old)))
     sheet.structs[DESCRIPTOR.struct] = Struct(DESCRIPTOR, list(map(Row, facts_of(DESCRIPTOR))))
-    for kept in release.reservations:
-        text = f"/* Range {kept.first} - {kept.last} (inclusive) reserved for {kept.owner} */"
-        value = (kept.first, kept.last)
-        sheet.outer.append(Row(Fact(Kind.RESERVE, kept.owner.casefold(), value, text)))
+    for reservation in release.reservations:
+        text = comment_of(reservation)
+        value = (reservation.first, reservation.last)
+        sheet.outer.append(Row(Fact(Kind.RESERVE, reservation.owner.casefold(), value, text)))
     for name, number in FRAME.items():
         sheet.outer.append(Row(Fact(Kind.FRAME, name, (number,), f"#define {name} {number:#x}")))
     most = "HVM_SAVE_CODE_MAX"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from xensave.headers.text.comments import reservations
+from xensave.headers.text.comments import comment_of, reservations
 from xensave.headers.text.ctext import begins_in_comment, without_comments
 from xensave.review.alone.facts import Fact, Kind
 
@@ -42,14 +42,14 @@ def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
     `section` is what a hunk's @@ line says that it lies in.
     """
     code = _without_comments(lines)
-    found = [fact for piece in _pieces(code, section) for fact in _stated(piece)]
-    return sorted([*_reserved(lines), *found], key=lambda fact: fact.first)
+    told = [fact for piece in _pieces(code, section) for fact in _facts_of(piece)]
+    return sorted([*_reserved(lines), *told], key=lambda fact: fact.first)
 
 
-def stated(lines: Sequence[str]) -> tuple[list[str], list[tuple[str, tuple[int | str, ...]]]]:
+def substance(lines: Sequence[str]) -> tuple[list[str], list[tuple[str, tuple[int | str, ...]]]]:
     """What lines say apart from spaces and comments, and the reservations in their comments."""
     code = [" ".join(line.split()) for line in _without_comments(lines)]
-    return [line for line in code if line], [(kept.name, kept.value) for kept in _reserved(lines)]
+    return [line for line in code if line], [(fact.name, fact.value) for fact in _reserved(lines)]
 
 
 class _Piece(NamedTuple):
@@ -221,7 +221,7 @@ def _makes_struct(code: Sequence[str], index: int) -> bool:
     )
 
 
-def _stated(piece: _Piece) -> Iterator[Fact]:
+def _facts_of(piece: _Piece) -> Iterator[Fact]:
     """The facts of one statement."""
     text, place = piece.text, (piece.first, piece.last)
     if text.startswith("#"):
@@ -331,13 +331,13 @@ def _reserved(lines: Sequence[str]) -> list[Fact]:
     return [
         Fact(
             Kind.RESERVE,
-            kept.owner.casefold(),
-            (kept.first, kept.last),
-            f"/* Range {kept.first} - {kept.last} (inclusive) reserved for {kept.owner} */",
-            (kept.place.line or 1) - 1,
-            (kept.place.line or 1) - 1 + kept.text.count("\n"),
+            reservation.owner.casefold(),
+            (reservation.first, reservation.last),
+            comment_of(reservation),
+            (reservation.place.line or 1) - 1,
+            (reservation.place.line or 1) - 1 + reservation.text.count("\n"),
         )
-        for kept in reservations(text, "")
+        for reservation in reservations(text, "")
     ]
 
 

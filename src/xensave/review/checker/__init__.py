@@ -19,7 +19,7 @@ from xensave.source.base import write_all
 from xensave.source.output import writing
 
 # An open-ended list of releases is no use to a tree that is older than all of them.
-_FACTS = re.compile(r"^(RELEASES|NAMES|KEPT) = .*$", re.MULTILINE)
+_FACTS = re.compile(r"^(RELEASES|NAMES|RESERVED) = .*$", re.MULTILINE)
 
 
 def emit(path: str | os.PathLike[str]) -> None:
@@ -35,7 +35,7 @@ def emit(path: str | os.PathLike[str]) -> None:
 def script() -> str:
     """Return the checker's text with the facts of every release in it."""
     text = files("xensave.review.checker").joinpath("script.py").read_text(encoding="ascii")
-    facts = {"RELEASES": _releases(), "NAMES": _names(), "KEPT": _kept()}
+    facts = {"RELEASES": _releases(), "NAMES": _names(), "RESERVED": _reserved()}
     return _FACTS.sub(lambda match: _assignment(match[1], facts), text)
 
 
@@ -51,13 +51,13 @@ def _releases() -> list[object]:
     ]
 
 
-def _bound(found: Release) -> dict[int, list[object]]:
+def _bound(bound: Release) -> dict[int, list[object]]:
     return {
         binding.typecode: [
             binding.name,
             None if layout(binding.layout).flexible else binding.size,
         ]
-        for binding in found.bindings
+        for binding in bound.bindings
     }
 
 
@@ -66,5 +66,8 @@ def _names() -> dict[int, list[str]]:
     return {code: list(names_of(code)) for code in sorted(codes)}
 
 
-def _kept() -> list[list[object]]:
-    return [[kept.first, kept.last, kept.owner] for kept in release(MASTER).reservations]
+def _reserved() -> list[list[object]]:
+    return [
+        [reservation.first, reservation.last, reservation.owner]
+        for reservation in release(MASTER).reservations
+    ]

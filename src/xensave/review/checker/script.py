@@ -20,10 +20,10 @@ import re
 import sys
 
 # RELEASES: [version, {number: [name, size]}], oldest first; NAMES: {number: names};
-# KEPT: [first, last, owner].
+# RESERVED: [first, last, owner].
 RELEASES = []
 NAMES = {}
-KEPT = []
+RESERVED = []
 
 HEADERS = ("hvm/save.h", "arch-x86/hvm/save.h")
 FOLDERS = ("xen/include/public", "include/public", "public", "")
@@ -66,14 +66,14 @@ def read(path):
 def find(tree):
     """Return (path, text) of the headers that the tree has."""
     for folder in FOLDERS:
-        found = []
+        paths = []
         for name in HEADERS:
             path = os.path.join(tree, folder, name)
             text = read(path)
             if text is not None:
-                found.append((path, text))
-        if found:
-            return found
+                paths.append((path, text))
+        if paths:
+            return paths
     return []
 
 
@@ -92,21 +92,21 @@ def records(files):
     for _, text in files:
         for name, value in DEFINE.findall(text):
             constants[name] = int(value, 0) if value[:2] in ("0x", "0X") else int(value)
-    found = []
+    rows = []
     for path, text in files:
         for match in DECLARE.finditer(text):
             number = constants.get(match.group(2))
             if match.group(2).isdigit():
                 number = int(match.group(2))
             if number is not None:
-                found.append((match.group(1), number, match.group(3), place(path, text, match)))
+                rows.append((match.group(1), number, match.group(3), place(path, text, match)))
         for match in DEFINE.finditer(text):
             name = match.group(1)
             if name.endswith("_CODE") and not name.startswith("HVM_SAVE"):
                 record = name[: -len("_CODE")]
-                if record not in [row[0] for row in found]:
-                    found.append((record, constants[name], None, place(path, text, match)))
-    return found, constants
+                if record not in [row[0] for row in rows]:
+                    rows.append((record, constants[name], None, place(path, text, match)))
+    return rows, constants
 
 
 def place(path, text, match):
@@ -116,13 +116,13 @@ def place(path, text, match):
 
 def sizes(files, constants):
     """Return the sizes of the structs that plain fields make up; others are left out."""
-    found = {}
+    table = {}
     for _, text in files:
         for name, body in STRUCT.findall(text):
-            size = size_of(body, constants, found)
-            if size is not None and name not in found:
-                found[name] = size
-    return dict((name, size) for name, (size, _) in found.items())
+            size = size_of(body, constants, table)
+            if size is not None and name not in table:
+                table[name] = size
+    return dict((name, size) for name, (size, _) in table.items())
 
 
 def size_of(body, constants, known):
@@ -167,9 +167,9 @@ def faults(tree):
     built = version(tree)
     if built is not None and RELEASES and built < tuple(RELEASES[0][0]):
         return  # Before the first release numbers still moved.
-    found, constants = records(files)
+    numbers_of, constants = records(files)
     numbers = {}
-    for name, number, _, where in found:
+    for name, number, _, where in numbers_of:
         if number in numbers and numbers[number] != name:
             yield "%s: error: %s has number %d, and so has %s" % (
                 where,
@@ -178,14 +178,14 @@ def faults(tree):
                 numbers[number],
             )
         numbers.setdefault(number, name)
-    for name, number, _, where in found:
+    for name, number, _, where in numbers_of:
         for fault in misplaced(name, number):
             yield "%s: error: %s" % (where, fault)
-    for fault in limits(files, found, constants):
+    for fault in limits(files, numbers_of, constants):
         yield fault
     release = before(built)
     if release is not None:
-        for fault in lost(release, found, sizes(files, constants), files[0][0]):
+        for fault in lost(release, numbers_of, sizes(files, constants), files[0][0]):
             yield fault
 
 
@@ -197,22 +197,22 @@ def misplaced(name, number):
     for other in sorted(NAMES):
         if name in NAMES[other] and number != other:
             yield "%s moves from %d to %d: saved guests carry %d" % (name, other, number, other)
-    for first, last, owner in KEPT:
+    for first, last, owner in RESERVED:
         if first <= number <= last:
             yield "%s takes %d, which is kept for %s" % (name, number, owner)
 
 
-def limits(files, found, constants):
+def limits(files, numbers, constants):
     """Yield what is wrong with HVM_SAVE_CODE_MAX."""
     most = constants.get("HVM_SAVE_CODE_MAX")
-    if most is None or not found:
+    if most is None or not numbers:
         return
     where = files[0][0]
     for path, text in files:
         for match in DEFINE.finditer(text):
             if match.group(1) == "HVM_SAVE_CODE_MAX":
                 where = place(path, text, match)
-    highest = max(number for _, number, _, _ in found)
+    highest = max(number for _, number, _, _ in numbers)
     if highest > 0xFFFF:
         yield "%s: error: a descriptor has 16 bits for a number, too few for %d" % (where, highest)
     if most < highest:
@@ -225,11 +225,11 @@ def limits(files, found, constants):
         )
 
 
-def lost(release, found, known, where):
+def lost(release, records_, known, where):
     """Yield the records of a release that are gone, or smaller than it saved them."""
     name, bound = release
-    there = dict((number, struct) for _, number, struct, _ in found)
-    places = dict((number, place) for _, number, _, place in found)
+    there = dict((number, struct) for _, number, struct, _ in records_)
+    places = dict((number, place) for _, number, _, place in records_)
     for number in sorted(bound):
         record, size = bound[number]
         if number not in there:

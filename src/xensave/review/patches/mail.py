@@ -86,14 +86,14 @@ class Message:
     @property
     def shown(self) -> str:
         """The diff, in an answer too, where it is not quoted."""
-        found = DIFF.search(self.body)
-        return "" if found is None else self.body[found.start() :]
+        diff = DIFF.search(self.body)
+        return "" if diff is None else self.body[diff.start() :]
 
     @property
-    def stated(self) -> tuple[int, int] | None:
+    def diffstat(self) -> tuple[int, int] | None:
         """How many lines the diffstat says are added and removed; None without one."""
-        found = _DIFFSTAT.findall(self.body.removesuffix(self.shown))
-        return (int(found[0][0] or 0), int(found[0][1] or 0)) if len(found) == 1 else None
+        stats = _DIFFSTAT.findall(self.body.removesuffix(self.shown))
+        return (int(stats[0][0] or 0), int(stats[0][1] or 0)) if len(stats) == 1 else None
 
     def as_patch(self) -> Message:
         """An answer, or what was passed on, as the patch that it holds."""
@@ -102,8 +102,8 @@ class Message:
     @property
     def trailers(self) -> tuple[Trailer, ...]:
         """Who signed, reviewed or acked, as the text before the diff says."""
-        found = DIFF.search(self.body)
-        text = self.body if found is None else self.body[: found.start()]
+        diff = DIFF.search(self.body)
+        text = self.body if diff is None else self.body[: diff.start()]
         return trailers(text, self.version, in_reply=self.is_reply)
 
 
@@ -236,9 +236,9 @@ def _numbering(tag: str) -> tuple[int, int, int]:
 
 def _commits(text: str) -> Iterator[Message]:
     """Commits as git show and git log -p print them: the message is indented by four spaces."""
-    found = list(_COMMIT.finditer(text))
-    starts = [match.start() for match in found]
-    for start, end, parent in zip(starts, [*starts[1:], len(text)], found, strict=True):
+    finditer = list(_COMMIT.finditer(text))
+    starts = [match.start() for match in finditer]
+    for start, end, parent in zip(starts, [*starts[1:], len(text)], finditer, strict=True):
         lines = text[start:end].split("\n")
         gap = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
         head = dict(line.split(":", 1) for line in lines[1:gap] if ":" in line)

@@ -191,12 +191,12 @@ def _name(name: str | None) -> str | None:
 
 
 def _blobs(text: str) -> dict[str, tuple[str, str]]:
-    found = {}
+    blobs = {}
     for part in re.split(r"^(?=diff --git )", text, flags=re.MULTILINE):
         name, index = re.match(r"diff --git \S+ \S*?b/(\S+)", part), _INDEX.search(part)
         if name and index:
-            found[name[1]] = (index[1], index[2])
-    return found
+            blobs[name[1]] = (index[1], index[2])
+    return blobs
 
 
 def _mended(text: str) -> str:

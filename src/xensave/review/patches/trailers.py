@@ -44,8 +44,8 @@ def trailers(text: str, version: int, *, in_reply: bool = False) -> tuple[Traile
     >>> trailers("Signed-off-by: A <a@b.c>\n> Acked-by: D <d@e.f>\n", 1)
     (Trailer(kind='Signed-off-by', who='A <a@b.c>', version=1, replied=False),)
     """
-    found = {}
+    by_key = {}
     for match in _TRAILER.finditer(text):
         trailer = Trailer(match[1], " ".join(match[2].split()), version, in_reply)
-        found[trailer.key] = trailer
-    return tuple(found.values())
+        by_key[trailer.key] = trailer
+    return tuple(by_key.values())

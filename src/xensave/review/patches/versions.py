@@ -59,12 +59,12 @@ def series_of(messages: Sequence[Message]) -> list[int]:
             known += [("id", word) for word in message.references.split()]
             for name in known:
                 group[root(key)] = root(names.setdefault(name, key))
-    order = {found: place for place, found in enumerate(dict.fromkeys(root(k) for k in postings))}
-    found = [0] * len(messages)
+    order = {series: place for place, series in enumerate(dict.fromkeys(root(k) for k in postings))}
+    series = [0] * len(messages)
     for key, numbers in postings.items():
         for number in numbers:
-            found[number] = order[root(key)]
-    return found
+            series[number] = order[root(key)]
+    return series
 
 
 def _once(messages: Iterable[Message]) -> Iterator[Message]:
@@ -81,7 +81,7 @@ def _by_version_and_date(message: Message) -> tuple[int, float]:
 
 def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, ...]:
     """The trailers of a patch: its own, and those that replies to it gave."""
-    found = {trailer.key: trailer for trailer in message.trailers}
+    by_key = {trailer.key: trailer for trailer in message.trailers}
     wanted = {message.message_id} - {""}
     for reply in thread:
         if not reply.is_reply or not wanted & {reply.in_reply_to, *reply.references.split()}:
@@ -89,9 +89,9 @@ def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, .
         if reply.message_id:
             wanted.add(reply.message_id)
         for trailer in reply.trailers:
-            given = trailer._replace(version=message.version)
-            found.setdefault(given.key, given)
-    return tuple(found.values())
+            dated = trailer._replace(version=message.version)
+            by_key.setdefault(dated.key, dated)
+    return tuple(by_key.values())
 
 
 def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:

@@ -129,10 +129,10 @@ class Client:
     def _page(self, url: str) -> tuple[object, str | None]:
         data, headers = self._ask(url)
         try:
-            found: object = json.loads(data)
+            page: object = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"{url}: no JSON: {error}") from error
-        return found, _next(headers.get("Link", ""))
+        return page, _next(headers.get("Link", ""))
 
     def _ask(self, url: str, body: bytes | None = None) -> tuple[bytes, http.client.HTTPMessage]:
         if _origin(url) != _origin(self.server):

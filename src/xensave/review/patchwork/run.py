@@ -89,15 +89,17 @@ def review_all(
             # A part of a series is not judged for the whole; it is asked for again.
             yield Reviewed(series, None, error=f"is not complete: {series.missing}")
             continue
-        found = _reviewed(series, client.mails(series), review)
-        if post and found.checks:
-            for check in found.checks:
+        reviewed = _reviewed(series, client.mails(series), review)
+        if post and reviewed.checks:
+            for check in reviewed.checks:
                 client.post_check(check.patch, check.state, CONTEXT, check.description)
-            found = Reviewed(found.series, found.result, found.checks, found.error, posted=True)
+            reviewed = Reviewed(
+                reviewed.series, reviewed.result, reviewed.checks, reviewed.error, posted=True
+            )
         # What a dry run saw is still to be posted by a later one.
         if post:
             done.add(number)
-        yield found
+        yield reviewed
 
 
 def _reviewed(series: Series, mails: bytes, review: Callable[[str, bytes], Result]) -> Reviewed:

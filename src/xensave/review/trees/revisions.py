@@ -54,8 +54,8 @@ class Revisions:
 
     def blobs(self, commit: str) -> str:
         """Git's hashes of the headers and what they include; "" where there are no headers."""
-        found = self.repository.git("ls-tree", commit, "--", *sorted(self._files))
-        return found if "hvm/save.h" in found else ""
+        listing = self.repository.git("ls-tree", commit, "--", *sorted(self._files))
+        return listing if "hvm/save.h" in listing else ""
 
     def date(self, commit: str) -> datetime:
         """When a commit was made."""
@@ -69,15 +69,15 @@ class Revisions:
         Raises UsageError for a revision that is not there, or what is no range.
         """
         mark = "..." if "..." in wanted else ".."
-        first, found, last = wanted.partition(mark)
-        if not found:
+        first, separator, last = wanted.partition(mark)
+        if not separator:
             raise UsageError(f"not a range of revisions: {wanted!r}; write A..B")
-        one, other = (self.tree(name or "HEAD").commit for name in (first, last))
+        start, other = (self.tree(name or "HEAD").commit for name in (first, last))
         if mark == "...":
-            one = self.repository.git("merge-base", one, other, missing_ok=True).strip()
-            if not one:
+            start = self.repository.git("merge-base", start, other, missing_ok=True).strip()
+            if not start:
                 raise UsageError(f"{wanted}: the two have no common commit")
-        return one, other
+        return start, other
 
 
 def is_repository(folder: str | os.PathLike[str]) -> bool:

@@ -21,12 +21,12 @@ def read_side(tree: Tree) -> Side:
 
 def with_handlers(side: Side, tree: Tree) -> Side:
     """A side of headers, with what the tree registers."""
-    found = handlers(tree)
+    registered = handlers(tree)
     side = replace(side, version=version_of(tree))
-    if found is None:
+    if registered is None:
         return side
-    kinds = {each.record: each.kind for each in found.registrations if each.kind}
-    return replace(side, handlers=found, loads=found.loads, kinds=kinds)
+    kinds = {each.record: each.kind for each in registered.registrations if each.kind}
+    return replace(side, handlers=registered, loads=registered.loads, kinds=kinds)
 
 
 def read_headers_of(tree: Tree) -> Side:
@@ -47,7 +47,7 @@ def _bound_once(space: HeaderSpace) -> tuple[HeaderRecord, ...]:
 def _lines(space: HeaderSpace, tree: Tree) -> Mapping[tuple[str, str], Place]:
     """The places of every record's struct and fields."""
     texts: dict[str, str] = {}
-    found: dict[tuple[str, str], Place] = {}
+    lines: dict[tuple[str, str], Place] = {}
     for record in space.records:
         file = record.place.file or ""
         if record.layout is None:
@@ -55,5 +55,5 @@ def _lines(space: HeaderSpace, tree: Tree) -> Mapping[tuple[str, str], Place]:
         if file not in texts:
             texts[file] = tree.read(file) or ""
         for path, place in field_lines(texts[file], file, record.layout.struct).items():
-            found[record.name, path] = place
-    return found
+            lines[record.name, path] = place
+    return lines

@@ -20,12 +20,16 @@ def descriptor_changed(change: Change) -> Iterator[Hit]:
     if new is None:
         yield Hit(before.place or Place(), "descriptor", "the descriptor is gone", removed=True)
         return
-    found = compare(old, new)
-    if old.size == new.size and not found.shifts and all(o.shape == n.shape for o, n in found.same):
+    difference = compare(old, new)
+    if (
+        old.size == new.size
+        and not difference.shifts
+        and all(o.shape == n.shape for o, n in difference.same)
+    ):
         return
-    names = [f"{was.path} was {was} and becomes {leaf}" for was, leaf in found.same
+    names = [f"{was.path} was {was} and becomes {leaf}" for was, leaf in difference.same
              if was.shape != leaf.shape]  # fmt: skip
-    names += [str(shift) for shift in found.shifts]
+    names += [str(shift) for shift in difference.shifts]
     sizes = f"{old.size} to {new.size} bytes" if old.size != new.size else f"{new.size} bytes"
     yield Hit(
         after.place or Place(),

@@ -216,8 +216,8 @@ def _is_new(change: Change, handler: Registration) -> bool:
 
 def _set_up(handler: Registration) -> set[str]:
     """The members of structs that a load function assigns to, but for its own record's."""
-    found = re.findall(r"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?=(?!=)", handler.bodies[0])
-    return {name for name in found if len(name) > 3}
+    names = re.findall(r"(?:->|\.)\s*(\w+)\s*(?:\[[^\]]*\]\s*)?=(?!=)", handler.bodies[0])
+    return {name for name in names if len(name) > 3}
 
 
 def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord]]:

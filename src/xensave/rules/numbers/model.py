@@ -57,9 +57,9 @@ class Side:
         """Where a field of a record stands, or the nearest place known: struct, then binding."""
         parts = path.split(".") if path else []
         while parts:
-            found = self.lines.get((record.name, ".".join(parts)))
-            if found is not None:
-                return found
+            place = self.lines.get((record.name, ".".join(parts)))
+            if place is not None:
+                return place
             parts.pop()
         return self.lines.get((record.name, ""), record.place)
 

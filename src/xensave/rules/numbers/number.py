@@ -13,9 +13,11 @@ from xensave.rules.numbers.model import Change, Hit
 def number_taken_from_owner(change: Change) -> Iterator[Hit]:
     """A record binds a number that a comment or a registry keeps for an owner."""
     claims = list(_claims(change))
-    held = {(r.name, r.typecode) for r in change.before.headers.records} if change.before else set()
+    there = (
+        {(r.name, r.typecode) for r in change.before.headers.records} if change.before else set()
+    )
     for record in change.after.headers.records:
-        if (record.name, record.typecode) in held:
+        if (record.name, record.typecode) in there:
             # It was there before any claim that this change makes.
             continue
         keeping = [claim for claim in claims if record.typecode in claim]
@@ -39,13 +41,13 @@ def _claims(change: Change) -> Iterator[OwnedRange]:
     registered = [claim for claim in change.claims if claim.owner and claim.space == SAVE_RECORD]
     yield from registered
     for side in (change.after, change.before):
-        for kept in side.headers.reservations if side else ():
+        for owned in side.headers.reservations if side else ():
             if not any(
-                claim.first <= kept.first and kept.last <= claim.last
+                claim.first <= owned.first and owned.last <= claim.last
                 for claim in registered
-                if same_owner(claim.owner, kept.owner)
+                if same_owner(claim.owner, owned.owner)
             ):
-                yield kept._replace(source=str(kept.place))
+                yield owned._replace(source=str(owned.place))
 
 
 def _is_the_owners(record: HeaderRecord, claim: OwnedRange) -> bool:

@@ -19,36 +19,36 @@ from xensave.rules.numbers.placeholder import highest
 
 def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
     """A reservation reaches past the numbers that its owner uses."""
-    for kept in change.after.headers.reservations:
-        used, source = numbers_in_use(change, kept)
+    for reservation in change.after.headers.reservations:
+        used, source = numbers_in_use(change, reservation)
         if used is None:
             continue
-        idle = [number for number in _numbers(kept) if number not in used]
+        idle = [number for number in _numbers(reservation) if number not in used]
         if idle:
-            inside = [number for number in used if kept.first <= number <= kept.last]
+            inside = [number for number in used if reservation.first <= number <= reservation.last]
             remedy = (
                 f"Reserve {spans(inside)} only." if inside else "Drop the reservation."
             ) + " Take further numbers when code that uses them is deployed."
             yield Hit(
-                kept.place,
-                kept.owner,
-                f"{spans(idle)} would be headroom for {kept.owner}: of {kept}, "
+                reservation.place,
+                reservation.owner,
+                f"{spans(idle)} would be headroom for {reservation.owner}: of {reservation}, "
                 f"{source} has {spans(inside) or 'none'} in use",
-                key=str(kept),
+                key=str(reservation),
                 remedy=remedy,
             )
 
 
 def reservation_use_unstated(change: Change) -> Iterator[Hit]:
     """Nothing says whether the numbers of a reservation are in use or only planned."""
-    for kept in change.after.headers.reservations:
-        if numbers_in_use(change, kept)[0] is None:
+    for reservation in change.after.headers.reservations:
+        if numbers_in_use(change, reservation)[0] is None:
             yield Hit(
-                kept.place,
-                kept.owner,
-                f"nothing says which of {kept} {kept.owner} uses already: deployed "
+                reservation.place,
+                reservation.owner,
+                f"nothing says which of {reservation} {reservation.owner} uses already: deployed "
                 "numbers need a reservation, planned ones do not",
-                key=str(kept),
+                key=str(reservation),
                 remedy="State the numbers in use in the vendor's registry, or with --used.",
             )
 
@@ -63,23 +63,24 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
     top = highest(change)
     if top is None:
         return
-    for kept in change.after.headers.reservations:
-        used, _ = numbers_in_use(change, kept)
-        deployed = used is not None and all(number in used for number in _numbers(kept))
-        between = kept.first - top.typecode - 1
-        if deployed or kept.first <= top.typecode or between >= top.typecode:
+    for reservation in change.after.headers.reservations:
+        used, _ = numbers_in_use(change, reservation)
+        deployed = used is not None and all(number in used for number in _numbers(reservation))
+        between = reservation.first - top.typecode - 1
+        if deployed or reservation.first <= top.typecode or between >= top.typecode:
             continue
         gap = {0: "directly", 1: f"with only {top.typecode + 1} between"}.get(
             between, f"with only {between} numbers between"
         )
-        letter = ord(kept.owner[0].upper()) << 8
+        letter = ord(reservation.owner[0].upper()) << 8
         yield Hit(
-            kept.place,
-            kept.owner,
-            f"{kept} for {kept.owner} follows upstream's numbers (up to {top.typecode}) {gap}",
-            key=str(kept),
+            reservation.place,
+            reservation.owner,
+            f"{reservation} for {reservation.owner} follows upstream's numbers "
+            f"(up to {top.typecode}) {gap}",
+            key=str(reservation),
             remedy=f"Take new numbers high in the space, from {letter:#x} on (upper byte "
-            f"'{kept.owner[0].upper()}'); keep low ones only where they are deployed.",
+            f"'{reservation.owner[0].upper()}'); keep low ones only where they are deployed.",
         )
 
 
@@ -89,37 +90,43 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
     Where the reservation was there first, it is the other that has to yield.
     """
     headers = change.after.headers
-    old = {_identity(kept) for kept in change.before.headers.reservations} if change.before else ()
-    fresh = [kept for kept in headers.reservations if _identity(kept) not in old]
+    old = (
+        {_identity(reservation) for reservation in change.before.headers.reservations}
+        if change.before
+        else ()
+    )
+    fresh = [
+        reservation for reservation in headers.reservations if _identity(reservation) not in old
+    ]
     new = set(map(id, fresh))
-    stated = {kept.owner.strip().casefold() for kept in headers.reservations}
-    for kept in fresh:
+    owners = {reservation.owner.strip().casefold() for reservation in headers.reservations}
+    for reservation in fresh:
         for record in headers.records:
-            yield from _overlap(kept, record.typecode, record.typecode, record.name)
+            yield from _overlap(reservation, record.typecode, record.typecode, record.name)
         for claim in change.claims:
             if claim.space != SAVE_RECORD or not claim.owner:
                 continue
-            if claim.owner.strip().casefold() not in stated:
+            if claim.owner.strip().casefold() not in owners:
                 whose = f"{claim.owner}'s in {claim.source}"
-                yield from _overlap(kept, claim.first, claim.last, whose)
-    for one, other in combinations(headers.reservations, 2):
-        newer, older = (other, one) if id(other) in new else (one, other)
+                yield from _overlap(reservation, claim.first, claim.last, whose)
+    for left, other in combinations(headers.reservations, 2):
+        newer, older = (other, left) if id(other) in new else (left, other)
         if id(newer) in new and newer.first <= older.last and older.first <= newer.last:
             whose = f"the reservation for {older.owner} ({older.place})"
             yield from _overlap(newer, older.first, older.last, whose)
 
 
-def _identity(kept: OwnedRange) -> tuple[int, int, str]:
-    return kept.first, kept.last, kept.owner.strip().casefold()
+def _identity(owned_range: OwnedRange) -> tuple[int, int, str]:
+    return owned_range.first, owned_range.last, owned_range.owner.strip().casefold()
 
 
-def _overlap(kept: OwnedRange, first: int, last: int, whose: str) -> Iterator[Hit]:
-    low, high = max(kept.first, first), min(kept.last, last)
+def _overlap(owned_range: OwnedRange, first: int, last: int, whose: str) -> Iterator[Hit]:
+    low, high = max(owned_range.first, first), min(owned_range.last, last)
     if low <= high:
         yield Hit(
-            kept.place,
-            kept.owner,
-            f"{kept} for {kept.owner} holds {span(low, high)}, which is {whose}",
+            owned_range.place,
+            owned_range.owner,
+            f"{owned_range} for {owned_range.owner} holds {span(low, high)}, which is {whose}",
             key=f"{low} {high} {whose}",
         )
 
@@ -127,14 +134,16 @@ def _overlap(kept: OwnedRange, first: int, last: int, whose: str) -> Iterator[Hi
 def reservation_removed(change: Change) -> Iterator[Hit]:
     """A reservation, or a part of one, disappears while its numbers are deployed."""
     for old in change.before.headers.reservations if change.before else ():
-        held = {
+        covered = {
             number
-            for kept in change.after.headers.reservations
-            if same_owner(kept.owner, old.owner)
-            for number in range(max(kept.first, old.first), min(kept.last, old.last) + 1)
+            for reservation in change.after.headers.reservations
+            if same_owner(reservation.owner, old.owner)
+            for number in range(
+                max(reservation.first, old.first), min(reservation.last, old.last) + 1
+            )
         }
         bound = {record.typecode for record in change.after.headers.records}
-        lost = [n for n in _numbers(old) if n not in held and n not in bound]
+        lost = [n for n in _numbers(old) if n not in covered and n not in bound]
         if lost:
             yield Hit(
                 old.place,
@@ -148,29 +157,29 @@ def reservation_removed(change: Change) -> Iterator[Hit]:
 
 def reservation_out_of_range(change: Change) -> Iterator[Hit]:
     """A reservation ends before it begins, or past the 16 bits that a number has."""
-    for kept in change.after.headers.reservations:
-        if kept.first > kept.last or kept.last > TYPECODE_MAX:
+    for reservation in change.after.headers.reservations:
+        if reservation.first > reservation.last or reservation.last > TYPECODE_MAX:
             yield Hit(
-                kept.place,
-                kept.owner,
-                f"{kept} for {kept.owner} is no range within 0 - {TYPECODE_MAX}",
-                key=str(kept),
+                reservation.place,
+                reservation.owner,
+                f"{reservation} for {reservation.owner} is no range within 0 - {TYPECODE_MAX}",
+                key=str(reservation),
             )
 
 
-def numbers_in_use(change: Change, kept: OwnedRange) -> tuple[set[int] | None, str]:
+def numbers_in_use(change: Change, owned_range: OwnedRange) -> tuple[set[int] | None, str]:
     """The numbers that the owner of a reservation uses, and who says so; None: nobody does.
 
     What the caller states (an owner of "") goes before what registries do.
     """
     known = [claim for claim in change.claims if claim.space == SAVE_RECORD and claim.used]
-    stated = [claim for claim in known if not claim.owner]
-    registered = [claim for claim in known if same_owner(claim.owner, kept.owner)]
-    for claims in (stated, registered):
+    nobodys = [claim for claim in known if not claim.owner]
+    registered = [claim for claim in known if same_owner(claim.owner, owned_range.owner)]
+    for claims in (nobodys, registered):
         if claims:
             return {use.number for claim in claims for use in claim.used}, claims[0].source
     return None, ""
 
 
-def _numbers(kept: OwnedRange) -> range:
-    return range(kept.first, min(kept.last, TYPECODE_MAX) + 1)
+def _numbers(owned_range: OwnedRange) -> range:
+    return range(owned_range.first, min(owned_range.last, TYPECODE_MAX) + 1)

@@ -15,8 +15,8 @@ def objections(change: Change, rules: Iterable[Rule[Change]] = RULES) -> list[Ob
     A rule on a state is asked of both states, and what it says of the earlier one is not held
     against the change. With no earlier state all of it counts.
     """
-    found = [objection for rule in rules for objection in news(rule, change)]
-    return sorted(found, key=_order)
+    raised = [objection for rule in rules for objection in news(rule, change)]
+    return sorted(raised, key=_order)
 
 
 def _order(objection: Objection) -> tuple[str, int, str, str]:

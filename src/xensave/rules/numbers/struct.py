@@ -38,10 +38,12 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
                     key="absent",
                 )
             continue
-        one, other = _settled(small), _settled(layout)
+        narrow, other = _settled(small), _settled(layout)
         there = {leaf.path: leaf for leaf in other}
-        moved = [leaf for leaf in one if leaf.path not in there or _moved(leaf, there[leaf.path])]
-        known = {leaf.path for leaf in one}
+        moved = [
+            leaf for leaf in narrow if leaf.path not in there or _moved(leaf, there[leaf.path])
+        ]
+        known = {leaf.path for leaf in narrow}
         moved += [leaf for leaf in other if leaf.path not in known]
         first = moved[0] if moved else None
         if layout.size == small.size and first is None:
@@ -74,9 +76,9 @@ def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
         ):
             if other is None:
                 continue
-            found = compare(layout, other)
-            names = [leaf.path for leaf in (*found.fresh, *found.gone)]
-            names += [new.path for shift in found.shifts for _, new in shift.moved]
+            difference = compare(layout, other)
+            names = [leaf.path for leaf in (*difference.fresh, *difference.gone)]
+            names += [new.path for shift in difference.shifts for _, new in shift.moved]
             what = f" ({', '.join(names[:4])})" if names else ""
             yield Hit(
                 change.after.place_of(record, names[0] if names else ""),
@@ -126,8 +128,8 @@ def _settled(layout: Layout) -> list[AbiField]:
     return [leaf for leaf in leaves(layout) if not leaf.sheltered]
 
 
-def _moved(one: AbiField, other: AbiField) -> bool:
-    return (one.path, one.offset, one.size, one.bits) != (
+def _moved(old: AbiField, other: AbiField) -> bool:
+    return (old.path, old.offset, old.size, old.bits) != (
         other.path,
         other.offset,
         other.size,

@@ -43,7 +43,7 @@ def number_taken(change: SpaceChange) -> Iterator[Hit]:
 
 def number_reused(change: SpaceChange) -> Iterator[Hit]:
     """A number that once meant one thing means another."""
-    held = {n.number for n in change.before.numbers if not n.alias} if change.before else set()
+    there = {n.number for n in change.before.numbers if not n.alias} if change.before else set()
     gone = {n.number: n for n in change.gone}
     retired = {
         n.number: n.name
@@ -56,7 +56,7 @@ def number_reused(change: SpaceChange) -> Iterator[Hit]:
         earlier = {was.name} if was is not None else set(released)
         if n.number in retired:
             earlier.add(retired[n.number])
-        if (was is None and n.number in held) or n.name in released:
+        if (was is None and n.number in there) or n.name in released:
             continue
         if not earlier or any(_alike(n.name, name) for name in earlier):
             continue
@@ -106,9 +106,9 @@ def number_moved(change: SpaceChange) -> Iterator[Hit]:
 
 def number_deleted(change: SpaceChange) -> Iterator[Hit]:
     """A number that was given out is stated no more, so that the next one may get it."""
-    stated = {n.number for n in (*change.after.numbers, *change.after.retired)}
+    left = {n.number for n in (*change.after.numbers, *change.after.retired)}
     for n in change.gone:
-        if n.number in stated:
+        if n.number in left:
             continue
         excuse, severity = change.leniency(n.name, n.number)
         yield Hit(
@@ -197,8 +197,8 @@ def _claims(change: SpaceChange) -> Iterator[OwnedRange]:
     space = change.description.space
     yield from (claim for claim in change.claims if claim.owner and claim.space == space)
     for text in (change.after, change.before):
-        for kept in text.reservations if text else ():
-            yield kept._replace(source=str(kept.place))
+        for owned in text.reservations if text else ():
+            yield owned._replace(source=str(owned.place))
 
 
 def _is_the_owners(n: SpaceNumber, claim: OwnedRange) -> bool:
@@ -208,16 +208,16 @@ def _is_the_owners(n: SpaceNumber, claim: OwnedRange) -> bool:
 
 def _by_number(numbers: Iterable[SpaceNumber]) -> Mapping[int, list[SpaceNumber]]:
     """Numbers by figure, a few of each: one holder is enough to tell."""
-    found = defaultdict[int, list[SpaceNumber]](list)
+    by_number = defaultdict[int, list[SpaceNumber]](list)
     for n in numbers:
-        if n.number is not None and len(found[n.number]) < _MOST_HOLDERS:
-            found[n.number].append(n)
-    return found
+        if n.number is not None and len(by_number[n.number]) < _MOST_HOLDERS:
+            by_number[n.number].append(n)
+    return by_number
 
 
-def _alike(one: str, other: str) -> bool:
+def _alike(left: str, other: str) -> bool:
     """Tell whether one name may stand for the other: they share a word, or one is a placeholder."""
-    return bool(_words(one) & _words(other)) or "reserved" in f"{one} {other}".casefold()
+    return bool(_words(left) & _words(other)) or "reserved" in f"{left} {other}".casefold()
 
 
 def _words(name: str) -> set[str]:

@@ -14,5 +14,5 @@ def objections(change: SpaceChange) -> list[Objection]:
     What a rule on a state says of the earlier state is not held against the change.
     """
     rules = [rule for rule in RULES if change.before or rule.state or rule.whole]
-    found = [objection for rule in rules for objection in news(rule, change)]
-    return sorted(found, key=lambda objection: objection.finding.place.line or 0)
+    raised = [objection for rule in rules for objection in news(rule, change)]
+    return sorted(raised, key=lambda objection: objection.finding.place.line or 0)

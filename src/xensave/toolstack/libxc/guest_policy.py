@@ -69,10 +69,10 @@ def culprits(
     refuses = state_refuses(facts, release, domain)
     if refuses(answer.before) is not None:
         return ()
-    found = missed(
+    features = missed(
         answer.before, answer.lost, version(release), refuses, policy_guest(facts, domain)
     )
-    return tuple(Culprit(*item) for item in found.items())
+    return tuple(Culprit(*item) for item in features.items())
 
 
 def needs_sentence(
@@ -89,11 +89,13 @@ def needs_sentence(
     refuses = state_refuses(facts, release, domain)
     if refuses(answer.policy) is not None:
         return ""
-    found = needs(answer.policy, version(release), refuses, policy_guest(facts, domain))
-    offered = f"the guest can do without what it was only offered: {' '.join(found.offered)}"
-    if not found.in_use:
+    needed = needs(answer.policy, version(release), refuses, policy_guest(facts, domain))
+    offered = f"the guest can do without what it was only offered: {' '.join(needed.offered)}"
+    if not needed.in_use:
         return offered
-    return f"the target's host has what the guest's state uses, {' '.join(found.in_use)}; {offered}"
+    return (
+        f"the target's host has what the guest's state uses, {' '.join(needed.in_use)}; {offered}"
+    )
 
 
 def lost_sentence(answer: Restored) -> str:

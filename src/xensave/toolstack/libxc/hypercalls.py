@@ -27,9 +27,9 @@ PVRDTSCP_UNTIL = ("4.12",)
 )
 def tsc_mode(restore: Restore) -> str | None:
     """Refuse modes that there are not (any more)."""
-    for found in restore.facts.tsc:
-        if found.mode > _TSC_MODES:
-            return f"mode {found.mode}, the modes are 0 - {_TSC_MODES}"
+    for info in restore.facts.tsc:
+        if info.mode > _TSC_MODES:
+            return f"mode {info.mode}, the modes are 0 - {_TSC_MODES}"
     return None
 
 

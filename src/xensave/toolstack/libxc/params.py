@@ -470,13 +470,13 @@ def viridian_mask(facts: GuestFacts, target: Target) -> int:
 _ORDER = ("base", "freq", *_ENLIGHTENMENTS)
 
 
-def _names(found: object) -> set[object]:
-    if not isinstance(found, list):
+def _names(names: object) -> set[object]:
+    if not isinstance(names, list):
         return set()
     return {
-        _ORDER[one] if isinstance(one, int) and 0 <= one < len(_ORDER) else one
-        for one in found
-        if isinstance(one, (int, str))
+        _ORDER[part] if isinstance(part, int) and 0 <= part < len(_ORDER) else part
+        for part in names
+        if isinstance(part, (int, str))
     }
 
 

@@ -175,12 +175,18 @@ def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
 
 
 def _objections(answer: PvAnswer) -> Iterator[Objection]:
-    found = answer.refusal
-    if found is not None:
-        layer = Layer.LIBXC if found.layer == "libxc" else Layer.XEN
-        record = f"libxc {found.record}"
+    refusal = answer.refusal
+    if refusal is not None:
+        layer = Layer.LIBXC if refusal.layer == "libxc" else Layer.XEN
+        record = f"libxc {refusal.record}"
         yield Objection(
-            found.rule, layer, Stage.COMPLETION, record, found.reason, found.cite, found.errno
+            refusal.rule,
+            layer,
+            Stage.COMPLETION,
+            record,
+            refusal.reason,
+            refusal.cite,
+            refusal.errno,
         )
     for text in answer.depends:
         yield Objection("PV_VCPU", Layer.XEN, Stage.COMPLETION, "", text, Cite(""), certain=False)

@@ -133,7 +133,10 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
 def _enforced(version: Version) -> dict[str, Reader]:
     """Return the reader that enforces each rule of the formats in a release."""
     return {
-        found.id: reader for found in rules() for reader in found.readers if reader.holds(version)
+        enforced.id: reader
+        for enforced in rules()
+        for reader in enforced.readers
+        if reader.holds(version)
     }
 
 

@@ -181,5 +181,5 @@ def _text(value: str, kind: str, at: At) -> str:
 def _types() -> dict[str, dict[str, dict[str, Spans]]]:
     path = os.path.join(os.path.dirname(__file__), "..", "data", "config.json")  # noqa: PTH118, PTH120
     with open(path, "rb") as file:
-        found: dict[str, dict[str, dict[str, Spans]]] = json.load(file)["types"]
-    return found
+        types: dict[str, dict[str, dict[str, Spans]]] = json.load(file)["types"]
+    return types

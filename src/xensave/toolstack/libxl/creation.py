@@ -64,8 +64,8 @@ def one_type(restore: Restore) -> str | None:
     kinds = [key[5:] for key in build if key.startswith("type.")] if isinstance(build, dict) else []
     kind = domain_type(restore)
     if kind in TYPES and kinds != [kind]:
-        found = ", ".join(kinds) or "none"
-        return f"the domain's type is {kind}, its build information's {found}: xl crashes"
+        words = ", ".join(kinds) or "none"
+        return f"the domain's type is {kind}, its build information's {words}: xl crashes"
     return None
 
 

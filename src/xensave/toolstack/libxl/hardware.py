@@ -108,8 +108,8 @@ def direct_boot(restore: Restore) -> str | None:
     build = restore.facts.config.get("b_info")
     if domain_type(restore) != HVM or not isinstance(build, Mapping) or build.get("kernel"):
         return None
-    given = [name for name in ("ramdisk", "cmdline") if build.get(name) is not None]
-    return f"{given[0]} without a kernel" if given and configured(restore) else None
+    names = [name for name in ("ramdisk", "cmdline") if build.get(name) is not None]
+    return f"{names[0]} without a kernel" if names and configured(restore) else None
 
 
 @rule(

@@ -149,8 +149,8 @@ def _paging_memory_is_computed(restore: Restore) -> bool:
     if not configured(restore) or domain_type(restore) == PV:
         return False
     config = restore.facts.config
-    stated = (config.get("b_info", name) for name in ("max_memkb", "shadow_memkb"))
-    return all(value is None for value in stated)
+    paging_memory_computed = (config.get("b_info", name) for name in ("max_memkb", "shadow_memkb"))
+    return all(value is None for value in paging_memory_computed)
 
 
 RULES: tuple[Rule, ...] = (

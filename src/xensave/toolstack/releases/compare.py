@@ -115,9 +115,9 @@ def _framing(old: Release, new: Release) -> Iterator[Difference]:
         if before != after:
             yield Difference(kind, subject, f"{after}, before {before}")
     had = {(r.first, r.last, r.owner) for r in old.reservations}
-    for kept in new.reservations:
-        if (kept.first, kept.last, kept.owner) not in had:
-            yield Difference("number", str(kept), f"reserved for {kept.owner}")
+    for reservation in new.reservations:
+        if (reservation.first, reservation.last, reservation.owner) not in had:
+            yield Difference("number", str(reservation), f"reserved for {reservation.owner}")
 
 
 def _yes(value: bool) -> str:
@@ -189,6 +189,6 @@ def _numbers(old: str, new: str) -> Iterator[Difference]:
                 text = f"was {was}, {number}"
             yield Difference(name, now or was or "", text)
         for word, values in (("limit", space.limits), ("interface version", space.versions)):
-            one, other = dict(values).get(old), dict(values).get(new)
-            if one != other and None not in (one, other):
-                yield Difference(name, word, f"{other}, before {one}")
+            result, other = dict(values).get(old), dict(values).get(new)
+            if result != other and None not in (result, other):
+                yield Difference(name, word, f"{other}, before {result}")

@@ -90,22 +90,22 @@ def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
 
 def worst(splits: tuple[Split, ...]) -> Verdict:
     """Return the verdict that counts of several."""
-    return SeriesVerdict("", tuple(one for split in splits for one in split.answers)).worst
+    return SeriesVerdict("", tuple(answer for split in splits for answer in split.answers)).worst
 
 
 def _split(splits: tuple[Split, ...]) -> tuple[Split, ...]:
     """Return what some point releases refuse and others do not; () where all are alike."""
-    alike = len({one.verdict.accepted for split in splits for one in split.answers}) == 1
+    alike = len({answer.verdict.accepted for split in splits for answer in split.answers}) == 1
     return () if alike else splits
 
 
 def _guests(source: str, kind: str) -> tuple[tuple[tuple[str, ...], bytes], ...]:
     """Return the typical contexts of a release's point releases, each with those that write it."""
-    found: dict[bytes, tuple[str, ...]] = {}
+    guests: dict[bytes, tuple[str, ...]] = {}
     for point in points_of(source):
         context = typical_context(point, kind)
-        found[context] = (*found.get(context, ()), point)
-    return tuple((points, context) for context, points in found.items())
+        guests[context] = (*guests.get(context, ()), point)
+    return tuple((points, context) for context, points in guests.items())
 
 
 def _cell(

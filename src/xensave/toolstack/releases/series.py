@@ -124,15 +124,15 @@ def ask(
 
 def dated_records(context: bytes) -> frozenset[str]:
     """Return the names of a context's records whose rules differ between point releases."""
-    held = typecodes(context)
-    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in held)
+    typecodes_ = typecodes(context)
+    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in typecodes_)
 
 
-def _same(one: Verdict, other: Verdict) -> bool:
+def _same(left: Verdict, other: Verdict) -> bool:
     """Whether two verdicts come to the same: a refusal by the same rule, or the same restore."""
-    if isinstance(one, Refused) and isinstance(other, Refused):
-        return (one.rule, one.record) == (other.rule, other.record)
-    return one == other
+    if isinstance(left, Refused) and isinstance(other, Refused):
+        return (left.rule, left.record) == (other.rule, other.record)
+    return left == other
 
 
 def naming(verdict: Verdict, point: str, name: str) -> Verdict:
@@ -181,10 +181,10 @@ def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
     names = RESTORERS
     if records is not None:
         names = tuple(name for name, record in LOADERS.items() if not record or record in records)
-    found = {date for name in names for date in dates_of(import_module(name))}
+    dates = {date for name in names for date in dates_of(import_module(name))}
     for variant in catalogue.release(series).variants:
-        found.add(variant.refs[0].removeprefix("RELEASE-"))
-    return frozenset(date for date in found if date in points_of(series))
+        dates.add(variant.refs[0].removeprefix("RELEASE-"))
+    return frozenset(date for date in dates if date in points_of(series))
 
 
 def dates_of(module: ModuleType) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _body(review: Review, message: Message) -> Iterator[str]:
     rest = [objection for objection in review.objections if id(objection) not in placed]
     for objection in rest:
         yield ""
-        yield from _said(objection, with_place=True)
+        yield from _remark(objection, with_place=True)
 
 
 def _printable(text: str) -> str:
@@ -101,12 +101,12 @@ def _hunk(hunk: Hunk, patch: FilePatch, objections: list[Objection]) -> Iterator
         yield f"> {line.kind}{_printable(line.text)}"
         for objection in marked:
             yield ""
-            yield from _said(objection)
+            yield from _remark(objection)
         if marked:
             yield ""
 
 
-def _said(objection: Objection, *, with_place: bool = False) -> Iterator[str]:
+def _remark(objection: Objection, *, with_place: bool = False) -> Iterator[str]:
     finding = objection.finding
     where = f"{finding.place}: " if with_place else ""
     sentence = f"{finding.message[:1].upper()}{finding.message[1:]}"

@@ -15,30 +15,30 @@ def rule(name: str, *, as_json: bool = False) -> str:
 
     Raises UsageError for an id that no rule has.
     """
-    result = BY_ID.get(name.upper())
-    if result is None:
+    known = BY_ID.get(name.upper())
+    if known is None:
         close = get_close_matches(name.upper(), BY_ID, n=1)
         hint = f"; did you mean {close[0]}?" if close else "; see xensave review --rules"
         raise UsageError(f"no rule {name!r}{hint}")
-    example = EXAMPLES.get(result.id, ())
-    cite = getattr(result, "cite", "") or CITES.get(result.id, "")
-    against = " ".join((result.check.__doc__ or "").split())
+    example = EXAMPLES.get(known.id, ())
+    cite = getattr(known, "cite", "") or CITES.get(known.id, "")
+    against = " ".join((known.check.__doc__ or "").split())
     if as_json:
         row = {
-            "rule": result.id,
-            "severity": result.severity,
-            "purpose": result.purpose,
+            "rule": known.id,
+            "severity": known.severity,
+            "purpose": known.purpose,
             "objects_to": against,
             "example": list(example),
-            "remedy": result.remedy,
+            "remedy": known.remedy,
             "cite": str(cite) or None,
         }
         return json.dumps(row, indent=2) + "\n"
-    lines = [f"{result.id} ({result.severity})", "", f"  {result.purpose}"]
+    lines = [f"{known.id} ({known.severity})", "", f"  {known.purpose}"]
     lines += [f"  Objects where: {against[:1].lower()}{against[1:]}", ""]
     if example:
         lines += ["  example:", *(f"    {line}" for line in example), ""]
-    lines.append(f"  remedy: {result.remedy}")
+    lines.append(f"  remedy: {known.remedy}")
     if cite:
         lines.append(f"  said in: {cite}")
     return "\n".join(lines) + "\n"
