@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import random
+import shutil
+import subprocess
 import tracemalloc
 from pathlib import Path
 
@@ -290,3 +292,22 @@ def test_units_of_memory_are_those_of_libvirt(unit, bytes_):
 def test_a_unit_that_libvirt_knows_not_is_no_number(unit):
     xml = frames.DOMAIN.replace("unit='MiB'", f"unit='{unit}'").encode()
     assert "max_memkb" not in LIBVIRT_FORMAT.describe(xml).config["b_info"]
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="NO QEMU-IMG: install qemu-utils")
+@pytest.mark.parametrize("options", ["subformat=dynamic", "subformat=fixed", "force_size=on"])
+def test_disks_of_qemu_are_read(options, tmp_path):
+    """VHDs as qemu-img writes them; of other disks it says how they are unpacked."""
+    image = frames.suspend_image() + bytes(3 << 20) + b"old data" * 1000
+    (tmp_path / "raw").write_bytes(image)
+    words = ["qemu-img", "convert", "-f", "raw", tmp_path / "raw"]
+    subprocess.run([*words, "-O", "vpc", "-o", options, tmp_path / "vhd"], check=True)
+    with open_image(str(tmp_path / "vhd")) as found:
+        assert (found.guest, found.size) == ('guest ("quoted")', len(frames.suspend_image()))
+    for kind in ("qcow2", "vhdx", "vmdk"):
+        subprocess.run([*words, "-O", kind, tmp_path / kind], check=True)
+        with (
+            open_source(str(tmp_path / kind)) as source,
+            pytest.raises(Unsupported, match="qemu-img convert -O raw"),
+        ):
+            list(walk(source))

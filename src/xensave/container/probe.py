@@ -21,6 +21,13 @@ UNREAD = (
         "a device model's state without the guest's",
         (b"QEVM", b"DeviceModelRecord0002", b"QemuDeviceModelRecord"),
     ),
+    Unread("a qcow2 disk (qemu-img convert -O raw unpacks it)", (b"QFI\xfb",)),
+    Unread("a VHDX disk (qemu-img convert -O raw unpacks it)", (b"vhdxfile",)),
+    Unread("a VMDK disk (qemu-img convert -O raw unpacks it)", (b"KDMV",)),
+    Unread(
+        "a save file of libvirt's QEMU driver, of no Xen guest",
+        (b"LibvirtQemudSave", b"LibvirtQemudPart"),
+    ),
     Unread("an ELF file (a core dump is no save image)", (b"\x7fELF",)),
 )
 FOREIGN = (
@@ -52,6 +59,6 @@ def probe(head: bytes) -> str:
         raise Unsupported(f"compressed once more, by {again.name}: decompress it first", offset=0)
     raise Malformed(
         f"no Xen save image: it begins with {head[:16].hex(' ')}, "
-        "expected an xl header, a libxl or libxc stream, or an HVM context",
+        f"expected {', '.join(each.title for each in formats.FORMATS)}",
         offset=0,
     )
