@@ -64,7 +64,6 @@ def hvm_context(record: ContextRecord) -> bytes:
         "fs_base": registers["fs_base"],
         "gs_base_kernel": in_kernel,
         "gs_base_user": in_user,
-        "user_regs.error_code": record.integer("error_code"),
     }
     fields |= {f"user_regs.{name}": registers[name] for name in _GENERAL}
     fields |= {f"ctrlreg[{number}]": registers[name] for number, name in _CONTROL.items()}
