@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from xensave.catalogue.model import OWN, ZEROEXTEND, Release
+from xensave.catalogue.model import EXACT, OWN, ZEROEXTEND, Release
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Finding, Place
 from xensave.headers.model import HeaderRecord, HeaderSpace
-from xensave.headers.text.registrations import Registration
+from xensave.headers.text.registrations import Registration, load_mode
 
 
 class Handlers(NamedTuple):
@@ -30,8 +30,12 @@ class Handlers(NamedTuple):
 
     @property
     def loads(self) -> Mapping[str, str]:
-        """How each record is loaded, where that is understood."""
-        return {r.record: r.load_mode for r in self.registrations if r.load_mode}
+        """How each record is loaded, where that is understood: a check that is stricter counts."""
+        return {
+            r.record: EXACT if load_mode(r.record, r.bodies[1]) == EXACT else r.load_mode
+            for r in self.registrations
+            if r.load_mode
+        }
 
 
 @dataclass(frozen=True, slots=True)
