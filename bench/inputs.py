@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.rows import Inputs
 from xensave.container.events import LIBXC
-from xensave.container.runs import SHORTEST
+from xensave.container.runs import SHORTEST_OF_ARRAYS
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.source import open_source
@@ -44,7 +44,7 @@ def make(
         dense=folder / "dense.img",
         other=folder / "other.img",
         small=_sparse(folder / "small.img", 1 << 20),
-        begun=_sparse(folder / "begun.img", (SHORTEST + 8) << 22),
+        begun=_sparse(folder / "begun.img", (SHORTEST_OF_ARRAYS + 8) << 22),
         fleet=folder / "fleet",
         first=_first_record(folder / "small.img"),
         out=folder,

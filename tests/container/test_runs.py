@@ -24,6 +24,7 @@ from xensave.testing.streams import hvm_image, libxc_stream, page_data
 @pytest.fixture(autouse=True)
 def _short_runs(monkeypatch):
     monkeypatch.setattr(runs, "SHORTEST", 3)
+    monkeypatch.setattr(runs, "SHORTEST_OF_ARRAYS", 3)
     monkeypatch.setattr(runs, "LONGEST", 7)
 
 
@@ -31,6 +32,7 @@ def _short_runs(monkeypatch):
 def shortest(monkeypatch):
     """Let any two records that are alike be a run."""
     monkeypatch.setattr(runs, "SHORTEST", 1)
+    monkeypatch.setattr(runs, "SHORTEST_OF_ARRAYS", 1)
 
 
 def seen(events):

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 FRONT = HEADER_SIZE + PAIR.size
 """The bytes that records of a run share: type and length, PFN count and reserved field."""
 
-SHORTEST = 1024
-"""Fewer records begin no run: one by one they take less time than the import of numpy."""
+SHORTEST = 64
+"""Fewer records begin no run; ..."""
+
+SHORTEST_OF_ARRAYS = 8192
+"""... nor do these, if all PFNs are asked for: numpy's import takes as long as so many records."""
 
 WINDOW = 1 << 20
 """What is read of the records of a run at once, in bytes: what a processor's cache keeps, ..."""
@@ -113,13 +116,14 @@ def walk_in_runs(
     """
     # What was read and was no run is not read again: not before the walk is past it.
     wait = 0
+    least = SHORTEST_OF_ARRAYS if listed == "all" else SHORTEST
     for event in walk(source, format, stored=stored):
         yield event
         if not event.is_record(LIBXC, libxc.PAGE_DATA) or not isinstance(source, MemorySource):
             continue
         # The walk goes on from where the source stands.
         at = max(event.end, source.offset)
-        if at < wait or not _begins(source, event, at):
+        if at < wait or not _begins(source, event, at, least):
             continue
         while True:
             run, read = _run(source, event, at, listed)
@@ -132,9 +136,9 @@ def walk_in_runs(
             at = run.end
 
 
-def _begins(source: MemorySource, like: Event, at: int) -> bool:
-    """Tell whether records like this one may follow in such a number that they are a run."""
-    far = (SHORTEST - 1) * (like.end - like.offset)
+def _begins(source: MemorySource, like: Event, at: int, least: int) -> bool:
+    """Tell whether `least` records like this one may follow."""
+    far = (least - 1) * (like.end - like.offset)
     if like.pad_length or at + far + FRONT > (source.size or 0):
         return False
     return source.view(at + far, FRONT) == bytes(like.raw) + bytes(like.prefix(PAIR.size))
