@@ -1,0 +1,158 @@
+"""Records of a stream that no reader takes as they are: what becomes of them, and what is lost.
+
+Each function gives a record's new body, None for no record, and the changes; or nothing at all
+where the record is left as it is. What takes a decision is done only with `repair`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.model import Citation
+from xensave.container.events import LIBXC, Event
+from xensave.container.streams import libxc
+from xensave.container.streams.libxc_records import LEAF, MSR, PAIR, TSC_INFO, TscInfo
+from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss
+from xensave.convert.records.losses import Losses, of_bytes
+from xensave.findings import Place
+from xensave.rules.stream.formats.libxc import FOREIGN
+from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
+
+LOOKED_AT = 64 * 1024
+SHORT_LIMIT = 1 << 20
+"""A longer record of these kinds is none that a repair knows how to cut."""
+
+
+class Context(NamedTuple):
+    """What a mend asks about beside its record: the guest's type, the oldest target, the leave."""
+
+    guest: int
+    target: Version
+    name: str
+    repair: bool
+    seen: frozenset[tuple[str, int]]
+
+
+class Mended(NamedTuple):
+    """A record's new body, None where it goes, and the changes that say so."""
+
+    body: bytes | None
+    changes: tuple[Change, ...]
+
+
+Mend = Callable[[Event, Context], "Mended | None"]
+
+
+def mend(event: Event, context: Context) -> Mended | None:
+    """Return what becomes of a libxc record that no reader takes; None for any other."""
+    if event.type in FOREIGN.get(context.guest, ()):
+        return _foreign(event, context)
+    found = MENDS.get(event.type)
+    return found(event, context) if found is not None else None
+
+
+def losses_of(event: Event) -> Losses:
+    """Return what goes with a record: of a long one the front is looked at, the rest is lost."""
+    named, lost = of_bytes("body", event.prefix(LOOKED_AT))
+    if event.length > LOOKED_AT and not lost:
+        named, lost = of_bytes("body", b"\1")
+    return named, lost
+
+
+def place_of(event: Event) -> Place:
+    """Return where a record stands."""
+    return Place(offset=event.offset, record=event.label)
+
+
+def _foreign(event: Event, context: Context) -> Mended:
+    """Leave out a PV record of an HVM guest, and the reverse."""
+    named, lost = losses_of(event)
+    kind = libxc.DOMAIN_TYPES[context.guest]
+    reason = f"libxc refuses it in the stream of an {kind} guest"
+    return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
+
+
+def _pages(event: Event, _: Context) -> Mended | None:
+    """Leave out a record that lists no page."""
+    if event.length != PAIR.size or any(event.prefix(4)):
+        return None
+    change = Change(place_of(event), DROP, "a batch of no pages", "libxc refuses one without a PFN")
+    return Mended(None, (change,))
+
+
+def _pv_info(event: Event, context: Context) -> Mended | None:
+    """Leave out a second X86_PV_INFO."""
+    if (LIBXC, event.type) not in context.seen:
+        return None
+    named, lost = losses_of(event)
+    reason = "libxc refuses a second one"
+    return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
+
+
+def _tsc(event: Event, context: Context) -> Mended | None:
+    """Give a guest whose TSC mode the target has not the default mode, and cut a surplus."""
+    cut = _cut(event, TSC_INFO.size, context)
+    body = bytes(event.body()) if cut is None else cut.body
+    if body is None or len(body) != TSC_INFO.size:
+        return cut
+    info = TscInfo.parse(body)
+    gone = info.mode == PVRDTSCP and begun(PVRDTSCP_UNTIL, context.target)
+    if not gone and not (info.mode > PVRDTSCP and context.repair):
+        return cut
+    cited = Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release)
+    change = Change(
+        place_of(event),
+        REWRITE if gone else REPAIR,
+        f"TSC mode {info.mode} to 0 (default)",
+        f"Xen {context.name} has no such mode",
+        (Loss("mode", f"{info.mode} ({info.mode_name})"),),
+        1,
+        accepted=not gone,
+        citation=cited if gone else None,
+    )
+    before = cut.changes if cut is not None else ()
+    return Mended(info._replace(mode=0).to_bytes(), (*before, change))
+
+
+def _shared_info(event: Event, context: Context) -> Mended | None:
+    """Cut what follows the one page of shared info."""
+    return _cut(event, libxc.PAGE_SIZE, context)
+
+
+def _cut(event: Event, size: int, context: Context) -> Mended | None:
+    """Cut a record that is longer than it may be."""
+    if not context.repair or not size < event.length <= SHORT_LIMIT:
+        return None
+    body = bytes(event.body())
+    named, lost = of_bytes("surplus", body[size:])
+    reason = f"it has {event.length} bytes, libxc takes {size}"
+    what = f"{event.label} cut to {size} bytes"
+    change = Change(place_of(event), REPAIR, what, reason, named, lost, accepted=True)
+    return Mended(body[:size], (change,))
+
+
+def whole_entries(event: Event, context: Context) -> Mended | None:
+    """Cut a policy record to its whole entries; without any it goes."""
+    size = ENTRY_SIZES[event.type]
+    if not context.repair or event.length > SHORT_LIMIT:
+        return None
+    if event.length and not event.length % size:
+        return None
+    body = bytes(event.body())
+    kept = body[: len(body) // size * size]
+    named, lost = of_bytes("rest", body[len(kept) :])
+    what = f"{event.label} cut to {len(kept) // size} entries" if kept else event.label
+    reason = f"its {event.length} bytes are no whole entries of {size}"
+    change = Change(place_of(event), REPAIR, what, reason, named, lost, accepted=True)
+    return Mended(kept or None, (change,))
+
+
+ENTRY_SIZES = {libxc.X86_CPUID_POLICY: LEAF.size, libxc.X86_MSR_POLICY: MSR.size}
+MENDS: dict[int, Mend] = {
+    libxc.PAGE_DATA: _pages,
+    libxc.X86_PV_INFO: _pv_info,
+    libxc.X86_TSC_INFO: _tsc,
+    libxc.SHARED_INFO: _shared_info,
+}
