@@ -115,7 +115,7 @@ def test_libvirt_says_which_stream_follows(tmp_path):
 
 
 def test_what_has_no_legacy_form_is_refused(tmp_path, capsys):
-    no_model = streams.libxl_stream(frames.plain_stream())
+    no_model = streams.libxl_stream(frames.plain_stream(), b"")
     for data, why in (
         (no_model, "device model"),
         (streams.checkpointed("4.17", 1), "checkpointed"),

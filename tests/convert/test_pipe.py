@@ -70,7 +70,7 @@ def state(release, context=None):
 
 
 def head(release):
-    frame = streams.xl_image(streams.libxl_stream(streams.libxc_stream(b"", release)))
+    frame = streams.xl_image(streams.libxl_stream(streams.libxc_stream(b"", release), b""))
     return frame[:-16]
 
 
@@ -84,6 +84,8 @@ def test_a_receiver_need_not_wait_for_the_next_record(pipe):
     live.expect(to_record("4.13"))
     live.send(pack_record(libxc.END))
     live.expect(pack_record(libxc.END))
+    live.send(streams.emulator())
+    live.expect(streams.emulator())
     live.send(pack_record(libxl.END))
     live.expect(pack_record(libxl.END))
     live.send(b"domain is yours to unpause")
@@ -113,6 +115,17 @@ def test_a_checkpoint_is_passed_on_while_the_primary_pauses(pipe):
         live.expect(pack_record(libxc.CHECKPOINT))
         live.send(pack_record(libxl.CHECKPOINT_END))
         live.expect(pack_record(libxl.CHECKPOINT_END))
+
+
+def test_what_the_target_refuses_at_the_end_of_a_pipe_is_not_done(pipe):
+    """The pages are gone by then: the exit code and a line say it, and no END follows them."""
+    live = pipe("--target", "4.17")
+    live.send(head("4.17") + streams.page_data([1]) + state("4.17"))
+    live.send(pack_record(libxc.END) + pack_record(libxl.END))
+    code, error = live.finish()
+    assert code == 1
+    assert "Xen 4.17 would refuse the result: there is no EMULATOR_CONTEXT" in error
+    assert live.got.endswith(pack_record(libxc.END))
 
 
 def lossy_stream():

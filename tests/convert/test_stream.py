@@ -29,7 +29,10 @@ def image(release, records=b"", *, pages=2, params=((1, 0xFEFFE),), after=b""):
             records,
         )
     )
-    return streams.xl_image(streams.libxl_stream(streams.libxc_stream(body, release), after))
+    model = streams.emulator()
+    return streams.xl_image(
+        streams.libxl_stream(streams.libxc_stream(body, release), after + model)
+    )
 
 
 def records(data, type_):
@@ -125,7 +128,7 @@ def test_libxl_ignores_no_record():
 
 
 def test_emulator_records_stay():
-    after = pack_record(libxl.EMULATOR_CONTEXT, bytes(8) + b"QEVM" * 9)
+    after = streams.emulator(state=b"QEVM\0\0\0\3" + b"state" * 9)
     out = to(image("4.17", after=after), "4.13")
     assert after in out
 
@@ -137,11 +140,11 @@ def checkpointed(release, rounds=3):
             pack_record(libxc.HVM_CONTEXT, restorable_context(release)),
             pack_record(libxc.HVM_PARAMS, HvmParams(((1, 0xFEFFE),)).to_bytes()),
             pack_record(libxc.CHECKPOINT),
-            pack_record(libxl.EMULATOR_CONTEXT, bytes(8) + b"QEVM"),
+            streams.emulator(),
             pack_record(libxl.CHECKPOINT_END),
         )
     )
-    return streams.xl_image(streams.libxl_stream(streams.libxc_stream(one * rounds, release)))
+    return streams.xl_image(streams.libxl_stream(streams.libxc_stream(one * rounds, release), b""))
 
 
 @pytest.mark.parametrize("target", ["4.13", "4.17", "4.21"])

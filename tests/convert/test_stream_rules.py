@@ -7,6 +7,8 @@ import struct
 import pytest
 
 from xensave.catalogue.dates import version
+from xensave.container.frames.config import Config
+from xensave.container.streams.libxc_records import HvmParams
 from xensave.context import ContextRecord
 from xensave.convert.records.msrs import clamp_spec_ctrl
 from xensave.convert.rules import load_rules, parse_drop, parse_map, record_of
@@ -14,9 +16,10 @@ from xensave.convert.settings import Settings
 from xensave.convert.stream.params import convert_params
 from xensave.errors import UsageError
 from xensave.findings import Place
+from xensave.image.facts.guest import GuestFacts
+from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
-from xensave.toolstack.libxc.params import alone
-from xensave.toolstack.rule import target_of
+from xensave.toolstack.rule import Restore, target_of
 
 
 def test_a_record_of_a_stream_has_a_layer_and_a_number() -> None:
@@ -53,15 +56,31 @@ def test_a_rules_file_takes_a_record_of_a_stream_whole(tmp_path) -> None:
         load_rules(str(path))
 
 
-def test_a_param_that_the_target_refuses_by_its_value_is_dropped() -> None:
-    from xensave import catalogue
+def fitted(target, *pairs, kind="hvm"):
+    """Return the params that a target gets of these, and what the changes lose."""
+    facts = GuestFacts(config=Config("", {"c_info": {"type": kind}}))
+    restore = Restore(facts, target_of(target), default_policy(target))
+    body = HvmParams(pairs).to_bytes()
+    new, changes = convert_params(body, [restore], Place())
+    return HvmParams.parse(new).params, [change.lost for change in changes]
 
-    body = struct.pack("<II4Q", 2, 0, 24, 1, 1, 0xFEFFE)  # NESTEDHVM, STORE_PFN
-    new, changes = convert_params(body, catalogue.release("4.17"), Place())
-    assert new == struct.pack("<II2Q", 1, 0, 1, 0xFEFFE)
-    assert [change.lost for change in changes] == [1]
-    assert convert_params(body, catalogue.release("4.14"), Place()) == (body, ())
-    assert alone("STORE_PFN", 1, target_of("4.17")) is None
+
+STORE = (1, 0xFEFFE)
+
+
+def test_a_param_that_the_target_refuses_by_its_value_is_dropped() -> None:
+    nested = (24, 1)
+    assert fitted("4.17", nested, STORE) == ((STORE,), [1])
+    assert fitted("4.14", nested, STORE) == ((nested, STORE), [])
+
+
+def test_a_param_that_is_refused_for_another_fact_is_dropped() -> None:
+    """Set a second time, of a device that a PVH guest has not, of CPUs of another vendor."""
+    assert fitted("4.17", (5, 0xFEFF0), (5, 0xFEFF1)) == (((5, 0xFEFF0),), [1])
+    assert fitted("4.17", (19, 1), STORE) == (((19, 1), STORE), [])
+    assert fitted("4.17", (19, 1), STORE, kind="pvh") == ((STORE,), [1])
+    assert fitted("4.17", (38, 1), STORE) == ((STORE,), [1])
+    assert fitted("4.17", (9, 0), STORE) == ((STORE,), [0])
 
 
 def test_spec_ctrl_is_held_to_the_policy() -> None:

@@ -7,7 +7,7 @@ from xensave.policy import host, limits
 from xensave.policy.steps import clamp, compatible, invent
 from xensave.rules.stream.table import rules as stream_rules
 from xensave.toolstack import restore
-from xensave.toolstack.libxc import params
+from xensave.toolstack.libxc import param_rules
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- rules -->\n", "<!-- end -->"
@@ -64,11 +64,12 @@ def restore_table():
             "Xen",
             rule.id,
             "libxc HVM_PARAMS",
-            rule,
-            f"{rule.says}: {', '.join(rule.names)}",
-            rule.cite,
+            period,
+            f"{rule.says}: {', '.join(period.names)}",
+            period.cite,
         )
-        for rule in params.RULES
+        for rule in param_rules.RULES
+        for period in rule.periods
     ]
     order = ("xl", "libxl", "libxc", "Xen")
     found = sorted([*rules, *readers, *set_by_xen], key=lambda row: order.index(row[0]))

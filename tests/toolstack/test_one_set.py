@@ -90,7 +90,9 @@ def built():
         found[f"pv {release}"] = pv_stream(release, streams.memory(1))
     found["empty"] = streams.xl_image(streams.libxl_stream(b""))
     found["no model"] = streams.xl_image(
-        streams.libxl_stream(streams.libxc_stream(streams.memory(1) + streams.hvm_tail("4.17")))
+        streams.libxl_stream(
+            streams.libxc_stream(streams.memory(1) + streams.hvm_tail("4.17")), b""
+        )
     )
     found["pv as hvm"] = streams.xl_image(streams.libxl_stream(pv_stream("4.17")))
     found["no configuration"] = streams.xl_image(streams.libxl_stream(b""), b"")

@@ -12,6 +12,7 @@ from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer
 from xensave.convert.plan import Plan, Refused
 from xensave.convert.settings import Settings
+from xensave.convert.stream.stream import Judging
 from xensave.source import Input, Source, open_source
 from xensave.source.base import write_all
 from xensave.source.compression.compress import Compression
@@ -79,10 +80,11 @@ def _opened(what: Input, settings: Settings, max_size: int | None, format: str |
 
 
 def _plan(source: Source, settings: Settings) -> FrameConverter:
-    converter = FrameConverter(settings)
+    converter = FrameConverter(settings, judging=Judging.AT_THE_END)
     for event in walk(source):
         converter.convert(event)
     converter.finish()
+    converter.check_whole(source)
     return converter
 
 
@@ -91,6 +93,7 @@ class _Planned(NamedTuple):
 
     done: bool
     known: LegacyFacts | None = None
+    depends: tuple[str, ...] = ()
 
 
 def _planned(source: Source, settings: Settings) -> _Planned:
@@ -101,14 +104,16 @@ def _planned(source: Source, settings: Settings) -> _Planned:
     with again:
         converter = _plan(again, settings)
         converter.plan.check(allow_loss=settings.allow_loss)
-    return _Planned(True, converter.legacy_facts)
+    return _Planned(True, converter.legacy_facts, converter.plan.depends)
 
 
 def _pass(
     source: Source, fd: int, settings: Settings, planned: _Planned, *, fresh: bool = False
 ) -> Plan:
     """Write the converted image; what was not planned is checked change by change."""
-    converter = FrameConverter(settings, planned.known)
+    judging = Judging.NEVER if planned.done else Judging.AS_IT_COMES
+    converter = FrameConverter(settings, planned.known, judging)
+    converter.plan.depends = planned.depends
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0

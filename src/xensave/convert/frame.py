@@ -10,10 +10,12 @@ from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
-from xensave.convert.stream.stream import Output, StreamConverter
+from xensave.convert.stream.stream import Judging, Output, StreamConverter
 from xensave.errors import Unsupported
 from xensave.findings import NOTE, Place
+from xensave.image import open_image
 from xensave.rules.stream.run import Checks
+from xensave.source import Source
 
 
 class FrameConverter:
@@ -22,14 +24,17 @@ class FrameConverter:
     A legacy stream comes as the version 3 stream that it stands for. Its own header goes, and the
     frame around it announces a stream of today. Its records must keep to the rules of version 3:
     what Xen's converter would pass on broken is refused, and a batch that says nothing is left out.
-    With `late` the stream is judged by `check_whole` alone.
+    `judging` says when the stream is judged.
     """
 
     def __init__(
-        self, settings: Settings, known: LegacyFacts | None = None, *, late: bool = False
+        self,
+        settings: Settings,
+        known: LegacyFacts | None = None,
+        judging: Judging = Judging.AS_IT_COMES,
     ) -> None:
         self._settings = settings
-        self._stream = StreamConverter(settings, late=late)
+        self._stream = StreamConverter(settings, judging)
         self._made = Checks()
         self._legacy = False
         self.plan: Plan = self._stream.plan
@@ -62,15 +67,24 @@ class FrameConverter:
             return self._down.convert(event, output)
         return output if self._frame is None else self._frame.convert(event, output)
 
+    def check_whole(self, source: Source | None = None) -> None:
+        """Judge all that was made, libxl's records included. Raises Refused.
+
+        With the `source` that it was made of, where that can be read again, a PV guest's page
+        tables are looked at too.
+        """
+        again = source.again() if source is not None else None
+        if source is None or again is None:
+            self._stream.check_whole()
+            return
+        with open_image(source.name, source=again) as image:
+            self._stream.check_whole(image)
+
     def finish(self) -> Output:
         """Return what ends the result, where the last event does not."""
         if self._down is not None:
             return self._down.finish()
         return () if self._frame is None else self._frame.finish()
-
-    def check_whole(self) -> None:
-        """Judge all of the stream that was made, libxl's records included. Raises Refused."""
-        self._stream.check_whole()
 
     def _in_its_frame(self, event: Event) -> Output:
         if event.layer == LEGACY and event.kind == HEADER_KIND:

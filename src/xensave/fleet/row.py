@@ -10,6 +10,7 @@ from xensave import __version__, catalogue
 from xensave.convert.frame import FrameConverter
 from xensave.convert.plan import Refused as NotConverted
 from xensave.convert.settings import Settings
+from xensave.convert.stream.stream import Judging
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.fleet.scan import Question
@@ -177,7 +178,7 @@ def _conversion(image: Image, target: str) -> Row:
 
     Where it would change nothing, the target refuses the result as it does the image.
     """
-    converter = FrameConverter(Settings(target, allow_loss=True), late=True)
+    converter = FrameConverter(Settings(target, allow_loss=True), judging=Judging.AT_THE_END)
     try:
         for event in image.glance():
             converter.convert(event)

@@ -152,8 +152,15 @@ def _numbered(series: str) -> str:
     return catalogue.release_names()[-2] if series == catalogue.MASTER else series
 
 
-def libxl_stream(stream: bytes, records: bytes = b"") -> bytes:
-    """Return a libxl stream around a libxc one, with packed records between it and END."""
+def libxl_stream(stream: bytes, records: bytes | None = None) -> bytes:
+    """Return a libxl stream around a libxc one, with packed records between it and END.
+
+    By default a device model's state follows the stream of an HVM guest: without one libxl starts
+    none.
+    """
+    if records is None:
+        type_ = stream[libxc.IMAGE_SIZE :][:4]
+        records = emulator() if type_ == libxc.HVM.to_bytes(4, "little") else b""
     return b"".join(
         (
             libxl.LibxlHeader().to_bytes(),
@@ -210,5 +217,5 @@ def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes
 def checkpointed(release: str, checkpoints: int) -> bytes:
     """Return a Remus-like image: `checkpoints` rounds of one page and state, then END."""
     checkpoint = memory(1) + hvm_tail(release) + pack_record(libxc.CHECKPOINT)
-    rounds = (checkpoint + pack_record(libxl.CHECKPOINT_END)) * checkpoints
-    return xl_image(libxl_stream(libxc_stream(rounds, release)))
+    rounds = (checkpoint + emulator() + pack_record(libxl.CHECKPOINT_END)) * checkpoints
+    return xl_image(libxl_stream(libxc_stream(rounds, release), b""))

@@ -93,7 +93,7 @@ class Judge:
             refusal = _unreadable(facts.stop)
             return SeriesVerdict(target, (Answer(asked_for(target), refusal),))
         own = self.options.over(domain_of(facts)) if facts.context is not None else None
-        memory = _memory(judged.image, facts)
+        memory = memory_of(judged.image, facts)
 
         def of_point(point: str, *, name_needs: bool = False) -> Verdict:
             return judge(
@@ -172,7 +172,7 @@ def _unreadable(error: XensaveError) -> Verdict:
     )
 
 
-def _memory(image: Image, facts: GuestFacts) -> PvMemory | None:
+def memory_of(image: Image, facts: GuestFacts) -> PvMemory | None:
     """Return a PV guest's memory, where all of it is there and can be read a second time.
 
     Behind a VERIFY record libxc only compares pages: the new guest's have no contents then.

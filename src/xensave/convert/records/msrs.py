@@ -6,14 +6,22 @@ release knows is the engine's table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xensave.catalogue.dates import Version, in_force, version
+from xensave.catalogue.points import asked_for
+from xensave.container.streams.libxc_records import MSR, PAIR
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
+from xensave.engine.domain import Domain
 from xensave.engine.handlers.msr import MSRS, spec_ctrl_bits
+from xensave.engine.loop.machine import Machine
+from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
 from xensave.findings import Place
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.msr import msr_name
 from xensave.records.msr_list import count_of, entries_of, size_for, with_entries
+from xensave.toolstack.rule import Restore
 
 SPEC_CTRL = 0x48
 
@@ -49,14 +57,54 @@ def clamp_spec_ctrl(
     return record.with_body(with_entries(record.body, clamped)), change
 
 
+def fit_pv_msrs(
+    body: bytes, restores: Sequence[Restore], where: Place
+) -> tuple[bytes, Change | None]:
+    """Return X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
+
+    XEN_DOMCTL_set_vcpu_msrs refuses the record for any of them. One that is not whole, or not
+    longer than its head, is left to the verdict.
+    """
+    entries = body[PAIR.size :]
+    if not entries or len(entries) % MSR.size:
+        return body, None
+    vcpu = PAIR.unpack_from(body)[0]
+    wrong: dict[int, str] = {}
+    for restore in restores:
+        domain = Domain(vcpus=vcpu + 1)
+        machine = Machine(restore.target.version, domain, restore.policy)
+        if not SET_AT_ALL.holds(restore.target.version):
+            continue
+        for index, flags, value in MSR.iter_unpack(entries):
+            why = refused_msr(index, flags, value, vcpu, machine)
+            if why is not None:
+                wrong.setdefault(index, why)
+    if not wrong:
+        return body, None
+    gone = [entry for entry in MSR.iter_unpack(entries) if entry[0] in wrong]
+    staying = [entry for entry in MSR.iter_unpack(entries) if entry[0] not in wrong]
+    lost = [Loss(f"MSR {index:#x}", hex(value)) for index, _, value in gone if value]
+    reason = f"Xen {restores[0].target.name} refuses them: {next(iter(wrong.values()))}"
+    what = f"{len(gone)} of {len(gone) + len(staying)} MSRs of vCPU {vcpu}"
+    change = Change(where, DROP, what, reason, tuple(lost[:NAMED_LOSSES]), len(lost))
+    return body[: PAIR.size] + b"".join(MSR.pack(*entry) for entry in staying), change
+
+
 def known_msrs(target: str) -> frozenset[int]:
-    """Return the MSRs that a release's load handler takes, on some CPU.
+    """Return the MSRs that the load handler of every point release takes, on some CPU.
 
     >>> sorted(map(hex, known_msrs("4.6")))[:2]
     ['0xc0011019', '0xc001101a']
     """
-    at = version(target)
-    return frozenset(msr.number for msr in MSRS if in_force(msr.since, msr.until, at))
+    points = [version(point) for point in asked_for(target)]
+    return frozenset(
+        number
+        for number in {msr.number for msr in MSRS}
+        if all(
+            any(msr.number == number and in_force(msr.since, msr.until, at) for msr in MSRS)
+            for at in points
+        )
+    )
 
 
 def fit_msrs(record: ContextRecord, target: str) -> tuple[ContextRecord | None, Change | None]:

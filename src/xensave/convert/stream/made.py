@@ -11,11 +11,13 @@ from xensave.container.streams import hvm, libxc, libxl
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
+from xensave.image import Image
 from xensave.image.facts.guest import GuestFacts, facts_of, leaves_of, msrs_of
 from xensave.image.facts.pages import PageIndex
 from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
+from xensave.toolstack.judge import memory_of
 from xensave.toolstack.releases.series import ask
 from xensave.toolstack.restore import judge
 
@@ -80,6 +82,10 @@ class Made:
         self._checks.add(event)
         self._pages.add(event)
 
+    def seen(self, layer: str, type_: int) -> bool:
+        """Whether the result has a record of a type."""
+        return (layer, type_) in self._tally.firsts
+
     def ran_under(self, type_: int, body: bytes | memoryview) -> None:
         """Note X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not."""
         if len(body) > POLICY_LIMIT:
@@ -108,11 +114,19 @@ class Made:
         return guest
 
 
-def check(made: Made, plan: Plan, typecodes: Collection[int], policy: Policy | None = None) -> None:
+def check(
+    made: Made,
+    plan: Plan,
+    typecodes: Collection[int],
+    policy: Policy | None = None,
+    image: Image | None = None,
+) -> None:
     """Raise Refused, with the reason, where the target would refuse what was made.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
-    `policy` is for an image without one; failing that the default of its release holds.
+    `policy` is for an image without one; failing that the default of its release holds. A result
+    without a policy of its own is held to the one that the guest ran under. `image` is what it was
+    made of, where its pages can be read.
     """
     ran_under = made.policy() or policy
     facts = made.facts(typecodes)
@@ -121,12 +135,20 @@ def check(made: Made, plan: Plan, typecodes: Collection[int], policy: Policy | N
         facts = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
             return
-    answer = ask(
-        plan.target,
-        None,
-        lambda point: judge(facts, point, policy=ran_under, checkpointed=True, name_needs=False),
-    )
-    verdict = answer.worst
+    memory = memory_of(image, facts) if image is not None else None
+    own = facts.leaves is not None
+
+    def of_point(point: str) -> answers.Verdict:
+        return judge(
+            facts,
+            point,
+            policy=None if own else ran_under,
+            memory=memory,
+            checkpointed=True,
+            name_needs=False,
+        )
+
+    verdict = ask(plan.target, None, of_point).worst
     if isinstance(verdict, answers.Refused):
         errno = f" with {verdict.errno}" if verdict.errno else ""
         raise Refused(

@@ -25,14 +25,17 @@ SHORT_LIMIT = 1 << 20
 """A longer record of these kinds is none that a repair knows how to cut."""
 
 
-class Context(NamedTuple):
-    """What a mend asks about beside its record: the guest's type, the oldest target, the leave."""
+class Circumstances(NamedTuple):
+    """What a mend asks beside its record: the guest's type, the oldest target, the leave.
+
+    `seen` tells whether the result has a record of a layer and type.
+    """
 
     guest: int
     target: Version
     name: str
     repair: bool
-    seen: frozenset[tuple[str, int]]
+    seen: Callable[..., bool]
 
 
 class Mended(NamedTuple):
@@ -42,15 +45,15 @@ class Mended(NamedTuple):
     changes: tuple[Change, ...]
 
 
-Mend = Callable[[Event, Context], "Mended | None"]
+Mend = Callable[[Event, Circumstances], "Mended | None"]
 
 
-def mend(event: Event, context: Context) -> Mended | None:
+def mend(event: Event, context: Circumstances) -> Mended | None:
     """Return what becomes of a libxc record that no reader takes; None for any other."""
     if event.type in FOREIGN.get(context.guest, ()):
         return _foreign(event, context)
-    found = MENDS.get(event.type)
-    return found(event, context) if found is not None else None
+    own = MENDS.get(event.type)
+    return own(event, context) if own is not None else None
 
 
 def losses_of(event: Event) -> Losses:
@@ -66,7 +69,7 @@ def place_of(event: Event) -> Place:
     return Place(offset=event.offset, record=event.label)
 
 
-def _foreign(event: Event, context: Context) -> Mended:
+def _foreign(event: Event, context: Circumstances) -> Mended:
     """Leave out a PV record of an HVM guest, and the reverse."""
     named, lost = losses_of(event)
     kind = libxc.DOMAIN_TYPES[context.guest]
@@ -74,7 +77,7 @@ def _foreign(event: Event, context: Context) -> Mended:
     return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
 
 
-def _pages(event: Event, _: Context) -> Mended | None:
+def _pages(event: Event, _: Circumstances) -> Mended | None:
     """Leave out a record that lists no page."""
     if event.length != PAIR.size or any(event.prefix(4)):
         return None
@@ -82,16 +85,16 @@ def _pages(event: Event, _: Context) -> Mended | None:
     return Mended(None, (change,))
 
 
-def _pv_info(event: Event, context: Context) -> Mended | None:
+def _pv_info(event: Event, context: Circumstances) -> Mended | None:
     """Leave out a second X86_PV_INFO."""
-    if (LIBXC, event.type) not in context.seen:
+    if not context.seen(LIBXC, event.type):
         return None
     named, lost = losses_of(event)
     reason = "libxc refuses a second one"
     return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
 
 
-def _tsc(event: Event, context: Context) -> Mended | None:
+def _tsc(event: Event, context: Circumstances) -> Mended | None:
     """Give a guest whose TSC mode the target has not the default mode, and cut a surplus."""
     cut = _cut(event, TSC_INFO.size, context)
     body = bytes(event.body()) if cut is None else cut.body
@@ -116,12 +119,12 @@ def _tsc(event: Event, context: Context) -> Mended | None:
     return Mended(info._replace(mode=0).to_bytes(), (*before, change))
 
 
-def _shared_info(event: Event, context: Context) -> Mended | None:
+def _shared_info(event: Event, context: Circumstances) -> Mended | None:
     """Cut what follows the one page of shared info."""
     return _cut(event, libxc.PAGE_SIZE, context)
 
 
-def _cut(event: Event, size: int, context: Context) -> Mended | None:
+def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
     """Cut a record that is longer than it may be."""
     if not context.repair or not size < event.length <= SHORT_LIMIT:
         return None
@@ -133,7 +136,7 @@ def _cut(event: Event, size: int, context: Context) -> Mended | None:
     return Mended(body[:size], (change,))
 
 
-def whole_entries(event: Event, context: Context) -> Mended | None:
+def whole_entries(event: Event, context: Circumstances) -> Mended | None:
     """Cut a policy record to its whole entries; without any it goes."""
     size = ENTRY_SIZES[event.type]
     if not context.repair or event.length > SHORT_LIMIT:
@@ -141,12 +144,12 @@ def whole_entries(event: Event, context: Context) -> Mended | None:
     if event.length and not event.length % size:
         return None
     body = bytes(event.body())
-    kept = body[: len(body) // size * size]
-    named, lost = of_bytes("rest", body[len(kept) :])
-    what = f"{event.label} cut to {len(kept) // size} entries" if kept else event.label
+    entries = body[: len(body) // size * size]
+    named, lost = of_bytes("rest", body[len(entries) :])
+    what = f"{event.label} cut to {len(entries) // size} entries" if entries else event.label
     reason = f"its {event.length} bytes are no whole entries of {size}"
     change = Change(place_of(event), REPAIR, what, reason, named, lost, accepted=True)
-    return Mended(kept or None, (change,))
+    return Mended(entries or None, (change,))
 
 
 ENTRY_SIZES = {libxc.X86_CPUID_POLICY: LEAF.size, libxc.X86_MSR_POLICY: MSR.size}

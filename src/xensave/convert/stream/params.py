@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xensave import catalogue
-from xensave.catalogue.model import Release
 from xensave.container.streams.libxc_records import PAIR, HvmParams
 from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
-from xensave.toolstack.libxc.params import alone, viridian_features
-from xensave.toolstack.rule import target_of
+from xensave.toolstack.libxc.param_rules import viridian_features
+from xensave.toolstack.libxc.params import settings
+from xensave.toolstack.rule import Restore
 
 BODY_LIMIT = 64 * 1024
 VIRIDIAN = 9
@@ -26,14 +26,18 @@ OLDER: dict[int, Callable[[int], tuple[int, int]]] = {
 of a TSS of 128 bytes (3619af2b2b in 4.9).
 """
 
+Pair = tuple[int, int]
+
 
 def convert_params(
-    body: bytes | memoryview, target: Release, where: Place
+    body: bytes | memoryview, restores: Sequence[Restore], where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
     """Return the record's new body, and what was changed: () where nothing was.
 
-    hvm_set_param() refuses an index of HVM_NR_PARAMS or more, viridian features that it does not
-    know, and what may not be set, or not so, and the restore fails.
+    `restores` are those of this guest on the target's point releases: hvm_set_param() of each is
+    asked what it refuses, in the order of the params. Viridian features that it does not know are
+    cleared, and what else it refuses is left out: a param that may not be set, or not so, or not
+    a second time.
     """
     if len(body) > BODY_LIMIT:
         raise LimitExceeded(
@@ -43,46 +47,53 @@ def convert_params(
         )
     if len(body) < PAIR.size:
         return bytes(body), ()
-    limit = dict(catalogue.space("hvm-param").limits)[target.name]
-    release = target_of(target.name)
-    features = viridian_features(release)
     params = HvmParams.parse(body)
-    taken: list[tuple[int, int]] = []
     changes: list[Change] = []
-    for index, value in params.params:
-        if index >= limit:
-            if index in OLDER:
-                taken.append(OLDER[index](value))
-            changes.append(_dropped(where, index, value, limit, target))
-        elif index == VIRIDIAN and value & ~features:
-            taken.append((index, value & features))
-            changes.append(_narrowed(where, value, features, target))
-        elif (wrong := alone(param_name(index), value, release)) is not None:
-            changes.append(_refused(where, index, value, wrong[1], target))
+    staying = params.params
+    for restore in restores:
+        staying = _fitted(staying, restore, where, changes)
+    return params._replace(params=staying).to_bytes(), tuple(changes)
+
+
+def _fitted(
+    pairs: tuple[Pair, ...], restore: Restore, where: Place, changes: list[Change]
+) -> tuple[Pair, ...]:
+    """Return the params that one release takes."""
+    older = [_older(pair, restore, where, changes) for pair in pairs]
+    facts = restore.facts._replace(params=tuple(older))
+    staying: list[Pair] = []
+    for param in settings(restore._replace(facts=facts)):
+        if param.refusal is not None and param.refusal.certain:
+            wrong = param.refusal.reason
+            changes.append(_refused(where, param.number, param.value, wrong, restore))
         else:
-            taken.append((index, value))
-    return params._replace(params=tuple(taken)).to_bytes(), tuple(changes)
+            staying.append((param.number, param.value))
+    return tuple(staying)
 
 
-def _dropped(where: Place, index: int, value: int, limit: int, target: Release) -> Change:
+def _older(pair: Pair, restore: Restore, where: Place, changes: list[Change]) -> Pair:
+    """Return a param in the form that the release has: another one, or with fewer features."""
+    index, value = pair
+    target = restore.target
+    limit = dict(catalogue.space("hvm-param").limits)[target.release.name]
+    if index >= limit and index in OLDER:
+        new = OLDER[index](value)
+        what = f"{param_name(index)} to {param_name(new[0])} = {new[1]:#x}"
+        reason = f"{target.name} has HVM params below {limit} only"
+        changes.append(Change(where, CONVERT, what, reason))
+        return new
+    features = viridian_features(target)
+    if index == VIRIDIAN and value & ~features and value & features:
+        reason = f"Xen {target.name} knows the viridian features {features:#x} only"
+        loss = (Loss("VIRIDIAN", hex(value & ~features)),)
+        what = f"VIRIDIAN = {value & features:#x}"
+        changes.append(Change(where, CONVERT, what, reason, loss, 1))
+        return index, value & features
+    return pair
+
+
+def _refused(where: Place, index: int, value: int, wrong: str, restore: Restore) -> Change:
     name = param_name(index)
-    reason = f"{target.name} has HVM params below {limit} only"
-    if index in OLDER:
-        older, base = OLDER[index](value)
-        what = f"{name} to {param_name(older)} = {base:#x}"
-        return Change(where, CONVERT, what, reason)
-    loss = (Loss(name, hex(value)),) if value else ()
-    return Change(where, DROP, name, reason, loss, len(loss))
-
-
-def _refused(where: Place, index: int, value: int, wrong: str, target: Release) -> Change:
-    name = param_name(index)
-    reason = f"Xen {target.name} refuses it: {wrong}"
+    reason = f"Xen {restore.target.name} refuses it: {wrong}"
     loss = (Loss(name, hex(value)),) if value else ()
     return Change(where, DROP, f"{name} = {value:#x}", reason, loss, len(loss))
-
-
-def _narrowed(where: Place, value: int, features: int, target: Release) -> Change:
-    reason = f"Xen {target.name} knows the viridian features {features:#x} only"
-    loss = (Loss("VIRIDIAN", hex(value & ~features)),)
-    return Change(where, CONVERT, f"VIRIDIAN = {value & features:#x}", reason, loss, 1)

@@ -79,7 +79,11 @@ def _msrs(
     entries: list[MsrEntry] = []
     lost: list[Loss] = []
     gone = 0
-    for entry in msrs:
+    for flagged in msrs:
+        entry = flagged._replace(flags=0)
+        if flagged.flags:
+            gone += 1
+            lost.append(Loss(f"MSR {entry.msr:#x} flags", hex(flagged.flags)))
         bits = limits.msrs.get(entry.msr, 0)
         if not bits:
             gone += 1

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from enum import Enum
 
 from xensave import catalogue
-from xensave.catalogue.dates import begun, version
-from xensave.catalogue.model import Citation
+from xensave.catalogue.dates import version
 from xensave.catalogue.points import asked_for
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event, Header
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import TSC_INFO, TscInfo
+from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PAIR
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Loss, Plan
+from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan
 from xensave.convert.records.context import MSRS, ContextConverter
-from xensave.convert.records.losses import Losses, of_bytes
-from xensave.convert.records.msrs import clamp_spec_ctrl
+from xensave.convert.records.losses import of_bytes
+from xensave.convert.records.msrs import clamp_spec_ctrl, fit_pv_msrs
 from xensave.convert.records.repair import parse
 from xensave.convert.rules import DROP as DROP_RULE
 from xensave.convert.rules import KEEP, RecordRule, record_of
 from xensave.convert.settings import Settings
 from xensave.convert.stream.made import Made, MadeEvent, check
+from xensave.convert.stream.mends import (
+    Circumstances,
+    Mended,
+    losses_of,
+    mend,
+    place_of,
+    whole_entries,
+)
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
-from xensave.findings import Place
-from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
+from xensave.image import Image
+from xensave.policy.steps.default import default_policy
+from xensave.rules.stream.formats.libxc import SHIFT_MASK
+from xensave.toolstack.releases.series import representatives
+from xensave.toolstack.rule import Restore, target_of
 
+_CHECKPOINT = (LIBXC, libxc.CHECKPOINT)
+_ENDS = ((LIBXC, libxc.END), (LIBXL, libxl.END))
 POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
+BEFORE_MEMORY = (libxc.PAGE_DATA, libxc.X86_PV_P2M_FRAMES)
 V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
-LOOKED_AT = 64 * 1024
 FIRST_STREAMED = "4.6"
 """The first release whose toolstack reads streams of records."""
 
@@ -38,18 +52,26 @@ Output = tuple["bytes | Event", ...]
 """What an event becomes: bytes to write, or the event itself, unchanged."""
 
 
+class Judging(Enum):
+    """When the result is judged: at each end that comes, when all was read, or not again."""
+
+    AS_IT_COMES = 0
+    AT_THE_END = 1
+    NEVER = 2
+
+
 class StreamConverter:
     """Turns events into what is to be written, and notes every change in `plan`.
 
-    Call `convert` for each event of a walk, in order. Headers are decided at once; whether the
-    target accepts the whole shows where the libxc stream ends or a checkpoint is complete.
-    Raises Refused there; with `late` only where a checkpoint is, and by `check_whole`. For a target
+    Call `convert` for each event of a walk, in order. Headers are decided at once. Whether the
+    target accepts the whole shows where libxc's or libxl's stream ends, or a checkpoint is
+    complete; Refused is raised there, or by `check_whole` where all is read first. For a target
     that reads legacy streams only the result is the records of version 2 that one is made of.
     """
 
-    def __init__(self, settings: Settings, *, late: bool = False) -> None:
+    def __init__(self, settings: Settings, judging: Judging = Judging.AS_IT_COMES) -> None:
         self.settings = settings
-        self._late = late
+        self._judging = judging
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
@@ -57,20 +79,26 @@ class StreamConverter:
         self._first = version(asked_for(settings.target)[0])
         self._old_version = self._version = 0
         self._static_done = True
+        self._guest = 0
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event."""
         output = self._convert(event)
         for part in output:
             self._made.add(part if isinstance(part, Event) else self._as_event(event, part))
-        ends = event.kind == CONTEXT or event.is_record(LIBXC, libxc.END)
-        if (ends and not self._late) or event.is_record(LIBXC, libxc.CHECKPOINT):
+        place = (event.layer, event.type)
+        ends = event.kind == CONTEXT or place in _ENDS
+        comes = self._judging is Judging.AS_IT_COMES
+        if (ends and comes) or place == _CHECKPOINT:
             self._judge()
         return output
 
-    def check_whole(self) -> None:
-        """Judge all that was made, libxl's records included. Raises Refused."""
-        self._judge()
+    def check_whole(self, image: Image | None = None) -> None:
+        """Judge all that was made, libxl's records included. Raises Refused.
+
+        With the `image` that it was made of a PV guest's page tables are looked at too.
+        """
+        self._judge(image)
 
     def _as_event(self, event: Event, part: bytes) -> Event:
         """Return bytes that stand in an event's place as an event of their own."""
@@ -100,20 +128,21 @@ class StreamConverter:
         if rule.action == KEEP:
             return (event,)
         if rule.action == DROP_RULE:
-            named, lost = _losses(event)
+            named, lost = losses_of(event)
             what = event.label
-            self._note(Change(_place(event), DROP, what, rule.reason, named, lost, accepted=True))
+            self._note(Change(place_of(event), DROP, what, rule.reason, named, lost, accepted=True))
             return ()
         code = record_of(str(rule.to))[1]
         what = f"{event.label} to {event.layer} {code:#x}"
-        self._note(Change(_place(event), MAP, what, rule.reason))
+        self._note(Change(place_of(event), MAP, what, rule.reason))
         return (pack_record(code, event.body()),)
 
     def _note(self, change: Change) -> None:
         self._contexts.note(change)
 
-    def _judge(self) -> None:
-        check(self._made, self.plan, self._contexts.kept, self.settings.policy)
+    def _judge(self, image: Image | None = None) -> None:
+        if self._judging is not Judging.NEVER:
+            check(self._made, self.plan, self._contexts.kept, self.settings.policy, image)
 
     def _header(self, event: Event) -> Output:
         header = event.header
@@ -129,15 +158,15 @@ class StreamConverter:
         self._version = self.target.stream_write or 2
         self._static_done = True
         new = header._replace(version=self._version).to_bytes()
+        self._static_done = self._version < 3
         if self._version == header.version:
             return (event,)
-        self._static_done = self._version < 3
         if not self.target.stream_write:
             return (new,)
         reads = " and ".join(str(version) for version in self.target.stream_read)
         reason = f"{self.target.name} writes version {self._version} and reads {reads}"
         what = f"stream version {header.version} to {self._version}"
-        self._note(Change(_place(event), REWRITE, what, reason))
+        self._note(Change(place_of(event), REWRITE, what, reason))
         return (new,)
 
     def _domain_header(self, event: Event, header: libxc.DomainHeader) -> Output:
@@ -146,15 +175,21 @@ class StreamConverter:
             self.plan.source = old
         major, minor = self.settings.version
         new = header._replace(xen_major=major, xen_minor=minor)
-        if new == header:
-            return (event,)
-        reason = "the records are laid out as that release has them from here on"
-        what = f"Xen {old} to {major}.{minor}"
-        self._note(Change(_place(event), REWRITE, what, reason))
-        return (new.to_bytes(),)
+        if new != header:
+            reason = "the records are laid out as that release has them from here on"
+            what = f"Xen {old} to {major}.{minor}"
+            self._note(Change(place_of(event), REWRITE, what, reason))
+        if header.page_shift & SHIFT_MASK != libxc.PAGE_SHIFT:
+            new = new._replace(page_shift=libxc.PAGE_SHIFT)
+            what = f"page shift {header.page_shift} to {libxc.PAGE_SHIFT}"
+            self._note(
+                Change(place_of(event), REWRITE, what, "a page of an x86 guest has 4096 bytes")
+            )
+        self._guest = header.type
+        return (event,) if new == header else (new.to_bytes(),)
 
     def _libxc(self, event: Event) -> Output:
-        if event.type == libxc.PAGE_DATA and self._static_done:
+        if event.type == libxc.PAGE_DATA and self._static_done and event.length > PAIR.size:
             return (event,)
         before = self._static_end(event)
         return before + self._record(event)
@@ -166,44 +201,73 @@ class StreamConverter:
         self._static_done = True
         if event.type == libxc.STATIC_DATA_END:
             return ()
+        if self._old_version >= 3 and event.type not in BEFORE_MEMORY:
+            # A reader looks for it at memory, and the image's own may come before.
+            self._static_done = False
+            return ()
         reason = "version 3 marks the end of static data; a reader of version 2 infers it here"
-        self._note(Change(_place(event), INSERT, "libxc STATIC_DATA_END", reason))
+        self._note(Change(place_of(event), INSERT, "libxc STATIC_DATA_END", reason))
         return (pack_record(libxc.STATIC_DATA_END),)
 
     def _record(self, event: Event) -> Output:
         if event.type in POLICIES:
             self._made.ran_under(event.type, event.body())
-        if event.type in V3_ONLY and self._version < 3:
-            return self._drop_static(event)
-        if event.type in POLICIES:
-            return self._policy(event)
+        if event.type in V3_ONLY:
+            return self._static(event)
+        mended = mend(event, self._circumstances())
+        if mended is not None:
+            return self._mended(event, mended)
         converted = {
             libxc.HVM_CONTEXT: self._context,
             libxc.HVM_PARAMS: self._params,
-            libxc.X86_TSC_INFO: self._tsc,
+            libxc.X86_PV_VCPU_MSRS: self._pv_msrs,
         }.get(event.type)
         if converted is not None:
             return converted(event)
-        if self._unknown(event, "libxc-record"):
-            return self._drop_unknown(event)
-        return (event,)
+        return self._drop_unknown(event) if self._unknown(event, "libxc-record") else (event,)
+
+    def _static(self, event: Event) -> Output:
+        """Convert what version 3 has before memory."""
+        if self._version < 3:
+            return self._drop_static(event)
+        return self._policy(event) if event.type in POLICIES else self._marker(event)
+
+    def _mended(self, event: Event, mended: Mended) -> Output:
+        for change in mended.changes:
+            self._note(change)
+        return () if mended.body is None else (pack_record(event.type, mended.body),)
 
     def _drop_static(self, event: Event) -> Output:
         """Leave out what a version 2 stream cannot have."""
         if event.type == libxc.STATIC_DATA_END:
             reason = "version 2 has no such record"
-            self._note(Change(_place(event), DROP, event.label, reason))
+            self._note(Change(place_of(event), DROP, event.label, reason))
             return ()
         named, lost = of_bytes("policy", event.body())
         reason = (
             f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
             "from its configuration and the host's CPU"
         )
-        self._note(Change(_place(event), DROP, event.label, reason, named, lost))
+        self._note(Change(place_of(event), DROP, event.label, reason, named, lost))
+        return ()
+
+    def _circumstances(self) -> Circumstances:
+        seen = self._made.seen
+        return Circumstances(self._guest, self._first, self.target.name, self.settings.repair, seen)
+
+    def _marker(self, event: Event) -> Output:
+        """Leave out a second STATIC_DATA_END, such as one behind that which was put in."""
+        if not self._made.seen(LIBXC, event.type):
+            return (event,)
+        self._note(Change(place_of(event), DROP, event.label, "libxc refuses a second one"))
         return ()
 
     def _policy(self, event: Event) -> Output:
-        body, changes = fit_policy(event.type, bytes(event.body()), self._first, _place(event))
+        mended = whole_entries(event, self._circumstances())
+        body = bytes(event.body()) if mended is None else mended.body or b""
+        before = mended.changes if mended is not None else ()
+        body, changes = fit_policy(event.type, body, self._first, place_of(event))
+        changes = (*before, *changes)
         for change in changes:
             self._note(change)
         if not changes:
@@ -259,27 +323,28 @@ class StreamConverter:
         return context if same else context.with_records(tuple(records))
 
     def _params(self, event: Event) -> Output:
-        body, changes = convert_params(event.body(), self.target, _place(event))
+        body, changes = convert_params(event.body(), [*self._restores()], place_of(event))
         for change in changes:
             self._note(change)
         if not changes:
             return (event,)
         return (pack_record(event.type, body),)
 
-    def _tsc(self, event: Event) -> Output:
-        """Give a guest whose TSC mode the target has not the default mode."""
-        body = event.body()
-        if len(body) != TSC_INFO.size:
+    def _restores(self) -> Iterator[Restore]:
+        """Yield the restore of what was made so far, on each kind of the target's points."""
+        policy = self._made.policy() or self.settings.policy
+        facts = self._made.facts(())
+        for point in representatives(self.settings.target):
+            own = policy if policy is not None else default_policy(point)
+            yield Restore(facts, target_of(point), own)
+
+    def _pv_msrs(self, event: Event) -> Output:
+        """Leave out the MSRs of a PV vCPU that the target does not set."""
+        body, change = fit_pv_msrs(bytes(event.body()), [*self._restores()], place_of(event))
+        if change is None:
             return (event,)
-        info = TscInfo.parse(body)
-        if info.mode != PVRDTSCP or not begun(PVRDTSCP_UNTIL, self._first):
-            return (event,)
-        reason = f"Xen {self.target.name} has no such mode"
-        lost = (Loss("mode", f"{info.mode} ({info.mode_name})"),)
-        what = f"TSC mode {info.mode} to 0 (default)"
-        cited = Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release)
-        self._note(Change(_place(event), REWRITE, what, reason, lost, 1, citation=cited))
-        return (pack_record(event.type, info._replace(mode=0).to_bytes()),)
+        self._note(change)
+        return (pack_record(event.type, body),)
 
     def _unknown(self, event: Event, space: str) -> bool:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
@@ -291,24 +356,12 @@ class StreamConverter:
         return all(number.number != event.type for number in known)
 
     def _drop_unknown(self, event: Event) -> Output:
-        named, lost = _losses(event)
+        named, lost = losses_of(event)
         reason = f"the toolstack of {self.target.name} refuses a record of this type"
-        self._note(Change(_place(event), DROP, event.label, reason, named, lost))
+        self._note(Change(place_of(event), DROP, event.label, reason, named, lost))
         return ()
 
     def _bare(self, event: Event) -> Output:
         body = event.body()
         new = self._converted(body, event.offset)
         return (event,) if new is None else (new,)
-
-
-def _losses(event: Event) -> Losses:
-    """Return what goes with a record: of a long one the front is looked at, the rest is lost."""
-    named, lost = of_bytes("body", event.prefix(LOOKED_AT))
-    if event.length > LOOKED_AT and not lost:
-        named, lost = of_bytes("body", b"\1")
-    return named, lost
-
-
-def _place(event: Event) -> Place:
-    return Place(offset=event.offset, record=event.label)

@@ -92,18 +92,22 @@ def values(record: PvRecord, machine: Machine) -> str | None:
     """Refuse MSRs that are not known, and values that the policy does not give."""
     entries = record.content[: len(record.content) // MSR.size * MSR.size]
     for index, flags, value in MSR.iter_unpack(entries):
-        name = f"MSR {index:#x} ({msr_name(index)})"
-        if flags:
-            return f"{name} has reserved bits {flags:#x}"
-        for msr in KNOWN:
-            if msr.number == index and in_force(msr.since, (), machine.version):
-                wrong = msr.test(value, record.vcpu, machine)
-                if wrong:
-                    return f"{name} is {value:#x}: {wrong}"
-                break
-        else:
-            return f"{name} is not one that is set"
+        wrong = refused_msr(index, flags, value, record.vcpu, machine)
+        if wrong is not None:
+            return wrong
     return None
+
+
+def refused_msr(index: int, flags: int, value: int, vcpu: int, machine: Machine) -> str | None:
+    """Return why an MSR is not set in a PV vCPU, None where it is."""
+    name = f"MSR {index:#x} ({msr_name(index)})"
+    if flags:
+        return f"{name} has reserved bits {flags:#x}"
+    for msr in KNOWN:
+        if msr.number == index and in_force(msr.since, (), machine.version):
+            wrong = msr.test(value, vcpu, machine)
+            return f"{name} is {value:#x}: {wrong}" if wrong else None
+    return f"{name} is not one that is set"
 
 
 RULES = (

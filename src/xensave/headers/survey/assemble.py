@@ -60,18 +60,12 @@ def _layouts(
     newest: dict[str, tuple[Layout, Layout | None]] = {}
     users: dict[str, list[str]] = {}
     native: set[str] = set()
-    firsts: dict[str, str] = {}
-    backports: dict[str, str] = {}
     for name, points in series.items():
-        for at, reading in enumerate(points):
+        for reading in points:
             for record in reading.space.records:
                 for layout, narrow in _both(record):
                     layout_id = ids[layout_key(layout)]
                     newest[layout_id] = (layout, narrow)
-                    # A backport to an older series came after the release that brought it.
-                    if at == 0:
-                        firsts.setdefault(layout_id, name)
-                    backports.setdefault(layout_id, reading.ref.removeprefix("RELEASE-"))
                     if layout is record.layout:
                         native.add(layout_id)
                         users.setdefault(layout_id, []).append(name)
@@ -81,7 +75,7 @@ def _layouts(
         layouts.append(
             layout._replace(
                 id=layout_id,
-                introduced=history.cite_layout(layout, firsts.get(layout_id, backports[layout_id])),
+                introduced=history.cite_layout(layout),
                 releases=tuple(dict.fromkeys(users.get(layout_id, ()))),
                 compat=layout_id not in native,
                 x86_32=_shape(layout, narrow),
@@ -123,7 +117,7 @@ def _release(
                 reservation.first,
                 reservation.last,
                 reservation.owner,
-                citation=history.cite_reservation(reservation, name),
+                citation=history.cite_reservation(reservation),
             )
             for reservation in first.space.reservations
         ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 
+from xensave.catalogue import MASTER
 from xensave.catalogue.model import Citation, Field, Layout
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import XensaveError
@@ -29,21 +31,34 @@ def reservation_key(reservation: OwnedRange) -> tuple[int, int, str]:
 
 @dataclass(slots=True)
 class History:
-    """First sightings, as (commit, subject); `unread` are commits whose headers do not compile."""
+    """First sightings, as (commit, subject); `unread` are commits whose headers do not compile.
+
+    `released` names the first release with a commit: not one that it was carried back to.
+    """
 
     layouts: dict[LayoutKey, tuple[str, str]] = field(default_factory=dict)
     reservations: dict[tuple[int, int, str], tuple[str, str]] = field(default_factory=dict)
     unread: list[tuple[str, str]] = field(default_factory=list)
+    released: Callable[[str], str] = lambda _: MASTER
 
-    def cite_layout(self, layout: Layout, release: str) -> Citation | None:
-        """Return the commit that brought a layout, first released in `release`."""
-        citation = self.layouts.get(layout_key(layout))
-        return Citation(*citation, release) if citation else None
+    def cite_layout(self, layout: Layout) -> Citation | None:
+        """Return the commit that brought a layout."""
+        return self._cited(self.layouts.get(layout_key(layout)))
 
-    def cite_reservation(self, reservation: OwnedRange, release: str) -> Citation | None:
+    def cite_reservation(self, reservation: OwnedRange) -> Citation | None:
         """Return the commit that stated a reservation."""
-        seen = self.reservations.get(reservation_key(reservation))
-        return Citation(*seen, release) if seen else None
+        return self._cited(self.reservations.get(reservation_key(reservation)))
+
+    def _cited(self, seen: tuple[str, str] | None) -> Citation | None:
+        return Citation(*seen, self.released(seen[0])) if seen else None
+
+
+def first_release(repository: GitRepository, firsts: dict[str, str], commit: str) -> str:
+    """Return the first series whose first release has a commit; `firsts` are their tags."""
+    for name, ref in firsts.items():
+        if repository.git("merge-base", commit, ref).startswith(commit):
+            return name
+    return MASTER
 
 
 def layouts_in(space: HeaderSpace) -> list[Layout]:
@@ -53,10 +68,16 @@ def layouts_in(space: HeaderSpace) -> list[Layout]:
 
 
 def read_history(
-    repository: GitRepository, refs: list[str], progress: Callable[[str], None]
+    repository: GitRepository,
+    refs: list[str],
+    firsts: dict[str, str],
+    progress: Callable[[str], None],
 ) -> History:
-    """Read the headers at each commit that touched them, oldest first."""
-    history = History()
+    """Read the headers at each commit that touched them, oldest first.
+
+    `firsts` are the tags of the first release of each series.
+    """
+    history = History(released=cache(partial(first_release, repository, firsts)))
     log = repository.git(
         "log", "--reverse", "--date-order", "-z", "--format=%H%n%B", *refs, "--", *PATHS
     )

@@ -27,11 +27,10 @@ def build(
             progress(f"reading {name}: {refs[0]} to {refs[-1]}")
             readings[name] = [read_release(repository, ref) for ref in refs]
         progress("reading the headers' history")
-        history = read_history(
-            repository, [readings_of[-1].ref for readings_of in readings.values()], progress
-        )
+        firsts = {name: points_of[0].ref for name, points_of in readings.items()}
+        lasts = [points_of[-1].ref for points_of in readings.values()]
+        history = read_history(repository, lasts, firsts, progress)
         progress("reading the other number spaces")
-        firsts = {name: readings_of[0].ref for name, readings_of in readings.items()}
         spaces = survey_spaces(repository, firsts)
         progress("reading CPU features")
         more = {"features.json": survey_features(repository, names), "points.json": points(names)}

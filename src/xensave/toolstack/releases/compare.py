@@ -20,7 +20,7 @@ from xensave.engine.pv import judge as pv
 from xensave.numbers.changes import changes
 from xensave.policy.limits import DIFFERENCES
 from xensave.policy.steps import clamp
-from xensave.toolstack.libxc import params
+from xensave.toolstack.libxc import param_rules
 from xensave.toolstack.restore import RULES
 from xensave.toolstack.rule import target_of
 
@@ -159,9 +159,10 @@ def _rows() -> Iterator[_Row]:
         text = f"{refusal.says} ({refusal.id})"
         kind = "toolstack"
         yield _Row(kind, refusal.record, text, refusal.cite, refusal.since, refusal.until)
-    for param in params.RULES:
-        text = f"{param.says} ({param.id})"
-        yield _Row("toolstack", "HVM_PARAMS", text, param.cite, param.since, param.until)
+    for param in param_rules.RULES:
+        for at in param.periods:
+            text = f"{param.says}: {', '.join(at.names)} ({param.id})"
+            yield _Row("toolstack", "HVM_PARAMS", text, at.cite, at.since, at.until)
     for room in (*DIFFERENCES, *clamp.DIFFERENCES):
         yield _Row("policy", room.record, room.sentence, room.cite, room.since, room.until)
 

@@ -52,7 +52,7 @@ RESTORERS = (
     "xensave.toolstack.libxl.json_types",
     "xensave.toolstack.libxl.sizes",
     "xensave.toolstack.libxc.hypercalls",
-    "xensave.toolstack.libxc.params",
+    "xensave.toolstack.libxc.param_rules",
     "xensave.toolstack.xl",
 )
 """The modules whose rows a whole image is judged by."""

@@ -1,0 +1,344 @@
+"""What releases refuse of HVM params: a rule is a row with the times in which it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Version, begun, in_force
+from xensave.catalogue.errnos import EEXIST, EINVAL, ENODEV, ENOTSUP, EPERM
+from xensave.catalogue.model import Cite
+from xensave.image.facts.guest import PVH
+from xensave.toolstack.rule import Restore, Target, Undecided
+
+_SET = "hvm_set_param"
+_ALLOW = "hvm_allow_set_param"
+_TIMER_MODES = 3
+_SHUTDOWN_MAX = 5
+_S3 = (0, 3)
+_FIP_WIDTHS = (0, 4, 8)
+_IOREQ_PAGES = 64
+_TSS_SIZE = 104
+_LMCE = 1
+_BASE_FREQ = 1
+_DOMID_SELF = 0x7FF0
+
+# (since, the bits of the VIRIDIAN param that a release knows)
+_VIRIDIAN_KNOWN = (
+    (("4.15",), 0x1FFF),
+    (("4.13",), 0x3FF),
+    (("4.9",), 0x7F),
+    (("4.7",), 0x3F),
+    (("4.6",), 0xF),
+    (("4.5",), 0x7),
+    (("3.3",), 0x1),
+)
+
+
+class Setting(NamedTuple):
+    """One call of HVMOP_set_param: the param's value, what it was before, and the restore."""
+
+    value: int
+    before: int
+    restore: Restore
+
+
+Refuses = Callable[[Setting], str]
+"""What is wrong with a setting, "" for nothing. Raises Undecided where only the host tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """What a rule demands of a param's value alone, and how it says so."""
+
+    test: Callable[[int], bool]
+    says: str
+
+    def __call__(self, setting: Setting) -> str:
+        """Return what is wrong, "" for nothing."""
+        return "" if self.test(setting.value) else self.says
+
+
+class Period(NamedTuple):
+    """When a rule holds, of which params, and with which errno: from `since` to before `until`.
+
+    `refuses` is its own test in that time, where that is not the rule's.
+    """
+
+    names: tuple[str, ...]
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    errno: str = EINVAL
+    refuses: Refuses | None = None
+
+
+class ParamRule(NamedTuple):
+    """What releases refuse of params, and in which times."""
+
+    id: str
+    says: str
+    refuses: Refuses
+    periods: tuple[Period, ...]
+
+
+class InForce(NamedTuple):
+    """A rule in one release: whose settings it refuses, and how."""
+
+    id: str
+    names: tuple[str, ...]
+    refuses: Refuses
+    errno: str
+    cite: Cite
+
+
+def viridian_features(target: Target) -> int:
+    """Return the bits of the VIRIDIAN param that a release knows."""
+    return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
+
+
+deprecated = Unless(lambda _: False, "it may not be set any more")
+
+
+def changed(setting: Setting) -> str:
+    """Refuse to change a param that was set before."""
+    if setting.before and setting.value != setting.before:
+        return f"it is {setting.before:#x} already"
+    return ""
+
+
+def viridian(setting: Setting) -> str:
+    """Refuse features that the release does not know, and any without the base MSRs."""
+    known = viridian_features(setting.restore.target)
+    if setting.value & ~known:
+        return f"Xen {setting.restore.target.name} knows the features {known:#x}"
+    if not setting.value & _BASE_FREQ:
+        return "the base and frequency MSRs must be among the features"
+    return ""
+
+
+def acpi_ioports(setting: Setting) -> str:
+    """Refuse a location that is neither 0 nor 1."""
+    if setting.value != setting.before and setting.value ^ setting.before != 1:
+        return "the location is 0 or 1"
+    return ""
+
+
+def pm_timer(setting: Setting) -> str:
+    """Refuse the location of a PM timer that the domain has not."""
+    return "the domain has no PM timer" if setting.restore.facts.type == PVH else ""
+
+
+def nested_altp2m(setting: Setting) -> str:
+    """Refuse altp2m together with nested virtualisation."""
+    nested = setting.restore.facts.config.get("b_info", "nested_hvm") == "True"
+    return "altp2m and nested virtualisation exclude each other" if setting.value and nested else ""
+
+
+def lmce(setting: Setting) -> str:
+    """Refuse LMCE on CPUs without it; on Intel's the host decides."""
+    if not setting.value & _LMCE:
+        return ""
+    policy = setting.restore.policy
+    if policy is not None and policy.amd:
+        return "CPUs of this vendor have no local machine checks"
+    raise Undecided("whether the host's CPU has local machine checks (MCA_CAP)")
+
+
+_MEMORY_EVENTS = tuple(
+    f"MEMORY_EVENT_{name}" for name in ("CR0", "CR3", "CR4", "INT3", "SINGLE_STEP", "MSR")
+)
+_OBSOLETE = Cite(_ALLOW, "ea53652d78", "xen/hvm: Fix handling of obsolete HVM_PARAMs", "4.14")
+_ONCE = Cite(
+    _ALLOW,
+    "ec9f99e1be",
+    "x86/hvm: introduce functions for HVMOP_get/set_param allowance checks",
+    "4.6",
+)
+
+_OWN_DOMAIN = Cite(
+    "hvmop_set_param",
+    "9a422c035a",
+    "x86/hvm: stop passing explicit domid to hvm_create_ioreq_server()",
+    "4.11",
+)
+_ALTP2M_CREATED = Cite(_ALLOW, "0291089f6e", "xen: enable altp2m at create domain domctl", "4.19")
+_MISSED_TICKS = Cite(
+    _SET, "485efe9630", "hvm: Split no_missed_tick_accounting into two modes", "4.0"
+)
+_NO_PM = Cite("pmtimer_change_ioport", "b953524f1a", "x86: allow disabling power management", "4.7")
+_ALTP2M = Cite(_SET, "ea21400128", "x86/altp2m: add altp2mhvm HVM domain parameter", "4.6")
+_ALTP2M_LIMITED = Cite(
+    _SET, "c47d1d6873", "altp2m: introduce external-only and limited use-cases", "4.9"
+)
+_TRIPLE_FAULT = Cite(
+    _SET, "63a47721ad", "hvm: Allow triple fault to imply crash rather than reboot", "4.3"
+)
+_SERVERS = Cite(_SET, "434ae6517a", "ioreq-server: add support for multiple servers", "4.5")
+_FIP_WIDTH = Cite(_SET, "5d768fb1f3", "x86/hvm: add HVM_PARAM_X87_FIP_WIDTH", "4.7")
+_TSS = Cite(_SET, "3619af2b2b", "x86/VMX: sanitize VM86 TSS handling", "4.9")
+_MCA = Cite(
+    "vmce_enable_mca_cap",
+    "4e731e9707",
+    "x86/vmce, tools/libxl: expose LMCE capability in guest MSR_IA32_MCG_CAP",
+    "4.10",
+)
+_ONCE_EVER = ("VIRIDIAN", "IOREQ_SERVER_PFN", "NR_IOREQ_SERVER_PAGES", "ALTP2M")
+_DEFAULT_SERVER = ("DM_DOMAIN", "BUFIOREQ_EVTCHN")
+
+RULES = (
+    ParamRule(
+        id="PARAM_OBSOLETE",
+        says="params without a use may not be set",
+        refuses=deprecated,
+        periods=(
+            Period(("BUFIOREQ_EVTCHN",), Cite("hvmop_set_param"), until=("4.12",)),
+            Period(_DEFAULT_SERVER, Cite(_ALLOW), ("4.12",), ("4.14",), EPERM),
+            Period(_MEMORY_EVENTS, Cite("hvmop_set_param"), ("4.6",), ("4.14",), ENOTSUP),
+            Period((*_MEMORY_EVENTS, *_DEFAULT_SERVER), _OBSOLETE, ("4.14",)),
+            Period(("NESTEDHVM",), Cite(_ALLOW), ("4.15",)),
+        ),
+    ),
+    ParamRule(
+        id="PARAM_DM_DOMAIN",
+        says="the device model's domain is the caller's own",
+        refuses=Unless(lambda value: value == _DOMID_SELF, f"only {_DOMID_SELF:#x} may be set"),
+        periods=(Period(("DM_DOMAIN",), _OWN_DOMAIN, ("4.11",), ("4.12",)),),
+    ),
+    ParamRule(
+        id="PARAM_ALTP2M_READ_ONLY",
+        says="altp2m is set when the domain is created",
+        refuses=Unless(lambda _: False, "it is read-only"),
+        periods=(Period(("ALTP2M",), _ALTP2M_CREATED, ("4.19",), errno=EEXIST),),
+    ),
+    ParamRule(
+        id="PARAM_ONCE",
+        says="some params may be set once only",
+        refuses=changed,
+        periods=(
+            Period(_ONCE_EVER, _ONCE, ("4.5",), errno=EEXIST),
+            Period(("MCA_CAP",), _ONCE, ("4.10",), errno=EEXIST),
+            Period(("IOREQ_PFN", "BUFIOREQ_PFN"), _ONCE, ("4.12",), errno=EEXIST),
+        ),
+    ),
+    ParamRule(
+        id="PARAM_NESTED",
+        says="nested virtualisation is on or off",
+        refuses=Unless(lambda value: value <= 1, "it is 0 or 1"),
+        periods=(Period(("NESTEDHVM",), Cite(_SET), until=("4.15",)),),
+    ),
+    ParamRule(
+        id="PARAM_TIMER_MODE",
+        says="a timer mode is one of 0 - 3",
+        refuses=Unless(lambda value: value <= _TIMER_MODES, "the modes are 0 - 3"),
+        periods=(Period(("TIMER_MODE",), _MISSED_TICKS),),
+    ),
+    ParamRule(
+        id="PARAM_VIRIDIAN",
+        says="Viridian features are known, the base MSRs among them",
+        refuses=viridian,
+        periods=(Period(("VIRIDIAN",), Cite(_SET)),),
+    ),
+    ParamRule(
+        id="PARAM_ACPI_S_STATE",
+        says="an ACPI sleep state is 0 or 3",
+        refuses=Unless(lambda value: value in _S3, "the states are 0 and 3"),
+        periods=(Period(("ACPI_S_STATE",), Cite(_SET)),),
+    ),
+    ParamRule(
+        id="PARAM_PM_TIMER",
+        says="a domain without a PM timer has no ports for it",
+        refuses=pm_timer,
+        periods=(Period(("ACPI_IOPORTS_LOCATION",), _NO_PM, ("4.7",), errno=ENODEV),),
+    ),
+    ParamRule(
+        id="PARAM_ACPI_IOPORTS",
+        says="the PM timer's ports are at location 0 or 1",
+        refuses=acpi_ioports,
+        periods=(Period(("ACPI_IOPORTS_LOCATION",), Cite("pmtimer_change_ioport")),),
+    ),
+    ParamRule(
+        id="PARAM_ALTP2M",
+        says="an altp2m mode is known",
+        refuses=Unless(lambda value: value <= 3, "the modes are 0 - 3"),
+        periods=(
+            Period(
+                ("ALTP2M",),
+                _ALTP2M,
+                ("4.6",),
+                ("4.9",),
+                refuses=Unless(lambda value: value <= 1, "the modes are 0 and 1"),
+            ),
+            Period(("ALTP2M",), _ALTP2M_LIMITED, ("4.9",)),
+        ),
+    ),
+    ParamRule(
+        id="PARAM_ALTP2M_NESTED",
+        says="altp2m and nested virtualisation exclude each other",
+        refuses=nested_altp2m,
+        periods=(Period(("ALTP2M",), Cite(_SET), ("4.6",)),),
+    ),
+    ParamRule(
+        id="PARAM_TRIPLE_FAULT",
+        says="a shutdown reason is known",
+        refuses=Unless(lambda value: value <= _SHUTDOWN_MAX, f"they are 0 - {_SHUTDOWN_MAX}"),
+        periods=(Period(("TRIPLE_FAULT_REASON",), _TRIPLE_FAULT, ("4.3",)),),
+    ),
+    ParamRule(
+        id="PARAM_IOREQ_PAGES",
+        says="ioreq servers have 1 - 64 pages",
+        refuses=Unless(
+            lambda value: 0 < value <= _IOREQ_PAGES, f"there are 1 - {_IOREQ_PAGES} pages"
+        ),
+        periods=(Period(("NR_IOREQ_SERVER_PAGES",), _SERVERS, ("4.5",)),),
+    ),
+    ParamRule(
+        id="PARAM_FIP_WIDTH",
+        says="an x87 instruction pointer has 0, 4 or 8 bytes",
+        refuses=Unless(lambda value: value in _FIP_WIDTHS, "the widths are 0, 4 and 8"),
+        periods=(Period(("X87_FIP_WIDTH",), _FIP_WIDTH, ("4.7",)),),
+    ),
+    ParamRule(
+        id="PARAM_TSS",
+        says="the TSS of real mode lies below 4 GiB",
+        refuses=Unless(lambda value: not value >> 32, "it has 32 bits"),
+        periods=(Period(("VM86_TSS",), _TSS, ("4.9",)),),
+    ),
+    ParamRule(
+        id="PARAM_TSS_SIZE",
+        says="the TSS of real mode holds its base structure",
+        refuses=Unless(
+            lambda value: value >> 32 >= _TSS_SIZE, f"the TSS has at least {_TSS_SIZE} bytes"
+        ),
+        periods=(Period(("VM86_TSS_SIZED",), _TSS, ("4.9",)),),
+    ),
+    ParamRule(
+        id="PARAM_MCA_CAP",
+        says="a machine check capability is known",
+        refuses=Unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
+        periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),
+    ),
+    ParamRule(
+        id="PARAM_LMCE",
+        says="local machine checks need a host that has them",
+        refuses=lmce,
+        periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),
+    ),
+)
+
+DISCARDED = (("PAE_ENABLED", ("4.14",)),)
+"""Params that libxc passes over, since when: 1a16fee21c "xen/public: Obsolete
+HVM_PARAM_PAE_ENABLED" (4.14)."""
+
+
+@cache
+def in_release(at: Version) -> tuple[InForce, ...]:
+    """Return the rules that are in force in a release, in the order in which it asks them."""
+    return tuple(
+        InForce(rule.id, period.names, period.refuses or rule.refuses, period.errno, period.cite)
+        for rule in RULES
+        for period in rule.periods
+        if in_force(period.since, period.until, at)
+    )
