@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import resource
 import sys
@@ -82,6 +83,8 @@ def _pipeline(images: Path, folder: Path, names: int) -> None:
 def _moto() -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
+    # A line for each request would bury the numbers.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
