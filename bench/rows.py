@@ -88,7 +88,7 @@ def _start_up() -> Iterator[Row]:
 def _verify(kind: str, path: Path, inputs: Inputs) -> Iterator[Row]:
     image = shlex.quote(str(path))
     whole, piped = f"{XENSAVE} verify -q {image}", f"cat {image} | {XENSAVE} verify -q -"
-    start = f"{XENSAVE} verify -q {shlex.quote(str(inputs.begun))}"
+    start = f"{XENSAVE} verify -q {shlex.quote(str(inputs.small))}"
     yield Row(f"verify, {kind} file", whole, f"cat {image}", "cat", 1 / 5, START)
     if inputs.verify_stream_v2:
         script = Path(inputs.verify_stream_v2).resolve()
@@ -109,13 +109,14 @@ def _walks(inputs: Inputs, walk: Path) -> Iterator[Row]:
     `show` reads of each record its head and its first PFN, and its last: frames that come again
     are told by them.
     """
-    image, begun = shlex.quote(str(inputs.terabyte)), shlex.quote(str(inputs.begun))
+    image, small = shlex.quote(str(inputs.terabyte)), shlex.quote(str(inputs.small))
+    begun = shlex.quote(str(inputs.begun))
     loop = f"{shlex.quote(str(walk))} {image} {inputs.first}"
     show, verify = f"{XENSAVE} show --walk", f"{XENSAVE} verify -q"
     for kind, mode, goal in (("heads", "", 1.5), ("heads and ends", " ends", 1.5)):
         yield Row(
             "show, every record", f"{show} {image}", loop + mode, f"C, {kind}", goal, READS,
-            PROCESSOR, f"{show} {begun}",
+            PROCESSOR, f"{show} {small}",
         )  # fmt: skip
     yield Row(
         "verify, every record", f"{verify} {image}", f"{loop} pfns", "C, heads and PFNs", 1.7,
