@@ -246,3 +246,31 @@ def test_plain_verdicts_are_a_line_each(folder, capsys):
     assert [line.partition(": ")[0] for line in lines[:-1]] == [
         f"{folder}/b.bin", f"{folder}/deep/a.ctx", f"{folder}/guest.img.zst",
     ]  # fmt: skip
+
+
+PIPED = [
+    ["policy", "show", "-"],
+    ["check", "examples/hvm1.ctx", "-t", "4.17", "--host", "-"],
+    ["check", "examples/hvm1.ctx", "-t", "4.17", "--policy", "-"],
+    ["diff", "-", "examples/hvm1.img.zst"],
+    ["memory", "-"],
+    ["thin", "-", "/dev/null"],
+    ["extract", "-", "/dev/null"],
+    ["edit", "-", "--dry-run", "--set", "CPU[0].rip=1", "-t", "4.17"],
+    ["report", "-", "-o", "/dev/null"],
+    ["convert", "-", "--dry-run", "-t", "4.17"],
+]
+
+
+@pytest.mark.parametrize("words", PIPED, ids=lambda words: words[0])
+def test_what_comes_by_a_pipe_is_read_whole(words, folder):
+    """No command opens its input twice: of a pipe the first bytes come once."""
+    command = [sys.executable, "-m", "xensave", *words]
+    named = [word.replace("-", "examples/hvm1.img.zst") if word == "-" else word for word in words]
+    shown = [
+        subprocess.run(each, input=data, capture_output=True, check=False)
+        for each, data in ((command, IMAGE), ([sys.executable, "-m", "xensave", *named], None))
+    ]
+    assert [done.returncode for done in shown] == [0, 0], shown[0].stderr
+    piped, named_out = (done.stdout.replace(b"<stdin>", b"X") for done in shown)
+    assert piped == named_out.replace(b"examples/hvm1.img.zst", b"X") or words[0] == "diff"

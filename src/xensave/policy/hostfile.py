@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from xensave.catalogue.features import WORDS
 from xensave.errors import LimitExceeded, Malformed
 from xensave.image import open_image
+from xensave.image.opening import open_input
 from xensave.policy.featureset import replaced
 from xensave.policy.host import Host, Kind
 from xensave.policy.steps.copy import merged
 from xensave.policy.value import NO_REGISTERS, CpuidEntry, Policy
-from xensave.source import open_source
+from xensave.source import Source
 
 TEXT_LIMIT = 1 << 20
 
@@ -54,9 +55,11 @@ def read_host(path: str) -> Host:
     >>> host.kind, host.hvm_max.has("pku"), host.pv_max.has("pku")
     ('xen-cpuid', True, False)
     """
-    text = _text(path)
-    if text is None:
-        return _of_image(path)
+    # Opened once: of a pipe the first bytes come no second time.
+    with open_input(path) as source:
+        text = _text(source)
+        if text is None:
+            return _of_image(path, source)
     name = os.path.basename(path)  # noqa: PTH119 - pathlib is slow
     return host_of_text(text, name)
 
@@ -88,19 +91,18 @@ def _host(name: str, policies: dict[str, Policy], kind: Kind) -> Host:
     )
 
 
-def _text(path: str) -> str | None:
+def _text(source: Source) -> str | None:
     """Return a file's text; None where it is not text."""
-    with open_source(path) as source:
-        head = bytes(source.peek(256))
-        if not head or not all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
-            return None
-        if source.size is not None and source.size > TEXT_LIMIT:
-            raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text", path=path)
-        parts = bytearray()
-        while source.peek(1):
-            parts += source.read(len(source.peek(1 << 12)))
-            if len(parts) > TEXT_LIMIT:
-                raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text")
+    head = bytes(source.peek(256))
+    if not head or not all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
+        return None
+    if source.size is not None and source.size > TEXT_LIMIT:
+        raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text")
+    parts = bytearray()
+    while source.peek(1):
+        parts += source.read(len(source.peek(1 << 12)))
+        if len(parts) > TEXT_LIMIT:
+            raise LimitExceeded(f"over {TEXT_LIMIT} bytes of text")
     return parts.decode("latin-1")
 
 
@@ -143,11 +145,11 @@ def _of_words(words: list[int]) -> Policy:
     return Policy(leaves, msrs, "a featureset")
 
 
-def _of_image(path: str) -> Host:
-    with open_image(path) as image:
+def _of_image(path: str, source: Source) -> Host:
+    with open_image(path, source=source) as image:
         facts = image.facts
         if not facts.leaves:
-            raise Malformed("carries no CPU policy", path=path)
+            raise Malformed("carries no CPU policy")
         policy = merged(Policy({}, {}), facts.leaves, facts.msrs or ())
     policy = Policy(policy.leaves, policy.msrs, f"the CPU policy in {path}")
     entries = (facts.leaves, facts.msrs or ())
