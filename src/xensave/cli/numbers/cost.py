@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 
 from xensave.cli.options import number
 
@@ -44,12 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.space:
         return _space(args)
     costs = cost(args.release or newest(), args.max)
-    if args.json:
-        sys.stdout.write(json.dumps(cost_object(costs), indent=2) + "\n")
-        return 0
-    for line in cost_lines(costs, width_of(sys.stdout)):
-        sys.stdout.write(line + "\n")
-    return 0
+    return _print(cost_object(costs), cost_lines(costs, width_of(sys.stdout)), as_json=args.json)
 
 
 def _space(args: argparse.Namespace) -> int:
@@ -59,9 +55,10 @@ def _space(args: argparse.Namespace) -> int:
     from xensave.views.text.terminal import width_of
 
     costs = space_cost(args.space, args.release or newest(), args.max)
-    if args.json:
-        sys.stdout.write(json.dumps(cost_object(costs), indent=2) + "\n")
-        return 0
-    for line in cost_lines(costs, width_of(sys.stdout)):
-        sys.stdout.write(line + "\n")
+    return _print(cost_object(costs), cost_lines(costs, width_of(sys.stdout)), as_json=args.json)
+
+
+def _print(whole: dict[str, object], lines: Iterable[str], *, as_json: bool) -> int:
+    text = [json.dumps(whole, indent=2)] if as_json else lines
+    sys.stdout.writelines(f"{line}\n" for line in text)
     return 0

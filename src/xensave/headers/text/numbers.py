@@ -148,7 +148,7 @@ def read_text(
 
 
 def _nearest(
-    found: list[OwnedRange],
+    stated_ranges: list[OwnedRange],
     code: str,
     numbers: list[SpaceNumber],
     of: tuple[str, Description],
@@ -158,8 +158,8 @@ def _nearest(
 
     memory.h has XENMEM and XENMAPSPACE, and a comment says for which by where it stands.
     """
-    if not found:
-        return found
+    if not stated_ranges:
+        return stated_ranges
     path, description = of
     others = [d for d in descriptions() if d.space != description.space and d.holds(path)]
     theirs = [
@@ -170,10 +170,16 @@ def _nearest(
     ]
     mine = [number.place.line or 0 for number in numbers]
 
-    def away(kept: OwnedRange, places: list[int]) -> int:
-        return min((abs((kept.place.line or 0) - place) for place in places), default=1 << 30)
+    def away(reservation: OwnedRange, places: list[int]) -> int:
+        return min(
+            (abs((reservation.place.line or 0) - place) for place in places), default=1 << 30
+        )
 
-    return [kept for kept in found if away(kept, mine) <= away(kept, theirs)]
+    return [
+        reservation
+        for reservation in stated_ranges
+        if away(reservation, mine) <= away(reservation, theirs)
+    ]
 
 
 def read_document(text: str, path: str, description: Description) -> SpaceText:
