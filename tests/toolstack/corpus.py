@@ -2,7 +2,13 @@
 
 import importlib.util
 import io
+import json
+from functools import cache
 from pathlib import Path
+
+import zstandard
+
+from xensave.source import open_source, read_all
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "restores"
@@ -16,6 +22,20 @@ def _make():
 
 
 make = _make()
+
+
+@cache
+def asked():
+    """Return the cases of asked.jsonl.zst, each with a real Xen's answer."""
+    with zstandard.open(DATA / "asked.jsonl.zst", "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+@cache
+def thin(name):
+    """Return a base of theirs: a real guest's image with a few of its pages."""
+    with open_source(str(DATA / "bases" / f"{name}.img.zst")) as source:
+        return read_all(source)
 
 
 def rebuilt(base, edits):

@@ -12,14 +12,12 @@ from collections import Counter
 from functools import cache
 
 import pytest
-import zstandard
 
-from tests.toolstack.corpus import DATA, rebuilt
+from tests.toolstack.corpus import DATA, asked, rebuilt, thin
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
 from xensave.policy.hostfile import read_host
-from xensave.source import open_source, read_all
 from xensave.toolstack.judge import Judge
 
 # Debian's packages of each release say these of themselves; the last is beyond its point release.
@@ -30,18 +28,6 @@ QUICK = 23
 
 
 @cache
-def cases():
-    with zstandard.open(DATA / "asked.jsonl.zst", "rt") as file:
-        return [json.loads(line) for line in file]
-
-
-@cache
-def base(name):
-    with open_source(str(DATA / "bases" / f"{name}.img.zst")) as source:
-        return read_all(source)
-
-
-@cache
 def judge(xen, host):
     path = DATA / (f"{host}.txt" if host else HOSTS[xen])
     return Judge([POINTS[xen]], host=read_host(str(path)), name_needs=False)
@@ -49,12 +35,12 @@ def judge(xen, host):
 
 def said(case):
     """Return True or False as the verdict says, None where it depends."""
-    data = rebuilt(base(case["base"]), case["edits"])
+    data = rebuilt(thin(case["base"]), case["edits"])
     with open_image(data) as image:
         try:
             given = JudgedInput("case", None, None, image)
-            asked = judge(case["xen"], case.get("host"))
-            return asked.judge(given, POINTS[case["xen"]]).accepted
+            found = judge(case["xen"], case.get("host"))
+            return found.judge(given, POINTS[case["xen"]]).accepted
         except XensaveError:
             return False
 
@@ -77,21 +63,21 @@ def hold(chosen, capsys):
 
 @pytest.mark.parametrize("xen", POINTS)
 def test_some_of_each_release(xen, capsys):
-    hold([case for case in cases() if case["xen"] == xen][::QUICK], capsys)
+    hold([case for case in asked() if case["xen"] == xen][::QUICK], capsys)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("xen", POINTS)
 def test_every_answer(xen, capsys):
-    hold([case for case in cases() if case["xen"] == xen], capsys)
+    hold([case for case in asked() if case["xen"] == xen], capsys)
 
 
 def test_releases_differ():
     """The same edits of the same images, answered otherwise by another release."""
     answers = {}
-    for case in cases():
+    for case in asked():
         key = (case["base"].partition("-")[2], json.dumps(case["edits"]), case["via"])
         answers.setdefault(key, {})[case["xen"]] = case["restored"]
     differ = [found for found in answers.values() if len(set(found.values())) > 1]
-    assert len(cases()) > 8000
+    assert len(asked()) > 8000
     assert len(differ) > 20

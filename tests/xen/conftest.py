@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.xen.edited_cases import EDITED, Edited
 from tests.xen.restore_cases import CASES, Case
 from tests.xen.rig import CannotAskError
 from tests.xen.rig.boot import Session, ask
@@ -40,11 +41,16 @@ def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
         try:
             rig = prepare(FOLDER, say)
             made, failures = _make(images, _needed(request.session.items))
-            session = ask(rig, made, say)
+            session = ask(rig, made, say, {case.name for case in EDITED})
         except CannotAskError as lack:
             request.config.stash[REASON] = str(lack)
             pytest.skip(f"no real Xen was asked: {lack}")
-        say(f"Xen answered for {len(session.answers)} images in {session.seconds:.0f} s")
+        restored = sum(answer["restored"] for answer in session.answers.values())
+        say(
+            f"Xen answered for {len(session.answers)} images in {session.seconds:.0f} s:"
+            f" {restored} restored, {len(session.answers) - restored} refused;"
+            f" {len(session.answers.keys() & {case.name for case in EDITED})} of them edited"
+        )
         for name, answer in session.answers.items():
             if answer["tries"] > 1:
                 say(f"{name}: its guest went on counting at the restore number {answer['tries']}")
@@ -52,7 +58,7 @@ def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
         shutil.rmtree(images)
 
 
-def _needed(tests: Iterable[pytest.Item]) -> list[Case]:
+def _needed(tests: Iterable[pytest.Item]) -> list[Case | Edited]:
     """Return the cases that these tests are about: with `-k`, not all of them."""
     names = set()
     for test in tests:
@@ -61,10 +67,10 @@ def _needed(tests: Iterable[pytest.Item]) -> list[Case]:
                 names.add(CASES[0].name)
             if callspec := getattr(test, "callspec", None):
                 names.add(callspec.params["case"].name)
-    return [case for case in CASES if case.name in names]
+    return [case for case in (*CASES, *EDITED) if case.name in names]
 
 
-def _make(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Path], dict[str, str]]:
+def _make(folder: Path, cases: Iterable[Case | Edited]) -> tuple[dict[str, Path], dict[str, str]]:
     """Write the cases' images; one that cannot be made fails its own test only."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

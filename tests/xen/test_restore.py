@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.xen.edited_cases import EDITED, Edited
 from tests.xen.restore_cases import CASES, TARGET, Case, Refusal
 
 # Xen's own words for where a context is refused: an entry that its handler refused (type and
@@ -27,7 +28,7 @@ def of_case(cases):
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.name.replace(" ", "-"))
 
 
-def answer_to(asked, case: Case):
+def answer_to(asked, case: Case | Edited):
     assert case.name not in asked.failures, asked.failures[case.name]
     session = asked.session
     assert case.name in session.answers, f"no answer; the console ends:\n{session.last_words()}"
@@ -70,6 +71,14 @@ def test_check_said_so_before(asked, case):
     if case.refusal is not None:
         named = Refusal(getattr(errno, said["errno"]), said["typecode"])
         assert named == refusal_in(answer)
+
+
+@of_case(EDITED)
+def test_edited_as_it_was_answered_before(asked, case):
+    """A real Xen says of an edited image what it said before, and `xensave check` foresees it."""
+    answer = answer_to(asked, case)
+    assert answer["restored"] is case.restored, "\n".join(answer["log"] + answer["xen"])
+    assert check(asked.images[case.name])["accepted"] is case.restored
 
 
 def refusal_in(answer) -> Refusal:

@@ -1,7 +1,8 @@
 """Run in dom0: restore each image in turn, and write down what was said.
 
-ask.py FOLDER OUT: FOLDER holds cases.json, a list of names, and NAME.gz, the images; OUT takes the
-answers as JSON, written anew after each case, so that a hypervisor that dies leaves the others'.
+ask.py FOLDER OUT: FOLDER holds cases.json, names and whether the guest counts, and NAME.gz, the
+images; OUT takes the answers as JSON, written anew after each case, so that a hypervisor that dies
+leaves the others'.
 """
 
 import gzip
@@ -125,7 +126,7 @@ def look(domain: int, name: str) -> dict[str, str]:
     return said
 
 
-def restore(image: Path) -> dict[str, object]:
+def restore(image: Path, *, counts: bool) -> dict[str, object]:
     """Restore one image, let its guest count, look at it if asked, and remove it again."""
     with gzip.open(image) as packed, IMAGE.open("wb") as out:
         shutil.copyfileobj(packed, out, 1 << 20)
@@ -140,7 +141,7 @@ def restore(image: Path) -> dict[str, object]:
     code, log = run(*tool, "restore", *options, str(IMAGE), timeout=SECONDS_TO_RESTORE)
     log += added(libvirt_logs(), libvirt_before).decode("utf-8", "backslashreplace")
     took = time.monotonic() - began
-    end = time.monotonic() + (SECONDS_TO_COUNT if code == 0 else 0)
+    end = time.monotonic() + (SECONDS_TO_COUNT if code == 0 and counts else 0)
     while len(COUNTER.findall(added(logs(), before))) < ENOUGH and time.monotonic() < end:
         time.sleep(0.5)
     answer = {
@@ -161,11 +162,11 @@ def restore(image: Path) -> dict[str, object]:
     return answer
 
 
-def ask(image: Path) -> dict[str, object]:
+def ask(image: Path, *, counts: bool) -> dict[str, object]:
     """Restore one image; again where its guest was restored and stood still, and say how often."""
     for tries in range(1, TRIES + 1):
-        answer = {**restore(image), "tries": tries}
-        if not answer["restored"] or answer["counters"]:
+        answer = {**restore(image, counts=counts), "tries": tries}
+        if not counts or not answer["restored"] or answer["counters"]:
             break
     return answer
 
@@ -176,9 +177,9 @@ def main(folder: Path, out: str) -> None:
     start()
     answers: dict[str, object] = {}
     with open(out, "r+b", buffering=0) as disk:
-        for name in json.loads((folder / "cases.json").read_text()):
+        for name, counts in json.loads((folder / "cases.json").read_text()).items():
             print(f"RIG: {name}", flush=True)
-            answers[name] = ask(folder / f"{name}.gz")
+            answers[name] = ask(folder / f"{name}.gz", counts=counts)
             disk.seek(0)
             disk.write(json.dumps(answers).encode() + b"\0")
             os.fsync(disk.fileno())

@@ -8,7 +8,7 @@ import re
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -61,16 +61,19 @@ class Session(NamedTuple):
         return "".join("\n".join(text.splitlines()[-20:]) + "\n" for text in texts)
 
 
-def ask(rig: Rig, images: Mapping[str, Path], say: Callable[[str], None]) -> Session:
+def ask(
+    rig: Rig, images: Mapping[str, Path], say: Callable[[str], None], silent: Container[str] = ()
+) -> Session:
     """Boot Xen, have dom0 restore every image, and return what was said.
 
+    The guests of the images named in `silent` are not waited for: they do not count.
     A hypervisor that dies takes only the answers of the cases that it had not yet got to.
     """
     _need_memory()
     run = rig.folder / "run"
     run.mkdir(exist_ok=True)
     cases, answers, console = run / "cases.tar", run / "answers", run / "console.log"
-    _pack(cases, images)
+    _pack(cases, images, silent)
     answers.write_bytes(bytes(ANSWERS_SIZE))
     console.write_bytes(b"")
     say(f"booting Xen 4.17 to restore {len(images)} images")
@@ -99,11 +102,11 @@ def _need_memory() -> None:
         raise CannotAskError(f"the rig needs {MEMORY + 256} MiB of memory, {free} are free")
 
 
-def _pack(path: Path, images: Mapping[str, Path]) -> None:
+def _pack(path: Path, images: Mapping[str, Path], silent: Container[str]) -> None:
     with tarfile.open(path, "w") as tar:
         tar.add(ASK, "ask.py")
         tar.add(SOURCE, "xensave", filter=_without_cache)
-        for name, data in _texts(images):
+        for name, data in _texts(images, silent):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
@@ -113,8 +116,8 @@ def _without_cache(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if "__pycache__" in member.name else member
 
 
-def _texts(images: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
-    yield "cases.json", json.dumps(list(images)).encode()
+def _texts(images: Mapping[str, Path], silent: Container[str]) -> Iterator[tuple[str, bytes]]:
+    yield "cases.json", json.dumps({name: name not in silent for name in images}).encode()
     for name, image in images.items():
         yield f"{name}.gz", gzip.compress(image.read_bytes(), 1, mtime=0)
 

@@ -14,6 +14,7 @@ TYPES = (PV, HVM, PVH)
 CONFIG = "xl header"
 _HVM_VCPUS = 128
 _PV_VCPUS = 8192
+_ALTP2M = ("mixed", "external", "limited")
 _PASSTHROUGH = ("enabled", "sync_pt", "share_pt")
 
 
@@ -25,7 +26,9 @@ def configured(restore: Restore) -> bool:
 def domain_type(restore: Restore) -> object:
     """Return the type of the domain that is made: by the configuration, else by the stream."""
     if configured(restore):
-        return restore.facts.config.get("c_info", "type")
+        kind = restore.facts.config.get("c_info", "type")
+        # libxl compares names without regard to case.
+        return kind.lower() if isinstance(kind, str) else kind
     return restore.facts.type
 
 
@@ -186,6 +189,75 @@ def altp2m(restore: Restore) -> str | None:
 
 
 @rule(
+    id="LIBXL_ALTP2M_HAP",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="altp2m goes with hardware assisted paging",
+    cite=Cite(
+        "arch_sanitise_domain_config",
+        "0291089f6e",
+        "xen: enable altp2m at create domain domctl",
+        "4.19",
+    ),
+    errno=EINVAL,
+    since=("4.19",),
+)
+def altp2m_hap(restore: Restore) -> str | None:
+    """Refuse altp2m of a domain without hardware assisted paging, as a PV one is."""
+    config = restore.facts.config
+    mode = config.get("b_info", "altp2m")
+    if not configured(restore) or not isinstance(mode, str) or mode.lower() not in _ALTP2M:
+        return None
+    kind = domain_type(restore)
+    paged = kind != PV and config.get("c_info", "hap") != "False"
+    return None if paged else f"altp2m {mode} of a {kind} domain without it"
+
+
+@rule(
+    id="LIBXL_VMTRACE",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="buffers for traces are of a CPU that traces",
+    cite=Cite(
+        "sanitise_domain_config",
+        "217dd79ee2",
+        "xen/domain: Add vmtrace_size domain creation parameter",
+        "4.15",
+    ),
+    errno=EINVAL,
+    since=("4.15",),
+)
+def vmtrace(restore: Restore) -> str | None:
+    """Refuse traces on AMD's CPUs, and leave them to the host on others."""
+    size = restore.facts.config.get("b_info", "vmtrace_buf_kb")
+    if not configured(restore) or not isinstance(size, int) or size in (0, -1):
+        return None
+    if restore.policy.amd:
+        return f"vmtrace_buf_kb is {size}: CPUs of this vendor have no processor trace"
+    raise Undecided("whether the host's CPU has processor trace")
+
+
+@rule(
+    id="LIBXL_VPMU",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a virtual PMU is of a host that has one",
+    cite=Cite(
+        "libxl__domain_config_setdefault", "dbb948110a", "xen: Expose the PMU to the guests", "4.16"
+    ),
+    since=("4.16",),
+)
+def vpmu(restore: Restore) -> str | None:
+    """Leave a virtual PMU to the host, and to how its Xen was started."""
+    if configured(restore) and restore.facts.config.get("b_info", "vpmu") == "True":
+        raise Undecided("whether the host's Xen has virtual PMUs")
+    return None
+
+
+@rule(
     id="LIBXL_POOL",
     layer=Layer.LIBXL,
     stage=Stage.CREATION,
@@ -247,6 +319,9 @@ RULES: tuple[Rule, ...] = (
     shadow,
     tsc_mode,
     altp2m,
+    altp2m_hap,
+    vmtrace,
+    vpmu,
     pool,
     passthrough,
     iommu,

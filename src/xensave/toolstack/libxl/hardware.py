@@ -36,19 +36,22 @@ def device_model(restore: Restore) -> str | None:
 
 
 @rule(
-    id="LIBXL_TRADITIONAL",
+    id="LIBXL_DEVICE_MODEL_BUILT",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
     record=CONFIG,
-    says="the device model qemu-traditional is an option of the build",
+    says="qemu-traditional, and a domain for a device model, are options of the build",
     cite=Cite("libxl__spawn_local_dm"),
-    until=("4.21",),
 )
-def traditional(restore: Restore) -> str | None:
-    """Leave qemu-traditional to dom0: many builds of the tools have no such program."""
-    model = restore.facts.config.get("b_info", "device_model_version")
-    if domain_type(restore) == HVM and configured(restore) and model == TRADITIONAL:
+def built(restore: Restore) -> str | None:
+    """Leave a device model that many builds of the tools do not have to dom0."""
+    build = restore.facts.config.get("b_info")
+    if domain_type(restore) != HVM or not configured(restore) or not isinstance(build, Mapping):
+        return None
+    if build.get("device_model_version") == TRADITIONAL:
         raise Undecided(f"whether dom0 has the program of the device model {TRADITIONAL}")
+    if build.get("device_model_stubdomain") == "True":
+        raise Undecided("whether dom0 has the kernel of a domain for the device model")
     return None
 
 
@@ -133,7 +136,7 @@ def usb(restore: Restore) -> str | None:
 
 RULES: tuple[Rule, ...] = (
     device_model,
-    traditional,
+    built,
     video,
     bios,
     direct_boot,

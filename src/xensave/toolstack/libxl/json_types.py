@@ -14,6 +14,9 @@ _GENID_BYTES = 16
 _MSR_BITS = 64
 _CPUID_WITH_MSRS = ("4.14.6", "4.15.5", "4.16.5", "4.17.2", "4.18.0")
 """5b80cecb74 "libxl: introduce MSR data in libxl_cpuid_policy" (4.18)."""
+_EMPTY_AGAIN = ("4.17.3", "4.18.0")
+"""ebce4e3a14 "libxl: slightly correct JSON generation of CPU policy" (4.18): in between an
+empty list was taken for an object without MSRs."""
 
 
 def _is_integer(value: object) -> bool:
@@ -60,7 +63,7 @@ def cpuid(value: object, version: Version) -> str:
     """
     with_msrs = begun(_CPUID_WITH_MSRS, version)
     if isinstance(value, list):
-        if with_msrs and not value:
+        if with_msrs and not value and not begun(_EMPTY_AGAIN, version):
             return "is an empty list, which libxl takes for an object without MSRs"
         return _leaves(value)
     if not with_msrs:

@@ -122,6 +122,29 @@ def memory(restore: Restore) -> str | None:
 
 
 @rule(
+    id="LIBXL_PAGING_NONE",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the memory for paging is not 0: some is in use already",
+    cite=Cite(
+        "hap_set_allocation",
+        "0be5a00af5",
+        "libxl/x86: check return value of SHADOW_OP_SET_ALLOCATION domctl",
+        "4.16",
+    ),
+    errno=ENOMEM,
+    since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
+)
+def paging_none(restore: Restore) -> str | None:
+    """Refuse to give a domain no memory for paging."""
+    given = restore.facts.config.get("b_info", "shadow_memkb")
+    if not configured(restore) or domain_type(restore) == PV or given != 0:
+        return None
+    return "shadow_memkb is 0"
+
+
+@rule(
     id="LIBXL_PAGING_HOST",
     layer=Layer.XEN,
     stage=Stage.CREATION,
@@ -156,6 +179,7 @@ def _paging_memory_is_computed(restore: Restore) -> bool:
 RULES: tuple[Rule, ...] = (
     memory_stated,
     paging_memory,
+    paging_none,
     paging_host,
     highest_pfn,
     memory,
