@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import begun, in_force
 from xensave.catalogue.errnos import EINVAL
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Rule, Undecided
@@ -17,7 +17,7 @@ _CR0_ET = 1 << 4
 _CR0_PG = 1 << 31
 
 # (bits, the features one of which they need, since): bits without a feature are always valid.
-_CR4: tuple[tuple[int, tuple[str, ...], tuple[int, ...]], ...] = (
+_CR4: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (0x003, ("vme",), ()),
     (0x004, ("tsc",), ()),
     (0x008, ("de",), ()),
@@ -28,26 +28,40 @@ _CR4: tuple[tuple[int, tuple[str, ...], tuple[int, ...]], ...] = (
     (0x100, (), ()),
     (0x200, ("fxsr",), ()),
     (0x400, ("sse",), ()),
-    (1 << 18, ("xsave",), (4, 0)),
-    (1 << 16, ("fsgsbase",), (4, 1)),
-    (1 << 20, ("smep",), (4, 1)),
-    (1 << 17, ("pcid",), (4, 2)),
-    (1 << 21, ("smap",), (4, 5)),
-    (1 << 22, ("pku",), (4, 7)),
-    (1 << 11, ("umip",), (4, 10)),
-    (1 << 23, ("cet_ss", "cet_ibt"), (4, 16)),
-    (1 << 24, ("pks",), (4, 18)),
-    (1 << 27, ("lass",), (4, 22)),
+    (1 << 18, ("xsave",), ("4.0",)),
+    (1 << 16, ("fsgsbase",), ("4.1",)),
+    (1 << 20, ("smep",), ("4.1",)),
+    (1 << 17, ("pcid",), ("4.2",)),
+    (1 << 21, ("smap",), ("4.5",)),
+    (1 << 22, ("pku",), ("4.7",)),
+    (1 << 11, ("umip",), ("4.10",)),
+    (1 << 23, ("cet_ss", "cet_ibt"), ("4.16",)),
+    (1 << 24, ("pks",), ("4.18",)),
+    (1 << 27, ("lass",), ("4.22",)),
 )
 _CR4_VMXE = 1 << 13
-_CR4_FIXED_UNTIL = (4, 5)
+_CR4_FIXED_UNTIL = ("4.5",)
 _CR4_FIXED = 0x7FF
+_VMXE_BY_POLICY_UNTIL = ("4.15",)
+"""Until when VMX in the policy was enough for VMXE on restore: nested virtualisation is wanted."""
+
 # Before this, a restore was held to the host's CPU rather than to the domain's policy: 9d8c1d1814
 # "x86/hvm: Fix bit checking for CR4 and MSR_EFER" (4.12), carried back as far as 4.9.
 _POLICY_SINCE = ("4.9.4", "4.10.3", "4.11.2", "4.12.0")
 
 _SCE, _LME, _LMA, _NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
 _SVME, _LMSLE, _FFXSE, _AIBRSE = 1 << 12, 1 << 13, 1 << 14, 1 << 21
+_AIBRSE_SINCE = ("4.18",)
+_LMA_PAGES = ("4.6",)
+"""Since when LMA needs paging."""
+
+# (bits, since, until, whether only a domain with nested virtualisation has them)
+_EFER_KNOWN = (
+    (_SVME, ("4.6",), (), False),
+    (_SVME, ("4.2",), ("4.6",), True),
+    (_LMSLE, ("4.1",), ("4.12",), False),
+    (_AIBRSE, _AIBRSE_SINCE, (), False),
+)
 _EFER = (
     (_SCE, "syscall", "SCE"),
     (_LME | _LMA, "lm", "LME or LMA"),
@@ -57,7 +71,8 @@ _EFER = (
 )
 
 _FLAGS_KNOWN = 1
-_SVM_TYPES_SINCE = (4, 9)
+_SVM_TYPES = ("4.9",)
+"""Since when an event of a software interrupt is none that SVM injects."""
 
 
 def cr0(body: Body, machine: Machine) -> str | None:
@@ -82,9 +97,10 @@ def cr4(body: Body, machine: Machine) -> str | None:
 
 def _cr4_bits(machine: Machine) -> tuple[int, int]:
     """Return the bits that the policy allows, and those that the release knows at all."""
-    allowed = known = _CR4_FIXED if machine.version < _CR4_FIXED_UNTIL else 0
+    fixed = in_force((), _CR4_FIXED_UNTIL, machine.version)
+    allowed = known = _CR4_FIXED if fixed else 0
     for bits, features, since in _CR4:
-        if machine.version < since:
+        if not in_force(since, (), machine.version):
             continue
         known |= bits
         if not features or any(machine.policy.has(feature) for feature in features):
@@ -94,7 +110,7 @@ def _cr4_bits(machine: Machine) -> tuple[int, int]:
 
 def _vmxe(machine: Machine) -> int:
     """Return VMXE where it may be set: on restore the policy was enough from 4.5 to 4.14."""
-    restore = _CR4_FIXED_UNTIL <= machine.version < (4, 15)
+    restore = in_force(_CR4_FIXED_UNTIL, _VMXE_BY_POLICY_UNTIL, machine.version)
     if machine.policy.has("vmx") and (restore or machine.domain.nested):
         return _CR4_VMXE
     return 0
@@ -104,13 +120,9 @@ def efer_known(body: Body, machine: Machine) -> str | None:
     """Refuse bits that the release does not know."""
     value = body["msr_efer"]
     known = _SCE | _LME | _LMA | _NXE | _FFXSE
-    version = machine.version
-    if version >= (4, 6) or (version >= (4, 2) and machine.domain.nested):
-        known |= _SVME
-    if (4, 1) <= version < (4, 12):
-        known |= _LMSLE
-    if version >= (4, 18):
-        known |= _AIBRSE
+    for bits, since, until, nested in _EFER_KNOWN:
+        if in_force(since, until, machine.version) and (machine.domain.nested or not nested):
+            known |= bits
     return f"msr_efer is {value:#x}, known are {known:#x}" if value & ~known else None
 
 
@@ -120,7 +132,7 @@ def efer_features(body: Body, machine: Machine) -> str | None:
     for bits, feature, name in _EFER:
         if not value & bits or machine.policy.has(feature):
             continue
-        if bits == _AIBRSE and machine.version < (4, 18):
+        if bits == _AIBRSE and not in_force(_AIBRSE_SINCE, (), machine.version):
             continue
         if not begun(_POLICY_SINCE, machine.version):
             raise Undecided(f"whether the host's CPU has {feature}, for EFER {value:#x}")
@@ -133,7 +145,7 @@ def efer_long_mode(body: Body, machine: Machine) -> str | None:
     value = body["msr_efer"]
     if not value & _LMA:
         return None
-    paging = machine.version < (4, 6) or body["cr0"] & _CR0_PG
+    paging = body["cr0"] & _CR0_PG or not in_force(_LMA_PAGES, (), machine.version)
     if not value & _LME or not paging:
         return f"LMA, LME and CR0.PG are inconsistent, msr_efer is {value:#x}"
     return None
@@ -192,7 +204,7 @@ def pending_event(body: Body, machine: Machine) -> str | None:
     if not body["pending_valid"]:
         return None
     kind = body["pending_type"]
-    newest = 4 if machine.policy.amd and machine.version >= _SVM_TYPES_SINCE else 6
+    newest = 4 if machine.policy.amd and in_force(_SVM_TYPES, (), machine.version) else 6
     if kind == 1 or kind > newest or body["pending_reserved"]:
         return f"pending_event is {body['pending_event']:#x}"
     return None
@@ -224,79 +236,149 @@ def convert(data: bytes, length: int) -> bytes:
     return data
 
 
-_PAD = "padding must be zero"
-_CR0_SANE = "CR0 must be one that a guest can have"
-_KNOWN = "EFER must have no unknown bits"
-_NEEDS = "EFER bits need their features"
-_MODE = "EFER must be consistent with itself and CR0"
-_EVENT = "a pending event must be one that can be injected"
-
 RULES = (
-    Rule("CPU_PAD", RECORD, EINVAL, _PAD, pad0, cites.CPU_PAD, ("4.7",)),
-    Rule("CPU_CR0", RECORD, EINVAL, _CR0_SANE, cr0, cites.CPU_CR0, ("3.2",)),
-    Rule("CPU_CR4", RECORD, EINVAL, "CR4 bits need their features", cr4, cites.CPU_CR4, ("3.2",)),
     Rule(
-        "CPU_EFER_KNOWN",
-        RECORD,
-        EINVAL,
-        _KNOWN,
-        efer_known,
-        cites.CPU_EFER_FIRST,
-        ("3.2",),
-        ("4.6",),
+        id="CPU_PAD",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="padding must be zero",
+        test=pad0,
+        cite=cites.CPU_PAD,
+        since=("4.7",),
     ),
     Rule(
-        "CPU_EFER_KNOWN",
-        RECORD,
-        EINVAL,
-        _KNOWN,
-        efer_known,
-        cites.CPU_EFER_KNOWN,
-        ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
-    ),
-    Rule("CPU_EFER_FEATURE", RECORD, EINVAL, _NEEDS, efer_features, cites.CPU_EFER, ("3.2",)),
-    Rule("CPU_EFER_LONG_MODE", RECORD, EINVAL, _MODE, efer_long_mode, cites.CPU_EFER, ("3.2",)),
-    Rule(
-        "CPU_EFER_SVME",
-        RECORD,
-        EINVAL,
-        "SVME needs nested virtualisation",
-        efer_svme,
-        cites.CPU_EFER,
-        ("4.2",),
+        id="CPU_CR0",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="CR0 must be one that a guest can have",
+        test=cr0,
+        cite=cites.CPU_CR0,
+        since=("3.2",),
     ),
     Rule(
-        "CPU_EFER_LMSLE",
-        RECORD,
-        EINVAL,
-        "LMSLE needs support of the CPU",
-        efer_lmsle,
-        cites.CPU_EFER_LMSLE,
-        ("4.1",),
-        ("4.12",),
-    ),
-    Rule("CPU_DR", RECORD, EINVAL, "DR6 and DR7 have 32 bits", dr67, cites.CPU_DR, ("4.18",)),
-    Rule("CPU_CR3", RECORD, EINVAL, "CR3 is a guest's address", cr3, cites.CPU_CR3, ("4.14",)),
-    Rule("CPU_FLAGS", RECORD, EINVAL, "only one flag is known", flags, cites.CPU_FLAGS, ("4.7",)),
-    Rule(
-        "CPU_TSC_AUX", RECORD, EINVAL, "TSC_AUX has 32 bits", tsc_aux, cites.CPU_TSC_AUX, ("4.12",)
-    ),
-    Rule("CPU_PENDING_EVENT", RECORD, EINVAL, _EVENT, pending_event, cites.CPU_EVENT),
-    Rule(
-        "CPU_ERROR_CODE",
-        RECORD,
-        EINVAL,
-        "an error code has 16 bits",
-        error_code,
-        cites.CPU_ERROR_CODE,
-        ("4.9",),
+        id="CPU_CR4",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="CR4 bits need their features",
+        test=cr4,
+        cite=cites.CPU_CR4,
+        since=("3.2",),
     ),
     Rule(
-        "CPU_SHADOW_CR3",
-        RECORD,
-        EINVAL,
-        "CR3 must name memory of the guest",
-        shadow_cr3,
-        cites.CPU_SHADOW,
+        id="CPU_EFER_KNOWN",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="EFER must have no unknown bits",
+        test=efer_known,
+        cite=cites.CPU_EFER_FIRST,
+        since=("3.2",),
+        until=("4.6",),
+    ),
+    Rule(
+        id="CPU_EFER_KNOWN",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="EFER must have no unknown bits",
+        test=efer_known,
+        cite=cites.CPU_EFER_KNOWN,
+        since=("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
+    ),
+    Rule(
+        id="CPU_EFER_FEATURE",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="EFER bits need their features",
+        test=efer_features,
+        cite=cites.CPU_EFER,
+        since=("3.2",),
+    ),
+    Rule(
+        id="CPU_EFER_LONG_MODE",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="EFER must be consistent with itself and CR0",
+        test=efer_long_mode,
+        cite=cites.CPU_EFER,
+        since=("3.2",),
+    ),
+    Rule(
+        id="CPU_EFER_SVME",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="SVME needs nested virtualisation",
+        test=efer_svme,
+        cite=cites.CPU_EFER,
+        since=("4.2",),
+    ),
+    Rule(
+        id="CPU_EFER_LMSLE",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="LMSLE needs support of the CPU",
+        test=efer_lmsle,
+        cite=cites.CPU_EFER_LMSLE,
+        since=("4.1",),
+        until=("4.12",),
+    ),
+    Rule(
+        id="CPU_DR",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="DR6 and DR7 have 32 bits",
+        test=dr67,
+        cite=cites.CPU_DR,
+        since=("4.18",),
+    ),
+    Rule(
+        id="CPU_CR3",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="CR3 is a guest's address",
+        test=cr3,
+        cite=cites.CPU_CR3,
+        since=("4.14",),
+    ),
+    Rule(
+        id="CPU_FLAGS",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="only one flag is known",
+        test=flags,
+        cite=cites.CPU_FLAGS,
+        since=("4.7",),
+    ),
+    Rule(
+        id="CPU_TSC_AUX",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="TSC_AUX has 32 bits",
+        test=tsc_aux,
+        cite=cites.CPU_TSC_AUX,
+        since=("4.12",),
+    ),
+    Rule(
+        id="CPU_PENDING_EVENT",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="a pending event must be one that can be injected",
+        test=pending_event,
+        cite=cites.CPU_EVENT,
+    ),
+    Rule(
+        id="CPU_ERROR_CODE",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="an error code has 16 bits",
+        test=error_code,
+        cite=cites.CPU_ERROR_CODE,
+        since=("4.9",),
+    ),
+    Rule(
+        id="CPU_SHADOW_CR3",
+        record=RECORD,
+        errno=EINVAL,
+        sentence="CR3 must name memory of the guest",
+        test=shadow_cr3,
+        cite=cites.CPU_SHADOW,
     ),
 )

@@ -31,6 +31,11 @@ _SPEC_CTRL_BITS = (
 _BNDCFGS_RESERVED = 0xFFC
 _XCR0_BND = 3 << 3
 _BY_POLICY = ("4.10.0",)
+# Since when a release asks the policy for the feature behind an MSR, and no more the host.
+_IBRS_BY_POLICY = ("4.9",)
+_MASKS_BY_POLICY = ("4.12",)
+_XSTATE_BY_POLICY = ("4.13",)
+_MPX_ON_AMD = ("4.17",)
 
 
 def spec_ctrl_bits(policy: Policy, version: Version) -> int | None:
@@ -64,17 +69,18 @@ def misc_features(value: int, vcpu: int, machine: Machine) -> str | None:
 
 def bndcfgs(value: int, vcpu: int, machine: Machine) -> str | None:
     """BNDCFGS: MPX in the policy, a canonical address, and XCR0 with the MPX states."""
-    policy, version = machine.policy, machine.version
-    if version < (4, 13) and not value:
+    policy = machine.policy
+    by_policy = in_force(_XSTATE_BY_POLICY, (), machine.version)
+    if not by_policy and not value:
         return None
     if not policy.has("mpx"):
-        _host_may(machine, "MPX", until=(4, 13))
+        _host_may(machine, "MPX", until=_XSTATE_BY_POLICY)
         return "the policy has no MPX"
-    if policy.amd and version < (4, 17):
+    if policy.amd and in_force((), _MPX_ON_AMD, machine.version):
         return "there is no MPX for guests on AMD CPUs"
     if (value + (1 << 47)) >> 48 not in (0, 1 << 16) or value & _BNDCFGS_RESERVED:
         return "it is not canonical, or has reserved bits"
-    if version >= (4, 13) and value & 1 and not machine.xcr0_accum(vcpu) & _XCR0_BND:
+    if by_policy and value & 1 and not machine.xcr0_accum(vcpu) & _XCR0_BND:
         return "it enables MPX in a vCPU whose XCR0 never had its states"
     return None
 
@@ -82,9 +88,9 @@ def bndcfgs(value: int, vcpu: int, machine: Machine) -> str | None:
 def xss(value: int, vcpu: int, machine: Machine) -> str | None:
     """XSS: the policy must have XSAVES; no guest has a supervisor state yet."""
     if not machine.policy.has("xsaves"):
-        _host_may(machine, "XSAVES", until=(4, 13))
+        _host_may(machine, "XSAVES", until=_XSTATE_BY_POLICY)
         return "the policy has no XSAVES"
-    return "must be zero" if value and machine.version >= (4, 13) else None
+    return "must be zero" if value and in_force(_XSTATE_BY_POLICY, (), machine.version) else None
 
 
 def virt_spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
@@ -102,14 +108,14 @@ def pkrs(value: int, vcpu: int, machine: Machine) -> str | None:
 def dr_mask(value: int, vcpu: int, machine: Machine) -> str | None:
     """Debug address masks: the policy must have DBEXT; 32 bits."""
     if not machine.policy.has("dbext"):
-        _host_may(machine, "DBEXT", until=(4, 12))
+        _host_may(machine, "DBEXT", until=_MASKS_BY_POLICY)
         return "the policy has no DBEXT"
     return "it has 32 bits" if value >> 32 else None
 
 
-def _host_may(machine: Machine, feature: str, until: tuple[int, ...] = (4, 9)) -> None:
+def _host_may(machine: Machine, feature: str, until: tuple[str, ...] = _IBRS_BY_POLICY) -> None:
     """Where the release asked the host, not the policy, only the host can tell."""
-    if machine.version < until:
+    if in_force((), until, machine.version):
         raise Undecided(f"whether the host's CPU has {feature}")
 
 
@@ -126,28 +132,87 @@ class Msr(NamedTuple):
 
 MSRS = (
     Msr(
-        0x48, "SPEC_CTRL", spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.0"), ("4.10.0",), amd=False
-    ),
-    Msr(0x48, "SPEC_CTRL", spec_ctrl, ("4.10.1", "4.11.0")),
-    Msr(
-        0x140,
-        "MISC_FEATURES_ENABLES",
-        misc_features,
-        ("4.8.4", "4.9.2", "4.10.0"),
-        _BY_POLICY,
+        number=0x48,
+        name="SPEC_CTRL",
+        test=spec_ctrl,
+        since=("4.7.5", "4.8.4", "4.9.2", "4.10.0"),
+        until=("4.10.0",),
         amd=False,
     ),
-    Msr(0x140, "MISC_FEATURES_ENABLES", misc_features, _BY_POLICY),
-    Msr(0xD90, "BNDCFGS", bndcfgs, ("4.5",), ("4.13",), amd=False),
-    Msr(0xD90, "BNDCFGS", bndcfgs, ("4.13",)),
-    Msr(0xDA0, "XSS", xss, ("4.7",), ("4.13",), amd=False),
-    Msr(0xDA0, "XSS", xss, ("4.13",)),
-    Msr(0x6E1, "PKRS", pkrs, ("4.18",)),
-    Msr(0xC001011F, "VIRT_SPEC_CTRL", virt_spec_ctrl, ("4.17",)),
+    Msr(
+        number=0x48,
+        name="SPEC_CTRL",
+        test=spec_ctrl,
+        since=("4.10.1", "4.11.0"),
+    ),
+    Msr(
+        number=0x140,
+        name="MISC_FEATURES_ENABLES",
+        test=misc_features,
+        since=("4.8.4", "4.9.2", "4.10.0"),
+        until=_BY_POLICY,
+        amd=False,
+    ),
+    Msr(
+        number=0x140,
+        name="MISC_FEATURES_ENABLES",
+        test=misc_features,
+        since=_BY_POLICY,
+    ),
+    Msr(
+        number=0xD90,
+        name="BNDCFGS",
+        test=bndcfgs,
+        since=("4.5",),
+        until=("4.13",),
+        amd=False,
+    ),
+    Msr(
+        number=0xD90,
+        name="BNDCFGS",
+        test=bndcfgs,
+        since=("4.13",),
+    ),
+    Msr(
+        number=0xDA0,
+        name="XSS",
+        test=xss,
+        since=("4.7",),
+        until=("4.13",),
+        amd=False,
+    ),
+    Msr(
+        number=0xDA0,
+        name="XSS",
+        test=xss,
+        since=("4.13",),
+    ),
+    Msr(
+        number=0x6E1,
+        name="PKRS",
+        test=pkrs,
+        since=("4.18",),
+    ),
+    Msr(
+        number=0xC001011F,
+        name="VIRT_SPEC_CTRL",
+        test=virt_spec_ctrl,
+        since=("4.17",),
+    ),
     *(
-        Msr(index, f"DR{number}_ADDRESS_MASK", dr_mask, *span)
+        Msr(
+            number=index,
+            name=f"DR{number}_ADDRESS_MASK",
+            test=dr_mask,
+            since=since,
+            until=until,
+            amd=amd,
+        )
         for number, index in enumerate((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B))
-        for span in ((("4.5",), ("4.12",), True), (("4.12",), (), None))
+        for since, until, amd in (
+            (("4.5",), _MASKS_BY_POLICY, True),
+            (_MASKS_BY_POLICY, (), None),
+        )
     ),
 )
 

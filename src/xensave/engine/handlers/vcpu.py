@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.dates import in_force
 from xensave.catalogue.errnos import EINVAL, EPERM
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import CHECK, Rule
@@ -19,6 +20,13 @@ _MCG_CMCI = 1 << 10
 _MCG_TES = 1 << 11
 _MCG_SER = 1 << 24
 _MCG_LMCE = 1 << 27
+
+# (bits, since, until, whether a guest on AMD's CPUs has them as well)
+_MCG_BITS = (
+    (_MCG_TES | _MCG_SER, (), ("4.3",), True),
+    (_MCG_TES | _MCG_SER | _MCG_CMCI, ("4.3",), (), False),
+    (_MCG_LMCE, ("4.10",), (), False),
+)
 
 _LAPIC_CHECKED = ("4.20",)
 
@@ -51,13 +59,9 @@ def mtrr_count(body: Body, machine: Machine) -> str | None:
 def mca_capabilities(machine: Machine) -> int:
     """Return the machine check capabilities that Xen gives a guest on this vendor's CPUs."""
     known = _MCG_COUNT_AND_CTL
-    version = machine.version
-    if version < (4, 3):
-        known |= _MCG_TES | _MCG_SER
-    elif not machine.policy.amd:
-        known |= _MCG_TES | _MCG_SER | _MCG_CMCI
-        if version >= (4, 10):
-            known |= _MCG_LMCE
+    for bits, since, until, amd in _MCG_BITS:
+        if in_force(since, until, machine.version) and (amd or not machine.policy.amd):
+            known |= bits
     return known
 
 
@@ -73,53 +77,51 @@ def viridian_padding(body: Body, machine: Machine) -> str | None:
     return f"_pad is {body.octets('_pad').hex()}" if body["_pad"] else None
 
 
-_MODE = "x2APIC mode needs an APIC that is on"
-
 RULES = (
     Rule(
-        "LAPIC_MODE",
-        "LAPIC",
-        EINVAL,
-        _MODE,
-        apic_mode,
-        cites.LAPIC_LOAD,
-        ("4.5",),
-        _LAPIC_CHECKED,
+        id="LAPIC_MODE",
+        record="LAPIC",
+        errno=EINVAL,
+        sentence="x2APIC mode needs an APIC that is on",
+        test=apic_mode,
+        cite=cites.LAPIC_LOAD,
+        since=("4.5",),
+        until=_LAPIC_CHECKED,
     ),
     Rule(
-        "LAPIC_MODE",
-        "LAPIC",
-        EINVAL,
-        _MODE,
-        apic_mode,
-        cites.LAPIC_CHECK,
-        _LAPIC_CHECKED,
+        id="LAPIC_MODE",
+        record="LAPIC",
+        errno=EINVAL,
+        sentence="x2APIC mode needs an APIC that is on",
+        test=apic_mode,
+        cite=cites.LAPIC_CHECK,
+        since=_LAPIC_CHECKED,
         stage=CHECK,
     ),
     Rule(
-        "MTRR_COUNT",
-        "MTRR",
-        EINVAL,
-        "too many variable ranges",
-        mtrr_count,
-        cites.MTRR_COUNT,
-        ("4.12",),
+        id="MTRR_COUNT",
+        record="MTRR",
+        errno=EINVAL,
+        sentence="too many variable ranges",
+        test=mtrr_count,
+        cite=cites.MTRR_COUNT,
+        since=("4.12",),
     ),
     Rule(
-        "VMCE_CAPS",
-        "VMCE_VCPU",
-        EINVAL,
-        "unsupported MCA capabilities",
-        mce_caps,
-        cites.VMCE_CAPS,
+        id="VMCE_CAPS",
+        record="VMCE_VCPU",
+        errno=EINVAL,
+        sentence="unsupported MCA capabilities",
+        test=mce_caps,
+        cite=cites.VMCE_CAPS,
     ),
     Rule(
-        "VIRIDIAN_PAD",
-        "VIRIDIAN_VCPU",
-        EINVAL,
-        "padding must be zero",
-        viridian_padding,
-        cites.VIRIDIAN_PAD,
-        ("4.7",),
+        id="VIRIDIAN_PAD",
+        record="VIRIDIAN_VCPU",
+        errno=EINVAL,
+        sentence="padding must be zero",
+        test=viridian_padding,
+        cite=cites.VIRIDIAN_PAD,
+        since=("4.7",),
     ),
 )

@@ -11,6 +11,9 @@ from xensave.image.facts.guest import HVM, PV, PVH
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 TYPES = (PV, HVM, PVH)
+_PVH_SINCE = ("4.10",)
+"""Since when libxl has a type pvh."""
+
 CONFIG = "xl header"
 _HVM_VCPUS = 128
 _PV_VCPUS = 8192
@@ -45,7 +48,7 @@ def known_type(restore: Restore) -> str | None:
     if not configured(restore):
         return None
     kind = domain_type(restore)
-    if kind == PVH and not begun(("4.10",), restore.target.version):
+    if kind == PVH and not begun(_PVH_SINCE, restore.target.version):
         return f"libxl of Xen {restore.target.name} knows no domain type pvh"
     return None if kind in TYPES else f"libxl knows no domain type {kind!r}"
 
