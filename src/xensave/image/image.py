@@ -214,6 +214,11 @@ class Image:
         return self._tallied.type
 
     @property
+    def width(self) -> int | None:
+        """The bits of a PV guest's words, 64 or 32; None for other guests, or if it is not said."""
+        return self._tallied.width
+
+    @property
     def guest(self) -> str | None:
         """The guest's name, from the configuration. It is the guest's owner's text: escape it."""
         name = self._configuration.get("c_info", "name")

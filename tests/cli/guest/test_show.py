@@ -293,3 +293,17 @@ def test_frames_of_a_real_live_migration(capsys):
         pytest.skip("needs the larger samples")
     _, out, _ = show(capsys, str(live))
     assert "8,144 frames with contents (31.81 MiB), sent as 10,700 pages" in out
+
+
+@pytest.mark.parametrize(("width", "levels", "bits"), [(8, 4, 64), (4, 3, 32)])
+def test_a_pv_guest_has_32_or_64_bits(capsys, tmp_path, width, levels, bits):
+    from xensave.container.framing import pack_record
+    from xensave.container.streams import libxc
+    from xensave.container.streams.libxc_records import PvInfo
+    from xensave.testing import streams
+
+    info = pack_record(libxc.X86_PV_INFO, PvInfo(width, levels).to_bytes())
+    path = tmp_path / "pv.stream"
+    path.write_bytes(streams.stream_head("4.17", libxc.PV) + info + pack_record(libxc.END))
+    assert f"PV of {bits} bits" in show(capsys, str(path))[1]
+    assert json.loads(show(capsys, str(path), "--json")[1])["bits"] == bits

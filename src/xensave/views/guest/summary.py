@@ -70,6 +70,7 @@ def summary_json(image: Image) -> dict[str, Json]:
         "size": image.size,
         "guest": image.guest,
         "type": image.type,
+        "bits": image.width,
         "xen": image.xen,
         "release": image.release,
         "vcpus": image.vcpus,
@@ -101,7 +102,8 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
     yield "image", f"{' > '.join(image.containers)}, {image.size:,} bytes"
     name = escape(image.guest) + ", " if image.guest else ""
     vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
-    yield "guest", f"{name}{image.type.upper()}, {vcpus}"
+    bits = f" of {image.width} bits" if image.width else ""
+    yield "guest", f"{name}{image.type.upper()}{bits}, {vcpus}"
     yield "saved by", _saved_by(image)
     if image.configured_memory is not None or image.frames:
         yield "memory", _memory(image)
