@@ -138,8 +138,8 @@ def memory(restore: Restore) -> str | None:
 )
 def paging_none(restore: Restore) -> str | None:
     """Refuse to give a domain no memory for paging."""
-    given = restore.facts.config.get("b_info", "shadow_memkb")
-    if not configured(restore) or domain_type(restore) == PV or given != 0:
+    kilobytes = restore.facts.config.get("b_info", "shadow_memkb")
+    if not configured(restore) or domain_type(restore) == PV or kilobytes != 0:
         return None
     return "shadow_memkb is 0"
 
