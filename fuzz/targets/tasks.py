@@ -117,13 +117,13 @@ def _judge() -> Judge:
 
 def scan(data: bytes) -> None:
     """The row of a table."""
-    path = _file()
+    path = Path(_folder().name) / "image"
     path.write_bytes(data)
     rows = rows_of([Entry(str(path), len(data), 0.0)], QUESTION)
     table_of(rows, schema("{}"))
 
 
 @cache
-def _file() -> Path:
-    folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return Path(tempfile.mkdtemp(dir=folder)) / "image"
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that goes with the process; in memory, where that can be."""
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
