@@ -39,3 +39,9 @@ def test_a_release_offers_what_it_brought(offer):
     assert offer.holds(first)
     assert not offer.holds((first[0], first[1] - 1, 9))
     assert offer.cite.release == ".".join(map(str, first[:2]))
+
+
+def test_a_pv_guest_is_told_how_wide_machine_addresses_are(facts):
+    pv = facts._replace(release="4.10", domain=facts.domain._replace(type=1))
+    assert any("width of machine addresses" in text for text in latched(pv, "4.9.4"))
+    assert not any("width of machine addresses" in text for text in latched(pv, "4.10.0"))

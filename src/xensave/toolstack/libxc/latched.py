@@ -79,6 +79,42 @@ OFFERS = (
         since=("4.6.0",),
     ),
     Offer(
+        id="OFFER_ADDRESS_WIDTH",
+        what="the width of machine addresses in CPUID (leaf 5 of Xen's)",
+        types=(PV,),
+        cite=Cite(
+            "cpuid_hypervisor_leaves",
+            "c3d74acf55",
+            "x86: add new Xen cpuid node for max address width info",
+            "4.10",
+        ),
+        since=("4.10.0",),
+    ),
+    Offer(
+        id="OFFER_IOMMU_MAPPINGS",
+        what="IOMMU mappings of grants (CPUID leaf 4 of Xen's, bit 2)",
+        types=_HVM,
+        cite=Cite(
+            "hvm_hypervisor_cpuid_leaf",
+            "b074b99c34",
+            "x86/HVM: expose that grant table mappings update the IOMMU",
+            "4.5",
+        ),
+        since=("4.5.0",),
+    ),
+    Offer(
+        id="OFFER_APIC_VIRTUALISATION",
+        what="an APIC that the CPU virtualises (CPUID leaf 4 of Xen's, bits 0 and 1)",
+        types=_HVM,
+        cite=Cite(
+            "hvm_hypervisor_cpuid_leaf",
+            "3196856c65",
+            "x86/hvm: indicate avaliability of HW support of APIC virtualization to HVM guests",
+            "4.5",
+        ),
+        since=("4.5.0",),
+    ),
+    Offer(
         id="OFFER_UPCALL_HYPERCALL",
         what="HVMOP_set_evtchn_upcall_vector",
         types=_HVM,
