@@ -26,7 +26,7 @@ def test_show_json_is_whole(capsys):
         "leaf": 1,
         "subleaf": 0xFFFFFFFF,
     }
-    assert value["msrs"][0] == {"index": 0xCE, "value": 0x80000000}
+    assert value["msrs"][0] == {"index": 0xCE, "value": 0x80000000, "hex": "0x0000000080000000"}
 
 
 def test_a_host_has_blocks(capsys):

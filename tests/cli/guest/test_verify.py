@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,16 @@ import pytest
 from xensave.cli import main
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import PageData
+from xensave.container.streams.libxc_records import PAIR, PageData
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = next(iter(sorted((ROOT / "examples").glob("*.img.zst"))), None)
 
 HEAD = libxc.ImageHeader(2).to_bytes() + libxc.DomainHeader(libxc.HVM, xen_minor=17).to_bytes()
 PAGE = pack_record(libxc.PAGE_DATA, PageData((1,)).to_bytes() + bytes(4096))
-VALID = HEAD + PAGE + pack_record(libxc.END)
-BAD = HEAD + pack_record(libxc.PAGE_DATA, bytes(8)) + pack_record(libxc.END)
+STATE = pack_record(libxc.HVM_CONTEXT, (ROOT / "examples" / "hvm1.ctx").read_bytes())
+VALID = HEAD + PAGE + STATE + pack_record(libxc.END)
+BAD = HEAD + pack_record(libxc.PAGE_DATA, bytes(8)) + STATE + pack_record(libxc.END)
 CUT = VALID[:-8]
 
 
@@ -43,7 +45,7 @@ def test_a_valid_image(file, capsys):
     assert main(["verify", path]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        f"{path}: valid: libxc version 2; x86 HVM guest of Xen 4.17; 2 records, {len(VALID)} bytes"
+        f"{path}: valid: libxc version 2; x86 HVM guest of Xen 4.17; 3 records, {len(VALID)} bytes"
     ]
     assert err == ""
 
@@ -96,7 +98,14 @@ def test_json(file, capsys, data, code, rules):
     for finding in said["findings"]:
         assert {"rule", "severity", "offset", "record", "message"} == set(finding)
         assert isinstance(finding["offset"], int)
-    assert [note["rule"] for note in said["notes"]] == ["LIBXC_GUEST_STATE_PRESENT"] * (data != CUT)
+    assert said["notes"] == []
+
+
+def test_a_restore_that_would_fail_is_a_warning(file, capsys):
+    path = file(HEAD + PAGE + pack_record(libxc.END))
+    assert main(["verify", path]) == 1
+    assert "END without HVM_CONTEXT before it: a restore would fail" in capsys.readouterr().out
+    assert main(["verify", "--fail-on", "error", path]) == 0
 
 
 def test_json_of_several_is_a_line_each(file, capsys):
@@ -106,12 +115,13 @@ def test_json_of_several_is_a_line_each(file, capsys):
 
 
 def test_notes_are_for_the_verbose(file, capsys):
-    path = file(VALID)
+    params = pack_record(libxc.HVM_PARAMS, PAIR.pack(1, 0) + struct.pack("<QQ", 1, 1))
+    path = file(HEAD + PAGE + STATE + params + pack_record(libxc.END))
     main(["verify", path])
     assert "note: " not in capsys.readouterr().out
     main(["verify", "-v", path])
     out = capsys.readouterr().out
-    assert "[LIBXC_GUEST_STATE_PRESENT]" in out
+    assert "[LIBXC_HVM_PARAMS_BEFORE_CONTEXT]" in out
     assert "libxc PAGE_DATA: 4112 bytes" in out
 
 
@@ -232,7 +242,7 @@ def test_a_large_pipe_takes_little_memory(tmp_path):
         "o.write(end)"
     )
     front = pack_record(libxc.PAGE_DATA, page_data)[: 16 + 1024 * 8]
-    words = [HEAD.hex(), front.hex(), pack_record(libxc.END).hex()]
+    words = [HEAD.hex(), front.hex(), (STATE + pack_record(libxc.END)).hex()]
     reader = (
         "from xensave.cli import main;print(main(['verify','-q']))\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
