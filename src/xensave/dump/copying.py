@@ -70,6 +70,7 @@ def frames_to_file(
         pool = stack.enter_context(ThreadPoolExecutor(_THREADS))
         stack.callback(pool.shutdown, cancel_futures=True)
         for job in _jobs(_pieces(memory, runs)):
+            copier.fetch(job)
             waiting.append(pool.submit(copier.copy, job))
             if len(waiting) > _WAITING:
                 _tell(waiting.popleft(), progress)
@@ -124,6 +125,12 @@ class _Copier:
         self._fd = fd
         self._source = source
         self._looks = looks
+
+    def fetch(self, job: list[_Window]) -> None:
+        """Have the disk read what is copied next, while what came before is copied."""
+        for window in job:
+            for run, _ in window:
+                self._source.soon(run.offset, run.size)
 
     def copy(self, job: list[_Window]) -> int:
         """Copy windows; return how many bytes they have."""

@@ -105,6 +105,9 @@ class MemorySource(Source):
         """Return n bytes at an offset, to be looked at once: what is read stays in no mapping."""
         return self.view(offset, n)
 
+    def soon(self, offset: int, n: int) -> None:
+        """Say that n bytes from an offset are looked at next, one after another."""
+
     def let_go(self, offset: int, n: int) -> None:
         """Take n bytes from an offset for read: what is mapped of them need not stay so."""
 
@@ -181,6 +184,10 @@ class MappedSource(MemorySource):
         other = _Again(self)
         other.format = self.format
         return other
+
+    def soon(self, offset: int, n: int) -> None:
+        """Have the kernel fetch n bytes from an offset: of what is mapped it reads none ahead."""
+        os.posix_fadvise(self._fd, self._start + offset, n, os.POSIX_FADV_WILLNEED)
 
     def let_go(self, offset: int, n: int) -> None:
         """Unmap n bytes from an offset, and what shares their pages: a view maps them again."""
