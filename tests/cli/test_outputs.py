@@ -64,3 +64,11 @@ def test_a_picture_is_the_same_each_time(tmp_path):
     for name in ("a.svg", "b.svg"):
         assert main(["check", "--plot", str(tmp_path / name), "-t", "4.17", HVM]) == 0
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_file_is_written_whole_where_proc_is_not_mounted(tmp_path, monkeypatch):
+    monkeypatch.setattr("xensave.source.atomic._DESCRIPTORS", str(tmp_path / "none"))
+    out = tmp_path / "out.ctx"
+    assert main(["convert", HVM, str(out), "--from", "4.17", "-t", "4.17", "-q"]) == 0
+    assert out.read_bytes() == Path(HVM).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ctx"]

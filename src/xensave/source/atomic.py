@@ -10,6 +10,8 @@ from types import TracebackType
 
 from xensave.errors import SourceError
 
+_DESCRIPTORS = "/proc/self/fd"
+
 
 class AtomicFile:
     """A file that takes its name when it is complete and synced; only complete without `sync`.
@@ -52,7 +54,9 @@ class AtomicFile:
     def _open(self) -> int:
         mode = self._mode()
         try:
-            return os.open(self._directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+            # A file without a name gets one by way of /proc, which a bare chroot may lack.
+            if Path(_DESCRIPTORS).is_dir():
+                return os.open(self._directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                 raise
@@ -70,7 +74,7 @@ class AtomicFile:
             if not self._named:
                 # link() cannot replace a file: take a name beside it, then rename over it. With
                 # a directory's descriptor Python calls linkat(), which follows the link in /proc.
-                os.link(f"/proc/self/fd/{self._fd}", self._temporary, src_dir_fd=directory)
+                os.link(f"{_DESCRIPTORS}/{self._fd}", self._temporary, src_dir_fd=directory)
                 self._named = True
             self._temporary.rename(self.path)
             self._named = False
