@@ -354,9 +354,12 @@ class Image:
         ...     hex(vcpu.registers.rip), vcpu.mode.name, vcpu.read(0xFFFF0, 1).hex()
         ('0xb7b9', 'no paging', 'ea')
         """
-        from xensave.image.memory.vcpu import saved_vcpu
+        from xensave.image.memory.vcpu import hvm_vcpu, saved_pv_vcpu
 
-        return saved_vcpu(self, number)
+        if self.type != "pv":
+            return hvm_vcpu(self.context["CPU", number], self.memory)
+        basic = self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)
+        return saved_pv_vcpu(basic, number, self.memory)
 
     @property
     def vcpu_numbers(self) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ import struct
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.container.streams.libxc_records import VcpuBlob
@@ -19,7 +18,9 @@ from xensave.records.stream import stream_layout
 from xensave.records.values import Values, get, integer, octets
 
 if TYPE_CHECKING:
-    from xensave.image.image import Image
+    from collections.abc import Sequence
+
+    from xensave.image.tally import BufferedRecord
     from xensave.memory.physical import Memory
 
 _PTI_USER = 1 << 12
@@ -88,13 +89,14 @@ class Vcpu(AddressSpace):
         return any(own) and own == other
 
 
-def saved_vcpu(image: Image, number: int) -> Vcpu:
-    """Return a vCPU of an image. Raises AbsentRecord for one that was not saved."""
-    if image.type != "pv":
-        return hvm_vcpu(image.context["CPU", number], image.memory)
-    for record in reversed(image.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)):
+def saved_pv_vcpu(records: Sequence[BufferedRecord], number: int, memory: Memory) -> Vcpu:
+    """Return a vCPU by its X86_PV_VCPU_BASIC records, of which the last counts.
+
+    Raises AbsentRecord for one that was not saved.
+    """
+    for record in reversed(records):
         if pv_number(record.body) == number:
-            return pv_vcpu(record.body, image.memory)
+            return pv_vcpu(record.body, memory)
     raise AbsentRecord(f"the image holds no registers of vCPU {number}")
 
 
