@@ -40,7 +40,7 @@ def test_every_record_gets_the_length_of_its_target(source, target):
         binding = release.binding(record.typecode)
         assert binding is not None, record
         assert record.length == binding.size, record
-    wanted = {b.code for b in release.bindings} & {r.typecode for r in context.records}
+    wanted = {b.typecode for b in release.bindings} & {r.typecode for r in context.records}
     assert {record.typecode for record in made.records} == wanted
 
 

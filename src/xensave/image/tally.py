@@ -269,9 +269,12 @@ def tally(
     counted = Tally()
     try:
         for event in _events(source, glance=glance, apart=each is not None):
-            counted.take(event)
-            if each is not None:
-                each(event)
+            try:
+                counted.take(event)
+            finally:
+                # A body that is cut or too long to keep has a header that was read.
+                if each is not None:
+                    each(event)
     except (SourceError, UsageError):
         raise
     except XensaveError as error:
