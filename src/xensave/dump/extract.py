@@ -59,8 +59,7 @@ def extract(
     """Write an image's memory to a file, or to standard output for "-".
 
     The file appears whole or not at all, has holes where the image has none of the guest's
-    memory, and is its owner's alone to read. It is not synced to disk, as `cp` does not: it can be
-    made again. `progress` is told how many bytes were written.
+    memory, and is its owner's alone to read. `progress` is told how many bytes were written.
     Raises LimitExceeded for memory that the format cannot hold, AbsentRecord where there is none.
 
     >>> import os, tempfile
@@ -73,7 +72,7 @@ def extract(
         raise AbsentRecord(f"{image.name}: holds no memory")
     parts = list(FORMATS[format](image, options or Options()))
     size = size_of(parts)
-    with writing(out, sync=False) as output:
+    with writing(out) as output:
         if output.fresh:
             os.fchmod(output.fd, FILE_MODE)
         write = write_file if output.fresh else write_stream

@@ -14,7 +14,7 @@ _DESCRIPTORS = "/proc/self/fd"
 
 
 class AtomicFile:
-    """A file that takes its name when it is complete and synced; only complete without `sync`.
+    """A file that takes its name when it is complete and synced.
 
     `with AtomicFile(path) as fd:` gives the descriptor to write to. On success the data, the
     name and the directory are on disk; on an error nothing is left. A kill leaves the old file
@@ -22,12 +22,11 @@ class AtomicFile:
     (O_TMPFILE), and is ".NAME.PID.part" beside it elsewhere.
     """
 
-    def __init__(self, path: str, *, sync: bool = True) -> None:
+    def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
         self._directory = self.path.parent
         self._temporary = self._directory / f".{self.path.name}.{os.getpid()}.part"
         self._named = False
-        self._sync = sync
         self._fd = -1
 
     def __enter__(self) -> int:
@@ -67,8 +66,7 @@ class AtomicFile:
 
     def _publish(self) -> None:
         self._keep_owner()
-        if self._sync:
-            os.fsync(self._fd)
+        os.fsync(self._fd)
         directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if not self._named:
@@ -78,8 +76,7 @@ class AtomicFile:
                 self._named = True
             self._temporary.rename(self.path)
             self._named = False
-            if self._sync:
-                os.fsync(directory)
+            os.fsync(directory)
         finally:
             os.close(directory)
 

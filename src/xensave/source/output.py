@@ -23,16 +23,14 @@ class Output(NamedTuple):
 
 
 @contextmanager
-def writing(
-    out: str | int, compression: Compression | None = None, *, sync: bool = True
-) -> Iterator[Output]:
+def writing(out: str | int, compression: Compression | None = None) -> Iterator[Output]:
     """Open an output: a descriptor, "-" for standard output, or a path.
 
     A file appears under its name only when it is complete; a FIFO or a device has no name to be
-    renamed to, and is written as it is. Without `sync` nobody waits until the file is on disk: for
-    what can be made again. With `compression` all of it comes out compressed. Raises SourceError.
+    renamed to, and is written as it is. With `compression` all of it comes out compressed. Raises
+    SourceError.
     """
-    with _named(out), _opened(out, sync=sync) as output:
+    with _named(out), _opened(out) as output:
         if compression is None:
             yield output
         else:
@@ -54,7 +52,7 @@ def _named(out: str | int) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(out: str | int, *, sync: bool) -> Iterator[Output]:
+def _opened(out: str | int) -> Iterator[Output]:
     if out == "-":
         yield Output(1)
     elif isinstance(out, int):
@@ -66,7 +64,7 @@ def _opened(out: str | int, *, sync: bool) -> Iterator[Output]:
         finally:
             os.close(fd)
     else:
-        with AtomicFile(out, sync=sync) as fd:
+        with AtomicFile(out) as fd:
             yield Output(fd, fresh=True)
 
 
