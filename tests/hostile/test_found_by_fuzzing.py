@@ -12,8 +12,9 @@ from xensave.cli import main
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo, pack_cpuid_policy
-from xensave.errors import Malformed
+from xensave.errors import Malformed, SourceError
 from xensave.policy.hostfile import host_of_text
+from xensave.review.patchwork.client import Client, Series
 from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
@@ -99,3 +100,12 @@ def test_a_scan_takes_numbers_and_names_that_no_table_holds(tmp_path):
     assert ask(table, asked).rows == [
         (f"{folder}/a\\xff.img", "\\ud800", None, 0xFFFFFFFF, 0xFFFFFFFF)
     ]
+
+
+@pytest.mark.parametrize("link", ["http://p[atchwork.example/mbox/", "http://[::1/mbox/"])
+def test_a_servers_link_that_is_no_address_is_an_error(link):
+    client = Client("http://patchwork.example", sleep=lambda _: None)
+    with pytest.raises(SourceError, match="no address"):
+        client.mails(Series(7, "a series", link, "", ()))
+    with pytest.raises(SourceError, match="no address"):
+        Client(link)

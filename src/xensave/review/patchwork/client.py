@@ -83,7 +83,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self.server = self.server.rstrip("/")
-        if urllib.parse.urlsplit(self.server).scheme not in ("http", "https"):
+        if _origin(self.server)[0] not in ("http", "https"):
             raise UsageError(f"{self.server}: not an http:// or https:// address")
         self._opener = urllib.request.build_opener(_SameHost)
 
@@ -169,7 +169,11 @@ class Client:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urllib.parse.urlsplit(url)
+    """Return what two addresses of one server share. Raises SourceError for what is no address."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise SourceError(f"{url}: no address: {error}") from error
     return parts.scheme, parts.netloc
 
 
