@@ -94,6 +94,7 @@ class _Planned(NamedTuple):
     done: bool
     known: LegacyFacts | None = None
     depends: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def _planned(source: Source, settings: Settings) -> _Planned:
@@ -104,7 +105,8 @@ def _planned(source: Source, settings: Settings) -> _Planned:
     with again:
         converter = _plan(again, settings)
         converter.plan.check(allow_loss=settings.allow_loss)
-    return _Planned(True, converter.legacy_facts, converter.plan.depends)
+    plan = converter.plan
+    return _Planned(True, converter.legacy_facts, plan.depends, plan.warnings)
 
 
 def _pass(
@@ -114,6 +116,7 @@ def _pass(
     judging = Judging.NEVER if planned.done else Judging.AS_IT_COMES
     converter = FrameConverter(settings, planned.known, judging)
     converter.plan.depends = planned.depends
+    converter.plan.warnings = planned.warnings
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0

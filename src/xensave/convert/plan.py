@@ -47,10 +47,11 @@ class Plan:
     """What a conversion to `target` does: `changes` in the image's order, `findings` of damage.
 
     `source` is the release that wrote the image, None where it is not known. `depends` is what
-    the image does not say and the target's answer hangs on.
+    the image does not say and the target's answer hangs on, `warnings` what the guest may miss
+    after a restore that succeeds.
     """
 
-    __slots__ = ("changes", "depends", "findings", "source", "target")
+    __slots__ = ("changes", "depends", "findings", "source", "target", "warnings")
 
     def __init__(self, target: str, source: str | None = None) -> None:
         self.target = target
@@ -58,6 +59,7 @@ class Plan:
         self.changes: list[Change] = []
         self.findings: list[Finding] = []
         self.depends: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
 
     @property
     def losses(self) -> tuple[Change, ...]:

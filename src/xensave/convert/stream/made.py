@@ -18,6 +18,7 @@ from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
 from xensave.toolstack.judge import memory_of
+from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.releases.series import ask
 from xensave.toolstack.restore import judge
 
@@ -158,6 +159,9 @@ def check(
         )
     if isinstance(verdict, answers.Depends):
         plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
+    # The result names the target's release; what the guest relies on is what it was saved on.
+    relied_on = latched(facts._replace(release=plan.source), plan.target)
+    plan.warnings = tuple(dict.fromkeys([*plan.warnings, *verdict.warnings, *relied_on]))
 
 
 def _without(context: bytes, codes: Collection[int]) -> bytes:

@@ -38,6 +38,8 @@ def plan_lines(
     if plan.depends:
         text = f"whether {plan.target} accepts the result depends on {', '.join(plan.depends)}"
         yield from hang("note", escape(text), width, _COLUMN)
+    for text in plan.warnings:
+        yield from hang("but", escape(text), width, _COLUMN)
 
 
 def _findings_text(plan: Plan) -> str:
@@ -97,6 +99,7 @@ def plan_object(
         "lossy": bool(plan.losses),
         "changes": [_object(change) for change in plan.changes],
         "depends": list(plan.depends),
+        "warnings": list(plan.warnings),
         "findings": [finding_object(finding) for finding in plan.findings],
     }
 
