@@ -105,7 +105,13 @@ class TestLengths:
     @pytest.mark.parametrize("type_", [*libxl.RECORDS, 0x77])
     def test_libxl_record(self, xensave, words, length, type_):
         data = libxl.LibxlHeader().to_bytes() + HEADER.pack(type_, length) + bytes(16)
-        self.refused(xensave, data, words)
+        if words[0] != "check":
+            self.refused(xensave, data, words)
+            return
+        # libxl does not notice that a record is cut: nobody can say what comes of it.
+        code, out, err = xensave(data, *words)
+        assert code == 1
+        assert one_line(err) or ": depends on" in out or ": refused" in out
 
     def test_xl_optional_data(self, xensave, words, length):
         self.refused(xensave, xl.XlHeader(optional_length=length).to_bytes() + bytes(64), words)
@@ -174,7 +180,7 @@ def test_compression_inside_compression_is_not_undone(xensave, codec):
     nested = COMPRESS[codec](COMPRESS["gzip"](streams.hvm_image()))
     code, _, err = xensave(nested, "show")
     assert code == 1
-    assert "no Xen save image: it begins with 1f 8b" in err
+    assert "compressed" in err and one_line(err)
 
 
 def test_a_record_of_four_gigabytes_in_a_pipe_is_passed_over():
@@ -255,7 +261,7 @@ class TestFindings:
     PADDED = HEADER.pack(OPTIONAL | 0x77, 1) + b"x" + b"not zero"[:7]
 
     def pieces(self):
-        return chain([HEAD], repeat(self.PADDED * 1000, self.MANY // 1000), [END])
+        return chain([HEAD], repeat(self.PADDED * 1000, self.MANY // 1000), [STATE + END])
 
     def test_twenty_of_a_rule_are_printed(self):
         code, out, peak, _ = piped(self.pieces(), "verify", "-")

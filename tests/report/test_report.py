@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,11 +220,10 @@ def test_a_bar_is_filled_whole():
     assert bar("", [("a", "", 0)]) is None
 
 
-def test_from_a_pipe_and_to_one(capfdbinary, monkeypatch):
-    with HVM1.open("rb") as file:
-        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
-        assert main(["report", "-"]) == 0
-    assert b"<h1>hvm1</h1>" in capfdbinary.readouterr().out
+def test_from_a_pipe_and_to_one():
+    command = [sys.executable, "-m", "xensave", "report", "-"]
+    ended = subprocess.run(command, input=HVM1.read_bytes(), capture_output=True, check=True)
+    assert b"<h1>hvm1</h1>" in ended.stdout
 
 
 def test_no_such_image(tmp_path, capsys):

@@ -21,7 +21,7 @@ from xensave.findings import Place
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.msr import msr_name
 from xensave.records.msr_list import count_of, entries_of, size_for, with_entries
-from xensave.toolstack.rule import Restore
+from xensave.toolstack.rule import Target
 
 SPEC_CTRL = 0x48
 
@@ -58,7 +58,7 @@ def clamp_spec_ctrl(
 
 
 def fit_pv_msrs(
-    body: bytes, restores: Sequence[Restore], where: Place
+    body: bytes, policies: Sequence[tuple[Target, Policy]], where: Place
 ) -> tuple[bytes, Change | None]:
     """Return X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
 
@@ -70,10 +70,9 @@ def fit_pv_msrs(
         return body, None
     vcpu = PAIR.unpack_from(body)[0]
     wrong: dict[int, str] = {}
-    for restore in restores:
-        domain = Domain(vcpus=vcpu + 1)
-        machine = Machine(restore.target.version, domain, restore.policy)
-        if not SET_AT_ALL.holds(restore.target.version):
+    for target, policy in policies:
+        machine = Machine(target.version, Domain(vcpus=vcpu + 1), policy)
+        if not SET_AT_ALL.holds(target.version):
             continue
         for index, flags, value in MSR.iter_unpack(entries):
             why = refused_msr(index, flags, value, vcpu, machine)
@@ -84,7 +83,7 @@ def fit_pv_msrs(
     gone = [entry for entry in MSR.iter_unpack(entries) if entry[0] in wrong]
     staying = [entry for entry in MSR.iter_unpack(entries) if entry[0] not in wrong]
     lost = [Loss(f"MSR {index:#x}", hex(value)) for index, _, value in gone if value]
-    reason = f"Xen {restores[0].target.name} refuses them: {next(iter(wrong.values()))}"
+    reason = f"Xen {policies[0][0].name} refuses them: {next(iter(wrong.values()))}"
     what = f"{len(gone)} of {len(gone) + len(staying)} MSRs of vCPU {vcpu}"
     change = Change(where, DROP, what, reason, tuple(lost[:NAMED_LOSSES]), len(lost))
     return body[: PAIR.size] + b"".join(MSR.pack(*entry) for entry in staying), change

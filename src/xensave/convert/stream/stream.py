@@ -35,9 +35,10 @@ from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
 from xensave.image import Image
 from xensave.policy.steps.default import default_policy
+from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
 from xensave.toolstack.releases.series import representatives
-from xensave.toolstack.rule import Restore, target_of
+from xensave.toolstack.rule import Restore, Target, target_of
 
 _CHECKPOINT = (LIBXC, libxc.CHECKPOINT)
 _ENDS = ((LIBXC, libxc.END), (LIBXL, libxl.END))
@@ -332,15 +333,19 @@ class StreamConverter:
 
     def _restores(self) -> Iterator[Restore]:
         """Yield the restore of what was made so far, on each kind of the target's points."""
-        policy = self._made.policy() or self.settings.policy
         facts = self._made.facts(())
+        for target, policy in self._policies():
+            yield Restore(facts, target, policy)
+
+    def _policies(self) -> Iterator[tuple[Target, Policy]]:
+        """Yield each kind of the target's points, with the CPU policy that the guest has there."""
+        policy = self._made.policy() or self.settings.policy
         for point in representatives(self.settings.target):
-            own = policy if policy is not None else default_policy(point)
-            yield Restore(facts, target_of(point), own)
+            yield target_of(point), policy if policy is not None else default_policy(point)
 
     def _pv_msrs(self, event: Event) -> Output:
         """Leave out the MSRs of a PV vCPU that the target does not set."""
-        body, change = fit_pv_msrs(bytes(event.body()), [*self._restores()], place_of(event))
+        body, change = fit_pv_msrs(bytes(event.body()), [*self._policies()], place_of(event))
         if change is None:
             return (event,)
         self._note(change)
