@@ -11,7 +11,7 @@ import pytest
 from xensave import open as open_image
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import CpuidLeaf, pack_cpuid_policy
+from xensave.container.streams.libxc_records import PAIR, PARAM, CpuidLeaf, pack_cpuid_policy
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.convert import Refused, Settings
@@ -197,6 +197,12 @@ WORK = [
 def test_linear(function, make, small):
     few, many = make(small), make(small * FACTOR)
     assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
+
+
+def test_a_conversion_is_linear_in_hvm_params():
+    record = pack_record(libxc.HVM_PARAMS, PAIR.pack(1, 0) + PARAM.pack(1, 0xFEFF2))
+    few, many = (streams.libxc_stream(record * count) for count in (50, 50 * FACTOR))
+    assert operations(convert, many) <= (FACTOR + 1) * operations(convert, few)
 
 
 def test_a_check_is_linear_in_vcpus():

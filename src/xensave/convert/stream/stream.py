@@ -81,6 +81,7 @@ class StreamConverter:
         self._old_version = self._version = 0
         self._static_done = True
         self._guest = 0
+        self._restores: tuple[Restore, ...] = ()
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event."""
@@ -324,18 +325,19 @@ class StreamConverter:
         return context if same else context.with_records(tuple(records))
 
     def _params(self, event: Event) -> Output:
-        body, changes = convert_params(event.body(), [*self._restores()], place_of(event))
+        # Made once: later records add nothing that a param's rule asks for, and may be very many.
+        self._restores = self._restores or self._restored_so_far()
+        body, changes = convert_params(event.body(), self._restores, place_of(event))
         for change in changes:
             self._note(change)
         if not changes:
             return (event,)
         return (pack_record(event.type, body),)
 
-    def _restores(self) -> Iterator[Restore]:
-        """Yield the restore of what was made so far, on each kind of the target's points."""
+    def _restored_so_far(self) -> tuple[Restore, ...]:
+        """Return the restore of what was made so far, on each kind of the target's points."""
         facts = self._made.facts(())
-        for target, policy in self._policies():
-            yield Restore(facts, target, policy)
+        return tuple(Restore(facts, target, policy) for target, policy in self._policies())
 
     def _policies(self) -> Iterator[tuple[Target, Policy]]:
         """Yield each kind of the target's points, with the CPU policy that the guest has there."""
