@@ -66,5 +66,5 @@ def command_parser(name: str, description: str) -> CommandParser:
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    # JudgedInput a width, argparse does not import shutil to ask for one.
+    # Given a width, argparse does not import shutil to ask for one.
     return argparse.HelpFormatter(prog, width=width_of(sys.stdout) - 2)

@@ -126,7 +126,7 @@ class Store:
         )
 
     def _patient(self, act: Callable[[], T], address: str) -> T:
-        """Do it until it works; what this store's library raises is told apart by `_sorted`."""
+        """Do it until it works; what this store's library raises is told apart by `_known`."""
 
         def sorted_out() -> T:
             try:

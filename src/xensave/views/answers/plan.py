@@ -30,7 +30,7 @@ def plan_lines(
               why: 24 bytes to 16
     """
     source = plan.source or "an unknown release"
-    count = _findings_text(plan) if refused else _count(plan)
+    count = _refused(plan) if refused else _count(plan)
     head = f"{source} to {plan.target}: {count}"
     yield painted(escape(head), TITLE, colour=colour)
     for change in plan.changes:
@@ -42,7 +42,7 @@ def plan_lines(
         yield from hang("but", escape(text), width, _COLUMN)
 
 
-def _findings_text(plan: Plan) -> str:
+def _refused(plan: Plan) -> str:
     if not plan.changes:
         return "refused"
     many = "" if len(plan.changes) == 1 else "s"
