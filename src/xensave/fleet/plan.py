@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -55,12 +55,17 @@ class Planned(NamedTuple):
     losses: tuple[str, ...] = ()
 
 
+def targets_of(table: str) -> list[str]:
+    """Return the targets that a table was scanned for."""
+    return [str(row[0]) for row in ask(table, _TARGETS).rows]
+
+
 def plan(table: str, target: str) -> list[Planned]:
     """Return the upgrade of a scanned fleet to a target, an entry an image.
 
     Raises UsageError where the scan did not ask for that target.
     """
-    scanned = [str(row[0]) for row in ask(table, _TARGETS).rows]
+    scanned = targets_of(table)
     if scanned and target not in scanned:
         raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
     planneds: dict[str, Planned] = {}
@@ -68,6 +73,14 @@ def plan(table: str, target: str) -> list[Planned]:
         planned = _planned(row)
         planneds[planned.address] = planned
     return list(planneds.values())
+
+
+def by_step(plans: Iterable[Planned]) -> dict[Step, list[Planned]]:
+    """Return the images of each step that some need, in the order of the steps."""
+    chosen: dict[Step, list[Planned]] = {step: [] for step in Step}
+    for each in plans:
+        chosen[each.step].append(each)
+    return {step: images for step, images in chosen.items() if images}
 
 
 def _planned(row: tuple[object, ...]) -> Planned:
@@ -98,11 +111,9 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
     yield "set -eu"
     yield f"mkdir -p -- {_word(as_path(folder))}"
     taken: set[str] = set()
-    for step in Step:
-        chosen = [each for each in plans if each.step is step]
-        if chosen:
-            yield ""
-            yield f"# {len(chosen)} {step.text}"
+    for step, chosen in by_step(plans).items():
+        yield ""
+        yield f"# {len(chosen)} {step.text}"
         for each in chosen:
             if step is Step.CONVERT and each.address.endswith("\n"):
                 # What a shell puts in a word from a command has no newline at its end.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from xensave.fleet.plan import Planned, Step, plan
+from xensave.fleet.plan import Planned, Step, by_step, plan, targets_of
 from xensave.fleet.query import ask, question
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Fact, Table
@@ -13,7 +13,6 @@ from xensave.report.page import Bar, Fact, Table
 ROWS = 1000
 """The most rows of a table; the rest is counted, and `xensave query` has them."""
 
-_TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
 _COUNTS = (
     "SELECT count(*), count(*) FILTER (error IS NOT NULL), sum(size) FILTER (size > 0),"
     " count(*) FILTER (read = 'glance'), min(scanned), max(scanned) FROM fleet"
@@ -25,6 +24,7 @@ _KINDS = (
     ("How they were read", "read"),
 )
 _ERRORS = question("errors").sql
+_REASONS = question("by-reason").sql
 
 
 class TargetPart(NamedTuple):
@@ -50,8 +50,9 @@ class FleetPage(NamedTuple):
 
 def fleet_page(table: str) -> FleetPage:
     """Return the page of a table that `xensave scan` wrote. Raises SourceError and UsageError."""
-    targets = [str(row[0]) for row in ask(table, _TARGETS).rows]
-    parts = [_target(table, target, f"target-{n}") for n, target in enumerate(targets, 1)]
+    targets = targets_of(table)
+    reasons = ask(table, _REASONS).rows
+    parts = [_target(table, target, f"target-{n}", reasons) for n, target in enumerate(targets, 1)]
     kinds = (_kinds(table, caption, column) for caption, column in _KINDS)
     errors = _rows(ask(table, _ERRORS).rows)
     return FleetPage(
@@ -89,23 +90,28 @@ def _kinds(table: str, caption: str, column: str) -> Bar | None:
     return bar(caption, [(kind, f"{kind}: {count:,}", count) for kind, count in pieces])
 
 
-def _target(table: str, target: str, anchor: str) -> TargetPart:
+def _target(
+    table: str, target: str, anchor: str, reasons: Sequence[Sequence[object]]
+) -> TargetPart:
+    """Return a target's part; `reasons` are those of all targets."""
     plans = plan(table, target)
-    steps = [(step, [each for each in plans if each.step is step]) for step in Step]
-    pieces = [(step.text, f"{len(chosen):,} {step.text}", len(chosen)) for step, chosen in steps]
-    counts = tuple((f"{len(chosen):,}", step.text) for step, chosen in steps if chosen)
-    reasons = [row[1:] for row in ask(table, question("by-reason").sql).rows if row[0] == target]
+    steps = by_step(plans)
+    pieces = [
+        (step.text, f"{len(chosen):,} {step.text}", len(chosen)) for step, chosen in steps.items()
+    ]
+    counts = tuple((f"{len(chosen):,}", step.text) for step, chosen in steps.items())
+    own = [row[1:] for row in reasons if row[0] == target]
     head = ("rule", "errno", "images", "example", "why")
     return TargetPart(
         anchor=anchor,
         target=target,
         bar=bar(f"{len(plans):,} images on Xen {target}", pieces),
         counts=Table("", ("images", "step"), counts, (0,)),
-        reasons=_cut("Why images are refused", head, _rows(reasons), right=(2,), code=(0, 1, 3)),
+        reasons=_cut("Why images are refused", head, _rows(own), right=(2,), code=(0, 1, 3)),
         guests=tuple(
             _guests(step, chosen)
-            for step, chosen in steps
-            if chosen and step not in (Step.RESTORE, Step.LOOK)
+            for step, chosen in steps.items()
+            if step not in (Step.RESTORE, Step.LOOK)
         ),
     )
 

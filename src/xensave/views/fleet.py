@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from enum import StrEnum
 
-from xensave.fleet.plan import Planned, Step
+from xensave.fleet.plan import Planned, by_step
 from xensave.fleet.query import Answer
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
@@ -65,20 +65,16 @@ def _flat(value: object) -> object:
 
 def plan_lines(plans: list[Planned], target: str) -> Iterator[str]:
     """Yield an upgrade's list: a heading for each step, and the guests under it."""
-    counts = {step: sum(each.step is step for each in plans) for step in Step}
     yield f"To Xen {escape(target)}: {len(plans)} images"
-    for step, count in counts.items():
-        if not count:
-            continue
+    for step, chosen in by_step(plans).items():
         yield ""
-        yield f"{count} {step.text}"
-        for each in plans:
-            if each.step is step:
-                guest = f" ({escape(each.guest)})" if each.guest else ""
-                why = f": {escape(each.why)}" if each.why else ""
-                yield f"  {escape(each.address)}{guest}{why}"
-                for loss in each.losses:
-                    yield f"    loses {escape(loss)}"
+        yield f"{len(chosen)} {step.text}"
+        for each in chosen:
+            guest = f" ({escape(each.guest)})" if each.guest else ""
+            why = f": {escape(each.why)}" if each.why else ""
+            yield f"  {escape(each.address)}{guest}{why}"
+            for loss in each.losses:
+                yield f"    loses {escape(loss)}"
 
 
 def plan_json(plans: list[Planned], target: str) -> str:
