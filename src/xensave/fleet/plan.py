@@ -110,7 +110,7 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
     yield f"# Prepares an upgrade to Xen {_comment(target)}. Read it before it is run."
     yield "set -eu"
     yield f"mkdir -p -- {_word(as_path(folder))}"
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for step, chosen in by_step(plans).items():
         yield ""
         yield f"# {len(chosen)} {step.text}"
@@ -122,7 +122,7 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
             yield from _commands(each, target, folder, taken)
 
 
-def _commands(each: Planned, target: str, folder: str, taken: set[str]) -> Iterator[str]:
+def _commands(each: Planned, target: str, folder: str, taken: dict[str, int]) -> Iterator[str]:
     if each.step is not Step.CONVERT:
         why = f": {each.why}" if each.why else ""
         yield f"#   {_comment(each.address)}{_comment(why)}"
@@ -138,13 +138,19 @@ def _commands(each: Planned, target: str, folder: str, taken: set[str]) -> Itera
     )
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """Return a name that no other image's result has."""
-    first = name if name not in ("", ".", "..") else "image"
-    free, number = first, 1
+def _free_name(name: str, taken: dict[str, int]) -> str:
+    """Return a name that no other image's result has; `taken` has the last number put before each.
+
+    >>> taken = {}
+    >>> [_free_name(name, taken) for name in ("a.img", "a.img", "1-a.img", "a.img")]
+    ['a.img', '1-a.img', '1-1-a.img', '2-a.img']
+    """
+    first = free = name if name not in ("", ".", "..") else "image"
     while free in taken:
-        free, number = f"{number}-{first}", number + 1
-    taken.add(free)
+        # Guests may all be called alike, each in a folder of its own: none is counted from 1 again.
+        taken[first] += 1
+        free = f"{taken[first]}-{first}"
+    taken[free] = 0
     return free
 
 
