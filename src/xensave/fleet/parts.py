@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, Row, schema, text_of
 from xensave.source.atomic import AtomicFile
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import Key
 
 if TYPE_CHECKING:
     import pyarrow
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 ROWS = 512
 """How many rows a part holds; also what is read and written of a table at once."""
 
-Key = tuple[int, float | None, str | None]
-"""What tells that an image is the one that was looked at: size, time of change, entity tag."""
-
-
-def key_of(entry: Entry) -> Key:
-    """Return what tells an object from a later one at its address."""
-    return entry.size, entry.mtime, entry.etag
+_KEY = ("size", "mtime", "etag")
+"""The columns of an image's key."""
 
 
 def folder_of(table: str) -> Path:
@@ -117,8 +112,8 @@ def done(table: str, settings: str) -> dict[str, Key]:
     """Return what a table and its parts have of images that were looked at with these settings."""
     by_name: dict[str, Key] = {}
     for path in _usable(table, settings):
-        for batch in _batches(path, ["address", "size", "mtime", "etag"]):
-            columns = [batch.column(name).to_pylist() for name in ("size", "mtime", "etag")]
+        for batch in _batches(path, ["address", *_KEY]):
+            columns = [batch.column(name).to_pylist() for name in _KEY]
             keys = zip(*columns, strict=True)
             by_name.update(zip(batch.column("address").to_pylist(), keys, strict=True))
     return by_name
@@ -141,7 +136,7 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
     form = schema(settings)
     for path in reversed(_usable(table, settings)):
         for batch in _batches(path, None):
-            names = ("address", "size", "mtime", "etag")
+            names = ("address", *_KEY)
             values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
             rows = []
             for row, (address, *key) in enumerate(values):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from xensave import __version__
 from xensave.errors import MissingExtra
-from xensave.fleet.parts import Key, Writer, done, key_of, merge
+from xensave.fleet.parts import Writer, done, merge
 from xensave.fleet.schema import VERSION, Row, text_of
 from xensave.fleet.sources import entries
 from xensave.source.remote.addresses import Entry
@@ -76,7 +76,7 @@ def scan(
         raise MissingExtra("writing a table", "pyarrow", "fleet") from error
     settings = question.settings()
     wanted = {text_of(entry.address): entry for entry in entries(sources)}
-    keys: dict[str, Key] = {address: key_of(entry) for address, entry in wanted.items()}
+    keys = {address: entry.key for address, entry in wanted.items()}
     had = done(table, settings)
     todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]
     writer = Writer(table, settings)

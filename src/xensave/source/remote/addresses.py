@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from xensave.errors import SourceError
 
+Key = tuple[int, float | None, str | None]
+"""What tells an object from a later one at its address: size, time of change, entity tag."""
+
 
 class Entry(NamedTuple):
     """An object: its address, its size in bytes, its seconds of change and its entity tag.
@@ -25,6 +28,11 @@ class Entry(NamedTuple):
     etag: str | None = None
     generation: str | None = None
     ranges: bool = True
+
+    @property
+    def key(self) -> Key:
+        """What tells it from a later object at its address."""
+        return self.size, self.mtime, self.etag
 
 
 def is_address(text: str) -> bool:
@@ -73,10 +81,3 @@ def expand(address: str) -> Iterator[Entry]:
         yield each
     if not matched:
         raise SourceError(f"{address}: nothing matches")
-
-
-def entry(address: str) -> Entry:
-    """Return what a store says of one object. Raises SourceError."""
-    from xensave.source.remote.stores import store_of
-
-    return store_of(address).entry(address)

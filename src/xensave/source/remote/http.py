@@ -202,7 +202,7 @@ def _check(answer: _Answer) -> None:
 
 
 def _check_same(of: Entry, now: Entry) -> None:
-    if (now.size, now.mtime, now.etag) != (of.size, of.mtime, of.etag):
+    if now.key != of.key:
         raise Changed
 
 

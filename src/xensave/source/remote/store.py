@@ -99,8 +99,7 @@ class Store:
         It is called when the reading is done; a store that holds each range needs it not.
         """
         self._fs.invalidate_cache()
-        now = self.entry(of.address)
-        if (now.size, now.mtime, now.etag) != (of.size, of.mtime, of.etag):
+        if self.entry(of.address).key != of.key:
             raise SourceError(f"{of.address}: changed while it was read")
 
     def _range(self, of: Entry, start: int, end: int) -> bytes:
