@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, Row, schema, text_of
 from xensave.source.atomic import AtomicFile
-from xensave.source.remote.addresses import Key
+from xensave.source.remote.addresses import Key, is_address
 
 if TYPE_CHECKING:
     import pyarrow
 
 ROWS = 512
 """How many rows a part holds; also what is read and written of a table at once."""
+
+_MAGIC = b"PAR1"
+"""What a Parquet file begins with."""
 
 _KEY = ("size", "mtime", "etag")
 """The columns of an image's key."""
@@ -30,6 +33,28 @@ def folder_of(table: str) -> Path:
 def parts_of(table: str) -> list[Path]:
     """Return a table's parts, in the order in which they were written."""
     return sorted(folder_of(table).glob("*.parquet"))
+
+
+def files_of(table: str) -> list[str]:
+    """Return the Parquet files of a table: itself, and the parts of a scan that did not end."""
+    files = [table] if Path(table).is_file() else []
+    return files + [str(part) for part in parts_of(table)]
+
+
+def is_table(path: str) -> bool:
+    """Tell whether this is a table of a fleet: a Parquet file, or the parts of one to be."""
+    if path == "-" or is_address(path):
+        return False
+    try:
+        if folder_of(path).is_dir():
+            return True
+        if not Path(path).is_file():
+            # What comes once through a pipe is for the reader of images.
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
 
 
 class Writer:
@@ -149,10 +174,8 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
 
 def _usable(table: str, settings: str) -> list[str]:
     """Return the files made with these settings: the table, then its parts."""
-    files = [table] if Path(table).is_file() else []
-    files += [str(part) for part in parts_of(table)]
     try:
-        return [path for path in files if settings_of(path) == settings]
+        return [path for path in files_of(table) if settings_of(path) == settings]
     except (OSError, ValueError) as error:
         raise SourceError(f"{table}: is no table of a fleet: {error}") from error
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import parts_of
+from xensave.fleet.parts import files_of
 
 Value = object
 
@@ -77,6 +76,8 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         package = (error.name or "duckdb").partition(".")[0]
         raise MissingExtra("asking a table", package, "fleet") from error
     files = files_of(table)
+    if not files:
+        raise SourceError(f"{table}: no such table")
     try:
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
     except (OSError, ValueError) as error:
@@ -105,15 +106,6 @@ def question(name: str) -> Question:
         if known.name == name:
             return known
     raise UsageError(f"no question is called {name!r}")
-
-
-def files_of(table: str) -> list[str]:
-    """Return the Parquet files of a table: itself, and the parts of a scan that did not end."""
-    files = [table] if Path(table).is_file() else []
-    files += [str(part) for part in parts_of(table)]
-    if not files:
-        raise SourceError(f"{table}: no such table")
-    return files
 
 
 def _joined(files: list[str]) -> object:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
@@ -20,12 +19,9 @@ from xensave.image.input import Item
 from xensave.source.base import write_all
 from xensave.source.limits import CHUNK
 from xensave.source.output import writing
-from xensave.source.remote.addresses import is_address
 
 if TYPE_CHECKING:
     from xensave.report.page import GuestPage
-
-_PARQUET = b"PAR1"
 
 DESCRIPTION = (
     "Write one HTML page about saved guests: what each is, which release restores it, its records,"
@@ -79,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
         title = args.title or "What Xen's releases save"
         _write(args.output, render.render_releases(releases_page(), title))
         return 0
-    if any(map(_is_table, args.images)):
+    from xensave.fleet.parts import is_table
+
+    if any(map(is_table, args.images)):
         if len(args.images) > 1:
             raise UsageError("a table is reported alone")
         from xensave.report.fleet import fleet_page
@@ -130,22 +128,6 @@ def _write(path: str, text: str) -> None:
     with writing(path) as output:
         sys.stdout.flush()
         write_all(output.fd, memoryview(text.encode("utf-8", "backslashreplace")))
-
-
-def _is_table(path: str) -> bool:
-    """Tell whether this is a table of `scan`: a Parquet file, or the parts of one to be."""
-    if path == "-" or is_address(path):
-        return False
-    try:
-        if Path(f"{path}.parts").is_dir():
-            return True
-        if not Path(path).is_file():
-            # What comes once through a pipe is for the reader of images.
-            return False
-        with open(path, "rb") as file:
-            return file.read(len(_PARQUET)) == _PARQUET
-    except OSError:
-        return False
 
 
 @contextmanager
