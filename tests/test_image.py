@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 import zstandard
@@ -14,9 +16,11 @@ import xensave
 from xensave.container.frames import xl
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import PageData
 from xensave.context import AbsentRecord
 from xensave.errors import LimitExceeded, Malformed, Truncated, UsageError
 from xensave.image import tally as tally_module
+from xensave.image.facts import pages as pages_module
 from xensave.image.subjects import all_subjects, find_subjects
 
 ROOT = Path(__file__).parents[1]
@@ -254,3 +258,30 @@ def test_page_contents_are_not_asked_for(tmp_path):
             out.seek(8 * pages + 4096 * pages, os.SEEK_CUR)
         out.write(body[40:])
     subprocess.run([sys.executable, "-c", script, path], check=True)
+
+
+@pytest.mark.parametrize("every", [1, 7, 1 << 16])
+def test_pages_are_those_of_all_records_however_often_runs_are_joined(monkeypatch, every):
+    monkeypatch.setattr(pages_module, "_MERGE_EVERY", every)
+    random = Random(every)
+    listed = [random.sample(range(400), random.randint(1, 9)) for _ in range(30)]
+    records = [
+        pack_record(libxc.PAGE_DATA, PageData(tuple(pfns)).to_bytes() + bytes(4096 * len(pfns)))
+        for pfns in listed
+    ]
+    with xensave.open(stream(*records)) as image:
+        pages = image.facts.pages
+    populated = {pfn for pfns in listed for pfn in pfns}
+    assert {pfn for first, last in pages.runs for pfn in range(first, last + 1)} == populated
+    assert [pages.has(pfn) for pfn in range(401)] == [pfn in populated for pfn in range(401)]
+    assert (pages.populated, pages.records) == (len(populated), 30)
+    assert all(one[1] + 1 < next_[0] for one, next_ in pairwise(pages.runs))
+
+
+def test_more_runs_than_can_be_remembered_are_no_facts(monkeypatch):
+    monkeypatch.setattr(pages_module, "_RUNS_LIMIT", 4)
+    apart = [pack_record(libxc.PAGE_DATA, PageData((2 * n,)).to_bytes()) for n in range(5)]
+    with xensave.open(stream(*apart)) as image:
+        assert image.facts.pages is None
+    with xensave.open(stream(*apart[1:])) as image:
+        assert image.facts.pages.populated == 4

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Mapping
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ _CUT = 16
 _XTAB = 0xF
 """The highest type: where no PFN has a lower one, all have it."""
 
-_MERGE_AT = 1 << 16
+_MERGE_EVERY = 1 << 16
 _RUNS_LIMIT = 1 << 20
 _TYPES_LIMIT = 1 << 22
 
@@ -30,17 +32,18 @@ class PageFacts(NamedTuple):
 
     `types` are the page types by PFN where not NOTAB, the last one that was sent of each; XTAB is
     left out where whole records have no other type and no page table came before.
-    `records` counts PAGE_DATA records.
+    `records` counts PAGE_DATA records, `populated` the pages that the restore allocates for what
+    the stream lists.
+
+    >>> facts = PageFacts(runs=((0, 3), (8, 9)))
+    >>> [pfn for pfn in range(12) if facts.has(pfn)]
+    [0, 1, 2, 3, 8, 9]
     """
 
     runs: tuple[tuple[int, int], ...] = ()
     types: Mapping[int, int] = MappingProxyType({})
     records: int = 0
-
-    @property
-    def populated(self) -> int:
-        """How many pages the restore allocates for what the stream lists."""
-        return sum(last - first + 1 for first, last in self.runs)
+    populated: int = 0
 
     def cut(self, max_pfn: int) -> bool:
         """Whether most of the memory up to a PFN was taken out of the image, to study the rest."""
@@ -48,7 +51,8 @@ class PageFacts(NamedTuple):
 
     def has(self, pfn: int) -> bool:
         """Whether the stream populates a page."""
-        return any(first <= pfn <= last for first, last in self.runs)
+        at = bisect_right(self.runs, pfn, key=itemgetter(0))
+        return at > 0 and pfn <= self.runs[at - 1][1]
 
 
 class PageIndex:
@@ -60,6 +64,7 @@ class PageIndex:
 
     def __init__(self) -> None:
         self._runs: list[tuple[int, int]] = []
+        self._merge_beyond = _MERGE_EVERY
         self._types: dict[int, int] = {}
         self._tables = False
         self._records = 0
@@ -88,9 +93,15 @@ class PageIndex:
         else:
             for word in words:
                 self._word(word & PFN_MASK, word >> TYPE_SHIFT)
-        if len(self._runs) > _MERGE_AT:
-            self._runs = _merged(self._runs)
-        self._over = len(self._runs) > _RUNS_LIMIT or len(self._types) > _TYPES_LIMIT
+        if len(self._runs) > self._merge_beyond:
+            self._merge()
+        self._over |= len(self._types) > _TYPES_LIMIT
+
+    def _merge(self) -> None:
+        """Join runs. The next time comes after as many more as make up for sorting all of them."""
+        self._runs = _merged(self._runs)
+        self._merge_beyond = len(self._runs) + _MERGE_EVERY
+        self._over |= len(self._runs) > _RUNS_LIMIT
 
     def _plain(self, first: int, last: int) -> None:
         if self._types:
@@ -116,11 +127,13 @@ class PageIndex:
     @property
     def facts(self) -> PageFacts | None:
         """What was listed so far; None where it is too much to remember."""
+        if not self._over:
+            self._merge()
         if self._over:
             return None
-        return PageFacts(
-            tuple(_merged(self._runs)), MappingProxyType(dict(self._types)), self._records
-        )
+        populated = sum(last - first + 1 for first, last in self._runs)
+        types = MappingProxyType(dict(self._types))
+        return PageFacts(tuple(self._runs), types, self._records, populated)
 
 
 def _merged(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
