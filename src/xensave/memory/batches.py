@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
+from xensave.container.streams.libxc_records import (
+    DATALESS_TYPES,
+    PAGE_TYPES,
+    PAIR,
+    PFN_MASK,
+    TYPE_SHIFT,
+)
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.memory.appendix import Appendix
 from xensave.memory.column import Integers
@@ -19,7 +25,6 @@ from xensave.source.limits import READ_LIMIT
 
 Words = npt.NDArray[np.uint64]
 
-TYPE_SHIFT = 60
 ENTRY_SIZE = 8
 _TYPE = np.uint64(TYPE_SHIFT)
 _PFN = np.uint64(PFN_MASK)

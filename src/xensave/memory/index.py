@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK
+from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK, TYPE_SHIFT
 from xensave.errors import LimitExceeded
-from xensave.memory.batches import TYPE_SHIFT as WORD_TYPE_SHIFT
 from xensave.memory.batches import Batch, Mark, Words
 from xensave.memory.column import Column, Integers
 
-TYPE_SHIFT = 56
-OFFSET_MASK = (1 << TYPE_SHIFT) - 1
+_PLACE_TYPE_SHIFT = 56
+_OFFSET_MASK = (1 << _PLACE_TYPE_SHIFT) - 1
 """A place is an offset in the image (bits 0 - 55) and a page type (bits 56 - 59)."""
 
 EMPTY_RUNS_LIMIT = 1 << 24
@@ -83,16 +82,20 @@ class PageIndex:
     @property
     def offsets(self) -> Integers:
         """Where each frame's page begins in the (decompressed) image."""
-        return self.places & OFFSET_MASK
+        return self.places & _OFFSET_MASK
 
-    def offsets_at(self, positions: Integers) -> Integers:
+    def offsets_at(self, positions: Integers | slice) -> Integers:
         """Return where the pages of some frames begin, by their positions in the index."""
-        return self.places[positions] & OFFSET_MASK
+        return self.places[positions] & _OFFSET_MASK
 
     @property
     def types(self) -> Integers:
         """The page type of each frame: a number of PAGE_TYPES."""
-        return self.places >> TYPE_SHIFT
+        return self.places >> _PLACE_TYPE_SHIFT
+
+    def types_at(self, positions: Integers | slice) -> Integers:
+        """Return the page types of some frames, by their positions in the index."""
+        return self.places[positions] >> _PLACE_TYPE_SHIFT
 
     @property
     def end(self) -> int:
@@ -108,13 +111,13 @@ class PageIndex:
         at = self.find(pfn)
         if at == len(self.pfns) or self.pfns[at] != pfn:
             return None
-        return int(self.places[at]) & OFFSET_MASK
+        return int(self.places[at]) & _OFFSET_MASK
 
     def type_of(self, pfn: int) -> int | None:
         """Return a frame's page type, None for a frame that the image does not list."""
         at = self.find(pfn)
         if at < len(self.pfns) and self.pfns[at] == pfn:
-            return int(self.places[at]) >> TYPE_SHIFT
+            return int(self.places[at]) >> _PLACE_TYPE_SHIFT
         run = int(np.searchsorted(self.empty.first, np.int64(min(pfn, 1 << 62)), "right")) - 1
         if run >= 0 and pfn < self.empty.first[run] + self.empty.frames[run]:
             return int(self.empty.type[run])
@@ -202,8 +205,10 @@ class _Pages:
             self._passes.append(len(self._pfns))
         self._last = int(batch.pfns[-1])
         self._pfns.extend(batch.pfns)
-        offsets = batch.offsets
-        self._places.extend(offsets if batch.types is None else offsets | batch.types << TYPE_SHIFT)
+        places = batch.offsets
+        if batch.types is not None:
+            places = places | batch.types << _PLACE_TYPE_SHIFT
+        self._places.extend(places)
 
     def finish(self, count: int) -> tuple[Integers, Integers, tuple[Pass, ...]]:
         """Return the frames of the first `count` pages, the place of each, and the passes."""
@@ -242,7 +247,7 @@ class _Empty:
         """Return the runs in ascending order, without the frames that have contents."""
         words, counts = self._first.release().view(np.uint64), self._count.release()
         first = (words & np.uint64(PFN_MASK)).astype(np.int64)
-        types = (words >> np.uint64(WORD_TYPE_SHIFT)).astype(np.int64)
+        types = (words >> np.uint64(TYPE_SHIFT)).astype(np.int64)
         order = np.argsort(first, kind="stable")
         starts, sizes = first[order], counts[order]
         crossed = np.searchsorted(pfns, starts + sizes) > np.searchsorted(pfns, starts)

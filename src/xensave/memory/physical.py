@@ -10,7 +10,7 @@ import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import LimitExceeded, UsageError, XensaveError
-from xensave.memory.index import OFFSET_MASK, PageIndex
+from xensave.memory.index import PageIndex
 from xensave.source import Source
 from xensave.source.limits import READ_LIMIT
 
@@ -109,7 +109,7 @@ class Memory:
             return memoryview(b"")
         pages = (min(n, BUFFER_SIZE) + skip + PAGE_SIZE - 1) >> PAGE_SHIFT
         near = slice(at, at + pages)
-        offsets = index.places[near] & OFFSET_MASK
+        offsets = index.offsets_at(near)
         steps = np.arange(len(offsets))
         follows = (index.pfns[near] == pfn + steps) & (offsets == offsets[0] + steps * PAGE_SIZE)
         count = len(follows) if follows.all() else int(follows.argmin())
@@ -217,7 +217,7 @@ def _follows(before: FrameRun, run: FrameRun, *, together: bool) -> bool:
 
 def _window(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
     pfns = index.pfns[part]
-    offsets = index.places[part] & OFFSET_MASK
+    offsets = index.offsets_at(part)
     breaks = pfns[1:] != pfns[:-1] + 1
     if together:
         breaks |= offsets[1:] != offsets[:-1] + PAGE_SIZE

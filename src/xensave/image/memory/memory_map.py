@@ -13,7 +13,7 @@ from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.image.image import Image
 from xensave.image.memory.special_pages import SpecialPages, mmio_hole, special_pages
 from xensave.memory.column import Integers
-from xensave.memory.index import TYPE_SHIFT, PageIndex, Pass
+from xensave.memory.index import PageIndex, Pass
 from xensave.memory.statistics import Statistics, statistics
 
 RANGES_LIMIT = 1 << 20
@@ -140,7 +140,7 @@ def _types(index: PageIndex, pfn: int, frames: int, *, data: bool) -> dict[str, 
     counts: Counter[int] = Counter()
     if data:
         at = index.find(pfn)
-        kinds, sizes = np.unique(index.places[at : at + frames] >> TYPE_SHIFT, return_counts=True)
+        kinds, sizes = np.unique(index.types_at(slice(at, at + frames)), return_counts=True)
         counts.update(dict(zip(kinds.tolist(), sizes.tolist(), strict=True)))
     else:
         first, ends = index.empty.first, index.empty.first + index.empty.frames
