@@ -8,7 +8,7 @@ from xensave.convert.stream.made import MadeEvent
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.image.facts.guest import facts_of
-from xensave.image.facts.pages import PageIndex
+from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
 from xensave.rules.stream.run import Checks
 from xensave.source import MemorySource
@@ -29,7 +29,7 @@ class Judged:
     def __init__(self) -> None:
         self._tally = Tally()
         self._checks = Checks()
-        self._pages = PageIndex()
+        self._pages = PageTally()
 
     def add(self, event: Event, new: bytes | None) -> None:
         """Take in an event, or what it became."""

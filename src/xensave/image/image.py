@@ -17,7 +17,7 @@ from xensave.errors import Malformed, UsageError
 from xensave.image.facts.described import details_of
 from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.guest import GuestFacts, facts_of
-from xensave.image.facts.pages import PageIndex
+from xensave.image.facts.pages import PageTally
 from xensave.image.glance import glance as glance_at
 from xensave.image.opening import open_input
 from xensave.image.tally import Count, Tally, tally
@@ -165,7 +165,7 @@ class Image:
         if self._facts is None or self._facts.broken is None:
             from xensave.rules.stream.run import Checks
 
-            checks, pages = Checks(), PageIndex()
+            checks, pages = Checks(), PageTally()
 
             def each(event: Event) -> None:
                 checks.add(event)

@@ -13,7 +13,7 @@ from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
 from xensave.image import Image
 from xensave.image.facts.guest import GuestFacts, facts_of, leaves_of, msrs_of
-from xensave.image.facts.pages import PageIndex
+from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
@@ -74,7 +74,7 @@ class Made:
         self.target = target
         self._tally = Tally()
         self._checks = Checks()
-        self._pages = PageIndex()
+        self._pages = PageTally()
         self._policies: dict[int, bytes] = {}
 
     def add(self, event: Event) -> None:

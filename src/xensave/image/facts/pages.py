@@ -55,7 +55,7 @@ class PageFacts(NamedTuple):
         return at > 0 and pfn <= self.runs[at - 1][1]
 
 
-class PageIndex:
+class PageTally:
     """Takes the events of a stream; `facts` is what its PAGE_DATA records list.
 
     Contents are never read. A stream that lists more than a few million scattered PFNs has no
