@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
 
-from xensave.fleet.parts import parts_of
+from xensave.errors import SourceError, UsageError
+from xensave.fleet.parts import folder_of, held, parts_of
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
 from xensave.fleet.scan import Question, scan
-from xensave.fleet.schema import COLUMNS, STRUCTS
+from xensave.fleet.schema import COLUMNS, STRUCTS, VERSION_KEY
 from xensave.source import open_source, read_all
 from xensave.testing import frames, legacy
 
@@ -172,3 +174,101 @@ def test_a_block_device(device, images, tmp_path):
     assert row["verdicts"][1]["convertible"] is True
     # Nothing says when a device was written to: it is looked at each time.
     assert run([device, images / "a/hvm1.img"], table).looked_at == 1
+
+
+def test_the_table_is_no_image(images, tmp_path, monkeypatch):
+    shutil.copy(images / "pvh1.ctx", tmp_path / "a.ctx")
+    monkeypatch.chdir(tmp_path)
+    folder_of("fleet.parquet").mkdir()
+    shutil.copy(images / "pvh1.ctx", "fleet.parquet.parts/other.ctx")
+    for source, name in ((".", "./a.ctx"), ("*", "a.ctx"), (str(tmp_path), f"{tmp_path}/a.ctx")):
+        run([source], "fleet.parquet")
+        run([source], "fleet.parquet")
+        assert set(rows_of("fleet.parquet")) == {name}
+    assert Path("fleet.parquet.parts/other.ctx").is_file()
+
+
+def test_what_a_folder_has_beside_files(images, tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    (folder / "closed").mkdir(parents=True)
+    shutil.copy(images / "pvh1.ctx", folder / "a.ctx")
+    (folder / "gone.img").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    run([folder], tmp_path / "fleet.parquet")
+    rows = rows_of(tmp_path / "fleet.parquet")
+    told = {Path(name).name for name, row in rows.items() if row["error"]}
+    assert (told, len(rows)) == ({"gone.img", "closed"}, 3)
+    monkeypatch.undo()
+    run([folder / "*"], tmp_path / "fleet.parquet")
+    assert {Path(name).name for name in rows_of(tmp_path / "fleet.parquet")} == {
+        "a.ctx",
+        "gone.img",
+    }
+    run([folder / "pipe"], tmp_path / "fleet.parquet")
+    [row] = rows_of(tmp_path / "fleet.parquet").values()
+    assert "no file" in row["error"]
+
+
+def test_a_file_that_is_no_table_is_not_written_over(images, tmp_path):
+    sales = pa.table({"address": ["x"]})
+    later = sales.replace_schema_metadata({VERSION_KEY: b"99"})
+    for table, words in ((sales, "is no table"), (later, "version 99")):
+        path = tmp_path / "sales.parquet"
+        pq.write_table(table, path)
+        before = path.read_bytes()
+        with pytest.raises(SourceError, match=words):
+            run([images], path)
+        assert path.read_bytes() == before
+    with pytest.raises(SourceError):
+        run([images], tmp_path)
+
+
+def test_a_release_that_is_not_there_is_told_before_any_image(tmp_path):
+    for target in ("4.99", "nonsense", "4.17.77"):
+        with pytest.raises(UsageError):
+            run([tmp_path / "no images"], tmp_path / "fleet.parquet", Question(("4.17.7", target)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_scan_at_a_time_writes_a_table(images, tmp_path):
+    table = str(tmp_path / "fleet.parquet")
+    with held(table), pytest.raises(SourceError, match="another scan"):
+        run([images], table)
+    assert run([images], table).rows == 6
+
+
+def test_a_damaged_part_is_named_and_foreign_files_stay(images, tmp_path):
+    table = tmp_path / "fleet.parquet"
+    run([images], tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    folder = folder_of(str(table))
+    folder.mkdir()
+    part = folder / "00000001.parquet"
+    for damaged in (b"", whole[:100], whole[:4] + bytes(2000) + whole[2004:]):
+        part.write_bytes(damaged)
+        with pytest.raises(SourceError, match="00000001"):
+            run([images], table)
+    part.unlink()
+    (folder / "notes.parquet").write_text("mine")
+    assert run([images], table).rows == 6
+    assert [path.name for path in folder.iterdir()] == ["notes.parquet"]
+
+
+def test_a_full_disk_is_an_error_of_one_line(images, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    run([images], tmp_path / "fleet.parquet")
+    before = (tmp_path / "fleet.parquet").read_bytes()
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(SourceError, match="No space left"):
+        run([images], tmp_path / "fleet.parquet", Question(("4.17.7",)))
+    assert (tmp_path / "fleet.parquet").read_bytes() == before

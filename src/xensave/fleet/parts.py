@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import fcntl
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
-from xensave.fleet.schema import SETTINGS_KEY, Row, schema, text_of
+from xensave.fleet.schema import SETTINGS_KEY, VERSION, VERSION_KEY, Row, schema, text_of
 from xensave.source.atomic import AtomicFile
 from xensave.source.remote.addresses import Key, is_address
 
@@ -32,7 +34,59 @@ def folder_of(table: str) -> Path:
 
 def parts_of(table: str) -> list[Path]:
     """Return a table's parts, in the order in which they were written."""
-    return sorted(folder_of(table).glob("*.parquet"))
+    return sorted(folder_of(table).glob(f"{8 * '[0-9]'}.parquet"))
+
+
+@contextmanager
+def held(table: str) -> Iterator[None]:
+    """Keep a table and its parts for one scan; the folder of the parts goes when it is empty.
+
+    Raises SourceError where another scan has it, or nothing can be written there.
+    """
+    folder = folder_of(table)
+    if Path(table).is_dir():
+        raise SourceError(f"{table}: is a directory")
+    try:
+        folder.mkdir(exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{folder}: {error.strerror}") from error
+    try:
+        _lock(fd, table)
+        yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+        os.close(fd)
+
+
+def _lock(fd: int, table: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        gone = os.fstat(fd).st_nlink == 0
+    except BlockingIOError:
+        gone = True
+    except OSError:
+        return  # a file system without locks
+    if gone:
+        raise SourceError(f"{table}: another scan is writing it")
+
+
+def check_table(table: str) -> None:
+    """Raise SourceError where a file is there that is no table of a scan, or a later version's."""
+    import pyarrow.parquet as pq
+
+    if not Path(table).exists():
+        return
+    try:
+        metadata = pq.read_schema(table).metadata or {}
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{table}: is no table of a fleet: {error}") from error
+    version = bytes(metadata.get(VERSION_KEY, b"")).decode("ascii", "replace")
+    if not version.isdecimal():
+        raise SourceError(f"{table}: is no table of a fleet: it has no {VERSION_KEY.decode()}")
+    if int(version) > VERSION:
+        raise SourceError(f"{table}: is version {version} of the table; known up to {VERSION}")
 
 
 def files_of(table: str) -> list[str]:
@@ -64,10 +118,6 @@ class Writer:
         self._folder = folder_of(table)
         self._schema = schema(settings)
         self._rows: list[Row] = []
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise SourceError(f"{self._folder}: {error.strerror}") from error
         self._number = 1 + max((int(part.stem) for part in parts_of(table)), default=0)
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -109,19 +159,20 @@ def _escaped(value: object) -> object:
 
 def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> int:
     """Write a Parquet file, whole or not at all; return how many rows it has."""
-    import os
-
     import pyarrow.parquet as pq
 
     rows = 0
-    with (
-        AtomicFile(path) as fd,
-        os.fdopen(os.dup(fd), "wb") as file,
-        pq.ParquetWriter(file, form, compression="zstd") as writer,
-    ):
-        for table in tables:
-            writer.write_table(table)
-            rows += table.num_rows
+    try:
+        with (
+            AtomicFile(path) as fd,
+            os.fdopen(os.dup(fd), "wb") as file,
+            pq.ParquetWriter(file, form, compression="zstd") as writer,
+        ):
+            for table in tables:
+                writer.write_table(table)
+                rows += table.num_rows
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
     return rows
 
 
@@ -150,7 +201,8 @@ def merge(table: str, settings: str, wanted: Mapping[str, Key]) -> int:
     The parts go when the file is in its place.
     """
     rows = write_table(table, schema(settings), _wanted(table, settings, wanted))
-    shutil.rmtree(folder_of(table), ignore_errors=True)
+    for part in parts_of(table):
+        part.unlink()
     return rows
 
 
@@ -174,14 +226,26 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
 
 def _usable(table: str, settings: str) -> list[str]:
     """Return the files made with these settings: the table, then its parts."""
-    try:
-        return [path for path in files_of(table) if settings_of(path) == settings]
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{table}: is no table of a fleet: {error}") from error
+    usable: list[str] = []
+    for path in files_of(table):
+        try:
+            if settings_of(path) == settings:
+                usable.append(path)
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+    return usable
 
 
 def _batches(path: str, columns: list[str] | None) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(ROWS, columns=columns)
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(ROWS, columns=columns)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: Exception) -> SourceError:
+    line = str(error).partition("\n")[0]
+    return SourceError(f"{path}: {line}; without this file a scan looks at its images again")

@@ -15,6 +15,7 @@ from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import COLUMNS, Row
+from xensave.fleet.sources import may_be_image
 from xensave.image.facts.guest import GuestFacts
 from xensave.image.glance import Reading
 from xensave.image.image import Image, open_image
@@ -38,6 +39,8 @@ def rows_of(batch: Sequence[Entry], question: Question) -> list[Row]:
 def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
     """Return an image's row."""
     row = _start(entry)
+    if entry.size < 0 and not may_be_image(entry.address):
+        return row | {"error": f"{entry.address}: no file or block device"}
     try:
         with open_source(entry.address) as source:
             judged = judged_input(Item(entry.address, None, entry.address, source))

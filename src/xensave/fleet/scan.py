@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from xensave import __version__
+from xensave.catalogue.points import asked_for
 from xensave.errors import MissingExtra
-from xensave.fleet.parts import Writer, done, merge
+from xensave.fleet.parts import Writer, check_table, done, folder_of, held, merge
 from xensave.fleet.schema import VERSION, Row, text_of
 from xensave.fleet.sources import entries
 from xensave.source.remote.addresses import Entry
@@ -67,15 +68,31 @@ def scan(
 ) -> Result:
     """Scan sources into a table; what it has already of an unchanged image stays.
 
-    KeyboardInterrupt ends the scan: what is done by then is merged, and `ended` is False. Raises
-    SourceError where a source names nothing or the table cannot be written.
+    The table itself is no image, wherever the sources find it. KeyboardInterrupt ends the scan:
+    what is done by then is merged, and `ended` is False. Raises UsageError for a target that is
+    no release, SourceError where a source names nothing, the table cannot be written, or what
+    lies there is no such table.
     """
     try:
         import pyarrow  # noqa: F401 - better known before the first image is read
     except ImportError as error:
         raise MissingExtra("writing a table", "pyarrow", "fleet") from error
+    for target in question.targets:
+        asked_for(target)
+    check_table(table)
+    with held(table):
+        return _scan(entries(sources, (table, str(folder_of(table)))), table, question, pool, tell)
+
+
+def _scan(
+    found: Iterable[Entry],
+    table: str,
+    question: Question,
+    pool: Pool,
+    tell: Callable[[Progress], None],
+) -> Result:
     settings = question.settings()
-    wanted = {text_of(entry.address): entry for entry in entries(sources)}
+    wanted = {text_of(entry.address): entry for entry in found}
     keys = {address: entry.key for address, entry in wanted.items()}
     had = done(table, settings)
     todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]

@@ -13,34 +13,37 @@ from xensave.source.remote.addresses import Entry, expand, is_address, is_patter
 _WILD = frozenset("*?[")
 
 
-def entries(sources: Iterable[str]) -> Iterator[Entry]:
+def entries(sources: Iterable[str], without: Iterable[str] = ()) -> Iterator[Entry]:
     """Yield the images that sources name, in order, each address once.
 
-    A source is a file, a folder (all regular files in it and below), a pattern, or an address; an
-    address that ends in `/` is a folder. A file or object that cannot be looked at is an entry of
-    no size: reading it will say why. Raises SourceError where a source names nothing.
+    A source is a file, a folder (all files in it and below), a pattern, or an address; an
+    address that ends in `/` is a folder. What a folder or pattern has beside files and block
+    devices (pipes, sockets), and the files and folders `without`, are left out. A file, folder
+    or object that cannot be looked at is an entry of no size: reading it will say why. Raises
+    SourceError where a source names nothing.
     """
     seen: set[str] = set()
+    left_out = frozenset(map(os.path.realpath, without))
     for source in sources:
-        for entry in _expanded(source):
+        for entry in _expanded(source, left_out):
             if entry.address not in seen:
                 seen.add(entry.address)
                 yield entry
 
 
-def _expanded(source: str) -> Iterator[Entry]:
+def _expanded(source: str, left_out: frozenset[str]) -> Iterator[Entry]:
     if is_address(source):
         yield from _behind(f"{source}**" if source.endswith("/") else source)
         return
     path = local_path(source)
     if os.path.isdir(path):  # noqa: PTH112 - a tree of thousands of files
-        yield from _folder(path.rstrip("/") or "/")
+        yield from _folder(path.rstrip("/") or "/", left_out)
     elif _WILD & set(path) and not os.path.lexists(path):
         names = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
         if not names:
             raise SourceError(f"{source}: nothing matches")
         for name in names:
-            if not os.path.isdir(name):  # noqa: PTH112
+            if may_be_image(name) and not _is_within(name, left_out):
                 yield _file(name)
     else:
         yield _file(path)
@@ -58,13 +61,38 @@ def _behind(address: str) -> Iterator[Entry]:
         yield Entry(address, -1)
 
 
-def _folder(path: str) -> Iterator[Entry]:
-    for parent, folders, names in os.walk(path):
+def _folder(path: str, left_out: frozenset[str]) -> Iterator[Entry]:
+    closed: list[OSError] = []
+    for parent, folders, names in os.walk(path, onerror=closed.append):
         folders.sort()
         for name in sorted(names):
-            entry = _file(f"{parent}/{name}")
-            if entry.size >= 0:
-                yield entry
+            each = f"{parent}/{name}"
+            if may_be_image(each) and not _is_within(each, left_out):
+                yield _file(each)
+    for error in closed:
+        yield Entry(as_path(str(error.filename)), -1)
+
+
+def may_be_image(path: str) -> bool:
+    """Tell whether a path is a file or block device, or may be: nothing can be said of it.
+
+    A pipe that nobody writes to, or a terminal, would be waited for without end.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+
+
+def _is_within(path: str, left_out: frozenset[str]) -> bool:
+    """Tell whether a path is one of those, or a file right in one of them."""
+    parent, name = os.path.split(path)
+    names = {os.path.basename(each) for each in left_out}  # noqa: PTH119
+    if name not in names and os.path.basename(parent) not in names:  # noqa: PTH119
+        return False
+    real = os.path.realpath(parent)
+    return real in left_out or os.path.join(real, name) in left_out  # noqa: PTH118
 
 
 def as_path(text: str) -> str:
