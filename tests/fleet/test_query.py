@@ -11,9 +11,13 @@ pytest.importorskip("duckdb")
 
 from xensave.cli import main
 from xensave.errors import SourceError, UsageError
+from xensave.fleet.parts import Writer, held
+from xensave.fleet.plan import Step, plan
 from xensave.fleet.pool import ProcessPool
-from xensave.fleet.query import ask, question
+from xensave.fleet.query import ask, ask_ready, question
+from xensave.fleet.row import rows_of
 from xensave.fleet.scan import Question, scan
+from xensave.source.remote.addresses import Entry
 from xensave.views.schemas import schema
 
 
@@ -29,9 +33,40 @@ def test_ready_questions(table):
     refused = ask(table, question("refused-on").sql, ("4.13.5",))
     assert [row[0] for row in refused.rows] == ["examples/hvm1.ctx", "examples/hvm1.img.zst"]
     assert ask(table, question("needs-feature").sql, ("PKU",)).rows
-    assert not ask(table, question("needs-feature").sql, ("nosuch",)).rows
+    assert ask_ready(table, "refused-on", "4.13.5") == refused
+    assert ask_ready(table, "by-reason").rows
+    assert not ask_ready(table, "needs-feature", "AVX512F").rows
     by_reason = ask(table, question("by-reason").sql)
     assert by_reason.columns[:4] == ("target", "rule", "errno", "images")
+
+
+@pytest.mark.parametrize(
+    ("flag", "argument", "words"),
+    [
+        ("--refused-on", "4.13", "not scanned for 4.13, but for 4.13.5, 4.17.7"),
+        ("--refused-on", "4.99", "not scanned for 4.99"),
+        ("--needs-feature", "nosuch", "no CPU feature"),
+    ],
+)
+def test_what_the_table_cannot_know_is_no_empty_answer(table, flag, argument, words, capsys):
+    assert main(["query", table, flag, argument]) == 2
+    out, err = capsys.readouterr()
+    assert (out, words in " ".join(err.split())) == ("", True)
+
+
+def test_a_plan_names_rows_of_an_earlier_scan_for_other_targets(table, tmp_path):
+    path = tmp_path / "fleet.parquet"
+    shutil.copy(table, path)
+    asked = Question(("4.20.0",))
+    settings = asked.settings()
+    with held(str(path)):
+        writer = Writer(str(path), settings)
+        writer.add(rows_of([Entry("examples/pvh1.ctx", 5232)], asked))
+        writer.flush()
+        steps = {each.address: each.step for each in plan(str(path), "4.20.0")}
+    assert len(steps) == ask(table, "SELECT count(*) FROM fleet").rows[0][0]
+    assert steps.pop("examples/pvh1.ctx") is Step.RESTORE
+    assert set(steps.values()) == {Step.LOOK}
 
 
 @pytest.mark.parametrize(

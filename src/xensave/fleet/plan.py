@@ -8,17 +8,16 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from xensave.errors import UsageError
-from xensave.fleet.query import ask
+from xensave.fleet.query import ask, check_target
 from xensave.fleet.sources import as_path
 
 _SQL = """
-SELECT address, guest, error, v.accepted, v.record, v.why, v.depends, v.convertible, v.losses
-FROM fleet LEFT JOIN (SELECT address AS a, UNNEST(verdicts) AS v FROM fleet) ON a = address
-WHERE v.target = ? OR error IS NOT NULL
+SELECT address, guest, error, v.target, v.accepted, v.record, v.why, v.depends,
+    v.convertible, v.losses
+FROM fleet LEFT JOIN (SELECT address AS a, UNNEST(verdicts) AS v FROM fleet)
+ON a = address AND v.target = ?
 ORDER BY address
 """
-_TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
 
 
 class Step(StrEnum):
@@ -41,7 +40,7 @@ _TEXTS = {
     Step.DEPENDS: "restore if what is named holds",
     Step.CONVERT: "restore after convert",
     Step.SHUT_DOWN: "must be shut down before the upgrade: no conversion is taken",
-    Step.LOOK: "could not be read",
+    Step.LOOK: "could not be read or judged",
 }
 
 
@@ -55,19 +54,12 @@ class Planned(NamedTuple):
     losses: tuple[str, ...] = ()
 
 
-def targets_of(table: str) -> list[str]:
-    """Return the targets that a table was scanned for."""
-    return [str(row[0]) for row in ask(table, _TARGETS).rows]
-
-
 def plan(table: str, target: str) -> list[Planned]:
     """Return the upgrade of a scanned fleet to a target, an entry an image.
 
     Raises UsageError where the scan did not ask for that target.
     """
-    scanned = targets_of(table)
-    if scanned and target not in scanned:
-        raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
+    check_target(table, target)
     planneds: dict[str, Planned] = {}
     for row in ask(table, _SQL, (target,)).rows:
         planned = _planned(row)
@@ -84,10 +76,13 @@ def by_step(plans: Iterable[Planned]) -> dict[Step, list[Planned]]:
 
 
 def _planned(row: tuple[object, ...]) -> Planned:
-    address, guest, error, accepted, record, why, depends, convertible, losses = row
+    address, guest, error, target, accepted, record, why, depends, convertible, losses = row
     name = guest if isinstance(guest, str) else None
     if error is not None:
         return Planned(str(address), name, Step.LOOK, str(error))
+    if target is None:
+        # A row of an earlier scan, beside the parts of one that did not end.
+        return Planned(str(address), name, Step.LOOK, "was not judged for this target")
     if accepted is None:
         return Planned(str(address), name, Step.DEPENDS, "; ".join(_texts(depends)))
     if accepted:

@@ -61,6 +61,8 @@ QUESTIONS = (
     ),
 )
 
+_TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
+
 
 def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False) -> Answer:
     """Return the answer to a question in SQL; the table is called `fleet`.
@@ -98,6 +100,36 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         raise UsageError(f"DuckDB: {_line(error)}") from error
     finally:
         connection.close()
+
+
+def ask_ready(table: str, name: str, argument: str | None = None) -> Answer:
+    """Return the answer to a ready question.
+
+    Raises what `ask` raises, and UsageError where the table cannot know: no question of that name,
+    a release that was not scanned for, a feature that has no such name.
+    """
+    from xensave.records.meaning.cpu.features import places
+
+    ready = question(name)
+    if ready.argument is None or argument is None:
+        return ask(table, ready.sql)
+    if ready.argument == "RELEASE":
+        check_target(table, argument)
+    elif argument.lower() not in places():
+        raise UsageError(f"no CPU feature is called {argument!r}")
+    return ask(table, ready.sql, (argument,))
+
+
+def targets_of(table: str) -> list[str]:
+    """Return the targets that a table was scanned for."""
+    return [str(row[0]) for row in ask(table, _TARGETS).rows]
+
+
+def check_target(table: str, target: str) -> None:
+    """Raise UsageError where a table was scanned for other targets: it has no answer then."""
+    scanned = targets_of(table)
+    if scanned and target not in scanned:
+        raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
 
 
 def question(name: str) -> Question:

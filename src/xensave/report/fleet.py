@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from xensave.fleet.plan import Planned, Step, by_step, plan, targets_of
-from xensave.fleet.query import ask, question
+from xensave.fleet.plan import Planned, Step, by_step, plan
+from xensave.fleet.query import ask, question, targets_of
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Fact, Table
 

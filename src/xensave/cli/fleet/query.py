@@ -35,21 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, and print the answer."""
     from xensave.errors import UsageError
-    from xensave.fleet.query import QUESTIONS, ask
+    from xensave.fleet.query import QUESTIONS, ask, ask_ready
     from xensave.views.fleet import Form, answer_lines
     from xensave.views.text.terminal import width_of
 
     asked = [
-        (question.sql, (value,) if question.argument else ())
+        (question.name, value if question.argument else None)
         for question in QUESTIONS
         if (value := getattr(args, question.name.replace("-", "_")))
     ]
-    if args.sql is not None:
-        asked.append((args.sql, ()))
-    if len(asked) != 1:
+    if len(asked) + (args.sql is not None) != 1:
         raise UsageError("ask one thing: SQL, or one of the ready questions; see --help")
-    sql, arguments = asked[0]
-    answer = ask(args.table, sql, arguments, unsafe=args.unsafe)
+    if asked:
+        answer = ask_ready(args.table, *asked[0])
+    else:
+        answer = ask(args.table, args.sql, unsafe=args.unsafe)
     form = Form.JSON if args.json else Form(args.format)
     for line in answer_lines(answer, form, width_of(sys.stdout)):
         sys.stdout.write(line + "\n")
