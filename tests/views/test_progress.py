@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -16,24 +17,32 @@ from xensave.source.watch import Copied, watched
 from xensave.views.text.progress import Meter, position_of
 
 SLOW = """
-import sys, time
+import select, sys
 from xensave.source import open_source
 from xensave.views.text.progress import progress
 with progress(sys.stderr):
     with open_source("{path}") as source:
         for _ in range({steps}):
-            source.skip(1 << 20)
-            time.sleep({pause})
+            source.skip(1 << 15)
+            if select.select([sys.stdin], [], [], {pause})[0]:
+                break
     print("done")
 """
 
 
-def on_a_terminal(code, *, stdout=None):
-    """Run code with a terminal as standard error (and output), and return what came there."""
+def on_a_terminal(code, *, stdout=None, until=None):
+    """Run code with a terminal as standard error (and output), and return what came there.
+
+    Where what came matches `until`, standard input ends, and with it the slow reading.
+    """
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=theirs, stdout=stdout or theirs, env=environment
+        [sys.executable, "-c", code],
+        stdin=PIPE,
+        stderr=theirs,
+        stdout=stdout or theirs,
+        env=environment,
     )
     os.close(theirs)
     parts = []
@@ -42,13 +51,16 @@ def on_a_terminal(code, *, stdout=None):
         try:
             while part := os.read(ours, 65536):
                 parts.append(part)
+                if until is not None and re.search(until, b"".join(parts)):
+                    process.stdin.close()
         except OSError:
             return
 
     reader = threading.Thread(target=drain)
     reader.start()
-    out = process.communicate()[0] if stdout else b""
+    out = process.stdout.read() if stdout else b""
     process.wait()
+    process.stdin.close()
     reader.join()
     os.close(ours)
     return b"".join(parts).decode(), (out or b"").decode()
@@ -63,7 +75,7 @@ def slow(tmp_path):
 
 
 def test_bytes_rate_and_time_left_after_a_second(slow):
-    shown, _ = on_a_terminal(slow(18, 0.1))
+    shown, _ = on_a_terminal(slow(600, 0.1), until=rb"[kM]B/s")
     assert "[bold]guest.img" in shown
     assert re.search(r"\d/20\.0 MiB", shown), shown
     assert re.search(r"[kM]B/s", shown), shown
@@ -77,14 +89,17 @@ def test_nothing_where_it_is_quick(slow):
 
 
 def test_output_to_a_pipe_is_untouched(slow):
-    shown, out = on_a_terminal(slow(14, 0.1), stdout=subprocess.PIPE)
+    shown, out = on_a_terminal(slow(600, 0.1), stdout=PIPE, until=rb"MiB")
     assert out == "done\n"
     assert "MiB" in shown
 
 
 def test_silent_in_a_pipe(slow):
-    done = subprocess.run([sys.executable, "-c", slow(12, 0.1)], capture_output=True, check=True)
-    assert (done.stdout, done.stderr) == (b"done\n", b"")
+    command = [sys.executable, "-c", slow(12, 0.1)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        output = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 0
+    assert output == (b"done\n", b"")
 
 
 def test_what_is_watched():
