@@ -82,13 +82,11 @@ def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
     >>> [str(change) for change in changes(layout("RTC.1"), layout("RTC.2"))]
     ['rtc_offset appended at 16, 8 bytes']
     """
+    before = list(leaves(old.fields))
     pairs = pair(
-        leaves(old.fields),
-        leaves(new.fields),
-        name=lambda leaf: leaf.path,
-        renames=lambda a, b: a.place == b.place,
+        before, leaves(new.fields), name=lambda leaf: leaf.path, place=lambda leaf: leaf.place
     )
-    end = max((leaf.offset + leaf.size for leaf in leaves(old.fields)), default=0)
+    end = max((leaf.offset + leaf.size for leaf in before), default=0)
     differences = [_changed(*both) for both in pairs.same]
     differences += [Change(RENAMED, now.path, was, now) for was, now in pairs.renamed]
     differences += [

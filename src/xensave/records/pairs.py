@@ -5,7 +5,8 @@ Who compares layouts, converts records or reviews a change of a struct pairs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -25,12 +26,14 @@ class Pairs(NamedTuple, Generic[T]):
     @property
     def removed(self) -> tuple[T, ...]:
         """What is gone and was not renamed."""
-        return tuple(f for f in self.gone if all(f is not old for old, _ in self.renamed))
+        renamed = {id(old) for old, _ in self.renamed}
+        return tuple(field for field in self.gone if id(field) not in renamed)
 
     @property
     def added(self) -> tuple[T, ...]:
         """What is fresh and was not renamed."""
-        return tuple(f for f in self.fresh if all(f is not new for _, new in self.renamed))
+        renamed = {id(new) for _, new in self.renamed}
+        return tuple(field for field in self.fresh if id(field) not in renamed)
 
 
 def pair(
@@ -38,23 +41,31 @@ def pair(
     new: Iterable[T],
     *,
     name: Callable[[T], str],
-    renames: Callable[[T, T], bool],
+    place: Callable[[T], Hashable],
+    alike: Callable[[T, T], bool] = lambda _, __: True,
 ) -> Pairs[T]:
-    """Pair fields; `renames` tells whether one may be the other under a new name.
+    """Pair fields: one that is new may be one that is gone of its place, unless they are not alike.
 
-    >>> pairs = pair(["a0", "b1"], ["a0", "c1", "d2"], name=str, renames=lambda a, b: a[1] == b[1])
+    A field whose `place` is None is never another's new name.
+
+    >>> pairs = pair(["a0", "b1"], ["a0", "c1", "d2"], name=str, place=lambda field: field[1])
     >>> pairs.same, pairs.renamed, pairs.added
     ((('a0', 'a0'),), (('b1', 'c1'),), ('d2',))
     """
     before, after = {name(field): field for field in old}, {name(field): field for field in new}
     gone = tuple(field for key, field in before.items() if key not in after)
     fresh = tuple(field for key, field in after.items() if key not in before)
-    free = list(gone)
+    # By place, so that two structs of thousands of fields do not take the product of both.
+    free: defaultdict[Hashable, list[T]] = defaultdict(list)
+    for field in gone:
+        free[place(field)].append(field)
+    free.pop(None, None)
     renamed = []
     for field in fresh:
-        for at, other in enumerate(free):
-            if renames(other, field):
-                renamed.append((free.pop(at), field))
+        there = free.get(place(field), [])
+        for at, other in enumerate(there):
+            if alike(other, field):
+                renamed.append((there.pop(at), field))
                 break
     same = tuple((before[key], field) for key, field in after.items() if key in before)
     return Pairs(same, tuple(renamed), gone, fresh)

@@ -96,7 +96,7 @@ def _match(
     by_place: bool,
 ) -> list[_Part]:
     parts: list[_Part] = []
-    pairs = pair(source, target, name=key_of, renames=_renames if by_place else _never)
+    pairs = pair(source, target, name=key_of, place=_place if by_place else _nowhere, alike=_alike)
     there = {key_of(field): field for field in target}
     for field in source:
         name = path + key_of(field)
@@ -111,17 +111,17 @@ def _match(
     return [*parts, *(path + key_of(field) for field in pairs.added)]
 
 
-def _never(old: Field, new: Field) -> bool:
-    return False
+def _nowhere(_: Field) -> None:
+    return None
 
 
-def _renames(old: Field, new: Field) -> bool:
-    """Tell whether a field took another's place; padding is nobody's new name."""
-    if (old.name, new.name) in DIFFERENT:
-        return False
-    if new.name.startswith(PADDING) != old.name.startswith(PADDING):
-        return False
-    return (old.offset, old.size, old.dims) == (new.offset, new.size, new.dims)
+def _place(field: Field) -> tuple[object, ...]:
+    """Return what two fields share where one took the other's place: padding takes padding's."""
+    return field.offset, field.size, field.dims, field.name.startswith(PADDING)
+
+
+def _alike(old: Field, new: Field) -> bool:
+    return (old.name, new.name) not in DIFFERENT
 
 
 def _pair(

@@ -59,15 +59,15 @@ def compare(
     """Compare two layouts. The types are canonical ones by path, where they are known."""
     before = [leaf for leaf in leaves(old, old_types) if leaf.named]
     after = [leaf for leaf in leaves(new, new_types) if leaf.named]
-    pairs = pair(before, after, name=lambda leaf: leaf.path, renames=_renames)
+    pairs = pair(before, after, name=lambda leaf: leaf.path, place=_place)
     free = [*pairs.gone, *(leaf for leaf in before if is_filler(leaf))]
     added = [leaf for leaf in pairs.fresh if not any(leaf.within(other) for other in free)]
     order = {leaf.path: number for number, leaf in enumerate(after)}
     return Comparison(*pairs, tuple(_shifts(pairs.same, order, added)))
 
 
-def _renames(old: AbiField, new: AbiField) -> bool:
-    return old.place == new.place and not is_filler(old) and not is_filler(new)
+def _place(leaf: AbiField) -> tuple[int, ...] | None:
+    return None if is_filler(leaf) else leaf.place
 
 
 def _shifts(
