@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from xensave.headers.text.comments import comment_of, reservations
@@ -161,7 +162,7 @@ class _Reader:
             self._first = index
         self._depth += (token == "(") - (token == ")")
         within = self._braces > 0
-        if token == "{" and (within or _ENUM.match(self._text())):
+        if token == "{" and (within or (self._depth <= 0 and _ENUM.match(self._text()))):
             self._braces += 1
         elif token == "}" and within:
             self._braces -= 1
@@ -187,11 +188,13 @@ class _Reader:
         before, brace, _ = line.partition("{")
         if not brace or line.lstrip().startswith("#") or self._foreign:
             return False
+        # A statement may be as long as the hunk: its first word and its last are all that tells.
+        begins = (self._words[0] if self._words else before).lstrip()
+        ends = next((w for w in chain([before], reversed(self._words)) if w.strip()), "").rstrip()
         first = self._code[self._first] if self._words else line
-        head = f"{self._text()} {before}".strip()
         whole = line.endswith("{") or _ONE_LINE_BODY.search(line) is not None
-        outer = line == "{" or not (first[:1].isspace() or head.startswith("}"))
-        return whole and outer and head.endswith(")")
+        outer = line == "{" or not (first[:1].isspace() or begins.startswith("}"))
+        return whole and outer and ends.endswith(")")
 
     def drop(self) -> None:
         """Forget the statement so far."""
