@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
@@ -61,13 +62,22 @@ def compare(
     after = [leaf for leaf in leaves(new, new_types) if leaf.named]
     pairs = pair(before, after, name=lambda leaf: leaf.path, place=_place)
     free = [*pairs.gone, *(leaf for leaf in before if is_filler(leaf))]
-    added = [leaf for leaf in pairs.fresh if not any(leaf.within(other) for other in free)]
+    added = _outside(pairs.fresh, free)
     order = {leaf.path: number for number, leaf in enumerate(after)}
     return Comparison(*pairs, tuple(_shifts(pairs.same, order, added)))
 
 
 def _place(leaf: AbiField) -> tuple[int, ...] | None:
     return None if is_filler(leaf) else leaf.place
+
+
+def _outside(fields: Iterable[AbiField], others: Iterable[AbiField]) -> list[AbiField]:
+    """The fields of which no other one has all the bits."""
+    ordered = sorted(others, key=lambda leaf: leaf.start)
+    starts = [leaf.start for leaf in ordered]
+    # How far any of those reaches that begin up to here, so that each field is looked up once.
+    stops = [-1, *accumulate((leaf.stop for leaf in ordered), max)]
+    return [leaf for leaf in fields if stops[bisect_right(starts, leaf.start)] < leaf.stop]
 
 
 def _shifts(

@@ -85,10 +85,6 @@ class AbiField(NamedTuple):
         """Do the two share a bit? Of arrays of structs, the first elements are compared."""
         return self.start < other.stop and other.start < self.stop
 
-    def within(self, other: AbiField) -> bool:
-        """Does the field lie within the bits of another?"""
-        return other.start <= self.start and self.stop <= other.stop
-
     @property
     def end(self) -> int:
         """The offset after the last element."""
