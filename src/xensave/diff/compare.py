@@ -54,7 +54,8 @@ def compare(
     """
     chosen = selection or Selection()
     pages, lacking = _memory(old, new) if memory and chosen.memory else (None, ())
-    chosen.check({*names_of(old), *names_of(new)})
+    if chosen.records:
+        chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
     return Comparison(tuple(change for change in result if chosen.takes(change)), pages, lacking)
 
