@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from xensave.catalogue import layout, release
+from xensave.catalogue import layout, point_release, release
 from xensave.catalogue.model import Binding
 from xensave.catalogue.points import asked_for, span
 
@@ -51,12 +51,13 @@ def ranges(points: tuple[str, ...]) -> str:
     """
     runs: list[list[str]] = []
     for before, point in pairwise(("", *points)):
-        if before and _numbers(point) == (*_numbers(before)[:-1], _numbers(before)[-1] + 1):
+        if _follows(before, point):
             runs[-1].append(point)
         else:
             runs.append([point])
     return ", ".join(span(tuple(run)) for run in runs)
 
 
-def _numbers(point: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in point.split(".") if number.isdecimal())
+def _follows(before: str, point: str) -> bool:
+    numbers = point_release(before)
+    return numbers is not None and point_release(point) == (*numbers[:-1], numbers[-1] + 1)
