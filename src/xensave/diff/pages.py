@@ -79,9 +79,9 @@ class _Pages:
             if event.is_record(LIBXC, libxc.PAGE_DATA):
                 offsets = page_data(event).offsets
                 if len(offsets):
-                    result = np.fromiter(_hashes(event, len(offsets)), np.uint64, len(offsets))
+                    hashes = np.fromiter(_hashes(event, len(offsets)), np.uint64, len(offsets))
                     self._offsets.append(offsets)
-                    self._hashes.append(result)
+                    self._hashes.append(hashes)
             yield event
 
     def at(self, offsets: Integers) -> Hashes:

@@ -128,7 +128,7 @@ class Struct:
 
 
 def _holds(value: Value, wanted: Value) -> bool:
-    """Whether found says what was wanted; a dict may leave members out."""
+    """Whether a value is the one that is wanted, which may leave members of a dict out."""
     if isinstance(value, dict) and isinstance(wanted, dict):
         return all(_holds(value[name], item) for name, item in wanted.items())
     if isinstance(value, list) and isinstance(wanted, (list, tuple)):

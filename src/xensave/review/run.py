@@ -49,8 +49,8 @@ def review_change(
 ) -> Review:
     """Hold one change, or one state, to the rules; `more` are objections to other numbers."""
     base = base or _base(before, after, setting, date)
-    review = objections(_change(before, after, base, setting))
-    return _reviewed([*review, *more], base, setting, title)
+    drawn = objections(_change(before, after, base, setting))
+    return _reviewed([*drawn, *more], base, setting, title)
 
 
 def _base(before: Side | None, after: Side, setting: Setting, date: datetime | None) -> Base | None:
@@ -68,9 +68,9 @@ def _change(before: Side | None, after: Side, base: Base | None, setting: Settin
 
 
 def _reviewed(
-    objections_: Iterable[Objection], base: Base | None, setting: Setting, title: str
+    drawn: Iterable[Objection], base: Base | None, setting: Setting, title: str
 ) -> Review:
-    standing, waived = waive(list(objections_), setting.config)
+    standing, waived = waive(list(drawn), setting.config)
     why = base.why if base else ""
     return Review(title, tuple(standing), tuple(waived), base.release.name if base else "", why)
 
@@ -157,8 +157,8 @@ def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review
             for objection in drawn[at]
             if _key(objection) in whole[at]
         ]
-        base_of = base if step.sides else None
-        reviews.append(_reviewed([*standing, *step.more], base_of, setting, patch.title))
+        against = base if step.sides else None
+        reviews.append(_reviewed([*standing, *step.more], against, setting, patch.title))
     return reviews
 
 

@@ -143,9 +143,7 @@ def survey_features(repository: GitRepository, names: Mapping[str, list[str]]) -
         "words": [{"word": word, **words[word]} for word in sorted(words)],
         "features": [
             {**feature._asdict(), **features[feature]}
-            for feature in sorted(
-                features, key=lambda feature_key: (feature_key.word, feature_key.bit, *feature_key)
-            )
+            for feature in sorted(features, key=lambda row: (row.word, row.bit, *row))
         ],
         "dependencies": [
             {"feature": feature, "needs": needed, **needs[needed, feature]}

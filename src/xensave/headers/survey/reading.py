@@ -59,10 +59,10 @@ def version_of(repository: GitRepository, ref: str) -> str:
 
 
 def _matching(tree: GitTree, pattern: str, paths: tuple[str, ...]) -> dict[str, str]:
-    git = tree.repository.git(
+    listing = tree.repository.git(
         "grep", "-l", "-z", "-E", pattern, tree.commit, "--", *paths, missing_ok=True
     )
-    names = [name.split(":", 1)[1] for name in git.split("\0") if name]
+    names = [name.split(":", 1)[1] for name in listing.split("\0") if name]
     return {name: tree.read(name) or "" for name in names}
 
 

@@ -26,14 +26,14 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
     if len(roots) != len(description.headers):
         return []
     texts = [read_text(tree.read(path) or "", path, description) for path in roots]
-    space = [
+    listed = [
         (number.macro, number.number)
         for text in texts
         for number in text.numbers
         if number.number is not None and not number.alias
     ]
     if description.declared:
-        return space
+        return listed
 
     macros = (description.raw["match"], description.limit_macro, description.version)
     wanted = "|".join(f"(?:{macro})" for macro in macros if macro)
@@ -41,7 +41,7 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
     compiled = sorted(
         unit.constants, key=lambda item: (item.place.file or "", item.place.line or 0)
     )
-    return list(dict.fromkeys([*((item.name, item.value) for item in compiled), *space]))
+    return list(dict.fromkeys([*((item.name, item.value) for item in compiled), *listed]))
 
 
 def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space]:
@@ -51,7 +51,7 @@ def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space
 
 
 def _survey(trees: dict[str, GitTree], description: Description) -> Space:
-    space: dict[tuple[int, str], Number] = {}
+    named: dict[tuple[int, str], Number] = {}
     limits: list[tuple[str, int]] = []
     versions: list[tuple[str, int]] = []
     retired: dict[tuple[int, str], None] = {}
@@ -59,8 +59,8 @@ def _survey(trees: dict[str, GitTree], description: Description) -> Space:
         for macro, value in read_space(tree, description):
             name = description.name_of(macro)
             if name is not None:
-                first = space[value, name].first if (value, name) in space else release
-                space[value, name] = Number(value, name, macro, first, release)
+                first = named[value, name].first if (value, name) in named else release
+                named[value, name] = Number(value, name, macro, first, release)
             elif macro == description.version:
                 versions.append((release, value))
             else:
@@ -68,14 +68,14 @@ def _survey(trees: dict[str, GitTree], description: Description) -> Space:
         for name, value in _retired(tree, description):
             retired.setdefault((value, name), None)
     order = list(trees)
-    numbers = sorted(space.values(), key=lambda item: (item.number, order.index(item.last)))
+    numbers = sorted(named.values(), key=lambda item: (item.number, order.index(item.last)))
     return Space(
         name=description.space,
         title=description.title,
         numbers=tuple(numbers),
         limits=tuple(limits),
         versions=tuple(versions),
-        retired=tuple(key for key in sorted(retired) if key not in space),
+        retired=tuple(key for key in sorted(retired) if key not in named),
     )
 
 

@@ -35,8 +35,8 @@ def apply(patch: FilePatch, text: str | None) -> tuple[str | None, FilePatch]:
             raise UsageError(_refusal(patch, hunk, lines))
         shift = at - expected
         placed.append(_renumbered(hunk, at - grown, at))
-        lines_of = iter(lines[at : at + len(old)])
-        fresh = [_take(line.kind, line.text, lines_of) for line in hunk.lines]
+        originals = iter(lines[at : at + len(old)])
+        fresh = [_take(line.kind, line.text, originals) for line in hunk.lines]
         lines[at : at + len(old)] = [line for line in fresh if line is not None]
         grown += len(new) - len(old)
     after = None if patch.new is None else "\n".join(lines)
@@ -84,11 +84,11 @@ def _refusal(patch: FilePatch, hunk: Hunk, lines: list[str]) -> str:
     if _likeness(here, wanted, best)[0] == 0:
         return f"the patch does not apply: {patch.old} has no line of {hunk.head}"
     for offset, text in enumerate(wanted):
-        refusal = here[best + offset] if best + offset < len(here) else "the end of the file"
-        if refusal != text:
+        there = here[best + offset] if best + offset < len(here) else "the end of the file"
+        if there != text:
             return (
                 f"the patch does not apply: {patch.old}:{best + offset + 1} is "
-                f"{refusal.strip()!r}, the patch has {text.strip()!r}"
+                f"{there.strip()!r}, the patch has {text.strip()!r}"
             )
     return f"the patch does not apply: {patch.old}: {hunk.head}"
 

@@ -236,9 +236,9 @@ def _numbering(tag: str) -> tuple[int, int, int]:
 
 def _commits(text: str) -> Iterator[Message]:
     """Commits as git show and git log -p print them: the message is indented by four spaces."""
-    finditer = list(_COMMIT.finditer(text))
-    starts = [match.start() for match in finditer]
-    for start, end, parent in zip(starts, [*starts[1:], len(text)], finditer, strict=True):
+    matches = list(_COMMIT.finditer(text))
+    starts = [match.start() for match in matches]
+    for start, end, match in zip(starts, [*starts[1:], len(text)], matches, strict=True):
         lines = text[start:end].split("\n")
         gap = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))
         head = dict(line.split(":", 1) for line in lines[1:gap] if ":" in line)
@@ -250,15 +250,15 @@ def _commits(text: str) -> Iterator[Message]:
             log = raw[: diff.start()].split("\n")
             body = "\n".join(line.removeprefix("    ") for line in log) + raw[diff.start() :]
         subject = _printable(body.lstrip("\n").split("\n", 1)[0])
-        if parent[1]:
+        if match[1]:
             # A merge, once against each of its parents.
-            subject += f" (from {parent[1][:10]})"
+            subject += f" (from {match[1][:10]})"
         yield Message(
             body=_printable(body),
             subject=subject,
             author=_printable(head.get("Author", "").strip()),
             date=_commit_date(head.get("Date", "").strip()),
-            parent=parent[1] or "",
+            parent=match[1] or "",
         )
 
 
