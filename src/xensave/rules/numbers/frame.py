@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.findings import Place
-from xensave.rules.numbers.compare import compare
+from xensave.rules.numbers.layouts.compare import compare
 from xensave.rules.numbers.model import Change, Hit
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from xensave.findings import NOTE, Place
 from xensave.headers.model import HeaderRecord
 from xensave.headers.text.registrations import Registration
-from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import is_filler, leaves
+from xensave.rules.numbers.layouts.compare import compare
+from xensave.rules.numbers.layouts.leaves import is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, accepts, lost_sizes
 
 # The save and load loops of Xen write and read these two themselves.

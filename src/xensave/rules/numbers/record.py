@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.headers.model import HeaderRecord
-from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import is_filler
+from xensave.rules.numbers.layouts.compare import compare
+from xensave.rules.numbers.layouts.leaves import is_filler
 from xensave.rules.numbers.model import Change, Hit
 
 

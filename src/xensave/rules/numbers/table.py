@@ -6,14 +6,13 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.numbers import (
     frame,
     handler,
-    layout,
     maximum,
     number,
     placeholder,
     record,
     reservation,
-    struct,
 )
+from xensave.rules.numbers.layouts import struct, versions
 from xensave.rules.numbers.model import Change, Rule
 
 RULES: tuple[Rule[Change], ...] = (
@@ -159,49 +158,49 @@ RULES: tuple[Rule[Change], ...] = (
         ERROR,
         "What was saved with a record's old size still loads.",
         "Load it zero-extended, add a compat form that converts it, or take a new number.",
-        layout.record_size_changed,
+        versions.record_size_changed,
     ),
     Rule(
         "FIELD_CHANGED_UNLESS_COMPAT",
         ERROR,
         "A field keeps its width, sign and number of elements.",
         "Add a field for the new form, or a compat form that converts the old layout.",
-        layout.field_changed,
+        versions.field_changed,
     ),
     Rule(
         "FIELD_INSERTED_UNLESS_COMPAT",
         ERROR,
         "A new field is appended, so that the ones before it stay where they are.",
         "Append the field at the end of the struct, or use up padding.",
-        layout.field_inserted,
+        versions.field_inserted,
     ),
     Rule(
         "FIELD_MOVED_UNLESS_COMPAT",
         ERROR,
         "A field stays where old guests saved it.",
         "Leave the fields where they are; append new ones at the end.",
-        layout.field_moved,
+        versions.field_moved,
     ),
     Rule(
         "FIELD_DELETED_UNLESS_COMPAT",
         ERROR,
         "A field that was saved keeps its place.",
         "Keep it as a reserved field of the same size.",
-        layout.field_deleted,
+        versions.field_deleted,
     ),
     Rule(
         "FIELDS_RENAMED",
         WARNING,
         "A field's name says what it means, and its meaning never changes.",
         "Keep the names, or say in the commit message that each still means the same.",
-        layout.fields_renamed,
+        versions.fields_renamed,
     ),
     Rule(
         "PADDING_GETS_MEANING",
         WARNING,
         "Padding that becomes a field is 0 in guests saved before, and 0 must be right for them.",
         "Say what 0 means, and treat it so on load.",
-        layout.padding_gets_meaning,
+        versions.padding_gets_meaning,
     ),
     Rule(
         "DESCRIPTOR_CHANGED",

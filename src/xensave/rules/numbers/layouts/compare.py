@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.pairs import pair
-from xensave.rules.numbers.leaves import AbiField, is_filler, leaves
+from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
 
 _MOST_NAMES = 3
 

@@ -10,8 +10,8 @@ from xensave.catalogue import layout
 from xensave.catalogue.model import ZEROEXTEND, Layout
 from xensave.findings import WARNING
 from xensave.headers.model import HeaderRecord
-from xensave.rules.numbers.compare import Comparison, compare
-from xensave.rules.numbers.leaves import AbiField, is_filler, leaves
+from xensave.rules.numbers.layouts.compare import Comparison, compare
+from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from xensave.catalogue.model import Layout
 from xensave.headers.model import DEFINE, HeaderRecord
 from xensave.headers.save import HYPERVISOR, TOOLS
-from xensave.rules.numbers.compare import compare
-from xensave.rules.numbers.leaves import AbiField, leaves
+from xensave.rules.numbers.layouts.compare import compare
+from xensave.rules.numbers.layouts.leaves import AbiField, leaves
 from xensave.rules.numbers.model import Change, Hit
 
 
