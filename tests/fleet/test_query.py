@@ -11,7 +11,7 @@ pytest.importorskip("duckdb")
 
 from xensave.cli import main
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import Writer, held
+from xensave.fleet.parts import Writer, locked
 from xensave.fleet.plan import Step, plan
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask, ask_ready, question
@@ -59,7 +59,7 @@ def test_a_plan_names_rows_of_an_earlier_scan_for_other_targets(table, tmp_path)
     shutil.copy(table, path)
     asked = Question(("4.20.0",))
     settings = asked.settings()
-    with held(str(path)):
+    with locked(str(path)):
         writer = Writer(str(path), settings)
         writer.add(rows_of([Entry("examples/pvh1.ctx", 5232)], asked))
         writer.flush()

@@ -15,7 +15,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
 
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import folder_of, held, parts_of
+from xensave.fleet.parts import folder_of, locked, parts_of
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
 from xensave.fleet.scan import Question, scan
@@ -240,7 +240,7 @@ def test_a_release_that_is_not_there_is_told_before_any_image(tmp_path):
 
 def test_one_scan_at_a_time_writes_a_table(images, tmp_path):
     table = str(tmp_path / "fleet.parquet")
-    with held(table), pytest.raises(SourceError, match="another scan"):
+    with locked(table), pytest.raises(SourceError, match="another scan"):
         run([images], table)
     assert run([images], table).rows == 6
 

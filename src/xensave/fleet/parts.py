@@ -38,7 +38,7 @@ def parts_of(table: str) -> list[Path]:
 
 
 @contextmanager
-def held(table: str) -> Iterator[None]:
+def locked(table: str) -> Iterator[None]:
     """Keep a table and its parts for one scan; the folder of the parts goes when it is empty.
 
     Raises SourceError where another scan has it, or nothing can be written there.

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from xensave import __version__
 from xensave.catalogue.points import asked_for
 from xensave.errors import MissingExtra
-from xensave.fleet.parts import Writer, check_table, done, folder_of, held, merge
+from xensave.fleet.parts import Writer, check_table, done, folder_of, locked, merge
 from xensave.fleet.schema import VERSION, Row, text_of
 from xensave.fleet.sources import entries
 from xensave.source.remote.addresses import Entry
@@ -80,19 +80,19 @@ def scan(
     for target in question.targets:
         asked_for(target)
     check_table(table)
-    with held(table):
+    with locked(table):
         return _scan(entries(sources, (table, str(folder_of(table)))), table, question, pool, tell)
 
 
 def _scan(
-    found: Iterable[Entry],
+    listing: Iterable[Entry],
     table: str,
     question: Question,
     pool: Pool,
     tell: Callable[[Progress], None],
 ) -> Result:
     settings = question.settings()
-    wanted = {text_of(entry.address): entry for entry in found}
+    wanted = {text_of(entry.address): entry for entry in listing}
     keys = {address: entry.key for address, entry in wanted.items()}
     had = done(table, settings)
     todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]

@@ -91,8 +91,8 @@ def _is_within(path: str, left_out: frozenset[str]) -> bool:
     names = {os.path.basename(each) for each in left_out}  # noqa: PTH119
     if name not in names and os.path.basename(parent) not in names:  # noqa: PTH119
         return False
-    real = os.path.realpath(parent)
-    return real in left_out or os.path.join(real, name) in left_out  # noqa: PTH118
+    folder = os.path.realpath(parent)
+    return folder in left_out or os.path.join(folder, name) in left_out  # noqa: PTH118
 
 
 def as_path(text: str) -> str:
