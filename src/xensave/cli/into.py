@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable
+from typing import TextIO
 
-from xensave.cli.many import for_each
+from xensave.cli.many import counted, for_each
 from xensave.cli.output import no_terminal
 from xensave.errors import UsageError
 from xensave.image.input import Item
 from xensave.source import Input
 from xensave.source.compression.compress import Compression
+from xensave.views.text.escape import escape
 
 _PACKED = re.compile(r"\.(zst|zstd|gz|xz|bz2|lz4)$")
 
@@ -40,19 +43,21 @@ def into(
     args: argparse.Namespace,
     act: Act,
     *,
+    good: str,
+    bad: str,
     compress: str | None = None,
     suffix: str = "",
-) -> list[int]:
-    """Call `act` for each input, and return the exit codes, one an input.
+) -> int:
+    """Call `act` for each input, and return the exit code; of many inputs print a line's sum.
 
-    In a directory a result is called as its input, without a compression's ending where `compress`
-    (as --compress says it) or `suffix` puts another. Raises UsageError where it is not said where
-    a result goes.
+    `good` and `bad` are what that line calls exit codes 0 and 1. In a directory a result is called
+    as its input, without a compression's ending where `compress` (as --compress says it) or
+    `suffix` puts another. Raises UsageError where it is not said where a result goes.
     """
     inputs, out = operands(args.words, dry_run=getattr(args, "dry_run", None))
     if len(inputs) == 1 and not any(map(_is_directory, (inputs[0], out or "-"))):
         no_terminal(out)
-        return [act(inputs[0], inputs[0], out)]
+        return act(inputs[0], inputs[0], out)
     if out is not None and not _is_directory(out):
         raise UsageError(f"several images take a directory as OUT, and {out} is none")
     names: set[str] = set()
@@ -65,7 +70,20 @@ def into(
         path = None if out is None else f"{out.rstrip('/')}/{name}"
         return act(item.what, item.name, path)
 
-    return for_each(command, inputs, args, done)
+    codes = for_each(command, inputs, args, done)
+    if len(codes) > 1 and not args.json and not args.quiet:
+        print(counted(codes, good, bad))
+    return max(codes, default=0)
+
+
+def beside(out: str | None) -> TextIO:
+    """Return where text goes: the image itself has standard output where OUT is "-"."""
+    return sys.stderr if out == "-" else sys.stdout
+
+
+def heading(args: argparse.Namespace, name: str) -> str:
+    """Return the line above what is said of one of many inputs; nothing where one was named."""
+    return f"{escape(name)}:\n" if name not in args.words or len(args.words) > 2 else ""
 
 
 def operands(words: list[str], *, dry_run: bool | None) -> tuple[list[str], str | None]:

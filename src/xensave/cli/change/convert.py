@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TextIO
 
 from xensave import catalogue
-from xensave.cli.into import add_operands, into
-from xensave.cli.many import counted
+from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import input_format, max_size
 from xensave.cli.run import complain
 from xensave.convert import (
@@ -32,7 +30,6 @@ from xensave.source.compression.compress import Compression
 from xensave.toolstack.domain import carried_policy
 from xensave.views.answers.findings import finding_line
 from xensave.views.answers.plan import plan_lines, plan_object
-from xensave.views.text.escape import escape
 from xensave.views.text.terminal import coloured, width_of
 
 METADATA_LIMIT = 1 << 20
@@ -110,17 +107,14 @@ def run(args: argparse.Namespace) -> int:
     def converted(what: Input, name: str, out: str | None) -> int:
         return _convert(args, settings, what, name, out)
 
-    codes = into("convert", args, converted, compress=args.compress)
-    if len(codes) > 1 and not args.json and not args.quiet:
-        print(counted(codes, "can be" if args.dry_run else "converted", "refused"))
-    return max(codes, default=0)
+    good = "can be" if args.dry_run else "converted"
+    return into("convert", args, converted, good=good, bad="refused", compress=args.compress)
 
 
 def _convert(
     args: argparse.Namespace, settings: Settings, what: Input, name: str, out: str | None
 ) -> int:
-    # The image itself has standard output where OUT is "-".
-    text = sys.stderr if out == "-" else sys.stdout
+    text = beside(out)
     limits = {"max_size": args.max_size, "format": args.input_format}
     try:
         if out is None:
@@ -195,8 +189,7 @@ def _print(
         text.write(json.dumps(plan_object(plan, refused, source=name, output=out)) + "\n")
         return
     colour = coloured(text, args.color)
-    if name not in args.words or len(args.words) > 2:
-        text.write(f"{escape(name)}:\n")
+    text.write(heading(args, name))
     for line in plan_lines(plan, width_of(text), refused=judged, colour=colour):
         text.write(line + "\n")
     for finding in plan.findings:

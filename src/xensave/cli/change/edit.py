@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from xensave.cli.into import add_operands, into
-from xensave.cli.many import counted
+from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import input_format, max_size
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.source import Input
 from xensave.views.guest.comparison import comparison_json, comparison_lines
-from xensave.views.text.escape import escape
 from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
@@ -69,20 +66,16 @@ def run(args: argparse.Namespace) -> int:
             _print(args, done, name, out)
         return 0
 
-    codes = into("edit", args, edited)
-    if len(codes) > 1 and not args.json and not args.quiet:
-        print(counted(codes, "can be" if args.dry_run else "edited", "refused"))
-    return max(codes, default=0)
+    good = "can be" if args.dry_run else "edited"
+    return into("edit", args, edited, good=good, bad="refused")
 
 
 def _print(args: argparse.Namespace, done: Edited, name: str, out: str | None) -> None:
-    # The image itself has standard output where OUT is "-".
-    text = sys.stderr if out == "-" else sys.stdout
+    text = beside(out)
     comparison = Comparison(done.changes, None)
     if args.json:
         text.write(json.dumps({"source": name, **comparison_json(comparison)}) + "\n")
         return
-    if name not in args.words or len(args.words) > 2:
-        text.write(f"{escape(name)}:\n")
+    text.write(heading(args, name))
     for line in comparison_lines(comparison, width_of(text), volatile=True):
         text.write(line + "\n")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from xensave.cli.into import add_operands, into
-from xensave.cli.many import counted
+from xensave.cli.into import add_operands, beside, into
 from xensave.cli.options import input_format, max_size
 from xensave.image import open_image
 from xensave.source import Input
@@ -33,10 +31,7 @@ def run(args: argparse.Namespace) -> int:
     def thinned(what: Input, name: str, out: str | None) -> int:
         return _thin(args, what, name, out or "-")
 
-    codes = into("thin", args, thinned)
-    if len(codes) > 1 and not args.quiet and not args.json:
-        print(counted(codes, "written", "damaged"))
-    return max(codes, default=0)
+    return into("thin", args, thinned, good="written", bad="damaged")
 
 
 def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
@@ -47,8 +42,7 @@ def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
 
     with open_image(what, max_size=args.max_size, format=args.input_format) as image:
         done = thin(image, path)
-    # The image itself has standard output where OUT is "-".
-    text = sys.stderr if path == "-" else sys.stdout
+    text = beside(path)
     if args.json:
         fields = {
             "source": name,

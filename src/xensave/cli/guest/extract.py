@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xensave.cli.into import add_operands, into
-from xensave.cli.many import counted
+from xensave.cli.into import add_operands, beside, into
 from xensave.cli.options import input_format, max_size
 from xensave.errors import SourceError, UsageError
 from xensave.image import Image, open_image
@@ -60,10 +58,7 @@ def run(args: argparse.Namespace) -> int:
     def extracted(what: Input, name: str, out: str | None) -> int:
         return _extract(args, options, what, name, out or "-")
 
-    codes = into("extract", args, extracted, suffix=f".{args.format}")
-    if len(codes) > 1 and not args.quiet and not args.json:
-        print(counted(codes, "written", "not"))
-    return max(codes, default=0)
+    return into("extract", args, extracted, good="written", bad="not", suffix=f".{args.format}")
 
 
 def _extract(args: argparse.Namespace, options: Options, what: Input, name: str, path: str) -> int:
@@ -75,8 +70,7 @@ def _extract(args: argparse.Namespace, options: Options, what: Input, name: str,
     with _opened(args, what) as image:
         announce(copied)
         done = extract(image, path, Format(args.format), options, copied.add)
-    # Memory itself has standard output where OUT is "-".
-    text = sys.stderr if path == "-" else sys.stdout
+    text = beside(path)
     if args.json:
         fields = {"source": name, "output": path, "format": args.format}
         text.write(json.dumps({**fields, "frames": done.frames, "bytes": done.size}) + "\n")
