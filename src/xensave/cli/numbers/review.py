@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from xensave.errors import MissingExtra, SourceError, UsageError
+from xensave.errors import MissingExtra, SourceError, Truncated, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
 
@@ -171,19 +171,22 @@ def read(name: str) -> bytes:
 
 
 def _unpacked(name: str, data: bytes) -> bytes:
-    import zlib
+    from io import BytesIO
 
-    unpacked = b""
-    while data and len(unpacked) <= _LARGEST:
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            unpacked += unpacker.decompress(data, _LARGEST + 1 - len(unpacked))
-        except zlib.error as error:
-            raise SourceError(f"{name}: gzip: {error}") from error
-        if not unpacker.eof and len(unpacked) <= _LARGEST:
-            raise SourceError(f"{name}: gzip: it ends in the middle")
-        data = unpacker.unused_data
-    return unpacked
+    from xensave.source.compression.compressed import GZIP, Decompressor
+
+    members = Decompressor(GZIP, BytesIO(data).read, bounded=False)
+    unpacked = bytearray()
+    try:
+        while more := members.read(_LARGEST + 1 - len(unpacked)):
+            unpacked += more
+            if len(unpacked) > _LARGEST:
+                break
+    except Truncated as error:
+        raise SourceError(f"{name}: gzip: it ends in the middle") from error
+    except XensaveError as error:
+        raise SourceError(f"{name}: gzip: {error}") from error
+    return bytes(unpacked)
 
 
 def _render(result: Result, args: argparse.Namespace) -> str:

@@ -27,10 +27,11 @@ class Codec(NamedTuple):
 # Skippable frames (pzstd writes one first) begin with 0x184d2a50 - 0x184d2a5f.
 SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))
 
+GZIP = Codec("gzip", (b"\x1f\x8b\x08",))
 CODECS = (
     Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE)),
     Codec("xz", (b"\xfd7zXZ\x00",)),
-    Codec("gzip", (b"\x1f\x8b\x08",)),
+    GZIP,
     Codec("bzip2", (b"BZh",)),
     Codec("lz4", (b"\x04\x22\x4d\x18",)),
 )
