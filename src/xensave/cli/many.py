@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 
-from xensave.cli.run import BAD_INPUT, complain, wants_json
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.cli.run import code_of, complain, wants_json
+from xensave.errors import XensaveError
 from xensave.image.input import Item, Unreadable, expand
 
 
@@ -23,8 +23,8 @@ def for_each(
     An error of one input is told in a line, or by `failed`, and the next one has its turn.
     """
 
-    def told(name: str, error: XensaveError) -> int:
-        return _told(command, args, error) if failed is None else failed(name, error)
+    def passed_over(name: str, error: XensaveError) -> int:
+        return told(command, args, error) if failed is None else failed(name, error)
 
     codes: list[int] = []
     inputs = expand(
@@ -34,20 +34,21 @@ def for_each(
     )
     for each in inputs:
         if isinstance(each, Unreadable):
-            codes.append(told(each.name, each.error))
+            codes.append(passed_over(each.name, each.error))
             continue
         try:
             codes.append(act(each))
         except XensaveError as error:
             each.source.name_in(error)
-            codes.append(told(each.name, error))
+            codes.append(passed_over(each.name, error))
     return codes
 
 
-def _told(command: str, args: argparse.Namespace, error: XensaveError) -> int:
+def told(command: str, args: argparse.Namespace, error: XensaveError) -> int:
+    """Tell an error of one input, unless --quiet is set, and return the exit code that it means."""
     if not getattr(args, "quiet", False):
         complain(command, error, as_json=wants_json(args))
-    return 2 if isinstance(error, (SourceError, UsageError)) else BAD_INPUT
+    return code_of(error)
 
 
 def counted(codes: list[int], good: str, bad: str) -> str:

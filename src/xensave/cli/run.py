@@ -65,10 +65,12 @@ def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     else:
         return code
     complain(name, trouble, as_json=wants_json(args))
-    if isinstance(trouble, (SourceError, UsageError)):
-        return 2
-    bad_input: int = getattr(module, "BAD_INPUT", BAD_INPUT)
-    return bad_input
+    return code_of(trouble, getattr(module, "BAD_INPUT", BAD_INPUT))
+
+
+def code_of(error: XensaveError, bad_input: int = BAD_INPUT) -> int:
+    """Return the exit code that an error means: trouble (2), or what damaged input is."""
+    return 2 if isinstance(error, (SourceError, UsageError)) else bad_input
 
 
 def _is_quiet(args: argparse.Namespace) -> bool:

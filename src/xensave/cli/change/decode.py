@@ -10,9 +10,9 @@ from itertools import chain, islice
 from xensave.catalogue import series_of
 from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size
-from xensave.cli.run import BAD_INPUT, complain
+from xensave.cli.run import code_of, complain
 from xensave.edit.document.decode import decode_lines
-from xensave.errors import SourceError, XensaveError
+from xensave.errors import XensaveError
 from xensave.image.input import Item
 from xensave.views.errors import error_object
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(f'], "error": {json.dumps(error_object(error))}}}\n')
             item.source.name_in(error)
             complain("decode", error, as_json=False)
-            return 2 if isinstance(error, SourceError) else BAD_INPUT
+            return code_of(error)
         return 0
 
     return max(for_each("decode", args.images, args, decoded), default=0)

@@ -10,8 +10,8 @@ from itertools import chain
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import version
-from xensave.cli.run import BAD_INPUT, complain
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.cli.many import told
+from xensave.errors import UsageError, XensaveError
 from xensave.policy.compare import compare_policies
 from xensave.policy.host import Host
 from xensave.policy.hostfile import read_host
@@ -85,10 +85,7 @@ def _show(args: argparse.Namespace, path: str) -> int:
     try:
         policy = _policy(read_host(path), args.block)
     except XensaveError as error:
-        if len(args.inputs) == 1:
-            raise
-        complain("policy", error, as_json=args.json)
-        return 2 if isinstance(error, (SourceError, UsageError)) else BAD_INPUT
+        return told("policy", args, error)
     lines = policy_lines(policy, width_of(sys.stdout))
     name = [] if args.json or len(args.inputs) == 1 else [f"{escape(path)}:"]
     _print(args, policy_json(policy), chain(name, lines))
