@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILER, Event
 from xensave.container.streams import libxc
 from xensave.image import Image
-from xensave.image.tally import Count
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Table
-from xensave.views.guest.summary import counted
+from xensave.views.guest.summary import bytes_of, counted
 
 _PAGES = "page contents and frame numbers"
 _KINDS = {HEADER_KIND: "headers, configuration", TRAILER: "after the end", CONTEXT: "HVM context"}
@@ -41,7 +40,7 @@ def record_tables(image: Image) -> tuple[Table, ...]:
                 f"{each.layer} {each.name}",
                 f"{firsts.get((each.layer, each.type), 0):#x}",
                 *counted(image, each),
-                f"{100 * _bytes(image, each) / size:.3g} %",
+                f"{100 * bytes_of(image, each) / size:.3g} %",
             )
             for each in image.counts
         )
@@ -77,12 +76,6 @@ def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:
         end = event.end
     if end > offset:
         yield kind, offset, end - offset
-
-
-def _bytes(image: Image, count: Count) -> int:
-    """Return the bytes of a type's records, with those that a glance passed over."""
-    of_pages = (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA)
-    return count.bytes + (image.unread if of_pages else 0)
 
 
 def _kind(event: Event) -> str:

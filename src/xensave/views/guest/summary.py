@@ -44,9 +44,14 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
 
 def counted(image: Image, count: Count) -> tuple[str, str]:
     """Return how many records of a type there are, and their bytes; a glance sees one of pages."""
-    if image.unread and (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA):
-        return "?", f"{count.bytes + image.unread:,}"
-    return f"{count.records:,}", f"{count.bytes:,}"
+    total = bytes_of(image, count)
+    return f"{count.records:,}" if total == count.bytes else "?", f"{total:,}"
+
+
+def bytes_of(image: Image, count: Count) -> int:
+    """Return the bytes of a type's records, with those that a glance passed over."""
+    of_pages = (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA)
+    return count.bytes + (image.unread if of_pages else 0)
 
 
 def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
