@@ -26,7 +26,7 @@ from xensave.testing.frames import DOMAIN, VM
 from xensave.toolstack.judge import Judge
 from xensave.views.answers.findings import finding_line, finding_object
 from xensave.views.answers.plan import plan_lines, plan_object
-from xensave.views.answers.verdicts import verdict_json, verdict_line
+from xensave.views.answers.verdicts import verdict_line, verdict_object
 from xensave.views.guest.summary import summary_json, summary_lines
 from xensave.views.records.event import event_line
 from xensave.views.records.fields import record_lines
@@ -126,4 +126,4 @@ def _verdicts(judge: Judge, given: JudgedInput, releases: list[str]) -> None:
     for release in releases:
         verdict = judge.judge(given, release)
         printable([verdict_line("input", release, verdict)])
-        verdict_json("input", release, verdict)
+        json.dumps(verdict_object("input", release, verdict))

@@ -9,7 +9,6 @@ from xensave.records.codec import decode, tail
 from xensave.records.values import Values
 
 HVM = "hvm"
-LIBXC = "libxc"
 
 
 class Subject(NamedTuple):

@@ -13,7 +13,7 @@ from xensave.source.base import Source, write_all
 from xensave.source.limits import SKIP_CHUNK
 
 SECTOR = 512
-DYNAMIC, DIFFERENCING = 3, 4
+DIFFERENCING = 4
 BLOCK_SIZES = range(SECTOR, (1 << 26) + 1)
 DISK_LIMIT = 1 << 46
 

@@ -6,7 +6,7 @@ record cannot even be split into records before it is mended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.catalogue.model import Citation
@@ -258,8 +258,3 @@ REPAIRS: dict[str, tuple[Repair, ...]] = {
     "HPET": (_hpet,),
 }
 """The repairs of whole records, by name."""
-
-
-def damages() -> Iterator[Damage]:
-    """Every kind of damage that can be repaired."""
-    yield from (MSR_OVERCLAIMS, XSAVE_OVERLONG, XSAVE_EMPTY, VMCS_ATTRIBUTES, HPET_PERIODIC)

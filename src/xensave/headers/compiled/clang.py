@@ -140,9 +140,7 @@ def compile_headers(
     args = ["-target", TARGETS[bits], "-std=gnu11", "-nostdinc", "-nobuiltininc", "-w"]
     args += ["-ferror-limit=0", f"-isystem{STUBS}", "-include", f"{STUBS}prelude.h"]
     args += [f"-D{define}" for define in defines] + [f"-U{name}" for name in _CURIOUS]
-    job = jobs.Job(
-        main=MAIN, args=args, files=files, structs=structs, constants=constants, tolerate_from=None
-    )
+    job = jobs.Job(main=MAIN, args=args, files=files, structs=structs, constants=constants)
     answer = ask(job, tree.label)
     _refuse(answer, tree, prefix)
     return Unit(

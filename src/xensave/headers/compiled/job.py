@@ -14,8 +14,7 @@ Place = tuple[str, int]
 class Job(TypedDict):
     """One compilation. `structs` and `constants` are patterns of the names that are wanted.
 
-    `files` holds every file that the compiler may see, by the name that it asks for. Errors from
-    line `tolerate_from` of `main` on are not told.
+    `files` holds every file that the compiler may see, by the name that it asks for.
     """
 
     main: str
@@ -23,7 +22,6 @@ class Job(TypedDict):
     files: dict[str, str]
     structs: str
     constants: str
-    tolerate_from: int | None
 
 
 class FieldAnswer(TypedDict):

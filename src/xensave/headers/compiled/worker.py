@@ -57,7 +57,7 @@ def _answer(index: cindex.Index, job: Job) -> Answer:
     files = {name: text.encode("utf-8", "replace").decode() for name, text in job["files"].items()}
     unit = index.parse(job["main"], job["args"], files)
     answer = nothing()
-    answer["error"] = _first_error(unit, job)
+    answer["error"] = _first_error(unit)
     answer["strays"] = list(_strays(unit, job))
     if answer["error"] or answer["strays"]:
         return answer
@@ -87,13 +87,10 @@ def _answer(index: cindex.Index, job: Job) -> Answer:
     return answer
 
 
-def _first_error(unit: TranslationUnit, job: Job) -> tuple[str, int, str] | None:
-    tolerated = job["tolerate_from"]
+def _first_error(unit: TranslationUnit) -> tuple[str, int, str] | None:
     for diagnostic in unit.diagnostics:
         if diagnostic.severity >= cindex.ERROR:
-            file, line = _place(diagnostic.location)
-            if tolerated is None or file != job["main"] or line < tolerated:
-                return file, line, diagnostic.spelling
+            return *_place(diagnostic.location), diagnostic.spelling
     return None
 
 

@@ -12,7 +12,6 @@ from xensave.catalogue.owned import Citation, OwnedRange
 from xensave.headers.survey.assemble import Catalogue
 
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
-_COMPACT_DEPTH = 1
 
 
 def write_catalogue(  # noqa: PLR0917

@@ -107,10 +107,6 @@ MCG_CAP = register(
 )
 MCI_CTL2 = register("threshold:0-14 CMCI_EN:30")
 MCG_EXT_CTL = register("LMCE_EN:0")
-SPEC_CTRL = register(
-    "IBRS:0 STIBP:1 SSBD:2 IPRED_DIS_U:3 IPRED_DIS_S:4 RRSBA_DIS_U:5"
-    " RRSBA_DIS_S:6 PSFD:7 DDP_DIS_U:8 BHI_DIS_S:10"
-)
 RTC_A = register("rate:0-3 divider:4-6 UIP:7")
 RTC_B = register("DSE:0 24H:1 binary:2 SQWE:3 UIE:4 AIE:5 PIE:6 SET:7")
 RTC_C = register("UF:4 AF:5 PF:6 IRQF:7")

@@ -27,11 +27,6 @@ class Trailer(NamedTuple):
         return f"{self.kind}: {self.who}"
 
     @property
-    def approves(self) -> bool:
-        """Is this a person's consent, as opposed to a record of authorship?"""
-        return self.kind.lower() in ("reviewed-by", "acked-by", "tested-by")
-
-    @property
     def key(self) -> tuple[str, str]:
         """Kind and address, by which one trailer is known again in another version."""
         address = re.search(r"<([^>]*)>", self.who)

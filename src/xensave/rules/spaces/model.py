@@ -17,8 +17,6 @@ from xensave.headers.spaces import Description
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
 from xensave.rules.numbers.model import Rule
 
-XEN = "Xen"
-
 
 @dataclass(frozen=True, slots=True)
 class SpaceChange:

@@ -155,5 +155,3 @@ RULES: tuple[SpaceRule, ...] = (
         check=reservation.removed,
     ),
 )
-
-BY_ID = {rule.id: rule for rule in RULES}

@@ -57,11 +57,6 @@ class Matrix(NamedTuple):
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
-    @property
-    def all_restore(self) -> bool:
-        """Whether every cell restores."""
-        return all(verdict.accepted for row in self.rows for verdict in row.verdicts)
-
 
 def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
     """Return what a typical guest of each release meets on each.

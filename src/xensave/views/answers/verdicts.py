@@ -168,8 +168,3 @@ def _own(verdict: Verdict) -> dict[str, object]:
 def series_json(source: str, series: SeriesVerdict, member: str | None = None) -> str:
     """Return what a target answers as a line of JSON."""
     return json.dumps(series_object(source, series, member))
-
-
-def verdict_json(source: str, target: str, verdict: Verdict, member: str | None = None) -> str:
-    """Return a verdict as a line of JSON."""
-    return json.dumps(verdict_object(source, target, verdict, member))

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from xensave.records.meaning.bits import XCR0, bit_names
 from xensave.records.meaning.cpu.features import feature_tables
-from xensave.records.overlay import overlay
 
 NO_SUBLEAF = 0xFFFFFFFF
-LEAVES = overlay("cpuid_policy", "leaf:leaf[]", overlay(
-    "leaf", "leaf:u32 subleaf:u32 a:u32 b:u32 c:u32 d:u32"
-))  # fmt: skip
 
 Registers = tuple[int, int, int, int]
 

@@ -21,7 +21,6 @@ LEGACY_SIZE = 512
 HEADER_END = 576
 COMPACT = 1 << 63
 
-_YMM = overlay("ymm", "word:u64[4]")
 _ZMM_HIGH = overlay("zmm_high", "word:u64[4]")
 _BOUND = overlay("bound", "lower:u64 upper:u64")
 
