@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fleet.store import Proxy
+from tests.fleet.servers.store import Proxy
 
 SAMPLE = "examples/hvm1.img.zst"
 

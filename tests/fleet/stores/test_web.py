@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'xensave[http]'")
 
-from tests.fleet.web import Web, certificate
+from tests.fleet.servers.web import Web, certificate
 from xensave.container.walk import walk
 from xensave.errors import SourceError
 from xensave.image import open_image

@@ -9,7 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.fleet.store import Trouble
+from tests.fleet.servers.store import Trouble
 
 
 class Web:

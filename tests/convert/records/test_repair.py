@@ -10,7 +10,7 @@ from xensave.context import Context
 from xensave.convert.records import repair
 from xensave.errors import LimitExceeded, Truncated
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = (ROOT / "examples/pvh1.ctx").read_bytes()
 END = DESCRIPTOR.pack(0, 0, 0)
 MAX_MSRS = 3

@@ -12,7 +12,7 @@ from xensave.convert.records.context import ContextConverter
 from xensave.convert.rules import parse_drop, parse_map
 from xensave.testing import streams
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RELEASES = catalogue.release_names()
 
 

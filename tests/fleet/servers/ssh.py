@@ -10,7 +10,7 @@ from pathlib import Path
 
 import paramiko
 
-from tests.fleet.store import Trouble
+from tests.fleet.servers.store import Trouble
 
 USER, PASSWORD = "operator", "pass:word@host"
 

@@ -9,7 +9,7 @@ pytest.importorskip("fsspec")
 
 from urllib.parse import quote
 
-from tests.fleet.ssh import PASSWORD, USER, Ssh
+from tests.fleet.servers.ssh import PASSWORD, USER, Ssh
 from xensave.errors import SourceError
 from xensave.image import open_image
 from xensave.image.input import Unreadable

@@ -22,7 +22,7 @@ emulator = pytest.importorskip(
 
 from fsspec.config import conf
 
-from tests.fleet.store import Proxy
+from tests.fleet.servers.store import Proxy
 from xensave.errors import SourceError
 from xensave.image import open_image
 from xensave.source import open_source
