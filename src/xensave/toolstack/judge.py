@@ -184,7 +184,7 @@ def memory_of(image: Image, facts: GuestFacts) -> PvMemory | None:
         return None
     if facts.stop is not None or facts.has(LIBXC, libxc.VERIFY):
         return None
-    if facts.pages is None or not facts.pages.populated or facts.pages.cut(facts.max_pfn):
+    if facts.pages is None or not facts.pages.populated or facts.cut:
         return None
     try:
         return PvMemory.of(image, facts.width)

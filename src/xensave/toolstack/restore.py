@@ -262,7 +262,7 @@ def _assumptions(restore: Restore) -> tuple[str, ...]:
         sentences.append(PAGES)
     if facts.emulators and restore.emulators is None:
         sentences.append(EMULATOR)
-    if facts.pages is not None and facts.max_pfn is not None and facts.pages.cut(facts.max_pfn):
+    if facts.cut:
         sentences.append(MEMORY)
     if facts.config.get("disks") or facts.config.get("nics"):
         sentences.append(DEVICES)

@@ -146,6 +146,11 @@ class GuestFacts(NamedTuple):
         return len({inst for code, inst in _descriptors(self.context) if code == _CPU})
 
     @property
+    def cut(self) -> bool:
+        """Whether most of the guest's memory was taken out of the image, to study the rest."""
+        return self.pages is not None and self.pages.cut(self.max_pfn or 0)
+
+    @property
     def param(self) -> dict[int, int]:
         """The HVM params by index; of several of one index the last."""
         return dict(self.params)

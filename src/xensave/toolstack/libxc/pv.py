@@ -51,7 +51,7 @@ def _listed(restore: Restore) -> bool:
 def _frame(restore: Restore, pfn: int, what: str, level: int = 0) -> str | None:
     """Return what is wrong with a frame that must be a page table of `level`, or plain for 0."""
     facts = restore.facts
-    if facts.pages is not None and facts.pages.cut(facts.max_pfn or 0):
+    if facts.cut:
         return None
     if facts.max_pfn is None or pfn > facts.max_pfn:
         return f"{what} (PFN {pfn:#x}) is out of range"
