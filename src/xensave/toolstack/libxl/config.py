@@ -124,11 +124,9 @@ def _holds(first: str, last: str, at: int) -> bool:
 def _members(
     values: Mapping[str, object], type_: str, at: At, path: str, depth: int
 ) -> Iterator[Unusable]:
-    fields = _types()[type_].get("fields", {})
-    for name, spans in fields.items():
-        for kind, first, last in spans:
-            if name in values and _holds(first, last, at.place):
-                yield from _value(values[name], kind, at, f"{path}{name}", depth)
+    for name, kind in _fields(type_, at.place):
+        if name in values:
+            yield from _value(values[name], kind, at, f"{path}{name}", depth)
 
 
 def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[Unusable]:
@@ -166,15 +164,31 @@ def _text(value: str, kind: str, at: At) -> str:
         return "" if _UUID.fullmatch(value) else "no UUID"
     if kind == "mac":
         return "" if _MAC.match(value) else "no MAC address"
-    known = _types().get(kind, {}).get("enum")
-    if known is None or kind == _TYPE:
+    if kind == _TYPE or "enum" not in _types().get(kind, {}):
         return ""
-    names = [
-        name.lower()
-        for name, spans in known.items()
-        if any(_holds(first, last, at.place) for first, last in spans)
-    ]
+    names = _names(kind, at.place)
     return "" if value.lower() in names else f"none of {', '.join(names)}"
+
+
+@cache
+def _fields(type_: str, place: int) -> tuple[tuple[str, str], ...]:
+    """Return the members of a type that the libxl of a release reads, each with its kind."""
+    return tuple(
+        (name, kind)
+        for name, spans in _types()[type_].get("fields", {}).items()
+        for kind, first, last in spans
+        if _holds(first, last, place)
+    )
+
+
+@cache
+def _names(kind: str, place: int) -> tuple[str, ...]:
+    """Return the values of an enumeration that the libxl of a release knows."""
+    return tuple(
+        name.lower()
+        for name, spans in _types()[kind]["enum"].items()
+        if any(_holds(first, last, place) for first, last in spans)
+    )
 
 
 @cache
