@@ -7,6 +7,7 @@ release knows is the engine's table.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from xensave.catalogue.dates import Version, in_force, version
 from xensave.catalogue.points import asked_for
@@ -89,6 +90,7 @@ def fit_pv_msrs(
     return body[: PAIR.size] + b"".join(MSR.pack(*entry) for entry in staying), change
 
 
+@cache
 def known_msrs(target: str) -> frozenset[int]:
     """Return the MSRs that the load handler of every point release takes, on some CPU.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
 from enum import Enum
 
 from xensave import catalogue
@@ -82,6 +81,7 @@ class StreamConverter:
         self._static_done = True
         self._guest = 0
         self._restores: tuple[Restore, ...] = ()
+        self._asked: tuple[tuple[Target, Policy], ...] = ()
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event."""
@@ -214,6 +214,7 @@ class StreamConverter:
     def _record(self, event: Event) -> Output:
         if event.type in POLICIES:
             self._made.ran_under(event.type, event.body())
+            self._asked = ()
         if event.type in V3_ONLY:
             return self._static(event)
         mended = mend(event, self._circumstances())
@@ -339,15 +340,19 @@ class StreamConverter:
         facts = self._made.facts(())
         return tuple(Restore(facts, target, policy) for target, policy in self._policies())
 
-    def _policies(self) -> Iterator[tuple[Target, Policy]]:
-        """Yield each kind of the target's points, with the CPU policy that the guest has there."""
-        policy = self._made.policy() or self.settings.policy
-        for point in representatives(self.settings.target):
-            yield target_of(point), policy if policy is not None else default_policy(point)
+    def _policies(self) -> tuple[tuple[Target, Policy], ...]:
+        """Return each kind of the target's points, with the CPU policy that the guest has there."""
+        if not self._asked:
+            policy = self._made.policy() or self.settings.policy
+            self._asked = tuple(
+                (target_of(point), policy if policy is not None else default_policy(point))
+                for point in representatives(self.settings.target)
+            )
+        return self._asked
 
     def _pv_msrs(self, event: Event) -> Output:
         """Leave out the MSRs of a PV vCPU that the target does not set."""
-        body, change = fit_pv_msrs(bytes(event.body()), [*self._policies()], place_of(event))
+        body, change = fit_pv_msrs(bytes(event.body()), self._policies(), place_of(event))
         if change is None:
             return (event,)
         self._note(change)
