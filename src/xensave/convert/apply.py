@@ -58,12 +58,12 @@ def convert(
     with _opened(what, settings, max_size, format) as source:
         # To decompress takes longer than all else: where nothing is seen of a refusal, once.
         once = source.beneath is not None and not settings.to_legacy
-        planned = _Planned(False) if once and is_atomic(out) else _planned(source, settings)
+        planned = None if once and is_atomic(out) else _planned(source, settings)
         try:
             with writing(out, compression) as output:
                 return _pass(source, output.fd, settings, planned, fresh=output.fresh)
         except Refused:
-            if not planned.done:
+            if planned is None:
                 # Say all that there is to say, not what was found up to the refusal.
                 _planned(source, settings)
             raise
@@ -89,40 +89,37 @@ def _plan(source: Source, settings: Settings) -> FrameConverter:
 
 
 class _Planned(NamedTuple):
-    """Whether a plan was made, and what it found for a legacy stream."""
+    """The plan that was made before anything is written, and what it found for a legacy stream."""
 
-    done: bool
-    known: LegacyFacts | None = None
-    depends: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    plan: Plan
+    known: LegacyFacts | None
 
 
-def _planned(source: Source, settings: Settings) -> _Planned:
-    """Plan first, where the input can be read twice, and refuse what loses state."""
+def _planned(source: Source, settings: Settings) -> _Planned | None:
+    """Plan first, and refuse what loses state; None where the input cannot be read twice."""
     again = source.again()
     if again is None:
-        return _Planned(False)
+        return None
     with again:
         converter = _plan(again, settings)
         converter.plan.check(allow_loss=settings.allow_loss)
-    plan = converter.plan
-    return _Planned(True, converter.legacy_facts, plan.depends, plan.warnings)
+    return _Planned(converter.plan, converter.legacy_facts)
 
 
 def _pass(
-    source: Source, fd: int, settings: Settings, planned: _Planned, *, fresh: bool = False
+    source: Source, fd: int, settings: Settings, planned: _Planned | None, *, fresh: bool = False
 ) -> Plan:
     """Write the converted image; what was not planned is checked change by change."""
-    judging = Judging.NEVER if planned.done else Judging.AS_IT_COMES
-    converter = FrameConverter(settings, planned.known, judging)
-    converter.plan.depends = planned.depends
-    converter.plan.warnings = planned.warnings
+    if planned is None:
+        converter = FrameConverter(settings)
+    else:
+        converter = FrameConverter(settings, planned.known, Judging.NEVER)
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0
     for event in walk(source, outer):
         output = converter.convert(event)
-        if not planned.done and len(converter.plan.changes) > seen:
+        if planned is None and len(converter.plan.changes) > seen:
             converter.plan.check(allow_loss=settings.allow_loss, since=seen)
             seen = len(converter.plan.changes)
         writer.put(output)
@@ -132,7 +129,7 @@ def _pass(
             break
     writer.put(converter.finish())
     writer.close()
-    return converter.plan
+    return converter.plan if planned is None else planned.plan
 
 
 _LAST = {LIBXC: LIBXC, LIBXL: LIBXL, XL: LIBXL}
