@@ -31,7 +31,7 @@ from xensave.container.streams.libxc_records import (
     TscInfo,
     VcpuBlob,
 )
-from xensave.convert.plan import DROP, Change, Loss, Plan, Refused
+from xensave.convert.plan import DROP, Change, Loss, Plan, Refused, place_of
 from xensave.convert.stream.stream import Output
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
@@ -106,7 +106,7 @@ class Downgrade:
 
     def convert(self, event: Event, output: Output) -> Output:
         """Return the chunks for what an event became."""
-        self._place = Place(offset=event.offset, record=event.label)
+        self._place = place_of(event)
         if event.layer not in (LIBXC, LIBXL):
             return output
         if event.kind == HEADER_KIND:

@@ -7,12 +7,12 @@ from xensave.container.formats import format_named
 from xensave.container.frames import xenopsd, xl
 from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
-from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused
+from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused, place_of
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging, Output, StreamConverter
 from xensave.errors import Unsupported
-from xensave.findings import NOTE, Place
+from xensave.findings import NOTE
 from xensave.image import open_image
 from xensave.rules.stream.run import Checks
 from xensave.source import Source
@@ -156,5 +156,4 @@ class FrameConverter:
         return (new.to_bytes() + body,)
 
     def _note(self, event: Event, action: str, what: str, reason: str) -> None:
-        place = Place(offset=event.offset, record=event.label)
-        self.plan.changes.append(Change(place, action, what, reason))
+        self.plan.changes.append(Change(place_of(event), action, what, reason))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.catalogue.model import Citation
+from xensave.container.events import Event
 from xensave.errors import XensaveError
 from xensave.findings import Finding, Place
 
@@ -94,6 +95,11 @@ class Refused(XensaveError):
 
 class WouldLose(Refused):
     """A conversion whose result the target takes, with a loss that nobody agreed to."""
+
+
+def place_of(event: Event) -> Place:
+    """Return where a header or record of the input stands."""
+    return Place(offset=event.offset, record=event.label)
 
 
 def _lossy(change: Change, others: int, plan: Plan) -> WouldLose:

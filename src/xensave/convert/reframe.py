@@ -18,7 +18,7 @@ from xensave.container.formats import FORMATS, format_named
 from xensave.container.frames import xenopsd
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
-from xensave.convert.plan import CONVERT, DROP, INSERT, Change, Loss, Plan, Refused
+from xensave.convert.plan import CONVERT, DROP, INSERT, Change, Loss, Plan, Refused, place_of
 from xensave.convert.stream.stream import Output
 from xensave.errors import UsageError
 from xensave.findings import Place
@@ -61,7 +61,7 @@ class Reframer:
 
     def convert(self, event: Event, output: Output) -> Output:
         """Return what to write for an event that became `output`."""
-        self._place = Place(offset=event.offset, record=event.label)
+        self._place = place_of(event)
         if event.kind == CONTEXT:
             raise self._refused("an HVM context alone is no guest: it has no memory")
         if event.layer in _STREAM:

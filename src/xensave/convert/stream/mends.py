@@ -14,9 +14,8 @@ from xensave.catalogue.model import Citation
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import LEAF, MSR, PAIR, TSC_INFO, TscInfo
-from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss
+from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss, place_of
 from xensave.convert.records.losses import Losses, of_bytes
-from xensave.findings import Place
 from xensave.rules.stream.formats.libxc import FOREIGN
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
 
@@ -62,11 +61,6 @@ def losses_of(event: Event) -> Losses:
     if event.length > LOOKED_AT and not lost:
         named, lost = of_bytes("body", b"\1")
     return named, lost
-
-
-def place_of(event: Event) -> Place:
-    """Return where a record stands."""
-    return Place(offset=event.offset, record=event.label)
 
 
 def _foreign(event: Event, context: Circumstances) -> Mended:

@@ -13,7 +13,7 @@ from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan
+from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan, place_of
 from xensave.convert.records.context import MSRS, ContextConverter
 from xensave.convert.records.losses import of_bytes
 from xensave.convert.records.msrs import clamp_spec_ctrl, fit_pv_msrs
@@ -27,7 +27,6 @@ from xensave.convert.stream.mends import (
     Mended,
     losses_of,
     mend,
-    place_of,
     whole_entries,
 )
 from xensave.convert.stream.params import convert_params
