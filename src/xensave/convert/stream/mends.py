@@ -13,10 +13,11 @@ from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Citation
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import LEAF, MSR, PAIR, TSC_INFO, TscInfo
+from xensave.container.streams.libxc_records import PAIR, TSC_INFO, TscInfo
 from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss, place_of
 from xensave.convert.records.losses import Losses, of_bytes
 from xensave.rules.stream.formats.libxc import FOREIGN
+from xensave.rules.stream.formats.static_data import ENTRY_SIZE
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
 
 LOOKED_AT = 64 * 1024
@@ -132,7 +133,7 @@ def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
 
 def whole_entries(event: Event, context: Circumstances) -> Mended | None:
     """Cut a policy record to its whole entries; without any it goes."""
-    size = ENTRY_SIZES[event.type]
+    size = ENTRY_SIZE[event.type]
     if not context.repair or event.length > SHORT_LIMIT:
         return None
     if event.length and not event.length % size:
@@ -146,7 +147,6 @@ def whole_entries(event: Event, context: Circumstances) -> Mended | None:
     return Mended(entries or None, (change,))
 
 
-ENTRY_SIZES = {libxc.X86_CPUID_POLICY: LEAF.size, libxc.X86_MSR_POLICY: MSR.size}
 MENDS: dict[int, Mend] = {
     libxc.PAGE_DATA: _pages,
     libxc.X86_PV_INFO: _pv_info,

@@ -35,15 +35,14 @@ from xensave.image import Image
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
+from xensave.rules.stream.formats.release import known_records
+from xensave.rules.stream.formats.static_data import MEMORY, OF_VERSION_3, POLICIES
 from xensave.toolstack.releases.series import representatives
 from xensave.toolstack.rule import Restore, Target, target_of
 
 _CHECKPOINT = (LIBXC, libxc.CHECKPOINT)
 _ENDS = ((LIBXC, libxc.END), (LIBXL, libxl.END))
-POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
-BEFORE_MEMORY = (libxc.PAGE_DATA, libxc.X86_PV_P2M_FRAMES)
-V3_ONLY = (libxc.STATIC_DATA_END, *POLICIES)
 FIRST_STREAMED = "4.6"
 """The first release whose toolstack reads streams of records."""
 
@@ -74,6 +73,7 @@ class StreamConverter:
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
+        self._ruled_records = settings.by_record
         self._made = Made(settings.target)
         self._first = version(asked_for(settings.target)[0])
         self._old_version = self._version = 0
@@ -115,12 +115,12 @@ class StreamConverter:
             return self._bare(event)
         if event.kind == HEADER_KIND:
             return self._header(event)
-        ruled = self.settings.by_record.get((event.layer, event.type))
+        ruled = self._ruled_records.get((event.layer, event.type))
         if ruled is not None and event.kind == RECORD:
             return self._ruled(event, ruled)
         if event.kind == RECORD and event.layer == LIBXC:
             return self._libxc(event)
-        if event.kind == RECORD and event.layer == LIBXL and self._unknown(event, "libxl-record"):
+        if event.kind == RECORD and event.layer == LIBXL and self._unknown(event):
             return self._drop_unknown(event)
         return (event,)
 
@@ -157,7 +157,6 @@ class StreamConverter:
         self._old_version = header.version
         # A legacy stream is made of the records of version 2.
         self._version = self.target.stream_write or 2
-        self._static_done = True
         new = header._replace(version=self._version).to_bytes()
         self._static_done = self._version < 3
         if self._version == header.version:
@@ -202,7 +201,7 @@ class StreamConverter:
         self._static_done = True
         if event.type == libxc.STATIC_DATA_END:
             return ()
-        if self._old_version >= 3 and event.type not in BEFORE_MEMORY:
+        if self._old_version >= 3 and event.type not in MEMORY:
             # A reader looks for it at memory, and the image's own may come before.
             self._static_done = False
             return ()
@@ -214,7 +213,7 @@ class StreamConverter:
         if event.type in POLICIES:
             self._made.ran_under(event.type, event.body())
             self._asked = ()
-        if event.type in V3_ONLY:
+        if event.type in OF_VERSION_3:
             return self._static(event)
         mended = mend(event, self._circumstances())
         if mended is not None:
@@ -226,7 +225,7 @@ class StreamConverter:
         }.get(event.type)
         if converted is not None:
             return converted(event)
-        return self._drop_unknown(event) if self._unknown(event, "libxc-record") else (event,)
+        return self._drop_unknown(event) if self._unknown(event) else (event,)
 
     def _static(self, event: Event) -> Output:
         """Convert what version 3 has before memory."""
@@ -357,14 +356,13 @@ class StreamConverter:
         self._note(change)
         return (pack_record(event.type, body),)
 
-    def _unknown(self, event: Event, space: str) -> bool:
+    def _unknown(self, event: Event) -> bool:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
         if event.layer == LIBXC and event.type & OPTIONAL:
             return False
         # What a legacy stream has no form for is told where one is made.
         release = self.target.name if self.target.stream_read else FIRST_STREAMED
-        known = catalogue.numbers_of(space, release)
-        return all(number.number != event.type for number in known)
+        return event.type not in known_records(f"{event.layer}-record", release)
 
     def _drop_unknown(self, event: Event) -> Output:
         named, lost = losses_of(event)

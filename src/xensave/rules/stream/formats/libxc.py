@@ -15,8 +15,10 @@ from xensave.rules.stream.state import State
 
 LENGTH_MAX = 128 << 20
 OLD_LENGTH_MAX = 8 << 20
-SHIFT_MASK = 0x1F
 """libxc refuses longer records (REC_LENGTH_MAX, xg_sr_stream_format.h)."""
+
+SHIFT_MASK = 0x1F
+"""What counts of a page shift: a processor shifts a word of 32 bits by so many."""
 
 OPTIONS = Rule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
 IMAGE_RESERVED = Rule("LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero.")
@@ -198,7 +200,6 @@ _VCPU = (
     libxc.X86_PV_VCPU_MSRS,
 )
 _MARKERS = (libxc.END, libxc.VERIFY, libxc.CHECKPOINT, libxc.STATIC_DATA_END)
-_POLICIES = (libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 
 # fmt: off
 CHECKS = (
@@ -211,7 +212,7 @@ CHECKS = (
     Check(LIBXC, static_data.CONTENT, static_data.content, (static_data.FIRST,)),
     Check(LIBXC, (libxc.STATIC_DATA_END,), static_data.static_data_end,
           (static_data.VERSION, static_data.ONCE)),
-    Check(LIBXC, _POLICIES, static_data.policy,
+    Check(LIBXC, static_data.POLICIES, static_data.policy,
           (static_data.VERSION, static_data.LATE, static_data.LENGTH, static_data.FLAGS)),
     Check(LIBXC, (libxc.PAGE_DATA,), pages.page_data,
           (pages.ORDER, pages.SHORT, pages.RESERVED, pages.COUNT, pages.FIT, pages.BATCH,

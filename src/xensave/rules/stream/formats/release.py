@@ -12,6 +12,7 @@ from xensave import catalogue
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc, libxl
 from xensave.findings import NOTE
+from xensave.rules.stream.formats.static_data import OF_VERSION_3
 from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
 
@@ -28,7 +29,6 @@ CONFIGURED = Rule(
 
 LIBXC_TYPES = tuple(type_ for type_ in libxc.RECORDS if type_ != libxc.PAGE_DATA)
 LIBXL_TYPES = tuple(libxl.RECORDS)
-_OF_VERSION_3 = (libxc.STATIC_DATA_END, libxc.X86_CPUID_POLICY, libxc.X86_MSR_POLICY)
 _TYPES = {"pv": libxc.PV, "hvm": libxc.HVM, "pvh": libxc.HVM}
 
 
@@ -68,7 +68,7 @@ def record(event: Event, state: State) -> Iterator[Fault]:
     if release is None or release not in catalogue.release_names():
         return
     rule = LIBXC_RECORD if event.layer == LIBXC else LIBXL_RECORD
-    if event.type in _OF_VERSION_3 and state.version > max(_reads(release), default=0):
+    if event.type in OF_VERSION_3 and state.version > max(_reads(release), default=0):
         # The stream's version says it already.
         return
     if event.type not in known_records(f"{event.layer}-record", release):
