@@ -89,6 +89,8 @@ def judge_pv(
 
 def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
     """Return Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
+    if memory is None:
+        return None
     vcpus = [
         _record(BASIC, number, vcpu.basic, guest, memory)
         for number, vcpu in sorted(guest.records.items())

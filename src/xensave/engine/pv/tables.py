@@ -99,13 +99,13 @@ class _Walk:
 
 
 def refusal(
-    memory: PvMemory | None, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
+    memory: PvMemory, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
 ) -> PvRefusal | None:
     """Return Xen's refusal of a guest's page tables.
 
     `roots` are those that its vCPUs name, `gdt` the pages of their descriptor tables.
     """
-    wrong = _Walk(memory).wrong(roots, gdt) if memory is not None else None
+    wrong = _Walk(memory).wrong(roots, gdt)
     if wrong is None:
         return None
     return PvRefusal(XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)
