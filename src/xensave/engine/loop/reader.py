@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
+from xensave.container.streams.hvm import DESCRIPTOR
 
-DESCRIPTOR = struct.Struct("<HHI")
 SIZE = DESCRIPTOR.size
 
 

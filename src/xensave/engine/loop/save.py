@@ -7,7 +7,7 @@ from xensave.catalogue.model import OWN
 from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.reader import DESCRIPTOR, SIZE
+from xensave.engine.loop.reader import SIZE
 from xensave.engine.state import State
 from xensave.errors import UsageError
 
@@ -85,4 +85,4 @@ def _header(machine: Machine) -> bytes:
 
 
 def _pack(typecode: int, instance: int, body: bytes) -> bytes:
-    return DESCRIPTOR.pack(typecode, instance, len(body)) + body
+    return hvm.DESCRIPTOR.pack(typecode, instance, len(body)) + body
