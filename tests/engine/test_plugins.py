@@ -10,8 +10,9 @@ import pytest
 
 from xensave.catalogue import layout
 from xensave.catalogue.model import Cite
+from xensave.container.streams import hvm
 from xensave.engine import Domain, Hypervisor, Plugin, plugins
-from xensave.engine.dated.rule import Rule
+from xensave.engine.dated.rule import CHECK, LOAD, Rule, Undecided
 from xensave.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +101,18 @@ def test_a_rule_that_fails_in_its_own_way_is_named(fault):
     message = f"rule ACME_RULE of Acme's ACME fails: {type(fault).__name__}"
     with pytest.raises(UsageError, match=message):
         handler.load_rules[0].test(None, None)
+
+
+@pytest.mark.parametrize("stage", [LOAD, CHECK])
+def test_what_only_the_host_tells_is_left_open_by_either_pass(stage):
+    def test(body, machine):
+        raise Undecided("whether the host has a doorbell")
+
+    rule = Rule("ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()"), stage=stage)
+    acme = plugin()._replace(rules=(rule,), checked=True)
+    entry = hvm.Entry(acme.typecode, 0, bytes(LAYOUT.size))
+    raw = hvm.RawContext.parse((ROOT / "examples" / "hvm1.ctx").read_bytes())
+    context = raw._replace(entries=[*raw.entries[:-1], entry, raw.entries[-1]]).to_bytes()
+    verdict = Hypervisor("4.19", plugins=[acme]).load(context)
+    assert verdict.depends == ("ACME[0]: whether the host has a doorbell",)
+    assert verdict.loaded == len(raw.entries) - 1

@@ -211,12 +211,14 @@ def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -
 def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
     """Do the check pass, where the release has one, and load."""
     machine.reset()
+    walk = _Walk(Reader(data, whole_first=rules.whole_first), handlers, machine, loading=True)
     if rules.check_pass:
         checked = check(data, handlers, machine, rules)
-        if checked.accepted is False:
+        if isinstance(checked, Refused):
             return checked
-    reader = Reader(data, whole_first=rules.whole_first)
-    return _Walk(reader, handlers, machine, loading=True).run(rules)
+        if isinstance(checked, Depends):
+            walk.depends += checked.depends
+    return walk.run(rules)
 
 
 def state_of(data: bytes, handlers: Handlers) -> State:
