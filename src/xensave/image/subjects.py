@@ -16,7 +16,6 @@ from xensave.records.stream import stream_layout
 from xensave.records.subject import HVM, Subject
 
 _SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)(?::(\d+))?")
-_NAMES = {LIBXC: libxc.RECORDS, LIBXL: libxl.RECORDS}
 
 
 def all_subjects(image: Image) -> Iterator[Subject]:

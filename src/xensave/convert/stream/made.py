@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from xensave import catalogue
-from xensave.container.events import CONTEXT, LIBXC, RECORD, Event, Header
+from xensave.container.events import CONTEXT, RECORD, Event, Header
+from xensave.container.formats import format_named
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
-from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.streams import hvm, libxc
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
@@ -39,8 +40,7 @@ class MadeEvent(Event):
         name = event.name
         if event.kind == RECORD:
             type_, length = HEADER.unpack_from(packed)
-            names = libxc.RECORDS if event.layer == LIBXC else libxl.RECORDS
-            name = record_name(type_, names)
+            name = record_name(type_, format_named(event.layer).records)
         elif event.kind == CONTEXT:
             length = len(packed)
         raw = memoryview(packed)[:front]

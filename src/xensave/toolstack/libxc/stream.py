@@ -8,7 +8,8 @@ from functools import cache
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, LIBXL, XL
-from xensave.container.streams import libxc, libxl
+from xensave.container.formats import format_named
+from xensave.container.streams import libxc
 from xensave.errors import LimitExceeded, Truncated
 from xensave.image.facts.guest import PV
 from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, known_records
@@ -18,7 +19,6 @@ from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.libxl.creation import domain_type
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
-_ALL = {LIBXL: libxl.RECORDS, LIBXC: libxc.RECORDS}
 _UNKNOWN = {LIBXL: LIBXL_RECORD, LIBXC: LIBXC_RECORD}
 _LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}
 
@@ -114,9 +114,10 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
     """Yield records of other releases; what no release knows breaks a rule of the formats."""
     facts, target = restore.facts, restore.target
     for layer in (LIBXL, LIBXC):
+        named = format_named(layer).records
         known = known_records(f"{layer}-record", target.release.name)
         for count in facts.counts:
-            if count.layer != layer or count.type in known or count.type not in _ALL[layer]:
+            if count.layer != layer or count.type in known or count.type not in named:
                 continue
             yield Objection(
                 _UNKNOWN[layer].id,
