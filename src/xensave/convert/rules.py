@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -63,6 +64,16 @@ class RecordRule:
     hook: Hook | None = None
     reason: str = ""
     layer: str = ""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The layer and number of the records that it is about."""
+        return self.layer, self.code
+
+    @property
+    def record(self) -> str:
+        """What it is about, for messages: "libxc:0x13", "typecode 22"."""
+        return f"{self.layer}:{self.code:#x}" if self.layer else f"typecode {self.code}"
 
 
 def parse_map(text: str) -> RecordRule:
@@ -146,11 +157,10 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
         raise table.error("schema", f"{table.data.get('schema')!r}, expected {SCHEMA}")
     table.allow(("schema", "record"))
     rules = tuple(_entry(entry) for entry in table.tables("record", required=False))
-    places = [(rule.layer, rule.code) for rule in rules]
-    for layer, code in places:
-        if places.count((layer, code)) > 1:
-            record = f"{layer}:{code:#x}" if layer else f"typecode {code}"
-            raise UsageError(f"{path}: two entries for {record}")
+    counts = Counter(rule.place for rule in rules)
+    for rule in rules:
+        if counts[rule.place] > 1:
+            raise UsageError(f"{path}: two entries for {rule.record}")
     return rules
 
 

@@ -71,8 +71,7 @@ class Settings:
 def _by_place(rules: tuple[RecordRule, ...]) -> dict[tuple[str, int], RecordRule]:
     by_place: dict[tuple[str, int], RecordRule] = {}
     for rule in rules:
-        before = by_place.setdefault((rule.layer, rule.code), rule)
+        before = by_place.setdefault(rule.place, rule)
         if before is not rule:
-            record = f"{rule.layer}:{rule.code:#x}" if rule.layer else f"typecode {rule.code}"
-            raise UsageError(f"{record}: {before.reason} and {rule.reason}")
+            raise UsageError(f"{rule.record}: {before.reason} and {rule.reason}")
     return by_place
