@@ -123,7 +123,7 @@ class Judge:
                 if isinstance(answer.verdict, Refused)
                 else answer._replace(
                     verdict=naming(
-                        of_point(name, name_needs=True), name, _name(series_verdict, answer)
+                        of_point(name, name_needs=True), name, series_verdict.named(answer)
                     )
                 )
                 for name, answer in zip(names, series_verdict.answers, strict=True)
@@ -143,10 +143,6 @@ class Judge:
             hypervisor = Hypervisor(target, domain, policy, plugins=self.plugins)
             self._made[target, domain] = hypervisor
         return hypervisor
-
-
-def _name(verdict: SeriesVerdict, answer: Answer) -> str:
-    return verdict.target if verdict.alike else answer.span
 
 
 def _default_on(host: Host | None) -> Policy | None:

@@ -89,6 +89,10 @@ class SeriesVerdict(NamedTuple):
         """Whether all point releases answer alike."""
         return len(self.answers) == 1
 
+    def named(self, answer: Answer) -> str:
+        """Return what an answer's point releases are called: the target, where all are alike."""
+        return self.target if self.alike else answer.span
+
 
 def _badness(verdict: Verdict) -> int:
     return (Accepted, Depends, Refused).index(type(verdict))
@@ -111,14 +115,12 @@ def ask(
             answers[-1] = answers[-1]._replace(points=answers[-1].points + group)
         else:
             answers.append(Answer(group, verdict))
-    return SeriesVerdict(
-        target,
-        tuple(
-            answer._replace(
-                verdict=naming(answer.verdict, _ANY, target if len(answers) == 1 else answer.span)
-            )
+    verdicts = SeriesVerdict(target, tuple(answers))
+    return verdicts._replace(
+        answers=tuple(
+            answer._replace(verdict=naming(answer.verdict, _ANY, verdicts.named(answer)))
             for answer in answers
-        ),
+        )
     )
 
 
