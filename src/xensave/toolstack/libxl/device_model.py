@@ -17,11 +17,10 @@ from xensave.errors import Truncated
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.creation import domain_type
-from xensave.toolstack.libxl.hardware import TRADITIONAL
+from xensave.toolstack.libxl.hardware import traditional
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
 
 _SHOWN = 8
-_MODEL = "device_model_version"
 CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
 
 
@@ -83,7 +82,7 @@ def state_present(restore: Restore) -> str | None:
 )
 def state_format(restore: Restore) -> str | None:
     """Refuse a state that QEMU does not recognise; the last record is what it gets."""
-    if not _has_model(restore) or restore.facts.config.get("b_info", _MODEL) == TRADITIONAL:
+    if not _has_model(restore) or traditional(restore):
         return None
     states = [each for each in restore.facts.emulators if each.format != "none"]
     if not states:

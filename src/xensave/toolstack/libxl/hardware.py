@@ -14,6 +14,11 @@ TRADITIONAL = "qemu_xen_traditional"
 VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 
 
+def traditional(restore: Restore) -> bool:
+    """Whether the configuration names the device model of old."""
+    return restore.facts.config.get("b_info", "device_model_version") == TRADITIONAL
+
+
 @rule(
     id="LIBXL_DEVICE_MODEL",
     layer=Layer.LIBXL,
@@ -30,7 +35,7 @@ VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 )
 def device_model(restore: Restore) -> str | None:
     """Refuse qemu-xen-traditional, which is no more."""
-    if restore.facts.config.get("b_info", "device_model_version") == TRADITIONAL:
+    if traditional(restore):
         return f"libxl of Xen {restore.target.name} knows no device model {TRADITIONAL}"
     return None
 
@@ -48,7 +53,7 @@ def built(restore: Restore) -> str | None:
     build = restore.facts.config.get("b_info")
     if domain_type(restore) != HVM or not configured(restore) or not isinstance(build, Mapping):
         return None
-    if build.get("device_model_version") == TRADITIONAL:
+    if traditional(restore):
         raise Undecided(f"whether dom0 has the program of the device model {TRADITIONAL}")
     if build.get("device_model_stubdomain") == "True":
         raise Undecided("whether dom0 has the kernel of a domain for the device model")
@@ -66,9 +71,7 @@ def built(restore: Restore) -> str | None:
 def video(restore: Restore) -> str | None:
     """Refuse too little video memory for the card."""
     config = restore.facts.config
-    if domain_type(restore) != HVM or not configured(restore):
-        return None
-    if config.get("b_info", "device_model_version") == TRADITIONAL:
+    if domain_type(restore) != HVM or not configured(restore) or traditional(restore):
         return None
     kind = config.get("b_info", "type.hvm", "vga", "kind") or "cirrus"
     size = config.get("b_info", "video_memkb")
@@ -92,7 +95,7 @@ def bios(restore: Restore) -> str | None:
     if domain_type(restore) != HVM or not configured(restore):
         return None
     firmware = config.get("b_info", "type.hvm", "bios")
-    old = config.get("b_info", "device_model_version") == TRADITIONAL
+    old = traditional(restore)
     if firmware is None or (firmware == "rombios") == old:
         return None
     return f"firmware {firmware} with device model {TRADITIONAL if old else 'qemu_xen'}"
