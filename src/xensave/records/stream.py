@@ -100,3 +100,15 @@ def stream_layout(name: str, length: int) -> Layout | None:
     if name == _BASIC:
         return _make(name, 64 if length >= _PV64_SIZE else 32)
     return _make(name) if name in _STRUCTS else None
+
+
+def root_frame(cr3: int, bits: int) -> int:
+    """Return the frame of the page table that a PV vCPU's CR3 names, by its guest's width.
+
+    A 32-bit guest's has the frame number rotated by 12 bits, so that it reaches beyond 4 GiB
+    (xen_cr3_to_pfn() in xen/include/public/arch-x86/xen-x86_32.h).
+
+    >>> hex(root_frame(0x12345001, 32)), hex(root_frame(0x12345000, 64))
+    ('0x112345', '0x12345')
+    """
+    return (cr3 >> 12 | cr3 << 20) & 0xFFFFFFFF if bits == 32 else cr3 >> 12

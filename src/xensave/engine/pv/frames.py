@@ -15,6 +15,7 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, PAIR
 from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.image import Image
+from xensave.records.stream import root_frame
 
 if TYPE_CHECKING:  # numpy takes as long to import as many contexts to judge
     from xensave.memory.physical import Memory
@@ -100,10 +101,8 @@ def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
     levels = _LEVELS[record.bits]
     for n, pfn in enumerate(gdt_of(record)):
         yield f"GDT frame {n}", pfn, NOTAB
-    cr3 = record["ctrlreg[3]"]
-    narrow = record.bits == 32
-    yield "cr3", (cr3 >> 12 | (cr3 & 0xFFF) << 20) if narrow else cr3 >> 12, levels
-    if not narrow and record["ctrlreg[1]"] & _PRESENT:
+    yield "cr3", root_frame(record["ctrlreg[3]"], record.bits), levels
+    if record.bits != 32 and record["ctrlreg[1]"] & _PRESENT:
         yield "cr1", record["ctrlreg[1]"] >> 12, levels
 
 

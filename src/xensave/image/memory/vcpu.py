@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.container.streams.libxc_records import VcpuBlob
 from xensave.context import AbsentRecord, ContextRecord
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
 from xensave.memory.registers import Registers
 from xensave.records.codec import decode
-from xensave.records.stream import stream_layout
+from xensave.records.stream import root_frame, stream_layout
 from xensave.records.values import Values, get, integer, octets
 
 if TYPE_CHECKING:
@@ -174,14 +174,10 @@ def pv_registers(context: Values) -> Registers:
 
 
 def pv_root(context: Values, registers: Registers) -> int:
-    """Return the physical address of a PV vCPU's root table.
-
-    A 32-bit guest's cr3 has the frame number rotated by 12 bits, so that it reaches beyond 4 GiB
-    (xen_cr3_to_pfn() in xen/include/public/arch-x86/xen-x86_32.h).
-    """
+    """Return the physical address of a PV vCPU's root table."""
     if registers.efer & EFER_LMA:
         return registers.cr3
-    return (registers.cr3 >> 12 | (registers.cr3 & 0xFFF) << 20) << 12
+    return root_frame(registers.cr3, 32) << PAGE_SHIFT
 
 
 def _narrow(name: str) -> str:

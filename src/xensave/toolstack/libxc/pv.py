@@ -13,7 +13,7 @@ from xensave.container.streams import libxc
 from xensave.engine.pv import PvAnswer, PvGuest, judge_pv
 from xensave.image.facts.guest import GuestFacts
 from xensave.records.codec import decode
-from xensave.records.stream import stream_layout
+from xensave.records.stream import root_frame, stream_layout
 from xensave.records.values import Values, integer
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
@@ -121,20 +121,13 @@ def page_tables(restore: Restore) -> str | None:
     levels = facts.info.pt_levels
     for vcpu, values in _basics(facts):
         cr3 = integer(values, "ctrlreg[3]")
-        wrong = _frame(restore, _cr3_frame(cr3, facts.width), "CR3", levels)
+        wrong = _frame(restore, root_frame(cr3, facts.width or 64), "CR3", levels)
         if not wrong and levels == 4 and integer(values, "ctrlreg[1]") & _USER_TABLES:
             cr1 = integer(values, "ctrlreg[1]")
             wrong = _frame(restore, cr1 >> _PAGE_SHIFT, "CR1", levels)
         if wrong:
             return f"vCPU {vcpu}: {wrong}"
     return None
-
-
-def _cr3_frame(cr3: int, width: int | None) -> int:
-    """Return the frame that CR3 names: of a 32-bit guest the low bits hold its upper half."""
-    if width == 32:
-        return ((cr3 >> _PAGE_SHIFT) | (cr3 << 20)) & 0xFFFFFFFF
-    return cr3 >> _PAGE_SHIFT
 
 
 @rule(
