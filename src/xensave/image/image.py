@@ -19,7 +19,7 @@ from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.guest import GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
 from xensave.image.glance import glance as glance_at
-from xensave.image.opening import open_input
+from xensave.image.opening import OpenInput, open_input
 from xensave.image.tally import Count, Tally, tally
 from xensave.source import Input, Source
 
@@ -60,11 +60,9 @@ class Image:
     ) -> None:
         self._glance = glance
         self._release = catalogue.series_of(release) if release is not None else None
-        self._format = format
         if source is None:
             source = open_input(what, max_size=max_size, format=format)
-        self._source = source
-        self._read = self._closed = False
+        self._input = OpenInput(source, format)
         self._tally: Tally | None = None
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
@@ -74,13 +72,12 @@ class Image:
         return self
 
     def __exit__(self, _kind: object, error: object, _trace: object) -> None:
-        self._source.name_in(error)
+        self._input.source.name_in(error)
         self.close()
 
     def close(self) -> None:
         """Close the input; what was read stays."""
-        self._closed = True
-        self._source.close()
+        self._input.close()
 
     def __repr__(self) -> str:
         return f"<Image {self.name!r}>"
@@ -88,13 +85,13 @@ class Image:
     @property
     def name(self) -> str:
         """The input's name: its path, or "<stdin>"."""
-        return self._source.name
+        return self._input.source.name
 
     @property
     def tally(self) -> Tally:
         """What the pass over the image found."""
         if self._tally is None:
-            self._tally = tally(self._again(), glance=self._glance)
+            self._tally = tally(self._input.again(), glance=self._glance)
         if self._tally.stop is not None:
             raise self._tally.stop
         return self._tally
@@ -105,7 +102,7 @@ class Image:
         Walks and questions do not disturb each other. Raises UsageError for a pipe that was read
         already, and after `close`.
         """
-        source = self._again()
+        source = self._input.again()
         yield from walk(source)
 
     def read_events(self) -> Iterator[Event]:
@@ -114,7 +111,7 @@ class Image:
         So a pipe is read once for both, if the walk goes to its end.
         """
         so_far = Tally()
-        for event in walk(self._again()):
+        for event in walk(self._input.again()):
             yield event
             so_far.take(event)
         self._tally = so_far
@@ -124,18 +121,7 @@ class Image:
 
         Raises UsageError for a pipe that was read already.
         """
-        yield from glance_at(self._again())
-
-    def _again(self) -> Source:
-        """Return the image's bytes from the start, for one reading of them."""
-        if self._closed:
-            raise UsageError(f"{self.name}: is closed")
-        source = self._source if not self._read else self._source.again()
-        if source is None:
-            raise UsageError(f"{self.name}: a pipe can be read once only")
-        self._read = True
-        source.format = self._format
-        return source
+        yield from glance_at(self._input.again())
 
     @property
     def size(self) -> int:
@@ -171,7 +157,7 @@ class Image:
                 checks.add(event)
                 pages.add(event)
 
-            self._tally = tally(self._again(), each, glance=self._glance)
+            self._tally = tally(self._input.again(), each, glance=self._glance)
             self._facts = facts_of(
                 self._tally,
                 self.name,
@@ -335,13 +321,9 @@ class Image:
             from xensave.memory import Memory, build_index
             from xensave.memory.appendix import Appendix
             from xensave.memory.batches import batches
-            from xensave.source.spill import seekable
 
-            if not self._source.seekable:
-                spilled = seekable(self._again())
-                self._source.close()
-                self._source = spilled
-            appendix = Appendix(self._source)
+            self._input.spill()
+            appendix = Appendix(self._input.source)
             index = build_index(batches(self.events(), appendix))
             self._memory = Memory(appendix.source, index)
         return self._memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xensave.errors import UsageError
 from xensave.source import Input, Source, open_source
 
 _LIVE = "domain:"
@@ -17,3 +18,47 @@ def open_input(what: Input, *, max_size: int | None = None, format: str | None =
 
         return open_domain(what)
     return open_source(what, max_size=max_size, format=format)
+
+
+class OpenInput:
+    """An open input that is read from its start more than once: a pipe, once only.
+
+    `source` is the input; `format` names its container format, None where its first bytes tell.
+    """
+
+    def __init__(self, source: Source, format: str | None = None) -> None:
+        self.source = source
+        self._format = format
+        self._read = self._closed = False
+
+    def again(self) -> Source:
+        """Return the input from the start, for one reading of it.
+
+        Raises UsageError for a pipe that was read already, and after `close`.
+        """
+        name = self.source.name
+        if self._closed:
+            raise UsageError(f"{name}: is closed")
+        source = self.source.again() if self._read else self.source
+        if source is None:
+            raise UsageError(f"{name}: a pipe can be read once only")
+        self._read = True
+        source.format = self._format
+        return source
+
+    def spill(self) -> None:
+        """Put what can be read forward only into a file without a name, and read that from here on.
+
+        Raises what `again` raises.
+        """
+        if not self.source.seekable:
+            from xensave.source.spill import seekable
+
+            spilled = seekable(self.again())
+            self.source.close()
+            self.source = spilled
+
+    def close(self) -> None:
+        """Close the input."""
+        self._closed = True
+        self.source.close()
