@@ -5,6 +5,7 @@ import lzma
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from xensave import open as open_image
 from xensave.container.framing import pack_record
@@ -20,6 +21,7 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PAIR = "memory/xen417-pvh1.img.zst"
 LIVE = "memory/xen417-pvh1-live.stream.xz"
 PV = "images/xen417-pv1.img.zst"
+KEPT = Path(__file__).parents[1] / "data" / "memory"
 HVM = Path(__file__).parents[2] / "examples" / "hvm1.img.zst"
 
 
@@ -57,6 +59,20 @@ def shared_bytes(name):
 
 def shared_image(name) -> Image:
     return open_image(shared_bytes(name))
+
+
+@functools.cache
+def pair_bytes(name):
+    """The decompressed bytes of a file of tests/data/memory, or else of the shared folder."""
+    return (
+        zstandard.decompress(path.read_bytes())
+        if (path := KEPT / name).exists()
+        else shared_bytes(name)
+    )
+
+
+def pair_image(name) -> Image:
+    return open_image(pair_bytes(name))
 
 
 @functools.cache

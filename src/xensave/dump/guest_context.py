@@ -14,6 +14,7 @@ from xensave.context import ContextRecord
 from xensave.image import Image
 from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers
 from xensave.records.codec import decode, encode
+from xensave.records.flat import locate
 from xensave.records.stream import stream_layout
 from xensave.records.values import Value, put
 
@@ -32,6 +33,8 @@ _CONTROL = {0: "cr0", 2: "cr2", 3: "cr3", 4: "cr4"}
 _DEBUG = {0: "dr0", 1: "dr1", 2: "dr2", 3: "dr3", 6: "dr6", 7: "dr7"}
 _RING = 3
 _CPU_FPU_INITIALISED = 1 << 0
+_USER_ROOT_SAVED = 1 << 0
+_ROOT_SIZE = 8
 
 
 def guest_contexts(image: Image) -> Iterator[bytes]:
@@ -42,10 +45,25 @@ def guest_contexts(image: Image) -> Iterator[bytes]:
             for record in image.tally.all(LIBXC, X86_PV_VCPU_BASIC)
         }
         for number in sorted(bodies):
-            yield bodies[number][:CONTEXT_SIZE].ljust(CONTEXT_SIZE, b"\0")
+            yield _pv_context(bodies[number])
         return
     for number in image.vcpu_numbers:
         yield hvm_context(image.context["CPU", number])
+
+
+def _pv_context(body: bytes) -> bytes:
+    """Return the context in an X86_PV_VCPU_BASIC record, without the mark on its user root.
+
+    libxc sets bit 0 of a 64-bit guest's ctrlreg[1] in a stream, to tell frame 0 from none, and
+    clears it in a restore (write_one_vcpu_basic() in tools/libs/guest/xg_sr_save_x86_pv.c).
+    """
+    context = bytearray(body.ljust(CONTEXT_SIZE, b"\0")[:CONTEXT_SIZE])
+    layout = stream_layout(VCPU_BASIC, PAIR.size + len(body))
+    assert layout is not None, VCPU_BASIC
+    root = locate(layout.fields, "ctrlreg[1]")
+    if root.size == _ROOT_SIZE:
+        context[root.start - PAIR.size] &= ~_USER_ROOT_SAVED & 0xFF
+    return bytes(context)
 
 
 def hvm_context(record: ContextRecord) -> bytes:
