@@ -140,21 +140,25 @@ def _memory() -> dict[str, bytes]:
     )
     qemu = pack_record(libxl.EMULATOR_CONTEXT, libxl.EmulatorHeader(2, 0).to_bytes() + model)
     stream = streams.libxc_stream(DATALESS + _tail())
+    pages = streams.libxc_stream(streams.page_data(range(3)) * 2 + _tail())
     return {
         "kernel": kernel,
         "qemu": streams.xl_image(streams.libxl_stream(stream, qemu)),
-        "pages": streams.libxc_stream(streams.page_data(range(3)) * 2 + _tail()),
+        "pages": pages,
+        "vhd-pages": vhd(pages.ljust(1 << 16, b"\0"), block=4096),
         "runs": streams.libxc_stream(DATALESS * 12 + streams.page_data([5]) * 5 + _tail()),
     }
 
 
+@cache
 def seeds_of(kind: str) -> dict[str, bytes]:
-    """Return the seeds of a kind: images, or what `texts` has."""
+    """Return the seeds of a kind: images, or what `files` or `texts` has."""
     if kind == "images":
         return seeds()
+    from fuzz.files import FILES
     from fuzz.texts import texts
 
-    return texts()[kind]
+    return FILES[kind]() if kind in FILES else texts()[kind]
 
 
 def write_seeds(folder: Path, kind: str) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from xensave import open as open_image
 from xensave.cli import main
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo, pack_cpuid_policy
 from xensave.errors import Malformed, SourceError
+from xensave.headers.text.registrations import read_handlers
 from xensave.policy.hostfile import host_of_text
 from xensave.review.patchwork.client import Client, Series
 from xensave.rules.stream.run import verify
@@ -109,3 +111,31 @@ def test_a_servers_link_that_is_no_address_is_an_error(link):
         client.mails(Series(7, "a series", link, "", ()))
     with pytest.raises(SourceError, match="no address"):
         Client(link)
+
+
+INFO = "OSRELEASE=6.1\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff82000000\n"
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        "", INFO.replace("4096", "none"), INFO.replace("=ffffffff82000000", "="),
+        INFO + "BUILD-ID=zz\n", INFO + "NUMBER(phys_base)=x\n", INFO.replace("OSRELEASE", "OS"),
+    ],
+)  # fmt: skip
+def test_vmcoreinfo_that_drgn_refuses_is_an_error(info):
+    pytest.importorskip("drgn")
+    from xensave.drgn import program
+
+    with open_image(EXAMPLE.parents[1] / "hvm1.img.zst") as image:
+        with pytest.raises(SourceError, match="drgn refuses it"):
+            program(image, vmcoreinfo=info.encode())
+        program(image, vmcoreinfo=INFO.encode())
+
+
+def test_a_handler_table_of_a_struct_declared_elsewhere_is_an_error():
+    table = "hvm_sr_handlers[HVM_SAVE_CODE_MAX + 1];\n"
+    good = "static struct { const char *name; } " + table
+    assert read_handlers({"save.c": good}).entry_size == 8
+    with pytest.raises(Malformed, match="is no array of a struct"):
+        read_handlers({"save.c": "} " + table})

@@ -20,7 +20,6 @@ from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.contents import runs_with_data
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import pwritev_all
-from xensave.source.memory import MemorySource
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many more bytes were written."""
@@ -120,8 +119,7 @@ class _Copier:
     """Copies windows, from where the image is mapped to the file."""
 
     def __init__(self, fd: int, memory: Memory, looks: list[Look]) -> None:
-        source = memory.source
-        assert isinstance(source, MemorySource), "seekable sources are of this class"
+        source = memory.mapped()
         self._fd = fd
         self._source = source
         self._looks = looks

@@ -16,7 +16,6 @@ from xensave.memory.contents import contents
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import write_all
 from xensave.source.limits import SKIP_CHUNK
-from xensave.source.memory import MemorySource
 
 
 class Gap(NamedTuple):
@@ -109,8 +108,7 @@ def aligned(size: int) -> Gap:
 
 
 def _stream_frames(fd: int, part: FrameRun, memory: Memory, progress: Progress | None) -> None:
-    source = memory.source
-    assert isinstance(source, MemorySource), "seekable sources are of this class"
+    source = memory.mapped()
     for run in memory.file_runs(part.pfn, part.pfn + part.frames):
         source.copy_range(run.offset, run.size, fd)
         if progress is not None:

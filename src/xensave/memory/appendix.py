@@ -10,7 +10,8 @@ import tempfile
 
 from xensave.source import Source
 from xensave.source.base import write_all
-from xensave.source.memory import MappedSource, MemorySource
+from xensave.source.memory import MappedSource
+from xensave.source.spill import mapped
 
 
 class Appendix:
@@ -42,8 +43,7 @@ class Appendix:
         return MappedSource(self._fd, 0, self._input.name, owned=True)
 
     def _copied(self) -> int:
-        source = self._input
-        assert isinstance(source, MemorySource), "seekable sources are of this class"
+        source = mapped(self._input, [(0, self._end)])
         with tempfile.TemporaryFile(buffering=0) as file:
             fd = os.dup(file.fileno())
         source.copy_range(0, self._end, fd, sparse=True)

@@ -15,7 +15,7 @@ def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
 
     Pages in a hole of the file hold zeros, and are left out, but for one on either side of data.
     """
-    source = _seekable(memory)
+    source = memory.mapped()
     for run in runs_with_data(memory):
         for at in range(0, run.frames, SKIP_CHUNK >> PAGE_SHIFT):
             count = min(SKIP_CHUNK >> PAGE_SHIFT, run.frames - at)
@@ -28,16 +28,10 @@ def runs_with_data(memory: Memory, first: int = 0, end: int | None = None) -> It
 
     One page on either side of data may lie in it.
     """
-    source = _seekable(memory)
+    source = memory.mapped()
     for run in memory.file_runs(first, end):
         for low, high in _pages_with_data(source, run):
             yield FrameRun(run.pfn + low, high - low, run.offset + (low << PAGE_SHIFT))
-
-
-def _seekable(memory: Memory) -> MemorySource:
-    source = memory.source
-    assert isinstance(source, MemorySource), "seekable sources are of this class"
-    return source
 
 
 def _pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from xensave.errors import LimitExceeded, UsageError, XensaveError
 from xensave.memory.index import PageIndex
 from xensave.source import Source
 from xensave.source.limits import READ_LIMIT
+from xensave.source.memory import MemorySource
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -64,6 +65,7 @@ class Memory:
             raise UsageError(f"{source.name}: memory is read at any place, which a pipe has not")
         self.source = source
         self.index = index
+        self._mapped: MemorySource | None = None
 
     def __contains__(self, pfn: object) -> bool:
         return isinstance(pfn, int) and self.index.offset_of(pfn) is not None
@@ -123,6 +125,18 @@ class Memory:
     def ranges(self) -> Iterator[FrameRun]:
         """Yield the ranges of frames with contents, in ascending order."""
         yield from _runs(self.index, self._between(0, None), together=False)
+
+    def mapped(self) -> MemorySource:
+        """Return the source as one that files are copied from, at the offsets of `file_runs`.
+
+        The pages of a VHD or of an object in a store are first written to a file without a name.
+        """
+        if self._mapped is None:
+            from xensave.source.spill import mapped
+
+            runs = ((run.offset, run.size) for run in self.file_runs())
+            self._mapped = mapped(self.source, runs)
+        return self._mapped
 
     def open(self, *, zero: bool = False) -> io.BufferedReader:
         """Return physical memory as a seekable file; position 0 is physical address 0.

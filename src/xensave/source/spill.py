@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 
 from xensave.errors import SourceError
 from xensave.source.base import Source, write_sparsely
@@ -30,14 +31,47 @@ def seekable(source: Source) -> Source:
         try:
             fd = _spilled(source)
         except OSError as error:
-            raise SourceError(
-                f"{source.name}: cannot be written to a temporary file in "
-                f"{tempfile.gettempdir()}: {error.strerror}"
-            ) from error
+            raise _unwritable(source, error) from error
     if not os.fstat(fd).st_size:
         os.close(fd)
         return MemorySource(b"", source.name)
     return MappedSource(fd, 0, source.name, owned=True)
+
+
+def mapped(source: Source, ranges: Iterable[tuple[int, int]]) -> MemorySource:
+    """Return a source that is mapped and has the same bytes at these offsets and lengths.
+
+    A seekable one that is not (a VHD, an object in a store) is written there to a file without a
+    name, and what lies between is a hole.
+    """
+    if isinstance(source, MemorySource):
+        return source
+    try:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            size = _copied(source, ranges, file.fileno())
+            if not size:
+                return MemorySource(b"", source.name)
+            return MappedSource(os.dup(file.fileno()), 0, source.name, owned=True)
+    except OSError as error:
+        raise _unwritable(source, error) from error
+
+
+def _copied(source: Source, ranges: Iterable[tuple[int, int]], fd: int) -> int:
+    size = 0
+    for offset, length in ranges:
+        for at in range(offset, offset + length, CHUNK):
+            os.lseek(fd, at, os.SEEK_SET)
+            write_sparsely(fd, source.view(at, min(CHUNK, offset + length - at)))
+        size = max(size, offset + length)
+    os.ftruncate(fd, size)
+    return size
+
+
+def _unwritable(source: Source, error: OSError) -> SourceError:
+    return SourceError(
+        f"{source.name}: cannot be written to a temporary file in "
+        f"{tempfile.gettempdir()}: {error.strerror}"
+    )
 
 
 def _spilled(source: Source) -> int:

@@ -99,6 +99,15 @@ class VhdSource(Source):
             first, within = first + 1, 0
         return memoryview(whole)
 
+    def again(self) -> Source | None:
+        """Return the same disk, read from its start."""
+        file = self._file.again()
+        if file is None:
+            return None
+        other = VhdSource(file, max_size=self.max_size)
+        other.format = self.format
+        return other
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -169,14 +169,16 @@ def _entry_size(text: str) -> int:
     end = _table(text)
     if end is None:
         raise Malformed(f"no {TABLE} in the sources")
-    start = next(
-        match.end() - 1
-        for match in re.finditer(r"\bstruct\s*\w*\s*\{", text)
-        if closing(text, match.end() - 1) == end.start()
-    )
+    starts = (match.end() - 1 for match in re.finditer(r"\bstruct\s*\w*\s*\{", text))
+    start = next((at for at in starts if closing(text, at) == end.start()), None)
+    if start is None:
+        raise Malformed(f"{TABLE} is no array of a struct that is declared with it")
     members = text[start : end.start() + 1]
     pointers = sorted(set(re.findall(r"\b\w+_handler\b", members)))
     header = "".join(f"typedef int (*{pointer})(void);\n" for pointer in pointers)
     header += f"struct entry {members};\n"
     tree = MemoryTree({"table.h": header}, TABLE)
-    return compile_headers(tree, "", ["table.h"], structs="entry").structs["entry"].size
+    entry = compile_headers(tree, "", ["table.h"], structs="entry").structs.get("entry")
+    if entry is None:
+        raise Malformed(f"{TABLE}: its struct has no members that a compiler sees")
+    return entry.size
