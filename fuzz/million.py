@@ -1,63 +1,61 @@
 """Mass mutation: `python -m fuzz.million --count 1000000`.
 
-Each input is a seed with a few random injuries, given to every target of its kind. It is a failure
-if a target raises anything but XensaveError, takes longer than a second of processor time, or
-makes the process grow by more than 64 MiB over what it was after the seeds themselves. Input N is
-the same in every run of one `--seed`, whatever the number of processes.
+Each input is a seed with a few random injuries, given to one target, which is drawn by its number.
+It is a failure if the target raises anything but XensaveError, ends the process, takes longer than
+a second of processor time, or makes the process grow by more than 64 MiB over what it was after the
+seeds themselves. Input N and its target are the same in every run of one `--seed`, whatever the
+number of processes. A run that was stopped goes on with `--resume`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import faulthandler
 import os
 import sys
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from fuzz.corpus import seeds_of
-from fuzz.targets import IMAGES, TARGETS, run
+from fuzz.log import Failure, Log, Tally
+from fuzz.targets import TARGETS, run
 from xensave.testing.mutate import mutate
 
 SECONDS = 1.0
 GROWTH_KIB = 64 << 10
 MEMORY = "memory"
 BATCH = 200
+HANG_SECONDS = 60
+"""How long one input may take by the clock before its process is ended, which is a failure."""
+
+DIED = "ended the process"
 
 
-class Failure(NamedTuple):
-    """An input that broke a promise: its number, the target, and how."""
+class Case(NamedTuple):
+    """An input and what it is given to."""
 
-    number: int
     target: str
-    what: str
+    data: bytes
 
 
-class Tally(NamedTuple):
-    """What a batch of inputs came to."""
+def case_of(seed: int, number: int, names: Sequence[str]) -> Case:
+    """Return input `number`: a target of these, and a seed of its kind, injured at random.
 
-    inputs: int
-    taken: Counter[str]
-    refused: Counter[str]
-    slowest: dict[str, tuple[float, int]]
-    growth_kib: int
-    failures: list[Failure]
-
-
-def input_of(seed: int, number: int, kind: str = IMAGES) -> bytes:
-    """Return input `number` of a kind: one of its seeds, chosen and injured at random.
-
-    >>> input_of(1, 7) == input_of(1, 7)
+    >>> case_of(1, 7, ["show", "host"]) == case_of(1, 7, ["show", "host"])
     True
     """
+    target = Random(f"{seed}/{number}/target").choice(names)
     random = Random(f"{seed}/{number}")
-    return mutate(random.choice(list(seeds_of(kind).values())), random, rounds=5)
+    data = mutate(random.choice(list(seeds_of(TARGETS[target].kind).values())), random, rounds=5)
+    return Case(target, data)
 
 
 def _peak_kib() -> int:
@@ -66,12 +64,12 @@ def _peak_kib() -> int:
 
 
 @cache
-def _floor() -> int:
-    """Return what the code and its tables take once the seeds were given to every target.
+def _floor(names: tuple[str, ...]) -> int:
+    """Return what the code and its tables take once the seeds were given to their targets.
 
     The peak so far is forgotten: making the seeds took more (xz compresses with 90 MiB).
     """
-    for target in TARGETS.values():
+    for target in map(TARGETS.__getitem__, names):
         for data in seeds_of(target.kind).values():
             run(target, data)
     Path("/proc/self/clear_refs").write_text("5")
@@ -79,47 +77,77 @@ def _floor() -> int:
 
 
 def batch(seed: int, numbers: range, names: tuple[str, ...]) -> Tally:
-    """Run some inputs through some targets."""
-    floor = _floor()
-    kinds = {TARGETS[name].kind for name in names}
-    tally = Tally(len(numbers), Counter(), Counter(), dict.fromkeys(names, (0.0, -1)), 0, [])
+    """Run some inputs, each through its target."""
+    floor = _floor(names)
+    tally = _empty(names)._replace(inputs=len(numbers))
     for number in numbers:
-        inputs = {kind: input_of(seed, number, kind) for kind in kinds}
-        for name in names:
-            _one(tally, name, number, inputs[TARGETS[name].kind])
+        case = case_of(seed, number, names)
+        _one(tally, case, number)
         grown = _peak_kib() - floor
         if grown > GROWTH_KIB and not any(failure.target == MEMORY for failure in tally.failures):
-            tally.failures.append(Failure(number, MEMORY, f"grew by {grown} KiB"))
+            tally.failures.append(Failure(number, MEMORY, f"{case.target}: grew by {grown} KiB"))
     return tally._replace(growth_kib=_peak_kib() - floor)
 
 
-def _one(tally: Tally, name: str, number: int, data: bytes) -> None:
-    start = time.thread_time()
+def _empty(names: tuple[str, ...]) -> Tally:
+    return Tally(0, Counter(), Counter(), dict.fromkeys(names, (0.0, -1)), 0, [])
+
+
+def _one(tally: Tally, case: Case, number: int) -> None:
+    name = case.target
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    start = time.process_time()
     try:
-        took = run(TARGETS[name], data)
+        took = run(TARGETS[name], case.data)
     except Exception:
         # A crash is what is looked for: it is reported with its number, and the run goes on.
         tally.failures.append(Failure(number, name, traceback.format_exc(limit=-3)))
         return
-    seconds = time.thread_time() - start
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    seconds = time.process_time() - start
     (tally.taken if took else tally.refused)[name] += 1
     tally.slowest[name] = max(tally.slowest[name], (seconds, number))
     if seconds > SECONDS:
         tally.failures.append(Failure(number, name, f"took {seconds:.2f} s"))
 
 
+def tallies(seed: int, numbers: range, names: tuple[str, ...], jobs: int) -> Iterator[Tally]:
+    """Yield what the inputs came to, a batch at a time, in their order."""
+    left = deque(numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH))
+    while left:
+        try:
+            with ProcessPoolExecutor(jobs) as pool:
+                asked = zip(*((seed, numbers, names) for numbers in left), strict=True)
+                for tally in pool.map(batch, *asked):
+                    left.popleft()
+                    yield tally
+        except BrokenProcessPool:
+            # An input of this batch or a later one ended its process: these again, each alone.
+            for number in left.popleft():
+                yield _alone(seed, number, names)
+
+
+def _alone(seed: int, number: int, names: tuple[str, ...]) -> Tally:
+    target = case_of(seed, number, names).target
+    try:
+        with ProcessPoolExecutor(1) as pool:
+            return pool.submit(batch, seed, range(number, number + 1), (target,)).result()
+    except BrokenProcessPool:
+        return _empty(names)._replace(inputs=1, failures=[Failure(number, target, DIED)])
+
+
 def main() -> int:
     """Run all inputs; exit 1 if any failed."""
     args = _parser().parse_args()
     names = tuple(args.target or TARGETS)
-    numbers = range(args.first, args.first + args.count)
-    batches = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)]
-    total = Tally(0, Counter(), Counter(), dict.fromkeys(names, (0.0, -1)), 0, [])
-    start = time.monotonic()
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for part in pool.map(batch, *zip(*((args.seed, b, names) for b in batches), strict=True)):
-            total = _add(total, part)
-            _report(args, total, names, time.monotonic() - start)
+    log = Log(args.seed, args.first, names)
+    total, before = log.read(args.log) if args.resume else (_empty(names), 0.0)
+    numbers = range(args.first + total.inputs, args.first + args.count)
+    start = time.monotonic() - before
+    for tally in tallies(args.seed, numbers, names, args.jobs):
+        total = _add(total, tally)
+        log.write(args.log, total, time.monotonic() - start)
     for failure in total.failures[:20]:
         print(f"input {failure.number}, {failure.target}: {failure.what}", file=sys.stderr)
     return 1 if total.failures else 0
@@ -133,40 +161,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--target", action="append", choices=list(TARGETS))
     parser.add_argument("--log", type=Path, default=Path("million.json"))
+    parser.add_argument("--resume", action="store_true", help="go on where the log ends")
     return parser
 
 
 def _add(total: Tally, part: Tally) -> Tally:
+    slowest = dict(total.slowest)
+    for name, found in part.slowest.items():
+        slowest[name] = max(slowest[name], found)
     return Tally(
         total.inputs + part.inputs,
         total.taken + part.taken,
         total.refused + part.refused,
-        {name: max(total.slowest[name], part.slowest[name]) for name in total.slowest},
+        slowest,
         max(total.growth_kib, part.growth_kib),
         total.failures + part.failures,
     )
-
-
-def _report(args: argparse.Namespace, total: Tally, names: tuple[str, ...], wall: float) -> None:
-    log = {
-        "seed": args.seed,
-        "first": args.first,
-        "inputs": total.inputs,
-        "targets": {
-            name: {
-                "taken": total.taken[name],
-                "refused": total.refused[name],
-                "slowest_ms": round(1000 * total.slowest[name][0], 1),
-                "slowest_input": total.slowest[name][1],
-            }
-            for name in names
-        },
-        "memory_growth_mib": round(total.growth_kib / 1024, 1),
-        "failures": [failure._asdict() for failure in total.failures[:100]],
-        "failed": len(total.failures),
-        "seconds": round(wall),
-    }
-    args.log.write_text(json.dumps(log, indent=2) + "\n")
 
 
 if __name__ == "__main__":

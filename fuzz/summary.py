@@ -12,8 +12,8 @@ def summary(log: Path) -> str:
     found = json.loads(log.read_text())
     lines = [
         f"Inputs {found['first']:,} to {found['first'] + found['inputs'] - 1:,} of "
-        f"`--seed {found['seed']}`, each given to every target: {found['failed']:,} failures; the "
-        f"process grew by {found['memory_growth_mib']} MiB.",
+        f"`--seed {found['seed']}`, each given to one target: {found['failed']:,} failures; a "
+        f"process grew by {found['memory_growth_kib'] / 1024:.1f} MiB at the most.",
         "",
         "| target | took | refused with an error | slowest, ms |",
         "| --- | ---: | ---: | ---: |",

@@ -8,42 +8,57 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fuzz.targets import images, memory, tasks, texts
+from fuzz.targets import analysts, developers, fleets, images, memory, tasks, texts
 from xensave.errors import XensaveError
 
 IMAGES = "images"
 
 
 class Target(NamedTuple):
-    """A function that is given bytes, and the kind of seeds that its inputs begin as."""
+    """A function that is given bytes, the commands that read such, and the kind of its seeds."""
 
     take: Callable[[bytes], None]
+    commands: tuple[str, ...]
     kind: str = IMAGES
 
 
 TARGETS: dict[str, Target] = {
-    "show": Target(images.show),
-    "verify": Target(images.verify),
-    "check": Target(images.check),
-    "convert": Target(images.convert),
-    "legacy": Target(images.legacy),
-    "memory": Target(memory.memory),
-    "extract": Target(memory.extract),
-    "gdb": Target(memory.gdb),
-    "thin": Target(memory.thin),
-    "diff": Target(tasks.diff),
-    "edit": Target(tasks.edit),
-    "encode": Target(tasks.decode_and_encode),
-    "policy": Target(tasks.policy),
-    "report": Target(tasks.report),
-    "scan": Target(tasks.scan),
-    "packets": Target(memory.packets, "packets"),
-    "assignment": Target(texts.assignment, "assignment"),
-    "document": Target(texts.document, "document"),
-    "host": Target(texts.host, "host"),
-    "metadata": Target(texts.metadata, "metadata"),
-    "patch": Target(texts.patch, "patch"),
-    "patchwork": Target(texts.patchwork, "patchwork"),
+    "show": Target(images.show, ("show",)),
+    "verify": Target(images.verify, ("verify",)),
+    "check": Target(images.check, ("check",)),
+    "convert": Target(images.convert, ("convert",)),
+    "legacy": Target(images.legacy, ("convert-legacy-stream",)),
+    "memory": Target(memory.memory, ("memory",)),
+    "extract": Target(memory.extract, ("extract",)),
+    "gdb": Target(memory.gdb, ("gdbserver",)),
+    "thin": Target(memory.thin, ("thin",)),
+    "diff": Target(tasks.diff, ("diff",)),
+    "edit": Target(tasks.edit, ("edit",)),
+    "encode": Target(tasks.decode_and_encode, ("decode", "encode")),
+    "policy": Target(tasks.policy, ("policy",)),
+    "report": Target(tasks.report, ("report",)),
+    "scan": Target(tasks.scan, ("scan",)),
+    "drgn": Target(analysts.drgn, ("drgn",)),
+    "volatility": Target(analysts.volatility, ()),
+    "archive": Target(images.archive, ("check",), "archive"),
+    "query": Target(fleets.query, ("query",), "table"),
+    "plan": Target(fleets.plan, ("plan",), "table"),
+    "rescan": Target(fleets.rescan, ("scan",), "table"),
+    "server": Target(fleets.server, ("scan",), "server"),
+    "packets": Target(memory.packets, ("gdbserver",), "packets"),
+    "assignment": Target(texts.assignment, ("edit",), "assignment"),
+    "document": Target(texts.document, ("encode",), "document"),
+    "host": Target(texts.host, ("policy",), "host"),
+    "metadata": Target(texts.metadata, ("convert",), "metadata"),
+    "patch": Target(texts.patch, ("review",), "patch"),
+    "patchwork": Target(texts.patchwork, ("patchwork",), "patchwork"),
+    "vmcoreinfo": Target(analysts.vmcoreinfo, ("drgn", "extract"), "vmcoreinfo"),
+    "vmlinux": Target(analysts.vmlinux, ("drgn",), "vmlinux"),
+    "rules": Target(developers.rules, ("convert",), "rules"),
+    "registry": Target(developers.registry, ("records", "suggest", "cost"), "registry"),
+    "waivers": Target(developers.waivers, ("review",), "waivers"),
+    "headers": Target(developers.headers, ("clash", "records"), "headers"),
+    "hypervisor": Target(developers.hypervisor, ("clash", "records"), "hypervisor"),
 }
 
 

@@ -6,9 +6,11 @@ import io
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from fuzz.printing import printable
 from fuzz.targets.choice import some
+from fuzz.targets.place import folder
 from xensave import open as open_image
 from xensave.container.events import Event
 from xensave.container.walk import walk
@@ -16,7 +18,7 @@ from xensave.convert import Settings
 from xensave.convert.frame import FrameConverter
 from xensave.convert.legacy import convert_legacy_stream
 from xensave.errors import XensaveError
-from xensave.image.input import JudgedInput
+from xensave.image.input import JudgedInput, Unreadable, expand, judged_input
 from xensave.image.subjects import all_subjects
 from xensave.rules.stream.run import Verification, stopped
 from xensave.source import open_source
@@ -120,6 +122,19 @@ def check(data: bytes) -> None:
     _verdicts(judge, JudgedInput("input", None, data, None), releases)
     with open_image(data) as image:
         _verdicts(judge, JudgedInput("input", None, None, image), releases)
+
+
+def archive(data: bytes) -> None:
+    """Each member of an archive, and a file that may be a damaged context."""
+    path = Path(folder()) / "input"
+    path.write_bytes(data)
+    releases = some(TARGET_RELEASES, data, 1)
+    judge = Judge(releases)
+    for item in expand([str(path)]):
+        if isinstance(item, Unreadable):
+            raise item.error
+        with suppress(XensaveError):
+            _verdicts(judge, judged_input(item), releases)
 
 
 def _verdicts(judge: Judge, given: JudgedInput, releases: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from fuzz.corpus import EXAMPLES, seeds
 from fuzz.printing import printable
 from fuzz.targets.choice import some
+from fuzz.targets.place import folder
 from xensave import open as open_image
 from xensave.diff import Selection, compare
 from xensave.edit.apply import Request
@@ -117,13 +117,7 @@ def _judge() -> Judge:
 
 def scan(data: bytes) -> None:
     """The row of a table."""
-    path = Path(_folder().name) / "image"
+    path = Path(folder()) / "image"
     path.write_bytes(data)
     rows = rows_of([Entry(str(path), len(data), 0.0)], QUESTION)
     table_of(rows, schema("{}"))
-
-
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that goes with the process; in memory, where that can be."""
-    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
