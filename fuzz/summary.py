@@ -1,4 +1,7 @@
-"""`python -m fuzz.summary LOG`: a log of mass mutation as the table of docs/security.md."""
+"""Prints a log of mass mutation as the table of a page: `python -m fuzz.summary LOG`.
+
+The page is docs/explanation/security.md.
+"""
 
 from __future__ import annotations
 

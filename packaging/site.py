@@ -47,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, page, content=(ROOT / name).read_text()))
     parts = "\n\n".join(f"::: {module}" for module in PUBLIC)
     text = f"# The Python API in full\n\n[A guided tour](api.md) comes first.\n\n{parts}\n"
-    files.append(File.generated(config, "reference.md", content=text))
+    files.append(File.generated(config, "reference/python.md", content=text))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The examples in docstrings, and those of docs/api.md, run from the project's root."""
+"""The examples in docstrings, and those of docs/reference/api.md, run from the project's root."""
 
 import doctest
 import importlib
@@ -26,6 +26,6 @@ def test_docstrings(name, monkeypatch):
 
 def test_api_page(monkeypatch):
     monkeypatch.chdir(ROOT)
-    failed, tried = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False)
+    failed, tried = doctest.testfile(str(ROOT / "docs/reference/api.md"), module_relative=False)
     assert tried > 10
     assert not failed

@@ -58,7 +58,9 @@ def test_every_command_has_a_page_and_a_test(name):
 
 def test_the_plan_of_the_house_has_every_room_on_its_floor():
     rows = re.findall(
-        r"^\| (\d+) \| ([^|]*) \|", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
+        r"^\| (\d+) \| ([^|]*) \|",
+        (ROOT / "docs/explanation/architecture.md").read_text(),
+        re.MULTILINE,
     )
     shown = {int(floor): set(re.findall(r"`([\w.]+?)/?`", rooms)) for floor, rooms in rows}
     assert shown == {at: rooms for at, rooms in enumerate(FLOORS) if rooms != {"__main__"}}

@@ -68,7 +68,7 @@ class Unsupported(XensaveError):
 
 
 class LimitExceeded(XensaveError):
-    """The input asks for more than a stated limit allows (see docs/security.md)."""
+    """The input asks for more than a stated limit allows (see docs/explanation/security.md)."""
 
 
 class SourceError(XensaveError):

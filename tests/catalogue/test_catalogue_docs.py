@@ -1,9 +1,9 @@
-"""The examples of docs/catalogue.md run and print what the page says."""
+"""The examples of docs/reference/numbers/catalogue.md run and print what the page says."""
 
 import doctest
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/numbers/catalogue.md"
 
 
 def test_examples():

@@ -13,7 +13,7 @@ import pytest
 from tests.memory import samples
 from tests.test_docs import BLOCK, ROOT, commands, pattern
 
-PAGE = ROOT / "docs" / "how-to-memory.md"
+PAGE = ROOT / "docs/how-to/memory.md"
 TOOLS = ("drgn", "gdb", "vol", "crash")
 BLOCKS = [
     (match[1], match[2]) for match in BLOCK.finditer(PAGE.read_text()) if match[1] is not None

@@ -9,7 +9,7 @@ from xensave.rules.stream.table import rules as stream_rules
 from xensave.toolstack import restore
 from xensave.toolstack.libxc import param_rules
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs/reference/restore"
 BEGIN, END = "<!-- rules -->\n", "<!-- end -->"
 POLICY = (
     *limits.DIFFERENCES,

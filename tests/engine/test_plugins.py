@@ -16,7 +16,7 @@ from xensave.engine.dated.rule import CHECK, LOAD, Rule, Undecided
 from xensave.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "downstream.md"
+PAGE = ROOT / "docs/how-to/downstream.md"
 LAYOUT = layout("TSC_ADJUST.1")
 
 

@@ -8,7 +8,7 @@ from xensave.engine.handlers import table, xsave
 from xensave.engine.handlers.msr import MSRS
 from xensave.engine.loop import load as loop
 
-PAGE = Path(__file__).parents[2] / "docs" / "engine.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/restore/engine.md"
 BEGIN, END = "<!-- dated rules -->\n", "<!-- end -->"
 
 

@@ -141,7 +141,7 @@ def test_a_killed_scan_goes_on_and_gives_the_same_rows(images, tmp_path):
 
 
 def test_the_page_lists_the_columns():
-    page = (ROOT / "docs/fleet.md").read_text()
+    page = (ROOT / "docs/reference/fleet.md").read_text()
     for column in COLUMNS:
         assert f"| `{column.name}` | {column.type} | {column.text} |" in page
     for name in STRUCTS:

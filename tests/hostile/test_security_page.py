@@ -1,4 +1,4 @@
-"""docs/security.md states each limit as the code has it."""
+"""docs/explanation/security.md states each limit as the code has it."""
 
 import re
 from importlib import import_module
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/explanation/security.md").read_text()
 ROWS = re.findall(r"^\| `(xensave[\w.]+)\.([A-Z_]+)` \| (\d+) \|", PAGE, re.MULTILINE)
 
 

@@ -50,7 +50,7 @@ def test_every_page_of_the_docs_is_in_the_site(site):
         name = page.relative_to(ROOT / "docs").with_suffix(".html")
         name = name.with_name("index.html") if name.name == "README.html" else name
         assert (site / name).exists(), name
-    for name in ("PROJECT", "CONTRIBUTING", "CHANGELOG", "reference"):
+    for name in ("PROJECT", "CONTRIBUTING", "CHANGELOG", "reference/python"):
         assert (site / f"{name}.html").exists()
     assert (site / "search" / "search_index.json").stat().st_size > 100_000
 
@@ -90,7 +90,7 @@ def test_no_page_complains_and_no_link_is_dead(site, browser):
 
 
 def test_the_reference_has_what_docstrings_say(site, browser):
-    browser.open(site / "reference.html")
+    browser.open(site / "reference/python.html")
     text = browser.evaluate("document.body.innerText")
     assert "A save image, a libxl or libxc stream, or a bare HVM context." in text
     assert ">>> " in text

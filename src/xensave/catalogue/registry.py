@@ -12,7 +12,7 @@
 
 Only `owner` and `first` must be there. `space` is another number space than the save records'
 ("hvm-param"; catalogue.space_names() lists them). `used` is "all", numbers, or tables of which only
-`number` must be there. docs/registry.md tells what each key means.
+`number` must be there. docs/reference/numbers/registry.md tells what each key means.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Plugin(NamedTuple):
     `layout` says what its bytes mean; `kind` is PER_VCPU or PER_DOMAIN, `load` EXACT or
     ZEROEXTEND. `owner` is who claims the number: a range reserved for another is refused.
     `rules` are what its load or check handler requires; `checked` that the patched release
-    checks it in the check pass. See docs/downstream.md for a worked example.
+    checks it in the check pass. See docs/how-to/downstream.md for a worked example.
     """
 
     name: str

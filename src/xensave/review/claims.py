@@ -1,4 +1,7 @@
-"""Who uses which numbers: vendors' registries (docs/registry.md), and what the caller states."""
+"""Who uses which numbers: vendors' registries, and what the caller states.
+
+docs/reference/numbers/registry.md describes a registry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every limit on reading input, in one place; docs/security.md explains each."""
+"""Every limit on reading input, in one place; docs/explanation/security.md explains each."""
 
 from __future__ import annotations
 

@@ -100,8 +100,8 @@ def test_json_summary(capsys):
 
 
 def page_documented():
-    """The keys that docs/show.md states for the summary."""
-    text = (ROOT / "docs" / "show.md").read_text()
+    """The keys that docs/reference/image/show.md states for the summary."""
+    text = (ROOT / "docs/reference/image/show.md").read_text()
     table = text.split("## JSON", 1)[1].split("\n\n| key", 1)[1].split("\n\n", 1)[0]
     return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
 

@@ -77,7 +77,7 @@ class Libvirt(Format):
     demands = "the domain's XML"
     title = "a libvirt save file"
     magics = (MAGIC,)
-    page = "docs/formats/libvirt.md"
+    page = "docs/reference/formats/libvirt.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the header with the XML, and the events of the stream behind it."""

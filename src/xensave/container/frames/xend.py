@@ -65,7 +65,7 @@ class Xend(Format):
     name = XEND
     title = "a xend save file"
     magics = (MAGIC,)
-    page = "docs/formats/legacy.md"
+    page = "docs/reference/formats/legacy.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the header with the configuration, and the stream as today's records."""

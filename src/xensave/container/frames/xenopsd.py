@@ -101,7 +101,7 @@ class Xenopsd(Format):
     title = "a suspend image of xenopsd"
     magics = (MAGIC, LEGACY_MAGIC)
     records = RECORDS
-    page = "docs/formats/xenopsd.md"
+    page = "docs/reference/formats/xenopsd.md"
     trailer = False
 
     def walk(self, source: Source) -> Iterator[Event]:

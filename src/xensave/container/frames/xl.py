@@ -140,7 +140,7 @@ class Xl(Format):
     demands = "the guest's configuration (libxl's JSON, or xl.cfg)"
     title = "an xl save file"
     magics = (MAGIC,)
-    page = "docs/formats/xl.md"
+    page = "docs/reference/formats/xl.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
         """Yield the header, and the events of the stream in it."""

@@ -104,7 +104,7 @@ class HvmContext(Format):
 
     name = HVM
     title = "an HVM context"
-    page = "docs/formats/xl.md"
+    page = "docs/reference/formats/xl.md"
     trailer = False
 
     def matches(self, head: bytes) -> bool:

@@ -183,7 +183,7 @@ class Libxc(Format):
     title = "a libxc stream"
     magics = (MAGIC,)
     records = RECORDS
-    page = "docs/formats/xl.md"
+    page = "docs/reference/formats/xl.md"
 
     def walk(self, source: Source, between: Between | None = None) -> Iterator[Event]:
         """Yield the headers and the records; after a CHECKPOINT, what is `between`."""

@@ -164,7 +164,7 @@ class Libxl(Format):
     title = "a libxl stream"
     magics = (MAGIC,)
     records = RECORDS
-    page = "docs/formats/xl.md"
+    page = "docs/reference/formats/xl.md"
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
         """Return the header, and the record that hands over to libxc."""

@@ -54,7 +54,7 @@ def comparison_lines(
 
 
 def comparison_json(comparison: Comparison, *, pages: bool = False) -> dict[str, Json]:
-    """Return a comparison as an object; docs/diff.md says what its keys are."""
+    """Return a comparison as an object; docs/reference/image/diff.md says what its keys are."""
     memory = comparison.memory
     return {
         "differs": comparison.differs,

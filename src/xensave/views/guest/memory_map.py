@@ -30,7 +30,7 @@ def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
 
 
 def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> dict[str, Json]:
-    """Return the map as an object; docs/memory.md says what its keys are."""
+    """Return the map as an object; docs/reference/image/memory.md says what its keys are."""
     contents = memory_map.contents
     return {
         "input": name,

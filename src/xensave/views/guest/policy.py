@@ -36,7 +36,7 @@ def policy_lines(policy: Policy, width: int) -> Iterator[str]:
 
 
 def policy_json(policy: Policy) -> dict[str, Json]:
-    """Return a policy as an object; docs/policy.md says what its keys are."""
+    """Return a policy as an object; docs/reference/restore/policy.md says what its keys are."""
     names: list[Json] = [*sorted(policy.features)]
     return {
         "source": policy.source,

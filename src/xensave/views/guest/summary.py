@@ -64,7 +64,7 @@ def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
 
 
 def summary_json(image: Image) -> dict[str, Json]:
-    """Return the summary as an object; docs/show.md says what its keys are."""
+    """Return the summary as an object; docs/reference/image/show.md says what its keys are."""
     from xensave.records.meaning.params import param_name
     from xensave.records.twins import hex64
 

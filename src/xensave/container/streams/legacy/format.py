@@ -21,7 +21,7 @@ class Legacy(Format):
     name = LEGACY
     title = "a legacy stream"
     records = chunks.RECORDS
-    page = "docs/formats/legacy.md"
+    page = "docs/reference/formats/legacy.md"
 
     def matches(self, head: bytes) -> bool:
         """Tell a legacy stream by its first words."""
