@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import zstandard
 from xensave import catalogue
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import hvm, libxc, libxl
-from xensave.container.streams.libxc_records import PageData, TscInfo, pack_dirty_pfns
+from xensave.container.streams.libxc_records import PageData, TscInfo
 from xensave.testing import frames, legacy, streams
 from xensave.testing.pv import pv_stream
 from xensave.testing.vhd import vhd
@@ -112,7 +113,7 @@ def _streams() -> dict[str, bytes]:
     keys = (("physmap/0/name", "vga.vram"), ("physmap/0/addr", "f0000000"))
     policies = streams.stream_head("4.17", libxc.HVM) + streams.policies()
     policies += streams.static_data("4.17") + tail + pack_record(libxc.END)
-    dirty = pack_record(libxc.CHECKPOINT_DIRTY_PFN_LIST, pack_dirty_pfns((1, 2)))
+    dirty = pack_record(libxc.CHECKPOINT_DIRTY_PFN_LIST, struct.pack("<2Q", 1, 2))
     state = pack_record(libxl.CHECKPOINT_STATE, (1).to_bytes(4, "little"))
     colo = tail + dirty + pack_record(libxc.CHECKPOINT) + pack_record(libxl.CHECKPOINT_END) + state
     tsc = pack_record(libxc.X86_TSC_INFO, TscInfo(0, 1, 2, 3).to_bytes())

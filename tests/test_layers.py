@@ -11,7 +11,8 @@ ROOT = Path(xensave.__file__).parent
 FLOORS = [
     {"errors", "findings"},
     {"source", "catalogue"},
-    {"container", "records", "headers", "binaries"},
+    {"container", "headers", "binaries"},
+    {"records"},
     {"context", "context_columns", "live", "memory", "numbers"},
     {"rules"},
     {"image"},

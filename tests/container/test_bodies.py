@@ -46,11 +46,11 @@ def test_real_bodies_come_back(path):
 def test_real_policies_come_back(path):
     for event in walk(open_source(path)):
         if event.is_record("libxc", libxc.X86_CPUID_POLICY):
-            leaves = libxc_records.parse_cpuid_policy(event.body())
+            leaves = libxc_records.policy_leaves(event.body())
             assert leaves[0].leaf == 0
             assert libxc_records.pack_cpuid_policy(leaves) == bytes(event.body())
         if event.is_record("libxc", libxc.X86_MSR_POLICY):
-            entries = libxc_records.parse_msr_policy(event.body())
+            entries = libxc_records.policy_msrs(event.body())
             assert [entry.msr for entry in entries] == [0xCE, 0x10A]
             assert libxc_records.pack_msr_policy(entries) == bytes(event.body())
 
@@ -76,9 +76,7 @@ def test_bodies_too_short(type_):
     [
         libxc_records.PageData.parse,
         libxc_records.HvmParams.parse,
-        libxc_records.parse_cpuid_policy,
-        libxc_records.parse_msr_policy,
-        libxc_records.parse_dirty_pfns,
+        libxc_records.P2mFrames.parse,
         xl.OptionalData.parse,
     ],
 )
@@ -87,9 +85,13 @@ def test_counts_that_lie(parse):
         parse(b"\xff" * 12)
 
 
-def test_dirty_pfns():
-    pfns = (1, 2, 1 << 40)
-    assert libxc_records.parse_dirty_pfns(libxc_records.pack_dirty_pfns(pfns)) == pfns
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("X86_TSC_INFO", libxc_records.TscInfo), ("X86_PV_INFO", libxc_records.PvInfo)],
+)
+def test_the_fields_of_a_body_are_those_of_its_struct(name, kind):
+    spec, _ = libxc_records.BODIES[name]
+    assert [word.split(":")[0] for word in spec.split()] == list(kind._fields)
 
 
 def test_xenstore_pairs_come_back():

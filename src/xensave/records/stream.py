@@ -1,8 +1,7 @@
 """The bodies of libxc stream records as layouts, so that they decode as save records do.
 
-Source: docs/specs/libxc-migration-stream.pandoc; for the contexts of PV vCPUs the structs
-vcpu_guest_context (xen/include/public/arch-x86/xen.h) and xen_domctl_ext_vcpucontext
-(xen/include/public/domctl.h).
+`BODIES` has their structs, but for the basic context of a PV vCPU: that is vcpu_guest_context
+(xen/include/public/arch-x86/xen.h).
 
 >>> layout = stream_layout("X86_TSC_INFO", 24)
 >>> [field.name for field in layout.fields]
@@ -16,37 +15,12 @@ from __future__ import annotations
 from functools import cache
 
 from xensave.catalogue.model import Layout
+from xensave.container.streams.libxc_records import BODIES, VCPU
 from xensave.records.overlay import overlay
-
-_VCPU = "vcpu_id:u32 reserved:u32"
-_MSR = {"msr": "index:u32 flags:u32 value:u64"}
-
-# Record: its struct as `overlay` spells it, and the structs inside it.
-_STRUCTS: dict[str, tuple[str, dict[str, str]]] = {
-    "HVM_PARAMS": ("count:u32 reserved:u32 params:param[]", {"param": "index:u64 value:u64"}),
-    "X86_TSC_INFO": ("mode:u32 khz:u32 nsec:u64 incarnation:u32 reserved:u32", {}),
-    "X86_PV_INFO": ("guest_width:u8 pt_levels:u8 reserved:u8[6]", {}),
-    "X86_PV_P2M_FRAMES": ("start_pfn:u32 end_pfn:u32 p2m_pfn:u64[]", {}),
-    "X86_CPUID_POLICY": (
-        "leaves:leaf[]",
-        {"leaf": "leaf:u32 subleaf:u32 a:u32 b:u32 c:u32 d:u32"},
-    ),
-    "X86_MSR_POLICY": ("entries:msr[]", _MSR),
-    "X86_PV_VCPU_MSRS": (f"{_VCPU} entries:msr[]", _MSR),
-    "X86_PV_VCPU_EXTENDED": (
-        f"{_VCPU} vcpu:u32 size:u32 syscall32_callback_eip:u64 sysenter_callback_eip:u64"
-        " syscall32_callback_cs:u16 sysenter_callback_cs:u16 syscall32_disables_events:u8"
-        " sysenter_disables_events:u8 mcg_cap:u64 mci_ctl2_bank0:u64 mci_ctl2_bank1:u64"
-        " mcg_ext_ctl:u64",
-        {},
-    ),
-    "X86_PV_VCPU_XSAVE": (f"{_VCPU} xcr0:u64 xcr0_accum:u64 save_area:u8[]", {}),
-    "CHECKPOINT_DIRTY_PFN_LIST": ("pfn:u64[]", {}),
-}
 
 # X86_PV_VCPU_BASIC of a 64-bit guest ...
 _PV64 = (
-    f"{_VCPU} fpu_ctxt:u8[512] flags:u64 user_regs:regs trap_ctxt:trap[256] ldt_base:u64"
+    f"{VCPU} fpu_ctxt:u8[512] flags:u64 user_regs:regs trap_ctxt:trap[256] ldt_base:u64"
     " ldt_ents:u64 gdt_frames:u64[16] gdt_ents:u64 kernel_ss:u64 kernel_sp:u64 ctrlreg:u64[8]"
     " debugreg:u64[8] event_callback_eip:u64 failsafe_callback_eip:u64 syscall_callback_eip:u64"
     " vm_assist:u64 fs_base:u64 gs_base_kernel:u64 gs_base_user:u64",
@@ -63,7 +37,7 @@ _PV64 = (
 )
 # ... and of a 32-bit guest.
 _PV32 = (
-    f"{_VCPU} fpu_ctxt:u8[512] flags:u32 user_regs:regs trap_ctxt:trap[256] ldt_base:u32"
+    f"{VCPU} fpu_ctxt:u8[512] flags:u32 user_regs:regs trap_ctxt:trap[256] ldt_base:u32"
     " ldt_ents:u32 gdt_frames:u32[16] gdt_ents:u32 kernel_ss:u32 kernel_sp:u32 ctrlreg:u32[8]"
     " debugreg:u32[8] event_callback_cs:u32 event_callback_eip:u32 failsafe_callback_cs:u32"
     " failsafe_callback_eip:u32 vm_assist:u32",
@@ -82,14 +56,14 @@ _PV64_SIZE = 5176
 
 @cache
 def _make(name: str, bits: int = 0) -> Layout:
-    spec, inner = {64: _PV64, 32: _PV32}.get(bits) or _STRUCTS[name]
+    spec, inner = {64: _PV64, 32: _PV32}.get(bits) or BODIES[name]
     types = [overlay(part, fields) for part, fields in inner.items()]
     return overlay(f"{name.lower()}_{bits}" if bits else name.lower(), spec, *types)
 
 
 def stream_layouts() -> list[Layout]:
     """Return every layout there is."""
-    return [*map(_make, _STRUCTS), _make(_BASIC, 64), _make(_BASIC, 32)]
+    return [*map(_make, BODIES), _make(_BASIC, 64), _make(_BASIC, 32)]
 
 
 def stream_layout(name: str, length: int) -> Layout | None:
@@ -99,7 +73,7 @@ def stream_layout(name: str, length: int) -> Layout | None:
     """
     if name == _BASIC:
         return _make(name, 64 if length >= _PV64_SIZE else 32)
-    return _make(name) if name in _STRUCTS else None
+    return _make(name) if name in BODIES else None
 
 
 def root_frame(cr3: int, bits: int) -> int:

@@ -1,12 +1,17 @@
-"""The bodies of libxc's records: each read from its bytes and written back.
+"""The bodies of libxc's records: what each holds, read from its bytes and written back.
+
+`BODIES` spells their structs; the layouts that they are shown by (`xensave.records.stream`) and
+the formats that they are read by here are made of it.
 
 Every `parse` takes a whole body, raises Malformed where its length is not what its own counts
 say, and is undone by `to_bytes`. Reserved fields are kept. SHARED_INFO, HVM_CONTEXT and TOOLSTACK
 are opaque here; END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body.
-Source: docs/specs/libxc-migration-stream.pandoc.
+Source: docs/specs/libxc-migration-stream.pandoc; for the contexts of PV vCPUs the struct
+xen_domctl_ext_vcpucontext (xen/include/public/domctl.h).
 """
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xensave.errors import Malformed
@@ -32,12 +37,56 @@ DATALESS_TYPES = frozenset({0xD, 0xE, 0xF})
 
 TSC_MODES = {0: "default", 1: "always emulate", 2: "never emulate", 3: "PVRDTSCP"}
 
-PAIR = struct.Struct("<II")
-PV_INFO = struct.Struct("<BB6s")
-TSC_INFO = struct.Struct("<IIQII")
-PARAM = struct.Struct("<QQ")
-LEAF = struct.Struct("<6I")
-MSR = struct.Struct("<IIQ")
+VCPU = "vcpu_id:u32 reserved:u32"
+"""What every record of a PV vCPU begins with."""
+
+_MSR = {"msr": "index:u32 flags:u32 value:u64"}
+
+BODIES: dict[str, tuple[str, dict[str, str]]] = {
+    "HVM_PARAMS": ("count:u32 reserved:u32 params:param[]", {"param": "index:u64 value:u64"}),
+    "X86_TSC_INFO": ("mode:u32 khz:u32 nsec:u64 incarnation:u32 reserved:u32", {}),
+    "X86_PV_INFO": ("guest_width:u8 pt_levels:u8 reserved:u8[6]", {}),
+    "X86_PV_P2M_FRAMES": ("start_pfn:u32 end_pfn:u32 p2m_pfn:u64[]", {}),
+    "X86_CPUID_POLICY": (
+        "leaves:leaf[]",
+        {"leaf": "leaf:u32 subleaf:u32 a:u32 b:u32 c:u32 d:u32"},
+    ),
+    "X86_MSR_POLICY": ("entries:msr[]", _MSR),
+    "X86_PV_VCPU_MSRS": (f"{VCPU} entries:msr[]", _MSR),
+    "X86_PV_VCPU_EXTENDED": (
+        f"{VCPU} vcpu:u32 size:u32 syscall32_callback_eip:u64 sysenter_callback_eip:u64"
+        " syscall32_callback_cs:u16 sysenter_callback_cs:u16 syscall32_disables_events:u8"
+        " sysenter_disables_events:u8 mcg_cap:u64 mci_ctl2_bank0:u64 mci_ctl2_bank1:u64"
+        " mcg_ext_ctl:u64",
+        {},
+    ),
+    "X86_PV_VCPU_XSAVE": (f"{VCPU} xcr0:u64 xcr0_accum:u64 save_area:u8[]", {}),
+    "CHECKPOINT_DIRTY_PFN_LIST": ("pfn:u64[]", {}),
+}
+"""A record's struct, as words "name:type[count]" aligned as C does, and the structs inside it."""
+
+_CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
+
+
+def _format(spec: str) -> struct.Struct:
+    """Return the format of a struct up to a flexible array, if there are no gaps in it.
+
+    >>> _format("width:u8 reserved:u8[6] count:u32 entries:entry[]").format
+    '<B6sI'
+    """
+    fixed = spec.partition("[]")[0].rpartition(" ")[0] if "[]" in spec else spec
+    kinds = [word.partition(":")[2].partition("[") for word in fixed.split()]
+    codes = (f"{count[:-1]}s" if count else _CODES[kind] for kind, _, count in kinds)
+    return struct.Struct("<" + "".join(codes))
+
+
+PAIR = _format(BODIES["HVM_PARAMS"][0])
+"""Two numbers of 32 bits, as most bodies begin with: a count, a vCPU, a first and a last PFN."""
+PV_INFO = _format(BODIES["X86_PV_INFO"][0])
+TSC_INFO = _format(BODIES["X86_TSC_INFO"][0])
+PARAM = _format(BODIES["HVM_PARAMS"][1]["param"])
+LEAF = _format(BODIES["X86_CPUID_POLICY"][1]["leaf"])
+MSR = _format(BODIES["X86_MSR_POLICY"][1]["msr"])
 
 
 class PageData(NamedTuple):
@@ -200,36 +249,26 @@ class MsrEntry(NamedTuple):
     value: int
 
 
-def parse_cpuid_policy(body: bytes | memoryview) -> list[CpuidLeaf]:
-    """Read the leaves of X86_CPUID_POLICY, 24 bytes each."""
-    _multiple(LEAF.size, body, "X86_CPUID_POLICY")
-    return [CpuidLeaf(*words) for words in LEAF.iter_unpack(body)]
+def policy_leaves(body: bytes | memoryview) -> tuple[CpuidLeaf, ...]:
+    """Return the whole entries of X86_CPUID_POLICY."""
+    whole = body[: len(body) // LEAF.size * LEAF.size]
+    return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
 
 
-def pack_cpuid_policy(leaves: list[CpuidLeaf]) -> bytes:
+def pack_cpuid_policy(leaves: Iterable[CpuidLeaf]) -> bytes:
     """Return the body of X86_CPUID_POLICY."""
     return b"".join(LEAF.pack(*leaf) for leaf in leaves)
 
 
-def parse_msr_policy(body: bytes | memoryview) -> list[MsrEntry]:
-    """Read the entries of X86_MSR_POLICY, 16 bytes each."""
-    _multiple(MSR.size, body, "X86_MSR_POLICY")
-    return [MsrEntry(*words) for words in MSR.iter_unpack(body)]
+def policy_msrs(body: bytes | memoryview) -> tuple[MsrEntry, ...]:
+    """Return the whole entries of X86_MSR_POLICY, or of a PV vCPU's MSRs behind its number."""
+    whole = body[: len(body) // MSR.size * MSR.size]
+    return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
 
 
-def pack_msr_policy(entries: list[MsrEntry]) -> bytes:
+def pack_msr_policy(entries: Iterable[MsrEntry]) -> bytes:
     """Return the body of X86_MSR_POLICY."""
     return b"".join(MSR.pack(*entry) for entry in entries)
-
-
-def parse_dirty_pfns(body: bytes | memoryview) -> tuple[int, ...]:
-    """Read the PFNs of CHECKPOINT_DIRTY_PFN_LIST, 8 bytes each."""
-    return _words(body, "CHECKPOINT_DIRTY_PFN_LIST")
-
-
-def pack_dirty_pfns(pfns: tuple[int, ...]) -> bytes:
-    """Return the body of CHECKPOINT_DIRTY_PFN_LIST."""
-    return _pack_words(pfns)
 
 
 def _front(layout: struct.Struct, body: bytes | memoryview, name: str) -> tuple[int, int]:
@@ -246,13 +285,9 @@ def _exactly(layout: struct.Struct, body: bytes | memoryview, name: str) -> None
         raise Malformed(f"{len(body)} bytes, {layout.size} expected", record=f"libxc {name}")
 
 
-def _multiple(size: int, body: bytes | memoryview, name: str) -> None:
-    if len(body) % size:
-        raise Malformed(f"{len(body)} bytes, a multiple of {size} expected", record=f"libxc {name}")
-
-
 def _words(data: bytes | memoryview, name: str) -> tuple[int, ...]:
-    _multiple(8, data, name)
+    if len(data) % 8:
+        raise Malformed(f"{len(data)} bytes, a multiple of 8 expected", record=f"libxc {name}")
     return struct.unpack(f"<{len(data) // 8}Q", data)
 
 

@@ -11,7 +11,7 @@ from functools import cache
 
 from xensave.catalogue.dates import Version, in_force, version
 from xensave.catalogue.points import asked_for
-from xensave.container.streams.libxc_records import MSR, PAIR
+from xensave.container.streams.libxc_records import MSR, PAIR, pack_msr_policy, policy_msrs
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
 from xensave.engine.domain import Domain
@@ -66,8 +66,8 @@ def fit_pv_msrs(
     XEN_DOMCTL_set_vcpu_msrs refuses the record for any of them. One that is not whole, or not
     longer than its head, is left to the verdict.
     """
-    entries = body[PAIR.size :]
-    if not entries or len(entries) % MSR.size:
+    entries = policy_msrs(body[PAIR.size :])
+    if not entries or len(body) != PAIR.size + MSR.size * len(entries):
         return body, None
     vcpu = PAIR.unpack_from(body)[0]
     wrong: dict[int, str] = {}
@@ -75,19 +75,19 @@ def fit_pv_msrs(
         machine = Machine(target.version, Domain(vcpus=vcpu + 1), policy)
         if not SET_AT_ALL.holds(target.version):
             continue
-        for index, flags, value in MSR.iter_unpack(entries):
+        for index, flags, value in entries:
             why = refused_msr(index, flags, value, vcpu, machine)
             if why is not None:
                 wrong.setdefault(index, why)
     if not wrong:
         return body, None
-    gone = [entry for entry in MSR.iter_unpack(entries) if entry[0] in wrong]
-    staying = [entry for entry in MSR.iter_unpack(entries) if entry[0] not in wrong]
+    gone = [entry for entry in entries if entry.msr in wrong]
+    staying = [entry for entry in entries if entry.msr not in wrong]
     lost = [Loss(f"MSR {index:#x}", hex(value)) for index, _, value in gone if value]
     reason = f"Xen {policies[0][0].name} refuses them: {next(iter(wrong.values()))}"
-    what = f"{len(gone)} of {len(gone) + len(staying)} MSRs of vCPU {vcpu}"
+    what = f"{len(gone)} of {len(entries)} MSRs of vCPU {vcpu}"
     change = Change(where, DROP, what, reason, tuple(lost[:NAMED_LOSSES]), len(lost))
-    return body[: PAIR.size] + b"".join(MSR.pack(*entry) for entry in staying), change
+    return body[: PAIR.size] + pack_msr_policy(staying), change
 
 
 @cache

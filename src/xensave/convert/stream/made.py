@@ -9,11 +9,12 @@ from xensave.container.events import CONTEXT, RECORD, Event, Header
 from xensave.container.formats import format_named
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
 from xensave.container.streams import hvm, libxc
+from xensave.container.streams.libxc_records import policy_leaves, policy_msrs
 from xensave.convert.plan import Plan, Refused
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
 from xensave.image import Image
-from xensave.image.facts.guest import GuestFacts, facts_of, leaves_of, msrs_of
+from xensave.image.facts.guest import GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
 from xensave.policy.value import Policy
@@ -95,10 +96,10 @@ class Made:
 
     def policy(self) -> Policy | None:
         """Return the CPU policy that the guest ran under, where the image carries it."""
-        leaves = leaves_of(self._policies.get(libxc.X86_CPUID_POLICY))
+        leaves = policy_leaves(self._policies.get(libxc.X86_CPUID_POLICY, b""))
         if not leaves:
             return None
-        msrs = msrs_of(self._policies.get(libxc.X86_MSR_POLICY)) or ()
+        msrs = policy_msrs(self._policies.get(libxc.X86_MSR_POLICY, b""))
         return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
 
     def facts(self, typecodes: Collection[int]) -> GuestFacts:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from xensave.catalogue.dates import Version
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import LEAF, MSR, CpuidLeaf, MsrEntry
+from xensave.container.streams.libxc_records import (
+    LEAF,
+    MSR,
+    CpuidLeaf,
+    MsrEntry,
+    pack_cpuid_policy,
+    pack_msr_policy,
+    policy_leaves,
+    policy_msrs,
+)
 from xensave.convert.plan import CONVERT, DROP, NAMED_LOSSES, Change, Loss
 from xensave.findings import Place
-from xensave.image.facts.guest import leaves_of, msrs_of
 from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
 
 _NO_SUBLEAF = 0xFFFFFFFF
@@ -23,9 +31,9 @@ def fit_policy(
     """
     limits = limits_of(target)
     if type_ == libxc.X86_CPUID_POLICY and not len(body) % LEAF.size:
-        return _leaves(leaves_of(body) or (), limits, where)
+        return _leaves(policy_leaves(body), limits, where)
     if type_ == libxc.X86_MSR_POLICY and not len(body) % MSR.size:
-        return _msrs(msrs_of(body) or (), limits, where)
+        return _msrs(policy_msrs(body), limits, where)
     return body, ()
 
 
@@ -51,7 +59,7 @@ def _leaves(
         )
         if old != new
     ]
-    return b"".join(LEAF.pack(*leaf) for leaf in capped), tuple(changes)
+    return pack_cpuid_policy(capped), tuple(changes)
 
 
 def _has_room(leaf: CpuidLeaf, limits: Limits) -> bool:
@@ -94,8 +102,8 @@ def _msrs(
             entries.append(entry._replace(value=entry.value & ((1 << bits) - 1)))
         else:
             entries.append(entry)
-    body = b"".join(MSR.pack(*entry) for entry in entries)
-    return body, (_dropped(where, f"{gone} of {len(msrs)} MSRs", lost),) if gone else ()
+    changes = (_dropped(where, f"{gone} of {len(msrs)} MSRs", lost),) if gone else ()
+    return pack_msr_policy(entries), changes
 
 
 def _dropped(where: Place, what: str, lost: list[Loss]) -> Change:

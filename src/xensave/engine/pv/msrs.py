@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
-from xensave.container.streams.libxc_records import MSR
+from xensave.container.streams.libxc_records import MSR, policy_msrs
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
@@ -90,8 +90,7 @@ def count(record: PvRecord, machine: Machine) -> str | None:
 
 def values(record: PvRecord, machine: Machine) -> str | None:
     """Refuse MSRs that are not known, and values that the policy does not give."""
-    entries = record.content[: len(record.content) // MSR.size * MSR.size]
-    for index, flags, value in MSR.iter_unpack(entries):
+    for index, flags, value in policy_msrs(record.content):
         wrong = refused_msr(index, flags, value, record.vcpu, machine)
         if wrong is not None:
             return wrong

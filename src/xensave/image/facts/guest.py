@@ -12,8 +12,6 @@ from xensave.container.frames.xl import XlHeader
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.libxc import DomainHeader, ImageHeader
 from xensave.container.streams.libxc_records import (
-    LEAF,
-    MSR,
     PAIR,
     PARAM,
     PV_INFO,
@@ -22,6 +20,8 @@ from xensave.container.streams.libxc_records import (
     MsrEntry,
     PvInfo,
     TscInfo,
+    policy_leaves,
+    policy_msrs,
 )
 from xensave.container.streams.libxl import LibxlHeader
 from xensave.errors import Truncated, XensaveError
@@ -188,6 +188,8 @@ def facts_of(
     """
     domain = _header(tally, f"{LIBXC} domain header", DomainHeader)
     context = tally.last_context
+    leaves = _static(tally, libxc.X86_CPUID_POLICY)
+    msrs = _static(tally, libxc.X86_MSR_POLICY)
     facts = GuestFacts(
         name=name,
         layers=tuple(dict.fromkeys(tally.layers)),
@@ -201,8 +203,8 @@ def facts_of(
         counts=tuple(tally.counts.values()),
         firsts=MappingProxyType(dict(tally.firsts)),
         params=tuple(_params(tally.all(LIBXC, libxc.HVM_PARAMS))),
-        leaves=leaves_of(_static(tally, libxc.X86_CPUID_POLICY)),
-        msrs=msrs_of(_static(tally, libxc.X86_MSR_POLICY)),
+        leaves=None if leaves is None else policy_leaves(leaves),
+        msrs=None if msrs is None else policy_msrs(msrs),
         tsc=tuple(
             TscInfo(*TSC_INFO.unpack(record.body))
             for record in tally.all(LIBXC, libxc.X86_TSC_INFO)
@@ -250,22 +252,6 @@ def _static(tally: Tally, type_: int) -> bytes | None:
         record.body for record in tally.all(LIBXC, type_) if end is None or record.offset < end
     ]
     return bodies[-1] if bodies else None
-
-
-def leaves_of(body: bytes | None) -> tuple[CpuidLeaf, ...] | None:
-    """Return the whole entries of X86_CPUID_POLICY; None for no record."""
-    if body is None:
-        return None
-    whole = body[: len(body) // LEAF.size * LEAF.size]
-    return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
-
-
-def msrs_of(body: bytes | None) -> tuple[MsrEntry, ...] | None:
-    """Return the whole entries of X86_MSR_POLICY; None for no record."""
-    if body is None:
-        return None
-    whole = body[: len(body) // MSR.size * MSR.size]
-    return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
 
 
 def _info(records: list[BufferedRecord]) -> PvInfo | None:
