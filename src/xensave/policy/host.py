@@ -63,6 +63,10 @@ class Host(NamedTuple):
     kind: Kind = "xen-cpuid"
     entries: tuple[Sequence[CpuidEntry], Sequence[MsrEntry]] | None = None
 
+    def tells(self, *, pv: bool) -> bool:
+        """Whether the file says what guests of a kind may have at most."""
+        return (self.pv_max if pv else self.hvm_max) is not None
+
     def maximum(self, version: Version, like: Policy, *, pv: bool) -> Policy | None:
         """Return the most that a release gives a guest there; None where the file has it not.
 
@@ -72,7 +76,8 @@ class Host(NamedTuple):
         if pv_max is None or self.kind == "xen-cpuid":
             return pv_max
         if self.kind == "guest":
-            return raised(pv_max, version)
+            # Of dom0's policy too: Xen emulates CPUID faulting for HVM guests on every host.
+            return raised(pv_max if pv else faulting(pv_max), version)
         most = most_generous(version, like, pv=pv)
         return with_featureset(most, featureset(pv_max, version), version)
 
@@ -81,6 +86,12 @@ class Host(NamedTuple):
         if self.kind == "guest":
             return self.pv_max if pv else self.hvm_max
         return self.pv_default if pv else self.hvm_default
+
+
+def faulting(policy: Policy) -> Policy:
+    """Return a policy with CPUID faulting, which every HVM Max policy offers."""
+    value = policy.msrs.get(PLATFORM_INFO, 0) | CPUID_FAULTING
+    return Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: value}, policy.source)
 
 
 def raised(policy: Policy, version: Version) -> Policy:

@@ -71,8 +71,7 @@ def host_of_text(text: str, name: str) -> Host:
     if known:
         return _host(name, known, "xen-cpuid")
     if blocks:
-        policy = next(iter(blocks.values()))
-        return Host(name, hvm_max=policy, pv_max=policy, kind="guest")
+        return _of_guest(name, next(iter(blocks.values())))
     features = dict(_feature_lines(text.splitlines()))
     if not features:
         raise Malformed("no policy of a host: neither xen-cpuid's text, nor words, nor an image")
@@ -153,4 +152,13 @@ def _of_image(path: str, source: Source) -> Host:
         policy = merged(Policy({}, {}), facts.leaves, facts.msrs or ())
     policy = Policy(policy.leaves, policy.msrs, f"the CPU policy in {path}")
     entries = (facts.leaves, facts.msrs or ())
-    return Host(path, hvm_max=policy, pv_max=policy, kind="guest", entries=entries)
+    return _of_guest(path, policy)._replace(entries=entries)
+
+
+def _of_guest(name: str, policy: Policy) -> Host:
+    """Return what one guest's policy says of its host: of a PV guest, nothing of HVM guests.
+
+    A PV guest, which dom0 often is, never has large pages; without leaf 1 there is no telling.
+    """
+    pv = (1, 0) in policy.leaves and not policy.has("pse")
+    return Host(name, hvm_max=None if pv else policy, pv_max=policy, kind="guest")

@@ -14,7 +14,8 @@ from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import LimitExceeded, XensaveError
 from xensave.image.facts.emulator import Emulator
-from xensave.image.facts.guest import GuestFacts
+from xensave.image.facts.guest import PV, GuestFacts
+from xensave.policy.generous import generous_hosts
 from xensave.policy.host import Host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored
@@ -29,6 +30,7 @@ from xensave.toolstack.libxc.guest_policy import (
     lost_sentence,
     needs_sentence,
     restored_policy,
+    wanted_of_host,
 )
 from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.libxl import creation, device_model, hardware, sizes
@@ -83,6 +85,8 @@ def judge(
     (<Layer.LIBXC: 'libxc'>, 'libxc header', 'the stream has version 3; Xen 4.13 reads 2')
     """
     made = domain if domain is not None else domain_of(facts)
+    if host is not None and not host.tells(pv=facts.type == PV):
+        host = None
     if facts.legacy and not target_of(target).release.stream_read:
         bare = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
@@ -91,6 +95,7 @@ def judge(
             judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins),
             OLD_TOOLSTACK,
         )
+    answer: PolicyRefusal | Restored | Policy | None
     answer = _policy(facts, target, made, host) if policy is None else policy
     in_the_end = _in_the_end(answer, facts, target)
     restore = Restore(facts, target_of(target), in_the_end, host, memory, emulators)
@@ -99,27 +104,64 @@ def judge(
         return _up_to(facts.stop, objections)
     if checkpointed:
         objections = [each for each in objections if each.rule != CHECKPOINTED.id]
-    raised: list[Objection] = []
-    assumed: tuple[str, ...] = ()
-    if not any(each.certain for each in objections):
-        # The vCPUs come last, and their rules rely on records that libxc took.
-        raised, assumed = pv.vcpus(restore)
-        objections += raised
     certain = min((each for each in objections if each.certain), key=_order, default=None)
     if certain is not None:
-        refusal = _refused(certain)
-        want = _for_want(answer, restore, made) if certain in raised else ""
-        return refusal._replace(reason=refusal.reason + want)
+        return _refused(certain)
+    # The vCPUs come last, and their rules rely on records that libxc took.
+    verdict, assumed = _of_vcpus(restore, made, plugins)
     doubts = tuple(dict.fromkeys(each.reason for each in objections))
-    verdict: Verdict = Accepted()
-    if facts.context is not None:
-        hypervisor = Hypervisor(target, made, restore.policy, plugins=plugins)
-        verdict = hypervisor.load(facts.context)
     if isinstance(verdict, Refused):
-        return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
+        elsewhere = _elsewhere(verdict, restore, answer, made, plugins)
+        if elsewhere is None:
+            return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
+        verdict, answer = elsewhere, None
     needed = _of_host(answer, restore, made, name_needs=name_needs)
     assumes = (*needed, *_assumptions(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, restore))
+
+
+def _of_vcpus(
+    restore: Restore, domain: Domain, plugins: tuple[Plugin, ...]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Judge a guest's vCPUs under its policy: the verdict, and what is taken for granted."""
+    raised, assumed = pv.vcpus(restore)
+    certain = min((each for each in raised if each.certain), key=_order, default=None)
+    if certain is not None:
+        return _refused(certain), assumed
+    verdict: Verdict = Accepted()
+    if restore.facts.context is not None:
+        hypervisor = Hypervisor(restore.target.name, domain, restore.policy, plugins=plugins)
+        verdict = hypervisor.load(restore.facts.context)
+    return _with(verdict, tuple(dict.fromkeys(each.reason for each in raised)), (), ()), assumed
+
+
+def _elsewhere(
+    refusal: Refused,
+    restore: Restore,
+    answer: PolicyRefusal | Restored | Policy,
+    domain: Domain,
+    plugins: tuple[Plugin, ...],
+) -> Verdict | None:
+    """Return what a refusal hangs on, where a host that is not known may take the state.
+
+    None where every host refuses it, or where its policy was given.
+    """
+    if restore.host is not None or not isinstance(answer, Restored):
+        return None
+    release = restore.target.name
+    pv_guest = restore.facts.type == PV
+    for host in generous_hosts(release, pv=pv_guest):
+        other = restored_policy(restore.facts, release, domain, host)
+        if not isinstance(other, Restored) or other.policy == answer.policy:
+            continue
+        verdict, _ = _of_vcpus(restore._replace(policy=other.policy), domain, plugins)
+        if isinstance(verdict, Refused):
+            continue
+        names = wanted_of_host(restore.facts, release, answer.policy, other, domain)
+        have = f"gives the guest {names}" if names else f"has a CPU of {other.policy.vendor}"
+        doubt = f"whether the target's host {have}; else {refusal.record}: {refusal.reason}"
+        return _with(verdict, (doubt,), (), ())
+    return None
 
 
 def _assuming(verdict: Verdict, assumed: str) -> Verdict:
@@ -179,7 +221,7 @@ def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> 
 
 
 def _of_host(
-    answer: PolicyRefusal | Restored | Policy,
+    answer: PolicyRefusal | Restored | Policy | None,
     restore: Restore,
     domain: Domain,
     *,
@@ -203,7 +245,9 @@ def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domai
     return f"; the host lacks {names}, which the guest uses" if names else ""
 
 
-def _warnings(answer: PolicyRefusal | Restored | Policy, restore: Restore) -> tuple[str, ...]:
+def _warnings(
+    answer: PolicyRefusal | Restored | Policy | None, restore: Restore
+) -> tuple[str, ...]:
     """Say what the guest loses without a word: CPU features, and what it may rely on."""
     lost = lost_sentence(answer) if isinstance(answer, Restored) else ""
     given_up = xl.given_up(restore)
@@ -251,6 +295,7 @@ def _with(
     if isinstance(verdict, Refused):
         return verdict
     open_points = (*doubts, *verdict.depends) if isinstance(verdict, Depends) else doubts
+    assumes = (*verdict.assumes, *assumes)
     shared = (verdict.loaded, verdict.last, verdict.fixups, assumes, warnings)
     return Depends(open_points, *shared) if open_points else Accepted(*shared)
 

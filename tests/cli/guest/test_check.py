@@ -298,8 +298,27 @@ def test_a_host_that_gives_fewer_leaves_refuses(capsys, tmp_path):
     assert (verdict["errno"], verdict["rule"]) == ("EINVAL", "POLICY_HOST_EXTENDED")
 
 
-def test_no_host_is_trouble(capsys, tmp_path):
+@pytest.mark.parametrize("option", ["host", "policy", "emulator"])
+def test_a_file_that_says_nothing_is_trouble(option, capsys, tmp_path):
+    """It is no answer about the guest: exit 2, and a line that names the option and the file."""
     nothing = tmp_path / "nothing.txt"
     nothing.write_text("nothing of a host\n")
-    assert main(["check", IMAGE, "-t", "4.17.7", "--host", str(nothing)]) != 0
-    capsys.readouterr()
+    assert main(["check", IMAGE, "-t", "4.17.7", f"--{option}", str(nothing)]) == 2
+    error = capsys.readouterr().err
+    assert f"--{option} {nothing}: " in error
+    assert error.count(str(nothing)) == 1
+
+
+def test_the_policy_of_dom0_says_nothing_of_hvm_guests(capsys, tmp_path):
+    """`xen-cpuid -p 0` of a PV dom0 has no CPUID faulting and no large pages; an HVM guest has."""
+    dom0 = tmp_path / "dom0.txt"
+    dom0.write_text(
+        "Domain 0 policy: 3 leaves, 1 MSRs\n CPUID:\n"
+        "  00000000:ffffffff -> 0000000d:68747541:444d4163:69746e65\n"
+        "  00000001:ffffffff -> 00060fb1:00020800:f6d83203:1fc9c3f5\n"
+        "  80000000:ffffffff -> 80000021:68747541:444d4163:69746e65\n"
+        " MSRs:\n  000000ce -> 0000000000000000\n"
+    )
+    code, (verdict,) = objects(capsys, IMAGE, "-t", "4.17.7", "--host", str(dom0))
+    assert (code, verdict["accepted"]) == (0, True)
+    assert any("the guest can do without" in text for text in verdict["assumes"])

@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size, positive, walk
 from xensave.cli.run import complain, wants_json
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
 from xensave.views.text.escape import escape
 from xensave.views.text.terminal import coloured, fold_width, width_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from xensave.toolstack.releases.series import SeriesVerdict
 
 TROUBLE = 2
+
+Contents = TypeVar("Contents")
 
 DESCRIPTION = (
     "Say what a Xen release makes of images and HVM contexts: whether it restores them, and if"
@@ -102,9 +104,9 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(
         _targets(args),
         _options(args),
-        _policy(args.policy),
-        host=_host(args.host),
-        emulators=_emulators(args.emulator),
+        _read("policy", args.policy, _policy),
+        host=_read("host", args.host, _host),
+        emulators=_read("emulator", args.emulator, _emulators),
         plugins=installed(),
     )
     if args.matrix or args.plot:
@@ -171,13 +173,24 @@ def _options(args: argparse.Namespace) -> DomainOptions:
     )
 
 
-def _policy(path: str | None) -> Policy | None:
+def _read(option: str, path: str | None, read: Callable[[str], Contents]) -> Contents | None:
+    """Return what an option's file says. Raises UsageError where it cannot be read as that."""
+    if path is None:
+        return None
+    try:
+        return read(path)
+    except (SourceError, UsageError):
+        raise
+    except XensaveError as error:
+        place = "" if error.source else f"{path}: "
+        raise UsageError(f"--{option} {place}{error}") from error
+
+
+def _policy(path: str) -> Policy | None:
     """Return the CPU policy in an image; None, and a word on stderr, for a stream of version 2.
 
     Raises UsageError for what never carries one, such as a bare context.
     """
-    if path is None:
-        return None
     from xensave.image import open_image
     from xensave.toolstack.domain import carried_policy
 
@@ -191,10 +204,8 @@ def _policy(path: str | None) -> Policy | None:
     return policy
 
 
-def _emulators(path: str | None) -> tuple[Emulator, ...] | None:
+def _emulators(path: str) -> tuple[Emulator, ...]:
     """Return the device models of an image. Raises UsageError where it holds no QEMU state."""
-    if path is None:
-        return None
     from xensave.image import open_image
 
     with open_image(path) as image:
@@ -204,10 +215,8 @@ def _emulators(path: str | None) -> tuple[Emulator, ...] | None:
     return emulators
 
 
-def _host(path: str | None) -> Host | None:
+def _host(path: str) -> Host:
     """Return what a file says of the target's host."""
-    if path is None:
-        return None
     from xensave.policy.hostfile import read_host
 
     return read_host(path)

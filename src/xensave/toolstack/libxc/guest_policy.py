@@ -18,7 +18,7 @@ from xensave.engine.pv import PvGuest, judge_pv
 from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import PV, GuestFacts
 from xensave.policy.host import Host
-from xensave.policy.needs import Refuses, missed, needs
+from xensave.policy.needs import Refuses, missed, names_of, needs
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
 from xensave.policy.steps.clamp import Guest
@@ -96,6 +96,20 @@ def needs_sentence(
     return (
         f"the target's host has what the guest's state uses, {' '.join(needed.in_use)}; {offered}"
     )
+
+
+def wanted_of_host(
+    facts: GuestFacts,
+    release: str,
+    policy: Policy,
+    answer: Restored,
+    domain: Domain | None = None,
+) -> str:
+    """Return the features in use that another policy has and this one lacks, by name."""
+    refuses = state_refuses(facts, release, domain)
+    at = version(release)
+    names = [name for name in names_of(answer.policy, at) if not policy.has(name)]
+    return " ".join(missed(answer.policy, names, at, refuses, policy_guest(facts, domain)))
 
 
 def lost_sentence(answer: Restored) -> str:

@@ -48,11 +48,11 @@ def _part(answer: Answer, *, colour: bool) -> str:
         errno = f"{verdict.errno}: " if verdict.errno else ""
         word = painted("refused", BAD, colour=colour)
         return f"{word} by {answer.span} ({place}{errno}{escape(verdict.reason)})"
+    fixups = f" ({_counted(verdict.fixups)})" if verdict.fixups else ""
     if isinstance(verdict, Depends):
         word = painted("depends", UNSURE, colour=colour)
-        return f"{word} on {answer.span} on {escape('; '.join(verdict.depends))}"
+        return f"{word} on {answer.span} on {escape('; '.join(verdict.depends))}{fixups}"
     word = painted("restores", GOOD, colour=colour)
-    fixups = f" ({_counted(verdict.fixups)})" if verdict.fixups else ""
     return f"{word} on {answer.span}{fixups}"
 
 
