@@ -29,8 +29,9 @@ ENTRY_SIZE = 8
 _TYPE = np.uint64(TYPE_SHIFT)
 _PFN = np.uint64(PFN_MASK)
 _RESERVED = np.uint64(0xFF << 52)
-_KNOWN = np.array([number in PAGE_TYPES for number in range(16)])
-_WITH_CONTENTS = np.array([n in PAGE_TYPES and n not in DATALESS_TYPES for n in range(16)])
+KNOWN = np.array([number in PAGE_TYPES for number in range(16)])
+WITH_CONTENTS = np.array([n in PAGE_TYPES and n not in DATALESS_TYPES for n in range(16)])
+"""By the number of a page type: whether there is such a type, and whether a page follows it."""
 
 
 class Batch(NamedTuple):
@@ -123,10 +124,10 @@ def _entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_] | None]:
         # Nearly all records hold plain pages only.
         return words, None
     types = (words >> _TYPE).astype(np.int64)
-    if not _KNOWN[types].all():
-        number = int(types[~_KNOWN[types]][0])
+    if not KNOWN[types].all():
+        number = int(types[~KNOWN[types]][0])
         raise _malformed(event, f"reserved page type {number:#x}")
-    return words, _WITH_CONTENTS[types]
+    return words, WITH_CONTENTS[types]
 
 
 def page_data(event: Event) -> Batch:

@@ -1,4 +1,9 @@
-"""Which pages a stream holds, and of which type: what a restore populates, and checks by type."""
+"""Which pages a stream holds, and of which type: what a restore populates, and checks by type.
+
+`xensave.memory.index` answers where the last contents of a frame lie, in 16 bytes a frame, and
+stops at a record that libxc refuses. Here it is runs of what is listed, the last type of a frame
+even where its contents stay (XALLOC after NOTAB), and a damaged record counts as far as it goes.
+"""
 
 from __future__ import annotations
 

@@ -114,16 +114,16 @@ def alike(run: PageRun, state: State) -> bool:
         return False
     import numpy as np
 
+    from xensave.memory import batches
+
     words = run.pfns()
     # Record by record, then the words of one: twice as fast as all words of a slice at once.
     types = int(np.bitwise_or.reduce(np.bitwise_or.reduce(words, axis=0))) >> 52
     if types:
         kinds = words >> np.uint64(60)
-        known = np.array([number in PAGE_TYPES for number in range(16)])
-        if types & 0xFF or not known[kinds].all():
+        if types & 0xFF or not batches.KNOWN[kinds].all():
             return False
-        data = np.array([number not in DATALESS_TYPES for number in range(16)])
-        pages = data[kinds].sum(axis=1)
+        pages = batches.WITH_CONTENTS[kinds].sum(axis=1)
         if (PAIR.size + 8 * run.count + PAGE * pages != run.length).any():
             return False
     elif PAIR.size + (8 + PAGE) * run.count != run.length:
