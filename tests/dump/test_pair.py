@@ -44,6 +44,7 @@ PAIR = Pair(samples.PAIR, "memory/xen417-pvh1.core.zst", 8095, 49, frozenset({0x
 PAIRS = {
     "pvh": PAIR,
     "pv": Pair("pv.img.zst", "pv.core.zst", 16384, 0),
+    "kaslr": Pair("pvh-kaslr.img.zst", "pvh-kaslr.core.zst", 40927, 49, frozenset({0x10})),
 }
 
 

@@ -71,7 +71,8 @@ def _tables(image: Image) -> Iterator[int]:
         yield from (pfn for pfn in index.pfns.tolist() if index.type_of(pfn) & 7 in TABLES)
         return
     for number in image.vcpu_numbers:
-        yield from _walk(memory, image.vcpu(number).cr3 & FRAME, image.vcpu(number).mode.levels)
+        space = image.vcpu(number).kernel_space
+        yield from _walk(memory, space.cr3 & FRAME, len(space.mode.levels))
 
 
 def _walk(memory: Memory, table: int, level: int) -> Iterator[int]:
