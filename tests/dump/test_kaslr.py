@@ -2,16 +2,19 @@
 
 import io
 import re
+import struct
 from typing import NamedTuple
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
 from tests.memory import samples
-from xensave.dump import Format, extract
+from xensave import open as open_image
+from xensave.dump import Format, extract, vmcoreinfo
 from xensave.dump.kernel_file import KERNEL_MAP
 from xensave.dump.kernel_map import kernel_map
 from xensave.dump.vmcoreinfo import find_vmcoreinfo
+from xensave.testing.streams import libxc_stream, page_data
 
 KERNEL_MAP_TEXT = 0x1000000
 """Where the kernel is linked, beyond __START_KERNEL_map (CONFIG_PHYSICAL_START)."""
@@ -51,6 +54,17 @@ def test_vmcoreinfo_is_found(guest, boot):
     assert lines[0] == "OSRELEASE=6.1.0-56-cloud-amd64"
     assert f"KERNELOFFSET={boot.kernel_offset:x}" in lines
     assert f"SYMBOL(init_uts_ns)={boot.init_uts_ns:x}" in lines
+
+
+def test_what_only_looks_like_vmcoreinfo_is_read_once(monkeypatch):
+    decoy = struct.pack("<III12s", 11, 8, 0, b"VMCOREINFO").ljust(4096, b"\0")
+    read = []
+    monkeypatch.setattr(vmcoreinfo, "PLACES_LIMIT", 700)
+    monkeypatch.setattr(vmcoreinfo, "_text", lambda memory, physical: read.append(physical))
+    stream = libxc_stream(page_data(range(600), decoy) + page_data(range(600, 900), decoy))
+    with open_image(stream) as image:
+        assert find_vmcoreinfo(image.memory) is None
+    assert read == [pfn * 4096 for pfn in range(700)]
 
 
 def test_the_direct_map_is_that_of_the_page_tables(guest, boot):

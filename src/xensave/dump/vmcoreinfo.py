@@ -43,7 +43,7 @@ PLACES_LIMIT = 1 << 16
 
 
 class Finder:
-    """Looks at pages for a VMCOREINFO note; `text` is that of the first one, None for none.
+    """Looks at pages for a VMCOREINFO note, and reads that of the first one.
 
     Kernels from 4.13 on begin a page with it. Before, it lies somewhere in the kernel's own image:
     all of the frames of `kernel` are searched, all of memory where that is None.
@@ -53,16 +53,19 @@ class Finder:
         self._memory = memory
         self._kernel = kernel
         self._places: list[int] = []
+        self._read = 0
 
     def look(self, pfn: int, pages: bytes | memoryview) -> None:
         """Take in pages from a frame on. They may come in any order, from several threads."""
         words = np.frombuffer(pages, "<u4")
-        starts = np.flatnonzero(words[_NAME_AT::_PAGE_WORDS] == _WORDS[_NAME_AT])
-        if len(starts):
-            self._add(pfn, words, starts * _PAGE_WORDS + _NAME_AT)
         end = pfn + (len(pages) >> PAGE_SHIFT)
-        kernel = self._kernel if self._kernel is not None else [FrameRun(pfn, end - pfn)]
-        for run in kernel:
+        searched = self._kernel
+        if searched is None:
+            searched = [FrameRun(pfn, end - pfn)]
+        else:
+            starts = np.flatnonzero(words[_NAME_AT::_PAGE_WORDS] == _WORDS[_NAME_AT])
+            self._add(pfn, words, starts * _PAGE_WORDS + _NAME_AT)
+        for run in searched:
             first, last = max(pfn, run.pfn), min(end, run.pfn + run.frames)
             if first < last:
                 # A copy, so that words lie at whole words.
@@ -74,10 +77,15 @@ class Finder:
         room = PLACES_LIMIT - len(self._places)
         self._places += [(pfn << PAGE_SHIFT) + at * 4 for at in places[:room].tolist()]
 
-    @property
     def text(self) -> bytes | None:
-        """The text of the note at the lowest address among what was looked at."""
-        for physical in sorted(self._places):
+        """Return the text of the note at the lowest address; None for none.
+
+        That is among what was looked at since the last call.
+        """
+        places = self._places[self._read :]
+        self._read += len(places)
+        # A page of the kernel's may have been told by its start too.
+        for physical in sorted(set(places)):
             text = _text(self._memory, physical)
             if text is not None:
                 return text
@@ -89,10 +97,10 @@ def find_vmcoreinfo(memory: Memory) -> bytes | None:
 
     Memory is searched up to it, but for holes of the image.
     """
+    finder = Finder(memory)
     for pfn, data in contents(memory):
-        finder = Finder(memory)
         finder.look(pfn, data)
-        text = finder.text
+        text = finder.text()
         if text is not None:
             return text
     return None
