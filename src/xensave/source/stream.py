@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from xensave.source.base import Source, warn_unclosed, write_all, write_sparsely
 from xensave.source.kernel import is_pipe, splice, widen_pipe
-from xensave.source.limits import CHUNK, SKIP_CHUNK
+from xensave.source.limits import BLOCK, CHUNK
 
 Pull = Callable[[int], bytes]
 """Gives up to n of the next bytes, at least one; none at the end."""
@@ -136,7 +136,7 @@ class StreamSource(Source):
             self._chunk = memoryview(self._pull(CHUNK))
             part = self._take(min(left, len(self._chunk)))
         else:
-            part = memoryview(self._pull(min(left, SKIP_CHUNK)))
+            part = memoryview(self._pull(min(left, BLOCK)))
             self.offset += len(part)
         if len(part) > left:
             self.offset -= len(part) - left

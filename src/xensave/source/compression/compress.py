@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 from xensave.errors import UsageError
 from xensave.source.base import write_all
 from xensave.source.kernel import widen_pipe
-from xensave.source.limits import SKIP_CHUNK
+from xensave.source.limits import BLOCK
 
 
 class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
+    def compress(self, data: memoryview, /) -> bytes: ...
     def flush(self) -> bytes: ...
 
 
@@ -141,8 +141,9 @@ def compressing(fd: int, compression: Compression) -> Iterator[int]:
 
 def _pump(drain: int, fd: int, compressor: _Compressor, failed: list[OSError]) -> None:
     try:
-        while data := os.read(drain, SKIP_CHUNK):
-            write_all(fd, memoryview(compressor.compress(data)))
+        buffer = memoryview(bytearray(BLOCK))
+        while length := os.readv(drain, [buffer]):
+            write_all(fd, memoryview(compressor.compress(buffer[:length])))
         write_all(fd, memoryview(compressor.flush()))
     except OSError as error:
         failed.append(error)
