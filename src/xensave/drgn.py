@@ -54,6 +54,6 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
             prog.load_debug_info([vmlinux])
     except drgn.MissingDebugInfoError as error:
         raise SourceError(f"{vmlinux}: drgn reads no debug information from it: {error}") from error
-    except (drgn.BadDataError, drgn.FaultError, ValueError, OSError) as error:
+    except (drgn.BadDataError, drgn.FaultError, ValueError, OverflowError, OSError) as error:
         raise SourceError(f"{image.name}: drgn refuses it: {error}") from error
     return prog

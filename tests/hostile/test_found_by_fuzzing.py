@@ -4,17 +4,27 @@ import io
 import json
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from xensave import open as open_image
 from xensave.cli import main
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo, pack_cpuid_policy
+from xensave.container.streams.libxc_records import (
+    PAIR,
+    PARAM,
+    CpuidLeaf,
+    TscInfo,
+    pack_cpuid_policy,
+)
+from xensave.dump.kernel_file import read_kernel
 from xensave.errors import Malformed, SourceError
 from xensave.headers.text.registrations import read_handlers
+from xensave.image.memory.memory_map import memory_map
 from xensave.policy.hostfile import host_of_text
 from xensave.review.patchwork.client import Client, Series
 from xensave.rules.stream.run import verify
@@ -120,6 +130,7 @@ INFO = "OSRELEASE=6.1\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff82000000\n"
     "info",
     [
         "", INFO.replace("4096", "none"), INFO.replace("=ffffffff82000000", "="),
+        INFO + "NUMBER(phys_base)=99999999999999999999\n",
         INFO + "BUILD-ID=zz\n", INFO + "NUMBER(phys_base)=x\n", INFO.replace("OSRELEASE", "OS"),
     ],
 )  # fmt: skip
@@ -139,3 +150,43 @@ def test_a_handler_table_of_a_struct_declared_elsewhere_is_an_error():
     assert read_handlers({"save.c": good}).entry_size == 8
     with pytest.raises(Malformed, match="is no array of a struct"):
         read_handlers({"save.c": "} " + table})
+
+
+def kernel():
+    packed = EXAMPLE.parents[2] / "tests" / "data" / "binaries" / "vmlinux.elf.zst"
+    return zstandard.ZstdDecompressor().decompress(packed.read_bytes(), 1 << 20)
+
+
+@pytest.mark.parametrize("claimed", [1 << 40, 1 << 62, (1 << 64) - 1])
+@pytest.mark.parametrize("section", range(1, 9))
+def test_a_kernels_section_is_no_longer_than_its_file(section, claimed, tmp_path):
+    data, path = bytearray(kernel()), tmp_path / "vmlinux"
+    path.write_bytes(data)
+    assert read_kernel(str(path)).release == "6.1.0-56-cloud-amd64"
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    struct.pack_into("<Q", data, table + 64 * section + 0x20, claimed)
+    path.write_bytes(data)
+    with suppress(Malformed):
+        read_kernel(str(path))
+
+
+def test_a_kernels_string_without_an_end_is_an_error(tmp_path):
+    path = tmp_path / "vmlinux"
+    data = bytearray(kernel())
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    # The names of sections are said to begin at the last byte, which is made one of a name.
+    struct.pack_into("<QQ", data, table + 64 * 8 + 0x18, len(data) - 1, 1)
+    data[-1] = 0x41
+    path.write_bytes(data)
+    with pytest.raises(Malformed, match="no kernel as an ELF file"):
+        read_kernel(str(path))
+
+
+@pytest.mark.parametrize("pfn", [(1 << 64) - 1, 1 << 63, (1 << 63) - 1])
+def test_a_param_that_names_no_frame_cuts_no_map(pfn):
+    # HVM_PARAM_STORE_PFN
+    params = PAIR.pack(1, 0) + PARAM.pack(1, pfn)
+    body = pack_record(libxc.HVM_PARAMS, params) + streams.page_data([3, 4])
+    with open_image(streams.libxc_stream(body)) as image:
+        found = memory_map(image)
+    assert [(each.pfn, each.frames) for each in found.ranges] == [(3, 2)]

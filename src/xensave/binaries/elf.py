@@ -105,6 +105,15 @@ same build
         return symbol.name if symbol and symbol.address == address else ""
 
 
+def damage() -> tuple[type[Exception], ...]:
+    """Return what pyelftools raises for a damaged file; each means a bad header or table."""
+    from elftools.common.exceptions import ELFError
+    from elftools.construct import ConstructError
+
+    known = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+    return (ELFError, ConstructError, *known)
+
+
 def _parse(data: bytes) -> tuple[list[Section], list[Symbol]]:
     if data[:2] == b"MZ":
         raise Unsupported(
@@ -112,7 +121,6 @@ def _parse(data: bytes) -> tuple[list[Section], list[Symbol]]:
         )
     if data[:4] != b"\x7fELF":
         raise Malformed(f"not an ELF file: it starts with {data[:4].hex(' ')!r}", offset=0)
-    from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
     try:
@@ -123,8 +131,7 @@ def _parse(data: bytes) -> tuple[list[Section], list[Symbol]]:
         if table is None:
             raise Malformed(_NO_SYMBOLS)
         symbols = [_symbol(entry) for entry in table.iter_symbols() if entry["st_value"]]
-    except (ELFError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        # pyelftools meets a damaged file with any of these; each means a bad header or table.
+    except damage() as error:
         raise Malformed(f"a damaged ELF file: {error or type(error).__name__}") from error
     if not any(symbol.function for symbol in symbols):
         raise Malformed(_NO_SYMBOLS)

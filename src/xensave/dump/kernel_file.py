@@ -6,11 +6,13 @@ where this boot put it (KASLR): that is told by where the guest's page tables ma
 
 from __future__ import annotations
 
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from xensave.binaries.elf import damage
 from xensave.dump.kernel_map import kernel_spaces
 from xensave.errors import Malformed, MissingExtra, SourceError, Unsupported, UsageError
 from xensave.image import Image
@@ -67,13 +69,13 @@ class KernelPlace(NamedTuple):
 def read_kernel(path: str) -> KernelFile:
     """Read a vmlinux. Raises SourceError, Malformed, and UsageError without pyelftools."""
     try:
-        from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
     except ImportError as error:
         raise MissingExtra("reading a vmlinux", "pyelftools", "drgn") from error
     try:
-        with Path(path).open("rb") as file:
-            elf = ELFFile(file)
+        # Of a map no more comes than the file has, whatever length a section claims.
+        with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            elf = ELFFile(data)
             if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
                 raise Unsupported(f"{path}: no x86-64 kernel")
             address = _symbol(elf, "linux_banner")
@@ -82,7 +84,7 @@ def read_kernel(path: str) -> KernelFile:
             build_id = _build_id(elf)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
-    except (ELFError, ValueError, KeyError, AttributeError) as error:
+    except damage() as error:
         raise Malformed(f"{path}: no kernel as an ELF file: {error}") from error
     if not address or not root or not banner.startswith(_PREFIX):
         raise Malformed(f"{path}: no Linux kernel with symbols (a vmlinux, not a bzImage)")

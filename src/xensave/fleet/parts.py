@@ -72,6 +72,13 @@ def _lock(fd: int, table: str) -> None:
         raise SourceError(f"{table}: another scan is writing it")
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """Return what pyarrow raises, and what reading raises, for what is no table of a fleet."""
+    import pyarrow as pa
+
+    return (OSError, ValueError, LookupError, TypeError, pa.ArrowException)
+
+
 def check_table(table: str) -> None:
     """Raise SourceError where a file is there that is no table of a scan, or a later version's."""
     import pyarrow.parquet as pq
@@ -80,7 +87,7 @@ def check_table(table: str) -> None:
         return
     try:
         metadata = pq.read_schema(table).metadata or {}
-    except (OSError, ValueError) as error:
+    except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {error}") from error
     version = bytes(metadata.get(VERSION_KEY, b"")).decode("ascii", "replace")
     if not version.isdecimal():
@@ -188,10 +195,11 @@ def done(table: str, settings: str) -> dict[str, Key]:
     """Return what a table and its parts have of images that were looked at with these settings."""
     by_name: dict[str, Key] = {}
     for path in _usable(table, settings):
-        for batch in _batches(path, ["address", *_KEY]):
-            columns = [batch.column(name).to_pylist() for name in _KEY]
-            keys = zip(*columns, strict=True)
-            by_name.update(zip(batch.column("address").to_pylist(), keys, strict=True))
+        with _reading(path):
+            for batch in _batches(path, ["address", *_KEY]):
+                columns = [batch.column(name).to_pylist() for name in _KEY]
+                keys = zip(*columns, strict=True)
+                by_name.update(zip(batch.column("address").to_pylist(), keys, strict=True))
     return by_name
 
 
@@ -212,37 +220,42 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
     seen: set[str] = set()
     form = schema(settings)
     for path in reversed(_usable(table, settings)):
-        for batch in _batches(path, None):
-            names = ("address", *_KEY)
-            values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-            rows = []
-            for row, (address, *key) in enumerate(values):
-                if address not in seen and wanted.get(address) == tuple(key):
-                    seen.add(address)
-                    rows.append(row)
-            if rows:
-                yield pa.Table.from_batches([batch.take(pa.array(rows))]).cast(form)
+        with _reading(path):
+            for batch in _batches(path, None):
+                names = ("address", *_KEY)
+                values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+                rows = []
+                for row, (address, *key) in enumerate(values):
+                    if address not in seen and wanted.get(address) == tuple(key):
+                        seen.add(address)
+                        rows.append(row)
+                if rows:
+                    yield pa.Table.from_batches([batch.take(pa.array(rows))]).cast(form)
 
 
 def _usable(table: str, settings: str) -> list[str]:
     """Return the files made with these settings: the table, then its parts."""
     usable: list[str] = []
     for path in files_of(table):
-        try:
+        with _reading(path):
             if settings_of(path) == settings:
                 usable.append(path)
-        except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
     return usable
 
 
 def _batches(path: str, columns: list[str] | None) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.parquet as pq
 
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(ROWS, columns=columns)
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Make one error of all that a damaged file leads to."""
     try:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(ROWS, columns=columns)
-    except (OSError, ValueError) as error:
+        yield
+    except faults() as error:
         raise _damaged(path, error) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import files_of
+from xensave.fleet.parts import faults, files_of
 
 Value = object
 
@@ -82,7 +82,7 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         raise SourceError(f"{table}: no such table")
     try:
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
-    except (OSError, ValueError) as error:
+    except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {_line(error)}") from error
     connection = duckdb.connect(":memory:")
     try:

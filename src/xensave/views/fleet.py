@@ -33,7 +33,7 @@ def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
     elif form is Form.CSV:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(answer.columns)
+        writer.writerow(map(escape, answer.columns))
         writer.writerows([_plain(value) for value in row] for row in answer.rows)
         yield text.getvalue().rstrip("\n")
     else:

@@ -78,6 +78,9 @@ def memory_map(image: Image, *, contents: bool = True) -> MemoryMap:
     )
 
 
+_MOST = int(np.iinfo(np.int64).max)
+
+
 class FileRun(NamedTuple):
     """Frames that follow one another in memory and in the image, from `offset` on.
 
@@ -109,7 +112,8 @@ def file_map(image: Image, contents: Statistics | None) -> Iterator[FileRun]:
 def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> Iterator[MapRange]:
     """Yield ranges of frames alike in having contents, cut where special pages begin and end."""
     edges = {each.pfn for each in special} | {each.pfn + each.frames for each in special}
-    cuts = np.array(sorted(edges), np.int64)
+    # A param may name any number; none beyond this is a frame's.
+    cuts = np.array(sorted(edge for edge in edges if edge <= _MOST), np.int64)
     filled = _runs(index.pfns, np.ones(len(index), np.int64))
     empty = _runs(index.empty.first, index.empty.frames)
     pieces = [(*piece, True) for run in filled for piece in _cut(run, cuts)]
