@@ -57,3 +57,35 @@ def test_a_walk_keeps_little_of_a_file_in_memory(tmp_path):
 def _mapped_kib():
     status = Path("/proc/self/status").read_text()
     return sum(int(kib) for kib in re.findall(r"Rss(?:File|Shmem):\s*(\d+)", status))
+
+
+@pytest.mark.parametrize("size", [8, 80])
+def test_what_is_read_here_and_there_is_not_mapped(size, tmp_path):
+    path = tmp_path / "file"
+    stride, places = 1 << 20, 1024
+    with path.open("wb") as file:
+        file.truncate(stride * places)
+        for at in range(places):
+            file.seek(at * stride)
+            file.write(at.to_bytes(2, "little") * 40)
+    expected = b"".join((at.to_bytes(2, "little") * 40)[:size] for at in range(places))
+    with open_source(path) as source:
+        before = _mapped_kib()
+        other = source.again()
+        for reader in (source, other):
+            assert reader.strided(0, stride, size, places) == expected
+            assert reader.read_range(stride, 2) == b"\1\0"
+        assert _mapped_kib() - before < 8 << 10
+    assert other.strided(0, stride, size, places) == expected
+    assert other.read_range(stride, 2) == b"\1\0"
+    with pytest.raises((OSError, ValueError)):
+        source.read_range(stride, 2)
+
+
+def test_a_file_without_holes_is_not_searched_for_any(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(8 * BLOCK))
+    os.sync()
+    with open_source(path) as source:
+        monkeypatch.setattr(os, "lseek", None)
+        assert list(source.data_runs(100, BLOCK)) == [(100, BLOCK)]

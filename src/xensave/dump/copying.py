@@ -19,7 +19,7 @@ import numpy.typing as npt
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.contents import runs_with_data
 from xensave.memory.physical import FrameRun, Memory
-from xensave.source.base import pwritev_all
+from xensave.source.base import is_zero, pwritev_all
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many more bytes were written."""
@@ -37,7 +37,8 @@ _JOB = 8
 _WAITING = 4
 """Jobs that are prepared while others are worked at."""
 
-_ZEROS = bytes(PAGE_SIZE)
+_NEAR = 1 << 16
+"""What lies between the pages of two records is less: a head, and its frames' numbers."""
 
 
 class _Piece(NamedTuple):
@@ -119,9 +120,8 @@ class _Copier:
     """Copies windows, from where the image is mapped to the file."""
 
     def __init__(self, fd: int, memory: Memory, looks: list[Look]) -> None:
-        source = memory.mapped()
         self._fd = fd
-        self._source = source
+        self._source = memory.mapped()
         self._looks = looks
 
     def fetch(self, job: list[_Window]) -> None:
@@ -132,9 +132,15 @@ class _Copier:
 
     def copy(self, job: list[_Window]) -> int:
         """Copy windows; return how many bytes they have."""
-        return sum(self._window(window) for window in job)
+        for window in job:
+            self._window(window)
+        runs = [run for window in job for run, _ in window]
+        # At once: what is unmapped costs an interrupt of every processor.
+        for offset, size in _joined(runs):
+            self._source.let_go(offset, size)
+        return sum(run.size for run in runs)
 
-    def _window(self, window: _Window) -> int:
+    def _window(self, window: _Window) -> None:
         gathered: list[memoryview] = []
         start = end = window[0].at
         for run, at in window:
@@ -148,19 +154,31 @@ class _Copier:
                 gathered.append(pages[low:high])
                 end = at + high
         pwritev_all(self._fd, gathered, start)
-        del gathered
-        for run, _ in window:
-            self._source.let_go(run.offset, run.size)
-        return sum(run.size for run, _ in window)
+
+
+def _joined(runs: list[FrameRun]) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of what runs span in the image, those near each other as one."""
+    begin = end = runs[0].offset
+    for run in runs:
+        if not 0 <= run.offset - end <= _NEAR:
+            yield begin, end - begin
+            begin = run.offset
+        end = run.offset + run.size
+    yield begin, end - begin
 
 
 def _filled(pages: memoryview) -> list[tuple[int, int]]:
     """Return where pages hold more than zeros: spans of bytes, whole pages."""
-    suspects = np.flatnonzero(np.frombuffer(pages, np.uint8)[::PAGE_SIZE] == 0)
-    flags = np.ones(len(pages) >> PAGE_SHIFT, np.bool_)
+    firsts = np.frombuffer(pages, np.uint8)[::PAGE_SIZE]
+    if firsts.all():
+        return [(0, len(pages))]
+    suspects = np.flatnonzero(firsts == 0)
+    if len(suspects) == len(firsts) and is_zero(pages):
+        return []
+    flags = np.ones(len(firsts), np.bool_)
     for at in suspects.tolist():
         low = at << PAGE_SHIFT
-        flags[at] = pages[low : low + PAGE_SIZE] != _ZEROS
+        flags[at] = not is_zero(pages[low : low + PAGE_SIZE])
     return [(low << PAGE_SHIFT, high << PAGE_SHIFT) for low, high in _spans(flags)]
 
 

@@ -8,11 +8,9 @@ type 0), the name and the text, each padded to 4 bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.dump.elf_structs import note
@@ -30,13 +28,10 @@ NOTE_LIMIT = _HEADER.size + TEXT_LIMIT
 
 _START = b"OSRELEASE="
 
-# The note lies at a multiple of four bytes: the last words of its header, and its name.
-_WORDS = np.frombuffer(_HEADER.pack(len(NAME) + 1, 0, 0, NAME), "<u4")
-_SIZE_AT, _NAME_AT = 1, 3
-_PAGE_WORDS = PAGE_SIZE // 4
-
-Words: TypeAlias = npt.NDArray[np.uint32]
-Places: TypeAlias = npt.NDArray[np.intp]
+# The note lies at a multiple of four bytes. Told before its text: the type, and the name behind it.
+_WORD = 4
+_NAME_AT = 3 * _WORD
+_KNOWN = bytes(_WORD) + NAME.ljust(_HEADER.size - _NAME_AT, b"\0")
 
 PLACES_LIMIT = 1 << 16
 """The most places that are looked at closely; a kernel keeps two or three such texts."""
@@ -49,33 +44,27 @@ class Finder:
     all of the frames of `kernel` are searched, all of memory where that is None.
     """
 
-    def __init__(self, memory: Memory, kernel: Sequence[FrameRun] | None = None) -> None:
+    def __init__(self, memory: Memory, kernel: Iterable[FrameRun] | None = None) -> None:
         self._memory = memory
-        self._kernel = kernel
+        self._kernel = _Spans(kernel) if kernel is not None else None
         self._places: list[int] = []
         self._read = 0
 
     def look(self, pfn: int, pages: bytes | memoryview) -> None:
         """Take in pages from a frame on. They may come in any order, from several threads."""
-        words = np.frombuffer(pages, "<u4")
+        if self._kernel is None:
+            self._add(pfn, 0, _names(pages))
+            return
+        self._add(pfn, 0, _at_page_starts(pages))
         end = pfn + (len(pages) >> PAGE_SHIFT)
-        searched = self._kernel
-        if searched is None:
-            searched = [FrameRun(pfn, end - pfn)]
-        else:
-            starts = np.flatnonzero(words[_NAME_AT::_PAGE_WORDS] == _WORDS[_NAME_AT])
-            self._add(pfn, words, starts * _PAGE_WORDS + _NAME_AT)
-        for run in searched:
-            first, last = max(pfn, run.pfn), min(end, run.pfn + run.frames)
-            if first < last:
-                # A copy, so that words lie at whole words.
-                part = np.array(words[(first - pfn) * _PAGE_WORDS : (last - pfn) * _PAGE_WORDS])
-                self._add(first, part, np.flatnonzero(part == _WORDS[_NAME_AT]))
+        for first, last in self._kernel.within(pfn, end):
+            low, high = first - pfn << PAGE_SHIFT, last - pfn << PAGE_SHIFT
+            self._add(pfn, low, _names(pages[low:high]))
 
-    def _add(self, pfn: int, words: Words, places: Places) -> None:
-        places = places[_plausible(words, places)] - _NAME_AT
+    def _add(self, pfn: int, low: int, names: list[int]) -> None:
+        start = (pfn << PAGE_SHIFT) + low - _NAME_AT
         room = PLACES_LIMIT - len(self._places)
-        self._places += [(pfn << PAGE_SHIFT) + at * 4 for at in places[:room].tolist()]
+        self._places += [start + at for at in names[:room]]
 
     def text(self) -> bytes | None:
         """Return the text of the note at the lowest address; None for none.
@@ -90,6 +79,26 @@ class Finder:
             if text is not None:
                 return text
         return None
+
+
+class _Spans:
+    """Frames as spans that neither overlap nor touch, in ascending order."""
+
+    def __init__(self, runs: Iterable[FrameRun]) -> None:
+        ordered = np.array(sorted((run.pfn, run.pfn + run.frames) for run in runs), np.int64)
+        firsts, ends = ordered.reshape(-1, 2).T
+        reach = np.maximum.accumulate(ends)
+        begins = np.concatenate(([True], firsts[1:] > reach[:-1]))[: len(firsts)]
+        self._firsts = firsts[begins]
+        self._ends = reach[np.concatenate((begins[1:], [True]))[: len(firsts)]]
+
+    def within(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Return what of the spans lies between two frames: first, and the one after the last."""
+        part = slice(
+            np.searchsorted(self._ends, first, "right"), np.searchsorted(self._firsts, end)
+        )
+        firsts = np.maximum(self._firsts[part], first).tolist()
+        return list(zip(firsts, np.minimum(self._ends[part], end).tolist(), strict=True))
 
 
 def find_vmcoreinfo(memory: Memory) -> bytes | None:
@@ -111,18 +120,40 @@ def vmcoreinfo_note(text: bytes) -> bytes:
     return note(NAME, 0, text)
 
 
-def _plausible(words: Words, places: Places) -> npt.NDArray[np.bool_]:
-    """Tell which places of the name's first word have the rest of a note about them.
+def _at_page_starts(pages: bytes | memoryview) -> list[int]:
+    """Return where in pages the name of a note lies that begins its page."""
+    words = np.frombuffer(pages, "<u4")[_NAME_AT // _WORD :: PAGE_SIZE // _WORD]
+    starts = np.flatnonzero(words == int.from_bytes(NAME[:_WORD], "little")) * PAGE_SIZE
+    return [
+        start + _NAME_AT
+        for start in starts.tolist()
+        if bytes(pages[start + _NAME_AT - _WORD : start + _HEADER.size]) == _KNOWN
+    ]
 
-    What lies beyond the words at hand counts as right.
+
+def _names(pages: bytes | memoryview) -> list[int]:
+    """Return where in pages the name of a note may lie.
+
+    What lies beyond the pages counts as right. The pages may lie at any address here: what is
+    compared are whole words of this process, each with the part of the note that it would hold.
     """
-    right = np.ones(len(places), np.bool_)
-    for at, wanted in enumerate(_WORDS):
-        there = places + (at - _NAME_AT)
-        inside = (there >= 0) & (there < len(words))
-        if at != _SIZE_AT:
-            right[inside] &= words[there[inside]] == wanted
-    return right
+    address: int = np.frombuffer(pages, np.uint8).__array_interface__["data"][0]
+    skip = -address % _WORD
+    words = np.frombuffer(pages, "<u4", (len(pages) - skip) // _WORD, skip)
+    parts = [_KNOWN[at + skip : at + skip + _WORD] for at in range(0, len(_KNOWN) - _WORD, _WORD)]
+    before, name, after = (int.from_bytes(part, "little") for part in parts)
+    matches = words == name
+    names: list[int] = []
+    if matches.any():
+        places = np.flatnonzero(matches)
+        right = (places == 0) | (words[places - 1] == before)
+        following = words[np.minimum(places + 1, len(words) - 1)]
+        right &= (places == len(words) - 1) | (following == after)
+        names = (places[right] * _WORD).tolist()
+    if skip and pages[-_WORD:] == NAME[:_WORD]:
+        # The word that tells it lies across the end.
+        names.append(len(pages) - _WORD)
+    return names
 
 
 def _text(memory: Memory, physical: int) -> bytes | None:

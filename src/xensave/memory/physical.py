@@ -58,6 +58,8 @@ class Memory:
 
     Reads are by physical address; of a PV guest that is the frame number (PFN) times 4096. A
     frame without contents raises AbsentPage, or reads as zeros with `zero=True`.
+
+    Of a file pages are read, not mapped: what was read takes no memory here.
     """
 
     def __init__(self, source: Source, index: PageIndex) -> None:
@@ -79,7 +81,7 @@ class Memory:
         """Return the 4096 bytes of a frame."""
         offset = self.index.offset_of(pfn)
         if offset is not None:
-            return bytes(self.source.view(offset, PAGE_SIZE))
+            return bytes(self.source.read_range(offset, PAGE_SIZE))
         if zero:
             return bytes(PAGE_SIZE)
         raise self._absent(pfn)
@@ -116,7 +118,7 @@ class Memory:
         follows = (index.pfns[near] == pfn + steps) & (offsets == offsets[0] + steps * PAGE_SIZE)
         count = len(follows) if follows.all() else int(follows.argmin())
         size = min(n, (count << PAGE_SHIFT) - skip)
-        return self.source.view(int(offsets[0]) + skip, size)
+        return memoryview(self.source.read_range(int(offsets[0]) + skip, size))
 
     def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
         """Yield runs of frames that follow one another in memory and in the image alike."""
@@ -153,7 +155,7 @@ class Memory:
         return [
             pfn
             for pfn, offset in zip(compared.pfns.tolist(), compared.offsets.tolist(), strict=True)
-            if pfn not in self or self.page(pfn) != self.source.view(offset, PAGE_SIZE)
+            if pfn not in self or self.page(pfn) != bytes(self.source.read_range(offset, PAGE_SIZE))
         ]
 
     def _between(self, first: int, end: int | None) -> slice:

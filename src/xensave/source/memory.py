@@ -20,6 +20,9 @@ _SMALL = 64
 _FAULT_AROUND = 1 << 16
 """Linux maps so much about a page that is touched."""
 
+_BLOCK = 512
+"""The bytes of a block that stat() counts."""
+
 
 class NamedBytes(bytes):
     """Bytes that came from somewhere: errors about them say where.
@@ -101,10 +104,6 @@ class MemorySource(Source):
         for at in range(start, self.offset, SKIP_CHUNK):
             write_all(out_fd, self._view[at : min(at + SKIP_CHUNK, self.offset)])
 
-    def read_range(self, offset: int, n: int) -> bytes | memoryview:
-        """Return n bytes at an offset, to be looked at once: what is read stays in no mapping."""
-        return self.view(offset, n)
-
     def soon(self, offset: int, n: int) -> None:
         """Say that n bytes from an offset are looked at next, one after another."""
 
@@ -162,9 +161,11 @@ class MappedSource(MemorySource):
         self._start = start
         self._owned = owned
         self._mapped = 0
-        self._gathered = bytearray()
-        self._places: list[list[memoryview]] = []
+        self._gatherer = _Gatherer()
         self._near = (0, 0, 0)
+        stat = os.fstat(fd)
+        # Then it has no hole: to look for one a file system reads every page's state.
+        self._whole = 0 < stat.st_size <= stat.st_blocks * _BLOCK
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Copy the next n bytes inside the kernel; from the map where it cannot."""
@@ -216,17 +217,14 @@ class MappedSource(MemorySource):
         They are read, not mapped: a page fault for each place costs more than a read of it. What
         it returns is overwritten by the next call.
         """
-        fd, start = self._fd, self._start + offset
-        ats = range(start, start + places * stride, stride)
-        if size <= _SMALL:
-            pread = os.pread
-            return b"".join([pread(fd, size, at) for at in ats])
-        if len(self._gathered) != places * size or len(self._places) != places:
-            self._gathered = bytearray(places * size)
-            view = memoryview(self._gathered)
-            self._places = [[view[at : at + size]] for at in range(0, len(view), size)]
-        whole, parts = self._gathered, self._places
-        return whole if sum(map(os.preadv, repeat(fd), parts, ats)) == len(whole) else b""
+        return self.gathered(self._gatherer, offset, stride, size, places)
+
+    def gathered(
+        self, gatherer: _Gatherer, offset: int, stride: int, size: int, places: int
+    ) -> bytes | bytearray:
+        """Return what `strided` does, in the buffer of a gatherer."""
+        start = self._start + offset
+        return gatherer.read(self._fd, range(start, start + places * stride, stride), size)
 
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
         """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
@@ -247,11 +245,18 @@ class MappedSource(MemorySource):
         every page up to there: what was found is asked of it once.
         """
         end = self._start + self._length
+        if self._whole:
+            return at, at, end
         try:
             data = os.lseek(self._fd, at, os.SEEK_DATA)
             return at, data, os.lseek(self._fd, data, os.SEEK_HOLE)
         except OSError as error:
             return (at, end, end) if error.errno == errno.ENXIO else (at, at, end)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed; views of the map may still be there."""
+        return self._fd < 0
 
     def close(self) -> None:
         """Close the file. The map itself goes when the last view of it does."""
@@ -262,6 +267,8 @@ class MappedSource(MemorySource):
         if self._owned:
             os.close(self._fd)
             self._owned = False
+        # The number may be another file's from now on.
+        self._fd = -1
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False):
@@ -280,6 +287,26 @@ class MappedSource(MemorySource):
         return start
 
 
+class _Gatherer:
+    """Reads a few bytes at each of many places of a file, into a buffer that it keeps."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._parts: list[list[memoryview]] = []
+
+    def read(self, fd: int, places: range, size: int) -> bytes | bytearray:
+        """Return `size` bytes at each place, joined; fewer where the file ends before the last."""
+        if size <= _SMALL:
+            pread = os.pread
+            return b"".join([pread(fd, size, at) for at in places])
+        if len(self._buffer) != len(places) * size or len(self._parts) != len(places):
+            self._buffer = bytearray(len(places) * size)
+            view = memoryview(self._buffer)
+            self._parts = [[view[at : at + size]] for at in range(0, len(view), size)]
+        whole = self._buffer
+        return whole if sum(map(os.preadv, repeat(fd), self._parts, places)) == len(whole) else b""
+
+
 class _Again(MemorySource):
     """The bytes of a mapped file with an offset of their own; pages far behind are let go."""
 
@@ -287,6 +314,16 @@ class _Again(MemorySource):
         super().__init__(mapped.view(0, mapped.size or 0), mapped.name, max_size=mapped.max_size)
         self._mapped = mapped
         self._kept = 0
+        self._gatherer = _Gatherer()
+
+    def read_range(self, offset: int, n: int) -> bytes | memoryview:
+        mapped = self._mapped
+        return self.view(offset, n) if mapped.closed else mapped.read_range(offset, n)
+
+    def strided(self, offset: int, stride: int, size: int, places: int) -> bytes | bytearray:
+        if self._mapped.closed:
+            return super().strided(offset, stride, size, places)
+        return self._mapped.gathered(self._gatherer, offset, stride, size, places)
 
     def _advance(self, n: int, limit: int | None = None) -> int:
         start = super()._advance(n, limit)
