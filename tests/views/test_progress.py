@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -81,6 +82,34 @@ def test_bytes_rate_and_time_left_after_a_second(slow):
     assert re.search(r"[kM]B/s", shown), shown
     assert re.search(r"\d:\d\d:\d\d", shown), shown
     assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown.splitlines()[-1]) == "done"
+
+
+def test_a_scan_counts_images(tmp_path):
+    code = """
+import sys, time
+from xensave.cli import main
+from xensave.fleet.pool import ProcessPool
+def slowly(self, batches):
+    for batch in batches:
+        for entry in batch:
+            open_source(entry.address).close()
+            time.sleep(0.1)
+            yield [error_row(entry, "slow")]
+from xensave.fleet.row import error_row
+from xensave.source import open_source
+ProcessPool.rows = slowly
+sys.exit(main(["scan", {folder!r}, "-t", "4.20", "-o", {folder!r} + ".parquet"]))
+"""
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(18):
+        shutil.copy("examples/pvh1.ctx", folder / f"{number}.ctx")
+    shown, _ = on_a_terminal(code.format(folder=str(folder)))
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert re.search(r"images +[\u2500-\u257f]+ +\d+/18", lines), lines
+    assert "ctx" not in shown
+    assert "18 rows, 18 looked at" in shown
 
 
 def test_nothing_where_it_is_quick(slow):

@@ -24,6 +24,10 @@ class Copied:
         self.offset += count
 
 
+class Counted(Copied):
+    """How many of some things are done, images for one, in place of bytes."""
+
+
 Reading = Union["Source", Copied]
 Watcher = Callable[[Reading], None]
 

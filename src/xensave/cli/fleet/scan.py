@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xensave.cli.options import positive
 
 if TYPE_CHECKING:
-    from xensave.fleet.scan import Pool, Question, Result
+    from xensave.fleet.scan import Pool, Progress, Question, Result
 
 DESCRIPTION = (
     "Look at many images and write a row for each into a Parquet table: what it is, and what each"
@@ -44,9 +44,16 @@ def run(args: argparse.Namespace) -> int:
 
     from xensave.cli import INTERRUPTED
     from xensave.fleet.scan import Question, scan
+    from xensave.source.watch import Counted, announce
 
     question = Question(tuple(dict.fromkeys(args.target)), args.host, args.walk)
-    result = scan(args.sources, args.output, question, _pool(args, question))
+    images = Counted("images")
+    announce(images)
+
+    def tell(progress: Progress) -> None:
+        images.offset, images.size = progress
+
+    result = scan(args.sources, args.output, question, _pool(args, question), tell)
     if args.json:
         sys.stdout.write(json.dumps(result._asdict()) + "\n")
     else:

@@ -77,8 +77,12 @@ class Meter:
         self._thread.start()
 
     def watch(self, source: Reading) -> None:
-        """Take an input that was opened."""
+        """Take an input that was opened, unless things are counted: it is in one of them."""
+        from xensave.source.watch import Counted
+
         with self._lock:
+            if isinstance(self._source, Counted):
+                return
             self._hide()
             self._source = source
 
@@ -123,6 +127,7 @@ class Meter:
         from rich.console import Console
         from rich.markup import escape as unmarked
 
+        from xensave.source.watch import Counted
         from xensave.views.text.escape import escape
         from xensave.views.text.terminal import width_of
 
@@ -133,8 +138,14 @@ class Meter:
         columns: list[bars.ProgressColumn] = [
             *([bars.TextColumn(unmarked(name[-label:]))] if label > 0 else []),
             bars.BarColumn(20 if room >= _WIDE else 8),
-            bars.DownloadColumn(binary_units=True),
-            *([bars.TransferSpeedColumn()] if room >= _MEDIUM else []),
+            *(
+                [bars.MofNCompleteColumn()]
+                if isinstance(self._source, Counted)
+                else [
+                    bars.DownloadColumn(binary_units=True),
+                    *([bars.TransferSpeedColumn()] if room >= _MEDIUM else []),
+                ]
+            ),
             *([bars.TimeRemainingColumn()] if room >= _NARROW else []),
         ]
         return bars.Progress(
