@@ -85,3 +85,6 @@ def test_no_scheduler_is_an_error():
 
     with pytest.raises(SourceError, match="scheduler"):
         DaskPool(QUESTION, "tcp://127.0.0.1:9")
+    for address in ("nonsense", "tcp://nonsense", "udp://127.0.0.1:9"):
+        with pytest.raises(SourceError, match="scheduler"):
+            DaskPool(QUESTION, address)

@@ -36,10 +36,13 @@ class DaskPool:
     def __init__(self, question: Question, scheduler: str) -> None:
         try:
             from distributed import Client
+            from distributed.comm import get_address_host_port, normalize_address
         except ImportError as error:
             raise MissingExtra("a Dask cluster", "distributed", "dask") from error
         self._question = question
         try:
+            # A client that could not even begin takes 20 seconds and a traceback to end.
+            get_address_host_port(normalize_address(scheduler))
             self._client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise SourceError(f"{scheduler}: no Dask scheduler answers: {error}") from error
