@@ -15,12 +15,14 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
 
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import folder_of, locked, parts_of
+from xensave.fleet.parts import PATIENCE, Writer, folder_of, locked, parts_of
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
+from xensave.fleet.row import error_row
 from xensave.fleet.scan import Question, scan
 from xensave.fleet.schema import COLUMNS, STRUCTS, VERSION_KEY
 from xensave.source import open_source, read_all
+from xensave.source.remote.addresses import Entry
 from xensave.testing import frames, legacy
 
 ROOT = Path(__file__).parents[2]
@@ -272,3 +274,26 @@ def test_a_full_disk_is_an_error_of_one_line(images, tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="No space left"):
         run([images], tmp_path / "fleet.parquet", Question(("4.17.7",)))
     assert (tmp_path / "fleet.parquet").read_bytes() == before
+
+
+def test_rows_are_kept_before_a_part_is_full(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("xensave.fleet.parts.time.monotonic", lambda: clock[0])
+    table = str(tmp_path / "fleet.parquet")
+    with locked(table):
+        writer = Writer(table, "")
+        for number in range(3):
+            writer.add([error_row(Entry(str(number), -1), "no matter")])
+        assert not parts_of(table)
+        clock[0] += PATIENCE
+        writer.add([error_row(Entry("3", -1), "no matter")])
+        assert [pq.read_table(part).num_rows for part in parts_of(table)] == [4]
+        writer.add([error_row(Entry("4", -1), "no matter")])
+        assert len(parts_of(table)) == 1
+
+
+def test_what_is_walked_is_told_one_by_one(images, tmp_path):
+    told = []
+    question = Question(("4.17.7",), walk=True)
+    scan([str(images)], str(tmp_path / "t"), question, ProcessPool(question, 1), told.append)
+    assert [progress.images for progress in told] == list(range(7))

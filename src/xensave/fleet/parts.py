@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ROWS = 512
 """How many rows a part holds; also what is read and written of a table at once."""
+
+PATIENCE = 10.0
+"""After how many seconds rows are kept that make no full part: a kill costs no more than these."""
 
 _MAGIC = b"PAR1"
 """What a Parquet file begins with."""
@@ -125,14 +129,19 @@ class Writer:
         self._folder = folder_of(table)
         self._schema = schema(settings)
         self._rows: list[Row] = []
+        self._since = 0.0
         self._number = 1 + max((int(part.stem) for part in parts_of(table)), default=0)
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows in; a full part is written."""
+        """Take rows in; a full part is written, and what has waited for `PATIENCE` seconds."""
+        if not self._rows:
+            self._since = time.monotonic()
         self._rows += rows
         while len(self._rows) >= ROWS:
             self._write(self._rows[:ROWS])
             del self._rows[:ROWS]
+        if time.monotonic() - self._since >= PATIENCE:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was taken in and is no full part."""

@@ -101,7 +101,8 @@ def _scan(
     ended = True
     tell(Progress(0, len(todo)))
     try:
-        for rows in pool.rows(_batches(todo)):
+        # An image that is walked takes seconds to hours: what is done is told and kept by itself.
+        for rows in pool.rows(_batches(todo, 1 if question.walk else BATCH)):
             writer.add(rows)
             looked_at += len(rows)
             errors += sum(row["error"] is not None for row in rows)
@@ -117,6 +118,6 @@ def _mute(entry: Entry) -> bool:
     return entry.mtime is None and entry.etag is None
 
 
-def _batches(todo: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    for at in range(0, len(todo), BATCH):
-        yield todo[at : at + BATCH]
+def _batches(todo: Sequence[Entry], images: int) -> Iterator[Sequence[Entry]]:
+    for at in range(0, len(todo), images):
+        yield todo[at : at + images]
