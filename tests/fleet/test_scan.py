@@ -297,3 +297,26 @@ def test_what_is_walked_is_told_one_by_one(images, tmp_path):
     question = Question(("4.17.7",), walk=True)
     scan([str(images)], str(tmp_path / "t"), question, ProcessPool(question, 1), told.append)
     assert [progress.images for progress in told] == list(range(7))
+
+
+def test_workers_of_a_killed_scan_end(images, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3000):
+        os.link(images / "pvh1.ctx", folder / f"{number:04}.ctx")
+    command = [sys.executable, "-m", "xensave", "scan", str(folder), "-t", "4.17.7",
+               "--jobs", "2", "-o", str(tmp_path / "fleet.parquet")]  # fmt: skip
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while running.poll() is None and not parts_of(str(tmp_path / "fleet.parquet")):
+        time.sleep(0.005)
+    assert running.poll() is None
+    running.kill()
+    running.wait()
+    for _ in range(600):
+        try:
+            os.killpg(running.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGKILL)
+    pytest.fail("workers wait on")

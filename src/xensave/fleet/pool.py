@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
 
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
@@ -86,4 +88,18 @@ class ProcessPool:
 
     def _executor(self, jobs: int) -> ProcessPoolExecutor:
         # Not forked: threads of a store's library would not survive that.
-        return ProcessPoolExecutor(jobs, mp_context=get_context("forkserver"))
+        return ProcessPoolExecutor(
+            jobs, mp_context=get_context("forkserver"), initializer=_end_with_parent
+        )
+
+
+def _end_with_parent() -> None:
+    """End this worker when the scan is killed: it would wait for the next batch without end."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_wait_for, args=(parent,), daemon=True).start()
+
+
+def _wait_for(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
