@@ -46,7 +46,7 @@ def convert(body, rules, target="4.17"):
     *records, end = (r for r in context.records if r.name != "VMCE_VCPU")
     context = context.with_records((*records, type(end)(22, 0, body), end))
     plan = Plan(target, "4.17")
-    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules})
+    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules}, tuple)
     return converter.convert(Context.parse(context.to_bytes(), "4.17")), plan
 
 

@@ -9,14 +9,16 @@ from xensave.catalogue.model import Release
 from xensave.convert.rules import RecordRule
 from xensave.engine import Policy
 from xensave.errors import UsageError
+from xensave.policy.host import Host
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The target release, and the source's where the image does not name it; rules and leave.
 
-    `policy` is the CPU policy that the guest is held to where the image carries none. `to` is the
-    format of the result, where it is another than the image's; `metadata` what that demands.
+    `policy` is the CPU policy that the guest is held to where the image carries none, `host` what
+    is known of the target's. `to` is the format of the result, where it is another than the
+    image's; `metadata` what that demands.
 
     >>> Settings("RELEASE-4.17.7").version
     (4, 17)
@@ -26,6 +28,7 @@ class Settings:
     source: str | None = None
     rules: tuple[RecordRule, ...] = ()
     policy: Policy | None = None
+    host: Host | None = None
     repair: bool = False
     allow_loss: bool = False
     to: str | None = None

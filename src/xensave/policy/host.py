@@ -87,6 +87,11 @@ class Host(NamedTuple):
             return self.pv_max if pv else self.hvm_max
         return self.pv_default if pv else self.hvm_default
 
+    @property
+    def of_new_hvm(self) -> Policy | None:
+        """What an HVM domain without a stream has there, or may have, as far as the file tells."""
+        return self.default(pv=False) or self.hvm_max
+
 
 def faulting(policy: Policy) -> Policy:
     """Return a policy with CPUID faulting, which every HVM Max policy offers."""

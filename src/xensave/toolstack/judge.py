@@ -139,15 +139,11 @@ class Judge:
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
         hypervisor = self._made.get((target, domain))
         if hypervisor is None:
-            policy = self.policy or _default_on(self.host) or default_policy(target)
+            theirs = self.host.of_new_hvm if self.host is not None else None
+            policy = self.policy or theirs or default_policy(target)
             hypervisor = Hypervisor(target, domain, policy, plugins=self.plugins)
             self._made[target, domain] = hypervisor
         return hypervisor
-
-
-def _default_on(host: Host | None) -> Policy | None:
-    """Return the policy that a new HVM domain has on a host, as far as its file tells."""
-    return None if host is None else host.default(pv=False) or host.hvm_max
 
 
 def _unreadable(error: XensaveError) -> Verdict:

@@ -164,6 +164,15 @@ def _elsewhere(
     return None
 
 
+def policy_of(facts: GuestFacts, target: str, host: Host | None = None) -> Policy:
+    """Return the CPU policy that a guest has on a release in the end, for whatever asks after it.
+
+    `facts` may lack what comes behind the stream's static data. Where the policy itself is refused
+    it is the one that the image carries.
+    """
+    return _in_the_end(_policy(facts, target, domain_of(facts), host), facts, target)
+
+
 def _assuming(verdict: Verdict, assumed: str) -> Verdict:
     """Return a verdict that takes one thing more for granted."""
     if isinstance(verdict, Refused):
@@ -186,7 +195,8 @@ def _policy(
 ) -> PolicyRefusal | Restored | Policy:
     """Return what becomes of the guest's CPU policy; a bare context gets the target's default."""
     if facts.domain is None:
-        return default_policy(facts.release or target)
+        theirs = host.of_new_hvm if host is not None else None
+        return theirs or default_policy(facts.release or target)
     return restored_policy(facts, target, domain, host)
 
 
@@ -249,7 +259,7 @@ def _warnings(
     answer: PolicyRefusal | Restored | Policy | None, restore: Restore
 ) -> tuple[str, ...]:
     """Say what the guest loses without a word: CPU features, and what it may rely on."""
-    lost = lost_sentence(answer) if isinstance(answer, Restored) else ""
+    lost = lost_sentence(answer.lost) if isinstance(answer, Restored) else ""
     given_up = xl.given_up(restore)
     return (
         *(each for each in (lost, given_up) if each),

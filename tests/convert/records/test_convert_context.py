@@ -18,7 +18,7 @@ RELEASES = catalogue.release_names()
 
 def convert(context, target, source=None, rules=()):
     plan = Plan(target, source)
-    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules})
+    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules}, tuple)
     return converter.convert(context), plan
 
 

@@ -6,17 +6,29 @@ import pytest
 
 from tests.convert.samples import RELEASES
 from xensave import catalogue
+from xensave.catalogue.dates import version
 from xensave.container.streams.hvm import DESCRIPTOR
-from xensave.context import Context
+from xensave.context import Context, ContextRecord
 from xensave.convert.plan import Plan
 from xensave.convert.records.context import ContextConverter
+from xensave.convert.records.msrs import fit_msrs
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
 from xensave.engine.handlers.msr import MSRS
+from xensave.engine.loop.machine import Machine
 from xensave.testing.streams import restorable_context
+from xensave.toolstack.releases.series import representatives
 
-SPEC_CTRL, XSS, DR0_MASK, PKRS = 0x48, 0xDA0, 0xC0011027, 0x6E1
+SPEC_CTRL, FEATURES, DR0_MASK, PKRS, BNDCFGS = 0x48, 0x140, 0xC0011027, 0x6E1, 0xD90
 
 INTEL = Policy.of([(0, 0, 0, 0x756E6547, 0x6C65746E, 0x49656E69)], {}, "GenuineIntel")
+
+
+def machines(target):
+    """Each point release that the target stands for, with its default policy."""
+    return tuple(
+        Machine(version(point), Domain(), default_policy(point))
+        for point in representatives(target)
+    )
 
 
 def with_msrs(*msrs, release="4.17"):
@@ -28,7 +40,8 @@ def with_msrs(*msrs, release="4.17"):
 
 def convert(context, target):
     plan = Plan(target, "4.17")
-    return ContextConverter(catalogue.release(target), plan, {}).convert(context), plan
+    converter = ContextConverter(catalogue.release(target), plan, {}, lambda: machines(target))
+    return converter.convert(context), plan
 
 
 def test_unknown_msrs_go_and_known_ones_stay():
@@ -65,3 +78,49 @@ def test_the_engine_knows_the_msrs_that_are_left(target):
             for policy in (default_policy(target), INTEL)
         ]
         assert {getattr(verdict, "rule", "") for verdict in verdicts} != {"MSR_UNKNOWN"}, verdicts
+
+
+VALUES = (0, 1, 0x7, 0xFFF, 1 << 32, 1 << 63)
+
+
+@pytest.mark.parametrize("target", RELEASES[RELEASES.index("4.6") :])
+def test_msrs_that_the_policy_refuses_go_and_the_engine_takes_the_rest(target):
+    """Each MSR with values that one policy gives and another not: no point release refuses one."""
+    every = sorted({msr.number for msr in MSRS})
+    for value in VALUES:
+        made, plan = convert(with_msrs(*((index, value) for index in every)), target)
+        for point in representatives(target):
+            domain = Domain("hvm", 1, viridian=True)
+            verdict = Hypervisor(point, domain, default_policy(point)).load(made)
+            assert not getattr(verdict, "rule", "").startswith("MSR_"), (point, value, verdict)
+        staying = made["CPU_MSR", 0].structs("msr") if "CPU_MSR" in made else []
+        gone = [change for change in plan.changes if change.where.record == "CPU_MSR[0]"]
+        lost = sum(change.lost for change in gone)
+        assert lost == (len(every) - len(staying) if value else 0)
+
+
+def test_what_is_refused_is_named_with_its_reason():
+    made, plan = convert(with_msrs((SPEC_CTRL, 0x400), (FEATURES, 0)), "4.17.7")
+    (change,) = [change for change in plan.changes if change.where.record == "CPU_MSR[0]"]
+    assert [entry["index"] for entry in made["CPU_MSR", 0].structs("msr")] == [FEATURES]
+    assert change.what == "1 of 2 MSRs of CPU_MSR[0]"
+    assert "SPEC_CTRL 0x400: " in change.reason
+    assert [(loss.field, loss.value) for loss in change.loss] == [("SPEC_CTRL", "0x400")]
+    assert plan.losses
+
+
+def test_mpx_is_held_to_the_states_that_the_vcpu_had():
+    """BNDCFGS that enables it, of a vCPU whose XSAVE record has its states and of one without."""
+    leaves = [
+        (0, 0xFFFFFFFF, 0xD, 0x756E6547, 0x6C65746E, 0x49656E69),
+        (7, 0, 0, 1 << 14, 0, 0),
+        (0xD, 0, 0x1F, 0, 0, 0),
+    ]
+    machine = Machine(version("4.17.7"), Domain(), Policy.of(leaves, {}, "MPX"))
+    record = with_msrs((BNDCFGS, 1))["CPU_MSR", 0]
+    body = struct.pack("<QQQ", 0x1F, 0x1F, 0x1F).ljust(600, b"\0")
+    xsave = ContextRecord(16, 0, body, release="4.17")
+    assert fit_msrs(record, [machine], "4.17.7", xsave) == (record, None)
+    gone, change = fit_msrs(record, [machine], "4.17.7")
+    assert gone is None
+    assert "never had its states" in change.reason

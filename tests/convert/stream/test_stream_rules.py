@@ -14,6 +14,8 @@ from xensave.convert.records.msrs import clamp_spec_ctrl
 from xensave.convert.rules import load_rules, parse_drop, parse_map, record_of
 from xensave.convert.settings import Settings
 from xensave.convert.stream.params import convert_params
+from xensave.engine.domain import Domain
+from xensave.engine.loop.machine import Machine
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.image.facts.guest import GuestFacts
@@ -87,11 +89,12 @@ def test_spec_ctrl_is_held_to_the_policy() -> None:
     """A guest without SSBD: 969a57f73f has newer senders clear the bit."""
     entry = struct.pack("<IIQ", 0x48, 0, 0x7)
     record = ContextRecord(20, 0, struct.pack("<II", 1, 0) + entry, release="4.17")
-    none = Policy.of((), {}, "a test")
-    assert clamp_spec_ctrl(record, none, version("4.17.0")) == (record, None)
-    ibrsb = Policy.of(((7, 0, 0, 0, 0, 1 << 26),), {}, "a test")
-    held, change = clamp_spec_ctrl(record, ibrsb, version("4.17.0"))
+    none = [Machine(version("4.17.0"), Domain(), Policy.of((), {}, "a test"))]
+    assert clamp_spec_ctrl(record, none) == (record, None)
+    policy = Policy.of(((7, 0, 0, 0, 0, 1 << 26),), {}, "a test")
+    ibrsb = [Machine(version("4.17.0"), Domain(), policy)]
+    held, change = clamp_spec_ctrl(record, ibrsb)
     assert held.body[-8:] == struct.pack("<Q", 0x3)
     assert change is not None
     assert change.what == "SPEC_CTRL 0x7 to 0x3"
-    assert clamp_spec_ctrl(held, ibrsb, version("4.17.0")) == (held, None)
+    assert clamp_spec_ctrl(held, ibrsb) == (held, None)

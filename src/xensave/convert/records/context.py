@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from xensave import catalogue
 from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
@@ -14,11 +14,13 @@ from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.records.moves import Moves, moves
 from xensave.convert.records.msrs import fit_msrs
 from xensave.convert.rules import KEEP, RecordRule
+from xensave.engine.loop.machine import Machine
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.codec import decode
 
 MSRS = "CPU_MSR"
+XSAVE = "CPU_XSAVE"
 
 MAX_CHANGES = 20_000
 """No real guest needs more; a hostile context could ask for millions."""
@@ -27,17 +29,28 @@ MAX_CHANGES = 20_000
 class ContextConverter:
     """Converts contexts for one target and notes in `plan` what it does.
 
-    `kept` are the typecodes that a rule keeps although the target has no handler for them.
+    `machines` are asked for where MSRs are met: each point release of the target, with the CPU
+    policy that the guest has there. `kept` are the typecodes that a rule keeps although the target
+    has no handler for them.
     """
 
-    def __init__(self, target: Release, plan: Plan, rules: Mapping[int, RecordRule]) -> None:
+    def __init__(
+        self,
+        target: Release,
+        plan: Plan,
+        rules: Mapping[int, RecordRule],
+        machines: Callable[[], Sequence[Machine]],
+    ) -> None:
         self.target = target
         self.plan = plan
         self.rules = rules
+        self.machines = machines
+        self._xsave: dict[int, ContextRecord] = {}
         self.kept = frozenset(code for code, rule in rules.items() if rule.action == KEEP)
 
     def convert(self, context: Context) -> Context:
         """Return the context as the target would have written it, or the same object."""
+        self._xsave.clear()
         mapped: list[ContextRecord] = []
         made: list[ContextRecord] = []
         for record in context.records:
@@ -101,8 +114,11 @@ class ContextConverter:
     def _fitted(
         self, record: ContextRecord, binding: Binding, source: Layout | None
     ) -> ContextRecord | None:
+        if binding.name == XSAVE:
+            self._xsave[record.instance] = record
         if binding.name == MSRS:
-            fitted, change = fit_msrs(record, self.target.name)
+            xsave = self._xsave.get(record.instance)
+            fitted, change = fit_msrs(record, self.machines(), self.target.name, xsave)
             if change is not None:
                 self.note(change)
             return fitted

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from xensave import catalogue
+from xensave.catalogue.dates import version
+from xensave.catalogue.points import asked_for
 from xensave.container.events import CONTEXT, RECORD, Event, Header
 from xensave.container.formats import format_named
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import policy_leaves, policy_msrs
 from xensave.convert.plan import Plan, Refused
+from xensave.convert.settings import Settings
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
 from xensave.image import Image
 from xensave.image.facts.guest import GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
+from xensave.policy.needs import names_of
 from xensave.policy.value import Policy
 from xensave.rules.stream.run import Checks
 from xensave.toolstack.judge import memory_of
+from xensave.toolstack.libxc.guest_policy import lost_sentence
 from xensave.toolstack.libxc.latched import latched
-from xensave.toolstack.releases.series import ask
-from xensave.toolstack.restore import judge
+from xensave.toolstack.releases.series import ask, representatives
+from xensave.toolstack.restore import judge, policy_of
+from xensave.toolstack.rule import Restore, target_of
 
 POLICY_LIMIT = 64 * 1024
 
@@ -71,8 +77,8 @@ class Made:
     it. A checkpointed stream is judged at each checkpoint, by the newest context and params.
     """
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self._tally = Tally()
         self._checks = Checks()
         self._pages = PageTally()
@@ -94,7 +100,40 @@ class Made:
             raise LimitExceeded(f"a CPU policy of {len(body)} bytes, the limit is {POLICY_LIMIT}")
         self._policies[type_] = bytes(body)
 
-    def policy(self) -> Policy | None:
+    def policy(self, facts: GuestFacts) -> Policy | None:
+        """Return the CPU policy that the result is held to; None for what the target makes of it.
+
+        The target goes by the result's own. Where it has none, a known host gives the guest one.
+        """
+        carried = self._carried()
+        host = self.settings.host
+        if facts.leaves is not None or (carried is not None and host is not None):
+            return None
+        return carried or self.settings.policy
+
+    def restores(self) -> tuple[Restore, ...]:
+        """Return the restore of what was made so far, on each kind of the target's points."""
+        facts = self.facts(())
+        policy = self.policy(facts)
+        host = self.settings.host
+        return tuple(
+            Restore(facts, target_of(point), policy or policy_of(facts, point, host), host)
+            for point in representatives(self.settings.target)
+        )
+
+    def lost(self, facts: GuestFacts, source: str | None) -> str:
+        """Return which features a known host does not give a guest whose policy the result lacks.
+
+        Of a result that carries the policy the verdict says it, as `check` does.
+        """
+        carried, host, target = self._carried(), self.settings.host, self.settings.target
+        if host is None or carried is None or facts.leaves is not None:
+            return ""
+        at = version(asked_for(source or target)[-1])
+        theirs = names_of(policy_of(facts, asked_for(target)[0], host), at)
+        return lost_sentence([name for name in names_of(carried, at) if name not in theirs])
+
+    def _carried(self) -> Policy | None:
         """Return the CPU policy that the guest ran under, where the image carries it."""
         leaves = policy_leaves(self._policies.get(libxc.X86_CPUID_POLICY, b""))
         if not leaves:
@@ -107,7 +146,7 @@ class Made:
         guest = facts_of(
             self._tally,
             "the result",
-            self.target,
+            self.settings.target,
             broken=tuple(self._checks.findings),
             pages=self._pages.facts,
         )
@@ -120,17 +159,15 @@ def check(
     made: Made,
     plan: Plan,
     typecodes: Collection[int],
-    policy: Policy | None = None,
     image: Image | None = None,
 ) -> None:
     """Raise Refused, with the reason, where the target would refuse what was made.
 
-    The domain is the one that the image describes: its type, vCPUs, params and CPU policy.
-    `policy` is for an image without one; failing that the default of its release holds. A result
-    without a policy of its own is held to the one that the guest ran under. `image` is what it was
-    made of, where its pages can be read.
+    The domain is the one that the image describes: its type, vCPUs, params and CPU policy. Without
+    a host, a result without a policy of its own is held to the one that the guest ran under, to
+    that of the settings, or to the default of its release. `image` is what it was made of, where
+    its pages can be read.
     """
-    ran_under = made.policy() or policy
     facts = made.facts(typecodes)
     if not catalogue.release(plan.target).stream_read:
         # What libxc of old makes of a legacy stream is not modelled: its context alone is judged.
@@ -138,13 +175,15 @@ def check(
         if facts.context is None:
             return
     memory = memory_of(image, facts) if image is not None else None
-    own = facts.leaves is not None
+    policy = made.policy(facts)
+    host = made.settings.host
 
     def of_point(point: str) -> answers.Verdict:
         return judge(
             facts,
             point,
-            policy=None if own else ran_under,
+            policy=policy,
+            host=host,
             memory=memory,
             checkpointed=True,
             name_needs=False,
@@ -162,7 +201,8 @@ def check(
         plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
     # The result names the target's release; what the guest relies on is what it was saved on.
     relied_on = latched(facts._replace(release=plan.source), plan.target)
-    plan.warnings = tuple(dict.fromkeys([*plan.warnings, *verdict.warnings, *relied_on]))
+    lost = [each for each in (made.lost(facts, plan.source),) if each]
+    plan.warnings = tuple(dict.fromkeys([*plan.warnings, *lost, *verdict.warnings, *relied_on]))
 
 
 def _without(context: bytes, codes: Collection[int]) -> bytes:

@@ -16,7 +16,7 @@ from xensave.context import Context, ContextRecord
 from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan, place_of
 from xensave.convert.records.context import MSRS, ContextConverter
 from xensave.convert.records.losses import of_bytes
-from xensave.convert.records.msrs import clamp_spec_ctrl, fit_pv_msrs
+from xensave.convert.records.msrs import clamp_spec_ctrl, fit_pv_msrs, machines_of
 from xensave.convert.records.repair import parse
 from xensave.convert.rules import DROP as DROP_RULE
 from xensave.convert.rules import KEEP, RecordRule, record_of
@@ -31,14 +31,12 @@ from xensave.convert.stream.mends import (
 )
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
+from xensave.engine.loop.machine import Machine
 from xensave.image import Image
-from xensave.policy.steps.default import default_policy
-from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
 from xensave.rules.stream.formats.release import known_records
 from xensave.rules.stream.formats.static_data import MEMORY, OF_VERSION_3, POLICIES
-from xensave.toolstack.releases.series import representatives
-from xensave.toolstack.rule import Restore, Target, target_of
+from xensave.toolstack.rule import Restore
 
 _CHECKPOINT = (LIBXC, libxc.CHECKPOINT)
 _ENDS = ((LIBXC, libxc.END), (LIBXL, libxl.END))
@@ -72,15 +70,15 @@ class StreamConverter:
         self._judging = judging
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
-        self._contexts = ContextConverter(self.target, self.plan, settings.by_code)
+        self._contexts = ContextConverter(self.target, self.plan, settings.by_code, self._machines)
         self._ruled_records = settings.by_record
-        self._made = Made(settings.target)
+        self._made = Made(settings)
         self._first = version(asked_for(settings.target)[0])
         self._old_version = self._version = 0
         self._static_done = True
         self._guest = 0
+        self._setting: tuple[Machine, ...] = ()
         self._restores: tuple[Restore, ...] = ()
-        self._asked: tuple[tuple[Target, Policy], ...] = ()
 
     def convert(self, event: Event) -> Output:
         """Return what to write for an event."""
@@ -143,7 +141,7 @@ class StreamConverter:
 
     def _judge(self, image: Image | None = None) -> None:
         if self._judging is not Judging.NEVER:
-            check(self._made, self.plan, self._contexts.kept, self.settings.policy, image)
+            check(self._made, self.plan, self._contexts.kept, image)
 
     def _header(self, event: Event) -> Output:
         header = event.header
@@ -212,7 +210,6 @@ class StreamConverter:
     def _record(self, event: Event) -> Output:
         if event.type in POLICIES:
             self._made.ran_under(event.type, event.body())
-            self._asked = ()
         if event.type in OF_VERSION_3:
             return self._static(event)
         mended = mend(event, self._circumstances())
@@ -299,24 +296,20 @@ class StreamConverter:
                     citation=change.damage.citation,
                 )
             )
-        new = self._contexts.convert(context)
-        if self.settings.repair:
-            new = self._clamped(new)
+        clamped = self._clamped(context) if self.settings.repair else context
+        new = self._contexts.convert(clamped)
         if new is context and not mended:
             return None
         return new.to_bytes()
 
     def _clamped(self, context: Context) -> Context:
         """Hold SPEC_CTRL to the policy that the guest has."""
-        policy = self._made.policy() or self.settings.policy
-        if policy is None:
-            return context
         records: list[ContextRecord] = []
         for record in context.records:
             change = None
             new = record
             if record.name == MSRS:
-                new, change = clamp_spec_ctrl(record, policy, self._first)
+                new, change = clamp_spec_ctrl(record, self._machines())
             if change is not None:
                 self._note(change)
             records.append(new)
@@ -325,7 +318,7 @@ class StreamConverter:
 
     def _params(self, event: Event) -> Output:
         # Made once: later records add nothing that a param's rule asks for, and may be very many.
-        self._restores = self._restores or self._restored_so_far()
+        self._restores = self._restores or self._made.restores()
         body, changes = convert_params(event.body(), self._restores, place_of(event))
         for change in changes:
             self._note(change)
@@ -333,24 +326,16 @@ class StreamConverter:
             return (event,)
         return (pack_record(event.type, body),)
 
-    def _restored_so_far(self) -> tuple[Restore, ...]:
-        """Return the restore of what was made so far, on each kind of the target's points."""
-        facts = self._made.facts(())
-        return tuple(Restore(facts, target, policy) for target, policy in self._policies())
-
-    def _policies(self) -> tuple[tuple[Target, Policy], ...]:
-        """Return each kind of the target's points, with the CPU policy that the guest has there."""
-        if not self._asked:
-            policy = self._made.policy() or self.settings.policy
-            self._asked = tuple(
-                (target_of(point), policy if policy is not None else default_policy(point))
-                for point in representatives(self.settings.target)
-            )
-        return self._asked
+    def _machines(self) -> tuple[Machine, ...]:
+        """Return what MSRs are set by. Made once: a stream's policies come before its vCPUs."""
+        self._setting = self._setting or machines_of(self._made.restores())
+        return self._setting
 
     def _pv_msrs(self, event: Event) -> Output:
         """Leave out the MSRs of a PV vCPU that the target does not set."""
-        body, change = fit_pv_msrs(bytes(event.body()), self._policies(), place_of(event))
+        body, change = fit_pv_msrs(
+            bytes(event.body()), self._machines(), self.target.name, place_of(event)
+        )
         if change is None:
             return (event,)
         self._note(change)

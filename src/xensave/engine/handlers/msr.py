@@ -217,6 +217,20 @@ MSRS = (
 )
 
 
+def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
+    """Write an MSR of a vCPU. Raises Refusal, and Undecided where only the host can tell."""
+    for msr in MSRS:
+        if msr.number != index or not in_force(msr.since, msr.until, machine.version):
+            continue
+        if msr.amd is not None and msr.amd != machine.policy.amd:
+            continue
+        wrong = msr.test(value, vcpu, machine)
+        if wrong is None:
+            return
+        raise Refusal(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
+    raise Refusal(ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS)
+
+
 class MsrHandler(Handler):
     """hvm_load_cpu_msrs(): it checks its own length, then writes each MSR."""
 
@@ -250,7 +264,7 @@ class MsrHandler(Handler):
         depends = []
         for index, _, value in entries:
             try:
-                self._write(index, value, vcpu, machine)
+                write(index, value, vcpu, machine)
             except Undecided as unknown:
                 depends.append(f"{self.name}[{vcpu}]: {unknown}, for MSR {index:#x}")
         return Note("", tuple(depends))
@@ -258,17 +272,3 @@ class MsrHandler(Handler):
     def stored(self, body: bytes) -> bytes:
         """Return the body as it is: its length is its own."""
         return body
-
-    def _write(self, index: int, value: int, vcpu: int, machine: Machine) -> None:
-        for msr in MSRS:
-            if msr.number != index or not in_force(msr.since, msr.until, machine.version):
-                continue
-            if msr.amd is not None and msr.amd != machine.policy.amd:
-                continue
-            wrong = msr.test(value, vcpu, machine)
-            if wrong is None:
-                return
-            raise Refusal(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
-        raise Refusal(
-            ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS
-        )

@@ -7,6 +7,7 @@ all that the release lets a guest have, and what the guest needs of it is said.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -112,12 +113,12 @@ def wanted_of_host(
     return " ".join(missed(answer.policy, names, at, refuses, policy_guest(facts, domain)))
 
 
-def lost_sentence(answer: Restored) -> str:
+def lost_sentence(lost: Sequence[str]) -> str:
     """Return which features a guest loses without a word, "" for none."""
-    if not answer.lost:
+    if not lost:
         return ""
-    plural = "s" if len(answer.lost) > 1 else ""
-    return f"the guest loses {len(answer.lost)} CPU feature{plural}: {' '.join(answer.lost)}"
+    plural = "s" if len(lost) > 1 else ""
+    return f"the guest loses {len(lost)} CPU feature{plural}: {' '.join(lost)}"
 
 
 def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:
