@@ -212,6 +212,7 @@ complete -c xensave -n '_shtab_xensave_using convert' -l map -xka "(__fish_compl
 complete -c xensave -n '_shtab_xensave_using convert' -l drop -xka "(__fish_complete_path (commandline -ct))" -d 'leave a record out, loss or not: 22, or one of a stream, libxc:0x13'
 complete -c xensave -n '_shtab_xensave_using convert' -l rules -xka "(__fish_complete_path (commandline -ct))" -d 'a downstream'"'"'s rules (TOML)'
 complete -c xensave -n '_shtab_xensave_using convert' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'an image whose CPU policy the guest is held to, where IN carries none'
+complete -c xensave -n '_shtab_xensave_using convert' -l host -xka "(__fish_complete_path (commandline -ct))" -d 'what the target'"'"'s host can give: the output of xen-cpuid -p, an image saved there, or xapi'"'"'s featureset'
 complete -c xensave -n '_shtab_xensave_using convert' -l repair -d 'mend what older releases damaged'
 complete -c xensave -n '_shtab_xensave_using convert' -l allow-loss -d 'convert even if state is lost that is not zero'
 complete -c xensave -n '_shtab_xensave_using convert' -l json -d 'print the plan as a JSON object'

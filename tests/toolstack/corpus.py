@@ -12,6 +12,7 @@ from xensave.source import open_source, read_all
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "restores"
+IMAGES = ROOT.parent / "shared" / "data" / "images"
 
 
 def _make():
@@ -29,6 +30,18 @@ def asked():
     """Return the cases of asked.jsonl.zst, each with a real Xen's answer."""
     with zstandard.open(DATA / "asked.jsonl.zst", "rt") as file:
         return [json.loads(line) for line in file]
+
+
+@cache
+def base(name):
+    """Return a sample image, decompressed; None where it is not there."""
+    path = ROOT / "examples" / "hvm1.img.zst"
+    if name != "xen417-hvm1":
+        path = IMAGES / f"{name}.img.zst"
+    if not path.exists():
+        return None
+    with open_source(str(path)) as source:
+        return read_all(source)
 
 
 @cache

@@ -11,15 +11,13 @@ from functools import cache
 
 import pytest
 
-from tests.toolstack.corpus import DATA, ROOT, rebuilt
+from tests.toolstack.corpus import DATA, base, rebuilt
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
 from xensave.policy.hostfile import read_host
-from xensave.source import open_source, read_all
 from xensave.toolstack.judge import Judge
 
-IMAGES = ROOT.parent / "shared" / "data" / "images"
 HOSTS = {"strong": "strong.txt", "weak": "weak.txt"}
 RELEASE = "4.17.7"
 CASES = [
@@ -28,18 +26,6 @@ CASES = [
     for line in (DATA / name).read_text().splitlines()
 ]
 CLASSES = sorted({case["cls"] for case in CASES})
-
-
-@cache
-def base(name):
-    """Return a sample image, decompressed; None where it is not there."""
-    path = ROOT / "examples" / "hvm1.img.zst"
-    if name != "xen417-hvm1":
-        path = IMAGES / f"{name}.img.zst"
-    if not path.exists():
-        return None
-    with open_source(str(path)) as source:
-        return read_all(source)
 
 
 def built(case):

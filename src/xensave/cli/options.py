@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from xensave.errors import SourceError, UsageError, XensaveError
+
+if TYPE_CHECKING:
+    from xensave.policy.host import Host
+
+Contents = TypeVar("Contents")
 
 _SIZE = r"(\d{1,20})\s*(?:([kmgt])(?:i?b)?|b)?"
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -71,3 +80,33 @@ def walk(parser: argparse.ArgumentParser) -> None:
         help="read every record; else of an image of 256 MiB or more, or behind an address, only"
         " what stands before and behind its pages, where that can be proved to be whole",
     )
+
+
+def host(parser: argparse.ArgumentParser) -> None:
+    """Declare --host: what is known of the target's host."""
+    parser.add_argument(
+        "--host",
+        metavar="FILE",
+        help="what the target's host can give: the output of xen-cpuid -p, an image saved there,"
+        " or xapi's featureset",
+    )
+
+
+def host_of(path: str | None) -> Host | None:
+    """Return what the file of --host says, None for none. Raises what `contents` raises."""
+    from xensave.policy.hostfile import read_host
+
+    return contents("host", path, read_host)
+
+
+def contents(option: str, path: str | None, read: Callable[[str], Contents]) -> Contents | None:
+    """Return what an option's file says. Raises UsageError where it cannot be read as that."""
+    if path is None:
+        return None
+    try:
+        return read(path)
+    except (SourceError, UsageError):
+        raise
+    except XensaveError as error:
+        place = "" if error.source else f"{path}: "
+        raise UsageError(f"--{option} {place}{error}") from error

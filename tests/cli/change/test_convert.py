@@ -118,3 +118,30 @@ def test_check_takes_what_convert_wrote(capsys, tmp_path, target):
     out = tmp_path / "out"
     assert run(capsys, IMAGE, out, "--target", target, "--allow-loss")[0] == 0
     assert main(["check", str(out), "--target", target]) == 0
+
+
+WEAK = ROOT / "tests" / "data" / "restores" / "weak.txt"
+PVH = ROOT / "examples" / "pvh1.ctx"
+
+
+def test_a_host_is_answered_for(capsys, tmp_path):
+    """What vanishes there is a warning; a state that it refuses is exit 1: nothing is written."""
+    words = ["--target", "4.17.7", "--host", WEAK, "--json"]
+    code, text, _ = run(capsys, IMAGE, tmp_path / "out", *words)
+    (lost,) = [each for each in json.loads(text)["warnings"] if each.startswith("the guest loses")]
+    assert code == 0
+    assert {"avx", "smep"} <= set(lost.split())
+    code, text, error = run(capsys, PVH, tmp_path / "not", "--from", "4.17", *words)
+    assert code == 1
+    assert "CR4" in json.loads(text)["refused"]
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "not").exists()
+
+
+@pytest.mark.parametrize("option", ["host", "policy"])
+def test_a_file_that_says_nothing_is_trouble(option, capsys, tmp_path):
+    nothing = tmp_path / "nothing.txt"
+    nothing.write_text("nothing\n")
+    code, _, error = run(capsys, IMAGE, "--dry-run", "--target", "4.17", f"--{option}", nothing)
+    assert code == 2
+    assert f"--{option} {nothing}: " in error

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from xensave import catalogue
 from xensave.cli.into import add_operands, beside, heading, into
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import contents, host, host_of, input_format, max_size
 from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="an image whose CPU policy the guest is held to, where IN carries none",
     )
+    host(parser)
     parser.add_argument("--repair", action="store_true", help="mend what older releases damaged")
     parser.add_argument(
         "--allow-loss", action="store_true", help="convert even if state is lost that is not zero"
@@ -146,7 +147,8 @@ def _settings(args: argparse.Namespace) -> Settings:
         args.target,
         args.source,
         tuple(rules),
-        policy=_policy(args.policy) if args.policy is not None else None,
+        policy=contents("policy", args.policy, _policy),
+        host=host_of(args.host),
         repair=args.repair,
         allow_loss=args.allow_loss,
         to=args.to,

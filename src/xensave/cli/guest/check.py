@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, max_size, positive, walk
+from xensave.cli.options import contents, host, host_of, input_format, max_size, positive, walk
 from xensave.cli.run import complain, wants_json
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.errors import UsageError, XensaveError
 from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
 from xensave.views.text.escape import escape
 from xensave.views.text.terminal import coloured, fold_width, width_of
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
     from xensave.engine.verdict import Verdict
     from xensave.image import Emulator
     from xensave.image.input import Item, JudgedInput
-    from xensave.policy.host import Host
     from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
     from xensave.toolstack.releases.series import SeriesVerdict
 
 TROUBLE = 2
-
-Contents = TypeVar("Contents")
 
 DESCRIPTION = (
     "Say what a Xen release makes of images and HVM contexts: whether it restores them, and if"
@@ -65,12 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="an image of an HVM guest saved on the target: its QEMU's sections and versions",
     )
-    parser.add_argument(
-        "--host",
-        metavar="FILE",
-        help="what the target's host can give: the output of xen-cpuid -p, an image saved there,"
-        " or xapi's featureset",
-    )
+    host(parser)
     parser.add_argument("--json", action="store_true", help="a line of JSON per input and target")
     parser.add_argument("--matrix", action="store_true", help="every release, as a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the table (SVG, PNG or PDF)")
@@ -104,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(
         _targets(args),
         _options(args),
-        _read("policy", args.policy, _policy),
-        host=_read("host", args.host, _host),
-        emulators=_read("emulator", args.emulator, _emulators),
+        contents("policy", args.policy, _policy),
+        host=host_of(args.host),
+        emulators=contents("emulator", args.emulator, _emulators),
         plugins=installed(),
     )
     if args.matrix or args.plot:
@@ -173,19 +165,6 @@ def _options(args: argparse.Namespace) -> DomainOptions:
     )
 
 
-def _read(option: str, path: str | None, read: Callable[[str], Contents]) -> Contents | None:
-    """Return what an option's file says. Raises UsageError where it cannot be read as that."""
-    if path is None:
-        return None
-    try:
-        return read(path)
-    except (SourceError, UsageError):
-        raise
-    except XensaveError as error:
-        place = "" if error.source else f"{path}: "
-        raise UsageError(f"--{option} {place}{error}") from error
-
-
 def _policy(path: str) -> Policy | None:
     """Return the CPU policy in an image; None, and a word on stderr, for a stream of version 2.
 
@@ -213,13 +192,6 @@ def _emulators(path: str) -> tuple[Emulator, ...]:
     if not any(emulator.sections for emulator in emulators):
         raise UsageError(f"--emulator {path}: holds no state of QEMU")
     return emulators
-
-
-def _host(path: str) -> Host:
-    """Return what a file says of the target's host."""
-    from xensave.policy.hostfile import read_host
-
-    return read_host(path)
 
 
 class _Report:
