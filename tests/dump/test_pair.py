@@ -6,6 +6,7 @@ of which tests/data/memory has the page tables (its README says how they were ma
 
 import io
 import struct
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from elftools.elf.elffile import ELFFile
 from tests.memory import samples
 from tests.memory.blank import pfns_of
 from xensave.dump import Format, extract
+from xensave.dump.elf import ALIASES_LIMIT
+from xensave.dump.kernel_map import kernel_map
 
 INVALID = (1 << 64) - 1
 PRESENT, FRAME = 1 << 0, (1 << 40) - 1 << 12
@@ -235,3 +238,25 @@ class TestOurOtherFormats:
                     assert data[at : at + 4096] == theirs[pfn]
                     found += 1
         assert found == 8095
+
+
+def test_elf_has_few_segments_of_a_frame_that_is_mapped_many_times(tmp_path):
+    """A PV Linux guest maps one page 480 times: what its list of machine frames lacks."""
+    with samples.pair_image("pv.img.zst") as image:
+        others = kernel_map(image).others
+        filler, times = Counter(run.physical for run in others).most_common(1)[0]
+        assert times == 480
+        extract(image, str(tmp_path / "elf"), Format.ELF)
+    with (tmp_path / "elf").open("rb") as file:
+        loads = list(ELFFile(file).iter_segments("PT_LOAD"))
+    physical = {each["p_offset"]: each["p_paddr"] for each in loads if each["p_paddr"] != INVALID}
+    start = min(physical)
+    others_there = {
+        each["p_vaddr"]: each["p_offset"] for each in loads if each["p_paddr"] == INVALID
+    }
+    # The guest's memory is one run from 0, so that a place in the file is a physical address.
+    assert physical == {start: 0}
+    wanted = {run.virtual: start + run.physical for run in others}
+    assert others_there.items() <= wanted.items()
+    assert {wanted[each] for each in wanted.keys() - others_there.keys()} == {start + filler}
+    assert len(wanted) - len(others_there) == times - ALIASES_LIMIT

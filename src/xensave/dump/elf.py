@@ -14,6 +14,7 @@ Each choice is one that another of the tools refuses to do without:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -33,6 +34,13 @@ from xensave.memory.physical import FrameRun, Memory
 
 SEGMENTS_LIMIT = 0xFFFE
 """e_phnum has 16 bits, and 0xffff means another thing; no tool here reads that."""
+
+ALIASES_LIMIT = 16
+"""The most mappings of the very same frames that become segments.
+
+A PV Linux guest fills its list of machine frames, up to 512 GiB, with one page that says "none",
+mapped again and again (xen_vmalloc_p2m_tree() in arch/x86/xen/p2m.c): 262,064 times of one frame.
+"""
 
 NO_ADDRESS = (1 << 64) - 1
 _ALL = PF_R | PF_W | PF_X
@@ -118,7 +126,17 @@ def _image_of(kernel: KernelMap) -> list[FrameRun] | None:
 
 def _mapped(memory: Memory, kernel: KernelMap, most: int) -> list[Mapping]:
     """Return the parts of other mappings that have contents: of too many, the largest."""
-    mappings = [piece for run in kernel.others for piece in pieces(memory, run)]
+    mappings = [piece for run in _few_aliases(kernel.others) for piece in pieces(memory, run)]
     if len(mappings) > most:
         mappings = sorted(sorted(mappings, key=lambda each: -each.size)[:most])
     return mappings
+
+
+def _few_aliases(runs: Iterable[Mapping]) -> Iterator[Mapping]:
+    """Yield mappings, of those that map the very same frames the first ALIASES_LIMIT."""
+    seen: Counter[tuple[int, int]] = Counter()
+    for run in runs:
+        frames = (run.physical, run.size)
+        seen[frames] += 1
+        if seen[frames] <= ALIASES_LIMIT:
+            yield run
