@@ -158,11 +158,11 @@ def test_every_rule_has_a_case():
 def test_a_cost_is_told():
     description = description_of("hvm-param")
     change = SpaceChange(
-        description,
-        read_text(BASE, "h", description),
-        read_text(changed("PARAMS 39", "PARAMS 64"), "h", description),
-        catalogue.space("hvm-param"),
-        {},
+        description=description,
+        before=read_text(BASE, "h", description),
+        after=read_text(changed("PARAMS 39", "PARAMS 64"), "h", description),
+        space=catalogue.space("hvm-param"),
+        past={},
     )
     [raised] = [o for o in objections(change) if o.finding.rule.startswith("SPACE_LIMIT")]
     assert "+200 bytes per HVM domain" in raised.finding.message

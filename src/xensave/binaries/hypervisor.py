@@ -9,8 +9,7 @@ and takes what reaches the table: it makes no difference how a compiler arranged
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
 from xensave.errors import Malformed, MissingExtra
@@ -30,8 +29,7 @@ _MOST_CLONES = 64
 _KINDS = {0: PER_DOMAIN, 1: PER_VCPU}
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredRecord:
+class RegisteredRecord(NamedTuple):
     """A record as a hypervisor registers it.
 
     `registered` is the bytes registered per domain or vCPU: for every instance a descriptor and a
@@ -58,8 +56,7 @@ class RegisteredRecord:
         return self.registered // (self.size + DESCRIPTOR)
 
 
-@dataclass(frozen=True, slots=True)
-class HypervisorSpace:
+class HypervisorSpace(NamedTuple):
     """The number space of a hypervisor binary: its records by number, and its handler table.
 
     `version` is what it calls itself ("4.17.7+13-g2445b30a44"), "" where that cannot be read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.model import Release
@@ -12,8 +12,7 @@ from xensave.errors import UsageError
 from xensave.policy.host import Host
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The target release, and the source's where the image does not name it; rules and leave.
 
     `policy` is the CPU policy that the guest is held to where the image carries none, `host` what

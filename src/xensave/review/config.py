@@ -15,9 +15,9 @@ They stand in `.xensave.toml`, or in `[tool.xensave]` of `pyproject.toml`:
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from xensave.catalogue.toml_table import Table, read
 from xensave.errors import UsageError
@@ -31,8 +31,7 @@ _KEYS = ("waive", "used", "registries")
 _WAIVER_KEYS = ("rule", "path", "record", "severity", "reason")
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(NamedTuple):
     """One rule, off or at most of a severity, where path and record match (None: anywhere)."""
 
     rule: str
@@ -56,8 +55,7 @@ class Waiver:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """What a project states about its reviews."""
 
     waivers: tuple[Waiver, ...] = ()
@@ -66,8 +64,7 @@ class Config:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Waived:
+class Waived(NamedTuple):
     """An objection that a waiver switched off, and why."""
 
     objection: Objection

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from xensave.errors import Malformed, UsageError
 from xensave.review.result import Review
@@ -15,8 +15,7 @@ from xensave.rules.numbers.model import Side
 EVERYTHING = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A commit and what the rules say of it.
 
     `unread` is the compiler's message where the headers of the commit, or of the one before it,
@@ -71,7 +70,7 @@ def _of_itself(
         keys = {(o.finding.rule, o.subject) for o in review.objections} if review else set()
         objections = [o for o in objections if (o.finding.rule, o.subject) in keys]
     return (
-        replace(entry, review=replace(entry.review, objections=tuple(objections)))
+        entry._replace(review=entry.review._replace(objections=tuple(objections)))
         if objections
         else None
     )
@@ -82,10 +81,10 @@ def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -
     before, unread = _side(revisions, parent) if parent else (None, "")
     after, unread_after = _side(revisions, entry.commit)
     if after is None:
-        return replace(entry, unread=unread_after or "the headers are deleted")
+        return entry._replace(unread=unread_after or "the headers are deleted")
     title = f"{entry.commit[:10]} {entry.subject}"
     review = review_change(before, after, setting, title=title, date=entry.date)
-    return replace(entry, review=review, unread=unread, whole=before is None)
+    return entry._replace(review=review, unread=unread, whole=before is None)
 
 
 def _side(revisions: Revisions, commit: str) -> tuple[Side | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
@@ -20,8 +20,7 @@ class Untouched(UsageError):
     """A change that leaves the save headers and their handlers as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(NamedTuple):
     """One patch, range or state, reviewed.
 
     `title` names it, `base` is the release that it was held against ("" for none) and `why` says
@@ -43,8 +42,7 @@ class Review:
     unseen: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """From one version of a series to the next: what became of the objections and trailers."""
 
     older: int
@@ -57,8 +55,7 @@ class Progress:
     dropped: tuple[Trailer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """All that one run reviewed.
 
     `skipped` names patches that touch no save header, `answers` replies that show a diff of their

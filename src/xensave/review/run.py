@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -107,8 +106,7 @@ def review_patches(
         done = [(patch, step) for patch, step in steps if step is not None]
         for (patch, step), review in zip(done, _series(done, setting), strict=True):
             reviews.append(
-                replace(
-                    review,
+                review._replace(
                     source=patch.source,
                     message=patch.message,
                     files=step.files,

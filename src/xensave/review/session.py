@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from xensave.errors import UsageError
 from xensave.headers.trees.staged import StagedTree
@@ -21,8 +21,7 @@ from xensave.review.trees.revisions import HEADERS, Revisions, is_repository, to
 from xensave.review.trees.sides import read_side
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What to review and against what; the fields are the command line's options."""
 
     inputs: tuple[str, ...] = ()

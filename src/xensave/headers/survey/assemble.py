@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xensave.catalogue.model import (
     EXACT,
@@ -22,8 +22,7 @@ from xensave.headers.survey.reading import Reading
 UNHANDLED = ("HEADER", "END")
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Everything that is written out: releases oldest first, layouts in the order of their ids."""
 
     releases: tuple[Release, ...]

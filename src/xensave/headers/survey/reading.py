@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xensave.errors import Malformed
 from xensave.headers.model import HeaderSpace
@@ -23,8 +23,7 @@ HANDLER_SOURCES = ("xen/arch/x86/*.c", "xen/common/*.c")
 STREAM_SOURCES = ("tools/libxc/xc_sr_*", "tools/libs/*sr_*")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What one revision says.
 
     `streams` is the libxc stream version written, and those read: (0, ()) for the legacy stream.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -56,8 +55,7 @@ class Registration(NamedTuple):
     bodies: tuple[str, str] = ("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerTable:
+class HandlerTable(NamedTuple):
     """The handlers of a release, a table entry's size, and whether a check pass comes first."""
 
     handlers: tuple[Registration, ...]

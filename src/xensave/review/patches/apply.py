@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from xensave.errors import UsageError
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
@@ -40,7 +39,7 @@ def apply(patch: FilePatch, text: str | None) -> tuple[str | None, FilePatch]:
         lines[at : at + len(old)] = [line for line in fresh if line is not None]
         grown += len(new) - len(old)
     after = None if patch.new is None else "\n".join(lines)
-    return after, replace(patch, hunks=tuple(placed))
+    return after, patch._replace(hunks=tuple(placed))
 
 
 def _renumbered(hunk: Hunk, old: int, new: int) -> Hunk:
@@ -54,7 +53,7 @@ def _renumbered(hunk: Hunk, old: int, new: int) -> Hunk:
                 old=old if line.kind != ADDED else None, new=new if line.kind != REMOVED else None
             )
         )
-    return replace(hunk, lines=tuple(lines))
+    return hunk._replace(lines=tuple(lines))
 
 
 def _take(kind: str, text: str, texts: Iterator[str]) -> str | None:

@@ -12,9 +12,9 @@ import email.policy
 import email.utils
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
+from typing import NamedTuple
 
 from xensave.errors import Malformed
 from xensave.review.patches.trailers import Trailer, trailers
@@ -40,8 +40,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DIFF = re.compile(r"^(?:diff --(?:git|cc|combined) |--- \S.*\n\+\+\+ \S|Index: \S)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A mail, a commit or a bare diff. Missing headers are empty; `number` of `total` in a series.
 
     `version` is that of "[PATCH v2 1/3]", `source` the name of the input it came from, `parent` the
@@ -97,7 +96,7 @@ class Message:
 
     def as_patch(self) -> Message:
         """An answer, or what was passed on, as the patch that it holds."""
-        return replace(self, subject=_RE.sub("", self.subject))
+        return self._replace(subject=_RE.sub("", self.subject))
 
     @property
     def trailers(self) -> tuple[Trailer, ...]:
@@ -112,7 +111,7 @@ def messages(data: bytes, source: str = "") -> list[Message]:
 
     Raises Malformed for a mail of parts within parts without end.
     """
-    return [replace(message, source=source) for message in _messages(data)]
+    return [message._replace(source=source) for message in _messages(data)]
 
 
 def _messages(data: bytes) -> list[Message]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from xensave.errors import LimitExceeded, UsageError
@@ -41,8 +40,7 @@ class Line(NamedTuple):
     new: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hunk:
+class Hunk(NamedTuple):
     """A hunk: `head` is its @@ line."""
 
     head: str
@@ -61,8 +59,7 @@ class Hunk:
         return [line for line in self.lines if line.kind != REMOVED]
 
 
-@dataclass(frozen=True, slots=True)
-class FilePatch:
+class FilePatch(NamedTuple):
     """What a patch does to one file. `old` or `new` is None for a file created or deleted.
 
     `blobs` are git's abbreviated hashes of the file before and after, where the diff has them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from xensave.review.patches.mail import Message
@@ -27,7 +26,7 @@ def number_versions(messages: Sequence[Message]) -> list[Message]:
         if message.diff and message.title:
             version = max(version, latest.get(key, 0) + 1) if key in latest else version
             latest[key] = version
-        numbered.append(replace(message, version=version))
+        numbered.append(message._replace(version=version))
     return numbered
 
 

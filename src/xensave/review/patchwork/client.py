@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, NamedTuple
 
 from xensave import __version__
 from xensave.errors import Malformed, SourceError, UsageError
@@ -29,8 +29,7 @@ _MOST_PAGES = 100
 _AGAIN = (429, 500, 502, 503, 504)
 
 
-@dataclass(frozen=True, slots=True)
-class PatchEntry:
+class PatchEntry(NamedTuple):
     """A patch of a series: its number on the server, and the mail that brought it."""
 
     id: int
@@ -38,8 +37,7 @@ class PatchEntry:
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """A series as the server lists it; `mbox` is where all its mails are.
 
     `missing` says what has not come yet: "2 of 5 patches have come", "" where all have.

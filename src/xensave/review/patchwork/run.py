@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xensave.errors import Malformed, SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
@@ -16,8 +16,7 @@ CONTEXT = "xensave-review"
 _LONGEST = 250
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """What is posted to a patch: success, warning or fail, and a line that says why."""
 
     patch: int
@@ -25,8 +24,7 @@ class Check:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
+class Reviewed(NamedTuple):
     """A series with its review; `result` is None where it touches no numbers, or `error` says why.
 
     `posted` tells whether its checks were sent.

@@ -18,7 +18,7 @@ from xensave.headers.text.numbers import SpaceNumber, SpaceText
 from xensave.rules.numbers.model import Rule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceChange:
     """A change to one file of a space.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -49,16 +48,13 @@ Refuses = Callable[[Setting], str]
 """What is wrong with a setting, "" for nothing. Raises Undecided where only the host tells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unless:
-    """What a rule demands of a param's value alone, and how it says so."""
+def unless(test: Callable[[int], bool], says: str) -> Refuses:
+    """Return what refuses a setting whose value fails a test, and says so."""
 
-    test: Callable[[int], bool]
-    says: str
+    def refuses(setting: Setting) -> str:
+        return "" if test(setting.value) else says
 
-    def __call__(self, setting: Setting) -> str:
-        """Return what is wrong, "" for nothing."""
-        return "" if self.test(setting.value) else self.says
+    return refuses
 
 
 class Period(NamedTuple):
@@ -99,7 +95,7 @@ def viridian_features(target: Target) -> int:
     return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
 
 
-deprecated = Unless(lambda _: False, "it may not be set any more")
+deprecated = unless(lambda _: False, "it may not be set any more")
 
 
 def changed(setting: Setting) -> str:
@@ -204,13 +200,13 @@ RULES = (
     ParamRule(
         id="PARAM_DM_DOMAIN",
         says="the device model's domain is the caller's own",
-        refuses=Unless(lambda value: value == _DOMID_SELF, f"only {_DOMID_SELF:#x} may be set"),
+        refuses=unless(lambda value: value == _DOMID_SELF, f"only {_DOMID_SELF:#x} may be set"),
         periods=(Period(("DM_DOMAIN",), _OWN_DOMAIN, ("4.11",), ("4.12",)),),
     ),
     ParamRule(
         id="PARAM_ALTP2M_READ_ONLY",
         says="altp2m is set when the domain is created",
-        refuses=Unless(lambda _: False, "it is read-only"),
+        refuses=unless(lambda _: False, "it is read-only"),
         periods=(Period(("ALTP2M",), _ALTP2M_CREATED, ("4.19",), errno=EEXIST),),
     ),
     ParamRule(
@@ -226,13 +222,13 @@ RULES = (
     ParamRule(
         id="PARAM_NESTED",
         says="nested virtualisation is on or off",
-        refuses=Unless(lambda value: value <= 1, "it is 0 or 1"),
+        refuses=unless(lambda value: value <= 1, "it is 0 or 1"),
         periods=(Period(("NESTEDHVM",), Cite(_SET), until=("4.15",)),),
     ),
     ParamRule(
         id="PARAM_TIMER_MODE",
         says="a timer mode is one of 0 - 3",
-        refuses=Unless(lambda value: value <= _TIMER_MODES, "the modes are 0 - 3"),
+        refuses=unless(lambda value: value <= _TIMER_MODES, "the modes are 0 - 3"),
         periods=(Period(("TIMER_MODE",), _MISSED_TICKS),),
     ),
     ParamRule(
@@ -244,7 +240,7 @@ RULES = (
     ParamRule(
         id="PARAM_ACPI_S_STATE",
         says="an ACPI sleep state is 0 or 3",
-        refuses=Unless(lambda value: value in _S3, "the states are 0 and 3"),
+        refuses=unless(lambda value: value in _S3, "the states are 0 and 3"),
         periods=(Period(("ACPI_S_STATE",), Cite(_SET)),),
     ),
     ParamRule(
@@ -262,14 +258,14 @@ RULES = (
     ParamRule(
         id="PARAM_ALTP2M",
         says="an altp2m mode is known",
-        refuses=Unless(lambda value: value <= 3, "the modes are 0 - 3"),
+        refuses=unless(lambda value: value <= 3, "the modes are 0 - 3"),
         periods=(
             Period(
                 ("ALTP2M",),
                 _ALTP2M,
                 ("4.6",),
                 ("4.9",),
-                refuses=Unless(lambda value: value <= 1, "the modes are 0 and 1"),
+                refuses=unless(lambda value: value <= 1, "the modes are 0 and 1"),
             ),
             Period(("ALTP2M",), _ALTP2M_LIMITED, ("4.9",)),
         ),
@@ -283,13 +279,13 @@ RULES = (
     ParamRule(
         id="PARAM_TRIPLE_FAULT",
         says="a shutdown reason is known",
-        refuses=Unless(lambda value: value <= _SHUTDOWN_MAX, f"they are 0 - {_SHUTDOWN_MAX}"),
+        refuses=unless(lambda value: value <= _SHUTDOWN_MAX, f"they are 0 - {_SHUTDOWN_MAX}"),
         periods=(Period(("TRIPLE_FAULT_REASON",), _TRIPLE_FAULT, ("4.3",)),),
     ),
     ParamRule(
         id="PARAM_IOREQ_PAGES",
         says="ioreq servers have 1 - 64 pages",
-        refuses=Unless(
+        refuses=unless(
             lambda value: 0 < value <= _IOREQ_PAGES, f"there are 1 - {_IOREQ_PAGES} pages"
         ),
         periods=(Period(("NR_IOREQ_SERVER_PAGES",), _SERVERS, ("4.5",)),),
@@ -297,19 +293,19 @@ RULES = (
     ParamRule(
         id="PARAM_FIP_WIDTH",
         says="an x87 instruction pointer has 0, 4 or 8 bytes",
-        refuses=Unless(lambda value: value in _FIP_WIDTHS, "the widths are 0, 4 and 8"),
+        refuses=unless(lambda value: value in _FIP_WIDTHS, "the widths are 0, 4 and 8"),
         periods=(Period(("X87_FIP_WIDTH",), _FIP_WIDTH, ("4.7",)),),
     ),
     ParamRule(
         id="PARAM_TSS",
         says="the TSS of real mode lies below 4 GiB",
-        refuses=Unless(lambda value: not value >> 32, "it has 32 bits"),
+        refuses=unless(lambda value: not value >> 32, "it has 32 bits"),
         periods=(Period(("VM86_TSS",), _TSS, ("4.9",)),),
     ),
     ParamRule(
         id="PARAM_TSS_SIZE",
         says="the TSS of real mode holds its base structure",
-        refuses=Unless(
+        refuses=unless(
             lambda value: value >> 32 >= _TSS_SIZE, f"the TSS has at least {_TSS_SIZE} bytes"
         ),
         periods=(Period(("VM86_TSS_SIZED",), _TSS, ("4.9",)),),
@@ -317,7 +313,7 @@ RULES = (
     ParamRule(
         id="PARAM_MCA_CAP",
         says="a machine check capability is known",
-        refuses=Unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
+        refuses=unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
         periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),
     ),
     ParamRule(
