@@ -1,23 +1,29 @@
 """A format is one class: what stands beside it is there, and a new one takes no other change."""
 
 import gzip
+import re
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import pytest
 
+from xensave.cli import main
 from xensave.container import formats, walk
+from xensave.container.description import Description
 from xensave.container.events import RECORD, Event
 from xensave.container.format import Format
 from xensave.container.probe import HEAD_SIZE, probe
+from xensave.container.reading import read_header
+from xensave.container.streams.libxc import LIBXC_FORMAT
+from xensave.container.streams.libxl import EMULATOR_CONTEXT, QEMU_UPSTREAM, EmulatorHeader
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.findings import ERROR
 from xensave.image import open_image
-from xensave.rules.stream import verify
 from xensave.rules.stream.model import Check, Fault, Rule
 from xensave.rules.stream.table import checks, rules
-from xensave.source import MemorySource
+from xensave.source import MemorySource, open_source
+from xensave.testing.frames import plain_stream
 from xensave.testing.streams import context, hvm_image
 
 ROOT = Path(__file__).parents[2]
@@ -36,46 +42,175 @@ def test_names_and_layers_are_of_one_format_each():
         formats.format_named("elf")
 
 
+NAME, STREAM, MODEL, DISK, LAST = 1, 2, 3, 4, 9
+
+
+class ToyHeader:
+    about = "a toy"
+    begins = "toy"
+    version = None
+
+    def __init__(self, data=b"TOYTOY"):
+        assert data == b"TOYTOY"
+
+    def to_bytes(self):
+        return b"TOYTOY"
+
+    def __eq__(self, other):
+        return isinstance(other, ToyHeader)
+
+    __hash__ = None
+
+
 class Toy(Format):
-    """A magic, then records of one byte, the last of which is zero."""
+    """A magic, then records: a type and a length of a byte each; a libxc stream follows STREAM."""
 
     name = "toy"
     title = "a toy"
     magics = (b"TOYTOY",)
-    records = {1: "ONE"}  # noqa: RUF012 - never changed
+    records = MappingProxyType(
+        {NAME: "NAME", STREAM: "STREAM", MODEL: "MODEL", DISK: "DISK", LAST: "LAST"}
+    )
     page = "docs/toy.md"
+    trailer = False
+    inner = "libxc"
+    demands = "the guest's name"
+    device_model = MODEL
+    model_head = EmulatorHeader(QEMU_UPSTREAM, 0).to_bytes()
+    marks = (STREAM, LAST)
 
     def walk(self, source):
-        source.skip(len(self.magics[0]))
-        while number := source.read(1)[0]:
-            yield Event(source, "toy", RECORD, f"record {number}", memoryview(b"x"), type_=number)
+        yield read_header(source, "toy", "header", size=6, parse=ToyHeader)
+        type_ = None
+        while type_ != LAST:
+            raw = source.read(2)
+            type_, length = raw
+            event = Event(
+                source, "toy", RECORD, self.records[type_], raw,
+                length=length, type_=type_, padded=False,
+            )  # fmt: skip
+            yield event
+            event.finish()
+            if type_ == STREAM:
+                yield from LIBXC_FORMAT.walk(source)
+
+    def pack(self, type_, body=b""):
+        return bytes((type_, len(body))) + body
+
+    def front(self, metadata, options=0):
+        return self.magics[0] + self.pack(NAME, metadata) + self.pack(STREAM)
+
+    def back(self):
+        return self.pack(LAST)
+
+    def describes(self, event):
+        return event.is_record("toy", NAME)
+
+    def describe(self, body):
+        text = body.decode()
+        return Description({"c_info": {"name": text, "type": "hvm"}}, text)
+
+    def detail(self, type_, body, length):
+        return ("disk", body.decode()) if type_ == DISK else None
 
 
-ODD = Rule("TOY_RECORD_ODD", ERROR, "Numbers of toys are odd.")
+LONG = Rule("TOY_NAME_SHORT", ERROR, "Names of toys are short.")
 
 
-def odd(event, _):
-    if event.type % 2 == 0:
-        yield Fault(ODD, f"number {event.type}")
+def short(event, _):
+    if event.length > 3:
+        yield Fault(LONG, f"a name of {event.length} letters", event.body_offset)
+
+
+def toy_image(name=b"Bob"):
+    toy = Toy()
+    devices = toy.pack(DISK, b"puzzle") + toy.pack(MODEL, b"QEVM\0\0\0\3")
+    return toy.front(name) + plain_stream() + devices + toy.back()
+
+
+def records_of(path):
+    return [event.name for event in walk(open_source(path)) if event.layer == "toy"]
 
 
 @pytest.fixture
 def toy(monkeypatch):
     table = ModuleType("toy")
-    table.CHECKS = (Check("toy", None, odd, (ODD,)),)
+    table.CHECKS = (Check("toy", (NAME,), short, (LONG,)),)
     monkeypatch.setitem(sys.modules, "xensave.rules.stream.formats.toy", table)
     monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, Toy()))
 
 
+@pytest.fixture
+def run(toy, tmp_path, monkeypatch, capsys):
+    """Run a command below a directory with the file `toy` in it; return its status and output."""
+    monkeypatch.chdir(tmp_path)
+    Path("toy").write_bytes(toy_image())
+
+    def run(*words):
+        status = main([*words])
+        return status, capsys.readouterr().out
+
+    return run
+
+
 @pytest.mark.usefixtures("toy")
-def test_a_new_format_is_read_counted_and_verified():
-    data = b"TOYTOY\1\2\1\0"
-    assert probe(data) == "toy"
-    assert [event.type for event in walk(MemorySource(data))] == [1, 2, 1]
-    assert ODD in rules()
-    assert [finding.message for finding in verify(MemorySource(data))] == ["number 2"]
+def test_a_new_format_is_told_and_walked():
+    data = toy_image()
+    assert probe(data[:HEAD_SIZE]) == "toy"
+    assert records_of(data) == ["header", "NAME", "STREAM", "DISK", "MODEL", "LAST"]
     with open_image(data) as image:
-        assert [(count.layer, count.records) for count in image.counts] == [("toy", 2), ("toy", 1)]
+        assert image.containers == ("toy", "libxc v3", "HVM context")
+        assert image.guest == "Bob"
+        assert [(model.kind, model.version) for model in image.emulators] == [("QEMU upstream", 3)]
+
+
+def test_a_new_format_is_shown(run):
+    status, out = run("show", "toy")
+    assert status == 0
+    assert re.search(r"guest +Bob\b.*HVM", out)
+    assert re.search(r"disk +puzzle\n", out)
+    assert re.search(r"emulator +QEMU upstream", out)
+    status, out = run("show", "--input-format", "toy", "--record", "CPU", "toy")
+    assert status == 0
+    assert "rip" in out
+
+
+def test_a_new_format_is_verified_by_rules_of_its_own(run):
+    assert LONG in rules()
+    assert run("verify", "toy")[0] == 0
+    Path("toy").write_bytes(toy_image(b"Roberta"))
+    status, out = run("verify", "toy")
+    assert status == 1
+    assert "toy NAME: error: a name of 7 letters [TOY_NAME_SHORT]" in out
+    assert "TOY_NAME_SHORT" in run("verify", "--rules")[1]
+
+
+def test_a_guest_in_a_new_format_is_judged(run):
+    status, out = run("check", "toy", "--target", "4.17", "--target", "4.4")
+    assert status == 1
+    assert "toy: Xen 4.17: restores" in out
+    assert re.search(r"toy: Xen 4\.4: refused at libxc header: the stream has version 3", out)
+
+
+def test_a_new_format_is_converted_and_converted_to(run):
+    assert run("convert", "toy", "new", "--target", "4.19")[0] == 0
+    assert records_of("new") == ["header", "NAME", "STREAM", "DISK", "MODEL", "LAST"]
+    # The disk has no place in libxl's stream; the device model's state has.
+    libxl = ("convert", "toy", "to-libxl", "--target", "4.17", "--to", "libxl")
+    assert run(*libxl)[0] == 1
+    assert run(*libxl, "--allow-loss")[0] == 0
+    models = [event for event in walk(open_source("to-libxl")) if event.type == EMULATOR_CONTEXT]
+    assert [bytes(event.body())[8:] for event in models if event.layer == "libxl"] == [
+        b"QEVM\0\0\0\3"
+    ]
+    Path("name").write_bytes(b"Eve")
+    toy = ("convert", "to-libxl", "back", "--target", "4.17", "--to", "toy")
+    assert run(*toy)[0] == 1
+    assert run(*toy, "--config", "name")[0] == 0
+    assert records_of("back") == ["header", "NAME", "STREAM", "MODEL", "LAST"]
+    with open_image("back") as image:
+        assert image.guest == "Eve"
+        assert [model.version for model in image.emulators] == [3]
 
 
 @pytest.mark.usefixtures("toy")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from xensave.container.description import Description
 from xensave.container.events import HEADER_KIND, Event, Header
+from xensave.container.framing import pack_record
 from xensave.source import Source
 
 
@@ -19,6 +20,11 @@ class Format(ABC):
     `records` names its records by type. `trailer` says whether bytes after its end are worth
     telling. A format that `convert` writes names in `inner` the stream in it (libxl or libxc),
     and in `demands` what `front` must be given for it.
+
+    `device_model` is the type of the record that holds a device model's state. libxl's says first
+    which one it is; where a format's does not, `model_head` is what libxl would say there.
+    `marks` are the types of records that `front` and `back` write, or that a stream follows;
+    `modern` has for one that a legacy stream follows the one that a stream of today does.
     """
 
     name: str
@@ -29,6 +35,10 @@ class Format(ABC):
     trailer = True
     inner = ""
     demands = ""
+    device_model: int | None = None
+    model_head = b""
+    marks: Collection[int] = ()
+    modern: Mapping[int, int] = {}
 
     def matches(self, head: bytes) -> bool:
         """Tell whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
@@ -57,6 +67,10 @@ class Format(ABC):
     def back(self) -> bytes:
         """Return what stands behind the stream and the records of devices."""
         return b""
+
+    def pack(self, type_: int, body: bytes | memoryview = b"") -> bytes:
+        """Return a record of this format."""
+        return pack_record(type_, body)
 
     def describes(self, event: Event) -> bool:
         """Tell whether an event's body says what `describe` reads: by default, of a header's."""

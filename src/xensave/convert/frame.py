@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, TRAILER, XENOPSD, Event
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.formats import format_named
-from xensave.container.frames import xenopsd, xl
+from xensave.container.frames import xl
 from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused, place_of
@@ -100,9 +100,10 @@ class FrameConverter:
             return self._of_legacy(event)
         if event.kind == HEADER_KIND:
             return self._header(event)
-        if event.is_record(XENOPSD, xenopsd.LIBXC_LEGACY) and self._down is None:
+        known = format_named(event.layer)
+        if event.kind == RECORD and event.type in known.modern and self._down is None:
             self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
-            return (xenopsd.pack(xenopsd.LIBXC),)
+            return (known.pack(known.modern[event.type]),)
         return self._stream.convert(event)
 
     def _of_legacy(self, event: Event) -> Output:
@@ -122,14 +123,15 @@ class FrameConverter:
 
     def _header(self, event: Event) -> Output:
         header = event.header
-        result = (LIBXC, LIBXL) if header == xenopsd.XenopsdHeader(1) else (LIBXC, LIBXL, self.to)
-        if self._frame is not None and event.layer not in result:
+        if self._frame is not None and event.layer not in (LIBXC, LIBXL, self.to):
             return (event,)
         if self._down is not None:
             return self._old_header(event, self._down)
         try:
             new = format_named(event.layer).announcing(header) if header is not None else None
         except Unsupported as error:
+            if self._frame is not None:
+                return (event,)
             raise Refused(error.message, self.plan, offset=0, record=error.record) from error
         if new is None:
             self._note(event, DROP, event.label, "no release that reads today's streams reads it")

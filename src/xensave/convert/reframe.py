@@ -10,23 +10,17 @@ from xensave.container.events import (
     LIBXL,
     RECORD,
     TRAILER,
-    XENOPSD,
     Event,
 )
 from xensave.container.format import Format
 from xensave.container.formats import FORMATS, format_named
-from xensave.container.frames import xenopsd
-from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.convert.plan import CONVERT, DROP, INSERT, Change, Loss, Plan, Refused, place_of
 from xensave.convert.stream.stream import Output
 from xensave.errors import UsageError
 from xensave.findings import Place
+from xensave.image.tally import STATE_LIMIT
 
-EMULATOR_LIMIT = xenopsd.QEMU_LIMIT
-"""A longer state of a device model is not put into another frame: xenopsd takes no more."""
-
-_EMULATOR_HEADER = libxl.EMULATOR_HEADER_SIZE
 _STREAM = frozenset({LIBXC, LIBXL})
 
 
@@ -70,8 +64,8 @@ class Reframer:
             self._note(DROP, event.label, "the messages of a migration do not belong to a file")
         elif event.kind == HEADER_KIND and event.layer != LEGACY:
             self._header(event)
-        elif event.layer == XENOPSD and event.kind == RECORD:
-            return self._device(event)
+        elif event.kind == RECORD:
+            return self._record(event)
         return ()
 
     def finish(self) -> Output:
@@ -113,47 +107,39 @@ class Reframer:
         if event.kind == HEADER_KIND or event.type in (libxl.LIBXC_CONTEXT, libxl.END):
             # The frame's own begin and end the stream.
             return ()
-        if self._to.inner == LIBXL:
-            return output
-        return self._emulator(event)
+        return output if self._to.inner == LIBXL else self._elsewhere(event)
 
-    def _emulator(self, event: Event) -> Output:
-        """Return an emulator's record of libxl in a frame that has none of those."""
-        if event.type == libxl.EMULATOR_CONTEXT and self._to.name == XENOPSD:
-            self._note(CONVERT, event.label, "xenopsd has a record of its own for it")
-            state = bytes(self._bounded(event))[_EMULATOR_HEADER:]
-            return (xenopsd.pack(xenopsd.QEMU_TRAD, state),)
-        self._lose(event, f"{self._to.title} has no place for it")
-        return ()
-
-    def _device(self, event: Event) -> Output:
-        """Return a record of xenopsd's: the VM, a device, or what marks a stream or the end."""
-        if self._to.name == XENOPSD and event.type not in (
-            *xenopsd.STREAMS,
-            xenopsd.END_OF_IMAGE,
-            xenopsd.XENOPS,
-        ):
-            if len(event.raw) != xenopsd.PAIR.size:
-                # In a suspend image of old the device model's state has another header.
-                return (xenopsd.pack(event.type, self._bounded(event)),)
-            return (bytes(event.to_bytes()),)
-        if event.type == xenopsd.XENOPS:
-            if self._to.name == XENOPSD:
+    def _record(self, event: Event) -> Output:
+        """Return a record of a frame's own: of the guest, a device, or what marks a stream."""
+        own = format_named(event.layer)
+        if own.describes(event):
+            if own is self._to:
                 self._metadata = self._metadata or bytes(event.body())
             else:
                 self._note(DROP, event.label, f"{self._to.title} is asked for")
             return ()
-        if event.type == xenopsd.QEMU_TRAD and self._to.inner == LIBXL:
-            self._note(CONVERT, event.label, "libxl has a record of its own for it")
-            head = libxl.EmulatorHeader(libxl.QEMU_UPSTREAM, 0).to_bytes()
-            return (pack_record(libxl.EMULATOR_CONTEXT, head + self._bounded(event)),)
-        if event.length:
-            self._lose(event, f"{self._to.title} has no place for it")
-        return ()
+        if own is self._to and event.type not in own.marks:
+            if len(event.raw) != len(own.pack(event.type)):
+                # In a suspend image of old the device model's state has another header.
+                return (own.pack(event.type, self._bounded(event)),)
+            return (bytes(event.to_bytes()),)
+        return self._elsewhere(event) if event.length else ()
+
+    def _elsewhere(self, event: Event) -> Output:
+        """Return what a frame has for a record of another: a device model's state, or nothing."""
+        own, to = format_named(event.layer), self._to
+        home = to if to.device_model is not None else format_named(to.inner)
+        if event.type != own.device_model or home.device_model is None:
+            self._lose(event, f"{to.title} has no place for it")
+            return ()
+        self._note(CONVERT, event.label, f"{home.name} has a record of its own for it")
+        state = own.model_head + bytes(self._bounded(event))
+        return (home.pack(home.device_model, state[len(home.model_head) :]),)
 
     def _bounded(self, event: Event) -> bytes | memoryview:
-        if event.length > EMULATOR_LIMIT:
-            raise self._refused(f"{event.length} bytes of state, the limit is {EMULATOR_LIMIT}")
+        """Return a body; xenopsd, for one, takes no longer state of a device model."""
+        if event.length > STATE_LIMIT:
+            raise self._refused(f"{event.length} bytes of state, the limit is {STATE_LIMIT}")
         return event.body()
 
     def _lose(self, event: Event, reason: str) -> None:

@@ -9,17 +9,14 @@ from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
     LIBXC,
-    LIBXL,
     RECORD,
     TRAILER,
-    XENOPSD,
     Event,
     Header,
 )
 from xensave.container.formats import format_named
-from xensave.container.frames.xl import MESSAGE
 from xensave.container.runs import PageRun, walk_in_runs
-from xensave.container.streams import libxc, libxl
+from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import PFN_MASK
 from xensave.container.walk import walk
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
@@ -33,24 +30,8 @@ _OVERHEAD = 512
 STATE_LIMIT = 1 << 20
 """How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
 
-# Of these only the beginning is of interest here.
-_PREFIX = {
-    (LIBXC, libxc.PAGE_DATA): 8,
-    (LIBXL, libxl.EMULATOR_CONTEXT): STATE_LIMIT,
-}
-
-
 BATCH_LIMIT = 1 << 16
 """Of a record with more frames than these (Xen writes 1024) the order is not looked at."""
-
-
-def _wanted(event: Event) -> int:
-    """Return how many bytes of a record are kept."""
-    if event.layer == XENOPSD:
-        from xensave.container.frames import xenopsd
-
-        return STATE_LIMIT if event.type == xenopsd.QEMU_TRAD else event.length
-    return _PREFIX.get((event.layer, event.type), event.length)
 
 
 class Count(NamedTuple):
@@ -93,7 +74,7 @@ class Tally:
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
     than once, and `resent` says that some may have. Of a checkpointed stream the records of the
     last checkpoint that had them are kept. `unread` are the bytes that a glance passed over,
-    `messages` is how a trailer begins, `trailing` its first 64 KiB. `firsts` is where the first
+    `trailing` the first 64 KiB of a trailer. `firsts` is where the first
     record of each type begins. `stop` is why the stream could not be followed to its end, None
     where it could.
     """
@@ -109,7 +90,6 @@ class Tally:
         self.frames = 0
         self.resent = False
         self._last_pfn = -1
-        self.messages = b""
         self.trailing = b""
         self.checkpoints = 0
         self.trailer = 0
@@ -149,7 +129,6 @@ class Tally:
         elif event.kind == CONTEXT:
             self.context = self._keep(event, event.length)
         elif event.kind == TRAILER:
-            self.messages = self.messages or bytes(event.prefix(len(MESSAGE)))
             self.trailing = self.trailing or bytes(event.prefix(_TRAILING))
             self.trailer += event.length
 
@@ -189,7 +168,8 @@ class Tally:
             self.checkpoints += 1
         elif event.length:
             self._renew(key)
-            record = self._keep(event, min(event.length, _wanted(event)))
+            state = event.type == format_named(event.layer).device_model
+            record = self._keep(event, min(event.length, STATE_LIMIT if state else event.length))
             self.kept.setdefault(key, []).append(record)
             self._describe(event)
 

@@ -9,6 +9,7 @@ xapi-project/xen-api.
 
 import struct
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import NamedTuple
 
 from xensave.container.description import Description, Json
@@ -19,7 +20,7 @@ from xensave.container.reading import read_header
 from xensave.container.streams import varstored
 from xensave.container.streams.legacy import LEGACY_FORMAT, LegacyHeader
 from xensave.container.streams.libxc import LIBXC_FORMAT
-from xensave.container.streams.libxl import LIBXL_FORMAT
+from xensave.container.streams.libxl import LIBXL_FORMAT, QEMU_UPSTREAM, EmulatorHeader
 from xensave.errors import Malformed, Truncated, Unsupported, UsageError, XensaveError
 from xensave.source import Source
 
@@ -101,6 +102,10 @@ class Xenopsd(Format):
     title = "a suspend image of xenopsd"
     magics = (MAGIC, LEGACY_MAGIC)
     records = RECORDS
+    device_model = QEMU_TRAD
+    model_head = EmulatorHeader(QEMU_UPSTREAM, 0).to_bytes()
+    marks = STREAMS | {END_OF_IMAGE}
+    modern = MappingProxyType({LIBXC_LEGACY: LIBXC})
     page = "docs/reference/formats/xenopsd.md"
     trailer = False
 
@@ -117,11 +122,15 @@ class Xenopsd(Format):
         wrong = self.describe(metadata).wrong
         if wrong is not None:
             raise UsageError(f"xenopsd's record of the VM: {wrong.message}")
-        return MAGIC + pack(XENOPS, metadata) + pack(LIBXC)
+        return MAGIC + self.pack(XENOPS, metadata) + self.pack(LIBXC)
 
     def back(self) -> bytes:
         """Return the record that ends the image."""
-        return pack(END_OF_IMAGE)
+        return self.pack(END_OF_IMAGE)
+
+    def pack(self, type_: int, body: bytes | memoryview = b"") -> bytes:
+        """Return a record."""
+        return PAIR.pack(type_, len(body)) + body
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
         """Return the signature; None around a legacy stream, which no xenopsd of today writes.
@@ -187,11 +196,6 @@ class Xenopsd(Format):
 
 
 XENOPSD_FORMAT = Xenopsd()
-
-
-def pack(type_: int, body: bytes | memoryview = b"") -> bytes:
-    """Return a record."""
-    return PAIR.pack(type_, len(body)) + body
 
 
 def _record(source: Source) -> Event:

@@ -164,6 +164,7 @@ class Libxl(Format):
     title = "a libxl stream"
     magics = (MAGIC,)
     records = RECORDS
+    device_model = EMULATOR_CONTEXT
     page = "docs/reference/formats/xl.md"
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.container.events import LIBXL, XENOPSD
+from xensave.container.events import LIBXL
+from xensave.container.formats import format_named
 from xensave.container.streams import libxl
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
 from xensave.errors import XensaveError
@@ -36,14 +37,17 @@ class Emulator(NamedTuple):
 
 
 def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
-    """Put together the EMULATOR_CONTEXT and EMULATOR_XENSTORE_DATA records of each emulator.
+    """Put together the state and the EMULATOR_XENSTORE_DATA records of each emulator.
 
-    xenopsd's record of QEMU is one too: it has the state alone. Raises Malformed for a record
-    that cannot be read; without `strict` it counts for nothing.
+    Raises Malformed for a record that cannot be read; without `strict` it counts for nothing.
     """
-    contexts = list(tally.all(LIBXL, libxl.EMULATOR_CONTEXT))
+    contexts = [
+        _as_context(record, format_named(layer).model_head)
+        for (layer, type_), records in tally.kept.items()
+        if type_ == format_named(layer).device_model
+        for record in records
+    ]
     stores = tally.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
-    contexts += _of_xenopsd(tally)
     states: dict[EmulatorHeader, BufferedRecord] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
@@ -61,17 +65,8 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     )
 
 
-def _of_xenopsd(tally: Tally) -> list[BufferedRecord]:
-    if XENOPSD not in {layer for layer, _ in tally.kept}:
-        return []
-    from xensave.container.frames import xenopsd
-
-    return [_as_context(record) for record in tally.all(XENOPSD, xenopsd.QEMU_TRAD)]
-
-
-def _as_context(record: BufferedRecord) -> BufferedRecord:
+def _as_context(record: BufferedRecord, head: bytes) -> BufferedRecord:
     """Return a record as libxl has it: behind the emulator's kind and instance."""
-    head = EmulatorHeader(libxl.QEMU_UPSTREAM, 0).to_bytes()
     return record._replace(
         body=head + record.body,
         body_offset=record.body_offset - len(head),

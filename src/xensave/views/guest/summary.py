@@ -133,7 +133,7 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
 
 def _trailer(image: Image) -> str:
     what = f"{image.tally.trailer:,} bytes after the end of the stream"
-    head = image.tally.messages
+    head = image.tally.trailing[: len(MESSAGE)]
     if head and MESSAGE.startswith(head):
         return f"{what}: xl's word to the receiver of a live migration that it may unpause"
     return what
