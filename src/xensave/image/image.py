@@ -1,9 +1,9 @@
-"""The image: opened lazily, walked once, and asked for what it holds."""
+"""The image: counted once, and asked for what it holds of the guest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from xensave import catalogue
 from xensave.container.events import LIBXC, Event
@@ -11,16 +11,14 @@ from xensave.container.frames.config import Config, Json
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
-from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.errors import Malformed, UsageError
+from xensave.image.counted import CountedImage
 from xensave.image.facts.described import details_of
 from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.guest import GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
-from xensave.image.glance import glance as glance_at
-from xensave.image.opening import OpenInput, open_input
-from xensave.image.tally import Count, Tally, tally
+from xensave.image.tally import tally
 from xensave.source import Input, Source
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from xensave.memory import Memory
 
 
-class Image:
+class Image(CountedImage):
     """A save image, a libxl or libxc stream, or a bare HVM context.
 
     It is opened by a path, "-", a descriptor, a binary file or bytes; compressed or not. `release`
@@ -58,88 +56,11 @@ class Image:
         format: str | None = None,
         source: Source | None = None,
     ) -> None:
-        self._glance = glance
         self._release = catalogue.series_of(release) if release is not None else None
-        if source is None:
-            source = open_input(what, max_size=max_size, format=format)
-        self._input = OpenInput(source, format)
-        self._tally: Tally | None = None
+        super().__init__(what, max_size=max_size, glance=glance, format=format, source=source)
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
         self._memory: Memory | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
-        self._input.source.name_in(error)
-        self.close()
-
-    def close(self) -> None:
-        """Close the input; what was read stays."""
-        self._input.close()
-
-    def __repr__(self) -> str:
-        return f"<Image {self.name!r}>"
-
-    @property
-    def name(self) -> str:
-        """The input's name: its path, or "<stdin>"."""
-        return self._input.source.name
-
-    @property
-    def tally(self) -> Tally:
-        """What the pass over the image found."""
-        if self._tally is None:
-            self._tally = tally(self._input.again(), glance=self._glance)
-        if self._tally.stop is not None:
-            raise self._tally.stop
-        return self._tally
-
-    def events(self) -> Iterator[Event]:
-        """Walk the image again, record by record, pages included.
-
-        Walks and questions do not disturb each other. Raises UsageError for a pipe that was read
-        already, and after `close`.
-        """
-        source = self._input.again()
-        yield from walk(source)
-
-    def read_events(self) -> Iterator[Event]:
-        """Walk the image as `events` does; what the pass finds answers later questions.
-
-        So a pipe is read once for both, if the walk goes to its end.
-        """
-        so_far = Tally()
-        for event in walk(self._input.again()):
-            yield event
-            so_far.take(event)
-        self._tally = so_far
-
-    def glance(self) -> Iterator[Event]:
-        """Go through the image again; page records are passed over where that is safe.
-
-        Raises UsageError for a pipe that was read already.
-        """
-        yield from glance_at(self._input.again())
-
-    @property
-    def size(self) -> int:
-        """The bytes of the image, decompressed."""
-        return self.tally.size
-
-    @property
-    def containers(self) -> tuple[str, ...]:
-        """The layers from the outside in, with their versions: ("xl", "libxl v2", "libxc v3")."""
-        layers = list(dict.fromkeys(self.tally.layers))
-        if self.tally.last_context is not None:
-            layers.append("HVM context")
-        return tuple(layers)
-
-    @property
-    def counts(self) -> tuple[Count, ...]:
-        """Records by layer and type, in the order of first occurrence."""
-        return tuple(self.tally.counts.values())
 
     @property
     def facts(self) -> GuestFacts:
@@ -266,20 +187,6 @@ class Image:
         return len({record.body[:4] for record in basic})
 
     @property
-    def frames(self) -> int:
-        """How many page frame numbers the image lists, with or without contents."""
-        return self.tally.frames
-
-    @property
-    def pages(self) -> int:
-        """How many pages have contents; more than the guest has if some were sent twice."""
-        count = self.tally.counts.get((LIBXC, libxc.PAGE_DATA))
-        if count is None:
-            return 0
-        contents = count.bytes - 8 * count.records - 8 * self.frames
-        return max(0, contents) // libxc.PAGE_SIZE
-
-    @property
     def distinct_pages(self) -> int | None:
         """How many frames have contents, each counted once however often it was sent.
 
@@ -292,11 +199,6 @@ class Image:
             return len(self.memory.index)
         except UsageError:
             return None
-
-    @property
-    def unread(self) -> int:
-        """The bytes of page records that a glance passed over; 0 after a walk."""
-        return self.tally.unread
 
     @property
     def configured_memory(self) -> int | None:
