@@ -3,11 +3,12 @@
 import random
 import struct
 
+import numpy as np
 import pytest
 
 from tests.memory.samples import memory, page, record
 from xensave.dump.vmcoreinfo import Finder
-from xensave.memory import FrameRun
+from xensave.memory import Mappings
 
 PAGE = 4096
 TEXT = b"OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
@@ -52,7 +53,8 @@ def test_at_any_address(at, skip):
 )
 def test_where_the_kernel_lies_all_of_it_is_searched(at, kernel, told, skip):
     found, data = guest(at)
-    finder = Finder(found, [FrameRun(*run) for run in kernel])
+    physical, size = (np.array([run[at] * PAGE for run in kernel], np.int64) for at in (0, 1))
+    finder = Finder(found, Mappings(physical.view(np.uint64), physical, size))
     for pfn, pages in shown(data, skip, 2 * PAGE):
         finder.look(pfn, pages)
     assert (finder.text() == TEXT) is told

@@ -14,7 +14,6 @@ Each choice is one that another of the tools refuses to do without:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -23,14 +22,15 @@ from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.dump import elf_structs as elf
 from xensave.dump.elf_structs import PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment
 from xensave.dump.kernel_file import KERNEL_MAP
-from xensave.dump.kernel_map import KernelMap, kernel_map, pieces
+from xensave.dump.kernel_map import KernelMap, Pieces, kernel_map, pieces
 from xensave.dump.parts import Gap, Late, Part, aligned
 from xensave.dump.prstatus import all_prstatus
 from xensave.dump.vmcoreinfo import NOTE_LIMIT, Finder, vmcoreinfo_note
 from xensave.errors import LimitExceeded
 from xensave.image import Image
-from xensave.memory.address_space import Mapping
-from xensave.memory.physical import FrameRun, Memory
+from xensave.memory.column import Integers
+from xensave.memory.mappings import Mappings
+from xensave.memory.physical import FrameRun
 
 SEGMENTS_LIMIT = 0xFFFE
 """e_phnum has 16 bits, and 0xffff means another thing; no tool here reads that."""
@@ -62,9 +62,15 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
             f"memory in {len(runs):,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
             "raw and lime have no such limit"
         )
+    firsts = np.array([run.pfn for run in runs], np.int64)
+    frames = np.array([run.frames for run in runs], np.int64)
     kernel = kernel_map(image)
-    mapped = _mapped(memory, kernel, SEGMENTS_LIMIT - 1 - len(runs))
-    segments = 1 + len(runs) + len(mapped)
+    mapped = pieces(
+        _few_aliases(kernel.others), firsts, firsts + frames, SEGMENTS_LIMIT - 1 - len(runs)
+    )
+    # What a frame of a run is further along in the file than by its number.
+    ahead = np.cumsum(frames) - frames - firsts
+    segments = 1 + len(runs) + len(mapped.run)
     registers = all_prstatus(image)
     front = elf.EHDR_SIZE + elf.PHDR_SIZE * segments
     start = (
@@ -81,7 +87,7 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
                 elf.header(segments=segments),
                 Segment(PT_NOTE, 0, front, 0, 0, len(notes)).to_bytes(),
                 *_physical(runs, kernel.direct_map or 0, start),
-                *_virtual(runs, mapped, start),
+                *_virtual(mapped, ahead, start),
                 notes,
             )
         )
@@ -102,41 +108,26 @@ def _physical(runs: Iterable[FrameRun], direct_map: int, offset: int) -> Iterato
         offset += run.size
 
 
-def _virtual(runs: list[FrameRun], mapped: list[Mapping], offset: int) -> Iterator[bytes]:
+def _virtual(mapped: Pieces, ahead: Integers, offset: int) -> Iterator[bytes]:
     """Yield segments of other mappings; each lies within one run of frames."""
-    starts = np.array([run.pfn for run in runs], np.int64)
-    frames = np.array([run.frames for run in runs], np.int64)
-    before = np.cumsum(frames) - frames
-    for piece in mapped:
-        pfn = piece.physical >> PAGE_SHIFT
-        run = int(np.searchsorted(starts, np.int64(pfn), "right")) - 1
-        at = offset + (int(before[run] - starts[run]) + pfn << PAGE_SHIFT)
-        yield Segment(PT_LOAD, _ALL, at, piece.virtual, NO_ADDRESS, piece.size).to_bytes()
+    offsets = offset + (mapped.first + ahead[mapped.run] << PAGE_SHIFT)
+    columns = (mapped.virtual, offsets, mapped.frames << PAGE_SHIFT)
+    for virtual, at, size in zip(*(column.tolist() for column in columns), strict=True):
+        yield Segment(PT_LOAD, _ALL, at, virtual, NO_ADDRESS, size).to_bytes()
 
 
-def _image_of(kernel: KernelMap) -> list[FrameRun] | None:
-    """Return the frames of a 64-bit Linux kernel's own image, None where it is not told."""
-    runs = [
-        FrameRun(run.physical >> PAGE_SHIFT, run.size >> PAGE_SHIFT)
-        for run in kernel.others
-        if run.virtual >= KERNEL_MAP
-    ]
-    return runs or None
+def _image_of(kernel: KernelMap) -> Mappings | None:
+    """Return the mappings of a 64-bit Linux kernel's own image, None where it is not told."""
+    own = kernel.others.where(kernel.others.virtual >= np.uint64(KERNEL_MAP))
+    return own if len(own) else None
 
 
-def _mapped(memory: Memory, kernel: KernelMap, most: int) -> list[Mapping]:
-    """Return the parts of other mappings that have contents: of too many, the largest."""
-    mappings = [piece for run in _few_aliases(kernel.others) for piece in pieces(memory, run)]
-    if len(mappings) > most:
-        mappings = sorted(sorted(mappings, key=lambda each: -each.size)[:most])
-    return mappings
-
-
-def _few_aliases(runs: Iterable[Mapping]) -> Iterator[Mapping]:
-    """Yield mappings, of those that map the very same frames the first ALIASES_LIMIT."""
-    seen: Counter[tuple[int, int]] = Counter()
-    for run in runs:
-        frames = (run.physical, run.size)
-        seen[frames] += 1
-        if seen[frames] <= ALIASES_LIMIT:
-            yield run
+def _few_aliases(mappings: Mappings) -> Mappings:
+    """Return mappings without those of the very same frames beyond the first ALIASES_LIMIT."""
+    order = np.lexsort((mappings.size, mappings.physical))
+    ordered = mappings.where(order)
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (np.diff(ordered.physical) != 0) | (np.diff(ordered.size) != 0)
+    starts = np.flatnonzero(begins)
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return mappings.where(np.sort(order[place < ALIASES_LIMIT]))

@@ -7,7 +7,6 @@ to the same frames at other addresses.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,11 +15,19 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import LimitExceeded
 from xensave.image import Image
-from xensave.memory.address_space import AddressSpace, Mapping
+from xensave.memory.address_space import AddressSpace
+from xensave.memory.column import Integers
+from xensave.memory.mappings import NO_MAPPINGS, Addresses, Mappings
 from xensave.memory.physical import Memory
 
 KERNEL_HALF = {48: 0xFFFF800000000000, 57: 0xFF00000000000000, 32: 0x80000000}
 """Where the kernel's half of a linear address space begins, by its width."""
+
+PIECES_LIMIT = 1 << 20
+"""The most parts of mappings of which the largest are chosen."""
+
+ROOTS_LIMIT = 16
+"""The most page tables that are asked where the kernel is: all vCPUs of one kernel have it."""
 
 _LEAST_SHARE = 2
 
@@ -33,7 +40,7 @@ class KernelMap(NamedTuple):
     """
 
     direct_map: int | None
-    others: tuple[Mapping, ...]
+    others: Mappings
 
 
 def kernel_map(image: Image) -> KernelMap:
@@ -41,8 +48,13 @@ def kernel_map(image: Image) -> KernelMap:
 
     Tables that lead nowhere, or are too many to list, give no mappings.
     """
-    best = KernelMap(None, ())
+    best = KernelMap(None, NO_MAPPINGS)
+    asked: set[int] = set()
     for space in kernel_spaces(image):
+        root = space.cr3 & space.mode.root_mask
+        if root in asked or len(asked) == ROOTS_LIMIT:
+            continue
+        asked.add(root)
         kernel = _kernel_map(space)
         if kernel.direct_map is not None:
             return kernel
@@ -60,32 +72,60 @@ def kernel_spaces(image: Image) -> Iterator[AddressSpace]:
 
 def _kernel_map(space: AddressSpace) -> KernelMap:
     try:
-        mappings = list(space.mappings(KERNEL_HALF[space.mode.width]))
+        mappings = space.mappings(KERNEL_HALF[space.mode.width])
     except LimitExceeded:
-        return KernelMap(None, ())
-    shares: Counter[int] = Counter()
-    for run in mappings:
-        shares[run.virtual - run.physical] += _present(space.memory, run)
-    base, share = max(shares.items(), key=lambda each: each[1], default=(0, 0))
-    if share * _LEAST_SHARE < len(space.memory.index):
-        return KernelMap(None, tuple(mappings))
-    others = tuple(run for run in mappings if run.virtual - run.physical != base)
-    return KernelMap(base, others)
+        return KernelMap(None, NO_MAPPINGS)
+    offsets, of = np.unique(mappings.offsets, return_inverse=True)
+    shares = np.bincount(of, _present(space.memory, mappings), len(offsets))
+    most = int(shares.argmax()) if len(shares) else 0
+    if not len(shares) or shares[most] * _LEAST_SHARE < len(space.memory.index):
+        return KernelMap(None, mappings)
+    return KernelMap(int(offsets[most]), mappings.where(of != most))
 
 
-def _present(memory: Memory, run: Mapping) -> int:
-    """Return how many frames of a mapping have contents."""
-    first, end = run.physical >> PAGE_SHIFT, run.physical + run.size >> PAGE_SHIFT
-    return memory.index.find(end) - memory.index.find(first)
+def _present(memory: Memory, mappings: Mappings) -> Integers:
+    """Return how many frames of each mapping have contents."""
+    pfns = memory.index.pfns
+    first = np.searchsorted(pfns, mappings.first_frames)
+    return np.searchsorted(pfns, mappings.end_frames) - first
 
 
-def pieces(memory: Memory, run: Mapping) -> Iterator[Mapping]:
-    """Yield the parts of a mapping whose frames have contents."""
-    first, end = run.physical >> PAGE_SHIFT, run.physical + run.size >> PAGE_SHIFT
-    pfns = memory.index.pfns[memory.index.find(first) : memory.index.find(end)]
-    if not len(pfns):
-        return
-    breaks = np.flatnonzero(np.diff(pfns) != 1) + 1
-    for part in np.split(pfns, breaks):
-        at = int(part[0]) << PAGE_SHIFT
-        yield Mapping(run.virtual + at - run.physical, at, len(part) << PAGE_SHIFT)
+class Pieces(NamedTuple):
+    """Parts of mappings, each within one run of frames that have contents: its position in `run`.
+
+    `first` is a part's first frame, `frames` how many it has.
+    """
+
+    virtual: Addresses
+    first: Integers
+    frames: Integers
+    run: Integers
+
+
+def pieces(mappings: Mappings, firsts: Integers, ends: Integers, most: int) -> Pieces:
+    """Return the parts of mappings whose frames are in runs, in the order of the mappings.
+
+    The runs are those of `firsts` and `ends`, in ascending order. Of more than `most` parts they
+    are the largest; mappings that cross many runs are then looked at no further than the largest
+    of them have so many.
+    """
+    low = np.searchsorted(ends, mappings.first_frames, "right")
+    counts = np.maximum(np.searchsorted(firsts, mappings.end_frames) - low, 0)
+    chosen = _largest(mappings.size, counts, max(most, PIECES_LIMIT))
+    mappings, low, counts = mappings.where(chosen), low[chosen], counts[chosen]
+    of = np.repeat(np.arange(len(mappings)), counts)
+    run = np.arange(len(of)) + np.repeat(low - np.cumsum(counts) + counts, counts)
+    first = np.maximum(mappings.first_frames[of], firsts[run])
+    frames = np.minimum(mappings.end_frames[of], ends[run]) - first
+    ahead = (first - mappings.first_frames[of]).view(np.uint64) << np.uint64(PAGE_SHIFT)
+    virtual = mappings.virtual[of] + ahead
+    if len(of) > most:
+        largest = np.sort(np.argsort(-frames, kind="stable")[:most])
+        return Pieces(virtual[largest], first[largest], frames[largest], run[largest])
+    return Pieces(virtual, first, frames, run)
+
+
+def _largest(sizes: Integers, counts: Integers, most: int) -> Integers:
+    """Return the positions of the largest of what has parts, at most so many parts of them."""
+    order = np.argsort(-sizes, kind="stable")
+    return np.sort(order[np.cumsum(counts[order]) <= most])

@@ -8,14 +8,14 @@ type 0), the name and the text, each padded to 4 bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 
 import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.dump.elf_structs import note
 from xensave.memory.contents import contents
-from xensave.memory.physical import FrameRun, Memory
+from xensave.memory.mappings import Mappings
+from xensave.memory.physical import Memory
 
 NAME = b"VMCOREINFO"
 TEXT_LIMIT = PAGE_SIZE
@@ -41,10 +41,10 @@ class Finder:
     """Looks at pages for a VMCOREINFO note, and reads that of the first one.
 
     Kernels from 4.13 on begin a page with it. Before, it lies somewhere in the kernel's own image:
-    all of the frames of `kernel` are searched, all of memory where that is None.
+    all of the frames that `kernel` maps are searched, all of memory where that is None.
     """
 
-    def __init__(self, memory: Memory, kernel: Iterable[FrameRun] | None = None) -> None:
+    def __init__(self, memory: Memory, kernel: Mappings | None = None) -> None:
         self._memory = memory
         self._kernel = _Spans(kernel) if kernel is not None else None
         self._places: list[int] = []
@@ -82,15 +82,17 @@ class Finder:
 
 
 class _Spans:
-    """Frames as spans that neither overlap nor touch, in ascending order."""
+    """The frames of mappings as spans that neither overlap nor touch, in ascending order."""
 
-    def __init__(self, runs: Iterable[FrameRun]) -> None:
-        ordered = np.array(sorted((run.pfn, run.pfn + run.frames) for run in runs), np.int64)
-        firsts, ends = ordered.reshape(-1, 2).T
-        reach = np.maximum.accumulate(ends)
-        begins = np.concatenate(([True], firsts[1:] > reach[:-1]))[: len(firsts)]
-        self._firsts = firsts[begins]
-        self._ends = reach[np.concatenate((begins[1:], [True]))[: len(firsts)]]
+    def __init__(self, mappings: Mappings) -> None:
+        order = np.argsort(mappings.physical, kind="stable")
+        firsts = mappings.first_frames[order]
+        reach = np.maximum.accumulate(mappings.end_frames[order])
+        begins = np.ones(len(order), np.bool_)
+        begins[1:] = firsts[1:] > reach[:-1]
+        starts = np.flatnonzero(begins)
+        self._firsts = firsts[starts]
+        self._ends = reach[np.append(starts[1:], len(order))[: len(starts)] - 1]
 
     def within(self, first: int, end: int) -> list[tuple[int, int]]:
         """Return what of the spans lies between two frames: first, and the one after the last."""

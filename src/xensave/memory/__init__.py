@@ -7,8 +7,9 @@
 (4092, 'ea5be000f0')
 """
 
-from xensave.memory.address_space import AddressSpace, Mapping
+from xensave.memory.address_space import AddressSpace
 from xensave.memory.index import PageIndex, build_index
+from xensave.memory.mappings import Mapping, Mappings
 from xensave.memory.paging import NotMapped, PagingMode, Translation
 from xensave.memory.physical import AbsentPage, FrameRun, Memory
 from xensave.memory.registers import Registers
@@ -18,6 +19,7 @@ __all__ = [
     "AddressSpace",
     "FrameRun",
     "Mapping",
+    "Mappings",
     "Memory",
     "NotMapped",
     "PageIndex",

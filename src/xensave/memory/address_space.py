@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
-import numpy as np
-
-from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.errors import LimitExceeded, UsageError
 from xensave.memory import paging
-from xensave.memory.column import Integers
+from xensave.memory.mappings import LAST_ADDRESS, Mappings, list_mappings
 from xensave.memory.paging import Level, NotMapped, PagingMode, Translation
 from xensave.memory.physical import AbsentPage, Memory
 from xensave.source.limits import READ_LIMIT
-
-TABLES_LIMIT = 1 << 17
-"""The most tables that listing a guest's mappings reads; as small pages they map 256 GiB."""
-
-MAPPINGS_LIMIT = 1 << 20
-"""The most runs that such a list has."""
-
-
-class Mapping(NamedTuple):
-    """A run of virtual addresses that lies as a run in physical memory too."""
-
-    virtual: int
-    physical: int
-    size: int
 
 
 class AddressSpace:
@@ -97,29 +78,14 @@ class AddressSpace:
             virtual += size
         return b"".join(parts)
 
-    def mappings(self, first: int = 0, last: int = (1 << 64) - 1) -> Iterator[Mapping]:
-        """Yield the mappings of an address range in ascending order, neighbours joined.
+    def mappings(self, first: int = 0, last: int = LAST_ADDRESS) -> Mappings:
+        """Return the mappings of an address range in ascending order, neighbours joined.
 
         Tables that the image has no contents of map nothing. Raises LimitExceeded where there
-        are more than TABLES_LIMIT tables to read, or MAPPINGS_LIMIT runs of small pages.
+        are too many tables to read, or too many runs.
         """
-        if not self.mode.levels:
-            yield Mapping(0, 0, 1 << self.mode.width)
-            return
-        before: Mapping | None = None
-        for mapping in _Lister(self, first, last).table(0, self.cr3 & self.mode.root_mask, 0):
-            if (
-                before is not None
-                and mapping.virtual == before.virtual + before.size
-                and mapping.physical == before.physical + before.size
-            ):
-                before = before._replace(size=before.size + mapping.size)
-                continue
-            if before is not None:
-                yield before
-            before = mapping
-        if before is not None:
-            yield before
+        root = self.cr3 & self.mode.root_mask
+        return list_mappings(self.memory, self.mode, root, first, last)
 
     def _entry(self, level: Level, table: int, number: int, virtual: int) -> int:
         size = self.mode.entry_size
@@ -134,72 +100,3 @@ class AddressSpace:
 
 def _small_page(mode: PagingMode, _level: Level, entry: int) -> int:
     return paging.next_table(mode, entry)
-
-
-class _Lister:
-    """Reads whole tables, and yields what they map between two addresses."""
-
-    def __init__(self, space: AddressSpace, first: int, last: int) -> None:
-        self._memory = space.memory
-        self._mode = space.mode
-        self._first = first
-        self._last = last
-        self._tables = TABLES_LIMIT
-        self._mappings = MAPPINGS_LIMIT
-
-    def table(self, depth: int, at: int, base: int) -> Iterator[Mapping]:
-        """Yield what a table maps, its first entry at virtual address `base`."""
-        mode = self._mode
-        level = mode.levels[depth]
-        entries = self._entries(level, at)
-        numbers = np.flatnonzero(entries & paging.PRESENT)
-        if depth == len(mode.levels) - 1:
-            yield from self._pages(level, entries, numbers, base)
-            return
-        for number in numbers.tolist():
-            virtual = self._virtual(level, base, number)
-            if virtual > self._last or virtual + (1 << level.shift) <= self._first:
-                continue
-            entry = int(entries[number]) & (1 << 64) - 1
-            if level.large and entry & paging.LARGE:
-                physical = paging.large_page(mode, level, entry)
-                yield Mapping(virtual, physical, 1 << level.shift)
-            else:
-                yield from self.table(depth + 1, paging.next_table(mode, entry), virtual)
-
-    def _pages(
-        self, level: Level, entries: Integers, numbers: Integers, base: int
-    ) -> Iterator[Mapping]:
-        """Yield the runs of small pages that a table of the last level maps."""
-        if not len(numbers):
-            return
-        frames = (entries[numbers] & paging.next_table(self._mode, -1)) >> PAGE_SHIFT
-        breaks = (np.diff(numbers) != 1) | (np.diff(frames) != 1)
-        starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-        counts = np.diff(starts, append=len(numbers))
-        self._mappings -= len(counts)
-        if self._mappings < 0:
-            raise LimitExceeded(f"page tables with more than {MAPPINGS_LIMIT:,} runs")
-        for at, count in zip(starts.tolist(), counts.tolist(), strict=True):
-            virtual = base + (int(numbers[at]) << level.shift)
-            size = count << PAGE_SHIFT
-            if virtual <= self._last and virtual + size > self._first:
-                yield Mapping(virtual, int(frames[at]) << PAGE_SHIFT, size)
-
-    def _virtual(self, level: Level, base: int, number: int) -> int:
-        virtual = base + (number << level.shift)
-        mode = self._mode
-        if mode.canonical and level is mode.levels[0] and virtual >> mode.width - 1:
-            virtual |= -1 << mode.width & (1 << 64) - 1
-        return virtual
-
-    def _entries(self, level: Level, at: int) -> Integers:
-        self._tables -= 1
-        if self._tables < 0:
-            raise LimitExceeded(f"more than {TABLES_LIMIT:,} page tables")
-        size = self._mode.entry_size
-        try:
-            data = self._memory.read(at, size << level.bits)
-        except AbsentPage:
-            return np.empty(0, np.int64)
-        return np.frombuffer(data, "<i8" if size == 8 else "<u4").astype(np.int64)

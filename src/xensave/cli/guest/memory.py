@@ -146,7 +146,7 @@ def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
 
     pattern = pattern_of(args.find)
     numbers = image.vcpu_numbers if args.vcpu is None else [args.vcpu]
-    reverse = ReverseMap(image.vcpu(number) for number in numbers)
+    reverse = ReverseMap(space for number in numbers for space in image.vcpu(number).spaces)
     none = True
     for hit in search(image.memory, pattern):
         none = False

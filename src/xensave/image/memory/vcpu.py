@@ -77,6 +77,12 @@ class Vcpu(AddressSpace):
                 root = None
         return self if root in {None, self.cr3} else AddressSpace(self.memory, self.mode, root)
 
+    @property
+    def spaces(self) -> tuple[AddressSpace, ...]:
+        """Its own address space, and that of the kernel where it is another."""
+        own = self.kernel_space is self
+        return (self,) if own else (self, self.kernel_space)
+
     def _same_user_half(self, root: int) -> bool:
         mask = self.mode.root_mask
         try:
