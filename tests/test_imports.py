@@ -1,7 +1,15 @@
 """What start-up may import: modules counted, not seconds."""
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import xensave
+
+ROOT = Path(xensave.__file__).parent
+HOUSE = Path(__file__).parents[1] / "docs/explanation/architecture.md"
 
 HEAVY = {
     "argparse",
@@ -76,3 +84,28 @@ import xensave.image, xensave.views.guest.summary
 assert len(compiled) <= 20, (len(compiled), compiled)
 """
     modules_after(path() + code)
+
+
+def late_imports(path):
+    """The modules of Python's own and of xensave's that a module's functions import."""
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.ImportFrom):
+                    yield (node.module or "").split(".")[0]
+                elif isinstance(node, ast.Import):
+                    yield from (alias.name.split(".")[0] for alias in node.names)
+
+
+def test_only_files_of_the_table_import_late():
+    [part] = re.findall(
+        r"^## What start-up may cost\n(.*)", HOUSE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    rows = re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)
+    table = {name for row in rows for name in re.findall(r"`([\w./]+\.py)`", row)}
+    late = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if {"xensave", *sys.stdlib_module_names} & set(late_imports(path))
+    }
+    assert {name for name in late if not name.startswith("cli/")} == table

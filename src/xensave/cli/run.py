@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import io
 import sys
 from importlib import import_module
@@ -23,8 +22,6 @@ BAD_INPUT = 1
 
 def run_command(name: str, words: list[str]) -> int:
     """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
-    # What start-up makes lives to the end: to look for garbage among it is time lost.
-    gc.disable()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -38,8 +35,6 @@ def run_command(name: str, words: list[str]) -> int:
     except BadUsage as error:
         complain(name, error, as_json="--json" in words)
         return 2
-    gc.freeze()
-    gc.enable()
     return _call(name, module, args)
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from xensave.diff.change import Change
 from xensave.diff.facts import emulator_changes, fact_changes
+from xensave.diff.pages import MemoryChange, compare_memory, memory_of
 from xensave.diff.records import names_of, record_changes
 from xensave.diff.selection import Selection
 from xensave.image import Image
-
-if TYPE_CHECKING:
-    from xensave.diff.pages import MemoryChange
 
 
 class Comparison(NamedTuple):
@@ -61,8 +59,6 @@ def compare(
 
 
 def _memory(old: Image, new: Image) -> tuple[MemoryChange | None, tuple[str, ...]]:
-    from xensave.diff.pages import compare_memory, memory_of
-
     before, after = memory_of(old), memory_of(new)
     sides = ((old, before), (new, after))
     lacking = tuple(image.name for image, result in sides if not len(result.frames))

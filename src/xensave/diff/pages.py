@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
@@ -21,8 +22,6 @@ from xensave.memory.batches import batches, page_data
 from xensave.memory.column import Integers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     Hashes = NDArray[np.uint64]
 
 ZERO_HASH = xxhash.xxh3_64_intdigest(bytes(PAGE_SIZE))

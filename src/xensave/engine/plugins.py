@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave.catalogue import MASTER
 from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout
 from xensave.engine.dated.rule import Refusal, Rule, Undecided
+from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
+from xensave.engine.loop.machine import Machine
 from xensave.errors import UsageError, XensaveError
 from xensave.findings import ERROR
 
 if TYPE_CHECKING:
-    from xensave.engine.loop.body import Body
-    from xensave.engine.loop.machine import Machine
     from xensave.numbers.claims import Claims
 
 _LAST = 0xFFFF

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.fleet.parts import faults, files_of
+from xensave.records.meaning.cpu.features import places
 
 Value = object
 
@@ -108,8 +109,6 @@ def ask_ready(table: str, name: str, argument: str | None = None) -> Answer:
     Raises what `ask` raises, and UsageError where the table cannot know: no question of that name,
     a release that was not scanned for, a feature that has no such name.
     """
-    from xensave.records.meaning.cpu.features import places
-
     ready = question(name)
     if ready.argument is None or argument is None:
         return ask(table, ready.sql)

@@ -20,6 +20,7 @@ from xensave.image.facts.guest import GuestFacts
 from xensave.image.glance import Reading
 from xensave.image.image import Image, open_image
 from xensave.image.input import Item, JudgedInput, judged_input
+from xensave.policy.hostfile import read_host
 from xensave.policy.value import Policy
 from xensave.source import Source, open_source
 from xensave.source.remote.addresses import Entry
@@ -84,8 +85,6 @@ def _start(entry: Entry) -> Row:
 def _judge(question: Question) -> Judge:
     host = None
     if question.host is not None:
-        from xensave.policy.hostfile import read_host
-
         host = read_host(question.host)
     return Judge(list(question.targets), host=host, name_needs=False)
 

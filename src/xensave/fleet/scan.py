@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from xensave import __version__
@@ -29,9 +31,6 @@ class Question(NamedTuple):
         """Return it as text: rows that were got by another question are not taken over."""
         host = None
         if self.host is not None:
-            import hashlib
-            from pathlib import Path
-
             host = hashlib.sha256(Path(self.host).read_bytes()).hexdigest()
         return json.dumps([VERSION, __version__, self.targets, host, self.walk])
 

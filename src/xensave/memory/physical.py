@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import LimitExceeded, UsageError, XensaveError
 from xensave.memory.index import PageIndex
 from xensave.source import Source
 from xensave.source.limits import READ_LIMIT
 from xensave.source.memory import MemorySource
+from xensave.source.spill import mapped
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -134,8 +136,6 @@ class Memory:
         The pages of a VHD or of an object in a store are first written to a file without a name.
         """
         if self._mapped is None:
-            from xensave.source.spill import mapped
-
             runs = ((run.offset, run.size) for run in self.file_runs())
             self._mapped = mapped(self.source, runs)
         return self._mapped
@@ -169,8 +169,6 @@ class Memory:
         return min(BUFFER_SIZE, (int(self.index.pfns[at]) << PAGE_SHIFT) - physical)
 
     def _absent(self, pfn: int) -> AbsentPage:
-        from xensave.container.streams.libxc_records import PAGE_TYPES
-
         number = self.index.type_of(pfn)
         return AbsentPage(pfn, None if number is None else PAGE_TYPES.get(number))
 

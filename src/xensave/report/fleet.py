@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from xensave.fleet.plan import Planned, Step, by_step, plan
@@ -65,8 +66,6 @@ def fleet_page(table: str) -> FleetPage:
 
 
 def _facts(table: str, targets: Sequence[str]) -> Iterator[Fact]:
-    from datetime import UTC, datetime
-
     images, errors, size, glanced, first, last = ask(table, _COUNTS).rows[0]
     yield Fact("images", f"{images:,}" + (f", {errors:,} of them unreadable" if errors else ""))
     yield Fact("bytes", f"{int(str(size or 0)):,}")

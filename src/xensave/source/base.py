@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from typing import Self
 
@@ -109,8 +110,6 @@ class Source(ABC):
 
 def warn_unclosed(source: Source) -> None:
     """Tell the developer, where warnings are on, that a source was left for the interpreter."""
-    import warnings
-
     warnings.warn(f"unclosed input {source.name}", ResourceWarning, source=source, stacklevel=3)
 
 

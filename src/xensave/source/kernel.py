@@ -6,9 +6,11 @@ Each function does what it can and returns how much is left for a plain read and
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 
 from xensave.source.limits import PIPE_SIZE, SKIP_CHUNK
 
@@ -37,9 +39,6 @@ def is_pipe(fd: int) -> bool:
 
 def widen_pipe(fd: int) -> None:
     """Ask for a larger pipe; it works as well, only slower, where the system says no."""
-    import fcntl
-    from contextlib import suppress
-
     with suppress(OSError):
         fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
 

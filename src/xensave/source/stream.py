@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable
 
 from xensave.source.base import Source, warn_unclosed, write_all, write_sparsely
@@ -176,6 +177,4 @@ def read_fd(fd: int, n: int) -> bytes:
         try:
             return os.read(fd, n)
         except BlockingIOError:
-            import select
-
             select.select([fd], [], [])

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from xensave.cli.many import for_each
 from xensave.cli.options import contents, host, host_of, input_format, max_size, positive, walk
 from xensave.cli.run import complain, wants_json
+from xensave.engine.verdict import Verdict
 from xensave.errors import UsageError, XensaveError
+from xensave.image import Emulator
+from xensave.image.input import Item, JudgedInput
+from xensave.policy.value import Policy
+from xensave.toolstack.releases.series import SeriesVerdict
 from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
 from xensave.views.text.escape import escape
 from xensave.views.text.terminal import coloured, fold_width, width_of
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.engine.verdict import Verdict
-    from xensave.image import Emulator
-    from xensave.image.input import Item, JudgedInput
-    from xensave.policy.value import Policy
     from xensave.toolstack.judge import DomainOptions, Judge
-    from xensave.toolstack.releases.series import SeriesVerdict
 
 TROUBLE = 2
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from xensave.catalogue.model import Cite
-
-if TYPE_CHECKING:
-    from xensave.engine.loop.body import Body
-    from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.machine import Machine
 
 LOAD = "load"
 CHECK = "check"

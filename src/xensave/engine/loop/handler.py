@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.errnos import EINVAL, ENODATA, ENODEV, ENOENT
-from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite
+from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite, Layout
 from xensave.engine.dated.rule import CHECK, LOAD, Refusal, Rule, Undecided
+from xensave.engine.domain import Domain
 from xensave.engine.loop.body import Body, places
-from xensave.engine.loop.reader import SIZE, Mismatch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from xensave.catalogue.model import Layout
-    from xensave.engine.domain import Domain
-    from xensave.engine.loop.machine import Machine
-    from xensave.engine.loop.reader import Reader
+from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.reader import SIZE, Mismatch, Reader
 
 Tests = tuple["Callable[[Body, Machine], str | None]", ...]
 """What rules ask of a body, in their order."""

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.container.streams.libxc_records import VcpuBlob
 from xensave.context import AbsentRecord, ContextRecord
+from xensave.image.tally import BufferedRecord
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
+from xensave.memory.physical import Memory
 from xensave.memory.registers import Registers
 from xensave.records.codec import decode
 from xensave.records.stream import root_frame, stream_layout
 from xensave.records.values import Values, get, integer, octets
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from xensave.image.tally import BufferedRecord
-    from xensave.memory.physical import Memory
 
 _PTI_USER = 1 << 12
 

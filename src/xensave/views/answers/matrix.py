@@ -6,21 +6,26 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from xensave.catalogue.points import span
-from xensave.engine.verdict import Refused
-from xensave.toolstack.releases.matrix import DEPENDS, FIXUP, REFUSED, RESTORES, Matrix, outcome
+from xensave.engine.verdict import Refused, Verdict
+from xensave.errors import MissingExtra, SourceError
+from xensave.toolstack.releases.matrix import (
+    DEPENDS,
+    FIXUP,
+    REFUSED,
+    RESTORES,
+    Matrix,
+    Row,
+    Split,
+    outcome,
+)
+from xensave.toolstack.releases.series import Answer
 from xensave.views.answers.verdicts import verdict_object
 from xensave.views.picture import save
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import cells, wrapped
-
-if TYPE_CHECKING:
-    from xensave.engine.verdict import Verdict
-    from xensave.toolstack.releases.matrix import Row, Split
-    from xensave.toolstack.releases.series import Answer
 
 _SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
 _COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
@@ -159,8 +164,6 @@ def plot(table: Matrix, path: str) -> None:
     Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
     file cannot be written.
     """
-    from xensave.errors import MissingExtra, SourceError
-
     try:
         import matplotlib as mpl
     except ImportError as error:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from xensave.numbers.points import ranges
+from xensave.catalogue.model import Binding, Field, Layout, Shape
+from xensave.numbers.points import Bound, ranges
 from xensave.records.flat import walk
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.catalogue.model import Binding, Field, Layout, Shape
     from xensave.numbers.history import Version
-    from xensave.numbers.points import Bound
 
 Object = dict[str, object]
 _LOADS = {

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from xensave.diff import Change, Comparison
+from xensave.diff.pages import MemoryChange, ranges
+from xensave.memory.column import Integers
 from xensave.records.meaning.leaves import Leaf
 from xensave.records.twins import hex64
 from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
 from xensave.views.text.wrap import hang
-
-if TYPE_CHECKING:
-    from xensave.diff.pages import MemoryChange
-    from xensave.memory.column import Integers
 
 _COLUMN = 30
 _INLINE = 16
@@ -107,8 +104,6 @@ def _octets(old: bytes, new: bytes) -> str:
 
 
 def _memory_lines(memory: MemoryChange, width: int, *, pages: bool) -> Iterator[str]:
-    from xensave.diff.pages import ranges
-
     if not memory.differs:
         yield f"memory  {_count(memory.old, 'page')} alike"
         return
@@ -156,8 +151,6 @@ def _leaf_json(leaf: Leaf | None) -> Json:
 
 
 def _memory_json(memory: MemoryChange, *, pages: bool) -> Json:
-    from xensave.diff.pages import ranges
-
     result: dict[str, Json] = {"old": memory.old, "new": memory.new}
     for kind in _KINDS:
         frames: Integers = getattr(memory, kind)

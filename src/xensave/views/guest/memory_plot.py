@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import MissingExtra, UsageError
 from xensave.image.memory.memory_map import MemoryMap
+from xensave.memory.index import PageIndex
 from xensave.views.picture import save
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from xensave.memory.index import PageIndex
 
 FORMATS = (".svg", ".png")
 _COLUMNS = 256
