@@ -34,6 +34,7 @@ PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("memory")
     (folder / "guest.img").write_bytes(samples.shared_bytes(samples.PAIR))
+    (folder / "kaslr.img").write_bytes(samples.pair_bytes("pvh-kaslr.img.zst"))
     (folder / "vmlinux").write_bytes(samples.vmlinux())
     (folder / "tasks.py").write_text(SCRIPT)
     shared = samples.SHARED / "memory"
