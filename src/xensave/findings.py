@@ -1,10 +1,11 @@
 """Findings: what a rule says of a place, as a value. Only views print them."""
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-ERROR = "error"
-WARNING = "warning"
-NOTE = "note"
+Severity: TypeAlias = Literal["error", "warning", "note"]
+ERROR: Final = "error"
+WARNING: Final = "warning"
+NOTE: Final = "note"
 
 
 class Place(NamedTuple):
@@ -36,7 +37,7 @@ class Finding(NamedTuple):
     """One thing that a rule found: its id, severity, place and message, and a remedy if known."""
 
     rule: str
-    severity: str
+    severity: Severity
     place: Place
     message: str
     remedy: str | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
+from xensave.catalogue.model import PER_DOMAIN, PER_VCPU, RecordKind
 from xensave.errors import Malformed, MissingExtra
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DESCRIPTOR = 8
 MAX_SIZE = 256 << 20
 # A compiler may make variants of a function for constant arguments, each a symbol.
 _MOST_CLONES = 64
-_KINDS = {0: PER_DOMAIN, 1: PER_VCPU}
+_KINDS: dict[int, RecordKind] = {0: PER_DOMAIN, 1: PER_VCPU}
 
 
 class RegisteredRecord(NamedTuple):
@@ -40,7 +40,7 @@ class RegisteredRecord(NamedTuple):
 
     name: str
     typecode: int
-    kind: str
+    kind: RecordKind
     size: int | None
     registered: int | None
     fixed: int

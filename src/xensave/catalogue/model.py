@@ -5,19 +5,21 @@ These are plain values without behaviour. `xensave.catalogue` loads them from th
 bytes by them, the engine and the rules read them. Sizes and offsets are in bytes.
 """
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.owned import Citation as Citation  # noqa: PLC0414 - re-exported
 from xensave.catalogue.owned import OwnedRange
 
 SCHEMA = 1
 
-EXACT = "exact"
-ZEROEXTEND = "zeroextend"
-OWN = "own"
+LoadMode: TypeAlias = Literal["exact", "zeroextend", "own"]
+EXACT: Final = "exact"
+ZEROEXTEND: Final = "zeroextend"
+OWN: Final = "own"
 
-PER_DOMAIN = "domain"
-PER_VCPU = "vcpu"
+RecordKind: TypeAlias = Literal["domain", "vcpu"]
+PER_DOMAIN: Final = "domain"
+PER_VCPU: Final = "vcpu"
 
 
 class Cite(NamedTuple):
@@ -104,8 +106,8 @@ class Binding(NamedTuple):
     typecode: int
     layout: str
     size: int
-    kind: str
-    load: str
+    kind: RecordKind
+    load: LoadMode
     compat: str | None = None
     handler: str = ""
     save: str = ""

@@ -8,10 +8,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.errors import UsageError
 from xensave.findings import Place
+
+if TYPE_CHECKING:
+    from xensave.catalogue.model import RecordKind
 
 # The number space of HVM save records, beside those that catalogue.space_names() lists.
 SAVE_RECORD = "save-record"
@@ -37,7 +40,7 @@ class UsedNumber(NamedTuple):
     number: int
     name: str | None = None
     size: int | None = None
-    kind: str | None = None
+    kind: "RecordKind | None" = None
     since: str | None = None
     citation: str | None = None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from xensave.catalogue.model import LoadMode, RecordKind
+
 
 class RawField(TypedDict):
     """A field as the data files hold it; what is left out stands at its default."""
@@ -64,8 +66,8 @@ class RawBinding(TypedDict):
     typecode: int
     layout: str
     size: int
-    kind: str
-    load: str
+    kind: RecordKind
+    load: LoadMode
     compat: NotRequired[str]
     handler: NotRequired[str]
     save: NotRequired[str]

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from xensave.catalogue.load import index
-from xensave.catalogue.model import PER_DOMAIN, PER_VCPU
+from xensave.catalogue.model import PER_DOMAIN, PER_VCPU, RecordKind
 from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, UsedNumber
 from xensave.catalogue.toml_table import Table, parse
 from xensave.errors import Malformed, SourceError, UsageError
@@ -36,6 +36,7 @@ _WORD_MAX = 0xFFFFFFFF
 
 _FILE_KEYS = ("owner", "contact", "citation", "numbers")
 _RANGE_KEYS = ("space", "first", "last", "since", "citation", "used")
+_KINDS: tuple[RecordKind, ...] = (PER_DOMAIN, PER_VCPU)
 _USED_KEYS = ("number", "name", "size", "kind", "since", "citation")
 
 
@@ -185,9 +186,7 @@ def _used_number(table: Table, owned: OwnedRange) -> UsedNumber:
     number = table.number("number", most=_WORD_MAX)
     if number not in owned:
         raise table.error("number", f"{number} is outside the range {owned.first} - {owned.last}")
-    kind = table.text("kind")
-    if kind not in (None, PER_DOMAIN, PER_VCPU):
-        raise table.error("kind", f'must be "{PER_DOMAIN}" or "{PER_VCPU}"')
+    kind = table.choice("kind", _KINDS) if "kind" in table.data else None
     size = table.number("size", most=0xFFFFFFFF) if "size" in table.data else None
     since = table.text("since") or owned.since
     citation = table.text("citation") or _cited(owned)

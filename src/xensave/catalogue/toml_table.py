@@ -10,6 +10,7 @@ from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.errors import Malformed, SourceError, UsageError, XensaveError
 
 T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
 
 
 def parse(text: str) -> dict[str, object]:
@@ -85,12 +86,13 @@ class Table:
             raise self.error(key, "must be a text that says something")
         return value.strip()
 
-    def choice(self, key: str, of: Sequence[str], default: str | None = None) -> str:
+    def choice(self, key: str, of: Sequence[Word], default: Word | None = None) -> Word:
         """Return one of some texts."""
         value = self.data.get(key, default)
-        if not isinstance(value, str) or value not in of:
-            raise self.error(key, f"must be one of {', '.join(of)}")
-        return value
+        for word in of:
+            if value == word:
+                return word
+        raise self.error(key, f"must be one of {', '.join(of)}")
 
     def number(self, key: str, default: int | None = None, most: int = TYPECODE_MAX) -> int:
         """Return a number from 0 to `most`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from xensave.container.framing import padding_size
 from xensave.errors import Truncated, UsageError, XensaveError
@@ -21,10 +21,11 @@ LIBVIRT = "libvirt"
 XENOPSD = "xenopsd"
 XEND = "xend"
 
-HEADER_KIND = "header"
-RECORD = "record"
-CONTEXT = "context"
-TRAILER = "trailer"
+Kind: TypeAlias = Literal["header", "record", "context", "trailer"]
+HEADER_KIND: Final = "header"
+RECORD: Final = "record"
+CONTEXT: Final = "context"
+TRAILER: Final = "trailer"
 
 _TAKEN_AT_MOST = 16
 
@@ -73,7 +74,7 @@ class Event:
         self,
         source: Source,
         layer: str,
-        kind: str,
+        kind: Kind,
         name: str,
         raw: memoryview,
         *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.container.events import Event, Header
+from xensave.container.events import Event, Header, Kind
 from xensave.container.framing import HEADER
 from xensave.errors import UsageError
 from xensave.source import Source
@@ -25,7 +25,7 @@ class MadeEvent(Event):
         self,
         source: Source,
         layer: str,
-        kind: str,
+        kind: Kind,
         name: str,
         *,
         offset: int,

@@ -7,7 +7,7 @@ from xensave.container.formats import format_named
 from xensave.container.frames import xl
 from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
-from xensave.convert.plan import DROP, REWRITE, Change, Plan, Refused, place_of
+from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, Refused, place_of
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging, Output, StreamConverter
@@ -157,5 +157,5 @@ class FrameConverter:
         self._note(event, REWRITE, event.label, "a legacy stream follows")
         return (new.to_bytes() + body,)
 
-    def _note(self, event: Event, action: str, what: str, reason: str) -> None:
+    def _note(self, event: Event, action: Action, what: str, reason: str) -> None:
         self.plan.changes.append(Change(place_of(event), action, what, reason))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.model import Citation
 from xensave.container.events import Event
 from xensave.errors import XensaveError
 from xensave.findings import Finding, Place
 
-CONVERT = "convert"
-DROP = "drop"
-INSERT = "insert"
-MAP = "map"
-REPAIR = "repair"
-REWRITE = "rewrite"
+Action: TypeAlias = Literal["convert", "drop", "insert", "map", "repair", "rewrite"]
+CONVERT: Final = "convert"
+DROP: Final = "drop"
+INSERT: Final = "insert"
+MAP: Final = "map"
+REPAIR: Final = "repair"
+REWRITE: Final = "rewrite"
 
 NAMED_LOSSES = 8
 """How many lost fields of one record are named; the rest are counted."""
@@ -35,7 +36,7 @@ class Change(NamedTuple):
     """
 
     where: Place
-    action: str
+    action: Action
     what: str
     reason: str
     loss: tuple[Loss, ...] = ()

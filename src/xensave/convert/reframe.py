@@ -15,7 +15,17 @@ from xensave.container.events import (
 from xensave.container.format import Format
 from xensave.container.formats import FORMATS, format_named
 from xensave.container.streams import libxc, libxl
-from xensave.convert.plan import CONVERT, DROP, INSERT, Change, Loss, Plan, Refused, place_of
+from xensave.convert.plan import (
+    CONVERT,
+    DROP,
+    INSERT,
+    Action,
+    Change,
+    Loss,
+    Plan,
+    Refused,
+    place_of,
+)
 from xensave.convert.stream.stream import Output
 from xensave.errors import UsageError
 from xensave.findings import Place
@@ -147,7 +157,7 @@ class Reframer:
         change = Change(self._place, DROP, event.label, reason, loss, 1)
         self._plan.changes.append(change)
 
-    def _note(self, action: str, what: str, reason: str) -> None:
+    def _note(self, action: Action, what: str, reason: str) -> None:
         self._plan.changes.append(Change(self._place, action, what, reason))
 
     def _refused(self, message: str) -> Refused:

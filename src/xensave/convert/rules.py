@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Final, Literal, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.model import Layout
@@ -39,8 +40,11 @@ from xensave.errors import UsageError
 from xensave.records.overlay import overlay
 
 SCHEMA = 1
-KEEP, DROP, MAP = "keep", "drop", "map"
-ACTIONS = (KEEP, DROP, MAP)
+RuleAction: TypeAlias = Literal["keep", "drop", "map"]
+KEEP: Final = "keep"
+DROP: Final = "drop"
+MAP: Final = "map"
+ACTIONS: tuple[RuleAction, ...] = (KEEP, DROP, MAP)
 STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
 
 Hook = Callable[[ContextRecord], "bytes | None"]
@@ -55,7 +59,7 @@ class RecordRule:
     """
 
     code: int
-    action: str
+    action: RuleAction
     to: str | int | None = None
     layout: Layout | None = None
     fields: dict[str, str] = field(default_factory=dict)
@@ -169,7 +173,7 @@ _KEYS = ("from", "action", "to", "layout", "fields", "set", "ignore", "hook", "r
 
 def _entry(table: Table) -> RecordRule:
     table.allow(_KEYS)
-    does = MAP if "to" in table.data or "hook" in table.data else None
+    does: RuleAction | None = MAP if "to" in table.data or "hook" in table.data else None
     action = table.choice("action", ACTIONS, does)
     origin, to = table.name("from", required=True), table.name("to", required=action == MAP)
     try:

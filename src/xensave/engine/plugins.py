@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue import MASTER
-from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout
+from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout, LoadMode, RecordKind
 from xensave.engine.dated.rule import Refusal, Rule, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
@@ -39,8 +39,8 @@ class Plugin(NamedTuple):
     typecode: int
     layout: Layout
     owner: str
-    kind: str = PER_VCPU
-    load: str = ZEROEXTEND
+    kind: RecordKind = PER_VCPU
+    load: LoadMode = ZEROEXTEND
     device: str | None = None
     rules: tuple[Rule, ...] = ()
     checked: bool = False

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
+
+
+class Layer(StrEnum):
+    """Who reads an image, from the outside in."""
+
+    XL = "xl"
+    LIBXL = "libxl"
+    LIBXC = "libxc"
+    XEN = "Xen"
 
 
 class Accepted(NamedTuple):
@@ -26,7 +37,7 @@ class Accepted(NamedTuple):
         return True
 
     @property
-    def errno(self) -> str:
+    def errno(self) -> MaybeErrno:
         """No errno: ""."""
         return ""
 
@@ -50,13 +61,13 @@ class Depends(NamedTuple):
         return None
 
     @property
-    def errno(self) -> str:
+    def errno(self) -> MaybeErrno:
         """No errno: ""."""
         return ""
 
 
 class Refused(NamedTuple):
-    """It does not restore: `layer` refuses ("xl", "libxl", "libxc" or "Xen").
+    """It does not restore: `layer` refuses.
 
     `rule` is the id of the rule, `reason` it in a sentence with the values found, `cite` where
     Xen has it. `errno` is "" where a tool refuses of its own. `record` ("CPU_XSAVE[0]",
@@ -68,8 +79,8 @@ class Refused(NamedTuple):
 
     rule: str
     reason: str
-    layer: str = "Xen"
-    errno: str = ""
+    layer: Layer = Layer.XEN
+    errno: MaybeErrno = ""
     record: str | None = None
     typecode: int | None = None
     instance: int | None = None

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.model import Field, Layout
 from xensave.records import flat
 from xensave.records.pairs import pair
 
-APPENDED = "appended"
-ADDED = "added"
-REMOVED = "removed"
-MOVED = "moved"
-RESIZED = "resized"
-RENAMED = "renamed"
+ChangeKind: TypeAlias = Literal[
+    "appended",
+    "added",
+    "removed",
+    "moved",
+    "resized",
+    "renamed",
+    "changed inside",
+]
+APPENDED: Final = "appended"
+ADDED: Final = "added"
+REMOVED: Final = "removed"
+MOVED: Final = "moved"
+RESIZED: Final = "resized"
+RENAMED: Final = "renamed"
 # The members of an array's element changed, and neither its place nor its size did.
-CHANGED = "changed inside"
+CHANGED: Final = "changed inside"
 
 
 class FieldExtent(NamedTuple):
@@ -45,7 +54,7 @@ class FieldExtent(NamedTuple):
 class Change(NamedTuple):
     """One difference: `kind` as above, the field's path, and where it lies before and after."""
 
-    kind: str
+    kind: ChangeKind
     path: str
     before: FieldExtent | None
     after: FieldExtent | None
@@ -115,10 +124,8 @@ def _changed(old: FieldExtent, new: FieldExtent) -> Change | None:
     if old.place == new.place:
         return None
     if (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements):
-        kind = RESIZED
-    else:
-        kind = MOVED if old.offset != new.offset else CHANGED
-    return Change(kind, new.path, old, new)
+        return Change(RESIZED, new.path, old, new)
+    return Change(MOVED if old.offset != new.offset else CHANGED, new.path, old, new)
 
 
 def _order(change: Change) -> tuple[int, str]:

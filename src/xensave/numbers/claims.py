@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xensave.catalogue.model import Layout
+from xensave.catalogue.model import Layout, RecordKind
 from xensave.catalogue.owned import SAVE_RECORD, OwnedRange
 
 XEN = "Xen"
@@ -25,7 +25,7 @@ class ClaimedRecord(NamedTuple):
     size: int | None
     owner: str
     layout: Layout | None = None
-    kind: str | None = None
+    kind: RecordKind | None = None
     place: str = ""
 
     @property

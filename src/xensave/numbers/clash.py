@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import MASTER, release
 from xensave.catalogue.owned import SAVE_RECORD, Ranges, same_owner
-from xensave.findings import ERROR, NOTE, WARNING
+from xensave.findings import ERROR, NOTE, WARNING, Severity
 from xensave.numbers.changes import changes, only_grown, same_wire
 from xensave.numbers.claims import (
     UPSTREAM_LAST,
@@ -31,7 +31,7 @@ class Clash(NamedTuple):
     """
 
     rule: str
-    severity: str
+    severity: Severity
     number: int
     sources: tuple[str, str]
     claims: tuple[str, str]
@@ -106,6 +106,7 @@ def _layouts(left: Claims, a: ClaimedRecord, right: Claims, b: ClaimedRecord) ->
     if old.size == new.size and not differences:
         return
     sizes = f"{a.layout.size} and {b.layout.size} bytes"
+    severity: Severity
     if same_wire(old, new):
         rule, severity, text = "FIELDS_RENAMED", NOTE, f"{a.name} has the same bytes"
     elif only_grown(old, new):
@@ -202,7 +203,7 @@ _Claim = tuple[Claims, ClaimedRecord | str]
 
 def _clash(
     rule: str,
-    severity: str,
+    severity: Severity,
     left: tuple[Claims, ClaimedRecord],
     right: tuple[Claims, ClaimedRecord],
     message: str,
@@ -211,7 +212,7 @@ def _clash(
 
 
 def _between(
-    rule: str, severity: str, number: int, left: _Claim, right: _Claim, *, message: str
+    rule: str, severity: Severity, number: int, left: _Claim, right: _Claim, *, message: str
 ) -> Clash:
     sources = (left[0].source, right[0].source)
     return Clash(

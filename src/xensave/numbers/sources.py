@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xensave.binaries.hypervisor import HypervisorSpace
 from xensave.catalogue import layout, names_of, numbers_of, release
 from xensave.catalogue import space as catalogue_space
-from xensave.catalogue.model import Layout
+from xensave.catalogue.model import Layout, RecordKind
 from xensave.catalogue.names import is_spelled_as_release
 from xensave.catalogue.owned import SAVE_RECORD
 from xensave.catalogue.registry import (
@@ -197,7 +197,7 @@ def _header_record(record: HeaderRecord) -> ClaimedRecord:
 
 
 def _record(
-    typecode: int, name: str, struct_layout: Layout | None, owner: str, kind: str | None
+    typecode: int, name: str, struct_layout: Layout | None, owner: str, kind: RecordKind | None
 ) -> ClaimedRecord:
     size = None if struct_layout is None or struct_layout.flexible else struct_layout.size
     return ClaimedRecord(typecode, name, size, owner, struct_layout, kind)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue import MASTER, layout, normalise, point_release, release, release_names
-from xensave.catalogue.model import Binding, Release
+from xensave.catalogue.model import Binding, RecordKind, Release
 from xensave.catalogue.registry import Registry
 from xensave.numbers.claims import UPSTREAM_LAST, XEN
 from xensave.numbers.points import bound_in
 
-USED = "used"
-RESERVED = "reserved"
-RETIRED = "retired"
-FREE = "free"
+State: TypeAlias = Literal["used", "reserved", "retired", "free"]
+USED: Final = "used"
+RESERVED: Final = "reserved"
+RETIRED: Final = "retired"
+FREE: Final = "free"
 
 
 class Row(NamedTuple):
@@ -28,9 +29,9 @@ class Row(NamedTuple):
     number: int
     name: str | None
     size: int | None
-    kind: str | None
+    kind: RecordKind | None
     owner: str | None
-    state: str
+    state: State
     layout: str | None = None
     flexible: bool = False
     load: str | None = None

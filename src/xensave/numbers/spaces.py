@@ -10,7 +10,7 @@ from xensave.catalogue.model import Space
 from xensave.catalogue.registry import Registry
 from xensave.errors import UsageError
 from xensave.numbers.claims import XEN
-from xensave.numbers.space import FREE, RESERVED, RETIRED, USED
+from xensave.numbers.space import FREE, RESERVED, RETIRED, USED, State
 
 
 class SpaceRow(NamedTuple):
@@ -25,7 +25,7 @@ class SpaceRow(NamedTuple):
     first: str | None
     last: str | None
     owner: str | None
-    state: str
+    state: State
     source: str | None = None
     note: str = ""
 

@@ -10,7 +10,7 @@ as its upper byte.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue import MASTER, release
 from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, same_owner, spans
@@ -21,9 +21,10 @@ from xensave.numbers.claims import UPSTREAM_LAST
 from xensave.numbers.space import release_title
 from xensave.numbers.spaces import limit_at, space_rows
 
-KEEP = "keep"
-MOVE = "move"
-TAKE = "take"
+Action: TypeAlias = Literal["keep", "move", "take"]
+KEEP: Final = "keep"
+MOVE: Final = "move"
+TAKE: Final = "take"
 _PAGE = 0x100
 # New numbers start where others leave room to grow.
 _STEP = 0x10
@@ -32,7 +33,7 @@ _STEP = 0x10
 class Suggestion(NamedTuple):
     """What to do with a number, and why. `replaces` is the number that a MOVE leaves."""
 
-    action: str
+    action: Action
     number: int
     reason: str
     replaces: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 
 
@@ -14,7 +15,7 @@ class PolicyRefusal(NamedTuple):
     where it reports none. A leaf without subleaves has subleaf 0xffffffff, as in the record.
     """
 
-    errno: str
+    errno: Errno
     rule: str
     reason: str
     cite: Cite

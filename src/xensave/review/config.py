@@ -17,16 +17,17 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.toml_table import Table, read
 from xensave.errors import UsageError
-from xensave.findings import ERROR, NOTE, WARNING
+from xensave.findings import ERROR, NOTE, WARNING, Severity
 from xensave.rules.numbers.model import Objection
 from xensave.rules.rows import BY_ID
 
-OFF = "off"
-_ORDER = (OFF, NOTE, WARNING, ERROR)
+Strength: TypeAlias = Severity | Literal["off"]
+OFF: Final = "off"
+_ORDER: tuple[Strength, ...] = (OFF, NOTE, WARNING, ERROR)
 _KEYS = ("waive", "used", "registries")
 _WAIVER_KEYS = ("rule", "path", "record", "severity", "reason")
 
@@ -36,7 +37,7 @@ class Waiver(NamedTuple):
 
     rule: str
     reason: str
-    severity: str = OFF
+    severity: Strength = OFF
     path: str | None = None
     record: str | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from xensave.errors import UsageError
-from xensave.findings import ERROR, NOTE, WARNING
+from xensave.findings import ERROR, NOTE, WARNING, Severity
 from xensave.review.config import Waived
 from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import FilePatch
@@ -82,7 +82,7 @@ class Result(NamedTuple):
             if review.message is None or review.message.version == last[review.series]
         )
 
-    def fails(self, severity: str) -> bool:
+    def fails(self, severity: Severity) -> bool:
         """Does the newest version draw an objection of this severity or above?
 
         What a later patch of the series settles does not count: as a whole it is right.

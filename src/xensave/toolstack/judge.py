@@ -11,7 +11,7 @@ from xensave.container.streams import libxc
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.verdict import Refused, Verdict
+from xensave.engine.verdict import Layer, Refused, Verdict
 from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
@@ -157,7 +157,7 @@ def _unreadable(error: XensaveError) -> Verdict:
     return Refused(
         rule_of(error).id,
         error.message,
-        layer="xl",
+        layer=Layer.XL,
         record=record,
         offset=error.offset,
         cite=Cite("create_domain"),

@@ -8,26 +8,19 @@ dom0 or the guest's memory can tell.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force, newest, version
+from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite, Release
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.pv import PvMemory
+from xensave.engine.verdict import Layer
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.value import Policy
-
-
-class Layer(StrEnum):
-    """Who reads an image, from the outside in."""
-
-    XL = "xl"
-    LIBXL = "libxl"
-    LIBXC = "libxc"
-    XEN = "Xen"
 
 
 class Stage(IntEnum):
@@ -76,7 +69,7 @@ class Objection(NamedTuple):
     record: str
     reason: str
     cite: Cite
-    errno: str = ""
+    errno: MaybeErrno = ""
     offset: int | None = None
     certain: bool = True
 
@@ -105,7 +98,7 @@ class Rule(NamedTuple):
     says: str
     refuses: Test
     cite: Cite
-    errno: str = ""
+    errno: MaybeErrno = ""
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     place: tuple[str, int] | None = None
@@ -146,7 +139,7 @@ def rule(
     record: str,
     says: str,
     cite: Cite,
-    errno: str = "",
+    errno: MaybeErrno = "",
     since: tuple[str, ...] = (),
     until: tuple[str, ...] = (),
     place: tuple[str, int] | None = None,

@@ -8,7 +8,7 @@ from xensave import catalogue
 from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
 from xensave.container.streams.hvm import END_TYPECODE, HEADER_TYPECODE
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import CONVERT, DROP, MAP, Change, Plan
+from xensave.convert.plan import CONVERT, DROP, MAP, Action, Change, Plan
 from xensave.convert.records import downstream, losses
 from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.records.moves import Moves, moves
@@ -96,7 +96,7 @@ class ContextConverter:
         """Apply a rule of --map, --drop or a rules file."""
         outcome = downstream.apply(rule, record, self.target, release)
         named, lost = outcome.loss
-        action = DROP if outcome.record is None else MAP
+        action: Action = DROP if outcome.record is None else MAP
         what = record.label if outcome.record is None else f"{record.label} -> {outcome.name}"
         dropped = outcome.record is None
         if lost or not outcome.agreed[1]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
 
-LOAD = "load"
-CHECK = "check"
+LOAD: Final = "load"
+CHECK: Final = "check"
 
 
 class Rule(NamedTuple):
@@ -24,19 +25,19 @@ class Rule(NamedTuple):
 
     id: str
     record: str
-    errno: str
+    errno: Errno
     sentence: str
     test: Callable[[Body, Machine], str | None]
     cite: Cite
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
-    stage: str = LOAD
+    stage: Literal["load", "check"] = LOAD
 
 
 class Refusal(Exception):
     """A handler refuses its record: with an errno, a rule and a reason."""
 
-    def __init__(self, errno: str, rule: str, reason: str, cite: Cite) -> None:
+    def __init__(self, errno: Errno, rule: str, reason: str, cite: Cite) -> None:
         super().__init__(reason)
         self.errno = errno
         self.rule = rule

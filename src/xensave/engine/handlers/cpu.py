@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import begun, in_force
-from xensave.catalogue.errnos import EINVAL
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Rule, Undecided
 from xensave.engine.loop.body import Body
@@ -240,7 +239,7 @@ RULES = (
     Rule(
         id="CPU_PAD",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="padding must be zero",
         test=pad0,
         cite=cites.CPU_PAD,
@@ -249,7 +248,7 @@ RULES = (
     Rule(
         id="CPU_CR0",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="CR0 must be one that a guest can have",
         test=cr0,
         cite=cites.CPU_CR0,
@@ -258,7 +257,7 @@ RULES = (
     Rule(
         id="CPU_CR4",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="CR4 bits need their features",
         test=cr4,
         cite=cites.CPU_CR4,
@@ -267,7 +266,7 @@ RULES = (
     Rule(
         id="CPU_EFER_KNOWN",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="EFER must have no unknown bits",
         test=efer_known,
         cite=cites.CPU_EFER_FIRST,
@@ -277,7 +276,7 @@ RULES = (
     Rule(
         id="CPU_EFER_KNOWN",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="EFER must have no unknown bits",
         test=efer_known,
         cite=cites.CPU_EFER_KNOWN,
@@ -286,7 +285,7 @@ RULES = (
     Rule(
         id="CPU_EFER_FEATURE",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="EFER bits need their features",
         test=efer_features,
         cite=cites.CPU_EFER,
@@ -295,7 +294,7 @@ RULES = (
     Rule(
         id="CPU_EFER_LONG_MODE",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="EFER must be consistent with itself and CR0",
         test=efer_long_mode,
         cite=cites.CPU_EFER,
@@ -304,7 +303,7 @@ RULES = (
     Rule(
         id="CPU_EFER_SVME",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="SVME needs nested virtualisation",
         test=efer_svme,
         cite=cites.CPU_EFER,
@@ -313,7 +312,7 @@ RULES = (
     Rule(
         id="CPU_EFER_LMSLE",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="LMSLE needs support of the CPU",
         test=efer_lmsle,
         cite=cites.CPU_EFER_LMSLE,
@@ -323,7 +322,7 @@ RULES = (
     Rule(
         id="CPU_DR",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="DR6 and DR7 have 32 bits",
         test=dr67,
         cite=cites.CPU_DR,
@@ -332,7 +331,7 @@ RULES = (
     Rule(
         id="CPU_CR3",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="CR3 is a guest's address",
         test=cr3,
         cite=cites.CPU_CR3,
@@ -341,7 +340,7 @@ RULES = (
     Rule(
         id="CPU_FLAGS",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="only one flag is known",
         test=flags,
         cite=cites.CPU_FLAGS,
@@ -350,7 +349,7 @@ RULES = (
     Rule(
         id="CPU_TSC_AUX",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="TSC_AUX has 32 bits",
         test=tsc_aux,
         cite=cites.CPU_TSC_AUX,
@@ -359,7 +358,7 @@ RULES = (
     Rule(
         id="CPU_PENDING_EVENT",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="a pending event must be one that can be injected",
         test=pending_event,
         cite=cites.CPU_EVENT,
@@ -367,7 +366,7 @@ RULES = (
     Rule(
         id="CPU_ERROR_CODE",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="an error code has 16 bits",
         test=error_code,
         cite=cites.CPU_ERROR_CODE,
@@ -376,7 +375,7 @@ RULES = (
     Rule(
         id="CPU_SHADOW_CR3",
         record=RECORD,
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="CR3 must name memory of the guest",
         test=shadow_cr3,
         cite=cites.CPU_SHADOW,

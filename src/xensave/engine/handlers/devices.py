@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.errnos import EDOM, EINVAL, ENODATA
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import CHECK, Rule
 from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
@@ -20,11 +19,11 @@ _ELCR_SLAVE = 0xDE
 
 SPECS = (
     Spec("PIC", PAIR, PIC),
-    Spec("IOAPIC", device=IOAPIC, entry_errno=ENODATA),
+    Spec("IOAPIC", device=IOAPIC, entry_errno="ENODATA"),
     Spec("PCI_IRQ"),
     Spec("ISA_IRQ"),
     Spec("PCI_LINK"),
-    Spec("PIT", device=PIT, entry_errno=ENODATA),
+    Spec("PIT", device=PIT, entry_errno="ENODATA"),
     Spec("RTC", device=RTC),
     Spec("HPET", device=HPET),
     Spec("PMTIMER", device=PM),
@@ -109,7 +108,7 @@ RULES = (
     Rule(
         id="PCI_LINK_ROUTE",
         record="PCI_LINK",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence=_LINKS,
         test=route,
         cite=cites.LINK_LOAD,
@@ -118,7 +117,7 @@ RULES = (
     Rule(
         id="PCI_LINK_PAD",
         record="PCI_LINK",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="padding must be zero",
         test=link_padding,
         cite=cites.LINK_CHECK,
@@ -128,7 +127,7 @@ RULES = (
     Rule(
         id="PCI_LINK_ROUTE",
         record="PCI_LINK",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence=_LINKS,
         test=route,
         cite=cites.LINK_CHECK,
@@ -138,7 +137,7 @@ RULES = (
     Rule(
         id="PIC_OUTPUT",
         record="PIC",
-        errno=EDOM,
+        errno="EDOM",
         sentence="the output is 0 or 1",
         test=pic_output,
         cite=cites.PIC_CHECK,
@@ -148,7 +147,7 @@ RULES = (
     Rule(
         id="PIC_STATE",
         record="PIC",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="the state must be one that a PIC reaches",
         test=pic_state,
         cite=cites.PIC_CHECK,
@@ -158,7 +157,7 @@ RULES = (
     Rule(
         id="PIT_RANGE",
         record="PIT",
-        errno=EDOM,
+        errno="EDOM",
         sentence="values must be ones that a PIT reaches",
         test=pit_domain,
         cite=cites.PIT_CHECK,
@@ -168,7 +167,7 @@ RULES = (
     Rule(
         id="PIT_GATE",
         record="PIT",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="the gates of channels 0 and 1 are on",
         test=pit_gate,
         cite=cites.PIT_CHECK,

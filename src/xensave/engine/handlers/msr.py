@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force
-from xensave.catalogue.errnos import EINVAL, ENODATA, ENOTSUP, ENXIO
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
@@ -227,8 +226,8 @@ def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
         wrong = msr.test(value, vcpu, machine)
         if wrong is None:
             return
-        raise Refusal(ENXIO, "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
-    raise Refusal(ENXIO, "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS)
+        raise Refusal("ENXIO", "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
+    raise Refusal("ENXIO", "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS)
 
 
 class MsrHandler(Handler):
@@ -247,20 +246,20 @@ class MsrHandler(Handler):
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal(ENODATA, "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal("ENODATA", "MSR_LENGTH", reason, cites.MSRS)
         if length < size_for(1):
             reason = f"its length is {length}, at least {size_for(1)}"
-            raise Refusal(EINVAL, "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal("EINVAL", "MSR_LENGTH", reason, cites.MSRS)
         data = reader.variable(length)
         count = count_of(data)
         if length != size_for(count):
             reason = f"its length is {length}, {count} MSRs take {size_for(count)}"
-            raise Refusal(ENOTSUP, "MSR_COUNT", reason, cites.MSRS)
+            raise Refusal("ENOTSUP", "MSR_COUNT", reason, cites.MSRS)
         entries = entries_of(data)
         for index, reserved, _ in entries:
             if reserved:
                 reason = f"MSR {index:#x} has reserved bits {reserved:#x}"
-                raise Refusal(ENOTSUP, "MSR_RESERVED", reason, cites.MSRS)
+                raise Refusal("ENOTSUP", "MSR_RESERVED", reason, cites.MSRS)
         depends = []
         for index, _, value in entries:
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import in_force
-from xensave.catalogue.errnos import EINVAL, EPERM
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import CHECK, Rule
 from xensave.engine.domain import LAPIC
@@ -37,7 +36,7 @@ SPECS = (
     Spec("VIRIDIAN"),
     Spec("VIRIDIAN_DOMAIN"),
     Spec("VIRIDIAN_VCPU", VCPU),
-    Spec("VMCE_VCPU", VCPU, entry_errno=EPERM),
+    Spec("VMCE_VCPU", VCPU, entry_errno="EPERM"),
     Spec("TSC_ADJUST", VCPU),
 )
 
@@ -81,7 +80,7 @@ RULES = (
     Rule(
         id="LAPIC_MODE",
         record="LAPIC",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="x2APIC mode needs an APIC that is on",
         test=apic_mode,
         cite=cites.LAPIC_LOAD,
@@ -91,7 +90,7 @@ RULES = (
     Rule(
         id="LAPIC_MODE",
         record="LAPIC",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="x2APIC mode needs an APIC that is on",
         test=apic_mode,
         cite=cites.LAPIC_CHECK,
@@ -101,7 +100,7 @@ RULES = (
     Rule(
         id="MTRR_COUNT",
         record="MTRR",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="too many variable ranges",
         test=mtrr_count,
         cite=cites.MTRR_COUNT,
@@ -110,7 +109,7 @@ RULES = (
     Rule(
         id="VMCE_CAPS",
         record="VMCE_VCPU",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="unsupported MCA capabilities",
         test=mce_caps,
         cite=cites.VMCE_CAPS,
@@ -118,7 +117,7 @@ RULES = (
     Rule(
         id="VIRIDIAN_PAD",
         record="VIRIDIAN_VCPU",
-        errno=EINVAL,
+        errno="EINVAL",
         sentence="padding must be zero",
         test=viridian_padding,
         cite=cites.VIRIDIAN_PAD,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import Dated
-from xensave.catalogue.errnos import EINVAL, EIO, ENODATA, ENOTSUP
 from xensave.catalogue.model import Cite
 from xensave.engine.dated import cites
 from xensave.engine.dated.rule import Refusal, Undecided
@@ -108,13 +107,13 @@ class XsaveHandler(Handler):
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal(ENODATA, "XSAVE_LENGTH", reason, cites.XSAVE)
+            raise Refusal("ENODATA", "XSAVE_LENGTH", reason, cites.XSAVE)
         unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
         depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
         checked = CHECKED_LENGTH.holds(machine.version)
         if checked and length < _MINIMUM:
             reason = f"its length is {length}, at least {_MINIMUM}"
-            raise Refusal(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
+            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
         data = reader.variable(length)
         body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
         try:
@@ -155,22 +154,22 @@ class XsaveHandler(Handler):
             or (not valid_xcr0(accum, machine) and "accumulated XCR0 is not one that a CPU takes")
         )
         if wrong:
-            raise Refusal(EINVAL, "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
+            raise Refusal("EINVAL", "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
         headed = HEADER_CHECKED.holds(machine.version)
         if headed and body["save_area.xsave_hdr.xcomp_bv"]:
             raise Refusal(
-                ENOTSUP,
+                "ENOTSUP",
                 "XSAVE_COMPACTED",
                 "the area is in the compacted format",
                 cites.XSTATE_HEADER,
             )
         if headed and body["save_area.xsave_hdr.reserved"]:
             raise Refusal(
-                EIO, "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
+                "EIO", "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
             )
         if accum & ~KNOWN_STATES:
             raise Refusal(
-                ENOTSUP, "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
+                "ENOTSUP", "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
             )
         if accum & ~machine.policy.xcr0_max:
             raise Undecided(f"whether the host has the states {accum:#x}")
@@ -194,7 +193,7 @@ class XsaveHandler(Handler):
         if length > size:
             if not ZERO_EXCESS.holds(machine.version):
                 raise Refusal(
-                    ENOTSUP,
+                    "ENOTSUP",
                     "XSAVE_OVERLONG",
                     f"its length is {length}, at most {size}",
                     cites.XSAVE_OVERLONG,
@@ -203,11 +202,11 @@ class XsaveHandler(Handler):
             if excess.count(0) != len(excess):
                 at = size + len(excess) - len(excess.lstrip(b"\0"))
                 reason = f"its length is {length}, expected {size}; byte {at} is not zero"
-                raise Refusal(ENOTSUP, "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
+                raise Refusal("ENOTSUP", "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
             return f"{self.name} from {length} to {size} bytes"
         if length < size and EXACT_LENGTH.holds(machine.version):
             reason = f"its length is {length}, expected {size}"
-            raise Refusal(EINVAL, "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
+            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
         return ""
 
 

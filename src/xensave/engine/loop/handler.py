@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.catalogue.errnos import EINVAL, ENODATA, ENODEV, ENOENT
+from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite, Layout
 from xensave.engine.dated.rule import CHECK, LOAD, Refusal, Rule, Undecided
 from xensave.engine.domain import Domain
@@ -40,7 +40,7 @@ class Spec(NamedTuple):
     record: str
     instance: str = ANY
     device: str | None = None
-    entry_errno: str = EINVAL
+    entry_errno: Errno = "EINVAL"
     modelled: bool = True
 
 
@@ -128,7 +128,7 @@ class Handler:
         """Do what the check handler does. Raises Refusal."""
         cite = Cite(self.binding.check)
         self._admit(reader, machine, cite)
-        body = self._entry(reader, ENODATA, cite)
+        body = self._entry(reader, "ENODATA", cite)
         return self._apply(self.check_rules, body, machine)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
@@ -152,15 +152,15 @@ class Handler:
         """Check the domain's device and the instance, which come before the length."""
         if self.device is not None and machine.domain.lacks(self.device):
             reason = f"the domain ({machine.domain.type}) has no {self.device}"
-            raise Refusal(ENODEV, DEVICE, reason, cite)
+            raise Refusal("ENODEV", DEVICE, reason, cite)
         instance = reader.descriptor()[1]
         if self.spec.instance == VCPU and instance >= machine.domain.vcpus:
             reason = f"the domain has no vCPU {instance}"
-            raise Refusal(EINVAL, INSTANCE, reason, cite)
+            raise Refusal("EINVAL", INSTANCE, reason, cite)
         if self.spec.instance == PAIR and instance > 1:
-            raise Refusal(ENOENT, INSTANCE, f"there is no {self.name} {instance}", cite)
+            raise Refusal("ENOENT", INSTANCE, f"there is no {self.name} {instance}", cite)
 
-    def _entry(self, reader: Reader, errno: str, cite: Cite) -> Body:
+    def _entry(self, reader: Reader, errno: Errno, cite: Cite) -> Body:
         instance = reader.descriptor()[1]
         try:
             data = reader.entry(self.typecode, self.size, strict=self.strict)

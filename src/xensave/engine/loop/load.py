@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, Version
-from xensave.catalogue.errnos import EINVAL, ENODATA, EPERM
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
 from xensave.engine.dated import cites
@@ -82,14 +81,16 @@ class _Walk:
         try:
             body = self.reader.entry(hvm.HEADER_TYPECODE, _HEADER_SIZE, strict=True)
         except Mismatch as why:
-            raise Refusal(ENODATA, "HEADER_FIRST", f"no header comes first: {why}", _LOAD) from None
+            raise Refusal(
+                "ENODATA", "HEADER_FIRST", f"no header comes first: {why}", _LOAD
+            ) from None
         magic, version = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4))
         if magic != hvm.HEADER_MAGIC:
             reason = f"the header's magic is {magic:#x}, expected {hvm.HEADER_MAGIC:#x}"
-            raise Refusal(EINVAL, "HEADER_MAGIC", reason, _HEADER)
+            raise Refusal("EINVAL", "HEADER_MAGIC", reason, _HEADER)
         if version != hvm.HEADER_VERSION:
             reason = f"the header's version is {version}, expected {hvm.HEADER_VERSION}"
-            raise Refusal(EINVAL, "HEADER_VERSION", reason, _HEADER)
+            raise Refusal("EINVAL", "HEADER_VERSION", reason, _HEADER)
 
     def quick(self) -> None:
         """Take records as long as nothing is to be said of them: `step` looks at the first other.
@@ -128,14 +129,14 @@ class _Walk:
         reader = self.reader
         if reader.left < SIZE:
             reason = f"the context does not end with END: {reader.left} bytes are left"
-            raise Refusal(ENODATA, "END_MISSING", reason, _LOAD)
+            raise Refusal("ENODATA", "END_MISSING", reason, _LOAD)
         typecode, instance, length = reader.descriptor()
         if typecode == hvm.END_TYPECODE:
             return False
         handler = self.handlers.get(typecode)
         if handler is None:
             reason = f"the release has no handler for typecode {typecode}"
-            raise Refusal(EINVAL, "TYPECODE_UNKNOWN", reason, _LOAD)
+            raise Refusal("EINVAL", "TYPECODE_UNKNOWN", reason, _LOAD)
         if self.loading:
             self.loaded += 1
             self.last = f"{handler.name} {instance}"
@@ -148,7 +149,7 @@ class _Walk:
         else:
             if length > reader.left - SIZE:
                 reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-                raise Refusal(ENODATA, "ENTRY_LENGTH", reason, _LOAD)
+                raise Refusal("ENODATA", "ENTRY_LENGTH", reason, _LOAD)
             reader.skip(length)
         return True
 
@@ -178,7 +179,7 @@ class _Walk:
             name = handler.name if handler else names.get(typecode, f"type {typecode}")
             record = f"{name}[{instance}]"
         return Refused(
-            errno=refusal.errno if rules.errno_kept else EPERM,
+            errno=refusal.errno if rules.errno_kept else "EPERM",
             record=record,
             typecode=typecode,
             instance=instance,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.errnos import EINVAL, ENODATA, ENOENT
 from xensave.catalogue.model import OWN
 from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler
@@ -55,13 +54,13 @@ def save_one(
     """
     handler = handlers.get(typecode)
     if handler is None:
-        return EINVAL
+        return "EINVAL"
     if handler.per_vcpu and instance >= machine.domain.vcpus:
-        return ENOENT
+        return "ENOENT"
     body = state.bodies.get((typecode, instance))
     if body is not None:
         return body
-    return ENODATA if handler.per_vcpu else ENOENT
+    return "ENODATA" if handler.per_vcpu else "ENOENT"
 
 
 def _check(handler: Handler, instance: int, body: bytes, machine: Machine) -> None:

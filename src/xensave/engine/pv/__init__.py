@@ -7,6 +7,6 @@ descriptor tables is Xen's alone to say; it is taken for granted.
 
 from xensave.engine.pv.frames import PvMemory
 from xensave.engine.pv.judge import PvAnswer, PvGuest, judge_pv
-from xensave.engine.pv.rule import LIBXC, XEN, PvRefusal
+from xensave.engine.pv.rule import PvRefusal
 
-__all__ = ["LIBXC", "XEN", "PvAnswer", "PvGuest", "PvMemory", "PvRefusal", "judge_pv"]
+__all__ = ["PvAnswer", "PvGuest", "PvMemory", "PvRefusal", "judge_pv"]

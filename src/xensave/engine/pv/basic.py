@@ -6,7 +6,8 @@ from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.descriptors import wrong_pages
 from xensave.engine.pv.frames import frames_of, gdt_of, start_info
-from xensave.engine.pv.rule import BASIC, LIBXC, PvRecord, PvRule
+from xensave.engine.pv.rule import BASIC, PvRecord, PvRule
+from xensave.engine.verdict import Layer
 
 SIZES = {64: 5168, 32: 2800}
 """sizeof(struct vcpu_guest_context) by the guest's width in bits."""
@@ -157,7 +158,7 @@ NUMBER = PvRule(
     says="records are of vCPUs of the domain",
     test=number,
     errno="",
-    layer=LIBXC,
+    layer=Layer.LIBXC,
     cite=Cite("handle_x86_pv_vcpu_blob"),
 )
 RULES = (
@@ -168,7 +169,7 @@ RULES = (
         says="a context has the size of the guest's width",
         test=size,
         errno="",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=Cite("handle_x86_pv_vcpu_blob"),
     ),
     PvRule(
@@ -177,7 +178,7 @@ RULES = (
         says="start info, XenStore and console pages, GDT and page tables are there",
         test=frames,
         errno="",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=Cite("process_vcpu_basic"),
     ),
     PvRule(
@@ -186,7 +187,7 @@ RULES = (
         says="a GDT has at most 7168 entries of the guest's own",
         test=gdt_count,
         errno="ERANGE",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=Cite("process_vcpu_basic"),
     ),
     PvRule(

@@ -6,7 +6,8 @@ from xensave.catalogue.model import Cite
 from xensave.engine.handlers.vcpu import mca_capabilities
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER, is_canonical
-from xensave.engine.pv.rule import EXTENDED, LIBXC, PvRecord, PvRule
+from xensave.engine.pv.rule import EXTENDED, PvRecord, PvRule
+from xensave.engine.verdict import Layer
 
 _CITE = Cite("arch_do_domctl")
 _VMCE_AT = 32
@@ -64,7 +65,7 @@ RULES = (
         says="it has at most 128 bytes",
         test=most,
         errno="",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=Cite("handle_x86_pv_vcpu_blob"),
     ),
     PvRule(

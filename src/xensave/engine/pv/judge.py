@@ -15,7 +15,6 @@ from xensave.engine.pv.frames import PvMemory
 from xensave.engine.pv.rule import (
     BASIC,
     EXTENDED,
-    LIBXC,
     MSRS,
     XSAVE,
     MemoryRule,
@@ -24,6 +23,7 @@ from xensave.engine.pv.rule import (
     PvRule,
     apply,
 )
+from xensave.engine.verdict import Layer
 from xensave.image.facts.guest import PvVcpu
 from xensave.policy.value import Policy
 from xensave.records.codec import decode
@@ -106,7 +106,7 @@ def _first_vcpu(guest: PvGuest) -> PvRefusal | None:
     if first is not None and first.basic is not None:
         return None
     reason = "vCPU 0 has no basic state"
-    return PvRefusal(LIBXC, BASIC, "", "PV_VCPU_0", reason, Cite("update_vcpu_context"))
+    return PvRefusal(Layer.LIBXC, BASIC, "", "PV_VCPU_0", reason, Cite("update_vcpu_context"))
 
 
 def _vcpus(

@@ -12,7 +12,8 @@ from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
-from xensave.engine.pv.rule import AUDITED, LIBXC, MSRS, PvRecord, PvRule
+from xensave.engine.pv.rule import AUDITED, MSRS, PvRecord, PvRule
+from xensave.engine.verdict import Layer
 from xensave.records.meaning.cpu.msr import msr_name
 
 _CITE = Cite("arch_do_domctl")
@@ -117,7 +118,7 @@ RULES = (
         says="entries are whole",
         test=whole,
         errno="",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=AUDITED.cite,
         since=AUDITED.since,
     ),

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.dates import Dated, in_force
+from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
 from xensave.engine.dated.rule import Undecided
 from xensave.engine.loop.machine import Machine
+from xensave.engine.verdict import Layer
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
 
 if TYPE_CHECKING:
     from xensave.engine.pv.frames import PvMemory
 
-Layer = Literal["libxc", "xen"]
-LIBXC: Layer = "libxc"
-XEN: Layer = "xen"
 
 BASIC = "X86_PV_VCPU_BASIC"
 EXTENDED = "X86_PV_VCPU_EXTENDED"
@@ -44,7 +43,7 @@ class PvRefusal(NamedTuple):
 
     layer: Layer
     record: str
-    errno: str
+    errno: MaybeErrno
     rule: str
     reason: str
     cite: Cite
@@ -94,8 +93,8 @@ class PvRule(NamedTuple):
     says: str
     test: Callable[[PvRecord, Machine], str | None]
     cite: Cite
-    errno: str = "EINVAL"
-    layer: Layer = XEN
+    errno: MaybeErrno = "EINVAL"
+    layer: Layer = Layer.XEN
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     bits: int | None = None
@@ -132,8 +131,8 @@ class MemoryRule(NamedTuple):
     says: str
     test: Callable[[PvMemory], str | None]
     cite: Cite
-    errno: str = ""
-    layer: Layer = LIBXC
+    errno: MaybeErrno = ""
+    layer: Layer = Layer.LIBXC
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
 

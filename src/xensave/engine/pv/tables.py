@@ -13,7 +13,8 @@ from collections.abc import Container, Iterable
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.pv.frames import PvMemory
-from xensave.engine.pv.rule import XEN, PvRefusal
+from xensave.engine.pv.rule import PvRefusal
+from xensave.engine.verdict import Layer
 
 _TABLE, _PIN = 0x7, 0x8
 _TOP = 4
@@ -108,4 +109,4 @@ def refusal(
     wrong = _Walk(memory).wrong(roots, gdt)
     if wrong is None:
         return None
-    return PvRefusal(XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)
+    return PvRefusal(Layer.XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)

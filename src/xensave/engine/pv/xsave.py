@@ -14,7 +14,8 @@ from xensave.engine.handlers.xsave import (
 )
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.basic import NUMBER
-from xensave.engine.pv.rule import AUDITED, LIBXC, XSAVE, PvRecord, PvRule
+from xensave.engine.pv.rule import AUDITED, XSAVE, PvRecord, PvRule
+from xensave.engine.verdict import Layer
 from xensave.records.meaning.cpu.xsave import HEADER_END, LEGACY_SIZE
 
 _CITE = Cite("arch_do_domctl")
@@ -132,7 +133,7 @@ RULES = (
         says="its length is a multiple of 16",
         test=whole,
         errno="",
-        layer=LIBXC,
+        layer=Layer.LIBXC,
         cite=AUDITED.cite,
         until=AUDITED.since,
     ),

@@ -141,13 +141,16 @@ def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...
             raise Malformed(f"{reading.ref}: {record.place}: no struct", record=record.name)
         if handler is None and record.name not in UNHANDLED:
             raise Malformed(f"{reading.ref}: {record.place}: no handler", record=record.name)
+        kind = handler.kind if handler else PER_DOMAIN
+        if not kind:
+            raise Malformed(f"{reading.ref}: {record.place}: of no kind", record=record.name)
         bindings.append(
             Binding(
                 name=record.name,
                 typecode=record.typecode,
                 layout=ids[layout_key(record.layout)],
                 size=record.layout.size,
-                kind=handler.kind if handler else PER_DOMAIN,
+                kind=kind,
                 load=(handler.load_mode or EXACT) if handler else EXACT,
                 compat=ids[layout_key(record.compat)] if record.compat else None,
                 handler=handler.load if handler else "",

@@ -10,9 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from xensave.catalogue.model import EXACT, OWN, PER_DOMAIN, PER_VCPU, ZEROEXTEND
+from xensave.catalogue.model import (
+    EXACT,
+    OWN,
+    PER_DOMAIN,
+    PER_VCPU,
+    ZEROEXTEND,
+    LoadMode,
+    RecordKind,
+)
 from xensave.errors import Malformed
 from xensave.findings import Place
 from xensave.headers.compiled.clang import compile_headers
@@ -24,9 +32,9 @@ REGISTER_CALL = "hvm_register_savevm"
 TABLE = "hvm_sr_handlers"
 
 _CODE = re.compile(r"([A-Z]\w*)_CODE")
-_KINDS = {"HVMSR_PER_DOM": PER_DOMAIN, "HVMSR_PER_VCPU": PER_VCPU}
+_KINDS: dict[str, RecordKind] = {"HVMSR_PER_DOM": PER_DOMAIN, "HVMSR_PER_VCPU": PER_VCPU}
 _CHECK_ENTRY = r"_hvm_check_entry\s*\([^;]*?HVM_SAVE_CODE\s*\(\s*{name}\s*\)[^;]*?"
-_LOADS = (
+_LOADS: tuple[tuple[LoadMode, str], ...] = (
     (ZEROEXTEND, r"\bhvm_load_entry_zeroextend\s*\(\s*{name}\s*,"),
     (EXACT, r"\bhvm_(?:load|get)_entry\s*\(\s*{name}\s*,"),
     (ZEROEXTEND, r"\b" + _CHECK_ENTRY + r",\s*(?:0|false)\s*\)"),
@@ -48,8 +56,8 @@ class Registration(NamedTuple):
     save: str
     check: str
     load: str
-    load_mode: str | None
-    kind: str
+    load_mode: LoadMode | None
+    kind: RecordKind | Literal[""]
     instances: int | None
     place: Place
     bodies: tuple[str, str] = ("", "")
@@ -137,7 +145,7 @@ def _registration(  # noqa: PLR0917 - the parts of one registration
     )
 
 
-def load_mode(name: str, code: str) -> str | None:
+def load_mode(name: str, code: str) -> LoadMode | None:
     """How code that loads a record takes its entry; None where it does so in no known way."""
     for mode, pattern in _LOADS:
         if re.search(pattern.format(name=re.escape(name)), code):
@@ -145,13 +153,13 @@ def load_mode(name: str, code: str) -> str | None:
     return None
 
 
-def loads_in(code: str) -> dict[str, str]:
+def loads_in(code: str) -> dict[str, LoadMode]:
     """How the load calls in a piece of code take their entries, by the record's name.
 
     >>> loads_in("if ( hvm_load_entry_zeroextend(RTC, h, &s->hw) )")
     {'RTC': 'zeroextend'}
     """
-    loads: dict[str, str] = {}
+    loads: dict[str, LoadMode] = {}
     for mode, pattern in reversed(_LOADS[:-1]):
         for match in re.finditer(pattern.format(name=r"([A-Z]\w*)"), code):
             loads[match[1]] = mode

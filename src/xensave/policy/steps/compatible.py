@@ -7,7 +7,6 @@ on, the vendor. Leaves beyond the policy's own maxima are cleared before.
 from __future__ import annotations
 
 from xensave.catalogue.dates import Dated, Version
-from xensave.catalogue.errnos import EINVAL
 from xensave.catalogue.model import Cite
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
 from xensave.policy.refusal import PolicyRefusal
@@ -92,14 +91,14 @@ def compatible(policy: Policy, host: Policy, version: Version) -> PolicyRefusal 
     more = policy.msrs.get(PLATFORM_INFO, 0) & ~host.msrs.get(PLATFORM_INFO, 0)
     if more:
         reason = f"MSR {PLATFORM_INFO:#x} has bits {more:#x}, which the host cannot give"
-        return PolicyRefusal(EINVAL, "POLICY_HOST_MSR", reason, _CITE, msr=PLATFORM_INFO)
+        return PolicyRefusal("EINVAL", "POLICY_HOST_MSR", reason, _CITE, msr=PLATFORM_INFO)
     return None
 
 
 def _refusal(
     rule: str, reason: str, cite: Cite, leaf: int, subleaf: int = NO_SUBLEAF
 ) -> PolicyRefusal:
-    return PolicyRefusal(EINVAL, rule, reason, cite, leaf, subleaf)
+    return PolicyRefusal("EINVAL", rule, reason, cite, leaf, subleaf)
 
 
 def _typed(policy: Policy, leaf: int, last: int) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.errnos import E2BIG, EINVAL, EOVERFLOW, ERANGE
 from xensave.catalogue.model import Cite
 from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
 from xensave.policy.refusal import PolicyRefusal
@@ -35,11 +34,11 @@ def copy_cpuid(entries: Sequence[CpuidEntry], version: Version) -> PolicyRefusal
     limits = limits_of(version)
     if len(entries) > limits.entries:
         reason = f"{len(entries)} CPUID leaves, at most {limits.entries} are taken"
-        return PolicyRefusal(E2BIG, "POLICY_LEAVES", reason, _CPUID)
+        return PolicyRefusal("E2BIG", "POLICY_LEAVES", reason, _CPUID)
     for leaf, subleaf, *_ in entries:
         wrong = _outside(leaf, subleaf, limits)
         if wrong:
-            return PolicyRefusal(ERANGE, "POLICY_LEAF_RANGE", wrong, _CPUID, leaf, subleaf)
+            return PolicyRefusal("ERANGE", "POLICY_LEAF_RANGE", wrong, _CPUID, leaf, subleaf)
     return None
 
 
@@ -52,19 +51,19 @@ def copy_msrs(entries: Sequence[MsrEntry], version: Version) -> PolicyRefusal | 
     limits = limits_of(version)
     if len(entries) > limits.msr_entries:
         reason = f"{len(entries)} MSRs, at most {limits.msr_entries} are taken"
-        return PolicyRefusal(E2BIG, "POLICY_MSRS", reason, _MSR)
+        return PolicyRefusal("E2BIG", "POLICY_MSRS", reason, _MSR)
     for index, flags, value in entries:
         if flags:
             reason = f"MSR {index:#x} has flags {flags:#x}, none are known"
-            return PolicyRefusal(EINVAL, "POLICY_MSR_FLAGS", reason, _MSR, msr=index)
+            return PolicyRefusal("EINVAL", "POLICY_MSR_FLAGS", reason, _MSR, msr=index)
         width = limits.msrs.get(index)
         if width is None:
             known = " and ".join(f"{msr:#x}" for msr in limits.msrs)
             reason = f"MSR {index:#x} is not one that is known ({known})"
-            return PolicyRefusal(ERANGE, "POLICY_MSR_RANGE", reason, _MSR, msr=index)
+            return PolicyRefusal("ERANGE", "POLICY_MSR_RANGE", reason, _MSR, msr=index)
         if value >> width:
             reason = f"MSR {index:#x} has {width} bits, its value is {value:#x}"
-            return PolicyRefusal(EOVERFLOW, "POLICY_MSR_WIDTH", reason, _MSR, msr=index)
+            return PolicyRefusal("EOVERFLOW", "POLICY_MSR_WIDTH", reason, _MSR, msr=index)
     return None
 
 

@@ -11,7 +11,7 @@ from xensave.errors import UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.statements import facts, substance
-from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line
+from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line, LineKind
 
 _SILENT = re.compile(
     r"#\s*(?:error|warning|undef)\b|#\s*define\s+HVM_SAVE_(?:TYPE|LENGTH|CODE|HAS|FIX)\w*\("
@@ -29,7 +29,7 @@ class Entry:
     """A fact of a hunk: REMOVED, ADDED or CONTEXT, with the line that shows it."""
 
     fact: Fact
-    kind: str
+    kind: LineKind
     line: Line
 
 
@@ -63,7 +63,7 @@ def _same_code(hunk: Hunk) -> bool:
     return old == new
 
 
-def _side(hunk: Hunk, lines: list[Line], changed: str) -> list[Entry]:
+def _side(hunk: Hunk, lines: list[Line], changed: LineKind) -> list[Entry]:
     """The facts of one side; one with a changed line in it is changed, wherever it is broken."""
     side = []
     for fact in facts([line.text for line in lines], hunk.section):

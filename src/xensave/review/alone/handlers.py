@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from xensave.catalogue.model import Release
+from xensave.catalogue.model import LoadMode, RecordKind, Release
 from xensave.findings import Place
 from xensave.headers.text.ctext import active_code
 from xensave.headers.text.registrations import Registration, loads_in, registrations
@@ -22,8 +22,8 @@ class Known(NamedTuple):
     those of the C that patches add.
     """
 
-    loads: Mapping[str, str]
-    kinds: Mapping[str, str]
+    loads: Mapping[str, LoadMode]
+    kinds: Mapping[str, RecordKind]
     registered: Mapping[str, Registration] | None
     words: frozenset[str] = frozenset()
 

@@ -17,7 +17,7 @@ from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
 from xensave.findings import Place
 from xensave.headers.text.comments import comment_of
 from xensave.review.alone.facts import Fact, Kind
-from xensave.review.patches.patch import CONTEXT, REMOVED
+from xensave.review.patches.patch import CONTEXT, REMOVED, LineKind
 
 PROLOGUE = """\
 typedef unsigned long xen_ulong_t;
@@ -54,7 +54,7 @@ class Row:
     """A row: its fact, where the patch shows it, and what the patch does to it."""
 
     fact: Fact
-    kind: str = CONTEXT
+    kind: LineKind = CONTEXT
     old: Place | None = None
     new: Place | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.errors import LimitExceeded, UsageError
 from xensave.headers.trees.tree import refuse_long_lines
@@ -28,13 +28,16 @@ _OUTSIDE = re.compile(
     r"/(xen/(?:include|arch|common|drivers|xsm)/.*|tools/(?:libs|libxc|libxl|xenstored?)/.*"
     r"|docs/(?:specs|designs)/.*)$"
 )
-REMOVED, ADDED, CONTEXT = "-", "+", " "
+LineKind: TypeAlias = Literal["-", "+", " "]
+REMOVED: Final = "-"
+ADDED: Final = "+"
+CONTEXT: Final = " "
 
 
 class Line(NamedTuple):
     """A line of a hunk: REMOVED, ADDED or CONTEXT, and its number before and after."""
 
-    kind: str
+    kind: LineKind
     text: str
     old: int | None
     new: int | None

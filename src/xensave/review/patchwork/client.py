@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple, TypeAlias
 
 from xensave import __version__
 from xensave.errors import Malformed, SourceError, UsageError
@@ -27,6 +27,9 @@ _TRIES = 4
 _LONGEST_WAIT = 60.0
 _MOST_PAGES = 100
 _AGAIN = (429, 500, 502, 503, 504)
+
+
+CheckState: TypeAlias = Literal["success", "warning", "fail"]
 
 
 class PatchEntry(NamedTuple):
@@ -114,7 +117,7 @@ class Client:
         """Return all mails of a series as one mbox."""
         return self._ask(series.mbox)[0]
 
-    def post_check(self, patch: int, state: str, context: str, description: str) -> None:
+    def post_check(self, patch: int, state: CheckState, context: str, description: str) -> None:
         """Post a check to a patch: `state` is success, warning or fail."""
         if self.token is None:
             raise UsageError("posting a check needs a token")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.errors import Malformed, SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
-from xensave.review.patchwork.client import Client, PatchEntry, Series
+from xensave.review.patchwork.client import CheckState, Client, PatchEntry, Series
 from xensave.review.result import Result, Review, Untouched
 
 CONTEXT = "xensave-review"
@@ -20,7 +20,7 @@ class Check(NamedTuple):
     """What is posted to a patch: success, warning or fail, and a line that says why."""
 
     patch: int
-    state: str
+    state: CheckState
     description: str
 
 
@@ -128,7 +128,7 @@ def _patch_of(series: Series, review: Review) -> PatchEntry | None:
     return next((patch for patch in series.patches if patch.name.endswith(message.title)), None)
 
 
-def _state(review: Review) -> tuple[str, str]:
+def _state(review: Review) -> tuple[CheckState, str]:
     severities = [objection.finding.severity for objection in review.objections]
     if not severities:
         return "success", "no objection"
@@ -140,7 +140,9 @@ def _state(review: Review) -> tuple[str, str]:
     standing = {o.finding.severity for o in review.objections if not o.settled}
     if standing.isdisjoint((ERROR, WARNING)) and not {ERROR, WARNING}.isdisjoint(severities):
         return "warning", f"{counts}, settled by a later patch: {rules}"[:_LONGEST]
-    state = "fail" if ERROR in standing else "warning" if WARNING in standing else "success"
+    state: CheckState = (
+        "fail" if ERROR in standing else "warning" if WARNING in standing else "success"
+    )
     return state, f"{counts}: {rules}"[:_LONGEST]
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from xensave.catalogue.model import EXACT, OWN, ZEROEXTEND, Release
+from xensave.catalogue.model import EXACT, OWN, ZEROEXTEND, LoadMode, RecordKind, Release
 from xensave.catalogue.owned import OwnedRange
-from xensave.findings import NOTE, Finding, Place
+from xensave.findings import NOTE, Finding, Place, Severity
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.headers.text.registrations import Registration, load_mode
 
@@ -29,7 +29,7 @@ class Handlers(NamedTuple):
         return next((r for r in reversed(self.registrations) if r.record == record), None)
 
     @property
-    def loads(self) -> Mapping[str, str]:
+    def loads(self) -> Mapping[str, LoadMode]:
         """How each record is loaded, where that is understood: a check that is stricter counts."""
         return {
             r.record: EXACT if load_mode(r.record, r.bodies[1]) == EXACT else r.load_mode
@@ -52,8 +52,8 @@ class Side:
     headers: HeaderSpace
     lines: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     handlers: Handlers | None = None
-    loads: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    loads: Mapping[str, LoadMode] = field(default_factory=dict)
+    kinds: Mapping[str, RecordKind] = field(default_factory=dict)
     checked: frozenset[str] = frozenset()
     version: str = ""
 
@@ -85,7 +85,7 @@ class Change:
     claims: tuple[OwnedRange, ...] = ()
     saved: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
 
-    def leniency(self, name: str) -> tuple[str, str | None]:
+    def leniency(self, name: str) -> tuple[str, Severity | None]:
         """What softens an objection to a changed record, as words to add and a severity.
 
         A record that no release has had is still being made: a change to it is worth a note.
@@ -138,7 +138,7 @@ class Hit(NamedTuple):
     message: str
     key: str = ""
     removed: bool = False
-    severity: str | None = None
+    severity: Severity | None = None
     remedy: str | None = None
 
 
@@ -153,7 +153,7 @@ class Rule(NamedTuple, Generic[C]):
     """
 
     id: str
-    severity: str
+    severity: Severity
     purpose: str
     remedy: str
     check: Callable[[C], Iterator[Hit]]

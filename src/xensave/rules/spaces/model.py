@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from xensave.catalogue.model import Space
 from xensave.catalogue.owned import OwnedRange
-from xensave.findings import NOTE
+from xensave.findings import NOTE, Severity
 from xensave.headers.spaces import Description
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
 from xensave.rules.numbers.model import Rule
@@ -60,7 +60,7 @@ class SpaceChange:
 
     def leniency(
         self, name: str, number: int | None, *, retired: bool = False
-    ) -> tuple[str, str | None]:
+    ) -> tuple[str, Severity | None]:
         """Return what softens an objection to a number that changes: words and a severity.
 
         What no release has is still being made, unless a comment says that it is `retired`.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
 from xensave.container.events import Event
+from xensave.findings import Severity
 from xensave.rules.stream.state import State
 
 
@@ -37,7 +38,7 @@ class Rule(NamedTuple):
     """
 
     id: str
-    severity: str
+    severity: Severity
     sentence: str
     readers: tuple[Reader, ...] = ()
 

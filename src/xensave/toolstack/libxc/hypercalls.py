@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.errnos import EINVAL
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
@@ -21,7 +20,7 @@ PVRDTSCP_UNTIL = ("4.12",)
     record="libxc X86_TSC_INFO",
     says="a TSC mode is one of 0 - 2",
     cite=NO_PVRDTSCP,
-    errno=EINVAL,
+    errno="EINVAL",
     since=PVRDTSCP_UNTIL,
     place=(LIBXC, libxc.X86_TSC_INFO),
 )
@@ -45,7 +44,7 @@ def tsc_mode(restore: Restore) -> str | None:
         "x86/pv: Options to disable and/or compile out 32bit PV support",
         "4.14",
     ),
-    errno=EINVAL,
+    errno="EINVAL",
     since=("4.14",),
     place=(LIBXC, libxc.X86_PV_INFO),
 )

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, begun, in_force
-from xensave.catalogue.errnos import EEXIST, EINVAL, ENODEV, ENOTSUP, EPERM
+from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import PVH
 from xensave.toolstack.rule import Restore, Target, Undecided
@@ -67,7 +67,7 @@ class Period(NamedTuple):
     cite: Cite
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
-    errno: str = EINVAL
+    errno: Errno = "EINVAL"
     refuses: Refuses | None = None
 
 
@@ -86,7 +86,7 @@ class InForce(NamedTuple):
     id: str
     names: tuple[str, ...]
     refuses: Refuses
-    errno: str
+    errno: Errno
     cite: Cite
 
 
@@ -191,8 +191,8 @@ RULES = (
         refuses=deprecated,
         periods=(
             Period(("BUFIOREQ_EVTCHN",), Cite("hvmop_set_param"), until=("4.12",)),
-            Period(_DEFAULT_SERVER, Cite(_ALLOW), ("4.12",), ("4.14",), EPERM),
-            Period(_MEMORY_EVENTS, Cite("hvmop_set_param"), ("4.6",), ("4.14",), ENOTSUP),
+            Period(_DEFAULT_SERVER, Cite(_ALLOW), ("4.12",), ("4.14",), "EPERM"),
+            Period(_MEMORY_EVENTS, Cite("hvmop_set_param"), ("4.6",), ("4.14",), "ENOTSUP"),
             Period((*_MEMORY_EVENTS, *_DEFAULT_SERVER), _OBSOLETE, ("4.14",)),
             Period(("NESTEDHVM",), Cite(_ALLOW), ("4.15",)),
         ),
@@ -207,16 +207,16 @@ RULES = (
         id="PARAM_ALTP2M_READ_ONLY",
         says="altp2m is set when the domain is created",
         refuses=unless(lambda _: False, "it is read-only"),
-        periods=(Period(("ALTP2M",), _ALTP2M_CREATED, ("4.19",), errno=EEXIST),),
+        periods=(Period(("ALTP2M",), _ALTP2M_CREATED, ("4.19",), errno="EEXIST"),),
     ),
     ParamRule(
         id="PARAM_ONCE",
         says="some params may be set once only",
         refuses=changed,
         periods=(
-            Period(_ONCE_EVER, _ONCE, ("4.5",), errno=EEXIST),
-            Period(("MCA_CAP",), _ONCE, ("4.10",), errno=EEXIST),
-            Period(("IOREQ_PFN", "BUFIOREQ_PFN"), _ONCE, ("4.12",), errno=EEXIST),
+            Period(_ONCE_EVER, _ONCE, ("4.5",), errno="EEXIST"),
+            Period(("MCA_CAP",), _ONCE, ("4.10",), errno="EEXIST"),
+            Period(("IOREQ_PFN", "BUFIOREQ_PFN"), _ONCE, ("4.12",), errno="EEXIST"),
         ),
     ),
     ParamRule(
@@ -247,7 +247,7 @@ RULES = (
         id="PARAM_PM_TIMER",
         says="a domain without a PM timer has no ports for it",
         refuses=pm_timer,
-        periods=(Period(("ACPI_IOPORTS_LOCATION",), _NO_PM, ("4.7",), errno=ENODEV),),
+        periods=(Period(("ACPI_IOPORTS_LOCATION",), _NO_PM, ("4.7",), errno="ENODEV"),),
     ),
     ParamRule(
         id="PARAM_ACPI_IOPORTS",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.dates import begun
-from xensave.catalogue.errnos import EINVAL
+from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
@@ -25,7 +25,7 @@ class Refusal(NamedTuple):
     """Why a release refuses a setting; where it is not `certain`, only the host can tell."""
 
     rule: str
-    errno: str
+    errno: Errno
     reason: str
     cite: Cite
     certain: bool = True
@@ -56,7 +56,7 @@ def settings(restore: Restore) -> Iterator[Param]:
             pass
         elif number & _INDEX_MASK >= limit:
             reason = f"Xen {target.name} has {limit} params"
-            refusal = Refusal("PARAM_INDEX", EINVAL, reason, Cite("hvmop_set_param"))
+            refusal = Refusal("PARAM_INDEX", "EINVAL", reason, Cite("hvmop_set_param"))
         else:
             refusal = _set(name, Setting(value, before.get(name, 0), restore))
         if refusal is None or not refusal.certain:

@@ -170,11 +170,10 @@ def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
 def _objections(answer: PvAnswer) -> Iterator[Objection]:
     refusal = answer.refusal
     if refusal is not None:
-        layer = Layer.LIBXC if refusal.layer == "libxc" else Layer.XEN
         record = f"libxc {refusal.record}"
         yield Objection(
             refusal.rule,
-            layer,
+            refusal.layer,
             Stage.COMPLETION,
             record,
             refusal.reason,

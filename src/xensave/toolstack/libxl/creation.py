@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xensave.catalogue.dates import begun
-from xensave.catalogue.errnos import EINVAL, ENOTSUP
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
@@ -98,7 +97,7 @@ def named(restore: Restore) -> str | None:
     record=CONFIG,
     says="a domain has no more vCPUs than Xen gives one",
     cite=Cite("domain_create"),
-    errno=EINVAL,
+    errno="EINVAL",
 )
 def vcpus(restore: Restore) -> str | None:
     """Refuse more vCPUs than a domain may have; a negative number is a large one."""
@@ -121,7 +120,7 @@ def vcpus(restore: Restore) -> str | None:
         "gnttab: allow setting max version per-domain",
         "4.16",
     ),
-    errno=EINVAL,
+    errno="EINVAL",
     since=("4.16",),
 )
 def grant_version(restore: Restore) -> str | None:
@@ -139,7 +138,7 @@ def grant_version(restore: Restore) -> str | None:
     record=CONFIG,
     says="shadow paging is of the hypervisor's build",
     cite=Cite("shadow_domain_init"),
-    errno=ENOTSUP,
+    errno="ENOTSUP",
     since=("4.6",),
 )
 def shadow(restore: Restore) -> str | None:
@@ -203,7 +202,7 @@ def altp2m(restore: Restore) -> str | None:
         "xen: enable altp2m at create domain domctl",
         "4.19",
     ),
-    errno=EINVAL,
+    errno="EINVAL",
     since=("4.19",),
 )
 def altp2m_hap(restore: Restore) -> str | None:
@@ -229,7 +228,7 @@ def altp2m_hap(restore: Restore) -> str | None:
         "xen/domain: Add vmtrace_size domain creation parameter",
         "4.15",
     ),
-    errno=EINVAL,
+    errno="EINVAL",
     since=("4.15",),
 )
 def vmtrace(restore: Restore) -> str | None:

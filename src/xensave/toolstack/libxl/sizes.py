@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xensave.catalogue.errnos import ENOMEM
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.image.facts.guest import PV
@@ -58,7 +57,7 @@ def memory_stated(restore: Restore) -> str | None:
         "libxl/x86: check return value of SHADOW_OP_SET_ALLOCATION domctl",
         "4.16",
     ),
-    errno=ENOMEM,
+    errno="ENOMEM",
     since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
     until=("4.17",),
 )
@@ -133,7 +132,7 @@ def memory(restore: Restore) -> str | None:
         "libxl/x86: check return value of SHADOW_OP_SET_ALLOCATION domctl",
         "4.16",
     ),
-    errno=ENOMEM,
+    errno="ENOMEM",
     since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
 )
 def paging_none(restore: Restore) -> str | None:
@@ -151,7 +150,7 @@ def paging_none(restore: Restore) -> str | None:
     record=CONFIG,
     says="the host has the memory for paging, which libxl computes from max_memkb",
     cite=Cite("libxl_get_required_shadow_memory"),
-    errno=ENOMEM,
+    errno="ENOMEM",
     since=("4.13",),
 )
 def paging_host(restore: Restore) -> str | None:

@@ -8,7 +8,7 @@ from xensave import catalogue
 from xensave.catalogue.points import points_of
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
-from xensave.engine.verdict import Depends, Refused, Verdict
+from xensave.engine.verdict import Depends, Layer, Refused, Verdict
 from xensave.policy.steps.default import default_policy
 from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask, dated_records
 from xensave.toolstack.releases.typical import typical_context
@@ -132,4 +132,4 @@ def _stream_verdict(source: str, target: str) -> Verdict | None:
     if written in reads or not written:
         return None
     reason = f"streams of version {written} are not read"
-    return Refused("LIBXC_VERSION", reason, layer="libxc", record="libxc header")
+    return Refused("LIBXC_VERSION", reason, layer=Layer.LIBXC, record="libxc header")

@@ -123,13 +123,13 @@ def verdict_object(
 
     Every verdict has every key; what is another kind's is null, "" or empty.
     """
-    refused = verdict if isinstance(verdict, Refused) else Refused("", "", layer="")
+    refused = verdict if isinstance(verdict, Refused) else Refused("", "")
     other = Accepted() if isinstance(verdict, Refused) else verdict
     fields: dict[str, object] = {
         "source": source,
         "target": target,
         "accepted": verdict.accepted,
-        "layer": refused.layer,
+        "layer": verdict.layer if isinstance(verdict, Refused) else "",
         "errno": verdict.errno,
         "record": refused.record,
         "typecode": refused.typecode,

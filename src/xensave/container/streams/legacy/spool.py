@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from xensave.container.events import Event
+from xensave.container.events import Event, Kind
 from xensave.container.made import MadeEvent
 from xensave.source import Source
 
@@ -14,7 +14,7 @@ IN_MEMORY = 8 << 20
 
 class _Waiting(NamedTuple):
     layer: str
-    kind: str
+    kind: Kind
     name: str
     type: int
     offset: int

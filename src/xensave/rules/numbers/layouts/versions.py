@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import layout
 from xensave.catalogue.model import ZEROEXTEND, Layout
-from xensave.findings import WARNING
+from xensave.findings import WARNING, Severity
 from xensave.headers.model import HeaderRecord
 from xensave.rules.numbers.layouts.compare import Comparison, compare
 from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
@@ -24,7 +24,7 @@ class _Pair(NamedTuple):
     new: Layout
     fields: Comparison
     excuse: str
-    severity: str | None
+    severity: Severity | None
 
 
 def record_size_changed(change: Change) -> Iterator[Hit]:
