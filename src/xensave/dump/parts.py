@@ -32,7 +32,14 @@ class Late(NamedTuple):
     make: Callable[[], bytes]
 
 
-Part: TypeAlias = bytes | FrameRun | Gap | Late
+class Made(NamedTuple):
+    """Bytes that are made piece by piece when they are written: `size` of them."""
+
+    size: int
+    make: Callable[[], Iterable[bytes]]
+
+
+Part: TypeAlias = bytes | FrameRun | Gap | Late | Made
 
 
 def size_of(parts: Iterable[Part]) -> int:
@@ -62,9 +69,10 @@ def write_file(
     runs = ((at, part) for at, part in places if isinstance(part, FrameRun))
     frames_to_file(fd, runs, memory, looks, progress)
     for at, part in places:
-        if isinstance(part, bytes | Late):
+        if isinstance(part, bytes | Late | Made):
             os.lseek(fd, at, os.SEEK_SET)
-            write_all(fd, memoryview(part if isinstance(part, bytes) else part.make()))
+            for piece in _bytes_of(part):
+                write_all(fd, memoryview(piece))
 
 
 def write_stream(
@@ -84,12 +92,21 @@ def write_stream(
         if isinstance(part, FrameRun):
             _stream_frames(fd, part, memory, progress)
             continue
-        made = part.make() if isinstance(part, Late) else part if isinstance(part, bytes) else b""
-        size = size_of([part])
-        write_all(fd, memoryview(made))
-        _write_zeros(fd, size - len(made))
+        size = rest = size_of([part])
+        for piece in _bytes_of(part):
+            write_all(fd, memoryview(piece))
+            rest -= len(piece)
+        _write_zeros(fd, rest)
         if progress is not None:
             progress(size)
+
+
+def _bytes_of(part: bytes | Gap | Late | Made) -> Iterable[bytes]:
+    if isinstance(part, Made):
+        return part.make()
+    if isinstance(part, Gap):
+        return ()
+    return (part if isinstance(part, bytes) else part.make(),)
 
 
 def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:

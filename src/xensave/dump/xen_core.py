@@ -20,7 +20,7 @@ from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump import elf_structs as elf
 from xensave.dump.elf_structs import SHT_NOTE, SHT_NULL, SHT_PROGBITS, SHT_STRTAB, Section, note
 from xensave.dump.guest_context import CONTEXT_SIZE, guest_contexts
-from xensave.dump.parts import Gap, Part, aligned
+from xensave.dump.parts import Gap, Made, Part, aligned
 from xensave.image import Image
 from xensave.memory.physical import FrameRun
 
@@ -96,7 +96,7 @@ def core(image: Image) -> Iterator[Part]:
     yield aligned(head)
     yield from runs
     yield Gap(invalid * PAGE_SIZE)
-    yield from _frame_table(runs, invalid, pv=pv)
+    yield Made(slots * entry, lambda: _frame_table(runs, invalid, pv=pv))
     yield names.data
 
 
@@ -121,7 +121,8 @@ def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterato
         for at in range(run.pfn, run.pfn + run.frames, _ENTRIES):
             end = min(at + _ENTRIES, run.pfn + run.frames)
             yield np.repeat(np.arange(at, end, dtype=np.uint64), times).tobytes()
-    yield struct.pack("<Q", INVALID_PFN) * invalid * times
+    for at in range(0, invalid, _ENTRIES):
+        yield struct.pack("<Q", INVALID_PFN) * min(_ENTRIES, invalid - at) * times
 
 
 def _shared_info(image: Image) -> bytes:
