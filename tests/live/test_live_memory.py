@@ -46,6 +46,61 @@ def test_memory_and_registers(guest):
     assert guest.read_text() == "pause\nunpause\n"
 
 
+@pytest.fixture
+def calls(monkeypatch, tmp_path):
+    """What the fake is asked for from now on: how, the first frame, how many."""
+    monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
+
+    def read():
+        lines = (tmp_path / "calls").read_text().splitlines()
+        return [(word, int(first), int(count)) for word, first, count in map(str.split, lines)]
+
+    return read
+
+
+TOP, LAST = 8, 0xFEFFF
+
+
+def test_frames_that_are_not_there_are_not_mapped_in_the_pause(guest, calls, monkeypatch):
+    monkeypatch.setenv("FAKE_TOP", str(TOP))
+    monkeypatch.setenv("FAKE_MAX_FRAME", str(LAST))
+    with open_image("domain:1", source=open_domain_memory("domain:1")) as image:
+        found = image.memory.index
+        assert found.pfns.tolist() == [*THERE, *range(LAST - TOP + 1, LAST + 1)]
+        assert image.memory.page(LAST) == bytes([LAST & 0xFF]) * 4096
+        assert found.type_of(0x80000) == 0xF
+    asked = calls()
+    words = [word for word, _, _ in asked]
+    paused = asked[words.index("pause") + 1 : words.index("unpause")]
+    blocks = -(-(LAST + 1) // 1024)
+    assert [count for word, _, count in paused if word == "types"] == [1024] * blocks
+    # Two blocks have pages: the first frames but one, and the last.
+    mapped = [(first, count) for word, first, count in paused if word == "map"]
+    assert mapped == [(0, len(THERE)), (LAST - TOP + 1, TOP)]
+
+
+def test_a_xen_that_tells_no_types_is_asked_for_every_frame(guest, calls, monkeypatch):
+    monkeypatch.setenv("FAKE_NO_TYPES", "1")
+    with open_image("domain:1", source=open_domain_memory("domain:1")) as image:
+        assert image.memory.index.pfns.tolist() == THERE
+        assert image.memory.index.type_of(5) == 0xF
+    assert [call for call in calls() if call[0] == "map"] == [("map", 0, MAX_FRAME + 1)]
+
+
+def test_a_broken_page_is_left_out(guest, monkeypatch):
+    monkeypatch.setenv("FAKE_BROKEN", "9")
+    with open_image("domain:1", source=open_domain_memory("domain:1")) as image:
+        assert 9 not in image.memory
+        assert image.memory.index.type_of(9) == 0xD
+
+
+def test_a_guest_with_a_frame_far_up_is_not_paused_for_hours(guest, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("FAKE_MAX_FRAME", str(1 << 30))
+    assert main(["extract", "domain:1", str(tmp_path / "out")]) == 1
+    assert "its highest frame is 0x40000000, the limit is 0x10000000" in capsys.readouterr().err
+    assert not guest.exists()
+
+
 @pytest.mark.parametrize("format", ["elf", "raw", "lime", "core"])
 def test_extract(guest, format, tmp_path, capsys):
     out = tmp_path / "out"

@@ -10,6 +10,7 @@ struct domctl { uint32_t cmd, version; uint16_t domain, pad[3]; union { uint8_t 
     struct { uint16_t domain, pad; uint32_t flags; } info;
     struct { uint32_t size; uint64_t buffer; } context;
     struct { uint32_t mode, khz, incarnation, pad; uint64_t nsec; } tsc;
+    struct { uint64_t num, array; } types;
     struct { uint32_t leaves, msrs; uint64_t leaf, msr; } policy; } u; };
 struct param { uint16_t domain, pad; uint32_t index; uint64_t value; };
 
@@ -37,9 +38,23 @@ static int note(const char *what)
     return 0;
 }
 
+/* How it was asked for memory, and when it was paused, a line each. */
+static void call(const char *what, unsigned long first, unsigned long count)
+{
+    FILE *file = getenv("FAKE_CALLS") ? fopen(getenv("FAKE_CALLS"), "a") : 0;
+    if (!file) return;
+    fprintf(file, "%s %lu %lu\n", what, first, count);
+    fclose(file);
+}
+
+/* Frame 5 is not there, nor what lies above 0x20, but for the last ones. Frame 0x15 and the last of all are Xen's own. */
+static int there(unsigned long frame) { return frame != 5 && (frame <= 0x20 || frame + number("FAKE_TOP") > number("FAKE_MAX_FRAME")); }
+static int xens(unsigned long frame) { return frame == 0x15 || frame == number("FAKE_MAX_FRAME"); }
+
 static int domctl(struct domctl *ask)
 {
     long length;
+    uint64_t *frames;
     if (ask->version != number("FAKE_INTERFACE")) return fail(EACCES);
     if (ask->cmd == 5) {
         /* Xen answers for the first domain from that number on. */
@@ -50,8 +65,16 @@ static int domctl(struct domctl *ask)
     }
     if (ask->domain != 1) return fail(ESRCH);
     switch (ask->cmd) {
-    case 3: return note("pause");
-    case 4: return note("unpause");
+    case 3: call("pause", 0, 0); return note("pause");
+    case 4: call("unpause", 0, 0); return note("unpause");
+    case 61:
+        if (number("FAKE_NO_TYPES")) return fail(ENOSYS);
+        if (ask->u.types.num > 1024) return fail(E2BIG);
+        frames = (void *)(uintptr_t)ask->u.types.array;
+        call("types", frames[0], ask->u.types.num);
+        for (unsigned at = 0; at < ask->u.types.num; at++)
+            frames[at] = number("FAKE_BROKEN") && frames[at] == number("FAKE_BROKEN") ? 0xdul << 28 : there(frames[at]) && !xens(frames[at]) ? 0 : 0xful << 28;
+        return 0;
     case 33:
         length = context(0, 0);
         if (!ask->u.context.buffer) { ask->u.context.size = length; return 0; }
@@ -120,16 +143,17 @@ void *xs_read(void *handle, uint32_t transaction, const char *path, unsigned *le
     return strdup(strstr(path, "/1/") ? "guest1" : "paravm");
 }
 
-/* libxenforeignmemory's: frame 5 and what lies above 0x20 are not there; a page holds its number. */
+/* libxenforeignmemory's: a page holds its number. */
 void *xenforeignmemory_open(void *logger, unsigned flags) { return malloc(1); }
 int xenforeignmemory_close(void *handle) { free(handle); return 0; }
 void *xenforeignmemory_map(void *handle, uint32_t domain, int protection, size_t pages, const unsigned long *frames, int *errors)
 {
     uint8_t *found = malloc(pages * 4096);
-    if (number("FAKE_SLOW")) sleep(number("FAKE_SLOW"));
+    if (number("FAKE_SLOW") && !frames[0]) sleep(number("FAKE_SLOW"));
     if (domain != 1) { errno = ESRCH; return 0; }
+    call("map", frames[0], pages);
     for (size_t at = 0; at < pages; at++) {
-        errors[at] = frames[at] == 5 || frames[at] > 0x20 ? -ENOENT : 0;
+        errors[at] = there(frames[at]) ? 0 : -ENOENT;
         memset(found + at * 4096, (int)frames[at], 4096);
     }
     return found;

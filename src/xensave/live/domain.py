@@ -21,10 +21,16 @@ _INFO = struct.Struct("<HHI")
 _TSC = struct.Struct("<III4xQ")
 _POLICY = struct.Struct("<IIQQIII")
 _PARAM = struct.Struct("<HHIQ")
+_TYPES = struct.Struct("<QQ")
+_TYPE_SHIFT = 28
+"""XEN_DOMCTL_PFINFO_LTAB_SHIFT: where a page's type is in what getpageframeinfo3 answers."""
 _LEAF_SIZE, _MSR_SIZE = 24, 16
 _MOST_LEAVES, _MOST_MSRS = 1024, 256
 _CONTEXT_LIMIT = 64 << 20
 _TRIES = 4
+
+MOST_TYPES = 1024
+"""The most frames that getpageframeinfo3 takes."""
 
 
 class TscState(NamedTuple):
@@ -48,6 +54,7 @@ class Domain:
         version = hypercalls.call(xen.hypercall("xen_version"), xen.XENVER_VERSION, 0)
         self.xen = (version >> 16, version & 0xFFFF)
         self._domctl = hypercalls.buffer(_DOMCTL_SIZE)
+        self._types: Buffer | None = None
         self._interface, self.flags = self._interface_found()
 
     @property
@@ -74,13 +81,17 @@ class Domain:
             f"Xen {self.xen[0]}.{self.xen[1]} has a control interface that is not known here"
         )
 
+    def refuse_pv(self) -> None:
+        """Raise Unsupported for a PV guest."""
+        if not self.is_hvm:
+            raise Unsupported(f"domain {self.number} is a PV guest: it has no HVM context")
+
     def context(self) -> bytes:
         """Return the HVM context of this moment.
 
         Raises Unsupported for a PV guest.
         """
-        if not self.is_hvm:
-            raise Unsupported(f"domain {self.number} is a PV guest: it has no HVM context")
+        self.refuse_pv()
         size = 0
         for _ in range(_TRIES):
             try:
@@ -158,6 +169,25 @@ class Domain:
             )
         except OSError as error:
             raise self._trouble("maximum_gpfn", error) from error
+
+    def page_types(self, first: int, count: int) -> list[int] | None:
+        """Return the page types of frames from one on, MOST_TYPES at most.
+
+        They are those of a stream; XTAB stands for frames without a page, and for pages of Xen's
+        own that the guest has mapped. None where this Xen does not say.
+        """
+        frames = struct.Struct(f"<{count}Q")
+        if self._types is None:
+            self._types = self._hypercalls.buffer(8 * MOST_TYPES)
+        self._types.write(frames.pack(*range(first, first + count)))
+        question = _TYPES.pack(count, self._types.address)
+        try:
+            self._ask(xen.operation("getpageframeinfo3"), question)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+                return None
+            raise self._trouble("getpageframeinfo3", error) from error
+        return [word >> _TYPE_SHIFT for word in frames.unpack(self._types.read(frames.size))]
 
     def _operate(self, name: str) -> None:
         try:

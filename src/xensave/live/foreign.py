@@ -46,6 +46,23 @@ class ForeignMemory:
 
     def pages(self, domain: int, frames: list[int]) -> list[bytes | None]:
         """Return the page of each frame, None for one that the guest has not."""
+        with self._mapped(domain, frames) as (address, errors):
+            if not any(errors):
+                whole = ctypes.string_at(address, len(frames) * _PAGE)
+                return [whole[at : at + _PAGE] for at in range(0, len(whole), _PAGE)]
+            return [
+                None if error else ctypes.string_at(address + at * _PAGE, _PAGE)
+                for at, error in enumerate(errors)
+            ]
+
+    def has(self, domain: int, frames: list[int]) -> list[bool]:
+        """Tell for each frame whether it can be mapped; no page is looked at."""
+        with self._mapped(domain, frames) as (_, errors):
+            return [not error for error in errors]
+
+    @contextmanager
+    def _mapped(self, domain: int, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
+        """Map frames; yield the address of the first, and an error for each, 0 for none."""
         count = len(frames)
         errors = (ctypes.c_int * count)()
         numbers = (ctypes.c_ulong * count)(*frames)
@@ -57,10 +74,7 @@ class ForeignMemory:
             code = ctypes.get_errno()
             raise SourceError(f"domain {domain}: its memory cannot be mapped: {os.strerror(code)}")
         try:
-            return [
-                None if error else ctypes.string_at(address + at * _PAGE, _PAGE)
-                for at, error in enumerate(errors)
-            ]
+            yield address, list(errors)
         finally:
             self._library.xenforeignmemory_unmap(self._handle, address, count)
 
