@@ -157,19 +157,20 @@ def test_a_vgpu_is_named():
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "error"),
     [
-        b"<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><d>&b;</d>",
-        b"<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d>&x;</d>",
-        b"<d>&nbsp;</d>",
-        b"<d><e></d>",
-        b"",
-        b"\xff\xfe<",
-        b"<d>" * 100,
+        (b"<!DOCTYPE d [<!ENTITY a 'aa'><!ENTITY b '&a;&a;&a;'>]><d>&b;</d>", Unsupported),
+        (b"<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d>&x;</d>", Unsupported),
+        (b"<d>&nbsp;</d>", Malformed),
+        (b"<d><e></d>", Malformed),
+        (b"", Malformed),
+        (b"\xff\xfe<", Malformed),
+        (b"<d>" * 100, Unsupported),
     ],
 )
-def test_xml_that_could_do_harm_is_refused(data):
-    with pytest.raises(Malformed):
+def test_xml_that_could_do_harm_is_refused(data, error):
+    """What libvirt would read is told apart from what nobody does."""
+    with pytest.raises(error):
         parse_xml(data)
     assert LIBVIRT_FORMAT.describe(data).wrong is not None
 
@@ -269,7 +270,9 @@ def test_a_length_that_is_only_claimed():
 @pytest.mark.parametrize("encoding", ["utf-7", "nosuch", "rot13", "UTF-16", "cp037", "idna"])
 def test_xml_in_an_encoding_that_is_not_read_is_an_error(encoding):
     xml = f"<?xml version='1.0' encoding='{encoding}'?>{frames.DOMAIN}".encode()
-    with pytest.raises(Malformed, match="no XML"):
+    # Of these one is wrong for everybody: what says that it is of 16 bits is of eight.
+    error = Malformed if encoding == "UTF-16" else Unsupported
+    with pytest.raises(error, match="no XML"):
         parse_xml(xml)
 
 

@@ -180,12 +180,14 @@ CASES = {
     "LIBVIRT_XML_PRESENT": frames.libvirt_file(xml=b""),
     "LIBVIRT_XML_BOUNDED": frames.libvirt_file(xml=b" " * (1 << 21) + b"\0"),
     "LIBVIRT_XML_TERMINATED": frames.libvirt_file(xml=frames.DOMAIN.encode()),
-    "LIBVIRT_XML_READABLE": frames.libvirt_file(xml=b"<!DOCTYPE domain><domain/>\0"),
+    "LIBVIRT_XML_PLAIN": frames.libvirt_file(xml=b"<!DOCTYPE domain><domain/>\0"),
+    "LIBVIRT_XML_READABLE": frames.libvirt_file(xml=b"<domain>\0"),
     "LIBVIRT_XML_DOMAIN": frames.libvirt_file(xml=b"<network><name>n</name></network>\0"),
     "XEND_CONFIG_PRESENT": frames.xend_file(legacy.hvm_stream(4), b""),
     "XEND_CONFIG_BOUNDED": frames.xend_file(legacy.hvm_stream(4), b"a" * (5 << 20)),
     "XEND_CONFIG_READABLE": frames.xend_file(legacy.hvm_stream(4), b"(domain"),
-    "XENOPSD_VM_READABLE": frames.suspend_image(front=frames.vm_record("((id 1)")),
+    "XENOPSD_VM_READABLE": frames.suspend_image(front=image(x.XENOPS, b"((time 1)")),
+    "XENOPSD_VM_DESCRIBED": frames.suspend_image(front=frames.vm_record("((id 1)")),
     "XENOPSD_STREAM_ONCE": frames.suspend_image(devices=image(x.LIBXC) + frames.plain_stream()),
     "XENOPSD_DEVICES_AFTER_STREAM": frames.suspend_image(
         front=frames.vm_record() + image(x.QEMU_TRAD, frames.QEMU)
@@ -373,7 +375,7 @@ def test_a_check_may_only_report_what_its_row_lists(monkeypatch):
 def test_every_reader_of_a_rule_is_one_that_there_is():
     for rule in rules():
         for reader in rule.readers:
-            assert reader.layer in ("xl", "libxl", "libxc")
+            assert reader.layer in ("libvirt", "xenopsd", "xl", "libxl", "libxc")
             assert reader.cite.function
 
 

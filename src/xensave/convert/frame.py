@@ -98,13 +98,17 @@ class FrameConverter:
             return ()
         if event.made:
             return self._of_legacy(event)
-        if event.kind == HEADER_KIND:
+        if event.kind == HEADER_KIND and not self._stays_behind(event):
             return self._header(event)
         known = format_named(event.layer)
         if event.kind == RECORD and event.type in known.modern and self._down is None:
             self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
-            return (known.pack(known.modern[event.type]),)
-        return self._stream.convert(event)
+            return self._stream.frame_record(event, known.modern[event.type])
+        return (event,) if self._stays_behind(event) else self._stream.convert(event)
+
+    def _stays_behind(self, event: Event) -> bool:
+        """Whether an event is of a frame that is left: what its reader refuses does not count."""
+        return self._frame is not None and event.layer not in (LIBXC, LIBXL, self.to)
 
     def _of_legacy(self, event: Event) -> Output:
         if event.is_record(LIBXC, libxc.PAGE_DATA) and not any(event.prefix(4)):
@@ -123,8 +127,6 @@ class FrameConverter:
 
     def _header(self, event: Event) -> Output:
         header = event.header
-        if self._frame is not None and event.layer not in (LIBXC, LIBXL, self.to):
-            return (event,)
         if self._down is not None:
             return self._old_header(event, self._down)
         try:

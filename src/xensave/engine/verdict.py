@@ -12,6 +12,8 @@ from xensave.catalogue.model import Cite
 class Layer(StrEnum):
     """Who reads an image, from the outside in."""
 
+    LIBVIRT = "libvirt"
+    XENOPSD = "xenopsd"
     XL = "xl"
     LIBXL = "libxl"
     LIBXC = "libxc"

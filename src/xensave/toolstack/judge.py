@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from xensave.catalogue.model import Cite
 from xensave.catalogue.points import asked_for
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
@@ -148,19 +147,19 @@ class Judge:
 
 def _unreadable(error: XensaveError) -> Verdict:
     """Return the refusal of an input without a first header; raise what is not read at all."""
-    if isinstance(error, Truncated):
-        record = error.record
-    elif isinstance(error, Malformed):
-        record = "xl header"
-    else:
+    from xensave.toolstack.libxc.stream import WALKS, reader_of
+
+    if not isinstance(error, (Truncated, Malformed)):
         raise error
+    layer = reader_of(error) if isinstance(error, Truncated) else Layer.XL
+    record = error.record if isinstance(error, Truncated) else "xl header"
     return Refused(
         rule_of(error).id,
         error.message,
-        layer=Layer.XL,
+        layer=layer,
         record=record,
         offset=error.offset,
-        cite=Cite("create_domain"),
+        cite=WALKS[layer],
     )
 
 

@@ -24,7 +24,7 @@ from xensave.policy.value import Policy
 
 
 class Stage(IntEnum):
-    """When a rule is met: xl's header, the domain's creation, the stream by offset, its end."""
+    """When a rule is met: a frame's header, the domain's creation, the stream by place, its end."""
 
     HEADER = 0
     CREATION = 1

@@ -27,6 +27,8 @@ XML_LIMIT = 1 << 20
 DEPTH_LIMIT = 64
 """Elements within elements; libvirt's go about ten deep."""
 
+_ENCODING = 18
+"""expat's XML_ERROR_UNKNOWN_ENCODING, which is imported when used."""
 _WORDS = struct.Struct("<II40s")
 _RECORD = "libvirt header"
 _POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
@@ -167,8 +169,9 @@ class Element:
 def parse_xml(data: bytes) -> Element:
     """Return the root element.
 
-    Raises Malformed for what is no XML, and for a document type: entities could blow it up.
-    Raises LimitExceeded above XML_LIMIT.
+    It ends at the first NUL, as C has strings. Raises Malformed for what is no XML, Unsupported for
+    XML that is not read here: with a document type, whose entities could blow it up, in an encoding
+    that Python has not, or nested too deeply. Raises LimitExceeded above XML_LIMIT.
 
     >>> parse_xml(b"<domain><name>a &amp; b</name></domain>").text_of("name")
     'a & b'
@@ -182,7 +185,7 @@ def parse_xml(data: bytes) -> Element:
 
     def start(name: str, attributes: dict[str, str]) -> None:
         if len(open_elements) > DEPTH_LIMIT:
-            raise Malformed(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
+            raise Unsupported(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
         element = Element(name, attributes)
         open_elements[-1].children.append(element)
         open_elements.append(element)
@@ -191,7 +194,7 @@ def parse_xml(data: bytes) -> Element:
         open_elements[-1].text += part
 
     def doctype(*_: object) -> None:
-        raise Malformed("XML with a document type", record=_RECORD)
+        raise Unsupported("XML with a document type", record=_RECORD)
 
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -200,10 +203,13 @@ def parse_xml(data: bytes) -> Element:
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = doctype
     try:
-        parser.Parse(data.rstrip(b"\0"), True)
-    except (expat.ExpatError, LookupError, ValueError) as error:
-        # The last two tell of an encoding that Python has not, or of more than one byte.
-        raise Malformed(f"no XML: {error}", record=_RECORD) from error
+        parser.Parse(data.partition(b"\0")[0], True)
+    except expat.ExpatError as error:
+        kind = Unsupported if error.code == _ENCODING else Malformed
+        raise kind(f"no XML: {error}", record=_RECORD) from error
+    except (LookupError, ValueError) as error:
+        # An encoding that Python has not, or of more than one byte.
+        raise Unsupported(f"no XML that is read here: {error}", record=_RECORD) from error
     return top.children[0]
 
 

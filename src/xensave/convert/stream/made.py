@@ -9,7 +9,7 @@ from xensave.catalogue.dates import version
 from xensave.catalogue.points import asked_for
 from xensave.container.events import CONTEXT, RECORD, Event, Header
 from xensave.container.formats import format_named
-from xensave.container.framing import HEADER, HEADER_SIZE, record_name
+from xensave.container.framing import HEADER, record_name
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import policy_leaves, policy_msrs
 from xensave.convert.plan import Plan, Refused
@@ -36,20 +36,27 @@ POLICY_LIMIT = 64 * 1024
 class MadeEvent(Event):
     """A header or record that a conversion made in place of the one at `event`.
 
-    Its body and padding are at hand; its offset is that of what it stands for.
+    Its body and padding are at hand; its offset is that of what it stands for. `type_` is the type
+    of a record without a body whose header is not of a stream's form.
     """
 
     __slots__ = ("_packed",)
 
-    def __init__(self, event: Event, packed: bytes, header: Header | None = None) -> None:
-        type_, length = -1, 0
-        front = {RECORD: HEADER_SIZE, CONTEXT: 0}.get(event.kind, len(packed))
-        name = event.name
-        if event.kind == RECORD:
+    def __init__(
+        self,
+        event: Event,
+        packed: bytes,
+        header: Header | None = None,
+        type_: int | None = None,
+    ) -> None:
+        front, length, name = len(packed), 0, event.name
+        if event.kind == CONTEXT:
+            front, length = 0, len(packed)
+        elif event.kind == RECORD and type_ is None:
             type_, length = HEADER.unpack_from(packed)
+            front = HEADER.size
+        if type_ is not None:
             name = record_name(type_, format_named(event.layer).records)
-        elif event.kind == CONTEXT:
-            length = len(packed)
         raw = memoryview(packed)[:front]
         super().__init__(
             event._source,
@@ -58,7 +65,7 @@ class MadeEvent(Event):
             name,
             raw,
             length=length,
-            type_=type_,
+            type_=-1 if type_ is None else type_,
             header=header,
         )
         self.offset = event.offset

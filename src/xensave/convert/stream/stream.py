@@ -9,6 +9,7 @@ from xensave import catalogue
 from xensave.catalogue.dates import version
 from xensave.catalogue.points import asked_for
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, LIBXL, RECORD, Event, Header
+from xensave.container.formats import format_named
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
@@ -86,11 +87,23 @@ class StreamConverter:
         for part in output:
             self._made.add(part if isinstance(part, Event) else self._as_event(event, part))
         place = (event.layer, event.type)
-        ends = event.kind == CONTEXT or place in _ENDS
+        ends = event.kind == CONTEXT or place in _ENDS or self._ends_frame(event)
         comes = self._judging is Judging.AS_IT_COMES
         if (ends and comes) or place == _CHECKPOINT:
             self._judge()
         return output
+
+    def _ends_frame(self, event: Event) -> bool:
+        """Whether it marks the end of a frame with records of its own behind the stream."""
+        if event.kind != RECORD or event.layer in (LIBXC, LIBXL):
+            return False
+        return event.type in format_named(event.layer).marks and self._made.seen(LIBXC, libxc.END)
+
+    def frame_record(self, event: Event, type_: int) -> Output:
+        """Return a record without a body for one of the frame around the stream."""
+        part = format_named(event.layer).pack(type_)
+        self._made.add(MadeEvent(event, part, type_=type_))
+        return (part,)
 
     def check_whole(self, image: Image | None = None) -> None:
         """Judge all that was made, libxl's records included. Raises Refused.

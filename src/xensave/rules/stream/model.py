@@ -13,7 +13,7 @@ from xensave.rules.stream.state import State
 
 
 class Reader(NamedTuple):
-    """Who refuses what breaks a rule: "xl", "libxl" or "libxc", in which function of Xen's tools.
+    """Who refuses what breaks a rule, as a layer is called, in which function of its sources.
 
     In force from `since` to before `until`, as `xensave.catalogue.dates` has it; the formats
     themselves are of 4.6.

@@ -7,10 +7,10 @@ from functools import cache
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
-from xensave.container.events import LIBXC, LIBXL, XL
+from xensave.container.events import LIBVIRT, LIBXC, LIBXL, XENOPSD, XL
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc
-from xensave.errors import LimitExceeded, Truncated
+from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
 from xensave.image.facts.guest import PV
 from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, known_records
 from xensave.rules.stream.model import Reader
@@ -20,7 +20,24 @@ from xensave.toolstack.libxl.creation import domain_type
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
 _UNKNOWN = {LIBXL: LIBXL_RECORD, LIBXC: LIBXC_RECORD}
-_LAYERS = {XL: Layer.XL, LIBXL: Layer.LIBXL, LIBXC: Layer.LIBXC}
+_LAYERS = {
+    XL: Layer.XL,
+    LIBVIRT: Layer.LIBVIRT,
+    XENOPSD: Layer.XENOPSD,
+    LIBXL: Layer.LIBXL,
+    LIBXC: Layer.LIBXC,
+}
+WALKS = {
+    Layer.XL: Cite("create_domain"),
+    Layer.LIBVIRT: Cite("libxlDomainSaveImageOpen"),
+    Layer.XENOPSD: Cite("process_header"),
+    Layer.LIBXL: Cite("stream_header_done"),
+    Layer.LIBXC: Cite("restore"),
+}
+"""Where each reader follows its records: it stops there where a stream cannot be followed."""
+
+_FIRST = (Layer.XL, Layer.LIBVIRT)
+"""Who reads what stands before a stream, before there is a domain."""
 
 
 @rule(
@@ -150,10 +167,11 @@ def broken_rules(restore: Restore) -> Iterator[Objection]:
     for finding in restore.facts.broken or ():
         reader = enforced.get(finding.rule)
         if reader is not None:
+            layer = _LAYERS[reader.layer]
             yield Objection(
                 finding.rule,
-                _LAYERS[reader.layer],
-                Stage.HEADER if reader.layer == XL else Stage.STREAM,
+                layer,
+                Stage.HEADER if layer in _FIRST else Stage.STREAM,
                 finding.place.record or reader.layer,
                 finding.message,
                 reader.cite,
@@ -178,22 +196,24 @@ def stopped(restore: Restore) -> Iterator[Objection]:
             certain=False,
         )
         return
-    record = error.record or "the stream"
-    layer = _LAYERS.get(record.partition(" ")[0], Layer.LIBXC)
-    stage = Stage.HEADER if layer is Layer.XL else Stage.STREAM
-    cite = Cite(
-        {Layer.XL: "create_domain", Layer.LIBXL: "stream_header_done"}.get(layer, "restore")
-    )
+    layer = reader_of(error)
+    # What lies beyond a limit, or has a form of its own as a vGPU's state has, was not looked at.
+    unseen = Unsupported if layer is Layer.XENOPSD else LimitExceeded
     yield Objection(
         rule_of(error).id,
         layer,
-        stage,
-        record,
+        Stage.HEADER if layer in _FIRST else Stage.STREAM,
+        error.record or "the stream",
         error.message,
-        cite,
+        WALKS[layer],
         offset=error.offset,
-        certain=not isinstance(error, LimitExceeded),
+        certain=not isinstance(error, (unseen, LimitExceeded)),
     )
+
+
+def reader_of(error: XensaveError) -> Layer:
+    """Return who stops where a stream cannot be followed: the reader of the record at fault."""
+    return _LAYERS.get((error.record or "").partition(" ")[0], Layer.LIBXC)
 
 
 def _ends_for_libxl(restore: Restore) -> bool:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container.events import LIBVIRT, Event
 from xensave.container.frames import libvirt
-from xensave.errors import XensaveError
+from xensave.errors import Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
+_OPENS = (Reader(LIBVIRT, Cite("libxlDomainSaveImageOpen")),)
+_PARSES = (Reader(LIBVIRT, Cite("virDomainDefParseString")),)
+
 UNUSED = Rule("LIBVIRT_UNUSED_ZERO", NOTE, "The ten unused words of libvirt's header are zero.")
-PRESENT = Rule("LIBVIRT_XML_PRESENT", ERROR, "libvirt's header announces XML.")
+PRESENT = Rule("LIBVIRT_XML_PRESENT", ERROR, "libvirt's header announces XML.", _OPENS)
 BOUNDED = Rule("LIBVIRT_XML_BOUNDED", WARNING, "libvirt's XML is of a size to be looked into.")
 TERMINATED = Rule("LIBVIRT_XML_TERMINATED", WARNING, "libvirt's XML ends in NUL.")
-READABLE = Rule("LIBVIRT_XML_READABLE", ERROR, "libvirt's XML is well-formed, without a DTD.")
-DOMAIN = Rule("LIBVIRT_XML_DOMAIN", ERROR, "libvirt's XML is that of a domain with a name.")
+PLAIN = Rule("LIBVIRT_XML_PLAIN", WARNING, "libvirt's XML has no DTD, and is not nested deeply.")
+READABLE = Rule("LIBVIRT_XML_READABLE", ERROR, "libvirt's XML is well-formed.", _PARSES)
+DOMAIN = Rule("LIBVIRT_XML_DOMAIN", ERROR, "libvirt's XML is of a domain with a name.", _PARSES)
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:
@@ -41,6 +46,9 @@ def domain_xml(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(TERMINATED, "the last byte is not NUL", event.body_offset + event.length - 1)
     try:
         root = libvirt.parse_xml(body)
+    except Unsupported as error:
+        yield Fault(PLAIN, error.message, event.body_offset)
+        return
     except XensaveError as error:
         yield Fault(READABLE, error.message, event.body_offset)
         return
@@ -51,6 +59,6 @@ def domain_xml(event: Event, _: State) -> Iterator[Fault]:
 # fmt: off
 CHECKS = (
     Check(LIBVIRT, (), header, (UNUSED, PRESENT), "header"),
-    Check(LIBVIRT, (), domain_xml, (BOUNDED, TERMINATED, READABLE, DOMAIN), "header"),
+    Check(LIBVIRT, (), domain_xml, (BOUNDED, TERMINATED, PLAIN, READABLE, DOMAIN), "header"),
 )
 # fmt: on

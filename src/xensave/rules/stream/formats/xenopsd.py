@@ -1,36 +1,65 @@
-"""Rules of xenopsd's suspend images (ocaml/xenopsd/lib/suspend_image.ml, xc/domain.ml)."""
+"""Rules of xenopsd's suspend images (ocaml/xenopsd/lib/suspend_image.ml, xc/domain.ml).
+
+process_header() passes over the length of what has none, reads the records of devices where they
+come, and hands what is in them to QEMU, varstored and swtpm.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 
+from xensave.catalogue.model import Cite
 from xensave.container.events import XENOPSD, Event
 from xensave.container.frames import sexp
 from xensave.container.frames import xenopsd as x
 from xensave.container.streams import varstored
-from xensave.errors import XensaveError
+from xensave.errors import LimitExceeded, XensaveError
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 
 FIRST = Rule("XENOPSD_XENOPS_FIRST", ERROR, "A suspend image's first record is that of the VM.")
 ONCE = Rule("XENOPSD_STREAM_ONCE", ERROR, "A suspend image has one stream.")
-PRESENT = Rule("XENOPSD_STREAM_PRESENT", ERROR, "A suspend image has a stream before its end.")
+PRESENT = Rule(
+    "XENOPSD_STREAM_PRESENT",
+    ERROR,
+    "A suspend image has a stream before its end.",
+    (Reader(XENOPSD, Cite("restore_common")),),
+)
 ORDER = Rule("XENOPSD_DEVICES_AFTER_STREAM", ERROR, "Devices' state follows the stream.")
 LENGTH = Rule(
     "XENOPSD_LENGTH_FITS_TYPE", ERROR, "A stream's record, and End_of_image, have no length."
 )
-READ = Rule("XENOPSD_TYPE_READ", ERROR, "xenopsd reads the record's type: not Libxl, not Qemu_xen.")
-VM = Rule("XENOPSD_VM_READABLE", ERROR, "The VM's record is an s-expression with another in it.")
-QEMU_SIZE = Rule("XENOPSD_QEMU_BOUNDED", ERROR, "QEMU's state has at most 1 MiB.")
+READ = Rule(
+    "XENOPSD_TYPE_READ",
+    ERROR,
+    "xenopsd reads the record's type: not Libxl, not Qemu_xen.",
+    (Reader(XENOPSD, Cite("process_header")),),
+)
+VM = Rule(
+    "XENOPSD_VM_READABLE",
+    ERROR,
+    "The VM's record is an s-expression of its fields, the time and the word size among them.",
+    (Reader(XENOPSD, Cite("Xenops_record.of_string")),),
+)
+DESCRIBED = Rule("XENOPSD_VM_DESCRIBED", ERROR, "The VM's record holds an s-expression of the VM.")
+QEMU_SIZE = Rule(
+    "XENOPSD_QEMU_BOUNDED",
+    ERROR,
+    "QEMU's state has at most 1 MiB.",
+    (Reader(XENOPSD, Cite("consume_qemu_record")),),
+)
 QEMU = Rule("XENOPSD_QEMU_SIGNATURE", WARNING, "QEMU's state begins with QEVM.")
 VARIABLES = Rule("XENOPSD_VARIABLES_READABLE", ERROR, "varstored's record is UEFI variables.")
 TPM = Rule("XENOPSD_TPM_BASE64", ERROR, "swtpm's record is base64.")
 
 _DEVICES = (x.QEMU_TRAD, x.QEMU_XEN, x.VARSTORED, x.SWTPM0, x.SWTPM)
 _SIGNATURE = b"QEVM"
+_FIELDS = {"time", "word_size", "vm_str", "xs_subtree"}
+_NUMBER = re.compile(r"-?(0[xXoObBuU])?[0-9a-fA-F][0-9a-fA-F_]*")
 TPM_LIMIT = 16 << 20
 """A longer state of swtpm is not looked into; it has some KiB."""
 
@@ -71,11 +100,40 @@ def end(_: Event, state: State) -> Iterator[Fault]:
 def vm(event: Event, _: State) -> Iterator[Fault]:
     """Check the record of the VM."""
     if event.length > sexp.SIZE_LIMIT:
-        yield Fault(VM, f"{event.length} bytes are no record of a VM")
+        yield Fault(DESCRIBED, f"{event.length} bytes are no record of a VM")
         return
-    wrong = x.XENOPSD_FORMAT.describe(bytes(event.body())).wrong
-    if wrong is not None:
-        yield Fault(VM, wrong.message, event.body_offset)
+    body = bytes(event.body())
+    try:
+        wrong = _misses(sexp.parse(body))
+    except LimitExceeded:
+        wrong = ""
+    except XensaveError as error:
+        wrong = error.message
+    if wrong:
+        yield Fault(VM, wrong, event.body_offset)
+        return
+    undescribed = x.XENOPSD_FORMAT.describe(body).wrong
+    if undescribed is not None:
+        yield Fault(DESCRIBED, undescribed.message, event.body_offset)
+
+
+def _misses(outer: sexp.Sexp) -> str:
+    """Return what the type of the record, as OCaml derives its reader, finds wrong with it."""
+    if not isinstance(outer, list):
+        return "it is no list of fields"
+    names: list[str] = []
+    for pair in outer:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+            return "it is no list of fields"
+        names.append(pair[0])
+    odd = [name for name in names if name not in _FIELDS or names.count(name) > 1]
+    if odd:
+        return f"it has a field {odd[0]} that it may not have, or has it twice"
+    texts = {name: sexp.word(sexp.field(outer, name)) for name in ("time", "word_size")}
+    absent = [name for name in texts if name not in names]
+    if absent:
+        return f"it has no field {absent[0]}"
+    return "" if _NUMBER.fullmatch(texts["word_size"]) else "its word size is no number"
 
 
 def qemu(event: Event, _: State) -> Iterator[Fault]:
@@ -111,7 +169,7 @@ def tpm(event: Event, _: State) -> Iterator[Fault]:
 
 # fmt: off
 CHECKS = (
-    Check(XENOPSD, (x.XENOPS,), vm, (VM,)),
+    Check(XENOPSD, (x.XENOPS,), vm, (VM, DESCRIBED)),
     Check(XENOPSD, tuple(x.STREAMS), stream, (ONCE,)),
     Check(XENOPSD, _DEVICES, device, (ORDER,)),
     Check(XENOPSD, (x.QEMU_TRAD,), qemu, (QEMU_SIZE, QEMU)),
