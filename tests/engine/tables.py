@@ -2,15 +2,23 @@
 
 from pathlib import Path
 
+from xensave.container.formats import format_named
+from xensave.engine.handlers import table as handlers
+from xensave.engine.handlers import xsave
+from xensave.engine.handlers.msr import MSRS
+from xensave.engine.loop import load
 from xensave.engine.pv import judge
 from xensave.policy import host, limits
 from xensave.policy.steps import clamp, compatible, invent
+from xensave.rules.stream.table import checks
 from xensave.rules.stream.table import rules as stream_rules
-from xensave.toolstack import restore
+from xensave.toolstack import restore, scope
 from xensave.toolstack.libxc import param_rules
 
 DOCS = Path(__file__).parents[2] / "docs/reference/restore"
-BEGIN, END = "<!-- rules -->\n", "<!-- end -->"
+END = "<!-- end -->"
+READERS = ("libvirt", "xenopsd", "xl", "libxl", "libxc", "Xen")
+"""Who reads an image, from the outside in."""
 POLICY = (
     *limits.DIFFERENCES,
     *compatible.DIFFERENCES,
@@ -71,8 +79,7 @@ def restore_table():
         for rule in param_rules.RULES
         for period in rule.periods
     ]
-    order = ("xl", "libxl", "libxc", "Xen")
-    found = sorted([*rules, *readers, *set_by_xen], key=lambda row: order.index(row[0]))
+    found = sorted([*rules, *readers, *set_by_xen], key=lambda row: READERS.index(row[0]))
     rows = [
         (layer, name, place, span(dated.since, dated.until), says, str(cite))
         for layer, name, place, dated, says, cite in found
@@ -80,17 +87,85 @@ def restore_table():
     return table(("reader", "rule", "of", "in force", "what", "where"), rows)
 
 
-PAGES = {"pv.md": pv_table, "policy.md": policy_table, "restore.md": restore_table}
+def looked_at(check):
+    """What of an image a check of the formats looks at: its header, or records by name."""
+    named = format_named(check.layer).records
+    if check.header:
+        return [f"{check.layer} {check.header}"]
+    if check.types is None:
+        return [f"{check.layer} record headers"]
+    return [f"{check.layer} {named[type_]}" for type_ in check.types if type_ in named]
 
 
-def parts(name):
-    """The page before the table, the table, and the page after it."""
-    head, _, rest = (DOCS / name).read_text().partition(BEGIN)
+def asked():
+    """Every row that may refuse: its reader, its id, what of an image it is about, and its row."""
+    for rule in restore.RULES:
+        yield str(rule.layer), rule.id, rule.record, rule
+    for check in checks():
+        for rule in check.rules:
+            for reader in rule.readers:
+                for what in looked_at(check):
+                    yield reader.layer, rule.id, what, reader
+    for rule in judge.RULES:
+        yield str(rule.layer).replace("xen", "Xen"), rule.id, f"libxc {rule.record}", rule
+    yield from asked_by_xen()
+
+
+def asked_by_xen():
+    """The same of params, of the CPU policy and of the HVM context."""
+    for rule in param_rules.RULES:
+        for period in rule.periods:
+            yield "Xen", rule.id, "libxc HVM_PARAMS", period
+    for row in POLICY:
+        yield "Xen", row.id, f"libxc {row.record}", row
+    for row in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED):
+        yield "Xen", row.id, f"HVM {row.record or 'record headers'}", row
+    for msr in MSRS:
+        yield "Xen", f"MSR {msr.name}", "HVM CPU_MSR", msr
+
+
+def readers_table():
+    """Each reader: its rules, how many of them have dates, of what, and what no rule looks at."""
+    rows = []
+    for layer in READERS:
+        own = [row for row in asked() if row[0] == layer]
+        dated = {id_ for _, id_, _, row in own if row.since or row.until}
+        places = {}
+        for _, _, what, _ in own:
+            whose, _, name = what.partition(" ")
+            places.setdefault(whose, {})[name] = None
+        rows.append(
+            (
+                layer,
+                str(len({id_ for _, id_, _, _ in own})),
+                str(len(dated)),
+                "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items()),
+                "; ".join(each.sentence for each in scope.ASSUMPTIONS if each.layer == layer),
+                "; ".join(each.what for each in scope.UNSEEN if each.layer == layer),
+            )
+        )
+    head = ("reader", "rules", "with dates", "of", "taken for granted", "not looked at")
+    return table(head, rows)
+
+
+PAGES = {
+    ("pv.md", "rules"): pv_table,
+    ("policy.md", "rules"): policy_table,
+    ("restore.md", "rules"): restore_table,
+    ("restore.md", "readers"): readers_table,
+}
+"""Each table: its page, and what the mark before it is called."""
+
+
+def parts(name, mark):
+    """The page before a table, the table, and the page after it."""
+    begin = f"<!-- {mark} -->\n"
+    head, _, rest = (DOCS / name).read_text().partition(begin)
     shown, _, tail = rest.partition(END)
-    return head, shown, tail
+    return head + begin, shown, END + tail
 
 
 if __name__ == "__main__":
-    for page, make in PAGES.items():
-        before, _, after = parts(page)
-        (DOCS / page).write_text(f"{before}{BEGIN}{make()}{END}{after}")
+    for (page, mark), make in PAGES.items():
+        before, _, after = parts(page, mark)
+        (DOCS / page).write_text(f"{before}{make()}{after}")

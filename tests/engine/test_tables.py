@@ -7,9 +7,11 @@ from xensave.catalogue.dates import series_numbers
 from xensave.engine.pv import judge
 
 
-@pytest.mark.parametrize("page", list(PAGES))
-def test_the_page_has_the_table_of_the_code(page):
-    assert parts(page)[1] == PAGES[page](), "stale: python -m tests.engine.tables, then review it"
+@pytest.mark.parametrize(("page", "mark"), list(PAGES))
+def test_the_page_has_the_table_of_the_code(page, mark):
+    assert parts(page, mark)[1] == PAGES[page, mark](), (
+        "stale: python -m tests.engine.tables, then review it"
+    )
 
 
 @pytest.mark.parametrize("row", [*POLICY, *judge.RULES, *judge.DATED], ids=lambda row: row.id)

@@ -36,7 +36,8 @@ from xensave.source import open_source
 from xensave.testing import frames, legacy, strategies, streams
 from xensave.testing.pv import pv_stream
 from xensave.toolstack.judge import Judge
-from xensave.toolstack.restore import PAGES, RULES
+from xensave.toolstack.restore import RULES
+from xensave.toolstack.scope import PAGES
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ("4.6.0", "4.8.5", "4.9.0", "4.10.0", "4.13.5", "4.14.0", "4.17.7", "4.21.2")
@@ -64,7 +65,7 @@ def contradictions(data, *, glance=False):
             except (Malformed, Unsupported):
                 continue
             enforced = sorted(rule for rule in found if _enforced(rule, target))
-            if enforced and verdict.accepted and PAGES not in verdict.assumes:
+            if enforced and verdict.accepted and PAGES.sentence not in verdict.assumes:
                 yield f"{target} restores, and its readers enforce {', '.join(enforced)}"
             if isinstance(verdict, Refused) and own is not None and target in points_of(own):
                 meant = _formats(verdict.rule)

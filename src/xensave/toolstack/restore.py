@@ -35,13 +35,7 @@ from xensave.toolstack.libxc.guest_policy import (
 from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.libxl import creation, device_model, hardware, sizes
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
-
-HOST_POLICY = "the target's host can give the guest the CPU policy that it had"
-EMULATOR = "the target's device model takes the saved state of the source's"
-PAGES = "the records of its pages, which a glance passes over, are sound"
-MEMORY = "the guest has its memory, most of which was taken out of the image"
-OLD_TOOLSTACK = "the target's toolstack takes the legacy stream around the guest's state"
-DEVICES = "dom0 has the disks and networks that the configuration names"
+from xensave.toolstack.scope import HOST_POLICY, OLD_TOOLSTACK, granted
 
 RULES: tuple[Rule, ...] = (
     *xl.RULES,
@@ -90,10 +84,10 @@ def judge(
     if facts.legacy and not target_of(target).release.stream_read:
         bare = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
-            return Depends((OLD_TOOLSTACK,))
+            return Depends((OLD_TOOLSTACK.sentence,))
         return _assuming(
             judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins),
-            OLD_TOOLSTACK,
+            OLD_TOOLSTACK.sentence,
         )
     answer: PolicyRefusal | Restored | Policy | None
     answer = _policy(facts, target, made, host) if policy is None else policy
@@ -116,7 +110,7 @@ def judge(
             return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
         verdict, answer = elsewhere, None
     needed = _of_host(answer, restore, made, name_needs=name_needs)
-    assumes = (*needed, *_assumptions(restore), *assumed)
+    assumes = (*needed, *granted(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, restore))
 
 
@@ -241,7 +235,7 @@ def _of_host(
     if restore.host is not None or not isinstance(answer, Restored):
         return ()
     if not name_needs:
-        return (HOST_POLICY,)
+        return (HOST_POLICY.sentence,)
     sentence = needs_sentence(restore.facts, restore.target.name, answer, domain)
     return (sentence,) if sentence else ()
 
@@ -308,17 +302,3 @@ def _with(
     assumes = (*verdict.assumes, *assumes)
     shared = (verdict.loaded, verdict.last, verdict.fixups, assumes, warnings)
     return Depends(open_points, *shared) if open_points else Accepted(*shared)
-
-
-def _assumptions(restore: Restore) -> tuple[str, ...]:
-    facts = restore.facts
-    sentences = []
-    if facts.unread:
-        sentences.append(PAGES)
-    if facts.emulators and restore.emulators is None:
-        sentences.append(EMULATOR)
-    if facts.cut:
-        sentences.append(MEMORY)
-    if facts.config.get("disks") or facts.config.get("nics"):
-        sentences.append(DEVICES)
-    return tuple(sentences)
