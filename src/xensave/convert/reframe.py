@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xensave.container import formats
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -13,7 +14,7 @@ from xensave.container.events import (
     Event,
 )
 from xensave.container.format import Format
-from xensave.container.formats import FORMATS, format_named
+from xensave.container.formats import format_named
 from xensave.container.streams import libxc, libxl
 from xensave.convert.plan import (
     CONVERT,
@@ -40,7 +41,7 @@ def frame_names() -> list[str]:
     >>> frame_names()
     ['xl', 'libxl', 'libxc', 'libvirt', 'xenopsd']
     """
-    return [each.name for each in FORMATS if each.inner]
+    return [each.name for each in formats.FORMATS if each.inner]
 
 
 class Reframer:
