@@ -107,7 +107,7 @@ def asked():
                 for what in looked_at(check):
                     yield reader.layer, rule.id, what, reader
     for rule in judge.RULES:
-        yield str(rule.layer).replace("xen", "Xen"), rule.id, f"libxc {rule.record}", rule
+        yield str(rule.layer), rule.id, f"libxc {rule.record}", rule
     yield from asked_by_xen()
 
 
