@@ -12,7 +12,8 @@ from xensave.edit.document.decode import decode_lines
 from xensave.edit.document.encode import Document, write_document
 from xensave.engine.verdict import Accepted, Refused
 from xensave.source import open_source
-from xensave.toolstack.restore import EMULATOR, judge
+from xensave.toolstack.restore import judge
+from xensave.toolstack.scope import EMULATOR
 
 ROOT = Path(__file__).parents[2]
 HVM1 = ROOT / "examples" / "hvm1.img.zst"
@@ -46,9 +47,9 @@ def test_its_own_qemu():
     found = verdict(HVM1)
     assert isinstance(found, Accepted)
     # What was looked at is no longer taken for granted.
-    assert EMULATOR not in found.assumes
+    assert EMULATOR.sentence not in found.assumes
     with xensave.open(HVM1) as image:
-        assert EMULATOR in judge(image.facts, "4.17").assumes
+        assert EMULATOR.sentence in judge(image.facts, "4.17").assumes
 
 
 def test_a_newer_qemu_with_more_devices(other):
