@@ -12,7 +12,7 @@ from xensave.catalogue import layout
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
 from xensave.engine import Domain, Hypervisor, Plugin, plugins
-from xensave.engine.dated.rule import CHECK, LOAD, Rule, Undecided
+from xensave.engine.loop.rule import CHECK, LOAD, Rule, Undecided
 from xensave.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

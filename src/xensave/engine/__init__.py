@@ -12,10 +12,10 @@
 """
 
 from xensave.catalogue.model import Cite
-from xensave.engine.dated.rule import Rule
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler
+from xensave.engine.loop.rule import Rule
 from xensave.engine.plugins import Plugin
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict

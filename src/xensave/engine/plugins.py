@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout, LoadMode, RecordKind
-from xensave.engine.dated.rule import Refusal, Rule, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Refusal, Rule, Undecided
 from xensave.errors import UsageError, XensaveError
 from xensave.findings import ERROR
 

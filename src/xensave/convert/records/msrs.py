@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from xensave.container.streams.libxc_records import MSR, PAIR
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
-from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.domain import Domain
 from xensave.engine.handlers.msr import spec_ctrl_bits, write
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
 from xensave.findings import Place
 from xensave.records.meaning.cpu.msr import msr_name

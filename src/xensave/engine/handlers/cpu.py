@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import begun, in_force
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Rule, Undecided
+from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Rule, Undecided
+
+_CPU_EFER = Cite(
+    "hvm_efer_valid", "4b898944d3", "x86/HVM: improve EFER validation error messages", "4.6"
+)
 
 RECORD = "CPU"
 
@@ -242,7 +246,9 @@ RULES = (
         errno="EINVAL",
         sentence="padding must be zero",
         test=pad0,
-        cite=cites.CPU_PAD,
+        cite=Cite(
+            "hvm_load_cpu_ctxt", "eb68c40ba5", "x86/HVM: add padding to struct hvm_hw_cpu", "4.7"
+        ),
         since=("4.7",),
     ),
     Rule(
@@ -251,7 +257,12 @@ RULES = (
         errno="EINVAL",
         sentence="CR0 must be one that a guest can have",
         test=cr0,
-        cite=cites.CPU_CR0,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "7566bcec5d",
+            "hvm: Clean up EFER handling. Check CR0/CR4/EFER on HVM restore.",
+            "3.2",
+        ),
         since=("3.2",),
     ),
     Rule(
@@ -260,7 +271,12 @@ RULES = (
         errno="EINVAL",
         sentence="CR4 bits need their features",
         test=cr4,
-        cite=cites.CPU_CR4,
+        cite=Cite(
+            "hvm_cr4_guest_valid_bits",
+            "f0b043042e",
+            "x86/hvm: Improve CR4 verification using named features",
+            "4.9",
+        ),
         since=("3.2",),
     ),
     Rule(
@@ -269,7 +285,12 @@ RULES = (
         errno="EINVAL",
         sentence="EFER must have no unknown bits",
         test=efer_known,
-        cite=cites.CPU_EFER_FIRST,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "7566bcec5d",
+            "hvm: Clean up EFER handling. Check CR0/CR4/EFER on HVM restore.",
+            "3.2",
+        ),
         since=("3.2",),
         until=("4.6",),
     ),
@@ -279,7 +300,9 @@ RULES = (
         errno="EINVAL",
         sentence="EFER must have no unknown bits",
         test=efer_known,
-        cite=cites.CPU_EFER_KNOWN,
+        cite=Cite(
+            "hvm_efer_valid", "ef0269c621", "x86/hvm: Disallow unknown MSR_EFER bits", "4.12"
+        ),
         since=("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
     ),
     Rule(
@@ -288,7 +311,7 @@ RULES = (
         errno="EINVAL",
         sentence="EFER bits need their features",
         test=efer_features,
-        cite=cites.CPU_EFER,
+        cite=_CPU_EFER,
         since=("3.2",),
     ),
     Rule(
@@ -297,7 +320,7 @@ RULES = (
         errno="EINVAL",
         sentence="EFER must be consistent with itself and CR0",
         test=efer_long_mode,
-        cite=cites.CPU_EFER,
+        cite=_CPU_EFER,
         since=("3.2",),
     ),
     Rule(
@@ -306,7 +329,7 @@ RULES = (
         errno="EINVAL",
         sentence="SVME needs nested virtualisation",
         test=efer_svme,
-        cite=cites.CPU_EFER,
+        cite=_CPU_EFER,
         since=("4.2",),
     ),
     Rule(
@@ -315,7 +338,12 @@ RULES = (
         errno="EINVAL",
         sentence="LMSLE needs support of the CPU",
         test=efer_lmsle,
-        cite=cites.CPU_EFER_LMSLE,
+        cite=Cite(
+            "hvm_efer_valid",
+            "8d13ba787c",
+            "x86/svm: Drop the suggestion of Long Mode Segment Limit support",
+            "4.12",
+        ),
         since=("4.1",),
         until=("4.12",),
     ),
@@ -325,7 +353,12 @@ RULES = (
         errno="EINVAL",
         sentence="DR6 and DR7 have 32 bits",
         test=dr67,
-        cite=cites.CPU_DR,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "15987cb03f",
+            "x86: Reject bad %dr6/%dr7 values when loading guest state",
+            "4.18",
+        ),
         since=("4.18",),
     ),
     Rule(
@@ -334,7 +367,12 @@ RULES = (
         errno="EINVAL",
         sentence="CR3 is a guest's address",
         test=cr3,
-        cite=cites.CPU_CR3,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "80872597e6",
+            "x86/HVM: refuse CR3 loads with reserved (upper) bits set",
+            "4.14",
+        ),
         since=("4.14",),
     ),
     Rule(
@@ -343,7 +381,12 @@ RULES = (
         errno="EINVAL",
         sentence="only one flag is known",
         test=flags,
-        cite=cites.CPU_FLAGS,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "a3b6844d3b",
+            "x86/hvm: introduce a flags field in the CPU save record",
+            "4.7",
+        ),
         since=("4.7",),
     ),
     Rule(
@@ -352,7 +395,12 @@ RULES = (
         errno="EINVAL",
         sentence="TSC_AUX has 32 bits",
         test=tsc_aux,
-        cite=cites.CPU_TSC_AUX,
+        cite=Cite(
+            "hvm_load_cpu_ctxt",
+            "5f5a7a6d36",
+            "x86/msr: Handle MSR_TSC_AUX consistently for PV and HVM guests",
+            "4.12",
+        ),
         since=("4.12",),
     ),
     Rule(
@@ -361,7 +409,7 @@ RULES = (
         errno="EINVAL",
         sentence="a pending event must be one that can be injected",
         test=pending_event,
-        cite=cites.CPU_EVENT,
+        cite=Cite("svm_vmcb_restore or vmx_vmcs_restore"),
     ),
     Rule(
         id="CPU_ERROR_CODE",
@@ -369,7 +417,12 @@ RULES = (
         errno="EINVAL",
         sentence="an error code has 16 bits",
         test=error_code,
-        cite=cites.CPU_ERROR_CODE,
+        cite=Cite(
+            "svm_vmcb_restore or vmx_vmcs_restore",
+            "b706e1c6af",
+            "x86/HVM: don't leak PFEC_implict to guests",
+            "4.9",
+        ),
         since=("4.9",),
     ),
     Rule(
@@ -378,6 +431,6 @@ RULES = (
         errno="EINVAL",
         sentence="CR3 must name memory of the guest",
         test=shadow_cr3,
-        cite=cites.CPU_SHADOW,
+        cite=Cite("svm_vmcb_restore or vmx_restore_cr0_cr3"),
     ),
 )

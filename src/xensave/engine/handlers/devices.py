@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import CHECK, Rule
+from xensave.catalogue.model import Cite
 from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import PAIR, Spec
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import CHECK, Rule
+
+_LINK_CHECK = Cite(
+    "irq_check_link",
+    "7a3bd1cbc4",
+    "x86/vIRQ: split PCI link load state checking from actual loading",
+    "4.19",
+)
+_PIC_CHECK = Cite(
+    "vpic_check", "69c89dd787", "x86/vPIC: check values loaded from state save record", "4.19"
+)
+_PIT_CHECK = Cite(
+    "pit_check", "c53013da6f", "x86/vPIT: check values loaded from state save record", "4.19"
+)
 
 _CHECKED = ("4.19",)
 _ROUTE_MAX = 15
@@ -111,7 +124,7 @@ RULES = (
         errno="EINVAL",
         sentence=_LINKS,
         test=route,
-        cite=cites.LINK_LOAD,
+        cite=Cite("irq_load_link"),
         until=_CHECKED,
     ),
     Rule(
@@ -120,7 +133,7 @@ RULES = (
         errno="EINVAL",
         sentence="padding must be zero",
         test=link_padding,
-        cite=cites.LINK_CHECK,
+        cite=_LINK_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),
@@ -130,7 +143,7 @@ RULES = (
         errno="EINVAL",
         sentence=_LINKS,
         test=route,
-        cite=cites.LINK_CHECK,
+        cite=_LINK_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),
@@ -140,7 +153,7 @@ RULES = (
         errno="EDOM",
         sentence="the output is 0 or 1",
         test=pic_output,
-        cite=cites.PIC_CHECK,
+        cite=_PIC_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),
@@ -150,7 +163,7 @@ RULES = (
         errno="EINVAL",
         sentence="the state must be one that a PIC reaches",
         test=pic_state,
-        cite=cites.PIC_CHECK,
+        cite=_PIC_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),
@@ -160,7 +173,7 @@ RULES = (
         errno="EDOM",
         sentence="values must be ones that a PIT reaches",
         test=pit_domain,
-        cite=cites.PIT_CHECK,
+        cite=_PIT_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),
@@ -170,7 +183,7 @@ RULES = (
         errno="EINVAL",
         sentence="the gates of channels 0 and 1 are on",
         test=pit_gate,
-        cite=cites.PIT_CHECK,
+        cite=_PIT_CHECK,
         since=_CHECKED,
         stage=CHECK,
     ),

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Refusal, Undecided
+from xensave.catalogue.model import Cite
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
+from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.policy.value import Policy
 from xensave.records.msr_list import count_of, entries_of, size_for
+
+_MSRS = Cite("hvm_load_cpu_msrs", "bd1f0b45ff", "x86: generic MSRs save/restore", "4.5")
 
 SPECS = (Spec("CPU_MSR", VCPU),)
 
@@ -226,8 +228,8 @@ def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
         wrong = msr.test(value, vcpu, machine)
         if wrong is None:
             return
-        raise Refusal("ENXIO", "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", cites.MSR_WRITE)
-    raise Refusal("ENXIO", "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", cites.MSRS)
+        raise Refusal("ENXIO", "MSR_VALUE", f"{msr.name} {value:#x}: {wrong}", Cite("guest_wrmsr"))
+    raise Refusal("ENXIO", "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", _MSRS)
 
 
 class MsrHandler(Handler):
@@ -242,24 +244,24 @@ class MsrHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Check the record and each MSR in it; raises Refusal."""
-        self._admit(reader, machine, cites.MSRS)
+        self._admit(reader, machine, _MSRS)
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal("ENODATA", "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal("ENODATA", "MSR_LENGTH", reason, _MSRS)
         if length < size_for(1):
             reason = f"its length is {length}, at least {size_for(1)}"
-            raise Refusal("EINVAL", "MSR_LENGTH", reason, cites.MSRS)
+            raise Refusal("EINVAL", "MSR_LENGTH", reason, _MSRS)
         data = reader.variable(length)
         count = count_of(data)
         if length != size_for(count):
             reason = f"its length is {length}, {count} MSRs take {size_for(count)}"
-            raise Refusal("ENOTSUP", "MSR_COUNT", reason, cites.MSRS)
+            raise Refusal("ENOTSUP", "MSR_COUNT", reason, _MSRS)
         entries = entries_of(data)
         for index, reserved, _ in entries:
             if reserved:
                 reason = f"MSR {index:#x} has reserved bits {reserved:#x}"
-                raise Refusal("ENOTSUP", "MSR_RESERVED", reason, cites.MSRS)
+                raise Refusal("ENOTSUP", "MSR_RESERVED", reason, _MSRS)
         depends = []
         for index, _, value in entries:
             try:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from xensave.catalogue.dates import Dated, Version, in_force
-from xensave.catalogue.model import Release
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Rule
+from xensave.catalogue.model import Cite, Release
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
 from xensave.engine.loop.handler import VCPU, Handler, Spec
+from xensave.engine.loop.rule import Rule
 
 SPECS: dict[str, Spec] = {
     spec.record: spec
@@ -30,7 +29,7 @@ DEVICES = Dated(
     "ENTRY_DEVICE",
     "",
     "a domain may lack emulated devices: a record of one that it lacks is refused",
-    cites.DEVICES,
+    Cite("pit_load", "c55f69e5c4", "x86: allow disabling the emulated PIT", "4.7"),
     ("4.7",),
 )
 

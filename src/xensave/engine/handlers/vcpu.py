@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from xensave.catalogue.dates import in_force
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import CHECK, Rule
+from xensave.catalogue.model import Cite
 from xensave.engine.domain import LAPIC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Spec
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import CHECK, Rule
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11
@@ -83,7 +83,9 @@ RULES = (
         errno="EINVAL",
         sentence="x2APIC mode needs an APIC that is on",
         test=apic_mode,
-        cite=cites.LAPIC_LOAD,
+        cite=Cite(
+            "lapic_load_hidden", "f9e0cccf7b", "x86/HVM: fix ID handling of x2APIC emulation", "4.5"
+        ),
         since=("4.5",),
         until=_LAPIC_CHECKED,
     ),
@@ -93,7 +95,12 @@ RULES = (
         errno="EINVAL",
         sentence="x2APIC mode needs an APIC that is on",
         test=apic_mode,
-        cite=cites.LAPIC_CHECK,
+        cite=Cite(
+            "lapic_check_hidden",
+            "eb48045d74",
+            "x86/vlapic: Move lapic migration checks to the check hooks",
+            "4.20",
+        ),
         since=_LAPIC_CHECKED,
         stage=CHECK,
     ),
@@ -103,7 +110,7 @@ RULES = (
         errno="EINVAL",
         sentence="too many variable ranges",
         test=mtrr_count,
-        cite=cites.MTRR_COUNT,
+        cite=Cite("hvm_load_mtrr_msr", "76159f10b1", "x86/HVM: improve MTRR load checks", "4.12"),
         since=("4.12",),
     ),
     Rule(
@@ -112,7 +119,9 @@ RULES = (
         errno="EINVAL",
         sentence="unsupported MCA capabilities",
         test=mce_caps,
-        cite=cites.VMCE_CAPS,
+        cite=Cite(
+            "vmce_restore_vcpu", "e1dc98e3c3", "x86/vMCE: save/restore MCA capabilities", "4.2"
+        ),
     ),
     Rule(
         id="VIRIDIAN_PAD",
@@ -120,7 +129,12 @@ RULES = (
         errno="EINVAL",
         sentence="padding must be zero",
         test=viridian_padding,
-        cite=cites.VIRIDIAN_PAD,
+        cite=Cite(
+            "viridian_load_vcpu_ctxt",
+            "646c312844",
+            "x86/hvm/viridian: zero and check vcpu context _pad field",
+            "4.7",
+        ),
         since=("4.7",),
     ),
 )

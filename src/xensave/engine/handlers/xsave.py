@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
+from xensave.engine.loop.rule import Refusal, Undecided
+
+_XSAVE = Cite("hvm_load_cpu_xsave_states")
+_XSTATE = Cite("validate_xstate")
 
 RECORD = "CPU_XSAVE"
 SPECS = (Spec(RECORD, VCPU),)
@@ -31,28 +33,43 @@ CHECKED_LENGTH = Dated(
     RECORD,
     "the area's head must be whole, and its states are validated; before, only the saver's mask"
     " and the host's size counted",
-    cites.XSAVE_CHECKED,
+    Cite(
+        "hvm_load_cpu_xsave_states",
+        "4cc1344447",
+        "x86/xsave: fix migration from xsave-capable to xsave-incapable host",
+        "4.4",
+    ),
     _CHECKED,
 )
 ZERO_EXCESS = Dated(
     "XSAVE_ZERO_EXCESS",
     RECORD,
     "an overlong record passes where the excess is zero; before, none did",
-    cites.XSAVE_OVERLONG,
+    Cite(
+        "hvm_load_cpu_xsave_states",
+        "d7bb8e88a0",
+        "x86/HVM: sanity check xsave area when migrating or restoring from older Xen versions",
+        "4.5",
+    ),
     ("4.3.4", "4.4.2", "4.5.0"),
 )
 EXACT_LENGTH = Dated(
     "XSAVE_EXACT",
     RECORD,
     "a record shorter than its states is refused; before, it passed",
-    cites.XSAVE_EXACT,
+    Cite(
+        "hvm_load_cpu_xsave_states",
+        "681aea049c",
+        "x86/domctl: Fix migration of guests which are not using xsave",
+        "4.8",
+    ),
     ("4.7.1", "4.8.0"),
 )
 MASK_CHECKED = Dated(
     "XSAVE_MASK",
     RECORD,
     "the accumulated XCR0 must lie in the saver's mask",
-    cites.XSAVE_CHECKED,
+    CHECKED_LENGTH.cite,
     _CHECKED,
     ("4.5.0",),
 )
@@ -60,25 +77,40 @@ STATES_CHECKED = Dated(
     "XSAVE_STATES_PAIRED",
     RECORD,
     "AVX-512 and MPX states come whole, AVX-512 with AVX",
-    cites.XSTATE_ISA,
+    Cite(
+        "validate_xstate", "e8121c54ec", "x86/xsave: enable support for new ISA extensions", "4.5"
+    ),
     ("4.5.0",),
 )
 HEADER_CHECKED = Dated(
     "XSAVE_HEADER",
     RECORD,
     "a compacted area, and reserved bytes of its header, are refused",
-    cites.XSTATE_HEADER,
+    Cite(
+        "validate_xstate", "d570d82291", "x86/xstate: extend validation to cover full header", "4.7"
+    ),
     ("4.7.0",),
 )
 POLICY_CHECKED = Dated(
     "XSAVE_POLICY",
     RECORD,
     "the accumulated XCR0 must lie in the CPU policy; before, in what the host has",
-    cites.XSTATE_POLICY,
+    Cite(
+        "validate_xstate",
+        "361b835fa0",
+        "x86/xstate: Use a guests CPUID policy, rather than allowing all features",
+        "4.12",
+    ),
     ("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
 )
 TILES_PAIRED = Dated(
-    "XSAVE_TILES_PAIRED", RECORD, "AMX states come together", cites.XSTATE_TILES, ("4.19.0",)
+    "XSAVE_TILES_PAIRED",
+    RECORD,
+    "AMX states come together",
+    Cite(
+        "valid_xcr0", "d31a111940", "x86/xstate: Cross-check dynamic XSTATE sizes at boot", "4.19"
+    ),
+    ("4.19.0",),
 )
 DATED = (
     CHECKED_LENGTH,
@@ -103,17 +135,17 @@ class XsaveHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Check and take the record; raises Refusal."""
-        self._admit(reader, machine, cites.XSAVE)
+        self._admit(reader, machine, _XSAVE)
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal("ENODATA", "XSAVE_LENGTH", reason, cites.XSAVE)
+            raise Refusal("ENODATA", "XSAVE_LENGTH", reason, _XSAVE)
         unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
         depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
         checked = CHECKED_LENGTH.holds(machine.version)
         if checked and length < _MINIMUM:
             reason = f"its length is {length}, at least {_MINIMUM}"
-            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, cites.XSAVE_CHECKED)
+            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, CHECKED_LENGTH.cite)
         data = reader.variable(length)
         body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
         try:
@@ -161,21 +193,21 @@ class XsaveHandler(Handler):
                 "ENOTSUP",
                 "XSAVE_COMPACTED",
                 "the area is in the compacted format",
-                cites.XSTATE_HEADER,
+                HEADER_CHECKED.cite,
             )
         if headed and body["save_area.xsave_hdr.reserved"]:
             raise Refusal(
-                "EIO", "XSAVE_RESERVED", "reserved bytes of its header are set", cites.XSTATE_HEADER
+                "EIO", "XSAVE_RESERVED", "reserved bytes of its header are set", HEADER_CHECKED.cite
             )
         if accum & ~KNOWN_STATES:
             raise Refusal(
-                "ENOTSUP", "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", cites.XSTATE
+                "ENOTSUP", "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", _XSTATE
             )
         if accum & ~machine.policy.xcr0_max:
             raise Undecided(f"whether the host has the states {accum:#x}")
 
     def _validator(self, machine: Machine) -> Cite:
-        return cites.XSTATE_POLICY if POLICY_CHECKED.holds(machine.version) else cites.XSTATE
+        return POLICY_CHECKED.cite if POLICY_CHECKED.holds(machine.version) else _XSTATE
 
     def _beyond(self, body: Body, machine: Machine) -> str:
         """Return what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
@@ -196,17 +228,17 @@ class XsaveHandler(Handler):
                     "ENOTSUP",
                     "XSAVE_OVERLONG",
                     f"its length is {length}, at most {size}",
-                    cites.XSAVE_OVERLONG,
+                    ZERO_EXCESS.cite,
                 )
             excess = body.data[size:length]
             if excess.count(0) != len(excess):
                 at = size + len(excess) - len(excess.lstrip(b"\0"))
                 reason = f"its length is {length}, expected {size}; byte {at} is not zero"
-                raise Refusal("ENOTSUP", "XSAVE_OVERLONG", reason, cites.XSAVE_OVERLONG)
+                raise Refusal("ENOTSUP", "XSAVE_OVERLONG", reason, ZERO_EXCESS.cite)
             return f"{self.name} from {length} to {size} bytes"
         if length < size and EXACT_LENGTH.holds(machine.version):
             reason = f"its length is {length}, expected {size}"
-            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, cites.XSAVE_EXACT)
+            raise Refusal("EINVAL", "XSAVE_LENGTH", reason, EXACT_LENGTH.cite)
         return ""
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite, Layout
-from xensave.engine.dated.rule import CHECK, LOAD, Refusal, Rule, Undecided
 from xensave.engine.domain import Domain
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader
+from xensave.engine.loop.rule import CHECK, LOAD, Refusal, Rule, Undecided
 
 Tests = tuple["Callable[[Body, Machine], str | None]", ...]
 """What rules ask of a body, in their order."""

@@ -7,12 +7,11 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Refusal, Undecided
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import Handler, Tests
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader
+from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 
@@ -24,21 +23,33 @@ ERRNO_KEPT = Dated(
     "LOAD_ERRNO",
     "",
     "a refusal has its handler's errno; before, hvm_load() answered -1 to all: EPERM",
-    cites.ERRNOS,
+    Cite(
+        "hvm_load",
+        "96e5ad4c47",
+        "x86/hvm: Propagate real error information up through hvm_load()",
+        "4.16",
+    ),
     ("4.13.4", "4.14.3", "4.15.1", "4.16.0"),
 )
 LENGTH_FIRST = Dated(
     "ENTRY_ROOM",
     "",
     "a record needs room for the bytes that it claims; before, for its full struct",
-    cites.ENTRY,
+    Cite(
+        "_hvm_check_entry",
+        "66d0c0aa1f",
+        "hvm/load: correct length checks for zeroextended records",
+        "4.5",
+    ),
     ("4.3.4", "4.4.2", "4.5.0"),
 )
 CHECK_PASS = Dated(
     "LOAD_CHECK_PASS",
     "",
     "the whole context is checked before any record is loaded",
-    cites.CHECK_PASS,
+    Cite(
+        "hvm_load", "5b6cab423c", "x86/HVM: split restore state checking from state loading", "4.19"
+    ),
     ("4.19",),
 )
 DATED = (ERRNO_KEPT, LENGTH_FIRST, CHECK_PASS)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
 from xensave.container.streams.libxc_records import MSR, policy_msrs
-from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, MSRS, PvRecord, PvRule
 from xensave.engine.verdict import Layer

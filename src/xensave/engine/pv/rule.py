@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
-from xensave.engine.dated.rule import Undecided
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Undecided
 from xensave.engine.verdict import Layer
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer

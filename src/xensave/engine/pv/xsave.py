@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.model import Cite
-from xensave.engine.dated import cites
-from xensave.engine.dated.rule import Undecided
 from xensave.engine.handlers.xsave import (
     HEADER_CHECKED,
     KNOWN_STATES,
@@ -13,6 +11,7 @@ from xensave.engine.handlers.xsave import (
     valid_xcr0,
 )
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, XSAVE, PvRecord, PvRule
 from xensave.engine.verdict import Layer
@@ -142,7 +141,7 @@ RULES = (
         record=XSAVE,
         says="XCR0 is one that the vCPU can have",
         test=states,
-        cite=cites.XSTATE,
+        cite=Cite("validate_xstate"),
     ),
     PvRule(
         id="PV_XSAVE_HOST_STATES",
@@ -150,7 +149,7 @@ RULES = (
         says="the host has the states",
         test=host_states,
         errno="EOPNOTSUPP",
-        cite=cites.XSTATE,
+        cite=Cite("validate_xstate"),
     ),
     PvRule(
         id="PV_XSAVE_COMPACTED",
@@ -158,7 +157,7 @@ RULES = (
         says="the area is in the standard format",
         test=compacted,
         errno="EOPNOTSUPP",
-        cite=cites.XSTATE_HEADER,
+        cite=HEADER_CHECKED.cite,
     ),
     PvRule(
         id="PV_XSAVE_RESERVED",
@@ -166,7 +165,7 @@ RULES = (
         says="reserved bytes of the header are zero",
         test=reserved,
         errno="EIO",
-        cite=cites.XSTATE_HEADER,
+        cite=HEADER_CHECKED.cite,
     ),
     PvRule(
         id="PV_XSAVE_LENGTH",
