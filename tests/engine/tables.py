@@ -38,6 +38,21 @@ def table(head, rows):
     return "".join(f"{line}\n" for line in [*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
+def handlers_table():
+    rows = []
+    for rule in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED):
+        checked = " (check)" if getattr(rule, "stage", "load") == "check" else ""
+        dates, errno = span(rule.since, rule.until), getattr(rule, "errno", "")
+        text = f"{rule.sentence}{checked}"
+        rows.append((rule.id, rule.record or "any", dates, errno, text, str(rule.cite)))
+    for msr in MSRS:
+        vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[msr.amd]
+        text = f"MSR {msr.number:#x} ({msr.name}) may be loaded{vendor}"
+        dates = span(msr.since, msr.until)
+        rows.append(("MSR_UNKNOWN", "CPU_MSR", dates, "ENXIO", text, "hvm_load_cpu_msrs()"))
+    return table(("rule", "record", "in force", "errno", "what", "where"), rows)
+
+
 def pv_table():
     rules = [
         (rule.id, rule.record, span(rule.since, rule.until), rule.errno, rule.says, str(rule.cite))
@@ -149,6 +164,7 @@ def readers_table():
 
 
 PAGES = {
+    ("engine.md", "dated rules"): handlers_table,
     ("pv.md", "rules"): pv_table,
     ("policy.md", "rules"): policy_table,
     ("restore.md", "rules"): restore_table,

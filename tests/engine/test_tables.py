@@ -1,9 +1,12 @@
-"""The docs' tables of PV and policy rules are what the code says."""
+"""The docs' tables of rules are what the code says."""
 
 import pytest
 
 from tests.engine.tables import PAGES, POLICY, parts
 from xensave.catalogue.dates import series_numbers
+from xensave.engine.handlers import table as handlers
+from xensave.engine.handlers import xsave
+from xensave.engine.loop import load
 from xensave.engine.pv import judge
 
 
@@ -12,6 +15,14 @@ def test_the_page_has_the_table_of_the_code(page, mark):
     assert parts(page, mark)[1] == PAGES[page, mark](), (
         "stale: python -m tests.engine.tables, then review it"
     )
+
+
+def test_a_date_names_a_point_release_of_each_series_but_the_last():
+    for rule in (*load.DATED, *handlers.RULES, *xsave.DATED):
+        for dates in (rule.since, rule.until):
+            numbers = [series_numbers(date) for date in dates]
+            assert numbers == sorted(numbers)
+            assert len({number[:2] for number in numbers}) == len(numbers)
 
 
 @pytest.mark.parametrize("row", [*POLICY, *judge.RULES, *judge.DATED], ids=lambda row: row.id)
