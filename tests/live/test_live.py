@@ -38,7 +38,6 @@ def host(library, monkeypatch):
         monkeypatch.setenv("FAKE_CONTEXT", str(context))
         monkeypatch.setenv("FAKE_ERRNO", str(refusal))
         monkeypatch.setattr(libraries.XenCall.__init__, "__defaults__", (library,))
-        monkeypatch.setattr(libraries.opened_xencall.__wrapped__, "__defaults__", (library,))
         monkeypatch.setattr(libraries.domain_of_name, "__defaults__", ((library,),))
 
     setup()
@@ -136,7 +135,7 @@ def test_a_pv_guest_has_no_context():
 
 @pytest.mark.usefixtures("host")
 def test_libxenctrl_where_it_is_all_there_is(library, monkeypatch):
-    monkeypatch.setattr(opening, "opened_xencall", lambda: libraries.opened_xencall("no-such.so.1"))
+    monkeypatch.setattr(opening, "XenCall", lambda: libraries.XenCall("no-such.so.1"))
     monkeypatch.setattr(opening, "xenctrl_path", lambda: library)
     with xensave.open("domain:guest1") as image:
         assert image.context_bytes == CONTEXT.read_bytes()
@@ -147,7 +146,7 @@ def test_libxenctrl_where_it_is_all_there_is(library, monkeypatch):
 
 
 def test_no_library(monkeypatch, capsys):
-    monkeypatch.setattr(opening, "opened_xencall", lambda: libraries.opened_xencall("no-such.so.1"))
+    monkeypatch.setattr(opening, "XenCall", lambda: libraries.XenCall("no-such.so.1"))
     monkeypatch.setattr(opening, "xenctrl_path", lambda: None)
     assert main(["show", "domain:1"]) == 2
     error = capsys.readouterr().err

@@ -31,7 +31,6 @@ def guest(host, library, monkeypatch, tmp_path):  # noqa: F811 - fixtures
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("FAKE_MAX_FRAME", str(MAX_FRAME))
     monkeypatch.setattr(foreign.ForeignMemory.__init__, "__defaults__", (library,))
-    monkeypatch.setattr(foreign.opened_foreign_memory.__wrapped__, "__defaults__", (library,))
     return tmp_path / "log"
 
 
@@ -132,9 +131,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from xensave.cli import main
 from xensave.live import foreign, libraries
 libraries.XenCall.__init__.__defaults__ = ({library!r},)
-libraries.opened_xencall.__wrapped__.__defaults__ = ({library!r},)
 foreign.ForeignMemory.__init__.__defaults__ = ({library!r},)
-foreign.opened_foreign_memory.__wrapped__.__defaults__ = ({library!r},)
 main(["extract", "domain:1", {str(tmp_path / "out")!r}])
 """
     environment = {**os.environ, "FAKE_SLOW": "60"}

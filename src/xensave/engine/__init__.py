@@ -15,7 +15,7 @@ from xensave.catalogue.model import Cite
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler
-from xensave.engine.loop.rule import Rule
+from xensave.engine.loop.rule import Rule, Undecided
 from xensave.engine.plugins import Plugin
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
@@ -36,6 +36,7 @@ __all__ = [
     "Refused",
     "Rule",
     "State",
+    "Undecided",
     "Verdict",
     "default_policy",
 ]

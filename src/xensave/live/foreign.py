@@ -83,13 +83,3 @@ class ForeignMemory:
         if self._handle:
             self._library.xenforeignmemory_close(self._handle)
             self._handle = None
-
-
-@contextmanager
-def opened_foreign_memory(path: str = FOREIGN_MEMORY) -> Iterator[ForeignMemory]:
-    """Open the library for a `with` block."""
-    library = ForeignMemory(path)
-    try:
-        yield library
-    finally:
-        library.close()

@@ -149,16 +149,6 @@ def _silenced() -> Iterator[None]:
         os.close(nowhere)
 
 
-@contextmanager
-def opened_xencall(path: str = XENCALL) -> Iterator[XenCall]:
-    """Open libxencall for the time of a `with` block."""
-    library = XenCall(path)
-    try:
-        yield library
-    finally:
-        library.close()
-
-
 def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
     """Return the id of the domain of a name, as xenstore knows it. Raises SourceError.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
 from xensave.errors import LimitExceeded, SourceError, XensaveError
 from xensave.live.domain import MOST_TYPES, Domain
-from xensave.live.foreign import ForeignMemory, opened_foreign_memory
-from xensave.live.libraries import opened_xencall
+from xensave.live.foreign import ForeignMemory
+from xensave.live.libraries import XenCall
 from xensave.live.opening import domain_number
 from xensave.live.pausing import paused
 from xensave.live.snapshot import stream_of
@@ -34,8 +35,8 @@ def open_domain_memory(what: str) -> MappedSource:
     try:
         number = domain_number(what)
         with (
-            opened_xencall() as library,
-            opened_foreign_memory() as foreign,
+            closing(XenCall()) as library,
+            closing(ForeignMemory()) as foreign,
             tempfile.TemporaryFile(buffering=0) as file,
         ):
             domain = Domain(library, number)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.live.domain import Domain
-from xensave.live.libraries import AbsentLibrary, domain_of_name, opened_xencall
+from xensave.live.libraries import AbsentLibrary, XenCall, domain_of_name
 from xensave.live.snapshot import stream_of
 from xensave.live.xenctrl import XenCtrlDomain, xenctrl_path
 from xensave.source import MemorySource
@@ -52,7 +54,7 @@ def _name(what: str) -> str:
 
 def _asked(name: str) -> bytes:
     try:
-        with opened_xencall() as library:
+        with closing(XenCall()) as library:
             return stream_of(Domain(library, _number(name)))
     except AbsentLibrary:
         path = xenctrl_path()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from xensave.errors import SourceError, XensaveError
 from xensave.live.domain import Domain
-from xensave.live.libraries import opened_xencall
+from xensave.live.libraries import XenCall
 
 _PAUSED = b"p"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,7 +55,7 @@ def _hold(number: int, ready: int, alive: int) -> int:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     try:
-        with opened_xencall() as library:
+        with closing(XenCall()) as library:
             domain = Domain(library, number)
             domain.pause()
             try:

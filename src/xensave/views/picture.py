@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
-from xensave.errors import UsageError
+from xensave.errors import MissingExtra, UsageError
 from xensave.source.base import write_all
 from xensave.source.output import writing
 
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 150
+
+
+def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> str:
+    """Return the path of a picture that can be drawn.
+
+    Raises UsageError for another ending than those of `formats`, MissingExtra where matplotlib is
+    not installed.
+    """
+    target = os.fspath(path)
+    if not target.lower().endswith(formats):
+        raise UsageError(f"{target}: a picture ends in {', '.join(formats)}")
+    try:
+        import matplotlib.figure  # noqa: F401 - its parts may be loaded where it cannot be
+    except ImportError as error:
+        raise MissingExtra("drawing", "matplotlib", "plot") from error
+    return target
 
 
 def save(figure: Figure, path: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.owned import OwnedRange
-from xensave.errors import MissingExtra, UsageError
-from xensave.views.picture import save
+from xensave.views.picture import picture_path, save
 
 FORMATS = (".svg", ".png", ".pdf")
 # Light to dark, so that a later layout is a darker one; text on the last three is white.
@@ -73,14 +72,9 @@ def plot(path: str | os.PathLike[str]) -> None:
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
     """
-    target = os.fspath(path)
-    if not target.lower().endswith(FORMATS):
-        raise UsageError(f"{target}: a picture ends in {', '.join(FORMATS)}")
-    try:
-        import matplotlib  # noqa: F401 - its parts may be loaded where it cannot be
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("drawing", "matplotlib", "plot") from error
+    target = picture_path(path, FORMATS)
+    from matplotlib.figure import Figure
+
     lines, names = matrix(), release_names()
     reserved = release(names[-1]).reservations
     height = len(lines) + len(reserved)

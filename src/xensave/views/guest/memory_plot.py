@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT
-from xensave.errors import MissingExtra, UsageError
 from xensave.image.memory.memory_map import MemoryMap
 from xensave.memory.index import PageIndex
-from xensave.views.picture import save
+from xensave.views.picture import picture_path, save
 
 FORMATS = (".svg", ".png")
 _COLUMNS = 256
@@ -36,16 +35,11 @@ def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) 
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
     """
-    target = os.fspath(path)
-    if not target.lower().endswith(FORMATS):
-        raise UsageError(f"{target}: a picture ends in {' or '.join(FORMATS)}")
-    try:
-        import matplotlib  # noqa: F401 - its parts may be loaded where it cannot be
-        from matplotlib.colors import ListedColormap
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError as error:
-        raise MissingExtra("drawing", "matplotlib", "plot") from error
+    target = picture_path(path, FORMATS)
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     stretches = _stretches(index)
     grids = _grids(memory_map, index, stretches)
     heights = [len(grid) for grid in grids]
