@@ -39,27 +39,30 @@ def pattern(expected):
     return re.compile(r"\n".join(lines) + r"\n?", re.DOTALL)
 
 
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def printed_by(command, folder, *, timeout=None, **environment):
+    """Run a command in a folder, and return what it prints."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": PATH, "COLUMNS": "100", "NO_COLOR": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
 @pytest.mark.parametrize(("needs", "block"), list(blocks()))
 def test_commands_print_what_the_page_says(needs, block, tmp_path):
     if needs and needs not in os.environ:
         pytest.skip(f"{needs} is not set")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": "100",
-        "NO_COLOR": "1",
-    }
     for command, expected in commands(block):
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        printed = printed_by(command, tmp_path)
         assert pattern(expected).fullmatch(printed), f"$ {command}\n{printed}"

@@ -2,15 +2,13 @@
 
 import json
 import os
-import pty
 import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.terminal import on_terminal
 from xensave.cli import main
 from xensave.context import Context
 from xensave.source.atomic import AtomicFile
@@ -22,22 +20,7 @@ IMAGE = "examples/hvm1.img.zst"
 
 def on_a_terminal(words, columns):
     """Run a command with a terminal of so many columns as output and error."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xensave", *words],
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"},
-    )
-    os.close(theirs)
-    text = b""
-    try:
-        while part := os.read(ours, 65536):
-            text += part
-    except OSError:
-        pass
-    process.wait()
-    os.close(ours)
+    text, _ = on_terminal(words, COLUMNS=str(columns), NO_COLOR="1", TERM="xterm")
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode()).replace("\r", "")
     # A busy machine may show the progress, which is taken off again.
     return [line for line in plain.splitlines() if "\u2501" not in line]

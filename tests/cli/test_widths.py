@@ -1,12 +1,11 @@
 """On a narrow terminal text is folded between words; a pipe has each finding in one line."""
 
-import os
-import pty
 import subprocess
 import sys
 
 import pytest
 
+from tests.terminal import on_terminal
 from xensave.views.text.wrap import cells
 
 COMMANDS = [
@@ -22,28 +21,16 @@ COMMANDS = [
 ]
 
 
-def on_terminal(words, columns):
+def lines_of(words, columns):
     """What a command prints on a terminal of so many columns."""
-    master, slave = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "xensave", *words], stdout=slave, stderr=slave, env=environment
-    ):
-        os.close(slave)
-        shown = b""
-        try:
-            while part := os.read(master, 1 << 16):
-                shown += part
-        except OSError:
-            pass  # the end of a terminal that nobody writes to any more
-    os.close(master)
+    shown, _ = on_terminal(words, COLUMNS=str(columns), TERM="xterm")
     return shown.decode().replace("\r", "").split("\n")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 @pytest.mark.parametrize("columns", [48, 60, 80])
 def test_lines_fit_unless_they_are_one_word(words, columns):
-    lines = on_terminal(words, columns)
+    lines = lines_of(words, columns)
     assert lines != [""]
     long = [line for line in lines if cells(line) > columns and " " in line.strip()]
     # The quoted line of a patch is shown as it is.

@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.test_docs import BLOCK, ROOT, commands, pattern
+from tests.test_docs import BLOCK, PATH, ROOT, commands, pattern, printed_by
 
 PAGE = ROOT / "docs/how-to/memory.md"
 TOOLS = ("drgn", "gdb", "vol", "crash")
@@ -16,26 +13,10 @@ BLOCKS = [
     (match[1], match[2]) for match in BLOCK.finditer(PAGE.read_text()) if match[1] is not None
 ]
 
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
 
 def run(command, folder):
-    environment = {**os.environ, "PATH": PATH, "COLUMNS": "100", "NO_COLOR": "1"}
-    environment["PYTHONPATH"] = (
-        f"{folder / 'without'}{os.pathsep}{environment.get('PYTHONPATH', '')}"
-    )
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    path = f"{folder / 'without'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return printed_by(command, folder, timeout=200, PYTHONPATH=path)
 
 
 @pytest.mark.parametrize(

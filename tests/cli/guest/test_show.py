@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import on_terminal
 from xensave.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -244,22 +244,7 @@ def test_guest_text_is_escaped(tmp_path):
         )
     )
     for words in ([], ["--all"], ["--json"], ["--json", "--all"], ["--record", "NO\x1b"]):
-        master, slave = pty.openpty()
-        with subprocess.Popen(
-            [sys.executable, "-m", "xensave", "show", str(path), *words],
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "NO_COLOR": "1"},
-        ):
-            os.close(slave)
-            shown = b""
-            try:
-                while chunk := os.read(master, 4096):
-                    shown += chunk
-            except OSError:
-                # Linux reports the end of a terminal this way.
-                pass
-        os.close(master)
+        shown, _ = on_terminal(["show", str(path), *words], NO_COLOR="1")
         assert b"\x1b" not in shown, words
         assert b"\x07" not in shown
         assert "\x9b".encode() not in shown

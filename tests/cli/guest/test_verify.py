@@ -1,6 +1,5 @@
 import json
 import os
-import pty
 import struct
 import subprocess
 import sys
@@ -8,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import on_terminal
 from xensave.cli import main
 from xensave.container.framing import pack_record
-from xensave.container.streams import libxc, libxl
+from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import PAIR, PageData
+from xensave.testing.streams import emulator, libxl_stream
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = next(iter(sorted((ROOT / "examples").glob("*.img.zst"))), None)
@@ -146,16 +147,7 @@ def test_the_format_is_insisted_on(file, capsys):
 
 
 def test_a_pipe_with_an_emulator_record():
-    record = libxl.EmulatorHeader(2, 0).to_bytes() + b"key\0value\0"
-    stream = b"".join(
-        (
-            libxl.LibxlHeader().to_bytes(),
-            pack_record(libxl.LIBXC_CONTEXT),
-            VALID,
-            pack_record(libxl.EMULATOR_XENSTORE_DATA, record),
-            pack_record(libxl.END),
-        )
-    )
+    stream = libxl_stream(VALID, emulator([("key", "value")]))
     assert piped(stream, "-f", "libxl")[0] == 0
 
 
@@ -196,32 +188,17 @@ def test_corrupt_compression_is_a_finding(file, capsys):
 
 
 def test_what_the_guest_wrote_is_escaped(file, capsys):
-    evil = libxl.EmulatorHeader(2, 0).to_bytes() + b"\x1b[31m\0v\0"
-    stream = b"".join(
-        (
-            libxl.LibxlHeader().to_bytes(),
-            pack_record(libxl.LIBXC_CONTEXT),
-            VALID,
-            pack_record(libxl.EMULATOR_XENSTORE_DATA, evil),
-            pack_record(libxl.END),
-        )
-    )
+    stream = libxl_stream(VALID, emulator([("\x1b[31m", "v")]))
     assert main(["verify", file(stream, "a\x1b[5m.img")]) == 1
     assert "\x1b" not in capsys.readouterr().out
 
 
 def test_colour_on_a_terminal_only(file):
-    for extra, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        parent, child = pty.openpty()
-        environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-        command = [sys.executable, "-m", "xensave", "verify", file(BAD)]
-        done = subprocess.run(
-            command, stdout=child, stderr=subprocess.PIPE, env={**environment, **extra}, check=False
-        )
-        os.close(child)
-        with open(parent, "rb", buffering=0) as terminal:
-            text = terminal.read(4096)
-        assert (done.returncode, done.stderr) == (1, b"")
+    for no_color, coloured in ((None, True), ("1", False)):
+        with open(file(b"", "errors"), "w+b") as errors:
+            text, code = on_terminal(["verify", file(BAD)], stderr=errors, NO_COLOR=no_color)
+            errors.seek(0)
+            assert (code, errors.read()) == (1, b"")
         assert (b"\x1b[31merror" in text) == coloured
 
 

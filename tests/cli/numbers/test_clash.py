@@ -1,14 +1,11 @@
 """`xensave clash`, as a person or a script calls it."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.terminal import on_terminal
 from xensave.cli import main
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registries"
@@ -76,20 +73,9 @@ def test_names_in_a_registry_reach_no_terminal_unescaped(capsys, tmp_path):
 
 
 def test_colour_on_a_terminal_alone():
-    command = [sys.executable, "-m", "xensave", "clash", "4.17", UXEN]
-    for extra, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        environment = {key: v for key, v in os.environ.items() if key != "NO_COLOR"} | extra
-        reader, writer = pty.openpty()
-        process = subprocess.Popen(command, stdout=writer, env=environment)
-        os.close(writer)
-        text = b""
-        try:
-            while part := os.read(reader, 4096):
-                text += part
-        except OSError:
-            pass  # Linux says EIO where the other side is closed.
-        assert process.wait() == 1
-        os.close(reader)
+    for no_color, coloured in ((None, True), ("1", False)):
+        text, code = on_terminal(["clash", "4.17", UXEN], NO_COLOR=no_color)
+        assert code == 1
         assert (b"\x1b[31merror" in text) is coloured
 
 

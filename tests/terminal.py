@@ -1,0 +1,30 @@
+"""Commands on a terminal, and the bytes that come there."""
+
+import os
+import pty
+import subprocess
+import sys
+
+
+def on_terminal(words, *, stderr=None, **environment):
+    """Run `xensave` on a terminal of its own; return what it printed there, and its exit code.
+
+    `stderr` is where errors go, if not there; a variable that is None is left out.
+    """
+    ours, theirs = pty.openpty()
+    given = {**os.environ, **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xensave", *words],
+        stdout=theirs,
+        stderr=theirs if stderr is None else stderr,
+        env={key: value for key, value in given.items() if value is not None},
+    )
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 1 << 16):
+            text += part
+    except OSError:
+        pass  # Linux says EIO where nobody has the other side open any more.
+    os.close(ours)
+    return text, process.wait()
