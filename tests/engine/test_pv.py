@@ -1,20 +1,18 @@
 """PV vCPUs: what Xen 4.17.7 said of edited records, and what other releases' sources say."""
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from tests.restores import host_of, make_image, shared_cases
 from xensave.catalogue.dates import version
 from xensave.engine.pv import PvGuest, PvMemory, judge_pv
 from xensave.findings import ERROR
 from xensave.image import open_image
 from xensave.image.facts.guest import PvVcpu
-from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
 from xensave.policy.steps.clamp import Guest
@@ -129,24 +127,19 @@ def test_a_domain_needs_vcpu_0_and_no_more_than_it_has():
     assert judge({0: vcpu, 1: vcpu}).refusal.rule == "PV_VCPU_NUMBER"
 
 
-def shared_cases():
+def pv_cases():
     """Every PV image of the shared oracle, with the answer and the host that gave it."""
-    for name, host in (("cases", "strong"), ("weak", "weak")):
-        path = SHARED / "restores" / f"{name}.jsonl"
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            case = json.loads(line)
-            if case["base"] == "xen417-pv1" and case["cls"] in CLASSES:
-                real = case["real"] if "real" in case else case["hosts"][host]
-                yield pytest.param(path, case["name"], host, real["restored"], id=case["name"])
+    for path, case, host, real in shared_cases():
+        if case["base"] == "xen417-pv1" and case["cls"] in CLASSES:
+            yield pytest.param(path, case["name"], host, real["restored"], id=case["name"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cases", "name", "host", "real"), list(shared_cases()))
+@pytest.mark.parametrize(("cases", "name", "host", "real"), list(pv_cases()))
 def test_whole_images_restore_as_xen_417_said(cases, name, host, real, tmp_path):
     image = tmp_path / "image"
-    make = SHARED / "restores" / "make.py"
-    subprocess.run([sys.executable, make, "--cases", cases, name, image], check=True)
-    given = read_host(str(SHARED / "data" / "hosts" / f"{host}-xen417" / "xen-cpuid-p.txt"))
+    make_image(cases, name, image)
+    given = host_of(host)
     assert restores(image, given) is real
 
 

@@ -1,14 +1,11 @@
 """Policies on a real Xen 4.17.7: which CPUID words a restored guest has that its image has not."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.restores import host_of, make_image, shared_cases
 from xensave.image import open_image
-from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
 from xensave.policy.steps.clamp import Guest
@@ -23,15 +20,11 @@ XEN_LEAVES = (0x40000000, 0x40000100)
 
 
 def cases():
-    for name, host in (("cases", "strong"), ("weak", "weak")):
-        path = SHARED / "restores" / f"{name}.jsonl"
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            case = json.loads(line)
-            real = case["real"] if "real" in case else case["hosts"][host]
-            if case["name"] in OF_ANOTHER_RECORD:
-                continue
-            if real["restored"] and real.get("policy_changed") is not None:
-                yield pytest.param(path, case["name"], host, real, id=f"{host}-{case['name']}")
+    for path, case, host, real in shared_cases():
+        if case["name"] in OF_ANOTHER_RECORD:
+            continue
+        if real["restored"] and real.get("policy_changed") is not None:
+            yield pytest.param(path, case["name"], host, real, id=f"{host}-{case['name']}")
 
 
 def changed(record, policy):
@@ -60,9 +53,8 @@ def listed(rows):
 @pytest.mark.parametrize(("path", "name", "host", "real"), list(cases()))
 def test_the_restored_guest_sees_these_words(path, name, host, real, tmp_path):
     image = tmp_path / "image"
-    make = SHARED / "restores" / "make.py"
-    subprocess.run([sys.executable, make, "--cases", path, name, image], check=True)
-    given = read_host(str(SHARED / "data" / "hosts" / f"{host}-xen417" / "xen-cpuid-p.txt"))
+    make_image(path, name, image)
+    given = host_of(host)
     with open_image(image) as opened:
         facts = opened.facts
     pv = facts.type == "pv"

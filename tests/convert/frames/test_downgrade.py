@@ -8,6 +8,7 @@ import gzip
 
 import pytest
 
+from tests.convert.frames import conversion
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC, LIBXL
@@ -35,14 +36,7 @@ def hvm_stream(*records, release="4.17", pages=3):
 
 
 def converted(tmp_path, data, *words, target="4.5", config=None):
-    (tmp_path / "in").write_bytes(data)
-    out = tmp_path / "out"
-    out.unlink(missing_ok=True)
-    if config is not None:
-        (tmp_path / "cfg").write_bytes(config)
-        words = (*words, "--config", str(tmp_path / "cfg"))
-    code = main(["convert", str(tmp_path / "in"), str(out), "-t", target, *words])
-    return code, out.read_bytes() if out.exists() else None
+    return conversion.converted(tmp_path, data, "-t", target, *words, config=config)
 
 
 def pages_of(data):

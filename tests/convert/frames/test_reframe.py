@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from xensave.cli import main
+from tests.convert.frames import conversion
 from xensave.container import walk
 from xensave.container.events import LIBXC, LIBXL
 from xensave.convert.reframe import frame_names
@@ -35,14 +35,7 @@ METADATA = {
 
 
 def converted(tmp_path, data, to, *words, config=None):
-    (tmp_path / "in").write_bytes(data)
-    out = tmp_path / "out"
-    out.unlink(missing_ok=True)
-    if config is not None:
-        (tmp_path / "config").write_bytes(config)
-        words = (*words, "--config", str(tmp_path / "config"))
-    code = main(["convert", str(tmp_path / "in"), str(out), "-t", "4.17", "--to", to, *words])
-    return code, out.read_bytes() if out.exists() else None
+    return conversion.converted(tmp_path, data, "-t", "4.17", "--to", to, *words, config=config)
 
 
 def of_libxc(data):
