@@ -1,12 +1,15 @@
 """Patches that someone sent: refused in a line, or judged in time that grows with their length."""
 
 import sys
+from contextlib import suppress
 
 import pytest
 
-from xensave.errors import XensaveError
+from xensave.errors import LimitExceeded, XensaveError
 from xensave.review.run import review_patches
 from xensave.review.session import Request, setting_of
+from xensave.views.review.reply import reply
+from xensave.views.review.text import text
 
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 HEAD = [" #define CPU_MSR_CODE  20"]
@@ -57,6 +60,9 @@ def kept(count):
         pytest.param([*HEAD, "+uint64_t a" + ", b" * 50_000 + ";"], id="declarators"),
         pytest.param([*HEAD, "+/* " + "reserved " * 200_000 + "*/"], id="words"),
         pytest.param([*HEAD, "+" + '"\\' * 500_000], id="quotes"),
+        pytest.param([*HEAD, *["-#if 1"] * 5000, *["-#endif"] * 5000], id="nested"),
+        pytest.param([*HEAD, *["+" + "{}" * 450] * 500], id="statements"),
+        pytest.param([*HEAD, *[" };", "-};"] * 2000], id="structs"),
         pytest.param([*HEAD, "+/*", *["+" + "reserved " * 30] * 19_000, "+*/"], id="lines"),
     ],
 )
@@ -65,27 +71,81 @@ def test_what_is_too_much_is_refused(lines):
         reviewed(diff(lines))
 
 
-def calls(work):
-    """How many functions a piece of work calls, here and not in the parser of C."""
+def test_too_many_hunks_are_refused():
+    hunks = "".join(
+        f"@@ -{10 * n},1 +{10 * n},2 @@\n uint64_t rip;\n+uint64_t a;\n" for n in range(1, 502)
+    )
+    with pytest.raises(LimitExceeded, match="hunks"):
+        reviewed(f"--- a/{FILE}\n+++ b/{FILE}\n{hunks}".encode())
+
+
+def steps(work):
+    """How many lines a piece of work runs, loops within a line too, and not in the parser of C."""
     count = 0
 
-    def tell(_frame, event, _arg):
+    def tell(_frame, _event, _arg):
         nonlocal count
-        count += event == "call"
+        count += 1
+        return tell
 
-    sys.setprofile(tell)
+    sys.settrace(tell)
     try:
         work()
     finally:
-        sys.setprofile(None)
+        sys.settrace(None)
     return count
 
 
-@pytest.mark.parametrize("make", [struct, records, kept])
-def test_work_grows_with_the_length_of_the_patch(make):
-    reviewed(diff(make(1)))
-    one, four = (calls(lambda n=n: reviewed(diff(make(n)))) for n in (25, 100))
-    assert four < 4.5 * one
+def numbers(count):
+    return HEAD + [f"+#define A{n}_CODE {n + 21}" for n in range(count)]
+
+
+def constants(count):
+    shown = [f" #define A{n} {n}" for n in range(count)]
+    return [*HEAD, *shown, "+#define B 1", *shown]
+
+
+def bindings(count):
+    return [*HEAD, "+#define B 1"] + [
+        f"{kind}#define DECLARE_HVM_SAVE_TYPE{n}({kind == '+'}) struct a {{ int a; }};"
+        for n in range(count)
+        for kind in "-+"
+    ]
+
+
+def empty_branches(count):
+    return [*HEAD, "-#if 1", *["-#else"] * count, "-#endif", "+#define B 1"]
+
+
+def continued(count):
+    return [*HEAD, "+#define B \\", *["+  1 + \\"] * count, "+  1"]
+
+
+def unfinished(count):
+    return [*HEAD, "+static inline int f(int a,", *["+    int a,"] * count, "+    int b);"]
+
+
+def brackets(count):
+    return [*HEAD, "+int f(", *["+  enum {"] * count]
+
+
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [(struct, 100), (records, 100), (kept, 25), (numbers, 100), (constants, 100), (bindings, 100),
+     (empty_branches, 100), (continued, 100), (unfinished, 100), (brackets, 100)],
+)  # fmt: skip
+def test_work_grows_with_the_length_of_the_patch(make, size):
+    judged(make(1))
+    one, two, four = (steps(lambda n=n: judged(make(n))) for n in (size, 2 * size, 4 * size))
+    assert four - two < 2.5 * (two - one)
+
+
+def judged(lines):
+    """Have a patch judged and shown, or refused by its lines."""
+    with suppress(XensaveError):
+        result = reviewed(b"From: a@example.org\nSubject: [PATCH] x\n\nx\n---\n" + diff(lines))
+        text(result)
+        reply(result)
 
 
 def test_a_mail_of_parts_within_parts_is_refused():

@@ -5,26 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate
 
-from xensave.errors import UsageError
+from xensave.errors import LimitExceeded, UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.statements import facts, substance
-from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, Hunk, Line, LineKind
+from xensave.review.patches.patch import ADDED, CONTEXT, HUNKS, REMOVED, Hunk, Line, LineKind
 
 _SILENT = re.compile(
     r"#\s*(?:error|warning|undef)\b|#\s*define\s+HVM_SAVE_(?:TYPE|LENGTH|CODE|HAS|FIX)\w*\("
 )
 _BRANCH = re.compile(r"#\s*(?:elif|else|endif)\b")
 _ELSE = re.compile(r"#\s*(?:elif|else)\b")
+_ENDIF = re.compile(r"#\s*endif\b")
 _UNDEF = re.compile(r"#\s*undef\s+(\w+)")
 _BINDING = re.compile(r"#\s*define\s+(DECLARE_HVM_SAVE_TYPE\w*)\(")
 # What counts from where it stands, or means something else for all that follows.
 _PLACED = re.compile(r"#\s*pragma\b|#\s*define\s+DECLARE_HVM_SAVE_TYPE")
 
+NESTING = 64
+"""How deep conditionals may lie within each other: 63 is what C99 (5.2.4.1) demands at least."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A fact of a hunk: REMOVED, ADDED or CONTEXT, with the line that shows it."""
 
@@ -33,11 +38,15 @@ class Entry:
     line: Line
 
 
-def entries(hunk: Hunk, path: str) -> list[Entry]:
-    """The facts of a hunk. Raises UsageError for a change that cannot be judged by its lines."""
+@lru_cache(maxsize=HUNKS)
+def entries(hunk: Hunk, path: str) -> tuple[Entry, ...]:
+    """The facts of a hunk. Raises UsageError for a change that cannot be judged by its lines.
+
+    They are kept: a patch is held against one release after the other.
+    """
     if _same_code(hunk):
-        return []
-    before = _first_branch(_unwrapped(_side(hunk, hunk.before, REMOVED)), path)
+        return ()
+    before = _first_branch(_unwrapped(_side(hunk, hunk.before, REMOVED), path), path)
     after = _first_branch(_side(hunk, hunk.after, ADDED), path)
     order = {id(line): number for number, line in enumerate(hunk.lines)}
     merged = [*before, *(entry for entry in after if entry.kind == ADDED)]
@@ -53,7 +62,7 @@ def entries(hunk: Hunk, path: str) -> list[Entry]:
     for entry in respaced:
         if entry.kind != CONTEXT:
             _refuse(entry, path)
-    return respaced
+    return tuple(respaced)
 
 
 def _same_code(hunk: Hunk) -> bool:
@@ -75,18 +84,21 @@ def _side(hunk: Hunk, lines: list[Line], changed: LineKind) -> list[Entry]:
     return side
 
 
-def _unwrapped(sheet: list[Entry]) -> list[Entry]:
+def _unwrapped(sheet: list[Entry], path: str) -> list[Entry]:
     """Without the lines of conditionals that go as a whole, of which the first branch counts."""
     opened: list[int] = []
     drop: set[int] = set()
+    stays = [0, *accumulate(entry.kind != REMOVED for entry in sheet)]
     for at, entry in enumerate(sheet):
         if entry.fact.kind is not Kind.CONDITION:
             continue
         if not _BRANCH.match(entry.fact.name):
             opened.append(at)
+            if len(opened) > NESTING:
+                raise LimitExceeded(f"{path}: conditionals within each other, {NESTING} deep")
         elif opened and "endif" in entry.fact.name:
             block = range(opened.pop(), at + 1)
-            if all(sheet[n].kind == REMOVED for n in block):
+            if stays[block.stop] == stays[block.start]:
                 drop |= _beside_the_first(sheet, block)
     return [entry for at, entry in enumerate(sheet) if at not in drop]
 
@@ -165,15 +177,24 @@ def _is_silent(entry: Entry) -> bool:
 
 def _without_empty(sheet: list[Entry]) -> list[Entry]:
     """Without branches that a patch adds or takes away and that hold nothing."""
-    for at, (entry, following) in enumerate(pairwise(sheet)):
-        if not (entry.fact.kind is following.fact.kind is Kind.CONDITION):
-            continue
-        ends = _BRANCH.match(following.fact.name)
-        if entry.kind != CONTEXT and _ELSE.match(entry.fact.name):
-            return _without_empty([*sheet[:at], *sheet[at + 1 :]])
-        if entry.kind == following.kind != CONTEXT and ends and "endif" in ends[0]:
-            return _without_empty([*sheet[:at], *sheet[at + 2 :]])
-    return sheet
+    rest: list[Entry] = []
+    for entry in sheet:
+        condition = entry.fact.kind is Kind.CONDITION
+        # An #else or #elif that changes, with nothing before the next directive.
+        while condition and rest and _is_changed_else(rest[-1]):
+            rest.pop()
+        before = rest[-1] if rest else entry
+        ends = condition and before.fact.kind is Kind.CONDITION and _ENDIF.match(entry.fact.name)
+        if rest and ends and before.kind == entry.kind != CONTEXT:
+            rest.pop()
+        else:
+            rest.append(entry)
+    return rest
+
+
+def _is_changed_else(entry: Entry) -> bool:
+    changed = entry.kind != CONTEXT and entry.fact.kind is Kind.CONDITION
+    return changed and _ELSE.match(entry.fact.name) is not None
 
 
 def _refuse_redefined(sheet: Sequence[Entry], path: str) -> None:
@@ -200,7 +221,11 @@ def _without_macros(sheet: Sequence[Entry]) -> list[Entry]:
     same = all(shape in new for shape in old) and all(
         shape in old or shape[0] not in known for shape in new
     )
-    return [e for e in sheet if not (same and e in bound)]
+    return (
+        [e for e in sheet if e.kind == CONTEXT or not _BINDING.match(e.fact.text)]
+        if same
+        else [*sheet]
+    )
 
 
 def _shapes(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class Kind(StrEnum):
@@ -27,6 +27,9 @@ class Kind(StrEnum):
 WITHIN = frozenset({Kind.OPEN, Kind.MEMBER, Kind.CLOSE})
 
 
+Key: TypeAlias = tuple[str, str, tuple[int | str, ...]]
+
+
 class Fact(NamedTuple):
     """What a statement states. `name` and `value` identify it; `text` is C to put in its place.
 
@@ -44,6 +47,6 @@ class Fact(NamedTuple):
     outer: bool = False
 
     @property
-    def key(self) -> tuple[str, str, tuple[int | str, ...]]:
+    def key(self) -> Key:
         """What must agree for two facts to be one: a member's type is compared apart."""
         return self.kind, self.name, self.value

@@ -8,9 +8,9 @@ not, the patch does not fit that release.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from xensave.errors import UsageError
+from xensave.errors import LimitExceeded, UsageError
 from xensave.findings import Place
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.entries import Entry, entries, resized
@@ -28,6 +28,9 @@ _HARMLESS = frozenset(STUB_NAMES)
 
 # What is no code, or is looked for elsewhere, wherever it stands; a new header has a guard.
 _BESIDE = frozenset({Kind.RESERVE, Kind.INCLUDE, Kind.FRAME})
+
+STRUCTS = 500
+"""What a hunk may show of structs: ten times as many as a release has."""
 
 
 class Misfit(UsageError):
@@ -50,10 +53,11 @@ def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
 
 
 def _graft_hunk(
-    sheet: Sheet, lines: list[Entry], hunk: Hunk, path: str, created: list[FilePatch]
+    sheet: Sheet, lines: Sequence[Entry], hunk: Hunk, path: str, created: list[FilePatch]
 ) -> None:
     conditions = 0
-    for chunk in _chunks(lines):
+    under: set[int] = set()
+    for chunk in _limited(_chunks(lines), path):
         kinds = {entry.fact.kind for entry in chunk}
         if not kinds & WITHIN:
             for entry in chunk:
@@ -65,7 +69,7 @@ def _graft_hunk(
                     sheet.extra.append(_added(entry, path))
                 else:
                     _graft_outer(sheet, entry, path, created)
-                    _put_under(sheet, entry)
+                    _put_under(sheet, entry, under)
         elif all(entry.kind == ADDED for entry in chunk):
             if chunk[0].fact.kind is Kind.MEMBER or chunk[0].fact.kind is Kind.CLOSE:
                 raise UsageError(
@@ -75,6 +79,8 @@ def _graft_hunk(
             sheet.extra += [_added(entry, path) for entry in chunk]
         else:
             _graft_struct(sheet, chunk, hunk, path)
+    if under:
+        sheet.outer = [row for row in sheet.outer if id(row) not in under]
     if conditions:
         raise UsageError(
             f"{path}:{hunk.lines[0].new}: what a conditional that the patch adds spans cannot be "
@@ -82,12 +88,15 @@ def _graft_hunk(
         )
 
 
-def _put_under(sheet: Sheet, entry: Entry) -> None:
-    """Compile a statement that stays in the place where a condition that is new spans it."""
-    for number, row in enumerate(sheet.outer):
-        if row.kind == CONTEXT and row.fact.key == entry.fact.key:
-            sheet.extra.append(sheet.outer.pop(number))
-            return
+def _put_under(sheet: Sheet, entry: Entry, under: set[int]) -> None:
+    """Compile a statement that stays in the place where a condition that is new spans it.
+
+    `under` has the identities of rows that lie there, and no longer in `sheet.outer`.
+    """
+    row = sheet.staying_outside(entry.fact)
+    if row is not None and id(row) not in under:
+        under.add(id(row))
+        sheet.extra.append(row)
 
 
 def _opens(entry: Entry) -> int:
@@ -97,7 +106,7 @@ def _opens(entry: Entry) -> int:
     return -1 if "endif" in entry.fact.name else int("el" not in entry.fact.name[:4])
 
 
-def _chunks(sheet: list[Entry]) -> Iterator[list[Entry]]:
+def _chunks(sheet: Sequence[Entry]) -> Iterator[list[Entry]]:
     """Runs within one struct, with the directives in them, and every fact outside of any alone."""
     chunk: list[Entry] = []
     for entry in sheet:
@@ -122,6 +131,16 @@ def _chunks(sheet: list[Entry]) -> Iterator[list[Entry]]:
         yield chunk
 
 
+def _limited(chunks: Iterable[list[Entry]], path: str) -> Iterator[list[Entry]]:
+    """The chunks. Raises LimitExceeded once too many of them show what a struct has."""
+    shown = 0
+    for chunk in chunks:
+        shown += chunk[0].fact.kind in WITHIN and any(entry.kind != ADDED for entry in chunk)
+        if shown > STRUCTS:
+            raise LimitExceeded(f"{path}: a hunk shows more than {STRUCTS} structs")
+        yield chunk
+
+
 def _renames(chunk: list[Entry], entry: Entry) -> bool:
     """Is this the new first line of a struct whose old one is all that stands before it?"""
     return entry.kind == ADDED and [(e.kind, e.fact.kind) for e in chunk] == [(REMOVED, Kind.OPEN)]
@@ -139,15 +158,14 @@ def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]
         elif fact.kind in (Kind.OTHER, Kind.CONDITION):
             sheet.extra.append(_added(entry, path))
         else:
-            sheet.outer.append(_added(entry, path))
+            sheet.add(_added(entry, path))
         return
-    rows = (*sheet.outer, *sheet.extra)
-    row = next((r for r in rows if r.fact.key == fact.key and r.kind == CONTEXT), None)
+    row = sheet.staying(fact)
     if row is not None:
         _mark(row, entry, path)
     elif fact.kind is Kind.CONSTANT and entry.kind == CONTEXT:
         # It may size what the patch adds.
-        sheet.outer.append(Row(fact, CONTEXT, _place(path, line.old), _place(path, line.new)))
+        sheet.add(Row(fact, CONTEXT, _place(path, line.old), _place(path, line.new)))
     elif fact.kind not in _UNKNOWN_ROWS or (fact.kind is Kind.FRAME and entry.kind != CONTEXT):
         raise Misfit(_difference(sheet, fact, line, path))
 
@@ -212,7 +230,7 @@ def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> No
     if struct.layout.struct:
         sheet.structs[struct.layout.struct] = Struct(struct.layout, rows)
     else:
-        sheet.extra[:] = rows
+        sheet.replace_extra(rows)
 
 
 def _words(hunk: Hunk) -> set[str]:

@@ -103,7 +103,8 @@ def _written(
     if not (outer or touched or extra):
         return []
     constants = [row for row in rows if row.fact.kind is Kind.CONSTANT]
-    symbols = [row for row in rows if row.fact.kind is Kind.NUMBER and row not in outer]
+    written = set(map(id, outer))
+    symbols = [row for row in rows if row.fact.kind is Kind.NUMBER and id(row) not in written]
     needed: dict[str, list[Row]] = {}
     pending = [*outer, *touched, *extra]
     while pending:

@@ -16,7 +16,7 @@ from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
 from xensave.findings import Place
 from xensave.headers.text.comments import comment_of
-from xensave.review.alone.facts import Fact, Kind
+from xensave.review.alone.facts import Fact, Key, Kind
 from xensave.review.patches.patch import CONTEXT, REMOVED, LineKind
 
 PROLOGUE = """\
@@ -89,6 +89,8 @@ class Sheet:
     outer: list[Row]
     binds: dict[str, Binding] = field(default_factory=dict)
     extra: list[Row] = field(default_factory=list)
+    _outer_index: dict[Key, list[Row]] | None = None
+    _extra_index: dict[Key, list[Row]] | None = None
 
     def settled(self) -> Sheet:
         """The sheet for the next patch: removed rows are gone, added ones like any other.
@@ -101,9 +103,49 @@ class Sheet:
         }
         return Sheet(self.release, structs, _settled(self.outer), self.binds, _settled(self.extra))
 
+    def staying(self, fact: Fact) -> Row | None:
+        """The first row outside of structs that states a fact and that no patch has changed."""
+        row = self.staying_outside(fact)
+        if row is None:
+            # What is added to `extra` later does not stay, it comes.
+            self._extra_index = self._extra_index or _indexed(self.extra)
+            row = _first(self._extra_index, fact)
+        return row
+
+    def staying_outside(self, fact: Fact) -> Row | None:
+        """The same among `outer` alone."""
+        self._outer_index = self._outer_index or _indexed(self.outer)
+        return _first(self._outer_index, fact)
+
+    def add(self, row: Row) -> None:
+        """Add a row outside of structs that is no C of the patch's alone."""
+        self.outer.append(row)
+        if self._outer_index:
+            self._outer_index.setdefault(row.fact.key, []).append(row)
+
+    def replace_extra(self, rows: list[Row]) -> None:
+        """Put other rows in the place of `extra`."""
+        self.extra[:] = rows
+        self._extra_index = None
+
 
 def _settled(rows: list[Row]) -> list[Row]:
     return [Row(row.fact) for row in rows if row.kind != REMOVED]
+
+
+def _indexed(rows: list[Row]) -> dict[Key, list[Row]]:
+    index: dict[Key, list[Row]] = {}
+    for row in rows:
+        index.setdefault(row.fact.key, []).append(row)
+    return index
+
+
+def _first(index: dict[Key, list[Row]], fact: Fact) -> Row | None:
+    rows = index.get(fact.key, [])
+    while rows and rows[0].changed:
+        # A row that is changed stays so.
+        rows.pop(0)
+    return rows[0] if rows else None
 
 
 class _Line(NamedTuple):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
+from xensave.errors import LimitExceeded
 from xensave.headers.text.comments import comment_of, reservations
 from xensave.headers.text.ctext import begins_in_comment, without_comments
 from xensave.review.alone.facts import Fact, Kind
@@ -33,6 +34,9 @@ _NOT_TYPES = frozenset({"return", "goto", "else", "typedef", "case", "extern", "
 _FOREIGN = re.compile(
     r"__(?:powerpc(?:64)?|riscv|arm|aarch64|ia64|loongarch|mips|s390x?)(?:__|_\w+)?|__riscv"
 )
+STATEMENTS = 40_000
+"""What one side of a hunk may state: twice as many as a patch may have lines."""
+
 FRAME = ("HVM_FILE_MAGIC", "HVM_FILE_VERSION")
 
 
@@ -42,7 +46,10 @@ def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
     `section` is what a hunk's @@ line says that it lies in.
     """
     code = _without_comments(lines)
-    told = [fact for piece in _pieces(code, section) for fact in _facts_of(piece)]
+    every = (fact for piece in _pieces(code, section) for fact in _facts_of(piece))
+    told = list(islice(every, STATEMENTS + 1))
+    if len(told) > STATEMENTS:
+        raise LimitExceeded(f"a hunk of the patch states more than {STATEMENTS} things")
     return sorted([*_reserved(lines), *told], key=lambda fact: fact.first)
 
 
@@ -102,12 +109,14 @@ class _Reader:
 
         What such a macro makes is read as code. A branch for other architectures is left out.
         """
-        last, text = index, self._code[index].strip()
-        while text.endswith("\\") and last + 1 < len(self._code):
+        last, parts = index, [self._code[index].strip()]
+        while parts[-1].endswith("\\") and last + 1 < len(self._code):
             if _makes_struct(self._code, last):
                 break
             last += 1
-            text = f"{text[:-1].rstrip()} {self._code[last].strip()}"
+            parts[-1] = parts[-1][:-1].rstrip()
+            parts.append(self._code[last].strip())
+        text = " ".join(parts)
         # What a hunk shows of a macro's body that began before it ends here.
         self.drop()
         condition = _CONDITION.match(text)

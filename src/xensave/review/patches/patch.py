@@ -12,6 +12,8 @@ from xensave.headers.trees.tree import refuse_long_lines
 LINES = 20_000
 # Characters of the same: three times Xen's longest source, whole.
 CHARACTERS = 512 << 10
+# Hunks that one file may have: several times what the longest of Xen's changes have.
+HUNKS = 500
 
 _HEADER = re.compile(
     r"(?:^|/)(?P<path>(?:xen/include/public|include/public|public)/(?:arch-x86/)?hvm/save\.h)$"
@@ -154,6 +156,8 @@ def _refuse_unreadable(text: str) -> dict[str, str]:
         if re.search(r"^(?:GIT binary patch|Binary files .* differ)$", part, re.MULTILINE):
             raise UsageError(f"{ours}: a binary patch shows no line of it; give it as text")
         marks = re.findall(r"^@@.*$", part, re.MULTILINE)
+        if len(marks) > HUNKS:
+            raise LimitExceeded(f"{ours}: the patch has more than {HUNKS} hunks of it")
         bad = next((mark for mark in marks if not _HUNK.match(mark)), None)
         if bad is not None:
             raise UsageError(f"the patch is damaged: {ours}: {bad!r} has no line numbers")

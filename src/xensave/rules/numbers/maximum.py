@@ -26,14 +26,14 @@ def maximum_below_record(change: Change) -> Iterator[Hit]:
             )
         return
     theirs = {hit.subject for hit in number_taken_from_owner(change)}
-    own = [record.typecode for record in headers.records if record.name not in theirs]
+    own = max((r.typecode for r in headers.records if r.name not in theirs), default=0)
     for record in headers.records:
         if record.typecode > headers.code_max:
             # A maximum raised for a number that is another owner's would only be raised again.
             remedy = (
                 f"Give {record.name} a free number first; {NAME} follows it."
                 if record.name in theirs
-                else f"Raise {NAME} to {max(own)}."
+                else f"Raise {NAME} to {own}."
             )
             yield Hit(
                 headers.code_max_place or record.place,

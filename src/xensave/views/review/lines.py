@@ -16,13 +16,32 @@ def patch_of(review: Review, objection: Objection) -> FilePatch | None:
     return None
 
 
-def line_at(patch: FilePatch | None, objection: Objection) -> Line | None:
-    """The line of a hunk that an objection points at, or None where no hunk shows it."""
-    if patch is None:
-        return None
-    wanted = objection.finding.place.line
+class Lines:
+    """The lines of a review's patches by their numbers, before them and after.
+
+    A patch may have thousands of lines, and as many objections.
+    """
+
+    def __init__(self, review: Review) -> None:
+        self._review = review
+        self._numbered: dict[tuple[int, bool], dict[int, Line]] = {}
+
+    def at(self, objection: Objection) -> Line | None:
+        """The line of a hunk that an objection points at, or None where no hunk shows it."""
+        patch, wanted = patch_of(self._review, objection), objection.finding.place.line
+        if patch is None or wanted is None:
+            return None
+        key = id(patch), objection.removed
+        if key not in self._numbered:
+            self._numbered[key] = _numbered(patch, objection.removed)
+        return self._numbered[key].get(wanted)
+
+
+def _numbered(patch: FilePatch, removed: bool) -> dict[int, Line]:
+    numbered: dict[int, Line] = {}
     for hunk in patch.hunks:
         for line in hunk.lines:
-            if wanted is not None and wanted == (line.old if objection.removed else line.new):
-                return line
-    return None
+            number = line.old if removed else line.new
+            if number is not None:
+                numbered.setdefault(number, line)
+    return numbered

@@ -13,7 +13,7 @@ from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import FilePatch, Hunk
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection
-from xensave.views.review.lines import line_at, patch_of
+from xensave.views.review.lines import Lines, patch_of
 from xensave.views.text.escape import escape
 
 _WIDTH = 72
@@ -66,12 +66,13 @@ def _body(review: Review, message: Message) -> Iterator[str]:
     when = f"On {format_datetime(message.date)}, " if message.date else ""
     yield f"{when}{_printable(message.author) or 'someone'} wrote:"
     placed: set[int] = set()
+    lines = Lines(review)
     for patch in review.files:
         mine = [o for o in review.objections if patch_of(review, o) is patch]
-        shown = [o for o in mine if line_at(patch, o) is not None]
+        shown = [o for o in mine if lines.at(o) is not None]
         placed |= {id(objection) for objection in shown}
         if shown:
-            yield from _quoted(patch, shown)
+            yield from _quoted(patch, shown, lines)
     rest = [objection for objection in review.objections if id(objection) not in placed]
     for objection in rest:
         yield ""
@@ -83,21 +84,24 @@ def _printable(text: str) -> str:
     return "\t".join(escape(part) for part in text.split("\t"))
 
 
-def _quoted(patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
+def _quoted(patch: FilePatch, objections: list[Objection], lines: Lines) -> Iterator[str]:
     yield f"> --- {f'a/{patch.old}' if patch.old else '/dev/null'}"
     yield f"> +++ {f'b/{patch.new}' if patch.new else '/dev/null'}"
+    at: dict[int, list[Objection]] = {}
+    for objection in objections:
+        at.setdefault(id(lines.at(objection)), []).append(objection)
     for hunk in patch.hunks:
-        yield from _hunk(hunk, patch, objections)
+        yield from _hunk(hunk, at)
 
 
-def _hunk(hunk: Hunk, patch: FilePatch, objections: list[Objection]) -> Iterator[str]:
+def _hunk(hunk: Hunk, at: dict[int, list[Objection]]) -> Iterator[str]:
     """A hunk up to the last line that is objected to; one without any is left out."""
-    at = [[o for o in objections if line_at(patch, o) is line] for line in hunk.lines]
-    last = max((number for number, marked in enumerate(at) if marked), default=None)
+    last = max((n for n, line in enumerate(hunk.lines) if id(line) in at), default=None)
     if last is None:
         return
     yield f"> {_printable(hunk.head)}"
-    for line, marked in zip(hunk.lines[: last + 1], at, strict=False):
+    for line in hunk.lines[: last + 1]:
+        marked = at.get(id(line), [])
         yield f"> {line.kind}{_printable(line.text)}"
         for objection in marked:
             yield ""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.review.config import Waived
+from xensave.review.patches.patch import Line
 from xensave.review.result import Progress, Result, Review, objections_of
 from xensave.rules.numbers.model import Objection
-from xensave.views.review.lines import line_at, patch_of
+from xensave.views.review.lines import Lines
 from xensave.views.text.colours import TITLE, painted
 from xensave.views.text.escape import escape
 
@@ -34,8 +35,9 @@ def text(result: Result, *, colour: bool = False) -> str:
 def _review(review: Review, colour: bool) -> Iterator[str]:
     against = f" (against {review.base}: {review.why})" if review.base else ""
     yield painted(f"{escape(review.title)}{escape(against)}", TITLE, colour=colour)
+    lines = Lines(review)
     for objection in review.objections:
-        yield from _objection(review, objection, colour)
+        yield from _objection(lines.at(objection), objection, colour)
     for waived in review.waived:
         yield _waived(waived)
     if review.trailers:
@@ -52,13 +54,12 @@ def _several(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + more
 
 
-def _objection(review: Review, objection: Objection, colour: bool) -> Iterator[str]:
+def _objection(line: Line | None, objection: Objection, colour: bool) -> Iterator[str]:
     finding = objection.finding
     side = " (removed)" if objection.removed else ""
     severity = painted(finding.severity, finding.severity, colour=colour)
     place = painted(escape(str(finding.place)), TITLE, colour=colour)
     yield f"{place}{side}: {severity}: {escape(finding.message)} [{finding.rule}]"
-    line = line_at(patch_of(review, objection), objection)
     if line is not None:
         yield f"    {escape((line.kind + line.text).expandtabs())}"
     if finding.remedy:
