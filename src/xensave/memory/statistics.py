@@ -62,7 +62,7 @@ def statistics(memory: Memory) -> Statistics:
         holds_data[at + used] = True
         digests = [xxhash.xxh3_64_intdigest(pages[number]) for number in used.tolist()]
         hashes.extend(np.array(digests, np.uint64).view(np.int64))
-        sample.add(pages[used])
+        sample.add(pages if len(used) == len(pages) else pages[used])
     filled = len(hashes)
     distinct = len(np.unique(hashes.array()))
     return Statistics(total, total - filled, filled - distinct, sample.estimate(filled), holds_data)
@@ -74,14 +74,15 @@ class _Sample:
     def __init__(self, every: int) -> None:
         self._every = every
         self._passed = 0
-        self._pages: list[npt.NDArray[np.int64]] = []
+        self._pages: list[bytes] = []
         self._before = 0
         self._after = 0
 
     def add(self, pages: npt.NDArray[np.int64]) -> None:
         chosen = pages[-self._passed % self._every :: self._every]
         self._passed += len(pages)
-        self._pages += list(chosen)
+        # As bytes: a view of one page would keep the whole window.
+        self._pages += [page.tobytes() for page in chosen]
         if len(self._pages) >= _SAMPLE_BATCH:
             self._compress()
 
@@ -91,7 +92,7 @@ class _Sample:
         return round(pages * PAGE_SIZE * self._after / self._before) if self._before else 0
 
     def _compress(self) -> None:
-        data = b"".join(page.tobytes() for page in self._pages)
+        data = b"".join(self._pages)
         if data:
             self._before += len(data)
             self._after += len(import_module(_ZSTD).compress(data, _ZSTD_LEVEL))

@@ -11,6 +11,7 @@ from xensave.report.page import Bar, Fact, Table
 from xensave.views.guest.memory_map import map_facts, range_row
 
 _ROWS = 200
+_PIECES = 4096
 _HEAD = ("start", "end", "frames", "types", "what")
 
 
@@ -50,9 +51,11 @@ def _bars(result: MemoryMap) -> tuple[Bar, ...]:
             " ".join(cell for cell in range_row(each) if cell),
             each.frames,
         )
-        for each in result.ranges
+        for each in result.ranges[:_PIECES]
     ]
     caption = "Frames from the lowest to the highest; widths are logarithms of sizes"
+    if len(result.ranges) > _PIECES:
+        caption += f"; of {len(result.ranges):,} ranges the first {_PIECES:,}"
     bars.append(bar(caption, ranges, logarithmic=True))
     return tuple(each for each in bars if each is not None)
 

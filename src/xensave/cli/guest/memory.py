@@ -113,7 +113,7 @@ def _map(image: Image, args: argparse.Namespace) -> None:
 
         plot(args.plot, whole, image.memory.index)
     if args.json:
-        json.dump(map_json(image.name, whole, file_map(image, whole.contents)), sys.stdout)
+        sys.stdout.writelines(map_json(image.name, whole, file_map(image, whole.contents)))
         sys.stdout.write("\n")
         return
     sys.stdout.writelines(

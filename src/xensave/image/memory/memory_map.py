@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
@@ -16,8 +16,8 @@ from xensave.memory.column import Integers
 from xensave.memory.index import PageIndex, Pass
 from xensave.memory.statistics import Statistics, statistics
 
-RANGES_LIMIT = 1 << 20
-"""The most ranges of a map; what lies above is left out of it, and said."""
+_WINDOW = 1 << 20
+"""Frames that are looked at at once: memory does not grow with a guest's."""
 
 
 class MapRange(NamedTuple):
@@ -33,6 +33,56 @@ class MapRange(NamedTuple):
     name: str = ""
 
 
+class _Parts(NamedTuple):
+    """Frames of one page type that follow one another, in ascending order: first, and end."""
+
+    starts: Integers
+    ends: Integers
+    types: Integers
+    data: npt.NDArray[np.bool_]
+
+
+class MapRanges(Sequence[MapRange]):
+    """Ranges of frames in ascending order, made when they are asked for.
+
+    They are columns of parts, each of one page type: `starts` and `ends` are frames. A range
+    begins at each position in `firsts`; `names` are of those ranges that have one.
+    """
+
+    def __init__(self, parts: _Parts, firsts: Integers, names: dict[int, str]) -> None:
+        self._parts = parts
+        self._firsts = np.append(firsts, len(parts.starts))
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._firsts) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> MapRange: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[MapRange]: ...
+
+    def __getitem__(self, at: int | slice) -> MapRange | list[MapRange]:
+        if isinstance(at, slice):
+            return [self._range(number) for number in range(len(self))[at]]
+        return self._range(range(len(self))[at])
+
+    def _range(self, number: int) -> MapRange:
+        first, end = self._firsts[number : number + 2].tolist()
+        parts = self._parts
+        start = int(parts.starts[first])
+        frames = int(parts.ends[end - 1]) - start
+        if end - first == 1:
+            types = {PAGE_TYPES[int(parts.types[first])]: frames}
+        else:
+            own = slice(first, end)
+            counts = np.bincount(parts.types[own], parts.ends[own] - parts.starts[own], 16)
+            types = {name: int(counts[n]) for n, name in PAGE_TYPES.items() if counts[n]}
+        name = self._names.get(number, "")
+        return MapRange(start, frames, bool(parts.data[first]), types, name)
+
+
 class MemoryMap(NamedTuple):
     """What an image holds of memory; `contents` is None where pages were not looked at.
 
@@ -46,7 +96,7 @@ class MemoryMap(NamedTuple):
     listed: int
     passes: tuple[Pass, ...]
     types: dict[str, int]
-    ranges: tuple[MapRange, ...]
+    ranges: MapRanges
     special: tuple[SpecialPages, ...]
     hole: SpecialPages | None
     differing: tuple[int, ...]
@@ -70,7 +120,7 @@ def memory_map(image: Image, *, contents: bool = True) -> MemoryMap:
         listed=index.listed,
         passes=index.passes,
         types=index.type_counts(),
-        ranges=tuple(_ranges(index, special)),
+        ranges=_ranges(index, special),
         special=special,
         hole=mmio_hole(image),
         differing=tuple(image.memory.differing()),
@@ -109,48 +159,56 @@ def file_map(image: Image, contents: Statistics | None) -> Iterator[FileRun]:
         yield FileRun(int(index.pfns[at]), count, int(offsets[at]), zero)
 
 
-def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> Iterator[MapRange]:
-    """Yield ranges of frames alike in having contents, cut where special pages begin and end."""
+def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
+    """Return ranges of frames alike in having contents, cut where special pages begin and end."""
     edges = {each.pfn for each in special} | {each.pfn + each.frames for each in special}
     # A param may name any number; none beyond this is a frame's.
     cuts = np.array(sorted(edge for edge in edges if edge <= _MOST), np.int64)
-    filled = _runs(index.pfns, np.ones(len(index), np.int64))
-    empty = _runs(index.empty.first, index.empty.frames)
-    pieces = [(*piece, True) for run in filled for piece in _cut(run, cuts)]
-    pieces += [(*piece, False) for run in empty for piece in _cut(run, cuts)]
-    for pfn, frames, data in sorted(pieces)[:RANGES_LIMIT]:
-        name = ", ".join(s.name for s in special if s.pfn <= pfn < s.pfn + s.frames)
-        yield MapRange(pfn, frames, data, _types(index, pfn, frames, data=data), name)
+    parts = _cut(_parts(index), cuts)
+    begins = np.ones(len(parts.starts), np.bool_)
+    begins[1:] = parts.starts[1:] != parts.ends[:-1]
+    begins[1:] |= parts.data[1:] != parts.data[:-1]
+    begins |= np.isin(parts.starts, cuts)
+    firsts = np.flatnonzero(begins)
+    names: dict[int, str] = {}
+    for each in special:
+        own = min(each.pfn, _MOST), min(each.pfn + each.frames, _MOST)
+        first, end = np.searchsorted(parts.starts[firsts], own)
+        for number in range(int(first), int(end)):
+            names[number] = f"{names[number]}, {each.name}" if number in names else each.name
+    return MapRanges(parts, firsts, names)
 
 
-def _runs(first: Integers, frames: Integers) -> list[tuple[int, int]]:
-    """Join neighbours."""
-    if not len(first):
-        return []
-    breaks = np.flatnonzero(first[1:] != first[:-1] + frames[:-1]) + 1
-    starts = np.concatenate(([0], breaks))
-    sums = np.add.reduceat(frames, starts)
-    return list(zip(first[starts].tolist(), sums.tolist(), strict=True))
+def _parts(index: PageIndex) -> _Parts:
+    """Return the runs of frames of one type, those with contents and those without."""
+    at = np.concatenate(list(_changes(index)) or [np.empty(0, np.int64)])
+    first, empty = index.pfns[at], index.empty
+    starts = np.concatenate((first, empty.first))
+    order = np.argsort(starts, kind="stable")
+    ends = np.concatenate((first + np.diff(at, append=len(index)), empty.first + empty.frames))
+    types = np.concatenate((index.types_at(at), empty.type))
+    return _Parts(starts[order], ends[order], types[order], order < len(at))
 
 
-def _cut(run: tuple[int, int], cuts: Integers) -> Iterator[tuple[int, int]]:
-    pfn, frames = run
-    inside = cuts[(cuts > pfn) & (cuts < pfn + frames)].tolist()
-    for first, end in zip([pfn, *inside], [*inside, pfn + frames], strict=True):
-        yield first, end - first
+def _changes(index: PageIndex) -> Iterator[Integers]:
+    """Yield where in an index a run of frames of one type begins, looking at a window at a time."""
+    for first in range(0, len(index), _WINDOW):
+        near = slice(max(first - 1, 0), first + _WINDOW)
+        breaks = (np.diff(index.pfns[near]) != 1) | (np.diff(index.types_at(near)) != 0)
+        if not first:
+            breaks = np.concatenate(([True], breaks))
+        yield np.flatnonzero(breaks) + first
 
 
-def _types(index: PageIndex, pfn: int, frames: int, *, data: bool) -> dict[str, int]:
-    counts: Counter[int] = Counter()
-    if data:
-        at = index.find(pfn)
-        kinds, sizes = np.unique(index.types_at(slice(at, at + frames)), return_counts=True)
-        counts.update(dict(zip(kinds.tolist(), sizes.tolist(), strict=True)))
-    else:
-        first, ends = index.empty.first, index.empty.first + index.empty.frames
-        for at in range(
-            int(np.searchsorted(ends, pfn, "right")), int(np.searchsorted(first, pfn + frames))
-        ):
-            low, high = max(pfn, int(first[at])), min(pfn + frames, int(ends[at]))
-            counts[int(index.empty.type[at])] += high - low
-    return {name: counts[number] for number, name in PAGE_TYPES.items() if counts[number]}
+def _cut(parts: _Parts, cuts: Integers) -> _Parts:
+    """Return parts of which none crosses one of these frames."""
+    of = np.searchsorted(parts.starts, cuts, "right") - 1
+    cuts, of = cuts[of >= 0], of[of >= 0]
+    inside = (cuts > parts.starts[of]) & (cuts < parts.ends[of])
+    of = np.concatenate((np.arange(len(parts.starts)), of[inside]))
+    starts = np.concatenate((parts.starts, cuts[inside]))
+    order = np.argsort(starts, kind="stable")
+    starts, of = starts[order], of[order]
+    ends = parts.ends[of]
+    ends[:-1] = np.minimum(ends[:-1], starts[1:])
+    return _Parts(starts, ends, parts.types[of], parts.data[of])

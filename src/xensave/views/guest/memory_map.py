@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from xensave.views.text.table import table_lines
 if TYPE_CHECKING:
     from xensave.views.records.record_json import Json
 
+ROWS_LIMIT = 1 << 14
+"""The most ranges that are shown as text."""
+
 _LABEL = 11
 
 
@@ -24,25 +28,32 @@ def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
     for label, text in map_facts(memory_map):
         yield f"  {label:<{_LABEL}}{text}"
     yield ""
-    rows = [range_row(each) for each in memory_map.ranges]
+    rows = [range_row(each) for each in memory_map.ranges[:ROWS_LIMIT]]
     head = ("start", "end", "frames", "types", "what")
     yield from table_lines(head, rows, width, [0, 1, 2], indent="  ")
+    left = len(memory_map.ranges) - len(rows)
+    if left:
+        yield f"  {left:,} more ranges: --json has them all"
 
 
-def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> dict[str, Json]:
-    """Return the map as an object; docs/reference/image/memory.md says what its keys are."""
+def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> Iterator[str]:
+    """Yield the map as pieces of JSON: a guest may have a million ranges and runs.
+
+    docs/reference/image/memory.md says what its keys are.
+    """
     contents = memory_map.contents
-    return {
+    passes: list[Json] = [
+        {"sent": each.sent, "first": each.first, "resent": each.sent - each.first}
+        for each in memory_map.passes
+    ]
+    fields: dict[str, Json] = {
         "input": name,
         "frames": memory_map.frames,
         "distinct": memory_map.frames,
         "sent": memory_map.sent,
         "resent": memory_map.sent - memory_map.frames,
         "listed": memory_map.listed,
-        "passes": [
-            {"sent": each.sent, "first": each.first, "resent": each.sent - each.first}
-            for each in memory_map.passes
-        ],
+        "passes": passes,
         "types": dict(memory_map.types),
         "zero": contents.zero if contents else None,
         "duplicate": contents.duplicate if contents else None,
@@ -50,26 +61,33 @@ def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> dict[
         "verify_differs": list(memory_map.differing),
         "mmio_hole": _place(memory_map.hole) if memory_map.hole else None,
         "special": [{"name": each.name, **_place(each)} for each in memory_map.special],
-        "ranges": [
-            {
-                **_place(each),
-                "data": each.data,
-                "types": dict(each.types),
-                "name": each.name or None,
-            }
-            for each in memory_map.ranges
-        ],
-        "map": [
-            {
-                **_place(run),
-                "depth": 0,
-                "present": True,
-                "zero": run.zero,
-                "data": None if run.zero is None else not run.zero,
-                "offset": run.offset,
-            }
-            for run in runs
-        ],
+    }
+    yield json.dumps(fields)[:-1]
+    yield ', "ranges": ['
+    yield from _joined(_range_json(each) for each in memory_map.ranges)
+    yield '], "map": ['
+    yield from _joined(_run_json(run) for run in runs)
+    yield "]}"
+
+
+def _joined(items: Iterable[dict[str, Json]]) -> Iterator[str]:
+    for number, item in enumerate(items):
+        yield f"{', ' if number else ''}{json.dumps(item)}"
+
+
+def _range_json(each: MapRange) -> dict[str, Json]:
+    types: dict[str, Json] = {**each.types}
+    return {**_place(each), "data": each.data, "types": types, "name": each.name or None}
+
+
+def _run_json(run: FileRun) -> dict[str, Json]:
+    return {
+        **_place(run),
+        "depth": 0,
+        "present": True,
+        "zero": run.zero,
+        "data": None if run.zero is None else not run.zero,
+        "offset": run.offset,
     }
 
 
