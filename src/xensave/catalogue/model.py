@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.owned import Citation as Citation  # noqa: PLC0414 - re-exported
 from xensave.catalogue.owned import OwnedRange
+from xensave.catalogue.owned import RecordKind as RecordKind  # noqa: PLC0414 - re-exported
 
 SCHEMA = 1
 
@@ -17,7 +18,6 @@ EXACT: Final = "exact"
 ZEROEXTEND: Final = "zeroextend"
 OWN: Final = "own"
 
-RecordKind: TypeAlias = Literal["domain", "vcpu"]
 PER_DOMAIN: Final = "domain"
 PER_VCPU: Final = "vcpu"
 

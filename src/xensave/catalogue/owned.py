@@ -8,19 +8,19 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from xensave.errors import UsageError
 from xensave.findings import Place
-
-if TYPE_CHECKING:
-    from xensave.catalogue.model import RecordKind
 
 # The number space of HVM save records, beside those that catalogue.space_names() lists.
 SAVE_RECORD = "save-record"
 # A typecode has 16 bits in hvm_save_descriptor (xen/include/public/hvm/save.h, since 3.1).
 TYPECODE_MAX = 0xFFFF
 COMMENT = "comment"
+
+RecordKind: TypeAlias = Literal["domain", "vcpu"]
+"""Whether a record is saved for each domain or each vCPU."""
 
 _NUMBER = r"0[xX][0-9a-fA-F]+|[0-9]+"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:(?:-|\.\.)\s*({_NUMBER})\s*)?")
@@ -40,7 +40,7 @@ class UsedNumber(NamedTuple):
     number: int
     name: str | None = None
     size: int | None = None
-    kind: "RecordKind | None" = None
+    kind: RecordKind | None = None
     since: str | None = None
     citation: str | None = None
 

@@ -138,28 +138,6 @@ class Event:
         """Return header, body and padding: the bytes that the walk read here."""
         return b"".join((self.raw, self.body(), self.padding()))
 
-    def with_header(self, header: Header) -> Event:
-        """Return the same event with another header before its body."""
-        from xensave.container.made import MadeEvent
-
-        return MadeEvent(
-            self._source, self.layer, self.kind, self.name, offset=self.offset, end=self.end,
-            header=header, front=bytes(self.body()), body_at=self.body_offset,
-        )  # fmt: skip
-
-    def with_front(self, layer: str, name: str, front: bytes, left_out: int) -> Event:
-        """Return what follows the first `left_out` bytes of the body, behind other ones.
-
-        Those first bytes must have been read.
-        """
-        from xensave.container.made import MadeEvent
-
-        return MadeEvent(
-            self._source, layer, self.kind, name, offset=self.offset, end=self.end, raw=front,
-            front=bytes(self._head[left_out:]), pages=self.length - len(self._head),
-            pages_at=self.body_offset + len(self._head),
-        )  # fmt: skip
-
     def copy_to(self, out_fd: int) -> None:
         """Write header, body and padding to a descriptor; unread bodies go through the kernel."""
         self._named(self._copy, out_fd)

@@ -48,6 +48,29 @@ class MadeEvent(Event):
         self._end = end
         self._body_at = body_at if body_at is not None else pages_at - len(front)
 
+    @classmethod
+    def with_header(cls, event: Event, header: Header) -> MadeEvent:
+        """Return an event with another header before its body."""
+        return cls(
+            event._source, event.layer, event.kind, event.name, offset=event.offset, end=event.end,
+            header=header, front=bytes(event.body()), body_at=event.body_offset,
+        )  # fmt: skip
+
+    @classmethod
+    def with_front(
+        cls, event: Event, layer: str, name: str, front: bytes, left_out: int
+    ) -> MadeEvent:
+        """Return what follows the first `left_out` bytes of an event's body, behind other ones.
+
+        Those first bytes must have been read.
+        """
+        head = event._head
+        return cls(
+            event._source, layer, event.kind, name, offset=event.offset, end=event.end, raw=front,
+            front=bytes(head[left_out:]), pages=event.length - len(head),
+            pages_at=event.body_offset + len(head),
+        )  # fmt: skip
+
     @property
     def body_offset(self) -> int:
         """Where the body would begin, told from the place of its pages."""

@@ -16,6 +16,7 @@ from xensave.catalogue.model import Release
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
 from xensave.container.frames import xl
 from xensave.container.framing import HEADER, HEADER_SIZE
+from xensave.container.made import MadeEvent
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.legacy import chunks as c
 from xensave.container.streams.legacy import writer
@@ -194,8 +195,8 @@ class Downgrade:
         with_pages = [pfn for pfn in front.pfns if pfn >> TYPE_SHIFT not in DATALESS_TYPES]
         last = max((pfn & PFN_MASK for pfn in with_pages), default=0)
         self.facts.last_pfn = max(self.facts.last_pfn, last)
-        entries = [pfn >> TYPE_SHIFT << 28 | pfn & c.PFN_MASK for pfn in front.pfns]
-        yield event.with_front(LEGACY, c.RECORDS[c.PAGES], writer.batch(entries), front.size)
+        batch = writer.batch([pfn >> TYPE_SHIFT << 28 | pfn & c.PFN_MASK for pfn in front.pfns])
+        yield MadeEvent.with_front(event, LEGACY, c.RECORDS[c.PAGES], batch, front.size)
 
     def _record(self, layer: str, type_: int, body: bytes) -> Iterator[bytes]:
         facts = self.facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.formats import format_named
 from xensave.container.frames import xl
+from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
 from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, Refused, place_of
@@ -141,7 +142,7 @@ class FrameConverter:
         if new == header:
             return self._stream.convert(event)
         self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
-        return self._stream.convert(event.with_header(new))
+        return self._stream.convert(MadeEvent.with_header(event, new))
 
     def _old_header(self, event: Event, down: Downgrade) -> Output:
         """Return a frame's header as a release reads it that restores legacy streams only."""

@@ -8,7 +8,8 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from xensave.errors import SourceError
-from xensave.source.remote.addresses import Entry, expand, is_address, is_pattern, local_path
+from xensave.source.remote.addresses import Entry, is_address, local_path
+from xensave.source.remote.stores import expand, is_pattern
 
 _WILD = frozenset("*?[")
 

@@ -163,7 +163,7 @@ def _behind(address: str, max_size: int | None, format: str | None) -> Iterator[
     """Yield the objects that an address names, by its wild cards or as it is."""
     names = [address]
     if glob.has_magic(address):
-        from xensave.source.remote.addresses import expand as objects
+        from xensave.source.remote.stores import expand as objects
 
         try:
             names = [entry.address for entry in objects(address)]

@@ -26,7 +26,7 @@ from tests.fleet.servers.store import Proxy
 from xensave.errors import SourceError
 from xensave.image import open_image
 from xensave.source import open_source
-from xensave.source.remote.addresses import expand
+from xensave.source.remote.stores import expand
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from xensave.container.walk import walk
 from xensave.errors import SourceError, Truncated, UsageError
 from xensave.image.glance import glance
 from xensave.source import open_source
-from xensave.source.remote.addresses import expand
+from xensave.source.remote.stores import expand
 
 
 def gets(store):

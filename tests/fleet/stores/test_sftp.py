@@ -16,7 +16,7 @@ from xensave.image.input import Unreadable
 from xensave.image.input import expand as given
 from xensave.source import open_source
 from xensave.source.remote import sftp
-from xensave.source.remote.addresses import expand
+from xensave.source.remote.stores import expand
 
 
 @pytest.fixture

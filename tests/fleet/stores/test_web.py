@@ -16,7 +16,7 @@ from xensave.errors import SourceError
 from xensave.image import open_image
 from xensave.image.glance import glance
 from xensave.source import open_source, read_all
-from xensave.source.remote.addresses import expand
+from xensave.source.remote.stores import expand
 
 
 @pytest.fixture

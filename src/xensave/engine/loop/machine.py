@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.policy.value import Policy
-
-if TYPE_CHECKING:
-    from xensave.engine.loop.handler import Handler
 
 T = TypeVar("T")
 
 _FP_SSE = 0x3
 
 
-class Bounds(dict["Handler", int]):
+class Bounded(Protocol):
+    """What the machine asks a handler."""
+
+    def bound(self, domain: Domain) -> int:
+        """Return the first instance that a domain does not take."""
+
+
+class Bounds(dict[Bounded, int]):
     """The first instance that a domain does not take of each handler's record."""
 
     def __init__(self, domain: Domain) -> None:
         super().__init__()
         self._domain = domain
 
-    def __missing__(self, handler: Handler) -> int:
+    def __missing__(self, handler: Bounded) -> int:
         bound = self[handler] = handler.bound(self._domain)
         return bound
 

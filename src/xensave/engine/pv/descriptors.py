@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.engine.pv.frames import PvMemory
+from xensave.engine.pv.memory import PvMemory
 
 _PRESENT, _SEGMENT, _LONG = 1 << 15, 1 << 12, 1 << 21
 _TYPE, _CALL_GATE = 0xF00, 0xC00

@@ -7,63 +7,18 @@ page type that its use wants. Source: tools/libs/guest/xg_sr_restore_x86_pv.c.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.model import Cite
-from xensave.container.events import LIBXC
-from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import DATALESS_TYPES, PAIR
+from xensave.engine.pv.memory import NOTAB, TABLE, PvMemory
 from xensave.engine.pv.rule import MemoryRule, PvRecord
-from xensave.image import Image
 from xensave.records.stream import root_frame
 
-if TYPE_CHECKING:  # numpy takes as long to import as many contexts to judge
-    from xensave.memory.physical import Memory
-
-NOTAB = 0
-_TABLE = 0x7
 _LEVELS = {64: 4, 32: 3}
 _GDT_PER_FRAME = 512
 _PRESENT = 1
 _FRAME_BITS = 40
 # Where struct start_info has store_mfn and console.domU.mfn, and how wide they are.
 _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
-
-
-class PvMemory(NamedTuple):
-    """What libxc knows of a PV guest's memory: its last PFN, the P2M's own frames, its pages."""
-
-    max_pfn: int
-    p2m: tuple[int | None, ...]
-    memory: Memory
-
-    @classmethod
-    def of(cls, image: Image, bits: int) -> PvMemory:
-        """Return a PV image's memory; it is indexed in a pass of its own."""
-        per_frame = libxc.PAGE_SIZE * 8 // bits
-        last = 0
-        frames: dict[int, int] = {}
-        for record in image.tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
-            start, end = PAIR.unpack_from(record.body)
-            last = max(last, end)
-            for n in range((len(record.body) - PAIR.size) // 8):
-                at = PAIR.size + 8 * n
-                frames[start // per_frame + n] = int.from_bytes(record.body[at : at + 8], "little")
-        count = last // per_frame + 1
-        return cls(last, tuple(frames.get(n) for n in range(count)), image.memory)
-
-    def wrong(self, pfn: int, what: str, type_: int | None = NOTAB) -> str | None:
-        """Return what is wrong with a frame that must be there, and of a type unless None."""
-        if pfn > self.max_pfn:
-            return f"{what} (PFN {pfn:#x}) is out of range"
-        kind = self.memory.index.type_of(pfn)
-        if kind is None:
-            return f"{what} (PFN {pfn:#x}) was not sent"
-        is_table = type_ is not None and type_ != NOTAB
-        have = kind & _TABLE if is_table else kind
-        if type_ is not None and have != type_:
-            return f"{what} (PFN {pfn:#x}) has type {kind:#x}, expected {type_:#x}"
-        return f"{what} (PFN {pfn:#x}) has no memory" if kind in DATALESS_TYPES else None
 
 
 def start_info(record: PvRecord, memory: PvMemory) -> str | None:
@@ -123,7 +78,7 @@ def page_tables(memory: PvMemory) -> str | None:
     import numpy as np
 
     index = memory.memory.index
-    kinds = index.types & _TABLE
+    kinds = index.types & TABLE
     tables = index.pfns[(kinds >= 1) & (kinds <= 4)]
     for pfn in tables.tolist():
         entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")

@@ -11,7 +11,7 @@ from xensave.container.streams.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv import basic, extended, frames, msrs, tables, xsave
-from xensave.engine.pv.frames import PvMemory
+from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import (
     BASIC,
     EXTENDED,

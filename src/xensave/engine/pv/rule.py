@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, in_force
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.rule import Undecided
+from xensave.engine.pv.memory import PvMemory
 from xensave.engine.verdict import Layer
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
-
-if TYPE_CHECKING:
-    from xensave.engine.pv.frames import PvMemory
-
 
 BASIC = "X86_PV_VCPU_BASIC"
 EXTENDED = "X86_PV_VCPU_EXTENDED"

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable
 
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
-from xensave.engine.pv.frames import PvMemory
+from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import PvRefusal
 from xensave.engine.verdict import Layer
 

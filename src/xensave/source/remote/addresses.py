@@ -6,10 +6,7 @@ object that changes while it is read is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
-
-from xensave.errors import SourceError
 
 Key = tuple[int, float | None, str | None]
 """What tells an object from a later one at its address: size, time of change, entity tag."""
@@ -55,29 +52,3 @@ def local_path(text: str) -> str:
         if text.startswith(prefix):
             return text[len(prefix) :]
     return text
-
-
-def is_pattern(address: str) -> bool:
-    """Tell whether the path of an address has wild cards that its store knows."""
-    from xensave.source.remote.stores import store_of
-
-    return store_of(address).is_pattern(address)
-
-
-def expand(address: str) -> Iterator[Entry]:
-    """Yield the objects that an address names: itself, or all that its wild cards match.
-
-    Raises SourceError where there is none, or the store cannot be reached.
-    """
-    from xensave.source.remote.stores import store_of
-
-    store = store_of(address)
-    if not store.is_pattern(address):
-        yield store.entry(address)
-        return
-    matched = False
-    for each in store.matches(address):
-        matched = True
-        yield each
-    if not matched:
-        raise SourceError(f"{address}: nothing matches")

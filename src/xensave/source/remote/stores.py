@@ -6,10 +6,12 @@ environment. What a store can do beyond fsspec's common words is in the file of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import NamedTuple, cast
 
-from xensave.errors import MissingExtra, UsageError
+from xensave.errors import MissingExtra, SourceError, UsageError
+from xensave.source.remote.addresses import Entry
 from xensave.source.remote.store import Store
 
 
@@ -49,6 +51,28 @@ def store_of(address: str) -> Store:
         return made(address)
     except ImportError as error:
         raise _missing(scheme, error) from error
+
+
+def is_pattern(address: str) -> bool:
+    """Tell whether the path of an address has wild cards that its store knows."""
+    return store_of(address).is_pattern(address)
+
+
+def expand(address: str) -> Iterator[Entry]:
+    """Yield the objects that an address names: itself, or all that its wild cards match.
+
+    Raises SourceError where there is none, or the store cannot be reached.
+    """
+    store = store_of(address)
+    if not store.is_pattern(address):
+        yield store.entry(address)
+        return
+    matched = False
+    for each in store.matches(address):
+        matched = True
+        yield each
+    if not matched:
+        raise SourceError(f"{address}: nothing matches")
 
 
 def _missing(scheme: str, error: ImportError) -> UsageError:
