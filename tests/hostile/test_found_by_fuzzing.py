@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ from xensave.headers.text.registrations import read_handlers
 from xensave.image.memory.memory_map import memory_map
 from xensave.policy.hostfile import host_of_text
 from xensave.review.patchwork.client import Client, Series
+from xensave.review.run import review_patches
+from xensave.review.session import Request, setting_of
 from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
@@ -190,3 +193,12 @@ def test_a_param_that_names_no_frame_cuts_no_map(pfn):
     with open_image(streams.libxc_stream(body)) as image:
         found = memory_map(image)
     assert [(each.pfn, each.frames) for each in found.ranges] == [(3, 2)]
+
+
+@pytest.mark.parametrize("charset", ["u\0\0", "utf-\x08", "no-such", ""])
+def test_a_mails_charset_that_is_no_name_is_taken_for_utf8(charset):
+    mail = (EXAMPLE.parents[1] / "reserve-v1.mbox").read_bytes()
+    mail, count = re.subn(rb'charset="?[\w-]+"?', f'charset="{charset}"'.encode(), mail)
+    assert count == 1
+    result = review_patches([("input", mail)], setting_of(Request()))
+    assert any(review.objections for review in result.reviews)

@@ -78,3 +78,16 @@ def test_names_of_columns_are_escaped(form):
     lines = "\n".join(answer_lines(Answer(("a\x1b[2J", "b\u202e"), [(1, "x")]), form, 80))
     assert lines.replace("\n", "").isprintable()
     assert "[2J" in lines
+
+
+def test_a_name_that_is_no_utf8(tmp_path):
+    verdicts = [{"target": "4.17", "accepted": True, "convertible": None}]
+    out = io.BytesIO()
+    table = pa.Table.from_pylist([{"verdicts": verdicts}])
+    pq.write_table(table, out, compression="none", store_schema=False)
+    path = tmp_path / "fleet.parquet"
+    path.write_bytes(out.getvalue())
+    assert ask(str(path), "select * from fleet").rows == [(verdicts,)]
+    path.write_bytes(out.getvalue().replace(b"convertible", b"\xff\xff\xff\xffertible"))
+    with pytest.raises(SourceError, match=r"holds a text that is no UTF-8"):
+        ask(str(path), "select * from fleet")

@@ -99,6 +99,9 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         return Answer(columns, cast("list[tuple[Value, ...]]", result.fetchall()))
     except duckdb.Error as error:
         raise UsageError(f"DuckDB: {_line(error)}") from error
+    except UnicodeDecodeError as error:
+        # DuckDB tells of a text of the table that is no UTF-8 in that very text.
+        raise SourceError(f"{table}: holds a text that is no UTF-8: {error}") from error
     finally:
         connection.close()
 

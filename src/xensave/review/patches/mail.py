@@ -203,7 +203,8 @@ def _text(parsed: EmailMessage) -> str:
 def _decode(raw: bytes, charset: str) -> str:
     try:
         return raw.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
+        # No such charset, or no name of one.
         return raw.decode("utf-8", "replace")
 
 
