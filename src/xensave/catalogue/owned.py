@@ -23,7 +23,7 @@ RecordKind: TypeAlias = Literal["domain", "vcpu"]
 """Whether a record is saved for each domain or each vCPU."""
 
 _NUMBER = r"0[xX][0-9a-fA-F]+|[0-9]+"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:(?:-|\.\.)\s*({_NUMBER})\s*)?")
+_RANGE = rf"\s*({_NUMBER})\s*(?:(?:-|\.\.)\s*({_NUMBER})\s*)?"
 
 
 class Citation(NamedTuple):
@@ -143,7 +143,7 @@ def ranges(text: str, most: int = TYPECODE_MAX) -> list[tuple[int, int]]:
     """
     pairs = []
     for part in text.split(","):
-        match = _RANGE.fullmatch(part)
+        match = re.fullmatch(_RANGE, part)
         if match is None:
             raise UsageError(f"not a range of numbers: {part.strip()!r}; write 22-34")
         first = _value(match[1])

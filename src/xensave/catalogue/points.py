@@ -10,7 +10,7 @@ from functools import cache
 from xensave.catalogue.names import normalise, point_release
 from xensave.errors import UsageError
 
-_UNRELEASED = re.compile(r"(?i)[-~](pre|rc\d*|unstable)\b")
+_UNRELEASED = r"(?i)[-~](pre|rc\d*|unstable)\b"
 
 
 @cache
@@ -36,7 +36,7 @@ def asked_for(name: str) -> tuple[str, ...]:
     series = normalise(name)
     point = point_release(name)
     there = points_of(series)
-    if _UNRELEASED.search(name):
+    if re.search(_UNRELEASED, name):
         raise UsageError(f"{name!r} is no release; there are {span(there)}")
     if point is None:
         return there

@@ -28,11 +28,22 @@ class CommandParser(argparse.ArgumentParser):
 
         Raises BadUsage, and SystemExit where --help or --version was printed.
         """
-        args, unknown = self.parse_known_intermixed_args(words)
+        if not any(map(_may_ask_for_help, words)):
+            # argparse would format it for errors of its own, which are raised here without.
+            self.usage = self.prog
+        try:
+            args, unknown = self.parse_known_intermixed_args(words)
+        finally:
+            self.usage = None
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]
             raise BadUsage(f"unknown words: {' '.join(unknown)}{suggestion(unknown[0], options)}")
         return args
+
+
+def _may_ask_for_help(word: str) -> bool:
+    """Tell whether a word is --help, or may be -h among other letters."""
+    return word == "--help" or (word[:1] == "-" and word[1:2] != "-" and "h" in word)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

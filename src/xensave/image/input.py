@@ -6,7 +6,6 @@ value among the others, for the command to tell.
 
 from __future__ import annotations
 
-import glob
 import io
 import os
 import sys
@@ -32,6 +31,7 @@ GLANCE_FROM = 256 << 20
 """Smaller images are walked: that takes a few milliseconds, and sees every page record."""
 
 _SUFFIXES = (".bin", ".ctx")
+_WILD = frozenset("*?[")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
@@ -104,12 +104,19 @@ def expand(
             if os.path.isdir(word):  # noqa: PTH112 - pathlib is slow
                 yield from _directory(word, max_size)
                 continue
-            if glob.has_magic(word) and not os.path.lexists(word):
+            if _is_pattern(word) and not os.path.lexists(word):
+                import glob
+
                 matches = sorted(filter(_at_rest, glob.glob(word, recursive=True)))  # noqa: PTH207
                 if matches:
                     yield from expand(matches, max_size=max_size, format=format)
                     continue
         yield from _file(word, max_size, format)
+
+
+def _is_pattern(word: str) -> bool:
+    """Tell whether a word has the wild cards of glob, which is imported for those that have."""
+    return not _WILD.isdisjoint(word)
 
 
 def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
@@ -162,7 +169,7 @@ def _is_context(item: Item) -> bool:
 def _behind(address: str, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
     """Yield the objects that an address names, by its wild cards or as it is."""
     names = [address]
-    if glob.has_magic(address):
+    if _is_pattern(address):
         from xensave.source.remote.stores import expand as objects
 
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 LEAST_ROOM = 20
 """With less room than this beside a label, text goes below it."""
 
-_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_SGR = r"\x1b\[[0-9;]*m"
 
 
 def cells(text: str) -> int:
@@ -18,7 +18,7 @@ def cells(text: str) -> int:
     (4, 4, 2)
     """
     if "\x1b" in text:
-        text = _SGR.sub("", text)
+        text = re.sub(_SGR, "", text)
     if text.isascii():
         return len(text)
     # Only text beyond ASCII pays for the import.
