@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fuzz.corpus import write_seeds
+from fuzz.kinds import write_seeds
 from fuzz.targets import TARGETS
 
 MEMORY_MIB = 512

@@ -149,21 +149,3 @@ def _memory() -> dict[str, bytes]:
         "vhd-pages": vhd(pages.ljust(1 << 16, b"\0"), block=4096),
         "runs": streams.libxc_stream(DATALESS * 12 + streams.page_data([5]) * 5 + _tail()),
     }
-
-
-@cache
-def seeds_of(kind: str) -> dict[str, bytes]:
-    """Return the seeds of a kind: images, or what `files` or `texts` has."""
-    if kind == "images":
-        return seeds()
-    from fuzz.files import FILES
-    from fuzz.texts import texts
-
-    return FILES[kind]() if kind in FILES else texts()[kind]
-
-
-def write_seeds(folder: Path, kind: str) -> None:
-    """Write each seed of a kind as a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(seeds_of(kind).values()):
-        (folder / f"{number:03}").write_bytes(data)

@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from fuzz.corpus import seeds_of
+from fuzz.kinds import seeds_of
 from fuzz.log import Failure, Log, Tally
 from fuzz.targets import TARGETS, run
 from xensave.testing.mutate import mutate

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from fuzz import million
-from fuzz.corpus import seeds_of
+from fuzz.kinds import seeds_of
 from fuzz.log import Log
 from fuzz.million import DIED, case_of, tallies
 from fuzz.summary import summary
