@@ -26,7 +26,7 @@ types: $(STAMP)
 
 # What finds most mistakes soonest: the rooms whose tests are quick, and neither pages nor doctests.
 quick: lint types
-	$(BIN)/pytest -n 2 -m "not slow" tests/test_[!d]*.py tests/records tests/source tests/views \
+	$(BIN)/pytest -n 2 -m "not slow" tests/test_[!d]*.py tests/image tests/records tests/source tests/views \
 		tests/numbers tests/rules_stream tests/cli/test_run.py tests/cli/test_manners.py
 
 unit: $(STAMP)

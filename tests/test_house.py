@@ -1,6 +1,7 @@
 """The house keeps its own promises: pages, tests and paths that are named exist."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,18 @@ def test_the_changelog_keeps_its_form():
         assert re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head)
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+# A file each for a mail, an image, an answer.
+DATA = ("tests/data/",)
+
+
+@pytest.mark.parametrize("name", ["src", "tests", "docs"])
+def test_a_folder_has_a_dozen_files_at_most(name):
+    files = [path for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".md", ".svg")]
+    folders = Counter(
+        path.parent.relative_to(ROOT).as_posix() for path in files if path.stem != "__init__"
+    )
+    assert {
+        folder: n for folder, n in folders.items() if n > 12 and not folder.startswith(DATA)
+    } == {}

@@ -27,7 +27,7 @@ from xensave.container.streams import hvm
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 
 if TYPE_CHECKING:
-    from xensave.records.scalars import Buffer
+    from xensave.records.compiled.scalars import Buffer
     from xensave.records.values import Value, Values
 
 

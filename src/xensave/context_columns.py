@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave import catalogue
 from xensave.container.streams import hvm
 from xensave.records.columns import place_columns, rows_of
-from xensave.records.scalars import Buffer
+from xensave.records.compiled.scalars import Buffer
 
 if TYPE_CHECKING:
     from xensave.records.columns import Column, Rows

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Layout
 from xensave.errors import Truncated
-from xensave.records.compiler import compiled
+from xensave.records.compiled.compiler import compiled
+from xensave.records.compiled.scalars import Buffer
 from xensave.records.flat import element_size, first_beyond
-from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values
 
 

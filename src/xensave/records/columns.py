@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import Field, Layout
 from xensave.errors import Truncated, UsageError
-from xensave.records.compiler import is_signed
+from xensave.records.compiled.compiler import is_signed
+from xensave.records.compiled.scalars import Buffer
 from xensave.records.flat import element_size, leaves
-from xensave.records.scalars import Buffer
 
 if TYPE_CHECKING:
     import numpy as np

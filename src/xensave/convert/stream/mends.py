@@ -17,7 +17,7 @@ from xensave.container.streams.libxc_records import PAIR, TSC_INFO, TscInfo
 from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss, place_of
 from xensave.convert.records.losses import Losses, of_bytes
 from xensave.rules.stream.formats.libxc import FOREIGN
-from xensave.rules.stream.formats.static_data import ENTRY_SIZE
+from xensave.rules.stream.libxc.static_data import ENTRY_SIZE
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
 
 LOOKED_AT = 64 * 1024

@@ -36,7 +36,7 @@ from xensave.engine.loop.machine import Machine
 from xensave.image import Image
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
 from xensave.rules.stream.formats.release import known_records
-from xensave.rules.stream.formats.static_data import MEMORY, OF_VERSION_3, POLICIES
+from xensave.rules.stream.libxc.static_data import MEMORY, OF_VERSION_3, POLICIES
 from xensave.toolstack.rule import Restore
 
 _CHECKPOINT = (LIBXC, libxc.CHECKPOINT)

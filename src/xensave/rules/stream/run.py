@@ -10,7 +10,7 @@ from xensave.container.events import RECORD
 from xensave.container.runs import PageRun, walk_in_runs
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
-from xensave.rules.stream.formats.pages import alike
+from xensave.rules.stream.libxc.pages import alike
 from xensave.rules.stream.model import Check, Fault
 from xensave.rules.stream.state import State
 from xensave.rules.stream.table import checks

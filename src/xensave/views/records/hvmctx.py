@@ -14,8 +14,8 @@ from xensave import catalogue
 from xensave.catalogue.model import Layout
 from xensave.errors import Malformed, Truncated
 from xensave.records.codec import decode
+from xensave.records.compiled.scalars import Buffer
 from xensave.records.meaning.cpu.fxsave import FXSAVE
-from xensave.records.scalars import Buffer
 from xensave.records.values import Value, Values, get, integer, octets
 from xensave.views.records.hvmctx_text import FPU, LINES
 

@@ -9,7 +9,8 @@ from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.formats import hvm, pages, pv, release, static_data
+from xensave.rules.stream.formats import hvm, release
+from xensave.rules.stream.libxc import pages, pv, static_data
 from xensave.rules.stream.model import Check, Fault, Reader, Rule
 from xensave.rules.stream.state import State
 

@@ -12,7 +12,7 @@ from xensave import catalogue
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc, libxl
 from xensave.findings import NOTE
-from xensave.rules.stream.formats.static_data import OF_VERSION_3
+from xensave.rules.stream.libxc.static_data import OF_VERSION_3
 from xensave.rules.stream.model import Fault, Rule
 from xensave.rules.stream.state import State
 

@@ -12,9 +12,9 @@ import xensave
 from xensave.context import AbsentRecord, Context, ContextRecord
 from xensave.errors import Truncated, UsageError, XensaveError
 
-DATA = Path(__file__).parent / "data" / "contexts"
-SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "contexts"
-EXAMPLES = Path(__file__).parents[1] / "examples"
+DATA = Path(__file__).parents[1] / "data" / "contexts"
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "contexts"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 REAL = [
     *sorted(DATA.glob("*.ctx")),
     *sorted(SHARED.glob("*.ctx")),

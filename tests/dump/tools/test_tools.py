@@ -13,7 +13,7 @@ import pytest
 from tests.memory import samples
 from xensave.dump import Format, Options, extract
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "image" / "extract.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "image" / "extract.md"
 GUESTS = {"pvh": samples.PAIR, "pv": samples.PV}
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from xensave.image import tally as tally_module
 from xensave.image.facts import pages as pages_module
 from xensave.image.subjects import all_subjects, find_subjects
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HVM = ROOT / "examples" / "hvm1.img.zst"
 SHARED = ROOT.parent / "shared" / "data" / "images"
 

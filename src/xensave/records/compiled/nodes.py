@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from xensave.errors import UsageError
-from xensave.records.scalars import Buffer, Integer, Integers, Node, Octets, items
+from xensave.records.compiled.scalars import Buffer, Integer, Integers, Node, Octets, items
 from xensave.records.values import Value
 
 

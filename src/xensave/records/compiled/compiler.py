@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
+from xensave.records.compiled.nodes import Array, Flexible, Member, Struct
+from xensave.records.compiled.scalars import Bits, Integer, Integers, Node, Octets
 from xensave.records.flat import element_size, members
-from xensave.records.nodes import Array, Flexible, Member, Struct
-from xensave.records.scalars import Bits, Integer, Integers, Node, Octets
 
 # As many as no catalogue holds; a caller that makes layouts without end does not leak.
 _CACHE_LIMIT = 4096
