@@ -1,23 +1,19 @@
-"""CPU: control registers, EFER, debug registers and the event that is pending."""
+"""CPU: control registers, debug registers and the event that is pending; EFER is in `efer`."""
 
 from __future__ import annotations
 
 from xensave.catalogue.dates import begun, in_force
 from xensave.catalogue.model import Cite
+from xensave.engine.handlers import efer
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.rule import Rule, Undecided
-
-_CPU_EFER = Cite(
-    "hvm_efer_valid", "4b898944d3", "x86/HVM: improve EFER validation error messages", "4.6"
-)
 
 RECORD = "CPU"
 
 _CR0_KNOWN = 0xE005003F
 _CR0_PE = 1 << 0
 _CR0_ET = 1 << 4
-_CR0_PG = 1 << 31
 
 # (bits, the features one of which they need, since): bits without a feature are always valid.
 _CR4: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -48,31 +44,6 @@ _CR4_FIXED = 0x7FF
 _VMXE_BY_POLICY_UNTIL = ("4.15",)
 """Until when VMX in the policy was enough for VMXE on restore: nested virtualisation is wanted."""
 
-# Before this, a restore was held to the host's CPU rather than to the domain's policy: 9d8c1d1814
-# "x86/hvm: Fix bit checking for CR4 and MSR_EFER" (4.12), carried back as far as 4.9.
-_POLICY_SINCE = ("4.9.4", "4.10.3", "4.11.2", "4.12.0")
-
-_SCE, _LME, _LMA, _NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
-_SVME, _LMSLE, _FFXSE, _AIBRSE = 1 << 12, 1 << 13, 1 << 14, 1 << 21
-_AIBRSE_SINCE = ("4.18",)
-_LMA_PAGES = ("4.6",)
-"""Since when LMA needs paging."""
-
-# (bits, since, until, whether only a domain with nested virtualisation has them)
-_EFER_KNOWN = (
-    (_SVME, ("4.6",), (), False),
-    (_SVME, ("4.2",), ("4.6",), True),
-    (_LMSLE, ("4.1",), ("4.12",), False),
-    (_AIBRSE, _AIBRSE_SINCE, (), False),
-)
-_EFER = (
-    (_SCE, "syscall", "SCE"),
-    (_LME | _LMA, "lm", "LME or LMA"),
-    (_NXE, "nx", "NXE"),
-    (_FFXSE, "ffxsr", "FFXSE"),
-    (_AIBRSE, "auto_ibrs", "AutoIBRS"),
-)
-
 _FLAGS_KNOWN = 1
 _SVM_TYPES = ("4.9",)
 """Since when an event of a software interrupt is none that SVM injects."""
@@ -81,19 +52,19 @@ _SVM_TYPES = ("4.9",)
 def cr0(body: Body, machine: Machine) -> str | None:
     """Refuse reserved bits, PG without PE, and a CR0 without ET."""
     value = body["cr0"]
-    if value & ~_CR0_KNOWN or not value & _CR0_ET or value & (_CR0_PE | _CR0_PG) == _CR0_PG:
+    if value & ~_CR0_KNOWN or not value & _CR0_ET or value & (_CR0_PE | efer.CR0_PG) == efer.CR0_PG:
         return f"cr0 is {value:#x}"
     return None
 
 
 def cr4(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the domain's policy (before `_POLICY_SINCE` the host's CPU) lacks."""
+    """Refuse bits that the domain's policy (before `POLICY_SINCE` the host's CPU) lacks."""
     value = body["cr4"]
     allowed, known = machine.once(_cr4_bits)
     rest = value & ~allowed
     if not rest:
         return None
-    if rest & known == rest and not begun(_POLICY_SINCE, machine.version):
+    if rest & known == rest and not begun(efer.POLICY_SINCE, machine.version):
         raise Undecided(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
     return f"cr4 is {value:#x}, valid are {allowed:#x}, not {rest:#x}"
 
@@ -117,59 +88,6 @@ def _vmxe(machine: Machine) -> int:
     if machine.policy.has("vmx") and (restore or machine.domain.nested):
         return _CR4_VMXE
     return 0
-
-
-def efer_known(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the release does not know."""
-    value = body["msr_efer"]
-    known = _SCE | _LME | _LMA | _NXE | _FFXSE
-    for bits, since, until, nested in _EFER_KNOWN:
-        if in_force(since, until, machine.version) and (machine.domain.nested or not nested):
-            known |= bits
-    return f"msr_efer is {value:#x}, known are {known:#x}" if value & ~known else None
-
-
-def efer_features(body: Body, machine: Machine) -> str | None:
-    """Refuse bits whose feature the policy (before `_POLICY_SINCE` the host's CPU) lacks."""
-    value = body["msr_efer"]
-    for bits, feature, name in _EFER:
-        if not value & bits or machine.policy.has(feature):
-            continue
-        if bits == _AIBRSE and not in_force(_AIBRSE_SINCE, (), machine.version):
-            continue
-        if not begun(_POLICY_SINCE, machine.version):
-            raise Undecided(f"whether the host's CPU has {feature}, for EFER {value:#x}")
-        return f"{name} without feature {feature}, msr_efer is {value:#x}"
-    return None
-
-
-def efer_long_mode(body: Body, machine: Machine) -> str | None:
-    """Refuse LMA without LME, and from 4.6 on without paging."""
-    value = body["msr_efer"]
-    if not value & _LMA:
-        return None
-    paging = body["cr0"] & _CR0_PG or not in_force(_LMA_PAGES, (), machine.version)
-    if not value & _LME or not paging:
-        return f"LMA, LME and CR0.PG are inconsistent, msr_efer is {value:#x}"
-    return None
-
-
-def efer_svme(body: Body, machine: Machine) -> str | None:
-    """Refuse SVME in a domain without nested virtualisation."""
-    value = body["msr_efer"]
-    if value & _SVME and not (machine.domain.nested and machine.policy.has("svm")):
-        return f"SVME without nested virtualisation, msr_efer is {value:#x}"
-    return None
-
-
-def efer_lmsle(body: Body, machine: Machine) -> str | None:
-    """Leave LMSLE to the host: only some AMD CPUs have it, and no policy tells."""
-    value = body["msr_efer"]
-    if not value & _LMSLE:
-        return None
-    if machine.policy.amd:
-        raise Undecided("whether the host's CPU has long mode segment limits (EFER.LMSLE)")
-    return f"LMSLE without support, msr_efer is {value:#x}"
 
 
 def pad0(body: Body, machine: Machine) -> str | None:
@@ -222,7 +140,7 @@ def error_code(body: Body, machine: Machine) -> str | None:
 
 def shadow_cr3(body: Body, machine: Machine) -> str | None:
     """Leave a shadow-paged guest's CR3 to its memory map."""
-    if not machine.domain.hap and body["cr0"] & _CR0_PG:
+    if not machine.domain.hap and body["cr0"] & efer.CR0_PG:
         raise Undecided(f"whether the guest has memory at CR3 {body['cr3']:#x} (shadow paging)")
     return None
 
@@ -279,74 +197,7 @@ RULES = (
         ),
         since=("3.2",),
     ),
-    Rule(
-        id="CPU_EFER_KNOWN",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="EFER must have no unknown bits",
-        test=efer_known,
-        cite=Cite(
-            "hvm_load_cpu_ctxt",
-            "7566bcec5d",
-            "hvm: Clean up EFER handling. Check CR0/CR4/EFER on HVM restore.",
-            "3.2",
-        ),
-        since=("3.2",),
-        until=("4.6",),
-    ),
-    Rule(
-        id="CPU_EFER_KNOWN",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="EFER must have no unknown bits",
-        test=efer_known,
-        cite=Cite(
-            "hvm_efer_valid", "ef0269c621", "x86/hvm: Disallow unknown MSR_EFER bits", "4.12"
-        ),
-        since=("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
-    ),
-    Rule(
-        id="CPU_EFER_FEATURE",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="EFER bits need their features",
-        test=efer_features,
-        cite=_CPU_EFER,
-        since=("3.2",),
-    ),
-    Rule(
-        id="CPU_EFER_LONG_MODE",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="EFER must be consistent with itself and CR0",
-        test=efer_long_mode,
-        cite=_CPU_EFER,
-        since=("3.2",),
-    ),
-    Rule(
-        id="CPU_EFER_SVME",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="SVME needs nested virtualisation",
-        test=efer_svme,
-        cite=_CPU_EFER,
-        since=("4.2",),
-    ),
-    Rule(
-        id="CPU_EFER_LMSLE",
-        record=RECORD,
-        errno="EINVAL",
-        sentence="LMSLE needs support of the CPU",
-        test=efer_lmsle,
-        cite=Cite(
-            "hvm_efer_valid",
-            "8d13ba787c",
-            "x86/svm: Drop the suggestion of Long Mode Segment Limit support",
-            "4.12",
-        ),
-        since=("4.1",),
-        until=("4.12",),
-    ),
+    *efer.RULES,
     Rule(
         id="CPU_DR",
         record=RECORD,

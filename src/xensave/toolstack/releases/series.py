@@ -21,6 +21,7 @@ from xensave.image.facts.guest import typecodes
 
 LOADERS = {
     "xensave.engine.handlers.cpu": "CPU",
+    "xensave.engine.handlers.efer": "CPU",
     "xensave.engine.handlers.msr": "CPU_MSR",
     "xensave.engine.handlers.xsave": "CPU_XSAVE",
     "xensave.engine.handlers.devices": "",
