@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import input_format, max_size
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
+from xensave.records.json_text import json_pieces
 from xensave.source import Input
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
@@ -74,7 +74,8 @@ def _print(args: argparse.Namespace, done: Edited, name: str, out: str | None) -
     text = beside(out)
     comparison = Comparison(done.changes, None)
     if args.json:
-        text.write(json.dumps({"source": name, **comparison_json(comparison)}) + "\n")
+        text.writelines(json_pieces({"source": name, **comparison_json(comparison)}))
+        text.write("\n")
         return
     text.write(heading(args, name))
     for line in comparison_lines(comparison, width_of(text), volatile=True):

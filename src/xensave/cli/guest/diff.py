@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from xensave.cli.options import max_size
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError, XensaveError
 from xensave.image import open_image
+from xensave.records.json_text import json_pieces
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     with first as old, second as new:
         comparison = compare(old, new, selection)
     if args.json:
-        json.dump(comparison_json(comparison, pages=args.pages), sys.stdout, indent=2)
+        sys.stdout.writelines(json_pieces(comparison_json(comparison, pages=args.pages), indent=2))
         sys.stdout.write("\n")
     else:
         lines = comparison_lines(

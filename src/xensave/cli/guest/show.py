@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size, walk
@@ -87,6 +88,7 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
     import json
 
     from xensave.image.subjects import all_subjects, find_subjects
+    from xensave.records.json_text import json_pieces
     from xensave.views.guest.summary import summary_json
     from xensave.views.records.record_json import record_json
 
@@ -103,15 +105,16 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
     sys.stdout.write(f'{head},\n  "contents": [')
     separator = "\n"
     for subject in all_subjects(image):
-        sys.stdout.write(f"{separator}    {json.dumps(record_json(subject))}")
+        sys.stdout.write(f"{separator}    ")
+        sys.stdout.writelines(json_pieces(record_json(subject)))
         separator = ",\n"
     sys.stdout.write("\n  ]\n}\n")
 
 
 def _dump(value: object) -> None:
-    import json
+    from xensave.records.json_text import json_pieces
 
-    sys.stdout.write(json.dumps(value, indent=2))
+    sys.stdout.writelines(json_pieces(value, indent=2))
     sys.stdout.write("\n")
 
 
@@ -137,10 +140,10 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool, seve
     if several:
         _write([f"{escape(image.name)}:"])
     for subject in subjects:
-        _write(list(record_lines(subject, width)))
+        _write(record_lines(subject, width))
     if several:
         _write([""])
 
 
-def _write(lines: list[str]) -> None:
+def _write(lines: Iterable[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -141,7 +141,7 @@ def _change_json(change: Change) -> Json:
 def _leaf_json(leaf: Leaf | None) -> Json:
     if leaf is None:
         return None
-    value = leaf.value.hex() if isinstance(leaf.value, bytes) else leaf.value
+    value = leaf.value
     result: dict[str, Json] = {"value": value, "text": leaf.text}
     if isinstance(value, int):
         result["hex"] = hex64(value)

@@ -12,11 +12,12 @@ from xensave.records.values import Value
 
 _WIDE = 8
 
-Json = bool | int | str | None | list["Json"] | dict[str, "Json"]
+Json = bool | int | str | bytes | None | list["Json"] | dict[str, "Json"]
+"""What `json_pieces` writes: JSON, and bytes that become hexadecimal."""
 
 
 def record_json(subject: Subject) -> dict[str, Json]:
-    """Return a record as an object.
+    """Return a record as an object, to be written by `json_pieces`.
 
     Keys: layer, name, type, instance, offset, length, layout, fields, hex (every integer of 64 bits
     again, by field path: jq and JavaScript round such numbers), meanings (by field path), parts
@@ -44,7 +45,7 @@ def record_json(subject: Subject) -> dict[str, Json]:
             }
             for part in parts(subject.name, values)
         ],
-        "tail": subject.tail.hex(),
+        "tail": subject.tail,
     }
     if subject.note:
         result["note"] = subject.note
@@ -56,7 +57,7 @@ def _plain(value: Value) -> Json:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return value.hex() if isinstance(value, bytes) else value
+    return value
 
 
 def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
