@@ -57,10 +57,6 @@ def test_a_header_inside_a_device_is_none_where_there_are_footers(described):
     assert found(stream) == [row[:3] for row in described]
 
 
-def test_the_machine_type():
-    assert qemu.machine(STREAM) == "pc-i440fx-7.2"
-
-
 def test_an_hvm_guest_of_xen():
     with xensave.open(ROOT / "examples" / "hvm1.img.zst") as image:
         (emulator,) = image.emulators

@@ -10,7 +10,7 @@ from xensave.headers.trees.tree import DirectoryTree
 from xensave.review.trees.sides import read_side
 from xensave.rules.numbers.model import Change
 from xensave.rules.numbers.run import objections
-from xensave.rules.numbers.table import BY_ID, RULES
+from xensave.rules.numbers.table import RULES
 
 RULES_DIR = Path(__file__).parent / "rules"
 BASE = Release("9.9", "RELEASE-9.9.0", "", 3, 40, False, (), ())
@@ -51,6 +51,9 @@ def judged(folder, claims=(ACME,)):
 def as_line(objection):
     side = "previous" if objection.removed else "current"
     return f"{side} {objection.finding.place} {objection.finding.rule}"
+
+
+BY_ID = {rule.id: rule for rule in RULES}
 
 
 @pytest.mark.parametrize("rule", [rule.id for rule in RULES])

@@ -18,7 +18,6 @@ MAGIC = b"QEVM"
 VERSION = 3
 _DESCRIPTION = b"\x00\x06"
 _FOOTER = b"\x7e"
-_CONFIGURATION = b"\x07"
 
 # QEMU_VM_SECTION_START or _FULL, an id below 65,536, and the length of a name.
 _HEADER = re.compile(rb"(?=[\x01\x04](\x00\x00..)([\x02-\xff]))", re.DOTALL)
@@ -78,18 +77,6 @@ def is_qemu(data: bytes) -> bool:
 def stream_version(data: bytes) -> int:
     """Return the version of the stream itself; 3 since QEMU 0.10."""
     return int.from_bytes(data[4:8], "big")
-
-
-def machine(data: bytes) -> str | None:
-    r"""Return the machine type that the stream names; None under Xen, where it names none.
-
-    >>> machine(b"QEVM\0\0\0\3\x07\0\0\0\x02pc")
-    'pc'
-    """
-    if data[8:9] != _CONFIGURATION:
-        return None
-    length = int.from_bytes(data[9:13], "big")
-    return data[13 : 13 + min(length, 255)].decode("latin-1")
 
 
 def sections(data: bytes) -> tuple[Section, ...]:

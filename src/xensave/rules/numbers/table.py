@@ -301,5 +301,3 @@ RULES: tuple[Rule[Change], ...] = (
         handler.check_needs_later_load,
     ),
 )
-
-BY_ID = {rule.id: rule for rule in RULES}

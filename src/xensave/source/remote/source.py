@@ -37,8 +37,6 @@ class RemoteSource(Source):
         self.max_size = max_size
         self.entry = of
         self._store = store
-        self.requests = 0
-        self.fetched = 0
         self._length = of.size
         self._blocks: list[tuple[int, bytes]] = []
         self._end = -1
@@ -110,8 +108,6 @@ class RemoteSource(Source):
             start, end = max(0, self._length - TAIL), self._length
         end = min(end, self._length)
         block = self._store.fetch(self.entry, start, end)
-        self.requests += 1
-        self.fetched += len(block)
         self._end = end
         self._blocks = [*self._blocks[-_BLOCKS + 1 :], (start, block)]
         return start, block
