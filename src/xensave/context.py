@@ -146,7 +146,10 @@ class ContextRecord:
         return structs(self.values, path)
 
     def replace(self, **fields: Value) -> ContextRecord:
-        """Return this record with some fields changed and every other bit as it was."""
+        """Return this record with some fields changed and every other bit as it was.
+
+        Raises UsageError for a record without a known layout.
+        """
         if self.layout is None:
             raise UsageError(f"{self.label} has no known layout: its fields have no names")
         from xensave.records.codec import encode

@@ -28,6 +28,7 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     (`xensave extract`), and as `image.vcpu(n).registers`.
 
     Raises UsageError without drgn, and where neither memory nor a vmlinux tells VMCOREINFO.
+    Raises SourceError for a file that drgn cannot read.
     """
     try:
         import drgn

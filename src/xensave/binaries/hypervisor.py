@@ -92,7 +92,10 @@ def read_hypervisor(path: str | os.PathLike[str]) -> HypervisorSpace:
 
 
 def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
-    """Read the records that the bytes of an xen-syms file register."""
+    """Read the records that the bytes of an xen-syms file register.
+
+    Raises Malformed for one without a handler table, or with too many clones of a function.
+    """
     _need_libraries()
     from xensave.binaries.elf import Binary
     from xensave.binaries.scan import referring

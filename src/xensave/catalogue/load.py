@@ -47,7 +47,7 @@ def read_json(name: str) -> bytes:
 
 
 def check_schema(schema: int, name: str) -> None:
-    """Refuse data of another schema than this code reads."""
+    """Refuse data of another schema than this code reads. Raises Malformed for it."""
     if schema != SCHEMA:
         raise Malformed(f"catalogue {name}: schema {schema}, expected {SCHEMA}")
 
@@ -62,7 +62,7 @@ def index() -> Index:
 
 @cache
 def load_record(name: str) -> tuple[Layout, ...]:
-    """Every layout of a record, oldest first."""
+    """Every layout of a record, oldest first. Raises UsageError for a name that no release has."""
     if name not in index()["records"]:
         raise UsageError(f"no record {name!r}; there are {', '.join(index()['records'])}")
     raw: RawRecord = json.loads(read_json(f"records/{name}.json"))

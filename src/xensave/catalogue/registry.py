@@ -88,6 +88,8 @@ def read_registry(path: str | os.PathLike[str]) -> Registry:
 def parse_registry(text: str, source: str) -> Registry:
     r"""Read a registry from its text; `source` is what errors call it.
 
+    Raises Malformed for what is no registry.
+
     >>> acme = parse_registry('owner = "Acme"\nnumbers = [{first = 0x4100, used = "all"}]', "a")
     >>> [number.number for number in acme.used()]
     [16640]

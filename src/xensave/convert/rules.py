@@ -83,6 +83,8 @@ class RecordRule:
 def parse_map(text: str) -> RecordRule:
     """Read --map FROM=TO.
 
+    Raises UsageError for text of another form.
+
     >>> rule = parse_map("22=VMCE_VCPU")
     >>> rule.code, rule.to
     (22, 'VMCE_VCPU')
@@ -111,6 +113,8 @@ def parse_drop(text: str) -> RecordRule:
 def record_of(text: str | int) -> tuple[str, int]:
     """Return the layer and number of a record: one of the HVM context ("") unless it says so.
 
+    Raises UsageError for a layer, name or number that there is not.
+
     >>> record_of("libxl:0x5"), record_of("libxc:TOOLSTACK"), record_of(22)
     (('libxl', 5), ('libxc', 11), ('', 22))
     """
@@ -138,7 +142,10 @@ def _retyped(where: str, left: str, right: str) -> str:
 
 
 def code_of(text: str | int) -> int:
-    """Return a typecode given by number or by a name that some release knows."""
+    """Return a typecode given by number or by a name that some release knows.
+
+    Raises UsageError for a name that no release knows, and a number out of range.
+    """
     if isinstance(text, str) and not text.isdecimal():
         for name in reversed(catalogue.release_names()):
             binding = catalogue.release(name).binding(text)

@@ -67,7 +67,10 @@ class KernelPlace(NamedTuple):
 
 
 def read_kernel(path: str) -> KernelFile:
-    """Read a vmlinux. Raises SourceError, Malformed, and UsageError without pyelftools."""
+    """Read a vmlinux.
+
+    Raises SourceError, Malformed, Unsupported for another machine's, UsageError without pyelftools.
+    """
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError as error:

@@ -54,6 +54,8 @@ class Assignment(NamedTuple):
     def paths(self) -> Iterator[str]:
         """The paths that a folded one stands for, as `show` folds equal elements.
 
+        Raises UsageError for a range of no elements, or of too many.
+
         >>> list(parse_assignment("IOAPIC.redirtbl[1-3].bits=0x10000").paths)
         ['redirtbl[1].bits', 'redirtbl[2].bits', 'redirtbl[3].bits']
         """

@@ -174,7 +174,10 @@ def _escaped(value: object) -> object:
 
 
 def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> int:
-    """Write a Parquet file, whole or not at all; return how many rows it has."""
+    """Write a Parquet file, whole or not at all; return how many rows it has.
+
+    Raises SourceError where it cannot be written.
+    """
     import pyarrow.parquet as pq
 
     rows = 0

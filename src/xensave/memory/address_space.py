@@ -58,6 +58,8 @@ class AddressSpace:
 
         What is not mapped raises NotMapped, a frame without contents AbsentPage; with
         `zero=True` either reads as zeros.
+
+        Raises LimitExceeded above READ_LIMIT, UsageError for a negative length.
         """
         if n < 0:
             raise UsageError(f"no {n} bytes")

@@ -89,7 +89,10 @@ class Memory:
         raise self._absent(pfn)
 
     def read(self, physical: int, n: int, *, zero: bool = False) -> bytes:
-        """Return n bytes from a physical address. Raises LimitExceeded above READ_LIMIT."""
+        """Return n bytes from a physical address. Raises LimitExceeded above READ_LIMIT.
+
+        Raises UsageError below 0.
+        """
         if physical < 0 or n < 0:
             raise UsageError(f"no {n} bytes at physical address {physical:#x}")
         if n > READ_LIMIT:

@@ -143,6 +143,8 @@ def _fresh_of_space(
 def page_of(vendor: str) -> int:
     """The upper byte of a vendor's numbers: its first letter, as ASCII has the capital.
 
+    Raises UsageError for a name without a letter.
+
     >>> hex(page_of("Amazon")), hex(page_of("3Par"))
     ('0x41', '0x50')
     """

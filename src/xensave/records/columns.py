@@ -53,7 +53,10 @@ def rows_of(bodies: Sequence[Buffer]) -> Rows:
 
 
 def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[str, Column]:
-    """Return the columns of a record that stands at `start` of every row, `length` bytes long."""
+    """Return the columns of a record that stands at `start` of every row, `length` bytes long.
+
+    Raises Truncated where the layout is longer.
+    """
     if length < layout.size:
         raise Truncated(
             f"{layout.struct} takes {layout.size} bytes, here are {length}",

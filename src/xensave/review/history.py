@@ -36,6 +36,8 @@ def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[E
 
     "all" takes every branch and tag. Of merges only those count that draw an objection against each
     of their parents: what others bring is in the parents.
+
+    Raises UsageError where no commit touches them.
     """
     where = "--all" if revision == EVERYTHING else revisions.tree(revision).commit
     log = revisions.repository.git(

@@ -60,7 +60,10 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
 
 
 def review_history(request: Request, revision: str) -> Iterator[Entry]:
-    """The rules over every commit that touched the headers of a repository."""
+    """The rules over every commit that touched the headers of a repository.
+
+    Raises UsageError without a repository.
+    """
     if request.tree is None or not is_repository(request.tree):
         raise UsageError("--history needs a repository: give --tree")
     with Revisions(request.tree) as revisions:

@@ -57,7 +57,10 @@ class Source(ABC):
         return not self.peek(1)
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset without moving; only where `seekable`."""
+        """Return n bytes at an offset without moving; only where `seekable`.
+
+        Raises UsageError where it can only be read forward.
+        """
         raise UsageError(f"{self.name}: can only be read forward")
 
     def read_range(self, offset: int, n: int) -> bytes | memoryview:

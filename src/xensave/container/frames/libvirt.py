@@ -90,7 +90,10 @@ class Libvirt(Format):
         return self._walk(source, stored=True)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return a header with the XML, and what begins the libxl stream."""
+        """Return a header with the XML, and what begins the libxl stream.
+
+        Raises UsageError for XML that is not that of a domain with a name.
+        """
         xml = metadata.rstrip(b"\0") + b"\0"
         try:
             root = parse_xml(xml)

@@ -118,7 +118,10 @@ class Xenopsd(Format):
         return self._walk(source, stored=True)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return the signature, the record of the VM, and the one that a libxc stream follows."""
+        """Return the signature, the record of the VM, and the one that a libxc stream follows.
+
+        Raises UsageError for a record of a VM that cannot be read.
+        """
         wrong = self.describe(metadata).wrong
         if wrong is not None:
             raise UsageError(f"xenopsd's record of the VM: {wrong.message}")

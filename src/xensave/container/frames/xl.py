@@ -154,6 +154,8 @@ class Xl(Format):
         """Return a header with the configuration, and what begins the libxl stream.
 
         `metadata` is optional data as another xl header had it, or a configuration's text.
+
+        Raises UsageError for a configuration with a NUL in it.
         """
         config = _config(metadata)
         if b"\0" in config[:-1]:

@@ -104,7 +104,10 @@ class PageData(NamedTuple):
 
     @classmethod
     def parse(cls, front: bytes | memoryview) -> "PageData":
-        """Read the count and the PFNs; `front` may go on with the pages."""
+        """Read the count and the PFNs; `front` may go on with the pages.
+
+        Raises Malformed for a body that does not fit its count.
+        """
         count, reserved = _front(PAIR, front, "PAGE_DATA")
         if len(front) < PAIR.size + 8 * count:
             raise Malformed(f"{count} PFNs in {len(front)} bytes", record="libxc PAGE_DATA")
@@ -218,7 +221,10 @@ class HvmParams(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "HvmParams":
-        """Read a body: a count, then 16 bytes for each."""
+        """Read a body: a count, then 16 bytes for each.
+
+        Raises Malformed for a body that does not fit its count.
+        """
         count, reserved = _front(PAIR, body, "HVM_PARAMS")
         if len(body) != PAIR.size + PARAM.size * count:
             raise Malformed(f"{count} params in {len(body)} bytes", record="libxc HVM_PARAMS")

@@ -105,7 +105,7 @@ class EmulatorHeader(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "EmulatorHeader":
-        """Read the first 8 bytes of a body."""
+        """Read the first 8 bytes of a body. Raises Malformed for fewer."""
         if len(body) < _EMULATOR.size:
             raise Malformed(f"{len(body)} bytes hold no emulator header", record="libxl emulator")
         return cls(*_EMULATOR.unpack_from(body))
@@ -124,6 +124,8 @@ def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
     r"""Return the keys and values after the emulator header of EMULATOR_XENSTORE_DATA.
 
     Bytes that are not UTF-8 come out as surrogates, so that `pack_xenstore` gives them back.
+
+    Raises Malformed for bytes that are no keys with values, LimitExceeded above XENSTORE_LIMIT.
 
     >>> parse_xenstore(b"physmap/0/name\0vga.vram\0")
     [('physmap/0/name', 'vga.vram')]

@@ -102,7 +102,10 @@ class Made:
         return (layer, type_) in self._tally.firsts
 
     def ran_under(self, type_: int, body: bytes | memoryview) -> None:
-        """Note X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not."""
+        """Note X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not.
+
+        Raises LimitExceeded for a policy above POLICY_LIMIT.
+        """
         if len(body) > POLICY_LIMIT:
             raise LimitExceeded(f"a CPU policy of {len(body)} bytes, the limit is {POLICY_LIMIT}")
         self._policies[type_] = bytes(body)

@@ -38,6 +38,8 @@ def convert_params(
     asked what it refuses, in the order of the params. Viridian features that it does not know are
     cleared, and what else it refuses is left out: a param that may not be set, or not so, or not
     a second time.
+
+    Raises LimitExceeded above BODY_LIMIT.
     """
     if len(body) > BODY_LIMIT:
         raise LimitExceeded(

@@ -37,7 +37,10 @@ def listen_unix(path: str) -> socket.socket:
 
 
 def listen_tcp(port: int) -> socket.socket:
-    """Return a listening socket on the loopback address: any local user can connect to it."""
+    """Return a listening socket on the loopback address: any local user can connect to it.
+
+    Raises SourceError where the port cannot be had.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

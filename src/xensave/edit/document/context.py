@@ -40,7 +40,10 @@ def context_bytes(item: Members) -> bytes:
 
 
 def layout_named(item: Members) -> Layout:
-    """Return the layout that an object's `layout` names, of a save record or of libxc's."""
+    """Return the layout that an object's `layout` names, of a save record or of libxc's.
+
+    Raises Malformed for a name that no layout has.
+    """
     name = item.text("layout")
     result = _stream_layouts().get(name)
     if result is not None:

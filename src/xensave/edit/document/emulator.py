@@ -23,7 +23,7 @@ def xenstore_json(body: bytes) -> dict[str, Json]:
 
 
 def xenstore_bytes(source: Members) -> bytes:
-    """Return the record's body again."""
+    """Return the record's body again. Raises Malformed for members that are no keys with values."""
     pairs = []
     for index, item in enumerate(as_list(source.get("xenstore"), source.place)):
         place = f"{source.place}.xenstore[{index}]"

@@ -35,7 +35,7 @@ class Members:
         return as_number(self.get(key), f"{self.place}.{key}")
 
     def text(self, key: str) -> str:
-        """Return a string."""
+        """Return a string. Raises Malformed for a value of another type."""
         result = self.get(key)
         if not isinstance(result, str):
             raise Malformed("a string is due here", path=f"{self.place}.{key}")

@@ -84,6 +84,8 @@ def gather(tree: Tree, prefix: str, roots: Iterable[str]) -> dict[str, str]:
     """Return the headers and what they include, by the names that libclang will ask for.
 
     A header included as "../xen.h" from /tree/hvm/save.h is asked for as /tree/hvm/../xen.h.
+
+    Raises LimitExceeded for too many includes, and too long ones.
     """
     texts: dict[str, str] = {}
     known: dict[str, str | None] = {}
@@ -128,6 +130,8 @@ def compile_headers(
     `structs` and `constants` are patterns of the names wanted. Raises Malformed with the
     compiler's message, file and line for the first error, and where a header includes what the
     tree does not hold; LimitExceeded above the limits of xensave.headers.compiled.limits.
+
+    Raises UsageError for a header that is not in the tree.
     """
     roots = list(roots)
     texts = gather(tree, prefix, roots)

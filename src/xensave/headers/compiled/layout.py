@@ -63,6 +63,8 @@ def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
     """The structs that an answer tells by name. Raises LimitExceeded for too many fields.
 
     A type comes before those that contain it, and its fields are made once, however many do.
+
+    Raises Malformed for a struct that is not complete.
     """
     made: list[Struct] = []
     leaves: list[int] = []

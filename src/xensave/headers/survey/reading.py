@@ -50,7 +50,10 @@ def read_release(repository: GitRepository, ref: str) -> Reading:
 
 
 def version_of(repository: GitRepository, ref: str) -> str:
-    """Return the version that a revision's build reports ("4.23")."""
+    """Return the version that a revision's build reports ("4.23").
+
+    Raises Malformed where xen/Makefile states none.
+    """
     version = trees.version_of(GitTree(repository, ref))
     if not version:
         raise Malformed(f"{ref}: no version in xen/Makefile")

@@ -35,7 +35,10 @@ def points(names: dict[str, list[str]]) -> dict[str, Json]:
 
 
 def series(repository: GitRepository) -> dict[str, list[str]]:
-    """Each series, oldest first, with its tags from the oldest to the newest; "master" is last."""
+    """Each series, oldest first, with its tags from the oldest to the newest; "master" is last.
+
+    Raises UsageError for a repository without release tags.
+    """
     tags: dict[str, list[tuple[tuple[int, ...], str]]] = {}
     for tag in repository.git("tag", "--list", "RELEASE-4.*").split():
         match = _TAG.fullmatch(tag)

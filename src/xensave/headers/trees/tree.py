@@ -127,7 +127,10 @@ class GitRepository:
             self._batch = None
 
     def git(self, *words: str, missing_ok: bool = False) -> str:
-        """Return the output of a git command, "" for exit status 1 where `missing_ok`."""
+        """Return the output of a git command, "" for exit status 1 where `missing_ok`.
+
+        Raises SourceError where git fails.
+        """
         command = ["git", "--no-replace-objects", "-C", str(self.path), *words]
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode == 1 and missing_ok:
@@ -138,13 +141,19 @@ class GitRepository:
         return done.stdout.decode("utf-8", "replace")
 
     def commit(self, revision: str) -> str:
-        """Return the full hash of a revision's commit."""
+        """Return the full hash of a revision's commit.
+
+        Raises UsageError for a word that is no revision.
+        """
         if revision.startswith("-"):
             raise UsageError(f"not a revision: {revision!r}")
         return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
 
     def read(self, name: str) -> str | None:
-        """Return the text of a blob by git's name for it ("REV:path"), or None."""
+        """Return the text of a blob by git's name for it ("REV:path"), or None.
+
+        Raises LimitExceeded above FILE_LIMIT.
+        """
         if "\n" in name:
             return None
         stdin, stdout = self._pipes()

@@ -53,7 +53,10 @@ class Flexible:
         return self._fixed(room // self.element.size).read(buffer, at)
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the elements; the body grows or shrinks with their number."""
+        """Put the elements; the body grows or shrinks with their number.
+
+        Raises UsageError for a value of another shape.
+        """
         if not isinstance(value, (list, bytes)):
             raise UsageError(f"{path} takes a list")
         unit = self.element.size
@@ -98,7 +101,10 @@ class Struct:
         return fields
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put those members that differ from what is there; the others are left alone."""
+        """Put those members that differ from what is there; the others are left alone.
+
+        Raises UsageError for a value of another shape.
+        """
         if not isinstance(value, dict):
             raise UsageError(f"{path} takes its members by name")
         before = self.read(buffer, at)

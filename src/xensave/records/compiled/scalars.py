@@ -89,7 +89,7 @@ class Octets:
         return bytes(buffer[at : at + self.size])
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the bytes, which must be as many."""
+        """Put the bytes, which must be as many. Raises UsageError for a value that does not fit."""
         if not isinstance(value, (bytes, bytearray, memoryview)) or len(value) != self.size:
             raise UsageError(f"{path} takes {self.size} bytes")
         buffer[at : at + self.size] = value

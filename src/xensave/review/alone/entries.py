@@ -256,7 +256,10 @@ def _refuse(entry: Entry, path: str) -> None:
 
 
 def resized(sheet: Iterable[Entry], path: str) -> None:
-    """Refuse a constant that gets another value: what it sizes is not in the patch."""
+    """Refuse a constant that gets another value: what it sizes is not in the patch.
+
+    Raises UsageError for it.
+    """
     old = {e.fact.name: e for e in sheet if e.kind == REMOVED and e.fact.kind is Kind.CONSTANT}
     for entry in sheet:
         was = old.get(entry.fact.name)

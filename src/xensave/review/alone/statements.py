@@ -44,6 +44,8 @@ def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
     """The facts that lines of a header state, in the order of their lines.
 
     `section` is what a hunk's @@ line says that it lies in.
+
+    Raises LimitExceeded above STATEMENTS.
     """
     code = _without_comments(lines)
     every = (fact for piece in _pieces(code, section) for fact in _facts_of(piece))

@@ -93,7 +93,10 @@ class Client:
         return _series(self._json(f"{self.server}{API}/series/{number}/"))
 
     def completed(self, project: str, since: str) -> Iterator[int]:
-        """Yield the numbers of the series of a project that became complete since a time."""
+        """Yield the numbers of the series of a project that became complete since a time.
+
+        Raises SourceError where the server gives too many pages.
+        """
         words = {
             "project": project,
             "category": "series-completed",
@@ -118,7 +121,10 @@ class Client:
         return self._ask(series.mbox)[0]
 
     def post_check(self, patch: int, state: CheckState, context: str, description: str) -> None:
-        """Post a check to a patch: `state` is success, warning or fail."""
+        """Post a check to a patch: `state` is success, warning or fail.
+
+        Raises UsageError without a token.
+        """
         if self.token is None:
             raise UsageError("posting a check needs a token")
         body = {"state": state, "context": context, "description": description}

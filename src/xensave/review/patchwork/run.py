@@ -51,7 +51,10 @@ class Done:
         return series in self._done
 
     def add(self, series: int) -> None:
-        """Note a series, and write the file: beside its place, then renamed."""
+        """Note a series, and write the file: beside its place, then renamed.
+
+        Raises SourceError where the file cannot be written.
+        """
         self._done.add(series)
         if self._path is None:
             return

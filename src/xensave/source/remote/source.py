@@ -63,7 +63,10 @@ class RemoteSource(Source):
         self.offset += n
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset, fetched unless they are there already."""
+        """Return n bytes at an offset, fetched unless they are there already.
+
+        Raises LimitExceeded above READ_LIMIT.
+        """
         if offset + n > self._length:
             start = min(offset, self._length)
             raise self._short(n, self._length - start, start)

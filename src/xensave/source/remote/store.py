@@ -90,7 +90,10 @@ class Store:
         return self._patient(once, of.address)
 
     def stream(self, of: Entry) -> Callable[[int], bytes]:
-        """Return a function that gives the next bytes of an object without ranges."""
+        """Return a function that gives the next bytes of an object without ranges.
+
+        Raises SourceError for a store that gives ranges alone.
+        """
         raise SourceError(f"{of.address}: the store gives no ranges")
 
     def check_unchanged(self, of: Entry) -> None:

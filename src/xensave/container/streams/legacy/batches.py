@@ -39,7 +39,11 @@ class Batches:
         self._forgotten = False
 
     def pages(self, event: Event) -> Iterator[Event]:
-        """Yield the record of a batch whose pages follow it; keep the others' entries."""
+        """Yield the record of a batch whose pages follow it; keep the others' entries.
+
+        Raises Malformed for a PFN twice in a batch, LimitExceeded where too many pages are
+        announced.
+        """
         entries = tuple(entry for entry in self._reader.entries if entry != c.HOLE)
         if len(set(entries)) != len(entries):
             raise Malformed("a PFN twice in one batch", offset=event.offset, record=event.label)
@@ -61,7 +65,10 @@ class Batches:
         yield made
 
     def compressed(self, event: Event) -> Iterator[Event]:
-        """Yield records of the pages that the differences make of what was there before."""
+        """Yield records of the pages that the differences make of what was there before.
+
+        Raises Malformed where bytes follow the last page.
+        """
         data = self._rest + bytes(event.body())
         at = 0
         entries: list[int] = []
