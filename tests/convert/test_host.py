@@ -5,6 +5,7 @@ release that wrote it, on that host. What vanished of a guest's policy is what `
 """
 
 import json
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -14,10 +15,23 @@ from tests.convert.samples import converted
 from tests.toolstack.corpus import DATA, asked, base, rebuilt, thin
 from xensave.catalogue.dates import version
 from xensave.catalogue.features import WORDS, features_of
+from xensave.container.framing import pack_record
+from xensave.container.streams import libxc
+from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.convert import Refused, Settings, plan_conversion
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.policy.hostfile import read_host
+from xensave.testing.streams import (
+    configuration,
+    emulator,
+    hvm_tail,
+    libxc_stream,
+    libxl_stream,
+    memory,
+    restorable_context,
+    xl_image,
+)
 from xensave.toolstack.restore import judge
 
 ROOT = Path(__file__).parents[2]
@@ -126,3 +140,40 @@ def test_a_context_that_the_host_refuses_refuses_the_conversion():
     case = CASES["pvh-base-as-saved"]
     with pytest.raises(Refused, match=r"the host lacks .*pku.*, which the guest uses"):
         plan_conversion(image_of(case), settings)
+
+
+def of_old(*msrs):
+    """An image of a 4.13 HVM guest, whose stream has no policy, with MSRs."""
+    body = struct.pack("<II", len(msrs), 0)
+    body += b"".join(struct.pack("<IIQ", index, 0, value) for index, value in msrs)
+    context = restorable_context("4.13")
+    context = context[:-8] + DESCRIPTOR.pack(20, 0, len(body)) + body + context[-8:]
+    tail = hvm_tail("4.13").replace(
+        pack_record(libxc.HVM_CONTEXT, restorable_context("4.13")),
+        pack_record(libxc.HVM_CONTEXT, context),
+    )
+    return xl_image(
+        libxl_stream(libxc_stream(memory(1) + tail, "4.13"), emulator()), configuration()
+    )
+
+
+SPEC_CTRL = (0x48, 1)
+UNKNOWN = (0x1A0, 1)
+
+
+def test_an_msr_that_some_host_gives_stays_where_none_is_known():
+    """SPEC_CTRL takes IBRSB or AMD's IBRS, which many CPUs have and the samples' has not."""
+    made, converter = converted(of_old(SPEC_CTRL, UNKNOWN), Settings("4.17.7", allow_loss=True))
+    with open_image(made) as image:
+        assert [entry["index"] for entry in image.context["CPU_MSR", 0].structs("msr")] == [0x48]
+    (change,) = [change for change in converter.plan.changes if change.lost]
+    assert "no MSR 0x1a0" in change.reason
+    assert any(
+        "gives the guest" in doubt and "SPEC_CTRL 0x1" in doubt for doubt in converter.plan.depends
+    )
+
+
+def test_a_known_host_that_does_not_give_it_takes_it_away():
+    plan = plan_conversion(of_old(SPEC_CTRL), Settings("4.17.7", host=host_file("weak")))
+    assert [loss.field for change in plan.losses for loss in change.loss] == ["SPEC_CTRL"]
+    assert not any("SPEC_CTRL" in doubt for doubt in plan.depends)

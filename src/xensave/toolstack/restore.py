@@ -79,8 +79,7 @@ def judge(
     (<Layer.LIBXC: 'libxc'>, 'libxc header', 'the stream has version 3; Xen 4.13 reads 2')
     """
     made = domain if domain is not None else domain_of(facts)
-    if host is not None and not host.tells(pv=facts.type == PV):
-        host = None
+    host = _known(host, facts)
     if facts.legacy and not target_of(target).release.stream_read:
         bare = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
@@ -143,19 +142,28 @@ def _elsewhere(
     if restore.host is not None or not isinstance(answer, Restored):
         return None
     release = restore.target.name
-    pv_guest = restore.facts.type == PV
-    for host in generous_hosts(release, pv=pv_guest):
-        other = restored_policy(restore.facts, release, domain, host)
-        if not isinstance(other, Restored) or other.policy == answer.policy:
-            continue
+    for other in _others(restore.facts, release, domain, answer):
         verdict, _ = _of_vcpus(restore._replace(policy=other.policy), domain, plugins)
         if isinstance(verdict, Refused):
             continue
         names = wanted_of_host(restore.facts, release, answer.policy, other, domain)
-        have = f"gives the guest {names}" if names else f"has a CPU of {other.policy.vendor}"
+        # Where either of two features would do, none is missed alone.
+        have = f"gives the guest {names or 'more features'}"
+        if not names and other.policy.vendor != answer.policy.vendor:
+            have = f"has a CPU of {other.policy.vendor}"
         doubt = f"whether the target's host {have}; else {refusal.record}: {refusal.reason}"
         return _with(verdict, (doubt,), (), ())
     return None
+
+
+def _others(
+    facts: GuestFacts, release: str, domain: Domain, answer: Restored
+) -> Iterator[Restored]:
+    """Yield what hosts make of the guest's policy that give it all they may, where it differs."""
+    for host in generous_hosts(release, pv=facts.type == PV):
+        other = restored_policy(facts, release, domain, host)
+        if isinstance(other, Restored) and other.policy != answer.policy:
+            yield other
 
 
 def policy_of(facts: GuestFacts, target: str, host: Host | None = None) -> Policy:
@@ -165,6 +173,24 @@ def policy_of(facts: GuestFacts, target: str, host: Host | None = None) -> Polic
     it is the one that the image carries.
     """
     return _in_the_end(_policy(facts, target, domain_of(facts), host), facts, target)
+
+
+def policies_of(facts: GuestFacts, target: str, host: Host | None = None) -> tuple[Policy, ...]:
+    """Return `policy_of`, and where no host is known those that another one may give the guest.
+
+    They differ for a stream that does not carry its policy, or not every leaf of it.
+    """
+    made = domain_of(facts)
+    answer = _policy(facts, target, made, host)
+    own = _in_the_end(answer, facts, target)
+    if not isinstance(answer, Restored) or _known(host, facts) is not None:
+        return (own,)
+    return (own, *(other.policy for other in _others(facts, target, made, answer)))
+
+
+def _known(host: Host | None, facts: GuestFacts) -> Host | None:
+    """Return a host, None where its file says nothing of such guests."""
+    return host if host is not None and host.tells(pv=facts.type == PV) else None
 
 
 def _assuming(verdict: Verdict, assumed: str) -> Verdict:

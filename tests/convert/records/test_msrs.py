@@ -6,15 +6,13 @@ import pytest
 
 from tests.convert.samples import RELEASES
 from xensave import catalogue
-from xensave.catalogue.dates import version
 from xensave.container.streams.hvm import DESCRIPTOR
 from xensave.context import Context, ContextRecord
 from xensave.convert.plan import Plan
 from xensave.convert.records.context import ContextConverter
-from xensave.convert.records.msrs import fit_msrs
+from xensave.convert.records.msrs import fit_msrs, machines_of
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
 from xensave.engine.handlers.msr import MSRS
-from xensave.engine.loop.machine import Machine
 from xensave.testing.streams import restorable_context
 from xensave.toolstack.releases.series import representatives
 
@@ -25,10 +23,7 @@ INTEL = Policy.of([(0, 0, 0, 0x756E6547, 0x6C65746E, 0x49656E69)], {}, "GenuineI
 
 def machines(target):
     """Each point release that the target stands for, with its default policy."""
-    return tuple(
-        Machine(version(point), Domain(), default_policy(point))
-        for point in representatives(target)
-    )
+    return tuple(machines_of(point, [default_policy(point)]) for point in representatives(target))
 
 
 def with_msrs(*msrs, release="4.17"):
@@ -116,11 +111,11 @@ def test_mpx_is_held_to_the_states_that_the_vcpu_had():
         (7, 0, 0, 1 << 14, 0, 0),
         (0xD, 0, 0x1F, 0, 0, 0),
     ]
-    machine = Machine(version("4.17.7"), Domain(), Policy.of(leaves, {}, "MPX"))
+    mpx = [machines_of("4.17.7", [Policy.of(leaves, {}, "MPX")])]
     record = with_msrs((BNDCFGS, 1))["CPU_MSR", 0]
     body = struct.pack("<QQQ", 0x1F, 0x1F, 0x1F).ljust(600, b"\0")
     xsave = ContextRecord(16, 0, body, release="4.17")
-    assert fit_msrs(record, [machine], "4.17.7", xsave) == (record, None)
-    gone, change = fit_msrs(record, [machine], "4.17.7")
+    assert fit_msrs(record, mpx, "4.17.7", xsave) == (record, None)
+    gone, change = fit_msrs(record, mpx, "4.17.7")
     assert gone is None
     assert "never had its states" in change.reason

@@ -6,16 +6,13 @@ import struct
 
 import pytest
 
-from xensave.catalogue.dates import version
 from xensave.container.frames.config import Config
 from xensave.container.streams.libxc_records import HvmParams
 from xensave.context import ContextRecord
-from xensave.convert.records.msrs import clamp_spec_ctrl
+from xensave.convert.records.msrs import clamp_spec_ctrl, machines_of
 from xensave.convert.rules import load_rules, parse_drop, parse_map, record_of
 from xensave.convert.settings import Settings
 from xensave.convert.stream.params import convert_params
-from xensave.engine.domain import Domain
-from xensave.engine.loop.machine import Machine
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.image.facts.guest import GuestFacts
@@ -89,10 +86,10 @@ def test_spec_ctrl_is_held_to_the_policy() -> None:
     """A guest without SSBD: 969a57f73f has newer senders clear the bit."""
     entry = struct.pack("<IIQ", 0x48, 0, 0x7)
     record = ContextRecord(20, 0, struct.pack("<II", 1, 0) + entry, release="4.17")
-    none = [Machine(version("4.17.0"), Domain(), Policy.of((), {}, "a test"))]
+    none = [machines_of("4.17.0", [Policy.of((), {}, "a test")])]
     assert clamp_spec_ctrl(record, none) == (record, None)
     policy = Policy.of(((7, 0, 0, 0, 0, 1 << 26),), {}, "a test")
-    ibrsb = [Machine(version("4.17.0"), Domain(), policy)]
+    ibrsb = [machines_of("4.17.0", [policy])]
     held, change = clamp_spec_ctrl(record, ibrsb)
     assert held.body[-8:] == struct.pack("<Q", 0x3)
     assert change is not None

@@ -12,9 +12,8 @@ from xensave.convert.plan import CONVERT, DROP, MAP, Action, Change, Plan
 from xensave.convert.records import downstream, losses
 from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.records.moves import Moves, moves
-from xensave.convert.records.msrs import fit_msrs
+from xensave.convert.records.msrs import Machines, fit_msrs
 from xensave.convert.rules import KEEP, RecordRule
-from xensave.engine.loop.machine import Machine
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.codec import decode
@@ -29,9 +28,9 @@ MAX_CHANGES = 20_000
 class ContextConverter:
     """Converts contexts for one target and notes in `plan` what it does.
 
-    `machines` are asked for where MSRs are met: each point release of the target, with the CPU
-    policy that the guest has there. `kept` are the typecodes that a rule keeps although the target
-    has no handler for them.
+    `machines` are asked for where MSRs are met: each point release of the target, under the CPU
+    policies that the guest may have there. `kept` are the typecodes that a rule keeps although the
+    target has no handler for them.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class ContextConverter:
         target: Release,
         plan: Plan,
         rules: Mapping[int, RecordRule],
-        machines: Callable[[], Sequence[Machine]],
+        machines: Callable[[], Sequence[Machines]],
     ) -> None:
         self.target = target
         self.plan = plan

@@ -8,7 +8,10 @@ engine's to say.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
+from xensave.catalogue.dates import version
 from xensave.container.streams.libxc_records import MSR, PAIR
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
@@ -18,20 +21,24 @@ from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
 from xensave.findings import Place
+from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.msr import msr_name
 from xensave.records.msr_list import MsrEntry, count_of, entries_of, size_for, with_entries
-from xensave.toolstack.rule import Restore
 
 SPEC_CTRL = 0x48
 
 
-def machines_of(restores: Sequence[Restore]) -> tuple[Machine, ...]:
-    """Return what MSRs are set by: each release, with the policy that the guest has there."""
-    return tuple(Machine(restore.target.version, Domain(), restore.policy) for restore in restores)
+Machines = tuple[Machine, ...]
+"""A release under each of the CPU policies that a guest may have there."""
+
+
+def machines_of(release: str, policies: Sequence[Policy]) -> Machines:
+    """Return what MSRs are set by on a release."""
+    return tuple(Machine(version(release), Domain(), policy) for policy in policies)
 
 
 def clamp_spec_ctrl(
-    record: ContextRecord, machines: Sequence[Machine]
+    record: ContextRecord, releases: Sequence[Machines]
 ) -> tuple[ContextRecord, Change | None]:
     """Clear the bits of SPEC_CTRL that the guest's policy does not give it on the target.
 
@@ -40,11 +47,12 @@ def clamp_spec_ctrl(
     if not _whole(record):
         return record, None
     valid = -1
-    for machine in machines:
-        bits = spec_ctrl_bits(machine.policy, machine.version)
-        if bits is None:
+    for machines in releases:
+        bits = [spec_ctrl_bits(machine.policy, machine.version) for machine in machines]
+        masks = [each for each in bits if each is not None]
+        if not masks:
             return record, None
-        valid &= bits
+        valid &= reduce(or_, masks)
     entries = entries_of(record.body)
     wrong = [entry.value for entry in entries if entry.msr == SPEC_CTRL and entry.value & ~valid]
     if not wrong:
@@ -67,11 +75,11 @@ def clamp_spec_ctrl(
 
 def fit_msrs(
     record: ContextRecord,
-    machines: Sequence[Machine],
+    releases: Sequence[Machines],
     target: str,
     xsave: ContextRecord | None = None,
 ) -> tuple[ContextRecord | None, Change | None]:
-    """Leave out the MSRs that a load refuses; None for a record that then holds no MSR.
+    """Leave out the MSRs that a release refuses whatever the policy; None for a record of no other.
 
     `xsave` is the vCPU's CPU_XSAVE record before it, None where there is none. A record whose
     length is not what its count says is left as it is.
@@ -80,14 +88,15 @@ def fit_msrs(
         return record, None
     entries = entries_of(record.body)
     wrong: dict[int, str] = {}
-    for machine in machines:
-        machine.reset()
-        if xsave is not None and xsave.layout is not None:
-            machine.set_xcr0_accum(record.instance, xsave.integer("xcr0_accum"))
+    for machines in releases:
+        for machine in machines:
+            machine.reset()
+            if xsave is not None and xsave.layout is not None:
+                machine.set_xcr0_accum(record.instance, xsave.integer("xcr0_accum"))
         for at, entry in enumerate(entries):
-            reason = _refused(entry, record.instance, machine)
-            if reason:
-                wrong.setdefault(at, reason)
+            reasons = [_refused(entry, record.instance, machine) for machine in machines]
+            if all(reasons):
+                wrong.setdefault(at, reasons[0])
     if not wrong:
         return record, None
     gone = [entries[at] for at in sorted(wrong)]
@@ -102,7 +111,7 @@ def fit_msrs(
 
 
 def fit_pv_msrs(
-    body: bytes, machines: Sequence[Machine], target: str, where: Place
+    body: bytes, releases: Sequence[Machines], target: str, where: Place
 ) -> tuple[bytes, Change | None]:
     """Return X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
 
@@ -114,13 +123,13 @@ def fit_pv_msrs(
         return body, None
     vcpu = PAIR.unpack_from(body)[0]
     wrong: dict[int, str] = {}
-    for machine in machines:
-        if not SET_AT_ALL.holds(machine.version):
+    for machines in releases:
+        if not SET_AT_ALL.holds(machines[0].version):
             continue
         for index, flags, value in MSR.iter_unpack(entries):
-            why = refused_msr(index, flags, value, vcpu, machine)
-            if why is not None:
-                wrong.setdefault(index, why)
+            reasons = [refused_msr(index, flags, value, vcpu, machine) for machine in machines]
+            if all(reasons):
+                wrong.setdefault(index, str(reasons[0]))
     if not wrong:
         return body, None
     gone = [entry for entry in MSR.iter_unpack(entries) if entry[0] in wrong]

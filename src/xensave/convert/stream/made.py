@@ -13,6 +13,7 @@ from xensave.container.framing import HEADER, record_name
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import policy_leaves, policy_msrs
 from xensave.convert.plan import Plan, Refused
+from xensave.convert.records.msrs import Machines, machines_of
 from xensave.convert.settings import Settings
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
@@ -27,7 +28,7 @@ from xensave.toolstack.judge import memory_of
 from xensave.toolstack.libxc.guest_policy import lost_sentence
 from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.releases.series import ask, representatives
-from xensave.toolstack.restore import judge, policy_of
+from xensave.toolstack.restore import judge, policies_of, policy_of
 from xensave.toolstack.rule import Restore, target_of
 
 POLICY_LIMIT = 64 * 1024
@@ -128,6 +129,20 @@ class Made:
         host = self.settings.host
         return tuple(
             Restore(facts, target_of(point), policy or policy_of(facts, point, host), host)
+            for point in representatives(self.settings.target)
+        )
+
+    def machines(self) -> tuple[Machines, ...]:
+        """Return what MSRs are set by, on each kind of the target's points.
+
+        Each is a release under the policies that the guest may have there: one that is held to, or
+        all that a host may give which is not known.
+        """
+        facts = self.facts(())
+        policy = self.policy(facts)
+        host = self.settings.host
+        return tuple(
+            machines_of(point, (policy,) if policy else policies_of(facts, point, host))
             for point in representatives(self.settings.target)
         )
 

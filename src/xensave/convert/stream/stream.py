@@ -17,7 +17,7 @@ from xensave.context import Context, ContextRecord
 from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan, place_of
 from xensave.convert.records.context import MSRS, ContextConverter
 from xensave.convert.records.losses import of_bytes
-from xensave.convert.records.msrs import clamp_spec_ctrl, fit_pv_msrs, machines_of
+from xensave.convert.records.msrs import Machines, clamp_spec_ctrl, fit_pv_msrs
 from xensave.convert.records.repair import parse
 from xensave.convert.rules import DROP as DROP_RULE
 from xensave.convert.rules import KEEP, RecordRule, record_of
@@ -32,7 +32,6 @@ from xensave.convert.stream.mends import (
 )
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
-from xensave.engine.loop.machine import Machine
 from xensave.image import Image
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
 from xensave.rules.stream.formats.release import known_records
@@ -78,7 +77,7 @@ class StreamConverter:
         self._old_version = self._version = 0
         self._static_done = True
         self._guest = 0
-        self._setting: tuple[Machine, ...] = ()
+        self._setting: tuple[Machines, ...] = ()
         self._restores: tuple[Restore, ...] = ()
 
     def convert(self, event: Event) -> Output:
@@ -339,9 +338,9 @@ class StreamConverter:
             return (event,)
         return (pack_record(event.type, body),)
 
-    def _machines(self) -> tuple[Machine, ...]:
+    def _machines(self) -> tuple[Machines, ...]:
         """Return what MSRs are set by. Made once: a stream's policies come before its vCPUs."""
-        self._setting = self._setting or machines_of(self._made.restores())
+        self._setting = self._setting or self._made.machines()
         return self._setting
 
     def _pv_msrs(self, event: Event) -> Output:
