@@ -182,3 +182,19 @@ class TestVmcoreinfo:
         core = elf_of(image(record((7, data))), tmp_path, options)
         assert b"OSRELEASE=given" in core[:4096]
         assert VMCOREINFO not in core[:4096]
+
+
+@pytest.mark.parametrize("format", [Format.RAW, Format.LIME, Format.CORE])
+def test_an_image_in_as_many_runs_as_frames_is_gone_through_once(format, tmp_path, monkeypatch):
+    from xensave.memory import Memory
+
+    passes = []
+    one = Memory.file_runs
+    monkeypatch.setattr(Memory, "file_runs", lambda *args: [passes.append(args[1:]), one(*args)][1])
+    frames = range(1, 400, 2)
+    guest = image(record(*((pfn, page(pfn & 0xFF or 1)) for pfn in frames)))
+    extract(guest, str(tmp_path / "out"), format)
+    # Not once a run: one pass is made, and one offered to what maps an image that is no file.
+    assert len(passes) <= 2
+    whole = (tmp_path / "out").read_bytes()
+    assert all(page(pfn & 0xFF or 1) in whole for pfn in frames)

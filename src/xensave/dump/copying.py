@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
-from xensave.memory.contents import runs_with_data
+from xensave.memory.contents import Cutter, runs_with_data
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import is_zero, pwritev_all
 
@@ -59,7 +59,9 @@ def frames_to_file(
     looks: Iterable[Look] = (),
     progress: Progress | None = None,
 ) -> None:
-    """Write runs of frames at their places in a new file; pages of zeros stay holes.
+    """Write runs of frames, in ascending order, at their places in a new file.
+
+    Pages of zeros stay holes.
 
     Each of `looks` is shown the pages, in any order and by several threads, but for those in a
     hole of the image's file.
@@ -87,9 +89,10 @@ def _tell(done: Future[int], progress: Progress | None) -> None:
 def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_Piece]:
     """Yield what is no hole of the image's file, in the order of the dump; WINDOW at most each."""
     most = WINDOW >> PAGE_SHIFT
+    cutter = Cutter(runs_with_data(memory))
     for start, part in runs:
         base = start - part.physical
-        for run in runs_with_data(memory, part.pfn, part.pfn + part.frames):
+        for run in cutter.within(part):
             for first in range(0, run.frames, most):
                 frames = min(most, run.frames - first)
                 offset = run.offset + (first << PAGE_SHIFT)

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump.copying import Look, Progress, frames_to_file
-from xensave.memory.contents import contents
+from xensave.memory.contents import Cutter, contents
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import write_all
 from xensave.source.limits import SKIP_CHUNK
@@ -88,9 +88,14 @@ def write_stream(
         for pfn, data in contents(memory):
             for look in looks:
                 look(pfn, data)
+    source = memory.mapped()
+    cutter = Cutter(memory.file_runs())
     for part in parts:
         if isinstance(part, FrameRun):
-            _stream_frames(fd, part, memory, progress)
+            for run in cutter.within(part):
+                source.copy_range(run.offset, run.size, fd)
+                if progress is not None:
+                    progress(run.size)
             continue
         size = rest = size_of([part])
         for piece in _bytes_of(part):
@@ -122,14 +127,6 @@ def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:
 def aligned(size: int) -> Gap:
     """Return the gap after `size` bytes up to the next page."""
     return Gap(-size % PAGE_SIZE)
-
-
-def _stream_frames(fd: int, part: FrameRun, memory: Memory, progress: Progress | None) -> None:
-    source = memory.mapped()
-    for run in memory.file_runs(part.pfn, part.pfn + part.frames):
-        source.copy_range(run.offset, run.size, fd)
-        if progress is not None:
-            progress(run.size)
 
 
 def _write_zeros(fd: int, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.physical import FrameRun, Memory
@@ -23,15 +23,39 @@ def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
             yield run.pfn + at, source.read_range(offset, count << PAGE_SHIFT)
 
 
-def runs_with_data(memory: Memory, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
+def runs_with_data(memory: Memory) -> Iterator[FrameRun]:
     """Yield `Memory.file_runs` without the pages in a hole of the file.
 
     One page on either side of data may lie in it.
     """
     source = memory.mapped()
-    for run in memory.file_runs(first, end):
+    for run in memory.file_runs():
         for low, high in _pages_with_data(source, run):
             yield FrameRun(run.pfn + low, high - low, run.offset + (low << PAGE_SHIFT))
+
+
+class Cutter:
+    """Cuts runs of frames in ascending order at parts in ascending order, in one pass over both."""
+
+    def __init__(self, runs: Iterable[FrameRun]) -> None:
+        self._runs = iter(runs)
+        self._run = next(self._runs, None)
+
+    def within(self, part: FrameRun) -> Iterator[FrameRun]:
+        """Yield what of the runs lies in a part, which begins where the one before ended or later.
+
+        >>> cutter = Cutter([FrameRun(1, 4, 0x1000), FrameRun(7, 1, 0x9000)])
+        >>> list(cutter.within(FrameRun(2, 2))), list(cutter.within(FrameRun(4, 9)))[1].pfn
+        ([FrameRun(pfn=2, frames=2, offset=8192)], 7)
+        """
+        end = part.pfn + part.frames
+        while (run := self._run) is not None and run.pfn < end:
+            first, last = max(run.pfn, part.pfn), min(run.pfn + run.frames, end)
+            if first < last:
+                yield FrameRun(first, last - first, run.offset + (first - run.pfn << PAGE_SHIFT))
+            if run.pfn + run.frames > end:
+                return
+            self._run = next(self._runs, None)
 
 
 def _pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
