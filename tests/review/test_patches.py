@@ -242,3 +242,41 @@ def test_handlers_of_a_patched_tree_are_seen(repository, base):
     (done,) = review(request, lambda _: b"").reviews
     (objection,) = done.objections
     assert objection.finding.rule == "RECORD_REGISTERED_BY_NO_HANDLER"
+
+
+def mailed(subject, data):
+    """Return a patch as a mail of an mbox, without a number."""
+    head = (
+        f"From a@b.c Wed Dec 18 16:09:25 2019\nFrom: A <a@b.c>\nSubject: [PATCH] {subject}\n\n---\n"
+    )
+    return head.encode() + data + b"-- \n2.20.1\n\n"
+
+
+def reverted(data):
+    """Return a diff that takes another one back."""
+    swap = {"+": "-", "-": "+"}
+    lines = []
+    for line in data.decode().splitlines():
+        head = line.startswith(("--- ", "+++ ", "@@ "))
+        lines.append(line if head else swap.get(line[:1], line[:1]) + line[1:])
+    text = "\n".join(lines) + "\n"
+    sizes = text.split("@@ -", 1)[1].split(" @@", 1)[0]
+    old, new = sizes.split(" +")
+    return text.replace(f"@@ -{sizes}", f"@@ -{new} +{old}").encode()
+
+
+def test_patches_without_numbers_apply_upon_each_other():
+    """`git am` applies an mbox in its order: a revert applies to what the first left only."""
+    takes_22 = with_new(22, 22)
+    mbox = mailed("add a meter", takes_22) + mailed('Revert "add a meter"', reverted(takes_22))
+    result = review(Request(inputs=("p",), base="4.17"), lambda _: mbox)
+    (first, second) = result.reviews
+    assert {o.settled for o in first.objections} == {second.title}
+    assert not result.fails("error")
+
+
+def test_one_that_applies_upon_nothing_is_refused_still():
+    other = diff("     uint32_t nowhere;", "+    uint64_t extra;", "     uint64_t neither;")
+    mbox = mailed("add a meter", with_new(21, 21)) + mailed("another", other)
+    with pytest.raises(UsageError, match="does not apply"):
+        review(Request(inputs=("p",), base="4.17"), lambda _: mbox)

@@ -81,7 +81,8 @@ def review_patches(
 
     With a `tree` they are applied to it and whole headers compared; without one, to the release
     that they fit best. Patches of one version are a series: each is held against what the one
-    before it left, and what a later one mends says so. Raises UsageError where there is no patch,
+    before it left, and what a later one mends says so; so are patches without numbers of which
+    one applies only upon the ones before it. Raises UsageError where there is no patch,
     none about the save headers or their handlers, or one that does not apply.
     """
     thread, patches = _read(inputs)
@@ -90,18 +91,19 @@ def review_patches(
         versions.setdefault((number, patch.message.version), []).append(patch)
     reviews: list[Review] = []
     skipped: list[str] = []
+    stepped: list[tuple[int, list[tuple[Patch, Step | None]]]] = []
     for (number, _), series in sorted(versions.items(), key=lambda item: item[0]):
         series.sort(key=lambda patch: patch.message.number)
         if tree is None and not any(tells(patch) for patch in series):
             skipped += [patch.title for patch in series]
             continue
-        known = (setting.bases, setting.claims)
-        stepper: Stepper = (
-            OnRelease(series, *known, setting.base)
-            if tree is None
-            else OnTree(_below(series[0].message, tree), *known)
-        )
-        steps = [(patch, stepper.step(patch)) for patch in series]
+        try:
+            stepped.append((number, _steps(series, setting, tree)))
+        except UsageError:
+            later_version = bool(stepped) and stepped[-1][0] == number
+            if later_version or not _upon_the_last(series, stepped, setting, tree):
+                raise
+    for number, steps in stepped:
         skipped += [patch.title for patch, step in steps if step is None]
         done = [(patch, step) for patch, step in steps if step is not None]
         for (patch, step), review in zip(done, _series(done, setting), strict=True):
@@ -121,6 +123,42 @@ def review_patches(
         raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
     answers = tuple(message.subject for message in thread if message.shown and not message.diff)
     return Result(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
+
+
+def _steps(
+    series: Sequence[Patch], setting: Setting, tree: Tree | None
+) -> list[tuple[Patch, Step | None]]:
+    """What each patch of a series does. Raises UsageError where one does not apply."""
+    known = (setting.bases, setting.claims)
+    stepper: Stepper = (
+        OnRelease(series, *known, setting.base)
+        if tree is None
+        else OnTree(_below(series[0].message, tree), *known)
+    )
+    return [(patch, stepper.step(patch)) for patch in series]
+
+
+def _upon_the_last(
+    series: Sequence[Patch],
+    stepped: list[tuple[int, list[tuple[Patch, Step | None]]]],
+    setting: Setting,
+    tree: Tree | None,
+) -> bool:
+    """Put patches upon the ones before them, as `git am` does, where they do not apply alone.
+
+    Only patches that no posting numbers may belong together so; they are a series then.
+    """
+    if not stepped:
+        return False
+    number, earlier = stepped[-1]
+    together = [*(patch for patch, _ in earlier), *series]
+    if any(patch.message.total != 1 for patch in together):
+        return False
+    try:
+        stepped[-1] = (number, _steps(together, setting, tree))
+    except UsageError:
+        return False
+    return True
 
 
 def _below(message: Message, tree: Tree) -> Tree:
@@ -171,6 +209,8 @@ def _settled_by(
         return ""
     later = next(n for n in range(len(whole) - 1, at - 1, -1) if key in whole[n]) + 1
     message = done[later][0].message
+    if message.total == 1:
+        return message.title
     return f"{message.number}/{message.total}: {message.title}"
 
 
