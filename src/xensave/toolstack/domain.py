@@ -15,14 +15,24 @@ _OF_EVERY_VCPU = {_CPU, _LAPIC_REGS}
 
 def domain_of(facts: GuestFacts) -> Domain:
     """Return the domain that an image describes; a bare context describes its vCPUs only."""
-    vcpus = facts.config.get("b_info", "max_vcpus")
     return Domain(
         PVH if facts.type == PVH else HVM,
-        vcpus if isinstance(vcpus, int) and vcpus > 0 else vcpus_in(facts.context or b""),
+        configured_vcpus(facts) or vcpus_in(facts.context or b""),
         viridian=bool(facts.param.get(param_number("VIRIDIAN"), 0)),
-        nested=facts.config.get("b_info", "nested_hvm") == "True",
-        hap=facts.config.get("c_info", "hap") != "False",
+        nested=facts.config.flag("b_info", "nested_hvm") is True,
+        hap=facts.config.flag("c_info", "hap") is not False,
     )
+
+
+def configured_vcpus(facts: GuestFacts) -> int | None:
+    """Return how many vCPUs a configuration of libxl's gives; 1 where it does not say.
+
+    None where there is no configuration: other toolstacks have their own.
+    """
+    vcpus = facts.config.get("b_info", "max_vcpus")
+    if isinstance(vcpus, int) and vcpus > 0:
+        return vcpus
+    return 1 if facts.xl is not None and facts.config.values else None
 
 
 def carried_policy(facts: GuestFacts, source: str) -> Policy | None:

@@ -33,14 +33,24 @@ from xensave.toolstack.libxc.guest_policy import (
     wanted_of_host,
 )
 from xensave.toolstack.libxc.latched import latched
-from xensave.toolstack.libxl import creation, device_model, hardware, sizes
+from xensave.toolstack.libxl import (
+    creation,
+    device_model,
+    exclusions,
+    hardware,
+    resources,
+    sizes,
+)
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
 from xensave.toolstack.scope import HOST_POLICY, OLD_TOOLSTACK, granted
 
 RULES: tuple[Rule, ...] = (
     *xl.RULES,
     *creation.RULES,
+    *exclusions.RULES,
+    *resources.RULES,
     *hardware.RULES,
+    *params.RULES,
     *sizes.RULES,
     *stream.RULES,
     *hypercalls.RULES,
@@ -280,9 +290,9 @@ def _warnings(
 ) -> tuple[str, ...]:
     """Say what the guest loses without a word: CPU features, and what it may rely on."""
     lost = lost_sentence(answer.lost) if isinstance(answer, Restored) else ""
-    given_up = xl.given_up(restore)
+    configured = (xl.given_up(restore), xl.passed_over(restore))
     return (
-        *(each for each in (lost, given_up) if each),
+        *(each for each in (lost, *configured) if each),
         *latched(restore.facts, restore.target.name),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
-from xensave.toolstack.libxl.config import Reach, Unusable, reach, unusable
+from xensave.toolstack.libxl.config import Reach, Unusable, reach, unknown, unusable
 from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
@@ -109,6 +109,15 @@ def given_up(restore: Restore) -> str:
     """Say what libxl loses of a configuration that it gives up in the middle, "" for nothing."""
     wrong = _given_up(restore)
     return f"libxl loses what its configuration says from {wrong.path} on: {wrong}" if wrong else ""
+
+
+def passed_over(restore: Restore) -> str:
+    """Say which members of a configuration the release's libxl does not know, "" for none."""
+    facts = restore.facts
+    if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
+        return ""
+    names = list(unknown(facts.config.values, restore.target.name))
+    return f"libxl of Xen {restore.target.name} passes over {', '.join(names)}" if names else ""
 
 
 def _given_up(restore: Restore) -> Unusable | None:

@@ -12,6 +12,10 @@ from xensave.errors import LimitExceeded, Malformed, XensaveError
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
+_FLAGS = (("True", True), ("False", False))
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
 class Config(NamedTuple):
     """The configuration: its text as it was saved (libxl's JSON, or xl's own syntax), and parsed.
 
@@ -46,6 +50,26 @@ class Config(NamedTuple):
             place = place.get(key)
         return place
 
+    def choice(self, *path: str) -> object:
+        """Return a value that is a name of an enumeration, in small letters: libxl takes any.
+
+        >>> Config("", {"c_info": {"type": "PVH"}}).choice("c_info", "type")
+        'pvh'
+        """
+        value = self.get(*path)
+        return value.lower() if isinstance(value, str) else value
+
+    def flag(self, *path: str) -> bool | None:
+        """Return a boolean of libxl's, which is text that begins so; None for the default.
+
+        >>> Config("", {"c_info": {"hap": "False"}}).flag("c_info", "hap")
+        False
+        """
+        value = self.get(*path)
+        if not isinstance(value, str):
+            return None
+        return next((flag for text, flag in _FLAGS if value.startswith(text)), None)
+
 
 @lru_cache(maxsize=4)
 def _parse(optional: bytes) -> Config:
@@ -60,8 +84,24 @@ def _parse(optional: bytes) -> Config:
         long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
         return Config(text, wrong=LimitExceeded(long, record="xl header"))
     try:
-        config = json.loads(text)
+        config = json.loads(text, object_pairs_hook=_first_wins, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         bad = Malformed(f"configuration is no JSON: {error}", record="xl header")
         return Config(text, wrong=bad)
     return Config(text, config)
+
+
+def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return an object as libxl looks it up: of two members of one name the first."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        members.update(reversed(pairs))
+    return members
+
+
+def _integer(text: str) -> int | float:
+    """Read a number; one of more than 64 bits is no integer to libxl (json_callback_number())."""
+    if len(text) > len(str(_INT64.start)):
+        return float(text)
+    number = int(text)
+    return number if number in _INT64 else float(text)

@@ -126,7 +126,8 @@ class GuestFacts(NamedTuple):
         """
         if self.domain is not None and self.domain.type == libxc.PV:
             return PV
-        configured = self.described.get("c_info", "type") or self.config.get("c_info", "type")
+        configured = self.described.choice("c_info", "type")
+        configured = configured or self.config.choice("c_info", "type")
         if configured in (PVH, HVM):
             return str(configured)
         if self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:

@@ -104,7 +104,7 @@ class State:
         elif isinstance(header, libxc.DomainHeader):
             self.domain = header
         if event.layer == XL and 0 < event.length <= CONFIG_LIMIT:
-            configured = Config.parse(bytes(event.body())).get("c_info", "type")
+            configured = Config.parse(bytes(event.body())).choice("c_info", "type")
             self.configured = configured if isinstance(configured, str) else ""
         if header is not None and header.begins:
             self.headers[event.layer] = header

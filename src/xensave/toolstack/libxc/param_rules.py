@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, begun, in_force
@@ -23,6 +24,8 @@ _TSS_SIZE = 104
 _LMCE = 1
 _BASE_FREQ = 1
 _DOMID_SELF = 0x7FF0
+_LOW_32 = (1 << 32) - 1
+_EXCLUDE = "altp2m and nested virtualisation exclude each other"
 
 # (since, the bits of the VIRIDIAN param that a release knows)
 _VIRIDIAN_KNOWN = (
@@ -37,11 +40,15 @@ _VIRIDIAN_KNOWN = (
 
 
 class Setting(NamedTuple):
-    """One call of HVMOP_set_param: the param's value, what it was before, and the restore."""
+    """One call of HVMOP_set_param: the param's value, what it was before, and the restore.
+
+    `params` are those that have been set, by name.
+    """
 
     value: int
     before: int
     restore: Restore
+    params: Mapping[str, int] = MappingProxyType({})
 
 
 Refuses = Callable[[Setting], str]
@@ -115,6 +122,12 @@ def viridian(setting: Setting) -> str:
     return ""
 
 
+def acpi_ioports_cut(setting: Setting) -> str:
+    """Refuse a location of which 32 bits are neither 0 nor 1."""
+    low = setting._replace(value=setting.value & _LOW_32, before=setting.before & _LOW_32)
+    return acpi_ioports(low)
+
+
 def acpi_ioports(setting: Setting) -> str:
     """Refuse a location that is neither 0 nor 1."""
     if setting.value != setting.before and setting.value ^ setting.before != 1:
@@ -128,9 +141,30 @@ def pm_timer(setting: Setting) -> str:
 
 
 def nested_altp2m(setting: Setting) -> str:
-    """Refuse altp2m together with nested virtualisation."""
-    nested = setting.restore.facts.config.get("b_info", "nested_hvm") == "True"
-    return "altp2m and nested virtualisation exclude each other" if setting.value and nested else ""
+    """Refuse altp2m of a domain that is made for nested virtualisation."""
+    nested = setting.restore.facts.config.flag("b_info", "nested_hvm")
+    return _EXCLUDE if setting.value and nested else ""
+
+
+def altp2m_after_nested(setting: Setting) -> str:
+    """Refuse altp2m where nested virtualisation has been set."""
+    return _EXCLUDE if setting.value and setting.params.get("NESTEDHVM") else ""
+
+
+def nested_after_altp2m(setting: Setting) -> str:
+    """Refuse nested virtualisation where altp2m has been set."""
+    return _EXCLUDE if setting.value and setting.params.get("ALTP2M") else ""
+
+
+def nested_shadow(setting: Setting) -> str:
+    """Refuse nested virtualisation of a domain with shadow paging."""
+    shadow = setting.restore.facts.config.flag("c_info", "hap") is False
+    return "the domain has shadow paging" if setting.value and shadow else ""
+
+
+def nested_shadow_amd(setting: Setting) -> str:
+    """Refuse it on CPUs of AMD's only."""
+    return nested_shadow(setting) if setting.restore.policy.amd else ""
 
 
 def lmce(setting: Setting) -> str:
@@ -164,6 +198,16 @@ _ALTP2M_CREATED = Cite(_ALLOW, "0291089f6e", "xen: enable altp2m at create domai
 _MISSED_TICKS = Cite(
     _SET, "485efe9630", "hvm: Split no_missed_tick_accounting into two modes", "4.0"
 )
+_PM_WHOLE = Cite(
+    "pmtimer_change_ioport",
+    "4be325e5d4",
+    "x86/HVM: avoid truncation of PM timer I/O port range version",
+    "4.14",
+)
+_NESTED_HAP = Cite(_SET, "77751ed79e", "x86/hvm: check HAP before enabling nested VMX", "4.9")
+_NESTED_CREATED = Cite(
+    _SET, "f5bdb4aaa1", "x86/hvm: Obsolete the use of HVM_PARAM_NESTEDHVM", "4.15"
+)
 _NO_PM = Cite("pmtimer_change_ioport", "b953524f1a", "x86: allow disabling power management", "4.7")
 _ALTP2M = Cite(_SET, "ea21400128", "x86/altp2m: add altp2mhvm HVM domain parameter", "4.6")
 _ALTP2M_LIMITED = Cite(
@@ -193,7 +237,7 @@ RULES = (
             Period(("BUFIOREQ_EVTCHN",), Cite("hvmop_set_param"), until=("4.12",)),
             Period(_DEFAULT_SERVER, Cite(_ALLOW), ("4.12",), ("4.14",), "EPERM"),
             Period(_MEMORY_EVENTS, Cite("hvmop_set_param"), ("4.6",), ("4.14",), "ENOTSUP"),
-            Period((*_MEMORY_EVENTS, *_DEFAULT_SERVER), _OBSOLETE, ("4.14",)),
+            Period((*_MEMORY_EVENTS, *_DEFAULT_SERVER, "PAE_ENABLED"), _OBSOLETE, ("4.14",)),
             Period(("NESTEDHVM",), Cite(_ALLOW), ("4.15",)),
         ),
     ),
@@ -253,7 +297,15 @@ RULES = (
         id="PARAM_ACPI_IOPORTS",
         says="the PM timer's ports are at location 0 or 1",
         refuses=acpi_ioports,
-        periods=(Period(("ACPI_IOPORTS_LOCATION",), Cite("pmtimer_change_ioport")),),
+        periods=(
+            Period(
+                ("ACPI_IOPORTS_LOCATION",),
+                Cite("pmtimer_change_ioport"),
+                until=("4.14",),
+                refuses=acpi_ioports_cut,
+            ),
+            Period(("ACPI_IOPORTS_LOCATION",), _PM_WHOLE, ("4.14",)),
+        ),
     ),
     ParamRule(
         id="PARAM_ALTP2M",
@@ -274,7 +326,20 @@ RULES = (
         id="PARAM_ALTP2M_NESTED",
         says="altp2m and nested virtualisation exclude each other",
         refuses=nested_altp2m,
-        periods=(Period(("ALTP2M",), Cite(_SET), ("4.6",)),),
+        periods=(
+            Period(("ALTP2M",), Cite(_SET), ("4.6",), ("4.15",), refuses=altp2m_after_nested),
+            Period(("NESTEDHVM",), Cite(_SET), ("4.6",), ("4.15",), refuses=nested_after_altp2m),
+            Period(("ALTP2M",), _NESTED_CREATED, ("4.15",)),
+        ),
+    ),
+    ParamRule(
+        id="PARAM_NESTED_HAP",
+        says="nested virtualisation goes with hardware assisted paging",
+        refuses=nested_shadow,
+        periods=(
+            Period(("NESTEDHVM",), Cite(_SET), until=("4.9",), refuses=nested_shadow_amd),
+            Period(("NESTEDHVM",), _NESTED_HAP, ("4.9",), ("4.15",)),
+        ),
     ),
     ParamRule(
         id="PARAM_TRIPLE_FAULT",

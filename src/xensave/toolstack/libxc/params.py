@@ -11,14 +11,18 @@ from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
+from xensave.image.facts.guest import PV
 from xensave.toolstack.libxc.param_rules import DISCARDED, Setting, in_release
-from xensave.toolstack.libxl.viridian import params_set
-from xensave.toolstack.rule import Layer, Objection, Restore, Stage, Undecided
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.libxl.hvm_params import params_set
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
 RECORD = "libxc HVM_PARAMS"
 PLACE = (LIBXC, libxc.HVM_PARAMS)
+_HEEDED = {"VIRIDIAN": ("3.3",), "MCA_CAP": ("4.10",)}
+"""Since when libxl gives up where Xen refuses one of these; of others from 4.14 on."""
 _INDEX_MASK = (1 << 32) - 1
-"""xc_hvm_param_set() takes the index as 32 bits."""
+"""xc_hvm_param_set() takes the index as 32 bits; what libxc itself looks for has all 64."""
 
 
 class Refusal(NamedTuple):
@@ -52,13 +56,13 @@ def settings(restore: Restore) -> Iterator[Param]:
     for number, value in restore.facts.params:
         name = name_of(number)
         refusal = None
-        if name in discarded:
+        if name in discarded and number <= _INDEX_MASK:
             pass
         elif number & _INDEX_MASK >= limit:
             reason = f"Xen {target.name} has {limit} params"
             refusal = Refusal("PARAM_INDEX", "EINVAL", reason, Cite("hvmop_set_param"))
         else:
-            refusal = _set(name, Setting(value, before.get(name, 0), restore))
+            refusal = _set(name, Setting(value, before.get(name, 0), restore, before))
         if refusal is None or not refusal.certain:
             before[name] = value
         yield Param(number, value, refusal)
@@ -73,17 +77,49 @@ def name_of(number: int) -> str:
 def _set(name: str, setting: Setting) -> Refusal | None:
     """Return the first refusal of a setting, or what only the host can tell."""
     doubt = None
-    for rule in in_release(setting.restore.target.version):
-        if name not in rule.names:
+    for each in in_release(setting.restore.target.version):
+        if name not in each.names:
             continue
         try:
-            wrong = rule.refuses(setting)
+            wrong = each.refuses(setting)
         except Undecided as unknown:
-            doubt = Refusal(rule.id, rule.errno, str(unknown), rule.cite, certain=False)
+            doubt = Refusal(each.id, each.errno, str(unknown), each.cite, certain=False)
             continue
         if wrong:
-            return Refusal(rule.id, rule.errno, wrong, rule.cite)
+            return Refusal(each.id, each.errno, wrong, each.cite)
     return doubt
+
+
+@rule(
+    id="LIBXL_PARAMS",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="Xen takes the params that libxl makes of a configuration, and whose refusal it heeds",
+    cite=Cite(
+        "hvm_set_conf_params",
+        "1e9bc407cf",
+        "tools/libxl: Reposition build_pre() logic between architectures",
+        "4.14",
+    ),
+)
+def from_configuration(restore: Restore) -> str | None:
+    """Refuse a configuration of which Xen refuses a param."""
+    if not configured(restore) or domain_type(restore) == PV:
+        return None
+    before: dict[str, int] = {}
+    for name, value in params_set(restore).items():
+        refusal = _set(name, Setting(value, 0, restore, before))
+        if refusal is None:
+            before[name] = value
+        elif begun(_HEEDED.get(name, ("4.14",)), restore.target.version):
+            if not refusal.certain:
+                raise Undecided(refusal.reason)
+            return f"{name} = {value:#x}: {refusal.reason}"
+    return None
+
+
+RULES: tuple[Rule, ...] = (from_configuration,)
 
 
 def objections(restore: Restore) -> Iterator[Objection]:

@@ -15,6 +15,7 @@ from xensave.image.facts.guest import GuestFacts
 from xensave.records.codec import decode
 from xensave.records.stream import root_frame, stream_layout
 from xensave.records.values import Values, integer
+from xensave.toolstack.domain import configured_vcpus
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
 
 _BASIC = "X86_PV_VCPU_BASIC"
@@ -155,11 +156,9 @@ def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
     facts = restore.facts
     if not is_pv(facts) or facts.width not in (32, 64):
         return [], ()
-    configured = facts.config.get("b_info", "max_vcpus")
-    count = configured if isinstance(configured, int) and configured > 0 else None
     guest = PvGuest(
         facts.width,
-        count or max(facts.vcpus_pv, default=0) + 1,
+        configured_vcpus(facts) or max(facts.vcpus_pv, default=0) + 1,
         facts.vcpus_pv,
         restore.host.physical if restore.host is not None else None,
     )

@@ -11,7 +11,9 @@ from xensave.container.events import LIBVIRT, LIBXC, LIBXL, XENOPSD, XL
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc
 from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
+from xensave.findings import Finding
 from xensave.image.facts.guest import PV
+from xensave.rules.stream.formats import emulator
 from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, known_records
 from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
@@ -165,6 +167,8 @@ def broken_rules(restore: Restore) -> Iterator[Objection]:
     """
     enforced = _enforced(restore.target.version)
     for finding in restore.facts.broken or ():
+        if finding.rule == emulator.SIZE.id:
+            yield _not_looked_at(finding)
         reader = enforced.get(finding.rule)
         if reader is not None:
             layer = _LAYERS[reader.layer]
@@ -177,6 +181,19 @@ def broken_rules(restore: Restore) -> Iterator[Objection]:
                 reader.cite,
                 offset=finding.place.offset,
             )
+
+
+def _not_looked_at(finding: Finding) -> Objection:
+    return Objection(
+        finding.rule,
+        Layer.LIBXL,
+        Stage.STREAM,
+        finding.place.record or LIBXL,
+        f"whether {finding.place.record} is in order: {finding.message}",
+        Cite("libxl__restore_emulator_xenstore_data"),
+        offset=finding.place.offset,
+        certain=False,
+    )
 
 
 def stopped(restore: Restore) -> Iterator[Objection]:

@@ -72,6 +72,42 @@ def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
     yield from _members(values, _ROOT, at, "", _DEPTH)
 
 
+# Values that say no more than an absent member does.
+_SAYING_NOTHING = ("False", "<default>", "default", "disabled", "unknown", "", 0, None)
+
+
+def unknown(values: Mapping[str, object], release: str) -> Iterator[str]:
+    """Yield the members that other releases' libxl knows and this one's passes over, by path.
+
+    Those whose values ask for nothing are left out.
+
+    >>> list(unknown({"b_info": {"vpmu": "True", "max_vcpus": 2, "apic": "False"}}, "4.14"))
+    ['b_info.vpmu']
+    """
+    at = At(_order().index(newest(release).name), version(release))
+    yield from _passed_over(values, _ROOT, at, "", _DEPTH)
+
+
+def _passed_over(
+    values: Mapping[str, object], type_: str, at: At, path: str, depth: int
+) -> Iterator[str]:
+    for name, spans in _types()[type_].get("fields", {}).items():
+        value = values.get(name)
+        if _says_nothing(value):
+            continue
+        kinds = [kind for kind, first, last in spans if _holds(first, last, at.place)]
+        if not kinds:
+            yield f"{path}{name}"
+        elif isinstance(value, Mapping) and depth and kinds[0] in _types():
+            yield from _passed_over(value, kinds[0], at, f"{path}{name}.", depth - 1)
+
+
+def _says_nothing(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_says_nothing, value.values()))
+    return value in _SAYING_NOTHING or value == []
+
+
 # What libxl reads of a domain's build information behind the part that is of its type.
 _BEHIND_TYPE = frozenset((
     "arch_arm", "arch_x86", "altp2m", "altp2m_count", "vmtrace_buf_kb", "vpmu",

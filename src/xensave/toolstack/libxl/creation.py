@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
@@ -28,10 +26,17 @@ def configured(restore: Restore) -> bool:
 def domain_type(restore: Restore) -> object:
     """Return the type of the domain that is made: by the configuration, else by the stream."""
     if configured(restore):
-        kind = restore.facts.config.get("c_info", "type")
-        # libxl compares names without regard to case.
-        return kind.lower() if isinstance(kind, str) else kind
+        return restore.facts.config.choice("c_info", "type")
     return restore.facts.type
+
+
+def on_demand(restore: Restore) -> bool:
+    """Whether a domain that is not PV starts with less memory than it may have."""
+    most = restore.facts.config.get("b_info", "max_memkb")
+    target = restore.facts.config.get("b_info", "target_memkb")
+    # libxl looks before it puts 32 MiB in the place of a maximum that is not stated.
+    less = isinstance(target, int) and (not isinstance(most, int) or target < most)
+    return less and domain_type(restore) != PV
 
 
 @rule(
@@ -143,7 +148,7 @@ def grant_version(restore: Restore) -> str | None:
 )
 def shadow(restore: Restore) -> str | None:
     """Leave shadow paging to the build: without CONFIG_SHADOW_PAGING no such domain is made."""
-    if domain_type(restore) != PV and restore.facts.config.get("c_info", "hap") == "False":
+    if domain_type(restore) != PV and restore.facts.config.flag("c_info", "hap") is False:
         raise Undecided("whether the hypervisor is built with shadow paging (CONFIG_SHADOW_PAGING)")
     return None
 
@@ -161,7 +166,7 @@ def shadow(restore: Restore) -> str | None:
 )
 def tsc_mode(restore: Restore) -> str | None:
     """Refuse PVRDTSCP, which is no more."""
-    mode = restore.facts.config.get("b_info", "tsc_mode")
+    mode = restore.facts.config.choice("b_info", "tsc_mode")
     if configured(restore) and mode == "native_paravirt":
         return "TSC mode native_paravirt has been removed"
     return None
@@ -177,17 +182,15 @@ def tsc_mode(restore: Restore) -> str | None:
 )
 def altp2m(restore: Restore) -> str | None:
     """Refuse altp2m with a target below the maximum, or with nested HVM."""
-    build = restore.facts.config.get("b_info")
-    if domain_type(restore) == PV or not isinstance(build, Mapping) or not configured(restore):
+    config = restore.facts.config
+    if domain_type(restore) == PV or not configured(restore):
         return None
-    hvm = build.get("type.hvm")
-    older = isinstance(hvm, Mapping) and hvm.get("altp2m") == "True"
-    if not older and build.get("altp2m") in (None, "disabled"):
+    older = config.flag("b_info", "type.hvm", "altp2m")
+    if not older and config.choice("b_info", "altp2m") not in _ALTP2M:
         return None
-    most, target = build.get("max_memkb"), build.get("target_memkb")
-    if isinstance(most, int) and isinstance(target, int) and target < most:
+    if on_demand(restore):
         return "altp2m and memory on demand"
-    return "altp2m and nested HVM" if build.get("nested_hvm") == "True" else None
+    return "altp2m and nested HVM" if config.flag("b_info", "nested_hvm") else None
 
 
 @rule(
@@ -208,11 +211,11 @@ def altp2m(restore: Restore) -> str | None:
 def altp2m_hap(restore: Restore) -> str | None:
     """Refuse altp2m of a domain without hardware assisted paging, as a PV one is."""
     config = restore.facts.config
-    mode = config.get("b_info", "altp2m")
-    if not configured(restore) or not isinstance(mode, str) or mode.lower() not in _ALTP2M:
+    mode = config.choice("b_info", "altp2m")
+    if not configured(restore) or mode not in _ALTP2M:
         return None
     kind = domain_type(restore)
-    paged = kind != PV and config.get("c_info", "hap") != "False"
+    paged = kind != PV and config.flag("c_info", "hap") is not False
     return None if paged else f"altp2m {mode} of a {kind} domain without it"
 
 
@@ -254,7 +257,7 @@ def vmtrace(restore: Restore) -> str | None:
 )
 def vpmu(restore: Restore) -> str | None:
     """Leave a virtual PMU to the host, and to how its Xen was started."""
-    if configured(restore) and restore.facts.config.get("b_info", "vpmu") == "True":
+    if configured(restore) and restore.facts.config.flag("b_info", "vpmu"):
         raise Undecided("whether the host's Xen has virtual PMUs")
     return None
 
@@ -306,7 +309,7 @@ def passthrough(restore: Restore) -> str | None:
 )
 def iommu(restore: Restore) -> str | None:
     """Leave a domain that may get devices to the host."""
-    setting = restore.facts.config.get("c_info", "passthrough")
+    setting = restore.facts.config.choice("c_info", "passthrough")
     if configured(restore) and setting in _PASSTHROUGH:
         raise Undecided(f"whether the host has an IOMMU, for passthrough {setting}")
     return None

@@ -12,11 +12,14 @@ from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 TRADITIONAL = "qemu_xen_traditional"
 # The least video memory in KiB by the kind of card, with QEMU's own device model.
 VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
+_VIDEO_KB_OLD = {"std": 8 * 1024}
+_DEFAULT = (None, "unknown")
+"""A member that is not there, or names no choice."""
 
 
 def traditional(restore: Restore) -> bool:
     """Whether the configuration names the device model of old."""
-    return restore.facts.config.get("b_info", "device_model_version") == TRADITIONAL
+    return restore.facts.config.choice("b_info", "device_model_version") == TRADITIONAL
 
 
 @rule(
@@ -50,12 +53,12 @@ def device_model(restore: Restore) -> str | None:
 )
 def built(restore: Restore) -> str | None:
     """Leave a device model that many builds of the tools do not have to dom0."""
-    build = restore.facts.config.get("b_info")
-    if domain_type(restore) != HVM or not configured(restore) or not isinstance(build, Mapping):
+    config = restore.facts.config
+    if domain_type(restore) != HVM or not configured(restore):
         return None
     if traditional(restore):
         raise Undecided(f"whether dom0 has the program of the device model {TRADITIONAL}")
-    if build.get("device_model_stubdomain") == "True":
+    if config.flag("b_info", "device_model_stubdomain"):
         raise Undecided("whether dom0 has the kernel of a domain for the device model")
     return None
 
@@ -71,11 +74,15 @@ def built(restore: Restore) -> str | None:
 def video(restore: Restore) -> str | None:
     """Refuse too little video memory for the card."""
     config = restore.facts.config
-    if domain_type(restore) != HVM or not configured(restore) or traditional(restore):
+    if domain_type(restore) != HVM or not configured(restore):
         return None
-    kind = config.get("b_info", "type.hvm", "vga", "kind") or "cirrus"
+    chosen = config.choice("b_info", "type.hvm", "vga", "kind")
+    kind = "cirrus" if chosen in _DEFAULT else str(chosen)
+    old = traditional(restore)
+    if old and kind == "qxl":
+        return f"card qxl with device model {TRADITIONAL}"
     size = config.get("b_info", "video_memkb")
-    least = VIDEO_KB.get(kind, 0) if isinstance(kind, str) else 0
+    least = (_VIDEO_KB_OLD if old else VIDEO_KB).get(kind, 0)
     if isinstance(size, int) and 0 <= size < least:
         return f"{size} KiB of video memory, card {kind} takes {least} at least"
     return None
@@ -94,9 +101,9 @@ def bios(restore: Restore) -> str | None:
     config = restore.facts.config
     if domain_type(restore) != HVM or not configured(restore):
         return None
-    firmware = config.get("b_info", "type.hvm", "bios")
+    firmware = config.choice("b_info", "type.hvm", "bios")
     old = traditional(restore)
-    if firmware is None or (firmware == "rombios") == old:
+    if firmware in _DEFAULT or (firmware == "rombios") == old:
         return None
     return f"firmware {firmware} with device model {TRADITIONAL if old else 'qemu_xen'}"
 
@@ -128,12 +135,18 @@ def direct_boot(restore: Restore) -> str | None:
 )
 def usb(restore: Restore) -> str | None:
     """Refuse two ways of having USB at once."""
-    hvm = restore.facts.config.get("b_info", "type.hvm")
+    config = restore.facts.config
+    hvm = config.get("b_info", "type.hvm")
     if domain_type(restore) != HVM or not isinstance(hvm, Mapping):
         return None
-    older = hvm.get("usb") == "True" or hvm.get("usbdevice") or hvm.get("usbdevice_list")
-    if hvm.get("usbversion") and older:
-        return "usbversion together with usb or usbdevice"
+    older = config.flag("b_info", "type.hvm", "usb") or any(
+        isinstance(hvm.get(name), (str, list)) for name in ("usbdevice", "usbdevice_list")
+    )
+    redirected = config.get("b_info", "type.hvm", "spice", "usbredirection")
+    spice = config.flag("b_info", "type.hvm", "spice", "enable")
+    newer = hvm.get("usbversion") or (spice and isinstance(redirected, int) and redirected > 0)
+    if newer and older:
+        return "usbversion or usbredirection together with usb or usbdevice"
     return None
 
 

@@ -24,7 +24,18 @@ HVM_ONLY = Rule(
     "LIBXL_EMULATOR_HVM_ONLY",
     ERROR,
     "Only HVM guests have emulators.",
-    (Reader("libxl", Cite("process_record")),),
+    (
+        Reader(
+            "libxl",
+            Cite(
+                "process_record",
+                "ef284a9693",
+                'libxl: remove device model "none" support from stream functions',
+                "4.10",
+            ),
+            since=("4.10",),
+        ),
+    ),
 )
 TERMINATED = Rule(
     "LIBXL_XENSTORE_TERMINATED",

@@ -1,0 +1,175 @@
+"""What a configuration asks for together, and libxl or Xen gives one of only."""
+
+from __future__ import annotations
+
+from xensave.catalogue.model import Cite
+from xensave.image.facts.guest import HVM, PV, PVH
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type, on_demand
+from xensave.toolstack.libxl.hvm_params import viridian_groups
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
+
+_SETDEFAULT = "libxl__domain_config_setdefault"
+_PASSED = ("enabled", "sync_pt", "share_pt")
+
+
+def _passes_devices(restore: Restore) -> bool:
+    config = restore.facts.config
+    devices = bool(config.get("pcidevs") or config.get("dtdevs"))
+    return config.choice("c_info", "passthrough") in _PASSED or devices
+
+
+@rule(
+    id="LIBXL_PASSTHROUGH_PVH",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="no devices are passed through to PVH domains",
+    cite=Cite(_SETDEFAULT, "ad011ad088", "libxl/xl: Overhaul passthrough setting logic", "4.13"),
+    since=("4.13",),
+)
+def passthrough_pvh(restore: Restore) -> str | None:
+    """Refuse passthrough to a PVH domain."""
+    if configured(restore) and domain_type(restore) == PVH and _passes_devices(restore):
+        return "passthrough to a PVH domain"
+    return None
+
+
+@rule(
+    id="LIBXL_PASSTHROUGH_DISABLED",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="devices are passed through to a domain that is made for it",
+    cite=Cite(_SETDEFAULT, "ad011ad088", "libxl/xl: Overhaul passthrough setting logic", "4.13"),
+    since=("4.13",),
+)
+def passthrough_disabled(restore: Restore) -> str | None:
+    """Refuse devices where passthrough is disabled."""
+    config = restore.facts.config
+    devices = config.get("pcidevs") or config.get("dtdevs")
+    if configured(restore) and devices and config.choice("c_info", "passthrough") == "disabled":
+        return "passthrough is disabled, and there are devices"
+    return None
+
+
+@rule(
+    id="LIBXL_DEVICES_POD",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="devices that are passed through do not go with memory on demand",
+    cite=Cite(
+        _SETDEFAULT,
+        "c63868ff01",
+        "libxl: disallow PCI device assignment for HVM guest when PoD is enabled",
+        "4.4",
+    ),
+    until=("4.14.5", "4.15.3", "4.16.1", "4.17"),
+)
+def devices_on_demand(restore: Restore) -> str | None:
+    """Refuse PCI devices of a domain with less memory than it may have."""
+    devices = restore.facts.config.get("pcidevs")
+    if configured(restore) and devices and on_demand(restore):
+        return "PCI devices and memory on demand"
+    return None
+
+
+@rule(
+    id="LIBXL_PASSTHROUGH_POD",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="passthrough does not go with memory on demand",
+    cite=Cite(
+        _SETDEFAULT,
+        "07449ecfa4",
+        "tools/libxl: don't allow IOMMU usage with PoD",
+        "4.17",
+    ),
+    since=("4.14.5", "4.15.3", "4.16.1", "4.17"),
+)
+def passthrough_on_demand(restore: Restore) -> str | None:
+    """Refuse passthrough to a domain with less memory than it may have."""
+    if configured(restore) and on_demand(restore) and _passes_devices(restore):
+        return "passthrough and memory on demand"
+    return None
+
+
+@rule(
+    id="LIBXL_VNUMA",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="virtual NUMA nodes go neither with PV domains nor with memory on demand",
+    cite=Cite(_SETDEFAULT, "27524b5e15", "xl/libxl: disable PV vNUMA", "4.6"),
+    since=("4.6",),
+)
+def vnuma(restore: Restore) -> str | None:
+    """Refuse virtual NUMA nodes of PV domains, and with memory on demand."""
+    if not configured(restore) or not restore.facts.config.get("b_info", "vnuma_nodes"):
+        return None
+    if domain_type(restore) == PV:
+        return "virtual NUMA nodes of a PV domain"
+    return "virtual NUMA nodes and memory on demand" if on_demand(restore) else None
+
+
+@rule(
+    id="LIBXL_NESTED_HAP",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="nested virtualisation goes with hardware assisted paging",
+    cite=Cite(
+        "arch_sanitise_domain_config",
+        "dbe399b174",
+        "xen/domctl: Introduce and use XEN_DOMCTL_CDF_nested_virt",
+        "4.15",
+    ),
+    errno="EINVAL",
+    since=("4.15",),
+)
+def nested_hap(restore: Restore) -> str | None:
+    """Refuse nested virtualisation of a domain with shadow paging."""
+    config = restore.facts.config
+    if not configured(restore) or domain_type(restore) == PV:
+        return None
+    if config.flag("b_info", "nested_hvm") and config.flag("c_info", "hap") is False:
+        return "nested_hvm of a domain with shadow paging"
+    return None
+
+
+@rule(
+    id="LIBXL_VIRIDIAN",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="Viridian groups are on or off, and any needs the base group",
+    cite=Cite(
+        "hvm_set_viridian_features",
+        "25ee478662",
+        "tools/libxl: only set viridian flags on new domains",
+        "4.15",
+    ),
+    until=("4.15",),
+)
+def viridian(restore: Restore) -> str | None:
+    """Refuse Viridian groups that libxl cannot make a mask of; it made one in a restore too."""
+    if not configured(restore) or domain_type(restore) != HVM:
+        return None
+    groups = viridian_groups(restore.facts, restore.target)
+    if groups.both:
+        return f"group {groups.both[0]} is both enabled and disabled"
+    if groups.on and "base" not in groups.on:
+        return f"group {groups.on[0]} without the base group"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    passthrough_pvh,
+    passthrough_disabled,
+    devices_on_demand,
+    passthrough_on_demand,
+    vnuma,
+    nested_hap,
+    viridian,
+)

@@ -1,0 +1,248 @@
+"""What a configuration asks of the host: a name, a number, CPUs, a scheduler, grant tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.model import Cite
+from xensave.toolstack.libxl.creation import CONFIG, configured
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+_DOM0_NAME = "Domain-0"
+_PAYLOAD = 4096
+_PATH_MOST = len("/local/domain/32751/name") + 1
+"""Xenstore takes a path and a value of 4096 bytes together (XENSTORE_PAYLOAD_MAX)."""
+
+_GUEST_DOMIDS = range(1, 0x7FF0)
+_VCPU_BITS = 128 * 8
+_HARD = "vcpu_hard_affinity"
+
+_CREDIT2_DEFAULT = ("4.12",)
+"""ec6662445b "Make credit2 the default scheduler" (4.12)."""
+WEIGHTED = ("credit", "credit2")
+"""Schedulers that are some release's default; both have a weight and a cap."""
+_WITHOUT_SETTINGS = ("null", "arinc653")
+_CREDIT2_CAPPED = ("4.10",)
+_WEIGHTS = range(1, 1 << 16)
+_UNSET = -1
+
+_DEFAULT_FRAMES = 0xFFFFFFFF
+_GRANT_FRAMES = 64
+_MAPTRACK_FRAMES = 1024
+"""What Xen gives a domain at most, unless gnttab_max_frames or gnttab_max_maptrack_frames say."""
+
+
+def _number(restore: Restore, *path: str) -> int | None:
+    value = restore.facts.config.get(*path)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@rule(
+    id="LIBXL_NAME_FREE",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="no other domain has the name, and XenStore takes it",
+    cite=Cite("libxl__domain_rename"),
+)
+def name(restore: Restore) -> str | None:
+    """Refuse the name of dom0, and one that does not fit into a request to XenStore."""
+    wanted = restore.facts.config.get("c_info", "name")
+    if not configured(restore) or not isinstance(wanted, str):
+        return None
+    if wanted == _DOM0_NAME:
+        return f"dom0 is called {wanted}"
+    length = len(wanted.encode("utf-8", "surrogatepass"))
+    if length > _PAYLOAD - _PATH_MOST:
+        return f"the name has {length} bytes, XenStore takes {_PAYLOAD} with its path"
+    return None
+
+
+@rule(
+    id="LIBXL_DOMID",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the number that a domain is to have is free",
+    cite=Cite(
+        "libxl__domain_make",
+        "4a3a25678d",
+        "libxl: allow creation of domains with a specified or random domid",
+        "4.14",
+    ),
+    since=("4.14",),
+)
+def domid(restore: Restore) -> str | None:
+    """Leave a domain's number to the host."""
+    number = _number(restore, "c_info", "domid")
+    if configured(restore) and number in _GUEST_DOMIDS:
+        raise Undecided(f"whether domain id {number} is free on the host")
+    return None
+
+
+@rule(
+    id="LIBXL_VCPU_MAP",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the map of vCPUs that are online has at most 1024 bits",
+    cite=Cite("libxl__domain_build_info_setdefault"),
+)
+def vcpu_map(restore: Restore) -> str | None:
+    """Refuse a map that is too long: its last number says how long."""
+    online = restore.facts.config.get("b_info", "avail_vcpus")
+    if not configured(restore) or not isinstance(online, list) or not online:
+        return None
+    last = online[-1]
+    if isinstance(last, int) and last >= _VCPU_BITS:
+        return f"avail_vcpus reaches to {last}, at most {_VCPU_BITS - 1}"
+    return None
+
+
+def _affinities(restore: Restore, name: str) -> Iterator[tuple[int, list[object]]]:
+    maps = restore.facts.config.get("b_info", name)
+    older = restore.facts.config.get("b_info", "cpumap")
+    if not maps and older and name == _HARD:
+        maps = [older]
+    for vcpu, cpus in enumerate(maps if isinstance(maps, list) else ()):
+        if isinstance(cpus, list):
+            yield vcpu, cpus
+
+
+@rule(
+    id="LIBXL_AFFINITY",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a vCPU that is bound to CPUs is one of the domain, and the host has one of them",
+    cite=Cite("libxl__build_pre"),
+)
+def affinity(restore: Restore) -> str | None:
+    """Refuse affinities of vCPUs that there are not; leave CPUs beyond the first to the host."""
+    if not configured(restore):
+        return None
+    vcpus = _number(restore, "b_info", "max_vcpus") or 1
+    for name in (_HARD, "vcpu_soft_affinity"):
+        for vcpu, _ in _affinities(restore, name):
+            if vcpu >= vcpus:
+                return f"{name} is of vCPU {vcpu}, the domain has {vcpus}"
+    for vcpu, cpus in _affinities(restore, _HARD):
+        if not cpus:
+            return f"vCPU {vcpu} is bound to no CPU"
+        if 0 not in cpus:
+            raise Undecided(f"whether the host has one of the CPUs that vCPU {vcpu} is bound to")
+    return None
+
+
+@rule(
+    id="LIBXL_SCHEDULER",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record=CONFIG,
+    says="settings are of the scheduler that the host has, and within its bounds",
+    cite=Cite("libxl_domain_sched_params_set"),
+)
+def scheduler(restore: Restore) -> str | None:
+    """Leave another scheduler than the release's own to the host, and refuse wrong settings."""
+    if not configured(restore):
+        return None
+    chosen = restore.facts.config.choice("b_info", "sched_params", "sched")
+    default = default_scheduler(restore.target.version)
+    kind = default if chosen in (None, "unknown") else chosen
+    if kind == "sedf":
+        return "the scheduler sedf is no more"
+    if kind in _WITHOUT_SETTINGS:
+        return None
+    wrong = _out_of_bounds(restore, kind) if kind in WEIGHTED else None
+    if wrong:
+        return wrong
+    if kind != default:
+        raise Undecided(
+            f"whether the host's scheduler is {kind}, of which the settings are: "
+            f"that of Xen {restore.target.name} is {default} unless it is told otherwise"
+        )
+    return None
+
+
+def default_scheduler(at: Version) -> str:
+    """Return the scheduler that a release has unless its command line names another."""
+    return "credit2" if begun(_CREDIT2_DEFAULT, at) else "credit"
+
+
+def _out_of_bounds(restore: Restore, kind: object) -> str | None:
+    weight = _number(restore, "b_info", "sched_params", "weight")
+    if weight is not None and weight != _UNSET and weight not in _WEIGHTS:
+        return f"the weight is {weight}, they are {_WEIGHTS.start} - {_WEIGHTS.stop - 1}"
+    cap = _number(restore, "b_info", "sched_params", "cap")
+    most = 100 * (_number(restore, "b_info", "max_vcpus") or 1)
+    capped = kind == "credit" or begun(_CREDIT2_CAPPED, restore.target.version)
+    if capped and cap is not None and cap != _UNSET and not 0 <= cap <= most:
+        return f"the cap is {cap}, at most {most}"
+    return None
+
+
+_LIMITS = Cite(
+    "grant_table_init",
+    "8b46c4ffdc",
+    "libxl: add libxl support for setting grant table resource limits",
+    "4.10",
+)
+
+
+@rule(
+    id="LIBXL_GRANT_FRAMES",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a domain has a frame for its grants",
+    cite=_LIMITS,
+    errno="EINVAL",
+    since=("4.10",),
+)
+def grant_frames(restore: Restore) -> str | None:
+    """Refuse a grant table without a frame."""
+    if configured(restore) and _number(restore, "b_info", "max_grant_frames") == 0:
+        return "max_grant_frames is 0"
+    return None
+
+
+@rule(
+    id="LIBXL_GRANT_FRAMES_MOST",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a domain has no more frames for grants than the hypervisor gives one",
+    cite=_LIMITS,
+    errno="EINVAL",
+    since=("4.10",),
+    until=("4.18",),
+)
+def most_grant_frames(restore: Restore) -> str | None:
+    """Leave more frames than the default to the hypervisor's command line.
+
+    From b2ea81d2b9 "xen/grants: repurpose command line max options" (4.18) on the default is no
+    limit.
+    """
+    if not configured(restore):
+        return None
+    for member, most in (
+        ("max_grant_frames", _GRANT_FRAMES),
+        ("max_maptrack_frames", _MAPTRACK_FRAMES),
+    ):
+        frames = _number(restore, "b_info", member)
+        # Xen reads the number as a signed one, of which a negative one stands for the default.
+        if frames is not None and most < frames <= _DEFAULT_FRAMES >> 1:
+            raise Undecided(f"whether the hypervisor gives {frames} frames ({member})")
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    name,
+    domid,
+    vcpu_map,
+    affinity,
+    scheduler,
+    grant_frames,
+    most_grant_frames,
+)

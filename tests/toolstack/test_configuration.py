@@ -1,0 +1,211 @@
+"""What libxl and Xen refuse of a configuration, by release.
+
+The oracle is Xen's source: each case names the function that answers so.
+"""
+
+import io
+import json
+
+import pytest
+
+from tests.toolstack.corpus import rebuilt, thin
+from xensave.container.frames.config import Config
+from xensave.image import open_image
+from xensave.policy.steps.default import default_policy
+from xensave.toolstack.libxl.resources import default_scheduler, scheduler
+from xensave.toolstack.restore import judge
+from xensave.toolstack.rule import Restore, target_of
+
+PVH, HVM, PV = "x417-pvh1", "x417-hvm1", "x417-pv1"
+YES, NO, DEPENDS = "restores", "refused", "depends"
+
+
+def config(*path):
+    *place, value = path
+    return {"op": "config", "path": place, "value": value}
+
+
+def param(index, value):
+    return {"op": "param", "index": index, "value": value}
+
+
+NO_MASK = config("b_info", "type.hvm", "viridian", "False")
+NO_PARAM = {"op": "param_del", "index": 9}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Return what asks releases about a sample after edits: their answers, and the rules."""
+    folder = tmp_path_factory.mktemp("configuration")
+
+    def ask(base, edits, targets):
+        path = folder / "image"
+        path.write_bytes(rebuilt(thin(base), edits))
+        with open_image(path) as image:
+            verdicts = {target: judge(image.facts, target) for target in targets}
+        result = {}
+        for target, verdict in verdicts.items():
+            word = {True: YES, False: NO, None: DEPENDS}[verdict.accepted]
+            result[target] = f"{word} {verdict.rule}" if word == NO else word
+        return result
+
+    return ask
+
+
+SCHED = ("b_info", "sched_params")
+CASES = {
+    # libxl_tsc_mode_from_string() and its like compare names without regard to case.
+    "tsc-mode-in-capitals": (PVH, [config("b_info", "tsc_mode", "Native_ParaVirt")],
+        {"4.14.6": "refused LIBXL_TSC_MODE", "4.20.4": "refused LIBXL_TSC_MODE"}),
+    "device-model-in-capitals": (HVM, [config("b_info", "device_model_version",
+        "QEMU_XEN_TRADITIONAL")], {"4.20.4": DEPENDS, "4.21.0": "refused LIBXL_DEVICE_MODEL"}),
+    "altp2m-off-in-capitals": (PVH, [config("b_info", "altp2m", "Disabled"),
+        config("b_info", "target_memkb", 32764)], {"4.17.7": YES}),
+    "domain-type-in-capitals": (PVH, [config("c_info", "type", "PVH")], {"4.17.7": YES}),
+    # Of libxl__domain_rename():
+    "name-of-dom0": (PVH, [config("c_info", "name", "Domain-0")],
+        {"4.14.6": "refused LIBXL_NAME_FREE", "4.20.4": "refused LIBXL_NAME_FREE"}),
+    "name-too-long": (PVH, [config("c_info", "name", "n" * 4096)],
+        {"4.17.7": "refused LIBXL_NAME_FREE"}),
+    "name-long": (PVH, [config("c_info", "name", "n" * 4000)], {"4.17.7": YES}),
+    # libxl__domain_make(), 4a3a25678d; 0 and what is above 0x7fef are no choice.
+    "domid": (PVH, [config("c_info", "domid", 7)], {"4.14.6": DEPENDS, "4.20.4": DEPENDS}),
+    "domid-of-none": (PVH, [config("c_info", "domid", 0x7FF4)], {"4.17.7": YES}),
+    # libxl__domain_build_info_setdefault(): the bitmap has 128 bytes.
+    "vcpu-map": (PVH, [config("b_info", "avail_vcpus", [0, 1024])],
+        {"4.17.7": "refused LIBXL_VCPU_MAP"}),
+    "vcpu-map-of-most": (PVH, [config("b_info", "avail_vcpus", [0, 1023])], {"4.17.7": YES}),
+    # Of libxl__build_pre(), vcpu_set_hard_affinity():
+    "bound-to-cpu-0": (PVH, [config("b_info", "vcpu_hard_affinity", [[0, 99]])], {"4.17.7": YES}),
+    "bound-to-cpu-99": (PVH, [config("b_info", "vcpu_hard_affinity", [[99]])],
+        {"4.17.7": DEPENDS}),
+    "bound-to-none": (PVH, [config("b_info", "vcpu_hard_affinity", [[]])],
+        {"4.17.7": "refused LIBXL_AFFINITY"}),
+    "bound-vcpu-that-is-not": (PVH, [config("b_info", "vcpu_soft_affinity", [[0], [0]])],
+        {"4.17.7": "refused LIBXL_AFFINITY"}),
+    # Of libxl_domain_sched_params_set(), sched_adjust():
+    "scheduler-of-4.11": (PVH, [config(*SCHED, "sched", "credit")], {"4.17.7": DEPENDS}),
+    "scheduler-unknown": (PVH, [config(*SCHED, "sched", "unknown")], {"4.17.7": YES}),
+    "scheduler-without-settings": (PVH, [config(*SCHED, {"sched": "null", "weight": 0})],
+        {"4.17.7": YES}),
+    "scheduler-of-old": (PVH, [config(*SCHED, "sched", "sedf")],
+        {"4.17.7": "refused LIBXL_SCHEDULER"}),
+    "weight-0": (PVH, [config(*SCHED, "weight", 0)], {"4.17.7": "refused LIBXL_SCHEDULER"}),
+    "weight-unset": (PVH, [config(*SCHED, "weight", -1)], {"4.17.7": YES}),
+    "cap-of-two": (PVH, [config(*SCHED, "cap", 101)], {"4.17.7": "refused LIBXL_SCHEDULER"}),
+    # Of grant_table_init():
+    "no-grants": (PVH, [config("b_info", "max_grant_frames", 0)],
+        {"4.14.6": "refused LIBXL_GRANT_FRAMES", "4.20.4": "refused LIBXL_GRANT_FRAMES"}),
+    "many-grants": (PVH, [config("b_info", "max_grant_frames", 65)],
+        {"4.17.7": DEPENDS, "4.18.0": YES}),
+    "grants-by-default": (PVH, [config("b_info", "max_grant_frames", 0xFFFFFFFF)],
+        {"4.17.7": YES}),
+    # Of libxl__domain_config_setdefault():
+    "vnuma-of-pv": (PV, [config("b_info", "vnuma_nodes", [{"memkb": 65536}])],
+        {"4.17.7": "refused LIBXL_VNUMA"}),
+    "vnuma-on-demand": (PVH, [config("b_info", "vnuma_nodes", [{"memkb": 32768}]),
+        config("b_info", "target_memkb", 32764)], {"4.17.7": "refused LIBXL_VNUMA"}),
+    "pvh-with-devices": (PVH, [config("c_info", "passthrough", "enabled")],
+        {"4.17.7": "refused LIBXL_PASSTHROUGH_PVH"}),
+    "devices-without-passthrough": (HVM, [config("pcidevs", [{"dev": 1}]),
+        config("c_info", "passthrough", "disabled")],
+        {"4.17.7": "refused LIBXL_PASSTHROUGH_DISABLED"}),
+    "passthrough-on-demand": (HVM, [config("c_info", "passthrough", "sync_pt"),
+        config("b_info", "target_memkb", 16380)],
+        {"4.16.0": DEPENDS, "4.16.1": "refused LIBXL_PASSTHROUGH_POD"}),
+    # Of arch_sanitise_domain_config():
+    "nested-without-hap": (PVH, [config("b_info", "nested_hvm", "True"),
+        config("c_info", "hap", "False")],
+        {"4.14.6": "refused LIBXL_PARAMS", "4.17.7": "refused LIBXL_NESTED_HAP"}),
+    # Of libxl__domain_build_info_setdefault():
+    "usb-redirected": (HVM, [config("b_info", "type.hvm", "spice", {"enable": "True",
+        "usbredirection": 1}), config("b_info", "type.hvm", "usb", "True")],
+        {"4.17.7": "refused LIBXL_USB"}),
+    "qxl-of-old": (HVM, [config("b_info", "device_model_version", "qemu_xen_traditional"),
+        config("b_info", "type.hvm", "vga", {"kind": "qxl"})],
+        {"4.17.7": "refused LIBXL_VIDEO_MEMORY"}),
+    "bios-unknown-of-old": (HVM, [config("b_info", "device_model_version",
+        "qemu_xen_traditional"), config("b_info", "type.hvm", "bios", "unknown")],
+        {"4.17.7": DEPENDS}),
+    # hvm_set_viridian_features(), in a restore too until 25ee478662
+    "viridian-on-and-off": (HVM, [config("b_info", "type.hvm", "viridian_enable", [6]),
+        config("b_info", "type.hvm", "viridian_disable", [6]), param(9, 0x25)],
+        {"4.14.6": "refused LIBXL_VIRIDIAN", "4.15.7": YES}),
+    "viridian-without-base": (HVM, [NO_MASK, NO_PARAM,
+        config("b_info", "type.hvm", "viridian_enable", [6])],
+        {"4.14.6": "refused LIBXL_VIRIDIAN", "4.15.7": YES}),
+    # hvm_set_conf_params() sets params, which hvm_allow_set_param() lets be set once.
+    "altp2m-of-another-mode": (PVH, [config("b_info", "altp2m", "external"), param(35, 1)],
+        {"4.14.6": "refused PARAM_ONCE", "4.18.6": "refused PARAM_ONCE",
+         "4.19.0": "refused PARAM_ALTP2M_READ_ONLY"}),
+    "altp2m-of-the-same-mode": (PVH, [config("b_info", "altp2m", "external"), param(35, 2)],
+        {"4.14.6": YES, "4.18.6": YES}),
+    "machine-checks-of-amd": (HVM, [config("b_info", "type.hvm", "mca_caps", 1)],
+        {"4.17.7": "refused LIBXL_PARAMS"}),
+    # hvm_set_param(): NESTEDHVM and ALTP2M exclude each other as they are set.
+    "nested-then-altp2m": (PVH, [param(24, 1), param(35, 1)],
+        {"4.14.6": "refused PARAM_ALTP2M_NESTED", "4.15.7": "refused PARAM_OBSOLETE"}),
+    "altp2m-then-nested": (PVH, [param(35, 1), param(24, 1)],
+        {"4.14.6": "refused PARAM_ALTP2M_NESTED"}),
+    # handle_hvm_params() looks for PAE_ENABLED by 64 bits of the index, Xen takes 32.
+    "pae-by-64-bits": (PVH, [param(0x100000004, 1)], {"4.17.7": "refused PARAM_OBSOLETE"}),
+    "pae-by-32-bits": (PVH, [param(4, 1)], {"4.17.7": YES}),
+    # libxl__json_map_get() takes the first of two members of a name.
+    "first-of-two": (PVH, [{"op": "config_replace", "old": '"name": "pvh1"',
+        "new": '"name": "pvh1", "name": "Domain-0"'}], {"4.17.7": YES}),
+    # json_callback_number(): what has more than 64 bits is no integer, and counts as absent.
+    "integer-of-65-bits": (PVH, [config("b_info", "max_vcpus", 1 << 64)], {"4.17.7": YES}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_answers_as_the_source_says(name, answers):
+    base, edits, wanted = CASES[name]
+    assert answers(base, edits, tuple(wanted)) == wanted
+
+
+@pytest.mark.parametrize(("target", "kind"), [("4.11.4", "credit"), ("4.12.0", "credit2")])
+def test_the_scheduler_that_a_release_has_by_default(target, kind):
+    """CONFIG_SCHED_DEFAULT, ec6662445b; the sample's is credit2."""
+    with open_image(io.BytesIO(rebuilt(thin(PVH), []))) as image:
+        restore = Restore(image.facts, target_of(target), default_policy(target))
+    assert default_scheduler(restore.target.version) == kind
+    assert (scheduler.objection(restore) is None) == (kind == "credit2")
+
+
+def test_the_port_of_the_pm_timer_was_cut_to_32_bits(answers):
+    """pmtimer_change_ioport() took an unsigned int until 4be325e5d4."""
+    edits = [param(19, 1 << 32 | 1), NO_PARAM, NO_MASK]
+    refused = answers(HVM, edits, ("4.14.6",))
+    assert refused == {"4.14.6": "refused PARAM_ACPI_IOPORTS"}
+    version = {"op": "ihdr", "at": 12, "hex": "00000002"}
+    older = [*edits, version, *({"op": "drop", "rec": n} for n in (0x10, 0x11, 0x12))]
+    # The context of 4.17 is too new; the params come first.
+    assert answers(HVM, older, ("4.13.5",)) == {"4.13.5": "refused ENTRY_LENGTH"}
+
+
+def test_emulators_of_pv_guests_until_4_10(answers):
+    """process_record() asked for the device model's version only, until ef284a9693."""
+    state = {"op": "insert", "layer": "libxl", "type": 3, "before": 0, "hex": "02" + "00" * 7}
+    wanted = {"4.17.7": "refused LIBXL_EMULATOR_HVM_ONLY"}
+    assert answers(PV, [state], tuple(wanted)) == wanted
+    version = {"op": "ihdr", "at": 12, "hex": "00000002"}
+    older = [state, version, *({"op": "drop", "rec": n} for n in (0x10, 0x11, 0x12))]
+    found = answers(PV, older, ("4.9.4", "4.10.0"))
+    assert found["4.10.0"] == "refused LIBXL_EMULATOR_HVM_ONLY"
+    assert "LIBXL_EMULATOR_HVM_ONLY" not in found["4.9.4"]
+
+
+def test_a_vcpu_that_the_configuration_does_not_give(answers):
+    """A second vCPU's record is refused where max_vcpus is absent: libxl makes one."""
+    edits = [{"op": "config_del", "path": ["b_info", "max_vcpus"]}]
+    assert answers(PVH, edits, ("4.17.7",)) == {"4.17.7": YES}
+
+
+def test_numbers_of_a_configuration():
+    text = json.dumps({"a": 1 << 63, "b": (1 << 63) - 1, "c": -(1 << 63)})
+    optional = io.BytesIO()
+    optional.write(len(text).to_bytes(4, "little") + text.encode())
+    values = Config.parse(optional.getvalue()).values
+    assert isinstance(values["a"], float)
+    assert (values["b"], values["c"]) == ((1 << 63) - 1, -(1 << 63))
