@@ -7,8 +7,8 @@ from xensave import catalogue
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
+from xensave.convert.frame import FrameConverter
 from xensave.convert.settings import Settings
-from xensave.convert.stream.stream import StreamConverter
 from xensave.source import open_source
 from xensave.testing.streams import page_data
 
@@ -41,7 +41,7 @@ def without_pages(path):
 
 def converted(data, settings):
     """Convert bytes; return the result and the converter."""
-    converter = StreamConverter(settings)
+    converter = FrameConverter(settings)
     parts = []
     for event in walk(open_source(data)):
         for part in converter.convert(event):

@@ -49,11 +49,12 @@ class MadeEvent(Event):
         self._body_at = body_at if body_at is not None else pages_at - len(front)
 
     @classmethod
-    def with_header(cls, event: Event, header: Header) -> MadeEvent:
-        """Return an event with another header before its body."""
+    def with_header(cls, event: Event, header: Header, body: bytes | None = None) -> MadeEvent:
+        """Return an event with another header before its body, or before another one."""
+        front = bytes(event.body()) if body is None else body
         return cls(
             event._source, event.layer, event.kind, event.name, offset=event.offset, end=event.end,
-            header=header, front=bytes(event.body()), body_at=event.body_offset,
+            header=header, front=front, body_at=event.body_offset,
         )  # fmt: skip
 
     @classmethod

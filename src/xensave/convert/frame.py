@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from xensave.catalogue.dates import version
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.formats import format_named
 from xensave.container.frames import xl
 from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
+from xensave.convert.configuration import mended
 from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, Refused, place_of
 from xensave.convert.reframe import Reframer
@@ -127,6 +129,7 @@ class FrameConverter:
         return self._stream.convert(event)
 
     def _header(self, event: Event) -> Output:
+        event = self._configured(event)
         header = event.header
         if self._down is not None:
             return self._old_header(event, self._down)
@@ -143,6 +146,29 @@ class FrameConverter:
             return self._stream.convert(event)
         self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
         return self._stream.convert(MadeEvent.with_header(event, new))
+
+    def _configured(self, event: Event) -> Event:
+        """Return xl's header with a configuration that the target's libxl takes on its host."""
+        header = event.header
+        if not isinstance(header, xl.XlHeader) or not header.json:
+            return event
+        body, done = mended(bytes(event.body()), version(self._settings.target))
+        for mend, before in done:
+            lost = mend.loss(before)
+            self.plan.changes.append(
+                Change(
+                    place_of(event),
+                    REWRITE,
+                    mend.what,
+                    mend.reason,
+                    lost,
+                    len(lost),
+                    citation=mend.citation,
+                )
+            )
+        if not done:
+            return event
+        return MadeEvent.with_header(event, header._replace(optional_length=len(body)), body)
 
     def _old_header(self, event: Event, down: Downgrade) -> Output:
         """Return a frame's header as a release reads it that restores legacy streams only."""

@@ -1,0 +1,101 @@
+"""A configuration of libxl's for another release: what its libxl would not take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.model import Citation
+from xensave.container.frames.config import Config
+from xensave.container.frames.xl import OptionalData
+from xensave.convert.plan import Loss
+from xensave.errors import XensaveError
+from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP_UNTIL
+from xensave.toolstack.libxl.resources import WEIGHTED, default_scheduler
+
+
+class ConfigMend(NamedTuple):
+    """A member of a configuration that gets another value: where, to what, when, and why."""
+
+    path: tuple[str, ...]
+    value: str
+    due: Callable[[object, Version], bool]
+    what: str
+    reason: str
+    citation: Citation
+    loses: bool = False
+
+    def loss(self, before: object) -> tuple[Loss, ...]:
+        """Return what is lost of the value."""
+        return (Loss(".".join(self.path), str(before)),) if self.loses else ()
+
+
+def _of_another_scheduler(value: object, at: Version) -> bool:
+    return value in WEIGHTED and value != default_scheduler(at)
+
+
+def _pvrdtscp(value: object, at: Version) -> bool:
+    return value == "native_paravirt" and begun(PVRDTSCP_UNTIL, at)
+
+
+MENDS = (
+    ConfigMend(
+        ("b_info", "sched_params", "sched"),
+        "unknown",
+        _of_another_scheduler,
+        "sched_params.sched of the configuration to the host's scheduler",
+        "libxl refuses settings of a scheduler that the host does not have; weight and cap stay",
+        Citation("ec6662445b", "Make credit2 the default scheduler", "4.12"),
+    ),
+    ConfigMend(
+        ("b_info", "tsc_mode"),
+        "default",
+        _pvrdtscp,
+        "tsc_mode of the configuration to default",
+        "libxl has no such mode",
+        Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release),
+        loses=True,
+    ),
+)
+
+
+def mended(optional: bytes, at: Version) -> tuple[bytes, tuple[tuple[ConfigMend, object], ...]]:
+    """Return the optional data of xl's header for a release, and the mends with the old values.
+
+    Only the values change, in their place: the rest of the text stays as it was saved.
+
+    >>> config = b'{"b_info": {"sched_params": {"sched": "credit2", "weight": 256}}}'
+    >>> changed, done = mended(OptionalData(config).to_bytes(), (4, 11, 4))
+    >>> OptionalData.parse(changed).text
+    '{"b_info": {"sched_params": {"sched": "unknown", "weight": 256}}}'
+    >>> [value for _, value in done], mended(OptionalData(config).to_bytes(), (4, 12, 0))[1]
+    (['credit2'], ())
+    """
+    done = []
+    for mend in MENDS:
+        before = Config.parse(optional).choice(*mend.path)
+        if not mend.due(before, at):
+            continue
+        changed = _with_value(optional, mend)
+        if changed is not None:
+            optional = changed
+            done.append((mend, before))
+    return optional, tuple(done)
+
+
+def _with_value(optional: bytes, mend: ConfigMend) -> bytes | None:
+    """Return the data with a member's value changed; None where the text is not found."""
+    try:
+        data = OptionalData.parse(optional)
+    except XensaveError:
+        return None
+    member = rb'("%s"\s*:\s*)"[^"\\]*"' % mend.path[-1].encode()
+    for place in re.finditer(member, data.config):
+        text = place[1] + b'"%s"' % mend.value.encode()
+        config = data.config[: place.start()] + text + data.config[place.end() :]
+        changed = data._replace(config=config).to_bytes()
+        if Config.parse(changed).choice(*mend.path) == mend.value:
+            return changed
+    return None
