@@ -8,13 +8,14 @@ import json
 
 import pytest
 
-from tests.toolstack.corpus import rebuilt, thin
+from tests.toolstack.corpus import make, rebuilt, thin
 from xensave.container.frames.config import Config
 from xensave.image import open_image
 from xensave.policy.steps.default import default_policy
 from xensave.toolstack.libxl.resources import default_scheduler, scheduler
 from xensave.toolstack.restore import judge
 from xensave.toolstack.rule import Restore, target_of
+from xensave.toolstack.xl import alone
 
 PVH, HVM, PV = "x417-pvh1", "x417-hvm1", "x417-pv1"
 YES, NO, DEPENDS = "restores", "refused", "depends"
@@ -40,7 +41,7 @@ def answers(tmp_path_factory):
 
     def ask(base, edits, targets):
         path = folder / "image"
-        path.write_bytes(rebuilt(thin(base), edits))
+        path.write_bytes(edits if isinstance(edits, bytes) else rebuilt(thin(base), edits))
         with open_image(path) as image:
             verdicts = {target: judge(image.facts, target) for target in targets}
         result = {}
@@ -209,3 +210,48 @@ def test_numbers_of_a_configuration():
     values = Config.parse(optional.getvalue()).values
     assert isinstance(values["a"], float)
     assert (values["b"], values["c"]) == ((1 << 63) - 1, -(1 << 63))
+
+
+TEXTS = {
+    # libxl__json_parse() hands over strlen() bytes.
+    "nul-ends-it": (lambda text: text + b"\0more", {"4.14.6": YES, "4.20.4": YES}),
+    # 544c15c827 set yajl_allow_trailing_garbage.
+    "more-behind": (lambda text: text + b" more", {"4.17.7": YES}),
+    # yajl looks at the number of bytes only; json-c, from 4.21 on, at nothing.
+    "no-utf-8": (lambda text: text.replace(b"pvh1", b"p\xff1"),
+        {"4.20.4": "refused XL_CONFIG_UNREADABLE", "4.21.0": DEPENDS}),
+    "overlong-utf-8": (lambda text: text.replace(b"pvh1", b"p\xc0\xaf1"), {"4.20.4": YES}),
+    "no-number": (lambda text: text.replace(b'"max_vcpus": 1', b'"max_vcpus": NaN'),
+        {"4.20.4": "refused XL_CONFIG_UNREADABLE", "4.21.0": DEPENDS}),
+    "form-feed": (lambda text: b"\f" + text, {"4.20.4": YES}),
+    "nested-deep": (lambda text: text.replace(b'"max_vcpus": 1',
+        b'"max_vcpus": 1, "x": ' + b"[" * 5000 + b"]" * 5000), {"4.20.4": DEPENDS}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_it_reads_json_as_libxl_does(name, answers):
+    change, wanted = TEXTS[name]
+    text = change(json.dumps(config_of(PVH)).encode())
+    image = make.Image(thin(PVH))
+    image.optional = len(text).to_bytes(4, "little") + text + b"\0"
+    out = io.BytesIO()
+    image.write(out)
+    assert answers(PVH, out.getvalue(), tuple(wanted)) == wanted
+
+
+def test_text_behind_the_json_before_4_12():
+    optional = len(b"{} more\0").to_bytes(4, "little") + b"{} more\0"
+    with open_image(io.BytesIO(rebuilt(thin(PVH), []))) as image:
+        facts = image.facts._replace(config=Config.parse(optional))
+    found = {}
+    for target in ("4.11.4", "4.12.0"):
+        restore = Restore(facts, target_of(target), default_policy(target))
+        found[target] = alone.holds(restore.target.version) and alone.objection(restore)
+    assert found["4.11.4"].reason == "'more' follows the JSON"
+    assert not found["4.12.0"]
+
+
+def config_of(base):
+    with open_image(io.BytesIO(rebuilt(thin(base), []))) as image:
+        return image.facts.config.values

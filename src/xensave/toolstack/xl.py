@@ -5,6 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
+from xensave.errors import LimitExceeded
 from xensave.toolstack.libxl.config import Reach, Unusable, reach, unknown, unusable
 from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
@@ -14,6 +15,8 @@ _FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
 
 
 _CHECKED = ("4.6",)
+_ANOTHER_PARSER = ("4.21",)
+"""7e95dab9eb "libxl: Convert libxl__json_parse() to use json-c" (4.21), which takes more."""
 
 
 @rule(
@@ -72,9 +75,37 @@ def readable(restore: Restore) -> str | None:
     facts = restore.facts
     if facts.xl is None or not facts.xl.json or not facts.config.text:
         return None
-    if facts.config.wrong is not None:
-        return facts.config.wrong.message
+    wrong = facts.config.wrong
+    if isinstance(wrong, LimitExceeded):
+        raise Undecided(f"what libxl makes of the configuration: {wrong.message}")
+    if wrong is not None and begun(_ANOTHER_PARSER, restore.target.version):
+        raise Undecided(f"what libxl's parser, json-c or yajl, makes of it: {wrong.message}")
+    if wrong is not None:
+        return wrong.message
     return None if facts.config.values else "the configuration is no JSON object with members"
+
+
+@rule(
+    id="XL_CONFIG_TRAILING",
+    layer=Layer.LIBXL,
+    stage=Stage.HEADER,
+    record="xl header",
+    says="nothing follows the JSON of a configuration",
+    cite=Cite(
+        "libxl__json_parse",
+        "544c15c827",
+        "libxl_json: Enable yajl_allow_trailing_garbage",
+        "4.12",
+    ),
+    since=("4.5",),
+    until=("4.12",),
+)
+def alone(restore: Restore) -> str | None:
+    """Refuse text behind the configuration's JSON."""
+    facts = restore.facts
+    if facts.xl is None or not facts.xl.json or not facts.config.rest:
+        return None
+    return f"{facts.config.rest[:32]!r} follows the JSON"
 
 
 @rule(
@@ -167,4 +198,4 @@ def own_syntax(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (flags, configured, readable, usable, own_syntax, legacy)
+RULES: tuple[Rule, ...] = (flags, configured, readable, alone, usable, own_syntax, legacy)

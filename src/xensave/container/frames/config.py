@@ -1,6 +1,7 @@
 """A domain's configuration, as xl saves it before the stream."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -20,11 +21,13 @@ class Config(NamedTuple):
     """The configuration: its text as it was saved (libxl's JSON, or xl's own syntax), and parsed.
 
     `values` is {} where the text is no JSON object; `wrong` says why, if it should have been one.
+    `rest` is what follows the object, without blanks.
     """
 
     text: str = ""
     values: Mapping[str, Json] = MappingProxyType({})
     wrong: XensaveError | None = None
+    rest: str = ""
 
     @classmethod
     def parse(cls, optional: bytes) -> "Config":
@@ -75,20 +78,36 @@ class Config(NamedTuple):
 def _parse(optional: bytes) -> Config:
     """Read a configuration once for all who ask: the rules, the facts, the summary."""
     try:
-        text = OptionalData.parse(optional).text
+        data = OptionalData.parse(optional)
     except XensaveError as error:
         return Config(wrong=error)
+    text = data.text
     if not text.strip().startswith("{"):
         return Config(text)
     if len(text) > CONFIG_LIMIT:
         long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
         return Config(text, wrong=LimitExceeded(long, record="xl header"))
+    # To libxl it is a string of C: a NUL ends it.
+    json_text = text.partition("\0")[0].lstrip(_BLANKS)
     try:
-        config = json.loads(text, object_pairs_hook=_first_wins, parse_int=_integer)
-    except (ValueError, RecursionError) as error:
+        config, end = _DECODER.raw_decode(json_text)
+        _check_utf_8(data.config.partition(b"\0")[0])
+    except ValueError as error:
         bad = Malformed(f"configuration is no JSON: {error}", record="xl header")
         return Config(text, wrong=bad)
-    return Config(text, config)
+    except RecursionError:
+        deep = LimitExceeded("a configuration is nested too deep to be read", record="xl header")
+        return Config(text, wrong=deep)
+    return Config(text, config, rest=json_text[end:].strip(_BLANKS))
+
+
+def _check_utf_8(data: bytes) -> None:
+    if not _UTF_8.fullmatch(data):
+        raise ValueError("it has bytes that are no UTF-8")
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -105,3 +124,13 @@ def _integer(text: str) -> int | float:
         return float(text)
     number = int(text)
     return number if number in _INT64 else float(text)
+
+
+_BLANKS = " \t\n\v\f\r"
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_first_wins, parse_int=_integer, parse_constant=_no_constant
+)
+# What libxl's parser takes for UTF-8: the number of bytes counts, not their value.
+_UTF_8 = re.compile(
+    rb"(?:[\0-\x7f]|[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf7][\x80-\xbf]{3})*+"
+)

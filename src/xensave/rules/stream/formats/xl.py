@@ -71,7 +71,7 @@ def configuration(event: Event, _: State) -> Iterator[Fault]:
     elif (
         head.json
         and config.text
-        and (config.wrong is not None or not config.text.strip().startswith("{"))
+        and (config.wrong or config.rest or not config.text.strip().startswith("{"))
     ):
         yield Fault(JSON, "the configuration is not JSON, as flag 0 says", event.body_offset + 4)
     elif not config.text or (head.json and not config.values):
