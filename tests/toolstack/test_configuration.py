@@ -151,6 +151,15 @@ CASES = {
     # handle_hvm_params() looks for PAE_ENABLED by 64 bits of the index, Xen takes 32.
     "pae-by-64-bits": (PVH, [param(0x100000004, 1)], {"4.17.7": "refused PARAM_OBSOLETE"}),
     "pae-by-32-bits": (PVH, [param(4, 1)], {"4.17.7": YES}),
+    "altp2m-of-pvh": (PVH, [config("b_info", "altp2m", "external")],
+        {"4.20.4": YES, "4.21.0": "refused LIBXL_ALTP2M_VIEWS"}),
+    "views-without-altp2m": (PVH, [config("b_info", "altp2m_count", 3)],
+        {"4.20.4": YES, "4.21.0": "refused LIBXL_ALTP2M_VIEWS"}),
+    "views-by-default": (HVM, [config("b_info", "altp2m_count", 0xFFFFFFFF)], {"4.21.0": YES}),
+    "traps-of-arm": (PVH, [config("b_info", "trap_unmapped_accesses", "True")],
+        {"4.20.4": YES, "4.21.0": "refused LIBXL_TRAP_UNMAPPED"}),
+    "colours-of-arm": (PVH, [config("b_info", "llc_colors", [1])],
+        {"4.19.6": YES, "4.20.0": "refused LIBXL_LLC_COLORS"}),
     # libxl__json_map_get() takes the first of two members of a name.
     "first-of-two": (PVH, [{"op": "config_replace", "old": '"name": "pvh1"',
         "new": '"name": "pvh1", "name": "Domain-0"'}], {"4.17.7": YES}),
@@ -255,3 +264,13 @@ def test_text_behind_the_json_before_4_12():
 def config_of(base):
     with open_image(io.BytesIO(rebuilt(thin(base), []))) as image:
         return image.facts.config.values
+
+
+def test_an_empty_context_before_another(answers):
+    """handle_hvm_context() took one of no bytes until 59e1f6d897; the last one counts."""
+    empty = {"op": "insert", "type": 9, "before": 9, "hex": ""}
+    wanted = {"4.14.6": "refused LIBXC_HVM_CONTEXT_NOT_EMPTY"}
+    assert answers(PVH, [empty], tuple(wanted)) == wanted
+    version = {"op": "ihdr", "at": 12, "hex": "00000002"}
+    older = [empty, version, *({"op": "drop", "rec": n} for n in (0x10, 0x11, 0x12))]
+    assert "LIBXC_HVM_CONTEXT_NOT_EMPTY" not in answers(PVH, older, ("4.13.5",))["4.13.5"]

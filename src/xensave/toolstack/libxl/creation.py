@@ -14,7 +14,7 @@ _PVH_SINCE = ("4.10",)
 CONFIG = "xl header"
 _HVM_VCPUS = 128
 _PV_VCPUS = 8192
-_ALTP2M = ("mixed", "external", "limited")
+ALTP2M = ("mixed", "external", "limited")
 _PASSTHROUGH = ("enabled", "sync_pt", "share_pt")
 
 
@@ -186,7 +186,7 @@ def altp2m(restore: Restore) -> str | None:
     if domain_type(restore) == PV or not configured(restore):
         return None
     older = config.flag("b_info", "type.hvm", "altp2m")
-    if not older and config.choice("b_info", "altp2m") not in _ALTP2M:
+    if not older and config.choice("b_info", "altp2m") not in ALTP2M:
         return None
     if on_demand(restore):
         return "altp2m and memory on demand"
@@ -194,7 +194,7 @@ def altp2m(restore: Restore) -> str | None:
 
 
 @rule(
-    id="LIBXL_ALTP2M_HAP",
+    id="LIBXLALTP2M_HAP",
     layer=Layer.XEN,
     stage=Stage.CREATION,
     record=CONFIG,
@@ -212,7 +212,7 @@ def altp2m_hap(restore: Restore) -> str | None:
     """Refuse altp2m of a domain without hardware assisted paging, as a PV one is."""
     config = restore.facts.config
     mode = config.choice("b_info", "altp2m")
-    if not configured(restore) or mode not in _ALTP2M:
+    if not configured(restore) or mode not in ALTP2M:
         return None
     kind = domain_type(restore)
     paged = kind != PV and config.flag("c_info", "hap") is not False

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type, on_demand
+from xensave.toolstack.libxl.creation import ALTP2M, CONFIG, configured, domain_type, on_demand
 from xensave.toolstack.libxl.hvm_params import viridian_groups
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _SETDEFAULT = "libxl__domain_config_setdefault"
+_DEFAULT_VIEWS = 0xFFFFFFFF
+_HVM_VIEWS = 10
+_MOST_VIEWS = 512
 _PASSED = ("enabled", "sync_pt", "share_pt")
 
 
@@ -164,6 +167,80 @@ def viridian(restore: Restore) -> str | None:
     return None
 
 
+@rule(
+    id="LIBXL_ALTP2M_VIEWS",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a domain with altp2m has 1 - 512 views, on CPUs that have it, and another none",
+    cite=Cite(
+        "arch_sanitise_domain_config",
+        "06cf6cdab4",
+        "xen: Make the maximum number of altp2m views configurable for x86",
+        "4.21",
+    ),
+    errno=EINVAL,
+    since=("4.21",),
+)
+def altp2m_views(restore: Restore) -> str | None:
+    """Refuse altp2m without views, as a PVH domain has by default, and views without altp2m."""
+    config = restore.facts.config
+    if not configured(restore):
+        return None
+    mode = config.choice("b_info", "altp2m")
+    hvm = domain_type(restore) == HVM
+    on = mode in ALTP2M or (hvm and bool(config.flag("b_info", "type.hvm", "altp2m")))
+    stated = config.get("b_info", "altp2m_count")
+    views = stated if isinstance(stated, int) and stated != _DEFAULT_VIEWS else _HVM_VIEWS * hvm
+    if not on:
+        return f"{stated} views without altp2m" if stated == views and views else None
+    if not 0 < views <= _MOST_VIEWS:
+        return f"altp2m with {views} views"
+    if restore.policy.amd:
+        return "altp2m on a CPU of this vendor"
+    raise Undecided("whether the host's CPU has altp2m")
+
+
+@rule(
+    id="LIBXL_TRAP_UNMAPPED",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="accesses to what is not mapped are trapped on Arm only",
+    cite=Cite(
+        "libxl__arch_domain_prepare_config",
+        "d057628757",
+        "tools/arm: Add the trap_unmapped_accesses xl config option",
+        "4.21",
+    ),
+    since=("4.21",),
+)
+def trap_unmapped(restore: Restore) -> str | None:
+    """Refuse a setting of Arm's."""
+    asked = restore.facts.config.flag("b_info", "trap_unmapped_accesses")
+    return "trap_unmapped_accesses" if configured(restore) and asked else None
+
+
+@rule(
+    id="LIBXL_LLC_COLORS",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="caches are coloured on Arm only",
+    cite=Cite(
+        "libxl__domain_make",
+        "748bd725fb",
+        "tools: add support for cache coloring configuration",
+        "4.20",
+    ),
+    since=("4.20",),
+)
+def llc_colors(restore: Restore) -> str | None:
+    """Refuse colours of a cache."""
+    colors = restore.facts.config.get("b_info", "llc_colors")
+    return "llc_colors" if configured(restore) and isinstance(colors, list) and colors else None
+
+
 RULES: tuple[Rule, ...] = (
     passthrough_pvh,
     passthrough_disabled,
@@ -172,4 +249,7 @@ RULES: tuple[Rule, ...] = (
     vnuma,
     nested_hap,
     viridian,
+    altp2m_views,
+    trap_unmapped,
+    llc_colors,
 )

@@ -57,7 +57,18 @@ CONTEXT_EMPTY = Rule(
     "LIBXC_HVM_CONTEXT_NOT_EMPTY",
     ERROR,
     "HVM_CONTEXT has a content.",
-    (Reader("libxc", Cite("handle_hvm_context")),),
+    (
+        Reader(
+            "libxc",
+            Cite(
+                "handle_hvm_context",
+                "59e1f6d897",
+                "libxc/restore: Introduce functionality to simplify blob handling",
+                "4.14",
+            ),
+            since=("4.14",),
+        ),
+    ),
 )
 CONTEXT_SIZE = Rule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")
 HEADER = Rule("HVM_HEADER_FIRST", ERROR, "A context begins with HEADER, typecode 1, instance 0.")
