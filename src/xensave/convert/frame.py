@@ -152,6 +152,8 @@ class FrameConverter:
         header = event.header
         if not isinstance(header, xl.XlHeader) or not header.json:
             return event
+        if self._frame is not None and self._frame.to != event.layer:
+            return event
         body, done = mended(bytes(event.body()), version(self._settings.target))
         for mend, before in done:
             lost = mend.loss(before)

@@ -179,7 +179,7 @@ def viridian(restore: Restore) -> str | None:
         "xen: Make the maximum number of altp2m views configurable for x86",
         "4.21",
     ),
-    errno=EINVAL,
+    errno="EINVAL",
     since=("4.21",),
 )
 def altp2m_views(restore: Restore) -> str | None:
