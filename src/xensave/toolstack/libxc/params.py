@@ -20,7 +20,8 @@ from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undec
 RECORD = "libxc HVM_PARAMS"
 PLACE = (LIBXC, libxc.HVM_PARAMS)
 _HEEDED = {"VIRIDIAN": ("3.3",), "MCA_CAP": ("4.10",)}
-"""Since when libxl gives up where Xen refuses one of these; of others from 4.14 on."""
+"""Since when libxl gives up where Xen refuses one of these."""
+_ALL_HEEDED = ("4.14",)
 _INDEX_MASK = (1 << 32) - 1
 """xc_hvm_param_set() takes the index as 32 bits; what libxc itself looks for has all 64."""
 
@@ -112,7 +113,7 @@ def from_configuration(restore: Restore) -> str | None:
         refusal = _set(name, Setting(value, 0, restore, before))
         if refusal is None:
             before[name] = value
-        elif begun(_HEEDED.get(name, ("4.14",)), restore.target.version):
+        elif begun(_HEEDED.get(name, _ALL_HEEDED), restore.target.version):
             if not refusal.certain:
                 raise Undecided(refusal.reason)
             return f"{name} = {value:#x}: {refusal.reason}"
