@@ -190,10 +190,10 @@ def altp2m_views(restore: Restore) -> str | None:
     mode = config.choice("b_info", "altp2m")
     hvm = domain_type(restore) == HVM
     on = mode in ALTP2M or (hvm and bool(config.flag("b_info", "type.hvm", "altp2m")))
-    stated = config.get("b_info", "altp2m_count")
-    views = stated if isinstance(stated, int) and stated != _DEFAULT_VIEWS else _HVM_VIEWS * hvm
+    count = config.get("b_info", "altp2m_count")
+    views = count if isinstance(count, int) and count != _DEFAULT_VIEWS else _HVM_VIEWS * hvm
     if not on:
-        return f"{stated} views without altp2m" if stated == views and views else None
+        return f"{count} views without altp2m" if count == views and views else None
     if not 0 < views <= _MOST_VIEWS:
         return f"altp2m with {views} views"
     if restore.policy.amd:
