@@ -191,10 +191,11 @@ def test_an_image_in_as_many_runs_as_frames_is_gone_through_once(format, tmp_pat
     passes = []
     one = Memory.file_runs
     monkeypatch.setattr(Memory, "file_runs", lambda *args: [passes.append(args[1:]), one(*args)][1])
-    frames = range(1, 400, 2)
-    guest = image(record(*((pfn, page(pfn & 0xFF or 1)) for pfn in frames)))
+    # Below the VGA hole, which core leaves out.
+    frames = range(1, 0xA0, 2)
+    guest = image(record(*((pfn, page(pfn)) for pfn in frames)))
     extract(guest, str(tmp_path / "out"), format)
     # Not once a run: one pass is made, and one offered to what maps an image that is no file.
     assert len(passes) <= 2
     whole = (tmp_path / "out").read_bytes()
-    assert all(page(pfn & 0xFF or 1) in whole for pfn in frames)
+    assert all(page(pfn) in whole for pfn in frames)
