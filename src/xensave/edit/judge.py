@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.container.events import HEADER_KIND, Event
 from xensave.container.frames.xl import XL_FORMAT
-from xensave.convert.stream.made import MadeEvent
+from xensave.convert.stream.made import ConvertedEvent
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.image.facts.guest import facts_of
@@ -64,4 +64,4 @@ def _edited(event: Event, new: bytes) -> Event:
     if event.kind == HEADER_KIND:
         # The one header that is edited is that of xl, with the configuration behind it.
         return next(XL_FORMAT.walk(MemorySource(new)))
-    return MadeEvent(event, new)
+    return ConvertedEvent(event, new)

@@ -14,7 +14,7 @@ HEAD = 8
 ENTRY = struct.Struct("<IIQ")
 
 
-class MsrEntry(NamedTuple):
+class SavedMsr(NamedTuple):
     """An MSR by its index, reserved bits that must be zero, and its value."""
 
     msr: int
@@ -36,16 +36,16 @@ def size_for(count: int) -> int:
     return HEAD + ENTRY.size * count
 
 
-def entries_of(body: bytes | memoryview) -> list[MsrEntry]:
+def entries_of(body: bytes | memoryview) -> list[SavedMsr]:
     """Return the MSRs of a body that is as long as its count says.
 
-    >>> entries_of(with_entries(bytes(8), [MsrEntry(0x48, 0, 1)]))
-    [MsrEntry(msr=72, reserved=0, value=1)]
+    >>> entries_of(with_entries(bytes(8), [SavedMsr(0x48, 0, 1)]))
+    [SavedMsr(msr=72, reserved=0, value=1)]
     """
-    return [MsrEntry(*entry) for entry in ENTRY.iter_unpack(body[HEAD:])]
+    return [SavedMsr(*entry) for entry in ENTRY.iter_unpack(body[HEAD:])]
 
 
-def with_entries(body: bytes, entries: Iterable[MsrEntry]) -> bytes:
+def with_entries(body: bytes, entries: Iterable[SavedMsr]) -> bytes:
     """Return a body with these MSRs; what stands beside the count in its head stays."""
     packed = [ENTRY.pack(*entry) for entry in entries]
     return len(packed).to_bytes(4, "little") + body[4:HEAD] + b"".join(packed)

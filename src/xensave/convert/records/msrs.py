@@ -23,7 +23,7 @@ from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
 from xensave.findings import Place
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.msr import msr_name
-from xensave.records.msr_list import MsrEntry, count_of, entries_of, size_for, with_entries
+from xensave.records.msr_list import SavedMsr, count_of, entries_of, size_for, with_entries
 
 SPEC_CTRL = 0x48
 
@@ -145,7 +145,7 @@ def _whole(record: ContextRecord) -> bool:
     return count > 0 and record.length == size_for(count)
 
 
-def _refused(entry: MsrEntry, vcpu: int, machine: Machine) -> str:
+def _refused(entry: SavedMsr, vcpu: int, machine: Machine) -> str:
     """Return why a release does not load an MSR; "" where it does, or only the host can tell."""
     try:
         write(entry.msr, entry.value, vcpu, machine)

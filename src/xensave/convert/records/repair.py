@@ -43,7 +43,7 @@ class Damage(NamedTuple):
     citation: Citation | None
 
 
-class Mended(NamedTuple):
+class Repaired(NamedTuple):
     """A repaired record: the finding, the damage, and the repair in words."""
 
     finding: Finding
@@ -100,7 +100,7 @@ HPET_PERIODIC = Damage(
 
 def parse(
     data: bytes | memoryview, release: str | None, offset: int, *, mend: bool
-) -> tuple[Context, list[Mended]]:
+) -> tuple[Context, list[Repaired]]:
     """Read a context; with `mend`, repair what is known to be damaged.
 
     Raises Truncated as Context.parse does; where only `mend` was missing, it says so.
@@ -112,7 +112,7 @@ def parse(
             if _mendable(data, release):
                 error.message += f"; {MSR_OVERCLAIMS.rule}: --repair mends it"
             raise
-    mended: list[Mended] = []
+    mended: list[Repaired] = []
     context = Context.parse(_split(memoryview(data), offset, mended), release, offset)
     records: list[ContextRecord] = []
     for record in context.records:
@@ -133,7 +133,7 @@ def _mendable(data: bytes | memoryview, release: str | None) -> bool:
     return True
 
 
-def _split(view: memoryview, offset: int, mended: list[Mended]) -> bytes | memoryview:
+def _split(view: memoryview, offset: int, mended: list[Repaired]) -> bytes | memoryview:
     """Return the context with every CPU_MSR descriptor cut to what was written."""
     parts: list[bytes | memoryview] = []
     at, whole = 0, 0
@@ -178,7 +178,7 @@ def _descriptor_at(view: memoryview, at: int) -> bool:
     return typecode > CPU_MSR and start + length <= len(view)
 
 
-def _xsave(record: ContextRecord, mended: list[Mended]) -> ContextRecord | None:
+def _xsave(record: ContextRecord, mended: list[Repaired]) -> ContextRecord | None:
     """Cut an overlong record, drop an empty one (x87 and SSE state is in the CPU record too)."""
     accum = int.from_bytes(record.body[16:XSAVE_HEADER], "little")
     in_use = int.from_bytes(record.body[XSTATE_BV : XSTATE_BV + 8], "little")
@@ -206,7 +206,7 @@ def xsave_size(accum: int) -> int | None:
     return None if size is None else XSAVE_HEADER + size
 
 
-def _segments(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
+def _segments(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:
     """Fold attributes in VMCS form (bits 12 - 15 in use, 8 - 11 not) as Xen does on load."""
     folded: dict[str, int] = {}
     for name in SEGMENTS:
@@ -220,7 +220,7 @@ def _segments(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
     return record.replace(**folded)
 
 
-def _note(mended: list[Mended], damage: Damage, offset: int, label: str, done: str) -> None:
+def _note(mended: list[Repaired], damage: Damage, offset: int, label: str, done: str) -> None:
     if len(mended) >= MAX_REPAIRS:
         raise LimitExceeded(f"over {MAX_REPAIRS} records are damaged", offset=offset, record=label)
     cited = ""
@@ -229,10 +229,10 @@ def _note(mended: list[Mended], damage: Damage, offset: int, label: str, done: s
         cited = f'; {commit} in {release}: "{subject}"'
     message = f"{damage.what} (Xen {damage.releases}{cited})"
     place = Place(offset=offset, record=label)
-    mended.append(Mended(Finding(damage.rule, WARNING, place, message, done), damage, done))
+    mended.append(Repaired(Finding(damage.rule, WARNING, place, message, done), damage, done))
 
 
-def _hpet(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
+def _hpet(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:
     """Make a timer periodic again that was, as the period that Xen keeps for it tells."""
     values = record.values.copy()
     periods = integers(values, "period")
@@ -251,7 +251,7 @@ def _hpet(record: ContextRecord, mended: list[Mended]) -> ContextRecord:
     return record.replace(**values)
 
 
-Repair = Callable[[ContextRecord, list[Mended]], "ContextRecord | None"]
+Repair = Callable[[ContextRecord, list[Repaired]], "ContextRecord | None"]
 REPAIRS: dict[str, tuple[Repair, ...]] = {
     "CPU": (_segments,),
     "CPU_XSAVE": (_xsave,),

@@ -34,7 +34,7 @@ from xensave.toolstack.rule import Restore, target_of
 POLICY_LIMIT = 64 * 1024
 
 
-class MadeEvent(Event):
+class ConvertedEvent(Event):
     """A header or record that a conversion made in place of the one at `event`.
 
     Its body and padding are at hand; its offset is that of what it stands for. `type_` is the type

@@ -22,7 +22,7 @@ from xensave.convert.records.repair import parse
 from xensave.convert.rules import DROP as DROP_RULE
 from xensave.convert.rules import KEEP, RecordRule, record_of
 from xensave.convert.settings import Settings
-from xensave.convert.stream.made import Made, MadeEvent, check
+from xensave.convert.stream.made import ConvertedEvent, Made, check
 from xensave.convert.stream.mends import (
     Circumstances,
     Mended,
@@ -101,7 +101,7 @@ class StreamConverter:
     def frame_record(self, event: Event, type_: int) -> Output:
         """Return a record without a body for one of the frame around the stream."""
         part = format_named(event.layer).pack(type_)
-        self._made.add(MadeEvent(event, part, type_=type_))
+        self._made.add(ConvertedEvent(event, part, type_=type_))
         return (part,)
 
     def check_whole(self, image: Image | None = None) -> None:
@@ -118,7 +118,7 @@ class StreamConverter:
             header = libxc.ImageHeader.parse(part)
         elif isinstance(event.header, libxc.DomainHeader):
             header = libxc.DomainHeader.parse(part)
-        return MadeEvent(event, part, header)
+        return ConvertedEvent(event, part, header)
 
     def _convert(self, event: Event) -> Output:
         if event.kind == CONTEXT:

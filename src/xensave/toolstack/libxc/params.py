@@ -26,7 +26,7 @@ _INDEX_MASK = (1 << 32) - 1
 """xc_hvm_param_set() takes the index as 32 bits; what libxc itself looks for has all 64."""
 
 
-class Refusal(NamedTuple):
+class ParamRefusal(NamedTuple):
     """Why a release refuses a setting; where it is not `certain`, only the host can tell."""
 
     rule: str
@@ -41,7 +41,7 @@ class Param(NamedTuple):
 
     number: int
     value: int
-    refusal: Refusal | None = None
+    refusal: ParamRefusal | None = None
 
 
 def settings(restore: Restore) -> Iterator[Param]:
@@ -61,7 +61,7 @@ def settings(restore: Restore) -> Iterator[Param]:
             pass
         elif number & _INDEX_MASK >= limit:
             reason = f"Xen {target.name} has {limit} params"
-            refusal = Refusal("PARAM_INDEX", "EINVAL", reason, Cite("hvmop_set_param"))
+            refusal = ParamRefusal("PARAM_INDEX", "EINVAL", reason, Cite("hvmop_set_param"))
         else:
             refusal = _set(name, Setting(value, before.get(name, 0), restore, before))
         if refusal is None or not refusal.certain:
@@ -75,7 +75,7 @@ def name_of(number: int) -> str:
     return catalogue.space("hvm-param").name_of(index) or f"param {index}"
 
 
-def _set(name: str, setting: Setting) -> Refusal | None:
+def _set(name: str, setting: Setting) -> ParamRefusal | None:
     """Return the first refusal of a setting, or what only the host can tell."""
     doubt = None
     for each in in_release(setting.restore.target.version):
@@ -84,10 +84,10 @@ def _set(name: str, setting: Setting) -> Refusal | None:
         try:
             wrong = each.refuses(setting)
         except Undecided as unknown:
-            doubt = Refusal(each.id, each.errno, str(unknown), each.cite, certain=False)
+            doubt = ParamRefusal(each.id, each.errno, str(unknown), each.cite, certain=False)
             continue
         if wrong:
-            return Refusal(each.id, each.errno, wrong, each.cite)
+            return ParamRefusal(each.id, each.errno, wrong, each.cite)
     return doubt
 
 
