@@ -32,6 +32,16 @@ def drawn(data, **request):
     ]
 
 
+@pytest.mark.parametrize("attribute", ["", "__attribute__((packed)) "])
+def test_a_struct_with_an_attribute_before_its_brace_is_no_function(attribute):
+    opens = f"+typedef struct {attribute}{{"
+    lines = [opens, "+    uint64_t b;", "+    uint8_t a;", "+} hvm_x;"]
+    data = diff(" #define CPU_MSR_CODE  20", *lines, "+DECLARE_HVM_SAVE_TYPE(X, 21, hvm_x);")
+    rules = {rule for rule, _, _ in drawn(data, base="4.17")}
+    assert ("STRUCT_SIZE_NOT_MULTIPLE_OF_EIGHT" in rules) == bool(attribute)
+    assert "STRUCT_DIFFERS_BETWEEN_ABIS" in rules or attribute
+
+
 def test_headers_alone_do_not_tell_whether_a_handler_loads_a_record():
     result = review(Request(inputs=("p",), base="4.17"), lambda _: with_new(21, 21))
     (note,) = result.reviews[0].objections

@@ -199,6 +199,8 @@ class _Reader:
         if not brace or line.lstrip().startswith("#") or self._foreign:
             return False
         # A statement may be as long as the hunk: its first word and its last are all that tells.
+        # `struct __attribute__((packed)) {` opens a struct.
+        before = _ATTRIBUTE.sub("", before)
         begins = (self._words[0] if self._words else before).lstrip()
         ends = next((w for w in chain([before], reversed(self._words)) if w.strip()), "").rstrip()
         first = self._code[self._first] if self._words else line
