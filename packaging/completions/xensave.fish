@@ -376,7 +376,7 @@ complete -c xensave -n '_shtab_xensave_using catalogue' -l version -d 'show prog
 complete -c xensave -n '_shtab_xensave_using catalogue' -l color -xka "auto always never" -d 'colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never'
 complete -c xensave -n '_shtab_xensave_using catalogue' -l xen-git -xka "(__fish_complete_path (commandline -ct))" -d 'a git repository of Xen with its tags'
 complete -c xensave -n '_shtab_xensave_using catalogue' -l out -xka "(__fish_complete_path (commandline -ct))" -d 'where the data files go (the package'"'"'s own data)'
-complete -c xensave -n '_shtab_xensave_using catalogue' -s q -l quiet -d 'no progress on stderr'
+complete -c xensave -n '_shtab_xensave_using catalogue' -s q -l quiet -d 'no progress, no word on what was not read'
 complete -c xensave -n '_shtab_xensave_using catalogue; and test $_shtab_xensave_npos -eq 0' -ka "build" -d 'what to do'
 complete -c xensave -n '_shtab_xensave_using; and test $_shtab_xensave_npos -eq 0' -a review -d 'review a change to the number space'
 complete -c xensave -n '_shtab_xensave_using review' -s h -l help -d 'show this help message and exit'

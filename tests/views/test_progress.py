@@ -14,7 +14,7 @@ from subprocess import PIPE
 import pytest
 
 from xensave.source import open_source
-from xensave.source.watch import Copied, watched
+from xensave.source.watch import Copied, Counted, counted, watched
 from xensave.views.text.progress import Meter, position_of
 
 SLOW = """
@@ -110,6 +110,35 @@ sys.exit(main(["scan", {folder!r}, "-t", "4.20", "-o", {folder!r} + ".parquet"])
     assert re.search(r"images +[\u2500-\u257f]+ +\d+/18", lines), lines
     assert "ctx" not in shown
     assert "18 rows, 18 looked at" in shown
+
+
+def test_catalogue_build_counts_releases(tmp_path):
+    code = """
+import sys, time
+from contextlib import nullcontext
+from xensave.cli import main
+from xensave.errors import SourceError
+from xensave.headers.survey import run
+def enough(*_):
+    raise SourceError("enough")
+run.GitRepository = nullcontext
+run.series = lambda _: {{"4.16": "abcdefghi", "4.17": "jklmnopqr"}}
+run.read_release = lambda _, tag: time.sleep(0.1) or run.Reading(tag, *[None] * 4)
+run.read_history = enough
+sys.exit(main(["catalogue", "build", "--xen-git", ".", "--out", {out!r}]))
+"""
+    shown, _ = on_a_terminal(code.format(out=str(tmp_path)))
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert re.search(r"releases +[\u2500-\u257f]+ +\d+/18", lines), lines
+    assert lines.rstrip().endswith("enough")
+
+
+def test_things_are_counted_one_after_the_other():
+    counts = []
+    with watched(counts.append):
+        left = [2 - counts[-1].offset for _ in counted("ab", "letters")]
+    assert left == [2, 1]
+    assert [(type(c), c.name, c.offset, c.size) for c in counts] == [(Counted, "letters", 2, 2)]
 
 
 def test_nothing_where_it_is_quick(slow):

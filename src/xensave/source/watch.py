@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Union
+from typing import TypeVar, Union
 
 from xensave.source.base import Source
+
+_Thing = TypeVar("_Thing")
 
 
 class Copied:
@@ -25,6 +27,15 @@ class Copied:
 
 class Counted(Copied):
     """How many of some things are done, images for one, in place of bytes."""
+
+
+def counted(things: Sequence[_Thing], name: str) -> Iterator[_Thing]:
+    """Yield things, and let the watchers know how many of them are done."""
+    count = Counted(name, len(things))
+    announce(count)
+    for thing in things:
+        yield thing
+        count.add(1)
 
 
 Reading = Union["Source", Copied]

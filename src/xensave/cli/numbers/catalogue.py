@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=str(Path(__file__).parents[2] / "catalogue" / "data"),
         help="where the data files go (the package's own data)",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="no progress, no word on what was not read"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,12 +36,11 @@ def run(args: argparse.Namespace) -> int:
     from xensave.headers.survey.run import build
     from xensave.views.text.escape import escape
 
-    def progress(message: str) -> None:
-        if not args.quiet:
-            sys.stderr.write(escape(message) + "\n")
-
+    unread: list[str] = []
     _writable(args.out)
-    count = build(args.xen_git, args.out, progress)
+    count = build(args.xen_git, args.out, unread.append)
+    if not args.quiet:
+        sys.stderr.writelines(f"{escape(message)}\n" for message in unread)
     sys.stdout.write(f"{count} files written to {escape(args.out)}\n")
     return 0
 

@@ -13,6 +13,7 @@ from xensave.errors import XensaveError
 from xensave.headers.model import HeaderSpace
 from xensave.headers.save import read_tree
 from xensave.headers.trees.tree import GitRepository, GitTree
+from xensave.source.watch import counted
 
 PATHS = ("xen/include/public/hvm/save.h", "xen/include/public/arch-x86/hvm/save.h")
 
@@ -71,7 +72,7 @@ def read_history(
     repository: GitRepository,
     refs: list[str],
     firsts: dict[str, str],
-    progress: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> History:
     """Read the headers at each commit that touched them, oldest first.
 
@@ -81,13 +82,13 @@ def read_history(
     log = repository.git(
         "log", "--reverse", "--date-order", "-z", "--format=%H%n%B", *refs, "--", *PATHS
     )
-    for entry in filter(None, log.split("\0")):
+    for entry in counted([*filter(None, log.split("\0"))], "commits"):
         commit, subject, *_ = entry.split("\n", 2)
         try:
             space = read_tree(GitTree(repository, commit))
         except XensaveError as error:
             history.unread.append((commit, str(error)))
-            progress(f"unread {commit[:10]}: {error}")
+            tell(f"unread {commit[:10]}: {error}")
             continue
         seen = (commit[:10], subject)
         for layout in layouts_in(space):

@@ -9,30 +9,31 @@ from pathlib import Path
 from xensave.headers.survey.assemble import assemble
 from xensave.headers.survey.features import survey_features
 from xensave.headers.survey.history import read_history
-from xensave.headers.survey.reading import read_release, version_of
+from xensave.headers.survey.reading import Reading, read_release, version_of
 from xensave.headers.survey.series import MASTER, points, series
 from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
 from xensave.headers.trees.tree import GitRepository
+from xensave.source.watch import counted
 
 
 def build(
-    gitdir: str | os.PathLike[str], out: str | os.PathLike[str], progress: Callable[[str], None]
+    gitdir: str | os.PathLike[str], out: str | os.PathLike[str], tell: Callable[[str], None]
 ) -> int:
-    """Read every release of the repository and write the data files; how many there are."""
+    """Read every release of the repository and write the data files; how many there are.
+
+    `tell` is called for what cannot be read and is left out.
+    """
     with GitRepository(gitdir) as repository:
-        readings = {}
         names = series(repository)
-        for name, refs in names.items():
-            progress(f"reading {name}: {refs[0]} to {refs[-1]}")
-            readings[name] = [read_release(repository, ref) for ref in refs]
-        progress("reading the headers' history")
+        readings: dict[str, list[Reading]] = {name: [] for name in names}
+        tags = [(name, ref) for name, refs in names.items() for ref in refs]
+        for name, ref in counted(tags, "releases"):
+            readings[name].append(read_release(repository, ref))
         firsts = {name: points_of[0].ref for name, points_of in readings.items()}
         lasts = [points_of[-1].ref for points_of in readings.values()]
-        history = read_history(repository, lasts, firsts, progress)
-        progress("reading the other number spaces")
+        history = read_history(repository, lasts, firsts, tell)
         spaces = survey_spaces(repository, firsts)
-        progress("reading CPU features")
         more = {"features.json": survey_features(repository, names), "points.json": points(names)}
         catalogue = assemble(readings, history)
         commit = readings[MASTER][-1].commit

@@ -11,6 +11,7 @@ from xensave.headers.compiled.clang import compile_headers
 from xensave.headers.spaces import Description, descriptions
 from xensave.headers.text.numbers import read_text
 from xensave.headers.trees.tree import GitRepository, GitTree, Tree
+from xensave.source.watch import counted
 
 # What the makefiles define for the headers of the toolstack and of xenstored.
 _DEFINES = ("__XEN_TOOLS__", "INCLUDE_ENDIAN_H=<endian.h>")
@@ -47,7 +48,7 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
 def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space]:
     """Read every space at each release, given as name -> revision, oldest first."""
     trees = {release: GitTree(repository, ref) for release, ref in refs.items()}
-    return [_survey(trees, description) for description in descriptions()]
+    return [_survey(trees, description) for description in counted(descriptions(), "number spaces")]
 
 
 def _survey(trees: dict[str, GitTree], description: Description) -> Space:

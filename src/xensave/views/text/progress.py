@@ -77,11 +77,11 @@ class Meter:
         self._thread.start()
 
     def watch(self, source: Reading) -> None:
-        """Take an input that was opened, unless things are counted: it is in one of them."""
+        """Take an input, or what is counted: an input is one of the things counted."""
         from xensave.source.watch import Counted
 
         with self._lock:
-            if isinstance(self._source, Counted):
+            if isinstance(self._source, Counted) and not isinstance(source, Counted):
                 return
             self._hide()
             self._source = source
