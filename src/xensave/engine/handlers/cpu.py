@@ -95,9 +95,13 @@ def pad0(body: Body, machine: Machine) -> str | None:
     return f"pad0 is {body['pad0']:#x}" if body["pad0"] else None
 
 
+def _address_bits(machine: Machine) -> int:
+    return machine.policy.maxphysaddr
+
+
 def cr3(body: Body, machine: Machine) -> str | None:
     """Refuse a CR3 beyond the guest's physical addresses."""
-    width = machine.policy.maxphysaddr
+    width = machine.once(_address_bits)
     value = body["cr3"]
     return f"cr3 is {value:#x}, addresses have {width} bits" if value >> width else None
 

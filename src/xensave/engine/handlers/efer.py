@@ -41,13 +41,19 @@ _EFER = (
 )
 
 
-def efer_known(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the release does not know."""
-    value = body["msr_efer"]
+def _known_bits(machine: Machine) -> int:
+    """Return the bits of EFER that the release knows."""
     known = _SCE | _LME | _LMA | _NXE | _FFXSE
     for bits, since, until, nested in _EFER_KNOWN:
         if in_force(since, until, machine.version) and (machine.domain.nested or not nested):
             known |= bits
+    return known
+
+
+def efer_known(body: Body, machine: Machine) -> str | None:
+    """Refuse bits that the release does not know."""
+    value = body["msr_efer"]
+    known = machine.once(_known_bits)
     return f"msr_efer is {value:#x}, known are {known:#x}" if value & ~known else None
 
 

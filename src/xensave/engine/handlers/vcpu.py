@@ -66,7 +66,7 @@ def mca_capabilities(machine: Machine) -> int:
 
 def mce_caps(body: Body, machine: Machine) -> str | None:
     """Refuse capabilities that Xen does not give a guest on this vendor's CPUs."""
-    known = mca_capabilities(machine)
+    known = machine.once(mca_capabilities)
     caps = body["caps"]
     return f"caps are {caps:#x}, supported {known:#x}" if caps & ~known else None
 

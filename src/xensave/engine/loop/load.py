@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, Version
@@ -16,6 +17,12 @@ from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 
 _HEADER_SIZE = 24
+_HEADER_END = SIZE + _HEADER_SIZE
+_PLAIN_HEADER = hvm.DESCRIPTOR.pack(hvm.HEADER_TYPECODE, 0, _HEADER_SIZE) + struct.pack(
+    "<II", hvm.HEADER_MAGIC, hvm.HEADER_VERSION
+)
+"""What a header begins with of which there is nothing to be said."""
+
 _LOAD = Cite("hvm_load")
 _HEADER = Cite("arch_hvm_load")
 
@@ -89,6 +96,9 @@ class _Walk:
 
     def header(self) -> None:
         """Take HEADER, which must be first. Raises Refusal."""
+        if self.reader.data.startswith(_PLAIN_HEADER) and self.reader.size >= _HEADER_END:
+            self.reader.cursor = _HEADER_END
+            return
         try:
             body = self.reader.entry(hvm.HEADER_TYPECODE, _HEADER_SIZE, strict=True)
         except Mismatch as why:
