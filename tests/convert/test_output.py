@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.convert.samples import to
-from xensave.convert import Refused, Settings, convert
+from xensave.convert import Refused, Settings, convert, output
 from xensave.errors import SourceError, Truncated
 from xensave.source.atomic import AtomicFile
 from xensave.testing import streams
@@ -166,3 +166,28 @@ def test_sigterm_leaves_nothing(tmp_path):
         child.terminate()
         child.wait(20)
     assert not out.exists()
+
+
+def test_what_stays_is_copied_in_whole_blocks(tmp_path, monkeypatch):
+    """File systems that share blocks do so at the same place of both files alone."""
+    limit = 3 * output.SHARED
+    monkeypatch.setattr(output, "RUN_LIMIT", limit)
+    copied, copy = [], os.copy_file_range
+
+    def seen(src, dst, count, offset):
+        done = copy(src, dst, count, offset)
+        copied.append((offset, offset - os.lseek(dst, 0, os.SEEK_CUR) + done, done))
+        return done
+
+    monkeypatch.setattr(os, "copy_file_range", seen)
+    source, result = tmp_path / "in", tmp_path / "out"
+    page = bytes(range(256)) * 16
+    record = streams.page_data(range(200), page)
+    source.write_bytes(streams.libxc_stream(record * 30 + streams.hvm_tail("4.17")))
+    convert(str(source), str(result), Settings("4.17"))
+    assert result.read_bytes() == source.read_bytes()
+    ends = [offset + count for offset, _, count in copied]
+    assert len(ends) >= 5
+    assert all(shift == 0 for _, shift, _ in copied)
+    assert all(end % output.SHARED == 0 for end in ends[:-1])
+    assert ends[-1] == source.stat().st_size

@@ -11,6 +11,10 @@ from xensave.source.base import write_all
 from xensave.source.memory import MappedSource
 from xensave.source.stream import StreamSource
 
+SHARED = 1 << 20
+"""Runs end at multiples of this: XFS and Btrfs share whole blocks at the same place of both files,
+and a run that began inside one would be copied to its end."""
+
 RUN_LIMIT = 1 << 30
 """Unchanged bytes of a file are copied in runs of at most this many."""
 
@@ -51,9 +55,13 @@ class Writer:
         if not self._source.seekable:
             event.copy_to(self._fd)
             return
-        if self._end != event.offset or self._end - self._start > RUN_LIMIT:
+        if self._end != event.offset:
             self.flush()
             self._start = event.offset
+        elif self._end - self._start > RUN_LIMIT:
+            cut = self._end - self._end % SHARED
+            self._copy(self._start, cut - self._start)
+            self._start = cut
         self._end = event.end
 
     def write(self, data: bytes) -> None:
