@@ -38,7 +38,7 @@ def memory(data: bytes) -> None:
     with open_image(data) as image:
         found = memory_map(image)
         printable(map_lines("input", found, 100))
-        json.dumps(map_json("input", found, file_map(image, found.contents)))
+        json.loads("".join(map_json("input", found, file_map(image, found.contents))))
         for address in ADDRESSES:
             with suppress(XensaveError):
                 printable(hexdump_lines(image.memory.read(address, 300, zero=True), address))
