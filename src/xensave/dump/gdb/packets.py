@@ -29,6 +29,17 @@ class Packets:
 
         Acknowledgements and interrupts are passed over: nothing here runs.
         """
+        while (data := self._whole()) is not None:
+            good = _sum_of(self._read.read(2)) == sum(data) & 0xFF
+            if self.acknowledge:
+                self._write.write(b"+" if good else b"-")
+                self._write.flush()
+            if good:
+                return data
+        return None
+
+    def _whole(self) -> bytes | None:
+        """Return what stands between the next $ and its #; None at the end, or for too much."""
         while (byte := self._read.read(1)) != b"$":
             if not byte:
                 return None
@@ -37,20 +48,20 @@ class Packets:
             if not byte or len(data) > PACKET_SIZE:
                 return None
             data += byte
-        checksum = self._read.read(2)
-        try:
-            good = int(checksum, 16) == sum(data) & 0xFF
-        except ValueError:
-            good = False
-        if self.acknowledge:
-            self._write.write(b"+" if good else b"-")
-            self._write.flush()
-        return bytes(data) if good else self.next()
+        return bytes(data)
 
     def send(self, data: bytes) -> None:
         """Send a packet."""
         self._write.write(packet(data))
         self._write.flush()
+
+
+def _sum_of(digits: bytes) -> int | None:
+    try:
+        (number,) = bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        return None
+    return number
 
 
 def packet(data: bytes) -> bytes:

@@ -30,7 +30,8 @@ _ALL, _ANY = -1, 0
 
 _MEMORY = re.compile(rb"m([0-9a-fA-F]{1,16}),([0-9a-fA-F]{1,8})")
 _TRANSFER = re.compile(rb"qXfer:(\w+):read:([\w.]*):([0-9a-fA-F]{1,8}),([0-9a-fA-F]{1,8})")
-_THREAD = re.compile(rb"(?:p[0-9a-f]+\.)?(-?[0-9a-fA-F]+)")
+_REGISTER = re.compile(rb"p([0-9a-fA-F]{1,8})")
+_THREAD = re.compile(rb"(?:p[0-9a-f]{1,16}\.)?(-?[0-9a-fA-F]{1,16})")
 
 
 class Session:
@@ -88,11 +89,11 @@ class Session:
         return b"".join(register_bytes(self._vcpu, self._description)).hex().encode()
 
     def _register(self, asked: bytes) -> bytes:
-        register = register_bytes(self._vcpu, self._description)
-        try:
-            return register[int(asked[1:], 16)].hex().encode()
-        except (ValueError, IndexError):
+        match = _REGISTER.fullmatch(asked)
+        registers = register_bytes(self._vcpu, self._description)
+        if match is None or int(match[1], 16) >= len(registers):
             return NO_SUCH
+        return registers[int(match[1], 16)].hex().encode()
 
     def _memory(self, asked: bytes) -> bytes:
         match = _MEMORY.fullmatch(asked)
@@ -148,9 +149,10 @@ class Session:
         if name == b"qXfer":
             return self._transfer(asked)
         if name == b"qThreadExtraInfo":
-            thread = _THREAD.fullmatch(asked.partition(b",")[2])
-            number = int(thread[1], 16) - 1 if thread else 0
-            return f"vCPU {number}".encode().hex().encode()
+            match = _THREAD.fullmatch(asked.partition(b",")[2])
+            if match is None or int(match[1], 16) not in self._vcpus:
+                return NO_SUCH
+            return f"vCPU {int(match[1], 16) - 1}".encode().hex().encode()
         threads = ",".join(f"{thread:x}" for thread in self._vcpus)
         return {
             b"qSupported": (
