@@ -20,6 +20,7 @@ from xensave.convert.legacy import convert_legacy_stream
 from xensave.errors import XensaveError
 from xensave.image.input import JudgedInput, Unreadable, expand, judged_input
 from xensave.image.subjects import all_subjects
+from xensave.records.json_text import json_pieces
 from xensave.rules.stream.run import Verification, stopped
 from xensave.source import open_source
 from xensave.source.opening import VHD
@@ -58,7 +59,7 @@ def show(data: bytes) -> None:
         json.dumps(summary_json(image))
         for subject in all_subjects(image):
             printable(record_lines(subject, WIDTH))
-            json.dumps(record_json(subject))
+            json.loads("".join(json_pieces(record_json(subject))))
         if image.has_context:
             # Contexts of another release than 4.17 may be too short for that tool's structs.
             with suppress(XensaveError):

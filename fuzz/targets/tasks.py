@@ -30,6 +30,7 @@ from xensave.policy.host import Host
 from xensave.policy.hostfile import read_host
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
+from xensave.records.json_text import json_pieces
 from xensave.report.guest import guest_page
 from xensave.report.render import render_guests
 from xensave.source import open_source
@@ -52,7 +53,7 @@ def diff(data: bytes) -> None:
     with open_image(data) as image, _whole() as other:
         found = compare(image, other, Selection())
         printable(comparison_lines(found, 100, volatile=True, pages=True))
-        json.dumps(comparison_json(found, pages=True))
+        json.loads("".join(json_pieces(comparison_json(found, pages=True))))
 
 
 def _whole() -> Image:

@@ -10,7 +10,7 @@ from fuzz.kinds import seeds_of
 from fuzz.log import Log
 from fuzz.million import DIED, case_of, tallies
 from fuzz.summary import summary
-from fuzz.targets import TARGETS, Target
+from fuzz.targets import TARGETS, Target, run
 from xensave.cli import COMMANDS
 
 NOTHING_FOREIGN = {"catalogue", "compare", "matrix", "volatility-path", "completion"}
@@ -73,3 +73,10 @@ def test_an_input_that_ends_its_process_is_found(monkeypatch):
     assert sum(part.inputs for part in parts) == 12
     failures = [failure for part in parts for failure in part.failures]
     assert [(failure.number, failure.what) for failure in failures] == [(7, DIED)]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_takes_its_seeds(name):
+    target = TARGETS[name]
+    taken = [run(target, data) for data in list(seeds_of(target.kind).values())[::5]]
+    assert taken
