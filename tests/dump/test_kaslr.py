@@ -34,7 +34,9 @@ BOOTS = {
     # Plain QEMU: "Kernel Offset" of its panic; info registers; pmemsave.
     "qemu": Boot("kaslr.img.zst", 0x35200000, 0, 0xFFFF8D7740000000, 0xFFFFFFFFB7DF9B60),
     # A PVH guest of Xen 4.17.7: /proc/kallsyms, /proc/iomem and the segments of /proc/kcore.
-    "xen": Boot("pvh-kaslr.img.zst", 0xE600000, 0x4600000, 0xFFFF8BBA00000000, 0xFFFFFFFF911F9B60),
+    "pvh": Boot("pvh-kaslr.img.zst", 0xE600000, 0x4600000, 0xFFFF8BBA00000000, 0xFFFFFFFF911F9B60),
+    # An HVM guest of the same, likewise.
+    "hvm": Boot("hvm-kaslr.img.zst", 0x25000000, 0x4C00000, 0xFFFF8A7D40000000, 0xFFFFFFFFA7BF9B60),
 }
 
 

@@ -1,7 +1,7 @@
 """The image and the `xl dump-core` of one paused guest hold the same; so do our dumps of it.
 
-Of three guests: a PVH guest of the shared folder, whole, and a PV guest and a PVH guest with KASLR,
-of which tests/data/memory has the page tables (its README says how they were made).
+Of four guests: a PVH guest of the shared folder, whole, and a PV, a PVH and an HVM guest, the last
+two with KASLR, of which tests/data/memory has the page tables (its README says how it was made).
 """
 
 import io
@@ -47,7 +47,8 @@ PAIR = Pair(samples.PAIR, "memory/xen417-pvh1.core.zst", 8095, 49, frozenset({0x
 PAIRS = {
     "pvh": PAIR,
     "pv": Pair("pv.img.zst", "pv.core.zst", 16384, 0),
-    "kaslr": Pair("pvh-kaslr.img.zst", "pvh-kaslr.core.zst", 40927, 49, frozenset({0x10})),
+    "pvh-kaslr": Pair("pvh-kaslr.img.zst", "pvh-kaslr.core.zst", 40927, 49, frozenset({0x10})),
+    "hvm-kaslr": Pair("hvm-kaslr.img.zst", "hvm-kaslr.core.zst", 36831, 28, frozenset({0x10})),
 }
 
 
