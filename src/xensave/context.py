@@ -122,31 +122,31 @@ class ContextRecord:
         return get(self.values, path)
 
     def integer(self, path: str) -> int:
-        """Return a field that is an integer; UsageError where it is not."""
+        """Returns a field that is an integer; UsageError where it is not."""
         from xensave.records.values import integer
 
         return integer(self.values, path)
 
     def octets(self, path: str) -> bytes:
-        """Return a field that is an array of bytes; UsageError where it is not."""
+        """Returns a field that is an array of bytes; UsageError where it is not."""
         from xensave.records.values import octets
 
         return octets(self.values, path)
 
     def integers(self, path: str) -> list[int]:
-        """Return a field that is an array of integers; UsageError where it is not."""
+        """Returns a field that is an array of integers; UsageError where it is not."""
         from xensave.records.values import integers
 
         return integers(self.values, path)
 
     def structs(self, path: str) -> list[dict[str, Value]]:
-        """Return a field that is an array of structs; UsageError where it is not."""
+        """Returns a field that is an array of structs; UsageError where it is not."""
         from xensave.records.values import structs
 
         return structs(self.values, path)
 
     def replace(self, **fields: Value) -> ContextRecord:
-        """Return this record with some fields changed and every other bit as it was.
+        """Returns this record with some fields changed and every other bit as it was.
 
         Raises UsageError for a record without a known layout.
         """
@@ -158,7 +158,7 @@ class ContextRecord:
         return self.with_body(encode(self.layout, Values(fields, self.body)))
 
     def with_body(self, body: bytes) -> ContextRecord:
-        """Return this record with another body and the same layout."""
+        """Returns this record with another body and the same layout."""
         other = object.__new__(ContextRecord)
         other.typecode, other.instance, other.body = self.typecode, self.instance, body
         other.name, other.offset, other.release = self.name, self.offset, self.release
@@ -167,7 +167,7 @@ class ContextRecord:
         return other
 
     def to_bytes(self) -> bytes:
-        """Return descriptor and body."""
+        """Returns descriptor and body."""
         return hvm.DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
 
     def __repr__(self) -> str:
@@ -206,7 +206,7 @@ class Context:
 
     @classmethod
     def parse(cls, data: Buffer, release: str | None = None, offset: int = 0) -> Context:
-        """Read a context; `offset` is where `data` stands in its input.
+        """Reads a context; `offset` is where `data` stands in its input.
 
         Raises Truncated where a descriptor or body is cut, or END is missing: with the offset of
         that descriptor and the record; LimitExceeded above RECORDS_LIMIT. What the
@@ -251,7 +251,7 @@ class Context:
         return any(_matches(record, key) for record in self.records)
 
     def __getitem__(self, key: str | int | tuple[str | int, int]) -> ContextRecord:
-        """Return a record: context["CPU", 1], by number context[2, 1], or the first of a name."""
+        """Returns a record: context["CPU", 1], by number context[2, 1], or the first of a name."""
         for record in self.records:
             if _matches(record, key):
                 return record
@@ -261,12 +261,12 @@ class Context:
         raise AbsentRecord(f"the context holds no {shown}{suffix}", offset=self.offset)
 
     def get(self, name: str | int, instance: int | None = None) -> ContextRecord | None:
-        """Return a record, the first of its name where no instance is asked for, or None."""
+        """Returns a record, the first of its name where no instance is asked for, or None."""
         key = name if instance is None else (name, instance)
         return next((record for record in self.records if _matches(record, key)), None)
 
     def all(self, name: str | int) -> tuple[ContextRecord, ...]:
-        """Return every record of a name or typecode, in order; () where there is none."""
+        """Returns every record of a name or typecode, in order; () where there is none."""
         return tuple(record for record in self.records if _matches(record, name))
 
     @property
@@ -275,18 +275,18 @@ class Context:
         return len(self.all("CPU"))
 
     def replace(self, name: str | int, instance: int, **fields: Value) -> Context:
-        """Return this context with fields of one record changed."""
+        """Returns this context with fields of one record changed."""
         old = self[name, instance]
         return self.with_records(
             tuple(r.replace(**fields) if r is old else r for r in self.records)
         )
 
     def with_records(self, records: tuple[ContextRecord, ...]) -> Context:
-        """Return this context with other records; what follows END is kept."""
+        """Returns this context with other records; what follows END is kept."""
         return Context(records, tail=self.tail, release=self.release, offset=self.offset)
 
     def to_bytes(self) -> bytes:
-        """Return the bytes: those that were parsed, where nothing was replaced."""
+        """Returns the bytes: those that were parsed, where nothing was replaced."""
         return b"".join([*(record.to_bytes() for record in self.records), self.tail])
 
     def __repr__(self) -> str:

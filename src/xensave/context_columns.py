@@ -39,7 +39,7 @@ class ShapeColumns(NamedTuple):
 
 
 def context_columns(contexts: Sequence[Buffer], release: str | None = None) -> list[ShapeColumns]:
-    """Decode contexts into columns, grouped by shape, in the order of first occurrence.
+    """Decodes contexts into columns, grouped by shape, in the order of first occurrence.
 
     Records of unknown typecode, and those shorter than their layout, have no column; of two
     records with the same name and instance the later counts. Raises Truncated for a context
@@ -63,7 +63,7 @@ def _by_length(contexts: Sequence[Buffer]) -> list[list[int]]:
 def _by_shape(
     contexts: Sequence[Buffer], alike: list[int]
 ) -> Iterator[tuple[list[int], tuple[Descriptor, ...], Rows]]:
-    """Group contexts of one length: those like the first at once, the others one by one."""
+    """Groups contexts of one length: those like the first at once, the others one by one."""
     first = shape_of(contexts[alike[0]])
     rows = rows_of([contexts[index] for index in alike])
     same = _with_shape(rows, first)
@@ -81,7 +81,7 @@ def _by_shape(
 
 
 def shape_of(context: Buffer) -> tuple[Descriptor, ...]:
-    """Return the descriptors of a context, END included; Truncated where it is cut."""
+    """Returns the descriptors of a context, END included; Truncated where it is cut."""
     return tuple(
         Descriptor(entry.offset, entry.typecode, entry.instance, len(entry.body))
         for entry in hvm.iterate(memoryview(context))

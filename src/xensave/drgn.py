@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def program(  # type: ignore[no-any-unimported]  # drgn's own module has no types
     image: Image, vmlinux: str | None = None, *, vmcoreinfo: bytes | None = None
 ) -> drgn.Program:
-    """Return a drgn Program of the Linux kernel in an image; its memory is read from the image.
+    """Returns a drgn Program of the Linux kernel in an image; its memory is read from the image.
 
     `vmlinux` names the kernel with its debug information. VMCOREINFO is `vmcoreinfo`, or what the
     guest's kernel keeps in memory, or is made of the vmlinux. The image must stay open.

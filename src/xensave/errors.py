@@ -119,6 +119,6 @@ class MissingExtra(UsageError):
 
     @classmethod
     def of(cls, error: ModuleNotFoundError, purpose: str) -> MissingExtra | None:
-        """Return the error for a module that was not found; None for one that no extra brings."""
+        """Returns the error for a module that was not found; None for one that no extra brings."""
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         return cls(purpose, error.name or "", extra) if extra is not None else None

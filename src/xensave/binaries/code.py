@@ -99,7 +99,10 @@ Imm(value=18)), writes=('rdi',), jump=False)
         self._engine.detail = True
 
     def at(self, code: bytes, address: int) -> Instruction | None:
-        """The instruction that the first bytes of `code` encode; None where they encode none."""
+        """Returns the instruction that the first bytes of `code` encode.
+
+        None where they encode none.
+        """
         raw = next(self._engine.disasm(code, address, 1), None)
         if raw is None:
             return None

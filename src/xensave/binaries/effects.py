@@ -20,12 +20,12 @@ _FRAME_POINTER = Reg("rbp", 64)
 
 
 def apply(instruction: Instruction, state: State, stored: Stored) -> None:
-    """Change the state as the instruction would; `stored` is told of each store but a push."""
+    """Changes the state as the instruction would; `stored` is told of each store but a push."""
     EFFECTS.get(instruction.mnemonic, forget)(instruction, state, stored)
 
 
 def forget(instruction: Instruction, state: State, stored: Stored) -> None:
-    """Make everything that the instruction writes unknown."""
+    """Makes everything that the instruction writes unknown."""
     for name in instruction.writes:
         state.registers[name] = state.fresh()
     target = instruction.operands[0] if instruction.operands else None
@@ -34,7 +34,7 @@ def forget(instruction: Instruction, state: State, stored: Stored) -> None:
 
 
 def nothing(_instruction: Instruction, _state: State, _stored: Stored) -> None:
-    """Leave the state alone: compares, fences, no-ops."""
+    """Leaves the state alone: compares, fences, no-ops."""
 
 
 def _write(instruction: Instruction, state: State, stored: Stored, value: Value) -> None:

@@ -63,18 +63,18 @@ same build
         self._starts = [symbol.address for symbol in self._functions]
 
     def symbol(self, name: str) -> Symbol | None:
-        """The symbol of that name, None where there is none; the first where several."""
+        """Returns the symbol of that name, None where there is none; the first where several."""
         return self.symbols.get(name, [None])[0]
 
     def section_at(self, address: int) -> Section | None:
-        """The section that holds an address."""
+        """Returns the section that holds an address."""
         for section in self.sections:
             if section.address <= address < section.address + section.size:
                 return section
         return None
 
     def code_at(self, address: int, size: int) -> bytes:
-        """Up to `size` bytes of code from an address; b"" where there is no code."""
+        """Returns up to `size` bytes of code from an address; b"" where there is no code."""
         section = self.section_at(address)
         if section is None or not section.code:
             return b""
@@ -82,7 +82,7 @@ same build
         return section.data[start : start + size]
 
     def string(self, address: int, limit: int = 256) -> str | None:
-        """The NUL-terminated ASCII string at an address; None where none stands there."""
+        """Returns the NUL-terminated ASCII string at an address; None where none stands there."""
         section = self.section_at(address)
         if section is None:
             return None
@@ -91,7 +91,7 @@ same build
         return text.decode("ascii") if end and text.isascii() else None
 
     def function_at(self, address: int) -> Symbol | None:
-        """The function that an address lies in."""
+        """Returns the function that an address lies in."""
         at = bisect_right(self._starts, address) - 1
         if at < 0:
             return None
@@ -100,13 +100,13 @@ same build
         return symbol if inside or not symbol.size else None
 
     def name_at(self, address: int) -> str:
-        """The name of the function that starts at an address, "" where none does."""
+        """Returns the name of the function that starts at an address, "" where none does."""
         symbol = self.function_at(address)
         return symbol.name if symbol and symbol.address == address else ""
 
 
 def damage() -> tuple[type[Exception], ...]:
-    """Return what pyelftools raises for a damaged file; each means a bad header or table."""
+    """Returns what pyelftools raises for a damaged file; each means a bad header or table."""
     from elftools.common.exceptions import ELFError
     from elftools.construct import ConstructError
 

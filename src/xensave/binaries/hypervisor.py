@@ -77,7 +77,7 @@ class HypervisorSpace(NamedTuple):
 
 
 def read_hypervisor(path: str | os.PathLike[str]) -> HypervisorSpace:
-    """Read the records that an xen-syms file registers.
+    """Reads the records that an xen-syms file registers.
 
     A compressed file is read too. Raises SourceError where the file cannot be read, LimitExceeded
     where it is larger than MAX_SIZE, Unsupported for one that is no linked x86-64
@@ -92,7 +92,7 @@ def read_hypervisor(path: str | os.PathLike[str]) -> HypervisorSpace:
 
 
 def hypervisor_space(data: bytes, label: str = "xen-syms") -> HypervisorSpace:
-    """Read the records that the bytes of an xen-syms file register.
+    """Reads the records that the bytes of an xen-syms file register.
 
     Raises Malformed for one without a handler table, or with too many clones of a function.
     """
@@ -178,7 +178,10 @@ class _Sizes:
         self._init = {symbol.address for symbol in binary.symbols.get(INIT_ENTRY, [])}
 
     def written(self, handler: int, typecode: int) -> int | None:
-        """The length that the handler announces for a number; None unless it is one constant."""
+        """Returns the length that the handler announces for a number.
+
+        None unless it is one constant.
+        """
         if not self._init or not handler:
             return None
         lengths = {

@@ -16,7 +16,7 @@ _TRAILING = (0, 1, 2, 4)
 
 
 def referring(binary: Binary, ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """The starts of the functions whose code may name an address in one of [first, end).
+    """Returns the starts of the functions whose code may name an address in one of [first, end).
 
     Every four bytes of code are taken as a relative and as an absolute address, so a function can
     be here by chance, but none that refers directly is missing.

@@ -44,7 +44,7 @@ Entry = dict[str, "Value | None"]
 def entries(
     binary: Binary, table: Symbol, stores: Iterable[Store]
 ) -> tuple[Shape, dict[int, Entry]]:
-    """The entries by typecode: values by field name, None for one stored in different ways.
+    """Returns the entries by typecode: values by field name, None for one stored in different ways.
 
     Raises Malformed where nothing stores into the table, or no known shape fits what does.
     """

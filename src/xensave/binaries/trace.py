@@ -70,7 +70,7 @@ class Tracer:
         self._left = MAX_TOTAL
 
     def trace(self, start: int) -> Trace:
-        """Follow the function at `start` to its returns.
+        """Follows the function at `start` to its returns.
 
         Raises LimitExceeded where all that was followed comes to more than MAX_TOTAL steps.
         """
@@ -162,7 +162,7 @@ class _Run:
         return steps
 
     def _step(self, instruction: Instruction, state: State) -> int | None:
-        """Apply an instruction and say where the path goes on; None where it ends."""
+        """Applies an instruction and says where the path goes on; None where it ends."""
         name = instruction.mnemonic
         if name in _STOPS:
             return None

@@ -22,7 +22,7 @@ class Value(NamedTuple):
         return not self.unknown
 
     def plus(self, amount: int) -> Value:
-        """The sum with a constant, modulo 2^64."""
+        """Returns the sum with a constant, modulo 2^64."""
         return Value(self.const + amount & WORD, self.unknown)
 
 
@@ -43,7 +43,7 @@ class State:
         self._low: dict[int, tuple[int, int]] = {}
 
     def copy(self) -> State:
-        """The same state, to go another way with."""
+        """Returns the same state, to go another way with."""
         other = State()
         other.registers = dict(self.registers)
         other.memory = dict(self.memory)
@@ -52,18 +52,24 @@ class State:
         return other
 
     def fresh(self) -> Value:
-        """A value of which nothing is known."""
+        """Returns a value of which nothing is known."""
         return Value(0, next(self._fresh))
 
     def register(self, reg: Reg) -> Value:
-        """What a register holds; the low or second byte of an unknown is another unknown."""
+        """Returns what a register holds.
+
+        The low or second byte of an unknown is another unknown.
+        """
         if not reg.bits:
             return self.fresh()
         whole = self.registers.setdefault(reg.name, self.fresh())
         return self.narrowed(whole, reg.bits, reg.shift)
 
     def narrowed(self, value: Value, bits: int, shift: int = 0) -> Value:
-        """The low `bits` above `shift`; an unknown cut to 32 bits counts as small enough to fit."""
+        """Returns the low `bits` above `shift`.
+
+        An unknown cut to 32 bits counts as small enough to fit.
+        """
         if value.known:
             return Value(value.const >> shift & (1 << bits) - 1)
         if bits >= 32:
@@ -74,7 +80,7 @@ class State:
         return Value(low >> shift & (1 << bits) - 1)
 
     def set_register(self, reg: Reg, value: Value) -> None:
-        """Write a register: 32 bits clear the upper half, fewer keep what is above."""
+        """Writes a register: 32 bits clear the upper half, fewer keep what is above."""
         if not reg.bits:
             return
         if reg.bits >= 32:
@@ -90,7 +96,7 @@ class State:
             self._low[new.unknown] = (reg.bits, value.const & mask)
 
     def address(self, mem: Mem) -> Value:
-        """The address of a memory operand."""
+        """Returns the address of a memory operand."""
         if mem.segment:
             return self.fresh()
         total = Value(mem.disp & WORD)
@@ -104,7 +110,7 @@ class State:
         return total
 
     def load(self, address: Value, size: int) -> Value:
-        """What this path stored at an address, else an unknown."""
+        """Returns what this path stored at an address, else an unknown."""
         if address.known and address.const in self.memory:
             value, stored = self.memory[address.const]
             if size <= stored:
@@ -112,7 +118,7 @@ class State:
         return self.fresh()
 
     def store(self, address: Value, value: Value, size: int) -> None:
-        """Keep what is stored at a known address, forgetting what it overlaps."""
+        """Keeps what is stored at a known address, forgetting what it overlaps."""
         if not address.known:
             return
         for near in range(address.const - 7, address.const + size):
@@ -121,7 +127,7 @@ class State:
         self.memory[address.const] = (value, size)
 
     def read(self, operand: Operand) -> Value:
-        """The value of any operand."""
+        """Returns the value of any operand."""
         if isinstance(operand, Imm):
             return Value(operand.value & WORD)
         if isinstance(operand, Reg):

@@ -42,7 +42,9 @@ __all__ = [
 
 @cache
 def release(name: str) -> Release:
-    """Return the number space of a release: "4.17" is 4.17.0; a point release is itself ("4.17.7").
+    """Returns the number space of a release: "4.17" is 4.17.0.
+
+    A point release is itself ("4.17.7").
 
     Raises UsageError for one that the catalogue does not have.
     """
@@ -70,17 +72,17 @@ def _by_code(binding: Binding) -> int:
 
 
 def record_names() -> list[str]:
-    """Every record that a release has or had, by number, then by age."""
+    """Returns every record that a release has or had, by number, then by age."""
     return list(index()["records"])
 
 
 def layouts_of(record: str) -> tuple[Layout, ...]:
-    """Every layout of a record, oldest first. Raises UsageError for an unknown name."""
+    """Returns every layout of a record, oldest first. Raises UsageError for an unknown name."""
     return load_record(record)
 
 
 def layout(layout_id: str) -> Layout:
-    """Return the layout with that id ("CPU.4"). Raises UsageError where there is none."""
+    """Returns the layout with that id ("CPU.4"). Raises UsageError where there is none."""
     for version in load_record(layout_id.rpartition(".")[0]):
         if version.id == layout_id:
             return version
@@ -88,7 +90,7 @@ def layout(layout_id: str) -> Layout:
 
 
 def names_of(typecode: int) -> tuple[str, ...]:
-    """Return the names that a number has had, newest first.
+    """Returns the names that a number has had, newest first.
 
     >>> names_of(15)
     ('VIRIDIAN_DOMAIN', 'VIRIDIAN')
@@ -102,7 +104,7 @@ def names_of(typecode: int) -> tuple[str, ...]:
 
 
 def name_of(typecode: int, release_name: str | None = None) -> str | None:
-    """Return the name of a number in a release, or its newest name; None where it has none."""
+    """Returns the name of a number in a release, or its newest name; None where it has none."""
     if release_name is None:
         return next(iter(names_of(typecode)), None)
     binding = release(release_name).binding(typecode)
@@ -111,7 +113,7 @@ def name_of(typecode: int, release_name: str | None = None) -> str | None:
 
 @lru_cache(4096)
 def title_of(typecode: int, release_name: str | None = None) -> str:
-    """Return what to call a record: its name in the release that wrote it, else its newest.
+    """Returns what to call a record: its name in the release that wrote it, else its newest.
 
     A number that no release binds is "type 22".
 
@@ -122,7 +124,7 @@ def title_of(typecode: int, release_name: str | None = None) -> str:
 
 
 def reservation_of(typecode: int, release_name: str = MASTER) -> OwnedRange | None:
-    """Return the reservation of a release's headers that a number falls in.
+    """Returns the reservation of a release's headers that a number falls in.
 
     >>> reservation_of(22).owner
     'Amazon'
@@ -134,7 +136,7 @@ def reservation_of(typecode: int, release_name: str = MASTER) -> OwnedRange | No
 
 
 def layout_for(key: int | str, length: int, release_name: str | None = None) -> Layout | None:
-    """Return the layout of a record, by number or name, of `length` bytes; None if unknown.
+    """Returns the layout of a record, by number or name, of `length` bytes; None if unknown.
 
     A known release's own layout is taken, or the older one that it converts where the length is
     that one's. Where the release is unknown, or has neither of that length, the newest layout of
@@ -158,7 +160,7 @@ def layout_for(key: int | str, length: int, release_name: str | None = None) -> 
 
 
 def _sized(records: list[str], length: int) -> str | None:
-    """Return the newest layout of that length, one that a release saves before a compat one."""
+    """Returns the newest layout of that length, one that a release saves before a compat one."""
     entries = [entry for name in records for entry in reversed(index()["records"][name]["layouts"])]
     for wanted in (False, True):
         for layout_id, size, compat in entries:
@@ -168,19 +170,19 @@ def _sized(records: list[str], length: int) -> str | None:
 
 
 def shape(record_layout: Layout, bits: int = 64) -> Shape:
-    """Return a layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
+    """Returns a layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
     if bits == 32 and record_layout.x86_32 is not None:
         return record_layout.x86_32
     return Shape(record_layout.size, record_layout.align, record_layout.fields)
 
 
 def space_names() -> list[str]:
-    """Return the names of the other numbered ABIs."""
+    """Returns the names of the other numbered ABIs."""
     return list(index()["spaces"])
 
 
 def space(name: str) -> Space:
-    """Return another numbered ABI of the public headers by its name.
+    """Returns another numbered ABI of the public headers by its name.
 
     >>> space("hvm-param").name_of(1), space("hvm-param").number_of("VIRIDIAN")
     ('STORE_PFN', 9)
@@ -192,7 +194,7 @@ def space(name: str) -> Space:
 
 @lru_cache(256)
 def numbers_of(space_name: str, release_name: str) -> tuple[Number, ...]:
-    """Return the numbers of another ABI that a release has: which stream records it knows, say.
+    """Returns the numbers of another ABI that a release has: which stream records it knows, say.
 
     >>> [number.name for number in numbers_of("libxl-record", "4.6")][-1]
     'CHECKPOINT_END'

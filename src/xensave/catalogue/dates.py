@@ -20,7 +20,7 @@ _NEWEST = 1 << 16
 
 
 def version(name: str) -> Version:
-    """Return a release as numbers to compare; a series stands for its newest point release.
+    """Returns a release as numbers to compare; a series stands for its newest point release.
 
     >>> version("RELEASE-4.17.7"), version("4.17") > version("4.17.7"), version("4.17") < (4, 18)
     ((4, 17, 7), True, True)
@@ -33,7 +33,7 @@ def version(name: str) -> Version:
 
 
 def newest(name: str) -> Release:
-    """Return a release's numbers; a series stands for its newest point release.
+    """Returns a release's numbers; a series stands for its newest point release.
 
     >>> newest("4.0").binding("CPU").compat, newest("4.0.0").binding("CPU").compat
     ('CPU.3', None)
@@ -45,12 +45,12 @@ def newest(name: str) -> Release:
 
 
 def series_numbers(series: str) -> Version:
-    """Return "4.17" as (4, 17)."""
+    """Returns "4.17" as (4, 17)."""
     return tuple(int(number) for number in series.split("."))
 
 
 def begun(dates: tuple[str, ...], at: Version) -> bool:
-    """Whether one of these dates has come in the release `at`.
+    """Tells whether one of these dates has come in the release `at`.
 
     >>> dates = ("4.13.4", "4.14.3", "4.15.1", "4.16.0")
     >>> [begun(dates, version(name)) for name in ("4.13.3", "4.13.4", "4.14.0", "4.15.1", "4.22")]
@@ -66,7 +66,7 @@ def begun(dates: tuple[str, ...], at: Version) -> bool:
 
 @cache
 def in_force(since: tuple[str, ...], until: tuple[str, ...], at: Version) -> bool:
-    """Whether a rule holds in the release `at`: begun (or never begun late) and not ended."""
+    """Tells whether a rule holds in the release `at`: begun (or never begun late) and not ended."""
     return (not since or begun(since, at)) and not begun(until, at)
 
 
@@ -81,5 +81,5 @@ class Dated(NamedTuple):
     until: tuple[str, ...] = ()
 
     def holds(self, version: Version) -> bool:
-        """Whether it is in force in a release."""
+        """Tells whether it is in force in a release."""
         return in_force(self.since, self.until, version)

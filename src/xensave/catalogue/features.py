@@ -98,20 +98,20 @@ class Features:
         self.masks: dict[tuple[int, str], int] = {}
 
     def name(self, word: int, bit: int) -> str:
-        """Return a bit's name in small letters, "WORD:BIT" where the release has none."""
+        """Returns a bit's name in small letters, "WORD:BIT" where the release has none."""
         feature = self.by_bit.get((word, bit))
         return feature.name.lower() if feature else f"{WORDS[word].name}:{bit}"
 
     def place(self, name: str) -> tuple[int, int]:
-        """Return the word and bit of a name. Raises KeyError for one that the release lacks."""
+        """Returns the word and bit of a name. Raises KeyError for one that the release lacks."""
         return self.places[name]
 
     def known(self, word: int) -> int:
-        """Return the bits of a word that have names, as a mask."""
+        """Returns the bits of a word that have names, as a mask."""
         return self.mask(word, "")
 
     def mask(self, word: int, attributes: str) -> int:
-        """Return the bits of a word that some guests may have: "Aa" for PV, "AaSs" and so on.
+        """Returns the bits of a word that some guests may have: "Aa" for PV, "AaSs" and so on.
 
         Without attributes they are all that have names.
         """
@@ -128,7 +128,7 @@ class Features:
 
 @cache
 def features_of(version: Version) -> Features:
-    """Return the features of a release; before 4.14, the first with CPU policies, those of 4.14.0.
+    """Returns the features of a release; before 4.14, the first with CPU policies, those of 4.14.0.
 
     >>> features = features_of((4, 17, 7))
     >>> features.name(6, 30), features_of((4, 20, 0)).name(6, 30), len(features.words)
@@ -156,7 +156,7 @@ def features_of(version: Version) -> Features:
 
 
 def latest_names() -> dict[tuple[int, int], str]:
-    """Return the name of every bit that has one in some release, by (word, bit); the latest."""
+    """Returns the name of every bit that has one in some release, by (word, bit); the latest."""
     return {(row["word"], row["bit"]): row["name"] for row in sorted(_load()["features"], key=_end)}
 
 

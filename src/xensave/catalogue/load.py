@@ -41,20 +41,20 @@ DATA = os.path.join(os.path.dirname(__file__), "data")  # noqa: PTH118, PTH120 -
 
 
 def read_json(name: str) -> bytes:
-    """Return the bytes of a data file."""
+    """Returns the bytes of a data file."""
     with open(f"{DATA}/{name}", "rb") as file:
         return file.read()
 
 
 def check_schema(schema: int, name: str) -> None:
-    """Refuse data of another schema than this code reads. Raises Malformed for it."""
+    """Refuses data of another schema than this code reads. Raises Malformed for it."""
     if schema != SCHEMA:
         raise Malformed(f"catalogue {name}: schema {schema}, expected {SCHEMA}")
 
 
 @cache
 def index() -> Index:
-    """Return the index."""
+    """Returns the index."""
     contents: Index = json.loads(read_json("index.json"))
     check_schema(contents["schema"], "index.json")
     return contents
@@ -62,7 +62,10 @@ def index() -> Index:
 
 @cache
 def load_record(name: str) -> tuple[Layout, ...]:
-    """Every layout of a record, oldest first. Raises UsageError for a name that no release has."""
+    """Returns every layout of a record, oldest first.
+
+    Raises UsageError for a name that no release has.
+    """
     if name not in index()["records"]:
         raise UsageError(f"no record {name!r}; there are {', '.join(index()['records'])}")
     raw: RawRecord = json.loads(read_json(f"records/{name}.json"))
@@ -72,7 +75,7 @@ def load_record(name: str) -> tuple[Layout, ...]:
 
 @cache
 def load_release(name: str) -> Release:
-    """Return a release by its series' name, as `release_names()` gives it."""
+    """Returns a release by its series' name, as `release_names()` gives it."""
     raw: RawRelease = json.loads(read_json(f"releases/{name}.json"))
     check_schema(raw["schema"], f"releases/{name}.json")
     return Release(
@@ -92,7 +95,7 @@ def load_release(name: str) -> Release:
 
 @cache
 def load_space(name: str) -> Space:
-    """Return another numbered ABI. Raises UsageError for one that the catalogue lacks."""
+    """Returns another numbered ABI. Raises UsageError for one that the catalogue lacks."""
     if name not in index()["spaces"]:
         raise UsageError(f"no space {name!r}; there are {', '.join(index()['spaces'])}")
     raw: RawSpace = json.loads(read_json(f"spaces/{name}.json"))

@@ -161,7 +161,7 @@ class Release(NamedTuple):
         return self.code_max + 1
 
     def binding(self, key: str | int) -> Binding | None:
-        """Return the binding of a record, by name or number, or None."""
+        """Returns the binding of a record, by name or number, or None."""
         for binding in self.bindings:
             if key in (binding.name, binding.typecode):
                 return binding
@@ -195,14 +195,14 @@ class Space(NamedTuple):
     retired: tuple[tuple[int, str], ...] = ()
 
     def name_of(self, number: int) -> str | None:
-        """Return the name that a number has, or had last; None where it never had one."""
+        """Returns the name that a number has, or had last; None where it never had one."""
         for each in reversed(self.numbers):
             if each.number == number:
                 return each.name
         return None
 
     def number_of(self, name: str) -> int | None:
-        """Return the number of a name, or None."""
+        """Returns the number of a name, or None."""
         for each in reversed(self.numbers):
             if each.name == name:
                 return each.number

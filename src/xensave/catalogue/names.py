@@ -15,12 +15,12 @@ _MASTER = ("master", "staging", "unstable", "xen-unstable")
 
 
 def release_names() -> list[str]:
-    """Every release series of the catalogue, oldest first, then "master"."""
+    """Returns every release series of the catalogue, oldest first, then "master"."""
     return list(index()["releases"])
 
 
 def normalise(name: str) -> str:
-    """Return the series of a release as `release_names()` spells it.
+    """Returns the series of a release as `release_names()` spells it.
 
     >>> [normalise(name) for name in ("RELEASE-4.17.7", "xen-4.17", "v4.17", "stable-4.17")]
     ['4.17', '4.17', '4.17', '4.17']
@@ -41,7 +41,7 @@ def normalise(name: str) -> str:
 
 
 def is_spelled_as_release(name: str) -> bool:
-    """Tell whether a name is spelled as that of a release, whether there is one or not.
+    """Tells whether a name is spelled as that of a release, whether there is one or not.
 
     >>> is_spelled_as_release("RELEASE-9.9.1"), is_spelled_as_release("citrix")
     (True, False)
@@ -50,7 +50,7 @@ def is_spelled_as_release(name: str) -> bool:
 
 
 def point_release(name: str) -> tuple[int, ...] | None:
-    """Return the numbers of a point release, for rules with a date; None where the name has none.
+    """Returns the numbers of a point release, for rules with a date; None where the name has none.
 
     >>> point_release("RELEASE-4.17.7"), point_release("4.17"), point_release("master")
     ((4, 17, 7), None, None)

@@ -75,7 +75,7 @@ class OwnedRange(NamedTuple):
         return isinstance(number, int) and self.first <= number <= self.last
 
     def use_of(self, number: int) -> UsedNumber | None:
-        """Return what is known of a number's use, None where it is not known to be used."""
+        """Returns what is known of a number's use, None where it is not known to be used."""
         at = bisect_left(self.used, number, key=lambda used: used.number)
         used_number = self.used[at] if at < len(self.used) else None
         return used_number if used_number is not None and used_number.number == number else None
@@ -95,7 +95,7 @@ class Ranges:
         self._ends = list(accumulate((owned.last for owned in self._ranges), max))
 
     def touching(self, first: int, last: int) -> Iterator[OwnedRange]:
-        """Yield the ranges that share a number with first - last, in order."""
+        """Yields the ranges that share a number with first - last, in order."""
         for at in range(bisect_left(self._ends, first), len(self._ranges)):
             owned = self._ranges[at]
             if owned.first > last:
@@ -105,7 +105,7 @@ class Ranges:
 
 
 def same_owner(owner: str, other: str) -> bool:
-    """Tell whether two names stand for one owner: case and surrounding space do not matter.
+    """Tells whether two names stand for one owner: case and surrounding space do not matter.
 
     >>> same_owner("Amazon", "amazon "), same_owner("Amazon", "Citrix")
     (True, False)
@@ -114,12 +114,12 @@ def same_owner(owner: str, other: str) -> bool:
 
 
 def span(first: int, last: int) -> str:
-    """Write a range as people do: "22 - 34", "40"."""
+    """Writes a range as people do: "22 - 34", "40"."""
     return f"{first}" if first == last else f"{first} - {last}"
 
 
 def spans(numbers: Iterable[int]) -> str:
-    """Write numbers as ranges, in order.
+    """Writes numbers as ranges, in order.
 
     >>> spans([35, 37, 36, 40])
     '35 - 37, 40'
@@ -134,7 +134,7 @@ def spans(numbers: Iterable[int]) -> str:
 
 
 def ranges(text: str, most: int = TYPECODE_MAX) -> list[tuple[int, int]]:
-    """Read ranges of numbers from 0 to `most`, as a person types them.
+    """Reads ranges of numbers from 0 to `most`, as a person types them.
 
     >>> ranges("22-24, 0x4100"), ranges("35..40")
     ([(22, 24), (16640, 16640)], [(35, 40)])

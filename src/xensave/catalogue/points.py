@@ -15,7 +15,7 @@ _UNRELEASED = r"(?i)[-~](pre|rc\d*|unstable)\b"
 
 @cache
 def points_of(series: str) -> tuple[str, ...]:
-    """Return every point release of a series, oldest first; the series itself where none is told.
+    """Returns every point release of a series, oldest first; the series itself where none is told.
 
     >>> points_of("4.14")
     ('4.14.0', '4.14.1', '4.14.2', '4.14.3', '4.14.4', '4.14.5', '4.14.6')
@@ -26,7 +26,7 @@ def points_of(series: str) -> tuple[str, ...]:
 
 
 def asked_for(name: str) -> tuple[str, ...]:
-    """Return the point releases that a name stands for: a series for each of its own.
+    """Returns the point releases that a name stands for: a series for each of its own.
 
     >>> asked_for("4.21"), asked_for("RELEASE-4.17.3")
     (('4.21.0', '4.21.1', '4.21.2'), ('4.17.3',))
@@ -47,7 +47,7 @@ def asked_for(name: str) -> tuple[str, ...]:
 
 
 def series_of(name: str) -> str:
-    """Return the series of a release that there is, as `release_names()` spells it.
+    """Returns the series of a release that there is, as `release_names()` spells it.
 
     >>> series_of("RELEASE-4.17.7")
     '4.17'
@@ -59,7 +59,7 @@ def series_of(name: str) -> str:
 
 
 def span(points: tuple[str, ...]) -> str:
-    """Return consecutive point releases as a range: "4.15.0 - 4.15.2"."""
+    """Returns consecutive point releases as a range: "4.15.0 - 4.15.2"."""
     return points[0] if len(points) == 1 else f"{points[0]} - {points[-1]}"
 
 

@@ -50,22 +50,22 @@ class Registry(NamedTuple):
     citation: str | None = None
 
     def ranges_of(self, space: str = SAVE_RECORD) -> list[OwnedRange]:
-        """Return the ranges of one number space."""
+        """Returns the ranges of one number space."""
         return [owned for owned in self.ranges if owned.space == space]
 
     def used(self, space: str = SAVE_RECORD) -> Iterator[UsedNumber]:
-        """Yield every deployed number of one number space, in order of the ranges."""
+        """Yields every deployed number of one number space, in order of the ranges."""
         for owned in self.ranges_of(space):
             yield from owned.used
 
     def renamed(self, source: str) -> Registry:
-        """Return the registry as errors and objections shall call it."""
+        """Returns the registry as errors and objections shall call it."""
         ranges = tuple(owned._replace(source=source) for owned in self.ranges)
         return self._replace(source=source, ranges=ranges)
 
 
 def read_registry(path: str | os.PathLike[str]) -> Registry:
-    """Read a registry file.
+    """Reads a registry file.
 
     Raises SourceError where it cannot be read, Malformed for what it may not say: with the file,
     the key, and every overlap of its ranges or numbers.
@@ -86,7 +86,7 @@ def read_registry(path: str | os.PathLike[str]) -> Registry:
 
 
 def parse_registry(text: str, source: str) -> Registry:
-    r"""Read a registry from its text; `source` is what errors call it.
+    r"""Reads a registry from its text; `source` is what errors call it.
 
     Raises Malformed for what is no registry.
 
@@ -115,7 +115,7 @@ def parse_registry(text: str, source: str) -> Registry:
 
 
 def shipped_names() -> list[str]:
-    """The names of the registries that come with xensave.
+    """Returns the names of the registries that come with xensave.
 
     >>> shipped_names()
     ['amazon', 'citrix']
@@ -125,7 +125,10 @@ def shipped_names() -> list[str]:
 
 
 def shipped_registry(name: str) -> Registry:
-    """A registry that comes with xensave, by its name in any case. Raises UsageError if none is."""
+    """Returns a registry that comes with xensave, by its name in any case.
+
+    Raises UsageError if none is.
+    """
     if name.lower() not in shipped_names():
         raise UsageError(f"no registry {name!r}; there are {', '.join(shipped_names())}")
     path = os.path.join(SHIPPED, f"{name.lower()}.toml")  # noqa: PTH118 - pathlib is slow
@@ -133,7 +136,7 @@ def shipped_registry(name: str) -> Registry:
 
 
 def shipped_registries() -> list[Registry]:
-    """Every registry that comes with xensave."""
+    """Returns every registry that comes with xensave."""
     return [shipped_registry(name) for name in shipped_names()]
 
 

@@ -14,7 +14,7 @@ Word = TypeVar("Word", bound=str)
 
 
 def parse(text: str) -> dict[str, object]:
-    """Return the tables of a TOML text. Raises Malformed for whatever is wrong with it.
+    """Returns the tables of a TOML text. Raises Malformed for whatever is wrong with it.
 
     >>> parse("schema = 1")
     {'schema': 1}
@@ -32,7 +32,7 @@ def parse(text: str) -> dict[str, object]:
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, object]:
-    """Return the tables of a TOML file. Raises SourceError, and UsageError for what is no TOML."""
+    """Returns the tables of a TOML file. Raises SourceError, and UsageError for what is no TOML."""
     try:
         with open(path, encoding="utf-8") as file:
             return parse(file.read())
@@ -63,22 +63,22 @@ class Table:
         self.kind = kind
 
     def error(self, key: str, message: str) -> XensaveError:
-        """Return the error that says what is wrong with a key, and where it stands."""
+        """Returns the error that says what is wrong with a key, and where it stands."""
         place = f"{self.path}.{key}".strip(".")
         return self.kind(message, record=self.source, path=place or None)
 
     def inside(self, key: str, data: Mapping[str, object]) -> Table:
-        """Return a table that stands in this one."""
+        """Returns a table that stands in this one."""
         return Table(data, self.source, f"{self.path}.{key}".strip("."), self.kind)
 
     def allow(self, keys: Sequence[str]) -> None:
-        """Refuse any other key."""
+        """Refuses any other key."""
         for key in self.data:
             if key not in keys:
                 raise self.error(key, f"unknown key; known are {', '.join(keys)}")
 
     def text(self, key: str, *, required: bool = False) -> str | None:
-        """Return a text that is not blank; None where it is absent and need not be there."""
+        """Returns a text that is not blank; None where it is absent and need not be there."""
         value = self.data.get(key)
         if value is None and not required:
             return None
@@ -87,7 +87,7 @@ class Table:
         return value.strip()
 
     def choice(self, key: str, of: Sequence[Word], default: Word | None = None) -> Word:
-        """Return one of some texts."""
+        """Returns one of some texts."""
         value = self.data.get(key, default)
         for word in of:
             if value == word:
@@ -95,14 +95,14 @@ class Table:
         raise self.error(key, f"must be one of {', '.join(of)}")
 
     def number(self, key: str, default: int | None = None, most: int = TYPECODE_MAX) -> int:
-        """Return a number from 0 to `most`."""
+        """Returns a number from 0 to `most`."""
         value = self.data.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise self.error(key, f"must be a number from 0 to {most}")
         return value
 
     def name(self, key: str, *, required: bool = False) -> str | int | None:
-        """Return what is called by a name or a number; None where it need not be there."""
+        """Returns what is called by a name or a number; None where it need not be there."""
         value = self.data.get(key)
         if value is None and not required:
             return None
@@ -111,14 +111,14 @@ class Table:
         return value
 
     def texts(self, key: str) -> list[str]:
-        """Return an array of texts; an empty one where it is absent."""
+        """Returns an array of texts; an empty one where it is absent."""
         value = self.data.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.error(key, "must be an array of strings")
         return value
 
     def mapping(self, key: str, of: type[T]) -> dict[str, T]:
-        """Return a table of values of one type; an empty one where it is absent."""
+        """Returns a table of values of one type; an empty one where it is absent."""
         value = self.data.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, "must be a table")
@@ -130,7 +130,7 @@ class Table:
         return table
 
     def tables(self, key: str, *, required: bool = True) -> Iterator[Table]:
-        """Yield the tables of an array; unless it is required there may be none."""
+        """Yields the tables of an array; unless it is required there may be none."""
         items = self.data.get(key, None if required else [])
         if not isinstance(items, list) or (required and not items):
             raise self.error(key, f"must be an array of tables ([[{key}]])")

@@ -62,7 +62,7 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Runs the command line and returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if sys.stdout is None or sys.stderr is None:
         from xensave.cli.output import stand_in
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def module_of(name: str) -> str:
-    """Return the name of a command's module.
+    """Returns the name of a command's module.
 
     >>> module_of("convert-legacy-stream")
     'xensave.cli.change.convert_legacy_stream'
@@ -121,7 +121,7 @@ def _unknown(words: list[str]) -> int:
 
 
 def _shown(text: str) -> str:
-    """Fold the help for a terminal; a pipe does not pay for what folds."""
+    """Folds the help for a terminal; a pipe does not pay for what folds."""
     if sys.stdout.isatty():
         from xensave.views.text.terminal import folded
 

@@ -24,7 +24,7 @@ Act = Callable[[Input, str, "str | None"], int]
 
 
 def add_operands(parser: argparse.ArgumentParser, what: str = "the image") -> None:
-    """Declare IN... and OUT."""
+    """Declares IN... and OUT."""
     parser.add_argument(
         "words",
         metavar="IN",
@@ -48,7 +48,7 @@ def into(
     compress: str | None = None,
     suffix: str = "",
 ) -> int:
-    """Call `act` for each input, and return the exit code; of many inputs print a line's sum.
+    """Calls `act` for each input, and returns the exit code; of many inputs it prints a sum.
 
     `good` and `bad` are what that line calls exit codes 0 and 1. In a directory a result is called
     as its input, without a compression's ending where `compress` (as --compress says it) or
@@ -77,17 +77,17 @@ def into(
 
 
 def beside(out: str | None) -> TextIO:
-    """Return where text goes: the image itself has standard output where OUT is "-"."""
+    """Returns where text goes: the image itself has standard output where OUT is "-"."""
     return sys.stderr if out == "-" else sys.stdout
 
 
 def heading(args: argparse.Namespace, name: str) -> str:
-    """Return the line above what is said of one of many inputs; nothing where one was named."""
+    """Returns the line above what is said of one of many inputs; nothing where one was named."""
     return f"{escape(name)}:\n" if name not in args.words or len(args.words) > 2 else ""
 
 
 def operands(words: list[str], *, dry_run: bool | None) -> tuple[list[str], str | None]:
-    """Return the inputs and the output; a dry run of many may name none.
+    """Returns the inputs and the output; a dry run of many may name none.
 
     `dry_run` is None for a command that has none.
     """
@@ -105,7 +105,7 @@ def _is_directory(word: str) -> bool:
 
 
 def _name_of(item: Item, compress: str | None, suffix: str) -> str:
-    """Return what an item's result is called in the directory of results."""
+    """Returns what an item's result is called in the directory of results."""
     name = item.name.rstrip("/").rpartition("/")[2]
     if suffix:
         return _PACKED.sub("", name) + suffix

@@ -18,7 +18,7 @@ def for_each(
     *,
     failed: Callable[[str, XensaveError], int] | None = None,
 ) -> list[int]:
-    """Call `act` for each input that the words name, and return the exit codes, one an input.
+    """Calls `act` for each input that the words name, and returns the exit codes, one an input.
 
     An error of one input is told in a line, or by `failed`, and the next one has its turn.
     """
@@ -45,14 +45,14 @@ def for_each(
 
 
 def told(command: str, args: argparse.Namespace, error: XensaveError) -> int:
-    """Tell an error of one input, unless --quiet is set, and return the exit code that it means."""
+    """Tells an error of one input, unless --quiet is set, and returns its exit code."""
     if not getattr(args, "quiet", False):
         complain(command, error, as_json=wants_json(args))
     return code_of(error)
 
 
 def counted(codes: list[int], good: str, bad: str) -> str:
-    """Return the line that sums up many inputs by their exit codes.
+    """Returns the line that sums up many inputs by their exit codes.
 
     >>> counted([0, 0, 1, 2], "valid", "with findings")
     '4 images: 2 valid, 1 with findings, 1 not read'

@@ -19,7 +19,7 @@ _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def number(text: str) -> int:
-    """Read a number as a person writes one: decimal or 0x...
+    """Reads a number as a person writes one: decimal or 0x...
 
     >>> number("40"), number("0x4100")
     (40, 16640)
@@ -31,7 +31,7 @@ def number(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Read a number from 1 on."""
+    """Reads a number from 1 on."""
     value = number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
@@ -39,7 +39,7 @@ def positive(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """Read a number of bytes from 1 on; k, M, G and T count in powers of 1024.
+    """Reads a number of bytes from 1 on; k, M, G and T count in powers of 1024.
 
     >>> size("5G"), size("512 MiB"), size("0x1000")
     (5368709120, 536870912, 4096)
@@ -54,7 +54,7 @@ def size(text: str) -> int:
 
 
 def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
-    """Declare --input-format, and other names of it."""
+    """Declares --input-format, and other names of it."""
     from xensave.container.formats import format_names
 
     parser.add_argument(
@@ -66,14 +66,14 @@ def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
 
 
 def max_size(parser: argparse.ArgumentParser) -> None:
-    """Declare --max-size: what a compressed input may become."""
+    """Declares --max-size: what a compressed input may become."""
     parser.add_argument(
         "--max-size", metavar="SIZE", type=size, help="the most that an input may decompress to"
     )
 
 
 def walk(parser: argparse.ArgumentParser) -> None:
-    """Declare --walk: large images are looked at by a glance otherwise."""
+    """Declares --walk: large images are looked at by a glance otherwise."""
     parser.add_argument(
         "--walk",
         action="store_true",
@@ -83,7 +83,7 @@ def walk(parser: argparse.ArgumentParser) -> None:
 
 
 def host(parser: argparse.ArgumentParser) -> None:
-    """Declare --host: what is known of the target's host."""
+    """Declares --host: what is known of the target's host."""
     parser.add_argument(
         "--host",
         metavar="FILE",
@@ -93,14 +93,14 @@ def host(parser: argparse.ArgumentParser) -> None:
 
 
 def host_of(path: str | None) -> Host | None:
-    """Return what the file of --host says, None for none. Raises what `contents` raises."""
+    """Returns what the file of --host says, None for none. Raises what `contents` raises."""
     from xensave.policy.hostfile import read_host
 
     return contents("host", path, read_host)
 
 
 def contents(option: str, path: str | None, read: Callable[[str], Contents]) -> Contents | None:
-    """Return what an option's file says. Raises UsageError where it cannot be read as that."""
+    """Returns what an option's file says. Raises UsageError where it cannot be read as that."""
     if path is None:
         return None
     try:

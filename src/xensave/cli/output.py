@@ -13,7 +13,7 @@ CLOSED_PIPE = 128 + 13
 
 
 def stand_in() -> None:
-    """Put streams in the place of standard output and error that were closed before the start.
+    """Puts streams in the place of standard output and error that were closed before the start.
 
     Writing to such an output fails as writing to the closed one would; errors are lost.
     """
@@ -24,13 +24,13 @@ def stand_in() -> None:
 
 
 def no_terminal(out: str | None) -> None:
-    """Refuse to write an image onto a terminal. Raises UsageError."""
+    """Refuses to write an image onto a terminal. Raises UsageError."""
     if out == "-" and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it, or name a file as OUT")
 
 
 def failed(command: str | None, error: OSError) -> int:
-    """Say in a line what failed, and return the exit code."""
+    """Says in a line what failed, and returns the exit code."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -20,11 +20,11 @@ class CommandParser(argparse.ArgumentParser):
     """A command's parser; raises BadUsage instead of printing and exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse found wrong."""
+        """Raises what argparse found wrong."""
         raise BadUsage(message)
 
     def read(self, words: list[str]) -> argparse.Namespace:
-        """Parse a command's words: operands may stand before, between and after options.
+        """Parses a command's words: operands may stand before, between and after options.
 
         Raises BadUsage, and SystemExit where --help or --version was printed.
         """
@@ -42,12 +42,12 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def _may_ask_for_help(word: str) -> bool:
-    """Tell whether a word is --help, or may be -h among other letters."""
+    """Tells whether a word is --help, or may be -h among other letters."""
     return word == "--help" or (word[:1] == "-" and word[1:2] != "-" and "h" in word)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return a question for a word that was perhaps another, to end an error with.
+    """Returns a question for a word that was perhaps another, to end an error with.
 
     >>> suggestion("shwo", ["show", "verify"])
     "; did you mean 'show'?"
@@ -59,7 +59,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def command_parser(name: str, description: str) -> CommandParser:
-    """Return a command's parser with the options that all of them take."""
+    """Returns a command's parser with the options that all of them take."""
     parser = CommandParser(
         prog=f"xensave {name}",
         description=description,

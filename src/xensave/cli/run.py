@@ -21,7 +21,7 @@ BAD_INPUT = 1
 
 
 def run_command(name: str, words: list[str]) -> int:
-    """Run `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
+    """Runs `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -64,7 +64,7 @@ def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
 
 
 def code_of(error: XensaveError, bad_input: int = BAD_INPUT) -> int:
-    """Return the exit code that an error means: trouble (2), or what damaged input is."""
+    """Returns the exit code that an error means: trouble (2), or what damaged input is."""
     return 2 if isinstance(error, (SourceError, UsageError)) else bad_input
 
 
@@ -73,12 +73,12 @@ def _is_quiet(args: argparse.Namespace) -> bool:
 
 
 def wants_json(args: argparse.Namespace) -> bool:
-    """Whether a command was asked for JSON, as --json or as --format json."""
+    """Tells whether a command was asked for JSON, as --json or as --format json."""
     return bool(getattr(args, "json", False)) or getattr(args, "format", None) == "json"
 
 
 def complain(name: str, error: XensaveError, *, as_json: bool) -> None:
-    """Say what went wrong in a line on stderr, and with `as_json` as an object on stdout too."""
+    """Says what went wrong in a line on stderr, and with `as_json` as an object on stdout too."""
     if as_json:
         from xensave.views.errors import error_json
 

@@ -10,7 +10,7 @@ from xensave.cli.parser import CommandParser, command_parser
 
 
 def parser_of(name: str) -> CommandParser:
-    """Return the parser of a command."""
+    """Returns the parser of a command."""
     module = import_module(module_of(name))
     parser = command_parser(name, module.DESCRIPTION)
     module.add_arguments(parser)
@@ -18,7 +18,7 @@ def parser_of(name: str) -> CommandParser:
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """Return a parser with a subparser for each command; it is asked, and parses nothing."""
+    """Returns a parser with a subparser for each command; it is asked, and parses nothing."""
     whole = argparse.ArgumentParser(
         prog="xensave", description="Read, verify, explain and convert what Xen saves."
     )

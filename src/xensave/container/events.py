@@ -46,7 +46,7 @@ class Header(Protocol):
         """The version of that layer, None where it has none."""
 
     def to_bytes(self) -> bytes:
-        """Return the header's bytes again."""
+        """Returns the header's bytes again."""
 
 
 class Event:
@@ -116,34 +116,34 @@ class Event:
         return self.body_offset + self.length + self.pad_length
 
     def is_record(self, layer: str, type_: int) -> bool:
-        """Tell whether this is that layer's record of that type."""
+        """Tells whether this is that layer's record of that type."""
         return self.type == type_ and self.layer == layer and self.kind == RECORD
 
     def prefix(self, n: int) -> bytes | memoryview:
-        """Return the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
+        """Returns the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
         n = min(n, self.length)
         if n > len(self._head):
             self._head = self._named(self._more, n)
         return self._head[:n]
 
     def body(self) -> bytes | memoryview:
-        """Return the whole body. Raises LimitExceeded above the source's limit for one read."""
+        """Returns the whole body. Raises LimitExceeded above the source's limit for one read."""
         return self.prefix(self.length)
 
     def padding(self) -> bytes:
-        """Return the bytes that pad the body to a multiple of 8; they should be zero."""
+        """Returns the bytes that pad the body to a multiple of 8; they should be zero."""
         return bytes(self._named(self._padding)) if self.pad_length else b""
 
     def to_bytes(self) -> bytes:
-        """Return header, body and padding: the bytes that the walk read here."""
+        """Returns header, body and padding: the bytes that the walk read here."""
         return b"".join((self.raw, self.body(), self.padding()))
 
     def copy_to(self, out_fd: int) -> None:
-        """Write header, body and padding to a descriptor; unread bodies go through the kernel."""
+        """Writes header, body and padding to a descriptor; unread bodies go through the kernel."""
         self._named(self._copy, out_fd)
 
     def finish(self) -> None:
-        """Pass over what was not read; the walk does this before it goes on."""
+        """Passes over what was not read; the walk does this before it goes on."""
         left = self.end - self._source.offset
         if left > 0:
             self._named(self._source.skip, left)
@@ -179,7 +179,7 @@ class Event:
         self._source.copy_to(out_fd, self.end - self._source.offset)
 
     def _named(self, act: Callable[..., T], *args: int) -> T:
-        """Let an error say which record it was in; what is missing, in terms of the record."""
+        """Lets an error say which record it was in; what is missing, in terms of the record."""
         try:
             return act(*args)
         except XensaveError as error:

@@ -41,15 +41,15 @@ class Format(ABC):
     modern: Mapping[int, int] = {}
 
     def matches(self, head: bytes) -> bool:
-        """Tell whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
+        """Tells whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
         return bool(self.magics) and head.startswith(self.magics)
 
     def stored(self, source: Source) -> Iterator[Event]:
-        """Yield the headers and records as they lie, where `walk` makes others of them."""
+        """Yields the headers and records as they lie, where `walk` makes others of them."""
         return self.walk(source)
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
-        """Return a header of this format as it stands around a stream of today, or a legacy one.
+        """Returns a header of this format as it stands around a stream of today, or a legacy one.
 
         None where no such frame is read any more. What `walk` makes of a legacy stream is one of
         today: headers that announce the other are changed.
@@ -57,7 +57,7 @@ class Format(ABC):
         return header
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return what stands before a stream of the kind `inner`.
+        """Returns what stands before a stream of the kind `inner`.
 
         `metadata` is what the format demands, `options` are those of a libxl stream. Raises
         UsageError for metadata that the format cannot hold.
@@ -65,23 +65,23 @@ class Format(ABC):
         return b""
 
     def back(self) -> bytes:
-        """Return what stands behind the stream and the records of devices."""
+        """Returns what stands behind the stream and the records of devices."""
         return b""
 
     def pack(self, type_: int, body: bytes | memoryview = b"") -> bytes:
-        """Return a record of this format."""
+        """Returns a record of this format."""
         return pack_record(type_, body)
 
     def describes(self, event: Event) -> bool:
-        """Tell whether an event's body says what `describe` reads: by default, of a header's."""
+        """Tells whether an event's body says what `describe` reads: by default, of a header's."""
         return event.kind == HEADER_KIND and event.length > 0
 
     def describe(self, body: bytes) -> Description:
-        """Return what the frame says of its guest."""
+        """Returns what the frame says of its guest."""
         return Description(text=body.decode("utf-8", "replace"))
 
     def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
-        """Return a label and a text for `show`, of a record whose body is `length` bytes long.
+        """Returns a label and a text for `show`, of a record whose body is `length` bytes long.
 
         `body` may be only the beginning of it. None where there is nothing to say.
         """
@@ -89,7 +89,7 @@ class Format(ABC):
 
     @abstractmethod
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the headers and records, those of the streams inside in their place.
+        """Yields the headers and records, those of the streams inside in their place.
 
         Raises Truncated where the input ends before the format does, and Malformed or
         Unsupported where it cannot be followed.

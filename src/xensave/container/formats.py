@@ -51,7 +51,7 @@ FORMATS: Sequence[Format] = _KNOWN
 
 
 def format_named(name: str) -> Format:
-    """Return the format of a name. Raises UsageError for a name that none has.
+    """Returns the format of a name. Raises UsageError for a name that none has.
 
     >>> format_named("libxc").title
     'a libxc stream'
@@ -65,7 +65,7 @@ def format_named(name: str) -> Format:
 
 
 def format_names() -> list[str]:
-    """Return the names of the formats.
+    """Returns the names of the formats.
 
     >>> format_names()[:2]
     ['xl', 'libxl']

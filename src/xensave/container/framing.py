@@ -12,7 +12,7 @@ OPTIONAL = 1 << 31
 
 
 def padding_size(length: int) -> int:
-    """Return how many bytes of padding follow a body.
+    """Returns how many bytes of padding follow a body.
 
     >>> [padding_size(n) for n in (0, 1, 7, 8, 9)]
     [0, 7, 1, 0, 7]
@@ -21,7 +21,7 @@ def padding_size(length: int) -> int:
 
 
 def pack_record(type_: int, body: bytes | memoryview = b"", padding: bytes | None = None) -> bytes:
-    """Return a record: header, body, and padding (zeros unless other bytes are to be kept).
+    """Returns a record: header, body, and padding (zeros unless other bytes are to be kept).
 
     >>> pack_record(0x0D).hex()
     '0d00000000000000'
@@ -31,7 +31,7 @@ def pack_record(type_: int, body: bytes | memoryview = b"", padding: bytes | Non
 
 
 def record_name(type_: int, names: Mapping[int, str]) -> str:
-    """Return a record type's name, or what can be said of an unknown one.
+    """Returns a record type's name, or what can be said of an unknown one.
 
     >>> record_name(0x80000005, {})
     'optional record 0x80000005'

@@ -50,7 +50,7 @@ class MadeEvent(Event):
 
     @classmethod
     def with_header(cls, event: Event, header: Header, body: bytes | None = None) -> MadeEvent:
-        """Return an event with another header before its body, or before another one."""
+        """Returns an event with another header before its body, or before another one."""
         front = bytes(event.body()) if body is None else body
         return cls(
             event._source, event.layer, event.kind, event.name, offset=event.offset, end=event.end,
@@ -61,7 +61,7 @@ class MadeEvent(Event):
     def with_front(
         cls, event: Event, layer: str, name: str, front: bytes, left_out: int
     ) -> MadeEvent:
-        """Return what follows the first `left_out` bytes of an event's body, behind other ones.
+        """Returns what follows the first `left_out` bytes of an event's body, behind other ones.
 
         Those first bytes must have been read.
         """
@@ -83,11 +83,11 @@ class MadeEvent(Event):
         return self._end
 
     def padding(self) -> bytes:
-        """Return zeros."""
+        """Returns zeros."""
         return bytes(self.pad_length)
 
     def copy_to(self, out_fd: int) -> None:
-        """Write header, body and padding to a descriptor; pages go through the kernel."""
+        """Writes header, body and padding to a descriptor; pages go through the kernel."""
         write_all(out_fd, self.raw)
         write_all(out_fd, memoryview(self._head))
         rest = self.length - len(self._head)
@@ -96,7 +96,7 @@ class MadeEvent(Event):
         write_all(out_fd, memoryview(self.padding()))
 
     def finish(self) -> None:
-        """Do nothing: what it was made of is passed over by its own event."""
+        """Does nothing: what it was made of is passed over by its own event."""
 
     def _more(self, n: int) -> bytes | memoryview:
         if not self._source.seekable:

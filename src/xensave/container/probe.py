@@ -38,7 +38,7 @@ FOREIGN = (
 
 
 def probe(head: bytes) -> str:
-    """Return the name of the format that the first HEAD_SIZE bytes announce.
+    """Returns the name of the format that the first HEAD_SIZE bytes announce.
 
     Raises Unsupported for what is known and not read, Malformed for anything else.
 

@@ -22,7 +22,7 @@ def read_header(
     parse: Callable[[memoryview], H],
     body: Callable[[H], int] | None = None,
 ) -> Event:
-    """Read and parse a header of `size` bytes; `body` tells the length of what belongs to it."""
+    """Reads and parses a header of `size` bytes; `body` tells the length of what belongs to it."""
     start = source.offset
     try:
         raw = source.read(size)
@@ -36,7 +36,7 @@ def read_header(
 
 
 def read_record(source: Source, layer: str, names: Mapping[int, str]) -> Event:
-    """Read the header of a libxl or libxc record."""
+    """Reads the header of a libxl or libxc record."""
     try:
         raw = source.read(HEADER_SIZE)
     except Truncated as error:

@@ -79,20 +79,20 @@ class PageRun(Event):
         return self.offset + self.records * self.stride
 
     def pfns(self) -> Words:
-        """Return the PFN arrays, a row for each record; only of a walk that reads "all"."""
+        """Returns the PFN arrays, a row for each record; only of a walk that reads "all"."""
         import numpy as np
 
         words = np.frombuffer(self._fronts, "<u8")
         return words.reshape(-1, FRONT // 8 + self.count)[: self.records, FRONT // 8 :]
 
     def ends(self) -> tuple[list[int], list[int]]:
-        """Return each record's first PFN and its last; only of a walk that reads "ends"."""
+        """Returns each record's first PFN and its last; only of a walk that reads "ends"."""
         width = FRONT // 8 + 1
         firsts = _integers(self._fronts, width - 1, width, self.records)
         return firsts, _integers(self._lasts, 0, 1, self.records)
 
     def apart(self) -> Iterator[Event]:
-        """Yield the records one by one, as a walk gives them."""
+        """Yields the records one by one, as a walk gives them."""
         for at in range(self.offset, self.end, self.stride):
             event = Event(
                 self._source,
@@ -110,7 +110,7 @@ class PageRun(Event):
 def walk_in_runs(
     source: Source, format: str | None = None, *, stored: bool = False, listed: Listed = "none"
 ) -> Iterator[Event]:
-    """Yield the events that `walk` does, stretches of page records as one PageRun each.
+    """Yields the events that `walk` does, stretches of page records as one PageRun each.
 
     `listed` says which PFNs will be asked for: they are read with the headers.
     """
@@ -137,7 +137,7 @@ def walk_in_runs(
 
 
 def _begins(source: MemorySource, like: Event, at: int, least: int) -> bool:
-    """Tell whether `least` records like this one may follow."""
+    """Tells whether `least` records like this one may follow."""
     far = (least - 1) * (like.end - like.offset)
     if like.pad_length or at + far + FRONT > (source.size or 0):
         return False
@@ -145,7 +145,7 @@ def _begins(source: MemorySource, like: Event, at: int, least: int) -> bool:
 
 
 def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[PageRun | None, int]:
-    """Return the records like this one from an offset on, and how many were read to tell."""
+    """Returns the records like this one from an offset on, and how many were read to tell."""
     stride = like.end - like.offset
     head = bytes(like.raw) + bytes(like.prefix(PAIR.size))
     count: int = PAIR.unpack_from(head, HEADER_SIZE)[0]
@@ -165,7 +165,7 @@ def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[Pa
 
 
 def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
-    """Return how many records, from the first on, begin with this head."""
+    """Returns how many records, from the first on, begin with this head."""
     if len(fronts) != most * size:
         return 0
     if size == FRONT and fronts == head * most:
@@ -180,7 +180,7 @@ def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
 
 
 def _integers(data: bytes | bytearray, first: int, step: int, count: int) -> list[int]:
-    """Return little-endian words a step apart."""
+    """Returns little-endian words a step apart."""
     if sys.byteorder == "big":
         return list(struct.unpack(f"<{len(data) // 8}Q", data)[first::step][:count])
     return _words(data)[first::step][:count].tolist()

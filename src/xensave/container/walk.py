@@ -13,7 +13,7 @@ from xensave.source.limits import CHUNK
 
 
 def walk(source: Source, format: str | None = None, *, stored: bool = False) -> Iterator[Event]:
-    """Yield the events of an image; `format` is a name, by default what `format_of` returns.
+    """Yields the events of an image; `format` is a name, by default what `format_of` returns.
 
     Of a legacy stream the events are those of the version 3 stream that it stands for; with
     `stored` they are its chunks as they lie.
@@ -37,7 +37,7 @@ def walk(source: Source, format: str | None = None, *, stored: bool = False) -> 
 
 
 def format_of(source: Source) -> Format:
-    """Return the format that the source was opened as, or that its next bytes announce.
+    """Returns the format that the source was opened as, or that its next bytes announce.
 
     Raises what `probe` raises, and UsageError for a name that no format has.
     """

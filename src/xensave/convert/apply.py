@@ -25,7 +25,7 @@ from xensave.source.stream import StreamSource
 def plan_conversion(
     what: Input, settings: Settings, *, max_size: int | None = None, format: str | None = None
 ) -> Plan:
-    """Return what a conversion would do; page data is passed over. A pipe is read to its end.
+    """Returns what a conversion would do; page data is passed over. A pipe is read to its end.
 
     Raises Refused where the target would not take the result; losses are for `Plan.check`.
 
@@ -46,7 +46,7 @@ def convert(
     format: str | None = None,
     compression: Compression | None = None,
 ) -> Plan:
-    """Convert `what` to `out` (paths, or "-"); return the plan that was carried out.
+    """Converts `what` to `out` (paths, or "-"); returns the plan that was carried out.
 
     A file appears under its name only when it is complete. Input that can be read twice is
     planned first: a refusal writes nothing. From a pipe a refusal may come after the pages were
@@ -96,7 +96,7 @@ class _Planned(NamedTuple):
 
 
 def _planned(source: Source, settings: Settings) -> _Planned | None:
-    """Plan first, and refuse what loses state; None where the input cannot be read twice."""
+    """Plans first, and refuses what loses state; None where the input cannot be read twice."""
     again = source.again()
     if again is None:
         return None
@@ -109,7 +109,7 @@ def _planned(source: Source, settings: Settings) -> _Planned | None:
 def _pass(
     source: Source, fd: int, settings: Settings, planned: _Planned | None, *, fresh: bool = False
 ) -> Plan:
-    """Write the converted image; what was not planned is checked change by change."""
+    """Writes the converted image; what was not planned is checked change by change."""
     if planned is None:
         converter = FrameConverter(settings)
     else:
@@ -143,7 +143,7 @@ def _is_last(event: Event, outer: str) -> bool:
 
 
 def _follow(source: StreamSource, event: Event, fd: int) -> None:
-    """Pass on what follows a stream as it comes: the messages of a migration are a few bytes."""
+    """Passes on what follows a stream as it comes: the messages of a migration are a few bytes."""
     event.finish()
     while part := source.read_some(CHUNK):
         write_all(fd, memoryview(part))

@@ -28,7 +28,7 @@ class ConfigMend(NamedTuple):
     loses: bool = False
 
     def loss(self, before: object) -> tuple[Loss, ...]:
-        """Return what is lost of the value."""
+        """Returns what is lost of the value."""
         return (Loss(".".join(self.path), str(before)),) if self.loses else ()
 
 
@@ -62,7 +62,7 @@ MENDS = (
 
 
 def mended(optional: bytes, at: Version) -> tuple[bytes, tuple[tuple[ConfigMend, object], ...]]:
-    """Return the optional data of xl's header for a release, and the mends with the old values.
+    """Returns the optional data of xl's header for a release, and the mends with the old values.
 
     Only the values change, in their place: the rest of the text stays as it was saved.
 
@@ -86,7 +86,7 @@ def mended(optional: bytes, at: Version) -> tuple[bytes, tuple[tuple[ConfigMend,
 
 
 def _with_value(optional: bytes, mend: ConfigMend) -> bytes | None:
-    """Return the data with a member's value changed; None where the text is not found."""
+    """Returns the data with a member's value changed; None where the text is not found."""
     try:
         data = OptionalData.parse(optional)
     except XensaveError:

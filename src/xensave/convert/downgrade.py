@@ -106,7 +106,7 @@ class Downgrade:
         self._place = Place(offset=0)
 
     def convert(self, event: Event, output: Output) -> Output:
-        """Return the chunks for what an event became."""
+        """Returns the chunks for what an event became."""
         self._place = place_of(event)
         if event.layer not in (LIBXC, LIBXL):
             return output
@@ -128,7 +128,7 @@ class Downgrade:
         return tuple(chunks)
 
     def finish(self) -> Output:
-        """Return what follows the pages. Raises Refused where something is missing."""
+        """Returns what follows the pages. Raises Refused where something is missing."""
         facts = self.facts
         if not self._begun:
             return ()
@@ -139,7 +139,7 @@ class Downgrade:
     def xl_header(
         self, header: xl.XlHeader, body: bytes, config: bytes | None
     ) -> tuple[xl.XlHeader, bytes]:
-        """Return xl's header and its optional data: JSON came with Xen 4.5, xl itself with 4.1."""
+        """Returns xl's header and its optional data: JSON came with Xen 4.5, xl itself with 4.1."""
         if not self._since(XL_SINCE):
             raise self.refused(f"Xen {self._target.name} has no xl: --input-format libxl, say")
         if config is not None:
@@ -322,7 +322,7 @@ class Downgrade:
         self._plan.changes.append(change)
 
     def refused(self, message: str) -> Refused:
-        """Return a refusal at the event that was converted last."""
+        """Returns a refusal at the event that was converted last."""
         return Refused(message, self._plan, offset=self._place.offset, record=self._place.record)
 
 

@@ -64,14 +64,14 @@ class FrameConverter:
         return self._frame is not None or self._down is not None
 
     def convert(self, event: Event) -> Output:
-        """Return what to write for an event. Raises Refused."""
+        """Returns what to write for an event. Raises Refused."""
         output = self._in_its_frame(event)
         if self._down is not None:
             return self._down.convert(event, output)
         return output if self._frame is None else self._frame.convert(event, output)
 
     def check_whole(self, source: Source | None = None) -> None:
-        """Judge all that was made, libxl's records included. Raises Refused.
+        """Judges all that was made, libxl's records included. Raises Refused.
 
         With the `source` that it was made of, where that can be read again, a PV guest's page
         tables are looked at too.
@@ -84,7 +84,7 @@ class FrameConverter:
             self._stream.check_whole(image)
 
     def finish(self) -> Output:
-        """Return what ends the result, where the last event does not."""
+        """Returns what ends the result, where the last event does not."""
         if self._down is not None:
             return self._down.finish()
         return () if self._frame is None else self._frame.finish()
@@ -148,7 +148,7 @@ class FrameConverter:
         return self._stream.convert(MadeEvent.with_header(event, new))
 
     def _configured(self, event: Event) -> Event:
-        """Return xl's header with a configuration that the target's libxl takes on its host."""
+        """Returns xl's header with a configuration that the target's libxl takes on its host."""
         header = event.header
         if not isinstance(header, xl.XlHeader) or not header.json:
             return event
@@ -173,7 +173,7 @@ class FrameConverter:
         return MadeEvent.with_header(event, header._replace(optional_length=len(body)), body)
 
     def _old_header(self, event: Event, down: Downgrade) -> Output:
-        """Return a frame's header as a release reads it that restores legacy streams only."""
+        """Returns a frame's header as a release reads it that restores legacy streams only."""
         header = event.header
         if event.layer in (LIBXC, LIBXL) or header is None:
             return self._stream.convert(event)

@@ -24,7 +24,7 @@ def convert_legacy_stream(
     xl_header: bool = False,
     each: Callable[[Event], None] | None = None,
 ) -> None:
-    """Write what Xen's converter writes of a legacy stream, byte for byte.
+    """Writes what Xen's converter writes of a legacy stream, byte for byte.
 
     `width` is the bytes of the toolstack's `unsigned long` (8 or 4), `pv` the guest's kind; the
     first words tell what is not given. With `libxl` the result is a libxl stream, else libxc's,
@@ -46,7 +46,7 @@ def convert_legacy_stream(
 
 
 def _pass_header(source: Source, out_fd: int, *, libxl: bool) -> None:
-    """Write xl's header, with the flag of a libxl stream where one follows."""
+    """Writes xl's header, with the flag of a libxl stream where one follows."""
     event = read_header(
         source,
         XL,

@@ -39,7 +39,7 @@ class Writer:
         self._start = self._end = 0
 
     def put(self, output: Iterable[Event | bytes]) -> None:
-        """Write what an event became."""
+        """Writes what an event became."""
         for part in output:
             if isinstance(part, Event):
                 self.keep(part)
@@ -47,7 +47,7 @@ class Writer:
                 self.write(part)
 
     def keep(self, event: Event) -> None:
-        """Write an event as it is."""
+        """Writes an event as it is."""
         if event.made:
             self.flush()
             event.copy_to(self._fd)
@@ -65,23 +65,23 @@ class Writer:
         self._end = event.end
 
     def write(self, data: bytes) -> None:
-        """Write bytes."""
+        """Writes bytes."""
         self.flush()
         write_all(self._fd, memoryview(data))
 
     def copy(self, offset: int, n: int) -> None:
-        """Write n bytes from an offset of a source that is seekable."""
+        """Writes n bytes from an offset of a source that is seekable."""
         self.flush()
         self._copy(offset, n)
 
     def flush(self) -> None:
-        """Write the unchanged bytes that wait."""
+        """Writes the unchanged bytes that wait."""
         if self._end > self._start:
             self._copy(self._start, self._end - self._start)
         self._start = self._end = 0
 
     def close(self) -> None:
-        """Write what waits, and give a fresh file its size even if it ends in a hole."""
+        """Writes what waits, and gives a fresh file its size even if it ends in a hole."""
         self.flush()
         if self._fresh:
             os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR))

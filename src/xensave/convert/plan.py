@@ -69,7 +69,7 @@ class Plan:
         return tuple(change for change in self.changes if change.lost and not change.accepted)
 
     def check(self, *, allow_loss: bool, since: int = 0) -> None:
-        """Raise Refused where a change loses state and that is not allowed.
+        """Raises Refused where a change loses state and that is not allowed.
 
         `since` passes over so many changes that were checked before.
         """
@@ -99,7 +99,7 @@ class WouldLose(Refused):
 
 
 def place_of(event: Event) -> Place:
-    """Return where a header or record of the input stands."""
+    """Returns where a header or record of the input stands."""
     return Place(offset=event.offset, record=event.label)
 
 

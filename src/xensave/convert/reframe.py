@@ -36,7 +36,7 @@ _STREAM = frozenset({LIBXC, LIBXL})
 
 
 def frame_names() -> list[str]:
-    """Return the formats that a stream can be put into.
+    """Returns the formats that a stream can be put into.
 
     >>> frame_names()
     ['xl', 'libxl', 'libxc', 'libvirt', 'xenopsd']
@@ -65,7 +65,7 @@ class Reframer:
         return self._to.name
 
     def convert(self, event: Event, output: Output) -> Output:
-        """Return what to write for an event that became `output`."""
+        """Returns what to write for an event that became `output`."""
         self._place = place_of(event)
         if event.kind == CONTEXT:
             raise self._refused("an HVM context alone is no guest: it has no memory")
@@ -80,7 +80,7 @@ class Reframer:
         return ()
 
     def finish(self) -> Output:
-        """Return what ends the frame."""
+        """Returns what ends the frame."""
         if not self._begun:
             raise self._refused("there is no stream in it")
         return (self._to.back(),)
@@ -121,7 +121,7 @@ class Reframer:
         return output if self._to.inner == LIBXL else self._elsewhere(event)
 
     def _record(self, event: Event) -> Output:
-        """Return a record of a frame's own: of the guest, a device, or what marks a stream."""
+        """Returns a record of a frame's own: of the guest, a device, or what marks a stream."""
         own = format_named(event.layer)
         if own.describes(event):
             if own is self._to:
@@ -137,7 +137,7 @@ class Reframer:
         return self._elsewhere(event) if event.length else ()
 
     def _elsewhere(self, event: Event) -> Output:
-        """Return what a frame has for a record of another: a device model's state, or nothing."""
+        """Returns what a frame has for a record of another: a device model's state, or nothing."""
         own, to = format_named(event.layer), self._to
         home = to if to.device_model is not None else format_named(to.inner)
         if event.type != own.device_model or home.device_model is None:
@@ -148,7 +148,7 @@ class Reframer:
         return (home.pack(home.device_model, state[len(home.model_head) :]),)
 
     def _bounded(self, event: Event) -> bytes | memoryview:
-        """Return a body; xenopsd, for one, takes no longer state of a device model."""
+        """Returns a body; xenopsd, for one, takes no longer state of a device model."""
         if event.length > STATE_LIMIT:
             raise self._refused(f"{event.length} bytes of state, the limit is {STATE_LIMIT}")
         return event.body()

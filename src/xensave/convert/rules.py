@@ -81,7 +81,7 @@ class RecordRule:
 
 
 def parse_map(text: str) -> RecordRule:
-    """Read --map FROM=TO.
+    """Reads --map FROM=TO.
 
     Raises UsageError for text of another form.
 
@@ -101,7 +101,7 @@ def parse_map(text: str) -> RecordRule:
 
 
 def parse_drop(text: str) -> RecordRule:
-    """Read --drop TYPECODE, or --drop LAYER:NUMBER.
+    """Reads --drop TYPECODE, or --drop LAYER:NUMBER.
 
     >>> parse_drop("libxc:0x13").layer
     'libxc'
@@ -111,7 +111,7 @@ def parse_drop(text: str) -> RecordRule:
 
 
 def record_of(text: str | int) -> tuple[str, int]:
-    """Return the layer and number of a record: one of the HVM context ("") unless it says so.
+    """Returns the layer and number of a record: one of the HVM context ("") unless it says so.
 
     Raises UsageError for a layer, name or number that there is not.
 
@@ -135,14 +135,14 @@ def record_of(text: str | int) -> tuple[str, int]:
 
 
 def _retyped(where: str, left: str, right: str) -> str:
-    """Return the record of the same stream that another becomes."""
+    """Returns the record of the same stream that another becomes."""
     if record_of(left)[0] != record_of(right)[0]:
         raise UsageError(f"{where}: {left} becomes a record of its own stream")
     return right
 
 
 def code_of(text: str | int) -> int:
-    """Return a typecode given by number or by a name that some release knows.
+    """Returns a typecode given by number or by a name that some release knows.
 
     Raises UsageError for a name that no release knows, and a number out of range.
     """
@@ -159,7 +159,7 @@ def code_of(text: str | int) -> int:
 
 
 def load_rules(path: str) -> tuple[RecordRule, ...]:
-    """Read a rules file. Raises UsageError, naming the entry and key, for what the schema forbids.
+    """Reads a rules file. Raises UsageError, naming the entry and key, for what the schema forbids.
 
     Raises SourceError where there is no such file.
     """
@@ -204,7 +204,7 @@ def _entry(table: Table) -> RecordRule:
 
 
 def _whole(table: Table) -> None:
-    """Raise UsageError where a rule would take the body of a stream's record apart."""
+    """Raises UsageError where a rule would take the body of a stream's record apart."""
     for key in ("layout", "fields", "set", "ignore", "hook"):
         if key in table.data:
             raise table.error(key, "for records of the HVM context only")
@@ -221,7 +221,7 @@ def _layout(table: Table) -> Layout | None:
 
 
 def _hook(table: Table) -> Hook | None:
-    """Import a hook; a rules file with hooks is code, and trusted as such."""
+    """Imports a hook; a rules file with hooks is code, and trusted as such."""
     name = table.text("hook")
     if name is None:
         return None

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     metadata: bytes | None = None
 
     def check(self) -> None:
-        """Raise UsageError for an unknown release, or two rules about one record."""
+        """Raises UsageError for an unknown release, or two rules about one record."""
         names = [self.target] if self.source is None else [self.target, self.source]
         for name in names:
             catalogue.series_of(name)

@@ -35,7 +35,7 @@ class Thinned(NamedTuple):
 
 
 def thin(image: Image, out: str) -> Thinned:
-    """Write an image to a path ("-" for standard output) with each frame's last contents only.
+    """Writes an image to a path ("-" for standard output) with each frame's last contents only.
 
     Raises Unsupported for a legacy stream, which has no records to leave out: convert it first.
 
@@ -68,7 +68,7 @@ def thin(image: Image, out: str) -> Thinned:
 
 
 def _last_contents(pfns: Integers, offsets: Integers, index: PageIndex) -> _Mask:
-    """Tell which pages of a record are the last contents of their frames."""
+    """Tells which pages of a record are the last contents of their frames."""
     if not len(pfns) or not len(index):
         return np.zeros(len(pfns), np.bool_)
     at = np.minimum(np.searchsorted(index.pfns, pfns), len(index) - 1)
@@ -95,7 +95,7 @@ class _LastEmpty:
         self._places = _last_places(pfns.release(), places.release(), index)
 
     def among(self, places: Integers) -> _Mask:
-        """Tell which places are of such entries."""
+        """Tells which places are of such entries."""
         # isin() would sort or spread out all places for each record.
         if not len(self._places):
             return np.zeros(len(places), np.bool_)
@@ -117,7 +117,7 @@ def _last_places(pfns: Integers, places: Integers, index: PageIndex) -> Integers
 
 
 def _empty_entries(event: Event) -> tuple[Integers, Integers]:
-    """Return the frames that a record lists without contents, and where each entry lies."""
+    """Returns the frames that a record lists without contents, and where each entry lies."""
     words, contents = entries(event)
     numbers = np.flatnonzero(~contents)
     pfns = (words[numbers] & np.uint64(PFN_MASK)).astype(np.int64)
@@ -125,7 +125,7 @@ def _empty_entries(event: Event) -> tuple[Integers, Integers]:
 
 
 def _write(writer: Writer, event: Event, mask: _Mask, last: _LastEmpty) -> None:
-    """Write what is left of a record; all of it where nothing goes, nothing where all does."""
+    """Writes what is left of a record; all of it where nothing goes, nothing where all does."""
     words, contents = entries(event)
     stays = np.zeros(len(words), np.bool_)
     stays[contents] = mask

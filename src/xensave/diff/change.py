@@ -44,7 +44,7 @@ class Change(NamedTuple):
 
 
 def changes_of(record: str, old: dict[str, Leaf], new: dict[str, Leaf]) -> Iterator[Change]:
-    """Yield what differs between two sets of leaves; paths in the order of the old, then new."""
+    """Yields what differs between two sets of leaves; paths in the order of the old, then new."""
     for path in dict.fromkeys([*old, *new]):
         before, after = old.get(path), new.get(path)
         if before is None or after is None or before.value != after.value:

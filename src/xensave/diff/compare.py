@@ -44,7 +44,7 @@ class Comparison(NamedTuple):
 def compare(
     old: Image, new: Image, selection: Selection | None = None, *, memory: bool = True
 ) -> Comparison:
-    """Compare two images; what `selection` leaves out does not count.
+    """Compares two images; what `selection` leaves out does not count.
 
     Each is walked at most twice, a pipe once. Time grows with the size of both; pages are hashed
     as they pass. Raises what a walk raises for a damaged image, UsageError for a record to compare

@@ -12,13 +12,13 @@ from xensave.records.meaning.leaves import Leaf
 
 
 def fact_changes(old: Image, new: Image) -> Iterator[Change]:
-    """Yield the differences of headers and configuration."""
+    """Yields the differences of headers and configuration."""
     yield from changes_of("image", _headers(old), _headers(new))
     yield from changes_of("config", _config(old), _config(new))
 
 
 def emulator_changes(old: Image, new: Image) -> Iterator[Change]:
-    """Yield the differences of device models: xenstore keys, and QEMU's sections."""
+    """Yields the differences of device models: xenstore keys, and QEMU's sections."""
     before, after = _emulators(old), _emulators(new)
     for label in dict.fromkeys([*before, *after]):
         a, b = before.get(label), after.get(label)
@@ -48,7 +48,7 @@ def _config(image: Image) -> dict[str, Leaf]:
 
 
 def config_leaves(value: Json, path: str = "") -> Iterator[tuple[str, Leaf]]:
-    """Yield the keys of a configuration by their paths ("b_info.max_vcpus")."""
+    """Yields the keys of a configuration by their paths ("b_info.max_vcpus")."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
             yield from config_leaves(item, f"{path}.{name}" if path else name)

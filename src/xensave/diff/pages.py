@@ -56,7 +56,7 @@ class MemoryChange(NamedTuple):
 
 
 def memory_of(image: Image) -> Memory:
-    """Walk an image once, and hash its pages: which contents count, `xensave.memory` knows.
+    """Walks an image once, and hashes its pages: which contents count, `xensave.memory` knows.
 
     Raises Malformed where a PAGE_DATA record has not as many pages as it lists.
     """
@@ -73,7 +73,7 @@ class _Pages:
         self._hashes: list[Hashes] = []
 
     def hashed(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Pass events on, and hash the pages of each."""
+        """Passes events on, and hashes the pages of each."""
         for event in events:
             if event.is_record(LIBXC, libxc.PAGE_DATA):
                 offsets = page_data(event).offsets
@@ -84,14 +84,14 @@ class _Pages:
             yield event
 
     def at(self, offsets: Integers) -> Hashes:
-        """Return the hashes of the pages at these offsets."""
+        """Returns the hashes of the pages at these offsets."""
         if not self._offsets:
             return np.empty(0, np.uint64)
         return np.concatenate(self._hashes)[np.searchsorted(np.concatenate(self._offsets), offsets)]
 
 
 def compare_memory(old: Memory, new: Memory) -> MemoryChange:
-    """Compare two memories frame by frame."""
+    """Compares two memories frame by frame."""
     common, left, right = np.intersect1d(
         old.frames, new.frames, assume_unique=True, return_indices=True
     )
@@ -109,7 +109,7 @@ def compare_memory(old: Memory, new: Memory) -> MemoryChange:
 
 
 def ranges(frames: Integers) -> list[tuple[int, int]]:
-    """Return first and last of each run of neighbouring frames.
+    """Returns first and last of each run of neighbouring frames.
 
     >>> ranges(np.array([1, 2, 3, 7]))
     [(1, 3), (7, 7)]

@@ -26,7 +26,7 @@ _XSAVE_HEADER = 24
 
 
 def record_changes(old: Image, new: Image) -> Iterator[Change]:
-    """Yield the records that only one image has, and the fields that differ in the others."""
+    """Yields the records that only one image has, and the fields that differ in the others."""
     yield from _bodiless(old, new)
     before, after = _by_label(old), _by_label(new)
     yield from _order([*before], [*after])
@@ -40,7 +40,7 @@ def record_changes(old: Image, new: Image) -> Iterator[Change]:
 
 
 def names_of(image: Image) -> Iterator[str]:
-    """Yield what the records of an image are called, without their instances."""
+    """Yields what the records of an image are called, without their instances."""
     for subject in all_subjects(image):
         yield subject.name
     for count in image.counts:
@@ -48,7 +48,7 @@ def names_of(image: Image) -> Iterator[str]:
 
 
 def _order(before: list[str], after: list[str]) -> Iterator[Change]:
-    """Yield where the records that both have first stand in another order."""
+    """Yields where the records that both have first stand in another order."""
     both = {*before} & {*after}
     old, new = ([label for label in labels if label in both] for labels in (before, after))
     for place, (a, b) in enumerate(zip(old, new, strict=True)):
@@ -59,7 +59,7 @@ def _order(before: list[str], after: list[str]) -> Iterator[Change]:
 
 
 def _tails(old: Image, new: Image) -> Iterator[Change]:
-    """Yield what lies behind END: of the context, and of the whole input (its first bytes)."""
+    """Yields what lies behind END: of the context, and of the whole input (its first bytes)."""
     yield from changes_of("behind END", _tail(old), _tail(new))
 
 
@@ -73,7 +73,7 @@ def _tail(image: Image) -> dict[str, Leaf]:
 
 
 def _bodiless(old: Image, new: Image) -> Iterator[Change]:
-    """Yield the records without a body (STATIC_DATA_END, VERIFY) that only one image has."""
+    """Yields the records without a body (STATIC_DATA_END, VERIFY) that only one image has."""
     before = {(c.layer, c.type): c for c in old.counts if not c.bytes}
     after = {(c.layer, c.type): c for c in new.counts if not c.bytes}
     either = {(c.layer, c.type) for image in (old, new) for c in image.counts if c.bytes}
@@ -87,7 +87,7 @@ def _bodiless(old: Image, new: Image) -> Iterator[Change]:
 
 
 def _by_label(image: Image) -> dict[str, Subject]:
-    """Return the records by name and instance; the later ones of one name are numbered."""
+    """Returns the records by name and instance; the later ones of one name are numbered."""
     result: dict[str, Subject] = {}
     seen: Counter[str] = Counter()
     for subject in all_subjects(image):

@@ -33,7 +33,7 @@ class Selection(NamedTuple):
         return wanted and MEMORY not in self.ignore
 
     def check(self, records: Collection[str]) -> None:
-        """Raise UsageError for a name of `records` that is neither theirs nor one of `ALWAYS`.
+        """Raises UsageError for a name of `records` that is neither theirs nor one of `ALWAYS`.
 
         >>> Selection(records=("CPU[0].rip", "config")).check({"CPU", "PIC"})
         """
@@ -43,7 +43,7 @@ class Selection(NamedTuple):
                 raise UsageError(f"neither holds a record {name}: nothing to compare")
 
     def takes(self, change: Change) -> bool:
-        """Whether a change counts.
+        """Tells whether a change counts.
 
         >>> Selection(ignore=("CPU.rip",)).takes(Change("CPU[0]", "rip", None, None))
         False

@@ -42,7 +42,7 @@ def _table() -> dict[tuple[str, str], str]:
 
 
 def reason(record: str, path: str) -> str:
-    """Return why a field always moves, "" where it does not.
+    """Returns why a field always moves, "" where it does not.
 
     >>> reason("PIT[0]", "channels[2].count_load_time"), reason("CPU[0]", "rip")
     ('a counter that runs while the guest is awake', '')

@@ -59,7 +59,7 @@ def frames_to_file(
     looks: Iterable[Look] = (),
     progress: Progress | None = None,
 ) -> None:
-    """Write runs of frames, in ascending order, at their places in a new file.
+    """Writes runs of frames, in ascending order, at their places in a new file.
 
     Pages of zeros stay holes.
 
@@ -87,7 +87,7 @@ def _tell(done: Future[int], progress: Progress | None) -> None:
 
 
 def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_Piece]:
-    """Yield what is no hole of the image's file, in the order of the dump; WINDOW at most each."""
+    """Yields what is no hole of the image's file, in the order of the dump; WINDOW at most each."""
     most = WINDOW >> PAGE_SHIFT
     cutter = Cutter(runs_with_data(memory))
     for start, part in runs:
@@ -101,7 +101,7 @@ def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_P
 
 
 def _jobs(pieces: Iterable[_Piece]) -> Iterator[list[_Window]]:
-    """Gather pieces into windows, and those into what a thread takes at a time."""
+    """Gathers pieces into windows, and those into what a thread takes at a time."""
     job: list[_Window] = []
     end = size = 0
     for piece in pieces:
@@ -128,13 +128,13 @@ class _Copier:
         self._looks = looks
 
     def fetch(self, job: list[_Window]) -> None:
-        """Have the disk read what is copied next, while what came before is copied."""
+        """Has the disk read what is copied next, while what came before is copied."""
         for window in job:
             for run, _ in window:
                 self._source.soon(run.offset, run.size)
 
     def copy(self, job: list[_Window]) -> int:
-        """Copy windows; return how many bytes they have."""
+        """Copies windows; returns how many bytes they have."""
         for window in job:
             self._window(window)
         runs = [run for window in job for run, _ in window]
@@ -160,7 +160,7 @@ class _Copier:
 
 
 def _joined(runs: list[FrameRun]) -> Iterator[tuple[int, int]]:
-    """Yield offset and length of what runs span in the image, those near each other as one."""
+    """Yields offset and length of what runs span in the image, those near each other as one."""
     begin = end = runs[0].offset
     for run in runs:
         if not 0 <= run.offset - end <= _NEAR:
@@ -171,7 +171,7 @@ def _joined(runs: list[FrameRun]) -> Iterator[tuple[int, int]]:
 
 
 def _filled(pages: memoryview) -> list[tuple[int, int]]:
-    """Return where pages hold more than zeros: spans of bytes, whole pages."""
+    """Returns where pages hold more than zeros: spans of bytes, whole pages."""
     firsts = np.frombuffer(pages, np.uint8)[::PAGE_SIZE]
     if firsts.all():
         return [(0, len(pages))]
@@ -186,7 +186,7 @@ def _filled(pages: memoryview) -> list[tuple[int, int]]:
 
 
 def _spans(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return where flags are set: the first, and the one after the last, of each span.
+    """Returns where flags are set: the first, and the one after the last, of each span.
 
     >>> _spans(np.array([False, True, True, False, True]))
     [(1, 3), (4, 5)]

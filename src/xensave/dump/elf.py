@@ -48,7 +48,7 @@ _MASK = (1 << 64) - 1
 
 
 def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
-    """Yield the parts of the core; VMCOREINFO is looked for in memory where none is given.
+    """Yields the parts of the core; VMCOREINFO is looked for in memory where none is given.
 
     Then there is room for the longest, whether there is one or not: memory is looked at once,
     while it is copied.
@@ -109,7 +109,7 @@ def _physical(runs: Iterable[FrameRun], direct_map: int, offset: int) -> Iterato
 
 
 def _virtual(mapped: Pieces, ahead: Integers, offset: int) -> Iterator[bytes]:
-    """Yield segments of other mappings; each lies within one run of frames."""
+    """Yields segments of other mappings; each lies within one run of frames."""
     offsets = offset + (mapped.first + ahead[mapped.run] << PAGE_SHIFT)
     columns = (mapped.virtual, offsets, mapped.frames << PAGE_SHIFT)
     for virtual, at, size in zip(*(column.tolist() for column in columns), strict=True):
@@ -117,13 +117,13 @@ def _virtual(mapped: Pieces, ahead: Integers, offset: int) -> Iterator[bytes]:
 
 
 def _image_of(kernel: KernelMap) -> Mappings | None:
-    """Return the mappings of a 64-bit Linux kernel's own image, None where it is not told."""
+    """Returns the mappings of a 64-bit Linux kernel's own image, None where it is not told."""
     own = kernel.others.where(kernel.others.virtual >= np.uint64(KERNEL_MAP))
     return own if len(own) else None
 
 
 def _few_aliases(mappings: Mappings) -> Mappings:
-    """Return mappings without those of the very same frames beyond the first ALIASES_LIMIT."""
+    """Returns mappings without those of the very same frames beyond the first ALIASES_LIMIT."""
     order = np.lexsort((mappings.size, mappings.physical))
     ordered = mappings.where(order)
     begins = np.ones(len(order), np.bool_)

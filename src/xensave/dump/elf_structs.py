@@ -39,7 +39,7 @@ class Segment(NamedTuple):
     align: int = 0
 
     def to_bytes(self) -> bytes:
-        """Return the 56 bytes; size in the file and in memory are the same."""
+        """Returns the 56 bytes; size in the file and in memory are the same."""
         return _PHDR.pack(
             self.type,
             self.flags,
@@ -63,14 +63,14 @@ class Section(NamedTuple):
     entry_size: int = 0
 
     def to_bytes(self) -> bytes:
-        """Return the 64 bytes."""
+        """Returns the 64 bytes."""
         return _SHDR.pack(
             self.name, self.type, 0, 0, self.offset, self.size, 0, 0, self.align, self.entry_size
         )
 
 
 def header(*, segments: int = 0, sections: int = 0, names: int = 0, abi_version: int = 0) -> bytes:
-    """Return the header of a core file: program headers, then section headers, follow it.
+    """Returns the header of a core file: program headers, then section headers, follow it.
 
     `names` is the number of the section that holds the names of sections.
     """
@@ -93,7 +93,7 @@ def header(*, segments: int = 0, sections: int = 0, names: int = 0, abi_version:
 
 
 def note(name: bytes, type_: int, descriptor: bytes) -> bytes:
-    r"""Return a note: its header, name and descriptor, each padded to 4 bytes.
+    r"""Returns a note: its header, name and descriptor, each padded to 4 bytes.
 
     >>> note(b"Xen", 1, b"abc")[:12].hex(), note(b"Xen", 1, b"abc")[12:]
     ('040000000300000001000000', b'Xen\x00abc\x00')

@@ -56,7 +56,7 @@ def extract(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
-    """Write an image's memory to a file, or to standard output for "-".
+    """Writes an image's memory to a file, or to standard output for "-".
 
     The file appears whole or not at all, has holes where the image has none of the guest's
     memory, and is its owner's alone to read. `progress` is told how many bytes were written.

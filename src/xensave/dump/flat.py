@@ -22,7 +22,7 @@ _LIME = struct.Struct("<IIQQQ")
 
 
 def raw(memory: Memory) -> Iterator[Part]:
-    """Yield memory as it lies: the offset in the file is the physical address.
+    """Yields memory as it lies: the offset in the file is the physical address.
 
     Raises LimitExceeded for an image whose highest frame lies far beyond what it lists: such a
     file would have a size that nothing in the image accounts for.
@@ -38,7 +38,7 @@ def raw(memory: Memory) -> Iterator[Part]:
 
 
 def lime(memory: Memory) -> Iterator[Part]:
-    """Yield LiME's ranges in ascending order, each behind its header; the last address counts in.
+    """Yields LiME's ranges in ascending order, each behind its header; the last address counts in.
 
     Source: the lime_mem_range_header of LiME's doc/README.md.
     """

@@ -38,7 +38,7 @@ _ROOT_SIZE = 8
 
 
 def guest_contexts(image: Image) -> Iterator[bytes]:
-    """Yield the context of each vCPU that was saved, CONTEXT_SIZE bytes each."""
+    """Yields the context of each vCPU that was saved, CONTEXT_SIZE bytes each."""
     if image.type == "pv":
         bodies = {
             PAIR.unpack_from(record.body)[0]: record.body[PAIR.size :]
@@ -52,7 +52,7 @@ def guest_contexts(image: Image) -> Iterator[bytes]:
 
 
 def _pv_context(body: bytes) -> bytes:
-    """Return the context in an X86_PV_VCPU_BASIC record, without the mark on its user root.
+    """Returns the context in an X86_PV_VCPU_BASIC record, without the mark on its user root.
 
     libxc sets bit 0 of a 64-bit guest's ctrlreg[1] in a stream, to tell frame 0 from none, and
     clears it in a restore (write_one_vcpu_basic() in tools/libs/guest/xg_sr_save_x86_pv.c).
@@ -67,7 +67,7 @@ def _pv_context(body: bytes) -> bytes:
 
 
 def hvm_context(record: ContextRecord) -> bytes:
-    """Return the context of an HVM vCPU's CPU record."""
+    """Returns the context of an HVM vCPU's CPU record."""
     layout = stream_layout(VCPU_BASIC, PAIR.size + CONTEXT_SIZE)
     assert layout is not None, VCPU_BASIC
     registers = hvm_registers(record)._asdict()

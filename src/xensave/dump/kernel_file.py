@@ -67,7 +67,7 @@ class KernelPlace(NamedTuple):
 
 
 def read_kernel(path: str) -> KernelFile:
-    """Read a vmlinux.
+    """Reads a vmlinux.
 
     Raises SourceError, Malformed, Unsupported for another machine's, UsageError without pyelftools.
     """
@@ -95,7 +95,7 @@ def read_kernel(path: str) -> KernelFile:
 
 
 def place_of(kernel: KernelFile, image: Image) -> KernelPlace:
-    """Return where a guest's boot put its kernel.
+    """Returns where a guest's boot put its kernel.
 
     Raises UsageError where no vCPU's page tables map that very kernel's banner.
     """
@@ -112,7 +112,7 @@ def place_of(kernel: KernelFile, image: Image) -> KernelPlace:
 
 
 def vmcoreinfo_of(kernel: KernelFile, image: Image) -> bytes:
-    """Return the VMCOREINFO that the kernel would have in this guest."""
+    """Returns the VMCOREINFO that the kernel would have in this guest."""
     place = place_of(kernel, image)
     five = any(image.vcpu(number).mode is FIVE_LEVEL for number in image.vcpu_numbers)
     lines = [
@@ -136,7 +136,7 @@ def _reads(space: AddressSpace, virtual: int, wanted: bytes) -> bool:
 
 
 def _symbol(elf: _Elf, name: str) -> int:
-    """Return a symbol's address, 0 for none; a kernel has too many to make objects of all."""
+    """Returns a symbol's address, 0 for none; a kernel has too many to make objects of all."""
     table = elf.get_section_by_name(".symtab")
     if table is None:
         return 0

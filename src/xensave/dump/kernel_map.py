@@ -44,7 +44,7 @@ class KernelMap(NamedTuple):
 
 
 def kernel_map(image: Image) -> KernelMap:
-    """Return what the kernel maps, by the page tables of the first vCPU that tells.
+    """Returns what the kernel maps, by the page tables of the first vCPU that tells.
 
     Tables that lead nowhere, or are too many to list, give no mappings.
     """
@@ -63,7 +63,7 @@ def kernel_map(image: Image) -> KernelMap:
 
 
 def kernel_spaces(image: Image) -> Iterator[AddressSpace]:
-    """Yield the address space of each vCPU's kernel, of those that have paging on."""
+    """Yields the address space of each vCPU's kernel, of those that have paging on."""
     for number in image.vcpu_numbers:
         vcpu = image.vcpu(number)
         if vcpu.mode.levels:
@@ -84,7 +84,7 @@ def _kernel_map(space: AddressSpace) -> KernelMap:
 
 
 def _present(memory: Memory, mappings: Mappings) -> Integers:
-    """Return how many frames of each mapping have contents."""
+    """Returns how many frames of each mapping have contents."""
     pfns = memory.index.pfns
     first = np.searchsorted(pfns, mappings.first_frames)
     return np.searchsorted(pfns, mappings.end_frames) - first
@@ -103,7 +103,7 @@ class Pieces(NamedTuple):
 
 
 def pieces(mappings: Mappings, firsts: Integers, ends: Integers, most: int) -> Pieces:
-    """Return the parts of mappings whose frames are in runs, in the order of the mappings.
+    """Returns the parts of mappings whose frames are in runs, in the order of the mappings.
 
     The runs are those of `firsts` and `ends`, in ascending order. Of more than `most` parts they
     are the largest; mappings that cross many runs are then looked at no further than the largest
@@ -126,6 +126,6 @@ def pieces(mappings: Mappings, firsts: Integers, ends: Integers, most: int) -> P
 
 
 def _largest(sizes: Integers, counts: Integers, most: int) -> Integers:
-    """Return the positions of the largest of what has parts, at most so many parts of them."""
+    """Returns the positions of the largest of what has parts, at most so many parts of them."""
     order = np.argsort(-sizes, kind="stable")
     return np.sort(order[np.cumsum(counts[order]) <= most])

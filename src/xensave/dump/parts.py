@@ -43,7 +43,7 @@ Part: TypeAlias = bytes | FrameRun | Gap | Late | Made
 
 
 def size_of(parts: Iterable[Part]) -> int:
-    """Return how many bytes parts take in a file.
+    """Returns how many bytes parts take in a file.
 
     >>> size_of([b"head", Gap(4092), FrameRun(pfn=7, frames=2)])
     12288
@@ -54,7 +54,7 @@ def size_of(parts: Iterable[Part]) -> int:
 def write_file(
     fd: int, parts: Sequence[Part], memory: Memory, progress: Progress | None = None
 ) -> None:
-    """Write parts to a new file, whose holes are gaps and pages of zeros.
+    """Writes parts to a new file, whose holes are gaps and pages of zeros.
 
     Frames are written as they are found, what is made late comes last. A frame in a run must have
     contents.
@@ -78,7 +78,7 @@ def write_file(
 def write_stream(
     fd: int, parts: Sequence[Part], memory: Memory, progress: Progress | None = None
 ) -> None:
-    """Write parts to a pipe or a device, one after another.
+    """Writes parts to a pipe or a device, one after another.
 
     What is made late comes at its place: all of memory is looked at before. Frames are copied by
     runs that follow one another in the image, inside the kernel where it can.
@@ -115,7 +115,7 @@ def _bytes_of(part: bytes | Gap | Late | Made) -> Iterable[bytes]:
 
 
 def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:
-    """Yield runs at their physical addresses, with gaps between, from address `start` on."""
+    """Yields runs at their physical addresses, with gaps between, from address `start` on."""
     at = start
     for run in runs:
         if run.physical > at:
@@ -125,7 +125,7 @@ def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:
 
 
 def aligned(size: int) -> Gap:
-    """Return the gap after `size` bytes up to the next page."""
+    """Returns the gap after `size` bytes up to the next page."""
     return Gap(-size % PAGE_SIZE)
 
 

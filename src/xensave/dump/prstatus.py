@@ -23,7 +23,7 @@ _ORDER = (
 
 
 def prstatus(number: int, registers: Registers) -> bytes:
-    """Return a vCPU's NT_PRSTATUS note.
+    """Returns a vCPU's NT_PRSTATUS note.
 
     Its pid is the vCPU's number and one: to gdb no thread has the number 0.
     """
@@ -36,5 +36,5 @@ def prstatus(number: int, registers: Registers) -> bytes:
 
 
 def all_prstatus(image: Image) -> bytes:
-    """Return the notes of every vCPU whose registers were saved."""
+    """Returns the notes of every vCPU whose registers were saved."""
     return b"".join(prstatus(number, image.vcpu(number).registers) for number in image.vcpu_numbers)

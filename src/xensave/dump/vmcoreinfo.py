@@ -51,7 +51,7 @@ class Finder:
         self._read = 0
 
     def look(self, pfn: int, pages: bytes | memoryview) -> None:
-        """Take in pages from a frame on. They may come in any order, from several threads."""
+        """Takes in pages from a frame on. They may come in any order, from several threads."""
         if self._kernel is None:
             self._add(pfn, 0, _names(pages))
             return
@@ -67,7 +67,7 @@ class Finder:
         self._places += [start + at for at in names[:room]]
 
     def text(self) -> bytes | None:
-        """Return the text of the note at the lowest address; None for none.
+        """Returns the text of the note at the lowest address; None for none.
 
         That is among what was looked at since the last call.
         """
@@ -95,7 +95,7 @@ class _Spans:
         self._ends = reach[np.append(starts[1:], len(order))[: len(starts)] - 1]
 
     def within(self, first: int, end: int) -> list[tuple[int, int]]:
-        """Return what of the spans lies between two frames: first, and the one after the last."""
+        """Returns what of the spans lies between two frames: first, and the one after the last."""
         part = slice(
             np.searchsorted(self._ends, first, "right"), np.searchsorted(self._firsts, end)
         )
@@ -104,7 +104,7 @@ class _Spans:
 
 
 def find_vmcoreinfo(memory: Memory) -> bytes | None:
-    """Return the text of the guest's VMCOREINFO; None where its kernel keeps none.
+    """Returns the text of the guest's VMCOREINFO; None where its kernel keeps none.
 
     Memory is searched up to it, but for holes of the image.
     """
@@ -118,12 +118,12 @@ def find_vmcoreinfo(memory: Memory) -> bytes | None:
 
 
 def vmcoreinfo_note(text: bytes) -> bytes:
-    """Return the ELF note of a VMCOREINFO text."""
+    """Returns the ELF note of a VMCOREINFO text."""
     return note(NAME, 0, text)
 
 
 def _at_page_starts(pages: bytes | memoryview) -> list[int]:
-    """Return where in pages the name of a note lies that begins its page."""
+    """Returns where in pages the name of a note lies that begins its page."""
     words = np.frombuffer(pages, "<u4")[_NAME_AT // _WORD :: PAGE_SIZE // _WORD]
     starts = np.flatnonzero(words == int.from_bytes(NAME[:_WORD], "little")) * PAGE_SIZE
     return [
@@ -134,7 +134,7 @@ def _at_page_starts(pages: bytes | memoryview) -> list[int]:
 
 
 def _names(pages: bytes | memoryview) -> list[int]:
-    """Return where in pages the name of a note may lie.
+    """Returns where in pages the name of a note may lie.
 
     What lies beyond the pages counts as right. The pages may lie at any address here: what is
     compared are whole words of this process, each with the part of the note that it would hold.
@@ -159,7 +159,7 @@ def _names(pages: bytes | memoryview) -> list[int]:
 
 
 def _text(memory: Memory, physical: int) -> bytes | None:
-    """Return the text of the note at a physical address, None where it cannot be one."""
+    """Returns the text of the note at a physical address, None where it cannot be one."""
     if physical < 0:
         return None
     name_size, size, type_, name = _HEADER.unpack(memory.read(physical, _HEADER.size, zero=True))

@@ -57,7 +57,7 @@ class _Names:
 
 
 def core(image: Image) -> Iterator[Part]:
-    """Yield the parts of a dump-core file of the image's guest."""
+    """Yields the parts of a dump-core file of the image's guest."""
     memory = image.memory
     pv = image.type == "pv"
     runs = list(memory.ranges() if pv else _dumped(memory.ranges()))
@@ -104,7 +104,7 @@ _SECTIONS = 7
 
 
 def _dumped(runs: Iterable[FrameRun]) -> Iterator[FrameRun]:
-    """Yield what of the frames of an HVM or PVH guest dump-core dumps."""
+    """Yields what of the frames of an HVM or PVH guest dump-core dumps."""
     for run in runs:
         at, end = run.pfn, run.pfn + run.frames
         for first, last in (*_HOLES, (end, end)):
@@ -115,7 +115,7 @@ def _dumped(runs: Iterable[FrameRun]) -> Iterator[FrameRun]:
 
 
 def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterator[bytes]:
-    """Yield .xen_pfn, or .xen_p2m where each frame is its own machine frame."""
+    """Yields .xen_pfn, or .xen_p2m where each frame is its own machine frame."""
     times = 2 if pv else 1
     for run in runs:
         for at in range(run.pfn, run.pfn + run.frames, _ENTRIES):
@@ -126,7 +126,7 @@ def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterato
 
 
 def _shared_info(image: Image) -> bytes:
-    """Return the shared info page: a PV guest's stream has it."""
+    """Returns the shared info page: a PV guest's stream has it."""
     for record in reversed(image.tally.all(LIBXC, libxc.SHARED_INFO)):
         return record.body[:PAGE_SIZE].ljust(PAGE_SIZE, b"\0")
     return bytes(PAGE_SIZE)

@@ -49,7 +49,7 @@ def edit(
     max_size: int | None = None,
     format: str | None = None,
 ) -> Edited:
-    """Edit `what` into `out` (paths, or "-"; None to write nothing), and return what was changed.
+    """Edits `what` into `out` (paths, or "-"; None to write nothing), and returns what was changed.
 
     A file appears under its name only when it is complete. Input that can be read twice is tried
     first: a refusal writes nothing. From a pipe a refusal comes before libxc's END: the output

@@ -43,7 +43,7 @@ class Assignment(NamedTuple):
     value: str
 
     def names(self, name: str, typecode: int, instance: int | None) -> bool:
-        """Whether a record is meant."""
+        """Tells whether a record is meant."""
         if self.record not in (name.upper(), str(typecode)):
             return False
         if self.first is None or self.last is None:
@@ -73,7 +73,7 @@ class Assignment(NamedTuple):
 
 
 def parse_assignment(text: str) -> Assignment:
-    """Read an assignment. Raises UsageError for what is none.
+    """Reads an assignment. Raises UsageError for what is none.
 
     >>> parse_assignment("CPU[0].cr4.SMEP=1")[1:]
     ('CPU', 0, 0, 'cr4.SMEP', '=', '1')
@@ -100,7 +100,7 @@ def parse_assignment(text: str) -> Assignment:
 
 
 def integer_of(text: str, bits: int) -> int:
-    """Return an integer as it is written; "~8" is every bit of a field but 8. Raises UsageError.
+    """Returns an integer as it is written; "~8" is every bit of a field but 8. Raises UsageError.
 
     >>> integer_of("0x10", 8), integer_of("~8", 8)
     (16, 247)

@@ -13,12 +13,12 @@ from xensave.records.values import steps
 
 
 def leaves_of_config(values: dict[str, Json]) -> dict[str, Leaf]:
-    """Return every key by its path."""
+    """Returns every key by its path."""
     return dict(config_leaves(values))
 
 
 def assign(values: dict[str, Json], assignment: Assignment) -> None:
-    """Change a key in place. Raises UsageError for a path that leads nowhere, or another type.
+    """Changes a key in place. Raises UsageError for a path that leads nowhere, or another type.
 
     A key may be new if what it stands in is there. Text need not be quoted.
 

@@ -41,7 +41,7 @@ class Editor:
         self._met: Counter[str] = Counter()
 
     def edit(self, event: Event) -> bytes | None:
-        """Return what an event becomes, None where it stays as it is.
+        """Returns what an event becomes, None where it stays as it is.
 
         Raises UsageError for a field that its record does not have or a value that does not fit,
         Unsupported for a legacy stream.
@@ -58,7 +58,7 @@ class Editor:
         return None if body is None else pack_record(event.type, body)
 
     def check_met(self) -> None:
-        """Raise UsageError for an assignment to a record that the image does not hold."""
+        """Raises UsageError for an assignment to a record that the image does not hold."""
         for assignment in self.assignments:
             if not self._met[assignment.text]:
                 instance = "" if assignment.first is None else f"[{assignment.first}]"

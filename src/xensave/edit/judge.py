@@ -32,14 +32,14 @@ class Judged:
         self._pages = PageTally()
 
     def add(self, event: Event, new: bytes | None) -> None:
-        """Take in an event, or what it became."""
+        """Takes in an event, or what it became."""
         made = event if new is None else _edited(event, new)
         self._tally.add(made)
         self._checks.add(made)
         self._pages.add(made)
 
     def check(self, target: str) -> Verdict:
-        """Return the verdict of a release on what was taken in so far.
+        """Returns the verdict of a release on what was taken in so far.
 
         Raises EditRefused where the release would refuse the image.
         """

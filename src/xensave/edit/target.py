@@ -35,7 +35,7 @@ class Target(NamedTuple):
 
 
 def changed_body(name: str, layout: Layout, body: bytes, assignment: Assignment) -> bytes:
-    """Return a record's body after an assignment.
+    """Returns a record's body after an assignment.
 
     Raises UsageError for a field that there is not, or a value that does not fit it.
     """
@@ -61,7 +61,7 @@ def _assigned(name: str, layout: Layout, body: bytes, path: str, assignment: Ass
 
 
 def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | None:
-    """Return the field at a path, None where there is none.
+    """Returns the field at a path, None where there is none.
 
     A path is one of `show --json`, the name of an entry ("STORE_PFN" of HVM_PARAMS, "TSC_AUX" of
     CPU_MSR, "0x7.0.b" of X86_CPUID_POLICY), or begins with the name of a part ("x87+SSE.mxcsr").
@@ -104,7 +104,7 @@ def _in_struct(
 
 
 def _width(layout: Layout, path: str, value: Value) -> int:
-    """Return the bits of a field that is an integer."""
+    """Returns the bits of a field that is an integer."""
     plain = _INDEX.sub("", path)
     if isinstance(value, int):
         for place in walk(layout.fields):
@@ -115,7 +115,7 @@ def _width(layout: Layout, path: str, value: Value) -> int:
 
 
 def _new_entry(layout: Layout, values: Values, name: str) -> Target | None:
-    """Return an entry that is to be added to a list whose entries name themselves."""
+    """Returns an entry that is to be added to a list whose entries name themselves."""
     for field in layout.fields:
         number_of = _NUMBERS.get(field.type)
         index = number_of(name) if number_of is not None and field.dims == (0,) else None
@@ -153,7 +153,7 @@ _NUMBERS: dict[str, Callable[[str], int | None]] = {
 
 
 def _entries(layout: Layout, values: Values) -> dict[str, str]:
-    """Return the paths of entries that name themselves: a param, an MSR, a CPUID leaf."""
+    """Returns the paths of entries that name themselves: a param, an MSR, a CPUID leaf."""
     result: dict[str, str] = {}
     for field in layout.fields:
         if field.type not in ENTRIES or not field.dims:
@@ -199,7 +199,7 @@ def _new_value(target: Target, assignment: Assignment) -> Value:
 
 
 def operated(old: int, number: int, operator: str) -> int:
-    """Return what an operator makes of a number.
+    """Returns what an operator makes of a number.
 
     >>> operated(0x34, 8, "|="), operated(0x3C, 8, "&="), operated(0x34, 8, "=")
     (60, 8, 8)

@@ -41,7 +41,7 @@ class Domain(NamedTuple):
     hap: bool = True
 
     def lacks(self, device: str) -> bool:
-        """Whether the domain has no such emulated device. UsageError for another type."""
+        """Tells whether the domain has no such emulated device. UsageError for another type."""
         if self.type not in _DEVICES:
             raise UsageError(f"no type of domain {self.type!r}; there are {', '.join(_DEVICES)}")
         return device not in _DEVICES[self.type]

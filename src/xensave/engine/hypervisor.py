@@ -79,24 +79,24 @@ class Hypervisor:
         return loop.state_of(self._loaded, self.handlers)
 
     def check(self, context: Contextual) -> Verdict:
-        """Do the check pass alone; a release without one (before 4.19) accepts whatever comes."""
+        """Does the check pass alone; a release without one (before 4.19) accepts whatever comes."""
         if not self.release.check_pass:
             return Accepted()
         return loop.check(_octets(context), self.handlers, self.machine, self.rules)
 
     def load(self, context: Contextual) -> Verdict:
-        """Do what XEN_DOMCTL_sethvmcontext does: check, where the release does, then load."""
+        """Does what XEN_DOMCTL_sethvmcontext does: check, where the release does, then load."""
         data = _octets(context)
         verdict = loop.load(data, self.handlers, self.machine, self.rules)
         self._loaded = None if isinstance(verdict, Refused) else data
         return verdict
 
     def save_size(self) -> int:
-        """Return the buffer that XEN_DOMCTL_gethvmcontext wants, in bytes."""
+        """Returns the buffer that XEN_DOMCTL_gethvmcontext wants, in bytes."""
         return save_size(self.handlers, self.machine)
 
     def save(self, state: State | None = None) -> bytes:
-        """Return the context that the release writes of a domain in this state.
+        """Returns the context that the release writes of a domain in this state.
 
         By default the state that the last load left. The bytes are as they came: a Xen that ran
         the guest rewrites some (the header, the reserved bits of DR6, DR7 and RFLAGS, segment
@@ -106,7 +106,7 @@ class Hypervisor:
         return save_context(state if state is not None else self.state, self.handlers, self.machine)
 
     def save_one(self, typecode: int, instance: int, state: State | None = None) -> bytes | str:
-        """Return one record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
+        """Returns a record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
         saved = state if state is not None else self.state
         return save_one(saved, typecode, instance, self.handlers, self.machine)
 

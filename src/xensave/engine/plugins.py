@@ -46,7 +46,7 @@ class Plugin(NamedTuple):
     checked: bool = False
 
     def handler(self) -> Handler:
-        """Return the handler, as a release's table holds it."""
+        """Returns the handler, as a release's table holds it."""
         binding = Binding(
             self.name,
             self.typecode,
@@ -63,7 +63,7 @@ class Plugin(NamedTuple):
 
 
 def _guarded(plugin: Plugin, rule: Rule) -> Callable[[Body, Machine], str | None]:
-    """Return a vendor's test that names itself where it fails in a way of its own."""
+    """Returns a vendor's test that names itself where it fails in a way of its own."""
 
     def test(body: Body, machine: Machine) -> str | None:
         try:
@@ -79,7 +79,7 @@ def _guarded(plugin: Plugin, rule: Rule) -> Callable[[Body, Machine], str | None
 
 
 def installed() -> tuple[Plugin, ...]:
-    """Return the plug-ins of the installed packages: entry points of the group xensave.handlers.
+    """Returns the plug-ins of the installed packages: entry points of the group xensave.handlers.
 
     An entry point names a Plugin, or a sequence of them. Raises UsageError for any other object,
     and for a package that cannot be imported.
@@ -108,7 +108,7 @@ def installed() -> tuple[Plugin, ...]:
 
 
 def _may_be_some() -> bool:
-    """Tell whether a package's entry points name the group; to load them all takes far longer."""
+    """Tells whether a package's entry points name the group; to load them all takes far longer."""
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")  # noqa: PTH208 - pathlib is slow
@@ -127,7 +127,7 @@ def _may_be_some() -> bool:
 
 
 def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:
-    """Refuse plug-ins that claim what is another's, as `xensave clash` finds it.
+    """Refuses plug-ins that claim what is another's, as `xensave clash` finds it.
 
     Each owner's plug-ins are a source, beside the target's own numbers, the reservations that
     upstream's headers state today, and the other owners. Raises UsageError with the clashes.

@@ -23,13 +23,13 @@ class State:
 
     @classmethod
     def of_context(cls, data: bytes) -> State:
-        """Return what the records of a context say; of two alike the later. Raises Truncated."""
+        """Returns what the records of a context say; of two alike the later. Raises Truncated."""
         entries = hvm.iterate(data, end_bare=True)
         return cls.of_entries((code, inst, bytes(body)) for code, inst, body, _ in entries)
 
     @classmethod
     def of_entries(cls, entries: Iterable[tuple[int, int, bytes]]) -> State:
-        """Return the state of (typecode, instance, body) entries; HEADER is kept apart."""
+        """Returns the state of (typecode, instance, body) entries; HEADER is kept apart."""
         bodies: dict[tuple[int, int], bytes] = {}
         header = None
         for code, instance, body in entries:
@@ -40,7 +40,7 @@ class State:
         return cls(bodies, header)
 
     def of(self, typecode: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (instance, body) of the records of a type, by instance."""
+        """Yields (instance, body) of the records of a type, by instance."""
         for code, instance in sorted(self.bodies):
             if code == typecode:
                 yield instance, self.bodies[code, instance]

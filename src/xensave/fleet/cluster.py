@@ -48,7 +48,7 @@ class DaskPool:
             raise SourceError(f"{scheduler}: no Dask scheduler answers: {error}") from error
 
     def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
-        """Yield each batch's rows as they are done."""
+        """Yields each batch's rows as they are done."""
         from distributed import as_completed
 
         waiting: dict[str, Sequence[Entry]] = {}
@@ -70,7 +70,7 @@ class DaskPool:
                 done.add(self._submit(each, waiting))
 
     def close(self) -> None:
-        """Let go of the scheduler; the cluster goes on."""
+        """Lets go of the scheduler; the cluster goes on."""
         self._client.close()
 
     def _submit(self, batch: Sequence[Entry], waiting: dict[str, Sequence[Entry]]) -> _Future:

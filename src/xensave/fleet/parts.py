@@ -32,18 +32,18 @@ _KEY = ("size", "mtime", "etag")
 
 
 def folder_of(table: str) -> Path:
-    """Return the folder of a table's parts."""
+    """Returns the folder of a table's parts."""
     return Path(f"{table}.parts")
 
 
 def parts_of(table: str) -> list[Path]:
-    """Return a table's parts, in the order in which they were written."""
+    """Returns a table's parts, in the order in which they were written."""
     return sorted(folder_of(table).glob(f"{8 * '[0-9]'}.parquet"))
 
 
 @contextmanager
 def locked(table: str) -> Iterator[None]:
-    """Keep a table and its parts for one scan; the folder of the parts goes when it is empty.
+    """Keeps a table and its parts for one scan; the folder of the parts goes when it is empty.
 
     Raises SourceError where another scan has it, or nothing can be written there.
     """
@@ -77,14 +77,14 @@ def _lock(fd: int, table: str) -> None:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Return what pyarrow raises, and what reading raises, for what is no table of a fleet."""
+    """Returns what pyarrow raises, and what reading raises, for what is no table of a fleet."""
     import pyarrow as pa
 
     return (OSError, ValueError, LookupError, TypeError, pa.ArrowException)
 
 
 def check_table(table: str) -> None:
-    """Raise SourceError where a file is there that is no table of a scan, or a later version's."""
+    """Raises SourceError where a file is there that is no table of a scan, or a later version's."""
     import pyarrow.parquet as pq
 
     if not Path(table).exists():
@@ -101,13 +101,13 @@ def check_table(table: str) -> None:
 
 
 def files_of(table: str) -> list[str]:
-    """Return the Parquet files of a table: itself, and the parts of a scan that did not end."""
+    """Returns the Parquet files of a table: itself, and the parts of a scan that did not end."""
     files = [table] if Path(table).is_file() else []
     return files + [str(part) for part in parts_of(table)]
 
 
 def is_table(path: str) -> bool:
-    """Tell whether this is a table of a fleet: a Parquet file, or the parts of one to be."""
+    """Tells whether this is a table of a fleet: a Parquet file, or the parts of one to be."""
     if path == "-" or is_address(path):
         return False
     try:
@@ -133,7 +133,7 @@ class Writer:
         self._number = 1 + max((int(part.stem) for part in parts_of(table)), default=0)
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows in; a full part is written, and what has waited for `PATIENCE` seconds."""
+        """Takes rows in; a full part is written, and what has waited for `PATIENCE` seconds."""
         if not self._rows:
             self._since = time.monotonic()
         self._rows += rows
@@ -144,7 +144,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken in and is no full part."""
+        """Writes what was taken in and is no full part."""
         if self._rows:
             self._write(self._rows)
             self._rows = []
@@ -156,7 +156,7 @@ class Writer:
 
 
 def table_of(rows: Sequence[Row], form: pyarrow.Schema) -> pyarrow.Table:
-    """Return rows as a table; what is no Unicode in their texts comes out escaped."""
+    """Returns rows as a table; what is no Unicode in their texts comes out escaped."""
     import pyarrow as pa
 
     try:
@@ -174,7 +174,7 @@ def _escaped(value: object) -> object:
 
 
 def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> int:
-    """Write a Parquet file, whole or not at all; return how many rows it has.
+    """Writes a Parquet file, whole or not at all; returns how many rows it has.
 
     Raises SourceError where it cannot be written.
     """
@@ -196,7 +196,7 @@ def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]
 
 
 def settings_of(path: str) -> str:
-    """Return what the scan that wrote a table was asked."""
+    """Returns what the scan that wrote a table was asked."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_schema(path).metadata or {}
@@ -204,7 +204,7 @@ def settings_of(path: str) -> str:
 
 
 def done(table: str, settings: str) -> dict[str, Key]:
-    """Return what a table and its parts have of images that were looked at with these settings."""
+    """Returns what a table and its parts have of images that were looked at with these settings."""
     by_name: dict[str, Key] = {}
     for path in _usable(table, settings):
         with _reading(path):
@@ -216,7 +216,7 @@ def done(table: str, settings: str) -> dict[str, Key]:
 
 
 def merge(table: str, settings: str, wanted: Mapping[str, Key]) -> int:
-    """Make one file of a table and its parts; only rows of `wanted` images stay. Return how many.
+    """Makes one file of a table and its parts; only rows of `wanted` images stay. Return how many.
 
     The parts go when the file is in its place.
     """
@@ -246,7 +246,7 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
 
 
 def _usable(table: str, settings: str) -> list[str]:
-    """Return the files made with these settings: the table, then its parts."""
+    """Returns the files made with these settings: the table, then its parts."""
     usable: list[str] = []
     for path in files_of(table):
         with _reading(path):
@@ -264,7 +264,7 @@ def _batches(path: str, columns: list[str] | None) -> Iterator[pyarrow.RecordBat
 
 @contextmanager
 def _reading(path: str) -> Iterator[None]:
-    """Make one error of all that a damaged file leads to."""
+    """Makes one error of all that a damaged file leads to."""
     try:
         yield
     except faults() as error:

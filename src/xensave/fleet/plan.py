@@ -55,7 +55,7 @@ class Planned(NamedTuple):
 
 
 def plan(table: str, target: str) -> list[Planned]:
-    """Return the upgrade of a scanned fleet to a target, an entry an image.
+    """Returns the upgrade of a scanned fleet to a target, an entry an image.
 
     Raises UsageError where the scan did not ask for that target.
     """
@@ -68,7 +68,7 @@ def plan(table: str, target: str) -> list[Planned]:
 
 
 def by_step(plans: Iterable[Planned]) -> dict[Step, list[Planned]]:
-    """Return the images of each step that some need, in the order of the steps."""
+    """Returns the images of each step that some need, in the order of the steps."""
     chosen: dict[Step, list[Planned]] = {step: [] for step in Step}
     for each in plans:
         chosen[each.step].append(each)
@@ -97,7 +97,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
-    """Yield a shell script, line by line, that converts what must be converted into a folder.
+    """Yields a shell script, line by line, that converts what must be converted into a folder.
 
     It changes no image and stops no guest: what must be shut down is a comment.
     """
@@ -134,7 +134,7 @@ def _commands(each: Planned, target: str, folder: str, taken: dict[str, int]) ->
 
 
 def _free_name(name: str, taken: dict[str, int]) -> str:
-    """Return a name that no other image's result has; `taken` has the last number put before each.
+    """Returns a name that no other image's result has; `taken` has the last number put before each.
 
     >>> taken = {}
     >>> [_free_name(name, taken) for name in ("a.img", "a.img", "1-a.img", "a.img")]
@@ -150,7 +150,7 @@ def _free_name(name: str, taken: dict[str, int]) -> str:
 
 
 def _word(text: str) -> str:
-    r"""Return a word of a shell that is this text, and shows a reader each of its characters.
+    r"""Returns a word of a shell that is this text, and shows a reader each of its characters.
 
     >>> print(_word("a b.img"), _word("a\nb.img"))
     'a b.img' "$(printf 'a\012b.img')"
@@ -166,5 +166,5 @@ def _word(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return text that stays inside a comment of one line."""
+    """Returns text that stays inside a comment of one line."""
     return text.encode("unicode_escape").decode("ascii")

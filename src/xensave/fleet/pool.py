@@ -28,7 +28,7 @@ class ProcessPool:
         self._jobs = jobs or len(os.sched_getaffinity(0))
 
     def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
-        """Yield each batch's rows as they are done."""
+        """Yields each batch's rows as they are done."""
         if self._jobs == 1:
             yield from (rows_of(batch, self._question) for batch in batches)
             return
@@ -44,7 +44,7 @@ class ProcessPool:
     def _run(
         self, batches: Iterator[Sequence[Entry]], lost: list[Sequence[Entry]]
     ) -> Iterator[list[Row]]:
-        """Yield rows until all is done or a worker dies; `lost` are the batches that were open."""
+        """Yields rows until all is done or a worker dies; `lost` are the batches that were open."""
         running: dict[Future[list[Row]], Sequence[Entry]] = {}
         with self._executor(self._jobs) as pool:
             try:
@@ -74,7 +74,7 @@ class ProcessPool:
             raise
 
     def _one_by_one(self, entries: list[Entry]) -> Iterator[list[Row]]:
-        """Yield a row for each image; one that kills the worker again is an error."""
+        """Yields a row for each image; one that kills the worker again is an error."""
         todo = deque(entries)
         while todo:
             with self._executor(1) as pool:
@@ -94,7 +94,7 @@ class ProcessPool:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the scan is killed: it would wait for the next batch without end."""
+    """Ends this worker when the scan is killed: it would wait for the next batch without end."""
     parent = parent_process()
     if parent is not None:
         Thread(target=_wait_for, args=(parent,), daemon=True).start()

@@ -66,7 +66,7 @@ _TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER 
 
 
 def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False) -> Answer:
-    """Return the answer to a question in SQL; the table is called `fleet`.
+    """Returns the answer to a question in SQL; the table is called `fleet`.
 
     Only that table can be read: DuckDB's access to files and networks is off and its
     configuration locked, unless `unsafe`. Raises UsageError for SQL that DuckDB does not take,
@@ -107,7 +107,7 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
 
 
 def ask_ready(table: str, name: str, argument: str | None = None) -> Answer:
-    """Return the answer to a ready question.
+    """Returns the answer to a ready question.
 
     Raises what `ask` raises, and UsageError where the table cannot know: no question of that name,
     a release that was not scanned for, a feature that has no such name.
@@ -123,19 +123,19 @@ def ask_ready(table: str, name: str, argument: str | None = None) -> Answer:
 
 
 def targets_of(table: str) -> list[str]:
-    """Return the targets that a table was scanned for."""
+    """Returns the targets that a table was scanned for."""
     return [str(row[0]) for row in ask(table, _TARGETS).rows]
 
 
 def check_target(table: str, target: str) -> None:
-    """Raise UsageError where a table was scanned for other targets: it has no answer then."""
+    """Raises UsageError where a table was scanned for other targets: it has no answer then."""
     scanned = targets_of(table)
     if scanned and target not in scanned:
         raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
 
 
 def question(name: str) -> Question:
-    """Return a ready question by its name. Raises UsageError."""
+    """Returns a ready question by its name. Raises UsageError."""
     for known in QUESTIONS:
         if known.name == name:
             return known
@@ -143,7 +143,7 @@ def question(name: str) -> Question:
 
 
 def _joined(files: list[str]) -> object:
-    """Return old rows and newer parts as one table; of an address the newest row counts."""
+    """Returns old rows and newer parts as one table; of an address the newest row counts."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

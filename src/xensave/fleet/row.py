@@ -32,13 +32,13 @@ _MOST_KILOBYTES = 1 << 53
 
 
 def rows_of(batch: Sequence[Entry], question: Question) -> list[Row]:
-    """Return a row for each of a batch's images; what goes wrong with one is in its row."""
+    """Returns a row for each of a batch's images; what goes wrong with one is in its row."""
     judge = _judge(question)
     return [row_of(entry, question, judge) for entry in batch]
 
 
 def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
-    """Return an image's row."""
+    """Returns an image's row."""
     row = _start(entry)
     if entry.size < 0 and not may_be_image(entry.address):
         return row | {"error": f"{entry.address}: no file or block device"}
@@ -59,14 +59,14 @@ def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
 
 
 def _image(judged: JudgedInput, source: Source, question: Question) -> Image:
-    """Return what was opened as an image: by a glance, or a bare context's bytes."""
+    """Returns what was opened as an image: by a glance, or a bare context's bytes."""
     if judged.context is not None:
         return open_image(judged.context)
     return open_image(source.name, source=source, glance=not question.walk)
 
 
 def error_row(entry: Entry, why: str) -> Row:
-    """Return the row of an image that could not be read."""
+    """Returns the row of an image that could not be read."""
     return _start(entry) | {"error": why}
 
 
@@ -176,7 +176,7 @@ def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
 
 
 def _conversion(image: Image, target: str) -> Row:
-    """Say whether a conversion would help, and what it would lose; page records pass through.
+    """Says whether a conversion would help, and what it would lose; page records pass through.
 
     Where it would change nothing, the target refuses the result as it does the image.
     """
@@ -199,7 +199,7 @@ def _conversion(image: Image, target: str) -> Row:
 
 
 def _kilobytes(value: object) -> int | None:
-    """Return bytes; None for what is no number of them, such as one that no column can hold."""
+    """Returns bytes; None for what is no number of them, such as one that no column can hold."""
     return value * 1024 if isinstance(value, int) and 0 <= value < _MOST_KILOBYTES else None
 
 

@@ -28,7 +28,7 @@ class Question(NamedTuple):
     walk: bool = False
 
     def settings(self) -> str:
-        """Return it as text: rows that were got by another question are not taken over."""
+        """Returns it as text: rows that were got by another question are not taken over."""
         host = None
         if self.host is not None:
             host = hashlib.sha256(Path(self.host).read_bytes()).hexdigest()
@@ -39,7 +39,7 @@ class Pool(Protocol):
     """Workers that make rows of images, in any order."""
 
     def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
-        """Yield each batch's rows as they are done."""
+        """Yields each batch's rows as they are done."""
 
 
 class Progress(NamedTuple):
@@ -65,7 +65,7 @@ def scan(
     pool: Pool,
     tell: Callable[[Progress], None] = lambda _: None,
 ) -> Result:
-    """Scan sources into a table; what it has already of an unchanged image stays.
+    """Scans sources into a table; what it has already of an unchanged image stays.
 
     The table itself is no image, wherever the sources find it. KeyboardInterrupt ends the scan:
     what is done by then is merged, and `ended` is False. Raises UsageError for a target that is
@@ -113,7 +113,7 @@ def _scan(
 
 
 def _mute(entry: Entry) -> bool:
-    """Tell whether nothing says that an image is as it was: a device, an object without dates."""
+    """Tells whether nothing says that an image is as it was: a device, an object without dates."""
     return entry.mtime is None and entry.etag is None
 
 

@@ -71,7 +71,7 @@ Row = dict[str, object]
 
 
 def text_of(text: str) -> str:
-    r"""Return a text as the table can hold it: what is no Unicode is escaped.
+    r"""Returns a text as the table can hold it: what is no Unicode is escaped.
 
     A file's name may be any bytes, and a guest's name in JSON half a surrogate pair.
 
@@ -89,7 +89,7 @@ def _is_bytes(text: str) -> bool:
 
 
 def schema(settings: str = "") -> pyarrow.Schema:
-    """Return the table's schema; `settings` is what the scan was asked, for a later run."""
+    """Returns the table's schema; `settings` is what the scan was asked, for a later run."""
     import pyarrow as pa
 
     fields = [pa.field(column.name, _type(column.type)) for column in COLUMNS]

@@ -15,7 +15,7 @@ _WILD = frozenset("*?[")
 
 
 def entries(sources: Iterable[str], without: Iterable[str] = ()) -> Iterator[Entry]:
-    """Yield the images that sources name, in order, each address once.
+    """Yields the images that sources name, in order, each address once.
 
     A source is a file, a folder (all files in it and below), a pattern, or an address; an
     address that ends in `/` is a folder. What a folder or pattern has beside files and block
@@ -75,7 +75,7 @@ def _folder(path: str, left_out: frozenset[str]) -> Iterator[Entry]:
 
 
 def may_be_image(path: str) -> bool:
-    """Tell whether a path is a file or block device, or may be: nothing can be said of it.
+    """Tells whether a path is a file or block device, or may be: nothing can be said of it.
 
     A pipe that nobody writes to, or a terminal, would be waited for without end.
     """
@@ -87,7 +87,7 @@ def may_be_image(path: str) -> bool:
 
 
 def _is_within(path: str, left_out: frozenset[str]) -> bool:
-    """Tell whether a path is one of those, or a file right in one of them."""
+    """Tells whether a path is one of those, or a file right in one of them."""
     parent, name = os.path.split(path)
     names = {os.path.basename(each) for each in left_out}  # noqa: PTH119
     if name not in names and os.path.basename(parent) not in names:  # noqa: PTH119
@@ -97,7 +97,7 @@ def _is_within(path: str, left_out: frozenset[str]) -> bool:
 
 
 def as_path(text: str) -> str:
-    """Return a path or address that no command takes for an option or a running guest.
+    """Returns a path or address that no command takes for an option or a running guest.
 
     >>> as_path("-o"), as_path("domain:0"), as_path("a.img")
     ('./-o', './domain:0', 'a.img')
@@ -106,7 +106,7 @@ def as_path(text: str) -> str:
 
 
 def _file(path: str) -> Entry:
-    """Return a file's entry; size -1 says that it is no file, or is not to be had."""
+    """Returns a file's entry; size -1 says that it is no file, or is not to be had."""
     path = as_path(path)
     try:
         status = os.stat(path)  # noqa: PTH116
@@ -120,7 +120,7 @@ def _file(path: str) -> Entry:
 
 
 def _device_size(path: str) -> int:
-    """Return a block device's bytes. When they were changed is told by nothing."""
+    """Returns a block device's bytes. When they were changed is told by nothing."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.seek(0, os.SEEK_END)

@@ -84,5 +84,5 @@ class HeaderSpace:
         return {record.name: record for record in reversed(self.records)}
 
     def record(self, name: str) -> HeaderRecord | None:
-        """Return the record of that name, if the headers have it."""
+        """Returns the record of that name, if the headers have it."""
         return self.by_name.get(name)

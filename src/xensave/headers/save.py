@@ -69,14 +69,14 @@ class _Views(NamedTuple):
         return structs
 
     def narrow_of(self, name: str) -> Layout | None:
-        """A struct as a 32-bit compiler lays it out, with what may be chosen if it needs that."""
+        """Returns a struct as a 32-bit compiler lays it out, with what may be chosen if needed."""
         struct_layout = _struct_layout(name, self.narrow)
         if struct_layout is None and self.chosen_narrow is not None and name not in self.public:
             struct_layout = _struct_layout(name, self.chosen_narrow)
         return struct_layout
 
     def others(self, name: str, public: Layout | None) -> _Others:
-        """A struct as the others see it, each None where that is not otherwise than everyone."""
+        """Returns a struct as the others see it, None for each that sees it as everyone does."""
         views = (self.xen, self.tools, self.chosen)
         struct_layouts = [None if view is None else _struct_layout(name, view) for view in views]
         return _Others(*(None if _same(layout, public) else layout for layout in struct_layouts))
@@ -95,7 +95,7 @@ def _same(layout: Layout | None, other: Layout | None) -> bool:
 
 
 def read_headers(directory: str | os.PathLike[str]) -> HeaderSpace:
-    """Return the number space of the public headers in a directory: a Xen tree, or headers.
+    """Returns the number space of the public headers in a directory: a Xen tree, or headers.
 
     Raises Malformed with the compiler's message, file and line for a header that does not
     compile, UsageError where there is no hvm/save.h.
@@ -104,13 +104,13 @@ def read_headers(directory: str | os.PathLike[str]) -> HeaderSpace:
 
 
 def read_revision(gitdir: str | os.PathLike[str], revision: str) -> HeaderSpace:
-    """Return the number space of the public headers at a revision of a git repository."""
+    """Returns the number space of the public headers at a revision of a git repository."""
     with GitRepository(gitdir) as repository:
         return read_tree(GitTree(repository, revision))
 
 
 def read_tree(tree: Tree) -> HeaderSpace:
-    """Return the number space of the public headers in a tree."""
+    """Returns the number space of the public headers in a tree."""
     prefix = public_prefix(tree)
     private = compile_headers(
         tree, prefix, ROOTS, defines=["__XEN__"], structs=_STRUCTS, constants=_CONSTANTS
@@ -244,7 +244,7 @@ def _struct_layout(name: str, structs: _Structs) -> Layout | None:
 
 
 def _compat_struct(record: str, xen: _Structs) -> str | None:
-    """Return the name of the older struct that a _COMPAT form binds, known to Xen alone."""
+    """Returns the name of the older struct that a _COMPAT form binds, known to Xen alone."""
     binding = xen.get(_BOUND + record)
     compat = xen.get(_BOUND_COMPAT + record)
     mark = binding.field("cpt") if binding else None
@@ -287,7 +287,7 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
 
 
 def _named_after(record: str, structs: _Structs) -> Struct | None:
-    """Return the struct named after a record: hvm_hw_cpu_xsave for CPU_XSAVE, hvm_msr for CPU_MSR.
+    """Returns the struct named after a record: hvm_hw_cpu_xsave for CPU_XSAVE, hvm_msr for CPU_MSR.
 
     A record without DECLARE_HVM_SAVE_TYPE is one whose length varies: data may follow the struct.
     """

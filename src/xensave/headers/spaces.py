@@ -120,19 +120,19 @@ class Description:
         return limit["macro"] if limit else None
 
     def limit_of(self, value: int | None) -> int | None:
-        """Return the first number that a value of the macro does not allow."""
+        """Returns the first number that a value of the macro does not allow."""
         limit = self.raw.get("limit")
         if limit is None or value is None:
             return None
         return value * limit.get("times", 1) + int(limit.get("last", False))
 
     def value_of(self, limit: int) -> int:
-        """Return the macro's value for which `limit` is the first number not allowed."""
+        """Returns the macro's value for which `limit` is the first number not allowed."""
         raw = self.raw["limit"]
         return -(-(limit - int(raw.get("last", False))) // raw.get("times", 1))
 
     def bounded(self, number: int) -> bool:
-        """Tell whether the limit is meant for a number."""
+        """Tells whether the limit is meant for a number."""
         limit = self.raw.get("limit")
         return limit is not None and number < limit.get("below", self.most + 1)
 
@@ -142,27 +142,27 @@ class Description:
         return re.compile(self.raw["match"])
 
     def name_of(self, macro: str) -> str | None:
-        """Return the name of a number by its macro, None for a macro of something else."""
+        """Returns the name of a number by its macro, None for a macro of something else."""
         if macro in (self.limit_macro, self.version):
             return None
         match = self.pattern.fullmatch(macro)
         return match[1] if match else None
 
     def holds(self, path: str) -> bool:
-        """Tell whether a file of that path states numbers of the space."""
+        """Tells whether a file of that path states numbers of the space."""
         # Where a space has several headers, the first ones are there for the compiler alone.
         return path in self.headers[-1] or path in self.documents
 
 
 @cache
 def descriptions() -> tuple[Description, ...]:
-    """Return the descriptions of all spaces."""
+    """Returns the descriptions of all spaces."""
     raws: list[RawDescription] = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
     return tuple(Description(raw) for raw in raws)
 
 
 def description_of(space: str) -> Description:
-    """Return the description of a space by name. Raises UsageError where there is none."""
+    """Returns the description of a space by name. Raises UsageError where there is none."""
     for description in descriptions():
         if description.space == space:
             return description

@@ -43,7 +43,7 @@ class CountedImage:
         self.close()
 
     def close(self) -> None:
-        """Close the input; what was read stays."""
+        """Closes the input; what was read stays."""
         self._input.close()
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class CountedImage:
         return self._tally
 
     def events(self) -> Iterator[Event]:
-        """Walk the image again, record by record, pages included.
+        """Walks the image again, record by record, pages included.
 
         Walks and questions do not disturb each other. Raises UsageError for a pipe that was read
         already, and after `close`.
@@ -73,7 +73,7 @@ class CountedImage:
         yield from walk(source)
 
     def read_events(self) -> Iterator[Event]:
-        """Walk the image as `events` does; what the pass finds answers later questions.
+        """Walks the image as `events` does; what the pass finds answers later questions.
 
         So a pipe is read once for both, if the walk goes to its end.
         """
@@ -84,7 +84,7 @@ class CountedImage:
         self._tally = so_far
 
     def glance(self) -> Iterator[Event]:
-        """Go through the image again; page records are passed over where that is safe.
+        """Goes through the image again; page records are passed over where that is safe.
 
         Raises UsageError for a pipe that was read already.
         """

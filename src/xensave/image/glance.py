@@ -40,7 +40,7 @@ class Reading(StrEnum):
 
 
 def glance(source: Source) -> Iterator[Event]:
-    """Yield an image's events, of page records the first only where the end is proved.
+    """Yields an image's events, of page records the first only where the end is proved.
 
     Where it is not (a pipe, compressed input, a checkpointed stream, bytes after the stream, no
     pages), this is a walk; for a PV guest too, whose registers name pages by their types. Raises
@@ -61,7 +61,7 @@ def glance(source: Source) -> Iterator[Event]:
 
 
 def find_tail(source: Source, start: int, *, nested: bool) -> int | None:
-    """Return where the records behind the last page begin; None where that cannot be proved.
+    """Returns where the records behind the last page begin; None where that cannot be proved.
 
     The records that a saver writes first behind the pages are X86_TSC_INFO and then the HVM
     context: its header's magic is looked for. The proof is the chain from there: records that may
@@ -84,7 +84,7 @@ def find_tail(source: Source, start: int, *, nested: bool) -> int | None:
 
 
 def _anchors(tail: bytes) -> Iterator[int]:
-    """Yield where X86_TSC_INFO is followed by an HVM context, told by its header's magic."""
+    """Yields where X86_TSC_INFO is followed by an HVM context, told by its header's magic."""
     magic = tail.find(_MAGIC)
     while magic >= 0:
         context = magic - hvm.DESCRIPTOR.size - HEADER_SIZE
@@ -101,7 +101,7 @@ def _is_context(tail: bytes, at: int) -> bool:
 
 
 def _meets_end(tail: bytes, at: int, *, nested: bool) -> bool:
-    """Tell whether a chain of records that may follow pages leads to the last byte."""
+    """Tells whether a chain of records that may follow pages leads to the last byte."""
     known, end = _BEHIND_PAGES, libxc.END
     while at + HEADER_SIZE <= len(tail):
         type_, length = HEADER.unpack_from(tail, at)

@@ -231,7 +231,7 @@ class Image(CountedImage):
         return self._memory
 
     def vcpu(self, number: int) -> Vcpu:
-        """Return a vCPU: its registers, and its virtual memory. AbsentRecord for one not saved.
+        """Returns a vCPU: its registers, and its virtual memory. AbsentRecord for one not saved.
 
         >>> with open_image("examples/hvm1.img.zst") as image:
         ...     vcpu = image.vcpu(0)

@@ -53,7 +53,7 @@ class Item(NamedTuple):
     source: Source
 
     def image(self, *, release: str | None = None, walk: bool = False) -> Image:
-        """Return it as an image. Errors come when that is asked for something.
+        """Returns it as an image. Errors come when that is asked for something.
 
         One that is large or behind an address is looked at by a glance, unless `walk` is asked.
         """
@@ -67,7 +67,7 @@ class Item(NamedTuple):
 
 
 def is_glanced(source: Source) -> bool:
-    """Tell whether an image is looked at by a glance unless a walk is asked for."""
+    """Tells whether an image is looked at by a glance unless a walk is asked for."""
     return (source.size or 0) >= GLANCE_FROM or is_address(source.name)
 
 
@@ -90,7 +90,7 @@ class JudgedInput(NamedTuple):
 def expand(
     words: Iterable[str | int], *, max_size: int | None = None, format: str | None = None
 ) -> Iterator[Item | Unreadable]:
-    """Yield what each word names: a path, a glob, a directory, a tar, an address, "-" or a number.
+    """Yields what each word names: a path, a glob, a directory, a tar, an address, "-" or a number.
 
     In a directory, however deep, count the regular files that begin as an image does and those
     called *.bin and *.ctx; in a tar, compressed or not, every file. `format` is the container
@@ -115,12 +115,12 @@ def expand(
 
 
 def _is_pattern(word: str) -> bool:
-    """Tell whether a word has the wild cards of glob, which is imported for those that have."""
+    """Tells whether a word has the wild cards of glob, which is imported for those that have."""
     return not _WILD.isdisjoint(word)
 
 
 def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
-    """Return an item as a hypervisor sees it: an image, or the bytes of a context.
+    """Returns an item as a hypervisor sees it: an image, or the bytes of a context.
 
     A large image is looked at by a glance, unless `walk` is asked.
 
@@ -145,14 +145,14 @@ def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
 
 
 def _nearly_xl(item: Item) -> bool:
-    """Tell whether most of xl's magic is there: xl refuses such a file, a stranger's is none."""
+    """Tells whether most of xl's magic is there: xl refuses such a file, a stranger's is none."""
     head = bytes(item.source.peek(_TAR_HEAD))[: len(xl.MAGIC)]
     alike = sum(byte == other for byte, other in zip(head, xl.MAGIC, strict=False))
     return len(xl.MAGIC) - alike <= _WRONG_BYTES
 
 
 def _is_context(item: Item) -> bool:
-    """Tell whether what is no image is a damaged context."""
+    """Tells whether what is no image is a damaged context."""
     if item.member is not None or item.name.endswith(_SUFFIXES):
         return True
     head = bytes(item.source.peek(_TAR_HEAD))
@@ -167,7 +167,7 @@ def _is_context(item: Item) -> bool:
 
 
 def _behind(address: str, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
-    """Yield the objects that an address names, by its wild cards or as it is."""
+    """Yields the objects that an address names, by its wild cards or as it is."""
     names = [address]
     if _is_pattern(address):
         from xensave.source.remote.stores import expand as objects
@@ -201,12 +201,12 @@ def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator
 
 
 def _at_rest(path: str) -> bool:
-    """Tell whether this may be opened: a FIFO that nobody named would block for ever."""
+    """Tells whether this may be opened: a FIFO that nobody named would block for ever."""
     return os.path.isfile(path) or os.path.isdir(path) or os.path.islink(path)  # noqa: PTH112, PTH113, PTH114
 
 
 def _again(word: str | int, source: Source) -> Input:
-    """Return what opens a file again, or the one reading that there is of a pipe."""
+    """Returns what opens a file again, or the one reading that there is of a pipe."""
     regular = isinstance(word, str) and word != "-"
     if regular and (is_address(str(word)) or os.path.isfile(word)):  # noqa: PTH113
         return word
@@ -235,7 +235,7 @@ def _directory(path: str, max_size: int | None) -> Iterator[Item | Unreadable]:
 
 
 def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unreadable]:
-    """Yield a file of a directory if it counts; a FIFO or device there would block for ever."""
+    """Yields a file of a directory if it counts; a FIFO or device there would block for ever."""
     member = os.path.relpath(name, folder)
     context = name.endswith(_SUFFIXES)
     try:
@@ -291,7 +291,7 @@ def _tar(source: Source) -> Iterator[Item | Unreadable]:
 
 
 def _member(name: str, member: str, data: bytes, max_size: int | None) -> Item:
-    """Return a member that is in memory; what only begins as compressed data does is as it is."""
+    """Returns a member that is in memory; what only begins as compressed data does is as it is."""
     source: Source = MemorySource(data, name)
     if data:
         try:
@@ -320,10 +320,10 @@ class _Stream(io.RawIOBase):
         return self._source.name
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Returns that it can be read."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+        """Returns up to `size` bytes, none at the end."""
         wanted = sys.maxsize if size < 0 else size
         return bytes(self._source.read(min(wanted, len(self._source.peek(min(wanted, 1 << 20))))))

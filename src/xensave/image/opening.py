@@ -9,7 +9,7 @@ _LIVE = "domain:"
 
 
 def open_input(what: Input, *, max_size: int | None = None, format: str | None = None) -> Source:
-    """Open an input. `domain:NAME` and `domain:ID` are guests that run on this host.
+    """Opens an input. `domain:NAME` and `domain:ID` are guests that run on this host.
 
     Raises SourceError where there is nothing to read.
     """
@@ -32,7 +32,7 @@ class OpenInput:
         self._read = self._closed = False
 
     def again(self) -> Source:
-        """Return the input from the start, for one reading of it.
+        """Returns the input from the start, for one reading of it.
 
         Raises UsageError for a pipe that was read already, and after `close`.
         """
@@ -47,7 +47,7 @@ class OpenInput:
         return source
 
     def spill(self) -> None:
-        """Put what can be read forward only into a file without a name, and read that from here on.
+        """Puts what is read forward only into a file without a name, and reads that from here on.
 
         Raises what `again` raises.
         """
@@ -59,6 +59,6 @@ class OpenInput:
             self.source = spilled
 
     def close(self) -> None:
-        """Close the input."""
+        """Closes the input."""
         self._closed = True
         self.source.close()

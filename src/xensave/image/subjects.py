@@ -19,7 +19,7 @@ _SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)
 
 
 def all_subjects(image: Image) -> Iterator[Subject]:
-    """Yield every record but those of pages: the streams', and the context's in their place."""
+    """Yields every record but those of pages: the streams', and the context's in their place."""
     for buffered in sorted(
         (record for records in image.tally.kept.values() for record in records),
         key=lambda record: record.offset,
@@ -33,18 +33,18 @@ def all_subjects(image: Image) -> Iterator[Subject]:
 
 
 def context_subjects(image: Image) -> Iterator[Subject]:
-    """Yield the records of the HVM context."""
+    """Yields the records of the HVM context."""
     for record in image.context:
         yield context_subject(record, image.release)
 
 
 def context_tail(image: Image) -> bytes:
-    """Return the bytes behind END in the HVM context; none where there is no context."""
+    """Returns the bytes behind END in the HVM context; none where there is no context."""
     return image.context.tail if image.has_context else b""
 
 
 def context_subject(record: ContextRecord, release: str | None = None) -> Subject:
-    """Return a record of an HVM context, with what is known of its number and length."""
+    """Returns a record of an HVM context, with what is known of its number and length."""
     return Subject(
         HVM,
         record.name,
@@ -59,7 +59,7 @@ def context_subject(record: ContextRecord, release: str | None = None) -> Subjec
 
 
 def stream_subject(record: BufferedRecord) -> Subject:
-    """Return a record of a libxc or libxl stream."""
+    """Returns a record of a libxc or libxl stream."""
     layout = stream_layout(record.name, record.length) if record.layer == LIBXC else None
     note = ""
     if len(record.body) < record.length:
@@ -78,7 +78,7 @@ def stream_subject(record: BufferedRecord) -> Subject:
 
 
 def find_subjects(image: Image, spec: str) -> list[Subject]:
-    """Return the records that a specification names: "CPU", "CPU:1", "2", "libxc/HVM_PARAMS".
+    """Returns the records that a specification names: "CPU", "CPU:1", "2", "libxc/HVM_PARAMS".
 
     A name or number is looked for in the HVM context, then in the libxc stream, then in the
     libxl stream; a layer before it settles which. Raises UsageError for what no record is

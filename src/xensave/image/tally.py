@@ -109,7 +109,7 @@ class Tally:
         }
 
     def all(self, layer: str, type_: int) -> list[BufferedRecord]:
-        """Return the kept records of a type, in order."""
+        """Returns the kept records of a type, in order."""
         return self.kept.get((layer, type_), [])
 
     @property
@@ -118,7 +118,7 @@ class Tally:
         return self.context or next(reversed(self.all(LIBXC, libxc.HVM_CONTEXT)), None)
 
     def add(self, event: Event) -> None:
-        """Take in one event."""
+        """Takes in one event."""
         if event.kind == RECORD:
             self._record(event)
         elif event.kind == HEADER_KIND:
@@ -144,7 +144,7 @@ class Tally:
             self.description = known.describe(self.config)
 
     def take(self, event: Event) -> None:
-        """Take in one event, and how far the input was read."""
+        """Takes in one event, and how far the input was read."""
         if not event.made:
             self.unread += event.offset - self.size
         self.add(event)
@@ -174,7 +174,7 @@ class Tally:
             self._describe(event)
 
     def _pages(self, event: Event) -> None:
-        """Count frames, and notice where their numbers go down: then some come again."""
+        """Counts frames, and notices where their numbers go down: then some come again."""
         count = int.from_bytes(event.prefix(4), "little")
         self.frames += count
         if self.resent or not 0 < count <= min(BATCH_LIMIT, (event.length - 8) // 8):
@@ -184,7 +184,7 @@ class Tally:
         self._last_pfn = int.from_bytes(numbers[-8:], "little") & PFN_MASK
 
     def _run(self, run: PageRun) -> None:
-        """Count the frames of a run of records, as `_pages` does of each."""
+        """Counts the frames of a run of records, as `_pages` does of each."""
         self.frames += run.count * run.records
         if self.resent or run.count > BATCH_LIMIT:
             return
@@ -193,7 +193,7 @@ class Tally:
         self._last_pfn = lasts[-1]
 
     def _renew(self, key: tuple[str, int]) -> None:
-        """Drop what an earlier checkpoint had of this type."""
+        """Drops what an earlier checkpoint had of this type."""
         if self._epochs.get(key, self.checkpoints) != self.checkpoints:
             for old in self.kept.pop(key, []):
                 self._room += len(old.body) + _OVERHEAD
@@ -223,7 +223,7 @@ class Tally:
 
 
 def _frames(words: list[int]) -> list[int]:
-    """Return the frames of words that may have page types above them."""
+    """Returns the frames of words that may have page types above them."""
     return words if max(words) <= PFN_MASK else [word & PFN_MASK for word in words]
 
 
@@ -236,7 +236,7 @@ def _events(source: Source, *, glance: bool, apart: bool) -> Iterator[Event]:
 def tally(
     source: Source, each: Callable[[Event], None] | None = None, *, glance: bool = False
 ) -> Tally:
-    """Walk a source as far as it can be followed; `each` sees every event after it was counted.
+    """Walks a source as far as it can be followed; `each` sees every event after it was counted.
 
     So what is kept of a body is read before anyone passes over it to its padding.
 

@@ -63,7 +63,7 @@ class Domain:
         return bool(self.flags & xen.DOMINF_HVM_GUEST)
 
     def _interface_found(self) -> tuple[Interface, int]:
-        """Return the interface that this Xen has, and the domain's flags."""
+        """Returns the interface that this Xen has, and the domain's flags."""
         for each in candidates(*self.xen):
             self._interface = each
             try:
@@ -82,12 +82,12 @@ class Domain:
         )
 
     def refuse_pv(self) -> None:
-        """Raise Unsupported for a PV guest."""
+        """Raises Unsupported for a PV guest."""
         if not self.is_hvm:
             raise Unsupported(f"domain {self.number} is a PV guest: it has no HVM context")
 
     def context(self) -> bytes:
-        """Return the HVM context of this moment.
+        """Returns the HVM context of this moment.
 
         Raises Unsupported for a PV guest.
         """
@@ -107,7 +107,7 @@ class Domain:
         raise SourceError(f"the context of domain {self.number} does not fit {size} bytes")
 
     def policy(self) -> tuple[bytes, bytes] | None:
-        """Return the CPU policy as a stream's X86_CPUID_POLICY and X86_MSR_POLICY hold it.
+        """Returns the CPU policy as a stream's X86_CPUID_POLICY and X86_MSR_POLICY hold it.
 
         None where it cannot be read: XEN_DOMCTL_get_cpu_policy exists from 4.12 on.
         """
@@ -126,7 +126,7 @@ class Domain:
         return leaves.read(_LEAF_SIZE * leaf_count), msrs.read(_MSR_SIZE * msr_count)
 
     def tsc(self) -> TscState | None:
-        """Return how the TSC is kept; None where this Xen does not say."""
+        """Returns how the TSC is kept; None where this Xen does not say."""
         if not self._interface.tsc:
             return None
         try:
@@ -139,7 +139,7 @@ class Domain:
         return TscState(*_TSC.unpack_from(answer))
 
     def param(self, index: int) -> int:
-        """Return an HVM param; 0 for one that may not be read."""
+        """Returns an HVM param; 0 for one that may not be read."""
         buffer = self._hypercalls.buffer(_PARAM.size)
         buffer.write(_PARAM.pack(self.number, 0, index, 0))
         try:
@@ -152,15 +152,15 @@ class Domain:
         return value
 
     def pause(self) -> None:
-        """Pause it; Xen counts how often."""
+        """Pauses it; Xen counts how often."""
         self._operate("pausedomain")
 
     def unpause(self) -> None:
-        """Undo one pause."""
+        """Undoes one pause."""
         self._operate("unpausedomain")
 
     def max_frame(self) -> int:
-        """Return the highest frame number that its memory has had."""
+        """Returns the highest frame number that its memory has had."""
         buffer = self._hypercalls.buffer(_DOMID.size)
         buffer.write(_DOMID.pack(self.number))
         try:
@@ -171,7 +171,7 @@ class Domain:
             raise self._trouble("maximum_gpfn", error) from error
 
     def page_types(self, first: int, count: int) -> list[int] | None:
-        """Return the page types of frames from one on, MOST_TYPES at most.
+        """Returns the page types of frames from one on, MOST_TYPES at most.
 
         They are those of a stream; XTAB stands for frames without a page, and for pages of Xen's
         own that the guest has mapped. None where this Xen does not say.
@@ -204,7 +204,7 @@ class Domain:
         return self._hypercalls.buffer(size)
 
     def _ask(self, command: int, question: bytes) -> bytes:
-        """Do a domctl, and return the union that it left."""
+        """Does a domctl, and returns the union that it left."""
         head = _HEAD.pack(command, self._interface.version, self.number)
         whole = head + question
         self._domctl.write(whole + bytes(_DOMCTL_SIZE - len(whole)))

@@ -45,7 +45,7 @@ class ForeignMemory:
             raise SourceError(f"{path}: {os.strerror(ctypes.get_errno())}")
 
     def pages(self, domain: int, frames: list[int]) -> list[bytes | None]:
-        """Return the page of each frame, None for one that the guest has not."""
+        """Returns the page of each frame, None for one that the guest has not."""
         with self._mapped(domain, frames) as (address, errors):
             if not any(errors):
                 whole = ctypes.string_at(address, len(frames) * _PAGE)
@@ -56,13 +56,13 @@ class ForeignMemory:
             ]
 
     def has(self, domain: int, frames: list[int]) -> list[bool]:
-        """Tell for each frame whether it can be mapped; no page is looked at."""
+        """Tells for each frame whether it can be mapped; no page is looked at."""
         with self._mapped(domain, frames) as (_, errors):
             return [not error for error in errors]
 
     @contextmanager
     def _mapped(self, domain: int, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Map frames; yield the address of the first, and an error for each, 0 for none."""
+        """Maps frames; yields the address of the first, and an error for each, 0 for none."""
         count = len(frames)
         errors = (ctypes.c_int * count)()
         numbers = (ctypes.c_ulong * count)(*frames)
@@ -79,7 +79,7 @@ class ForeignMemory:
             self._library.xenforeignmemory_unmap(self._handle, address, count)
 
     def close(self) -> None:
-        """Give back the handle."""
+        """Gives back the handle."""
         if self._handle:
             self._library.xenforeignmemory_close(self._handle)
             self._handle = None

@@ -37,12 +37,12 @@ class Interface(NamedTuple):
 
 
 def hypercall(name: str) -> int:
-    """Return the number of a hypercall: "domctl", "hvm_op", "xen_version"."""
+    """Returns the number of a hypercall: "domctl", "hvm_op", "xen_version"."""
     return _number("hypercall", name)
 
 
 def operation(name: str) -> int:
-    """Return the number of a domctl: "gethvmcontext".
+    """Returns the number of a domctl: "gethvmcontext".
 
     >>> operation("gethvmcontext")
     33
@@ -51,7 +51,7 @@ def operation(name: str) -> int:
 
 
 def candidates(major: int, minor: int) -> list[Interface]:
-    """Return the interfaces to try on a Xen of a version, the likeliest first.
+    """Returns the interfaces to try on a Xen of a version, the likeliest first.
 
     A downstream may have another one than the release that it is made of.
 
@@ -66,7 +66,7 @@ def candidates(major: int, minor: int) -> list[Interface]:
 
 @cache
 def interfaces() -> tuple[Interface, ...]:
-    """Return the versions of the interface from Xen 4.5 on, the oldest first."""
+    """Returns the versions of the interface from Xen 4.5 on, the oldest first."""
     policy = next(n.first for n in catalogue.space("domctl").numbers if n.name == "get_cpu_policy")
     names = catalogue.release_names()
     result: dict[int, Interface] = {}

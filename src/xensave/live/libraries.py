@@ -25,20 +25,20 @@ class Buffer(Protocol):
     address: int
 
     def read(self, n: int, offset: int = 0) -> bytes:
-        """Return n bytes."""
+        """Returns n bytes."""
 
     def write(self, data: bytes) -> None:
-        """Put bytes at the beginning."""
+        """Puts bytes at the beginning."""
 
 
 class Hypercalls(Protocol):
     """What asks the hypervisor."""
 
     def call(self, number: int, *args: int) -> int:
-        """Do a hypercall of one or two arguments. Raises OSError with Xen's errno."""
+        """Does a hypercall of one or two arguments. Raises OSError with Xen's errno."""
 
     def buffer(self, size: int) -> Buffer:
-        """Return memory, which is zero; it lives as long as this does."""
+        """Returns memory, which is zero; it lives as long as this does."""
 
 
 class CallBuffer:
@@ -50,12 +50,12 @@ class CallBuffer:
         ctypes.memset(address, 0, size)
 
     def read(self, n: int, offset: int = 0) -> bytes:
-        """Return n bytes, as far as there are so many."""
+        """Returns n bytes, as far as there are so many."""
         n = max(0, min(n, self._size - offset))
         return ctypes.string_at(self.address + offset, n)
 
     def write(self, data: bytes) -> None:
-        """Put bytes at the beginning."""
+        """Puts bytes at the beginning."""
         ctypes.memmove(self.address, data, min(len(data), self._size))
 
 
@@ -64,7 +64,7 @@ class AbsentLibrary(SourceError):
 
 
 def load_library(path: str, what: str) -> ctypes.CDLL:
-    """Load one of Xen's libraries, with which `what` is read. Raises AbsentLibrary without it."""
+    """Loads one of Xen's libraries, with which `what` is read. Raises AbsentLibrary without it."""
     try:
         return ctypes.CDLL(path, use_errno=True)
     except OSError as error:
@@ -102,7 +102,7 @@ class XenCall:
             raise SourceError(_why_not(code))
 
     def call(self, number: int, *args: int) -> int:
-        """Do a hypercall of one or two arguments. Raises OSError with Xen's errno."""
+        """Does a hypercall of one or two arguments. Raises OSError with Xen's errno."""
         ctypes.set_errno(0)
         result: int = getattr(self._library, f"xencall{len(args)}")(self._handle, number, *args)
         if result < 0:
@@ -111,7 +111,7 @@ class XenCall:
         return result
 
     def buffer(self, size: int) -> CallBuffer:
-        """Return memory, which is zero; it lives until `close`."""
+        """Returns memory, which is zero; it lives until `close`."""
         address: int | None = self._library.xencall_alloc_buffer(self._handle, size)
         if not address:
             raise SourceError(f"no {size} bytes for a hypercall: {os.strerror(errno.ENOMEM)}")
@@ -119,7 +119,7 @@ class XenCall:
         return CallBuffer(address, size)
 
     def close(self) -> None:
-        """Give back the buffers and the handle."""
+        """Gives back the buffers and the handle."""
         for address in self._buffers:
             self._library.xencall_free_buffer(self._handle, address)
         self._buffers.clear()
@@ -136,7 +136,7 @@ def _why_not(code: int) -> str:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Send what a library writes to standard error to nowhere: the error is told in our words."""
+    """Sends what a library writes to standard error to nowhere: the error is told in our words."""
     sys.stderr.flush()
     before = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -150,7 +150,7 @@ def _silenced() -> Iterator[None]:
 
 
 def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
-    """Return the id of the domain of a name, as xenstore knows it. Raises SourceError.
+    """Returns the id of the domain of a name, as xenstore knows it. Raises SourceError.
 
     Of several of one name (a guest that is being migrated) the newest counts.
     """

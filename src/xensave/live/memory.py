@@ -27,7 +27,7 @@ _NOTAB, _XTAB = 0x0, 0xF
 
 
 def open_domain_memory(what: str) -> MappedSource:
-    """Pause a guest, read its state and its memory, resume it, and return both as a source.
+    """Pauses a guest, reads its state and its memory, resumes it, and returns both as a source.
 
     The file has no name, and goes with the source. Raises SourceError where there is no such
     guest, no library, no dom0 or no right; Unsupported for a PV guest.
@@ -58,7 +58,7 @@ def open_domain_memory(what: str) -> MappedSource:
 
 
 def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> frozenset[int]:
-    """Return where a guest has pages mapped that Xen does not count as its own.
+    """Returns where a guest has pages mapped that Xen does not count as its own.
 
     Those are its shared info page and its grant table. Xen tells no type of them, as of frames
     without a page: which is which says only the attempt to map them. It is made before the guest
@@ -74,7 +74,7 @@ def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> frozenset[int]:
 
 
 def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: frozenset[int]) -> None:
-    """Write PAGE_DATA records of all frames up to the highest, those without pages as XTAB.
+    """Writes PAGE_DATA records of all frames up to the highest, those without pages as XTAB.
 
     All are asked for, as a save does: a PVH guest has memory in the VGA hole, and its ACPI tables
     and special pages lie below 4 GiB. Only those with a page are mapped.
@@ -99,7 +99,7 @@ def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: frozense
 
 
 def _types(domain: Domain) -> Iterator[tuple[int, list[int]]]:
-    """Yield frames and the types of their pages from there on, up to the highest.
+    """Yields frames and the types of their pages from there on, up to the highest.
 
     Where Xen does not tell types, all frames count as if they had a page.
     """

@@ -17,7 +17,7 @@ _LAST = 0x7FEF
 
 
 def is_domain(what: object) -> bool:
-    """Whether an input is a running guest.
+    """Tells whether an input is a running guest.
 
     >>> is_domain("domain:guest1"), is_domain("./domain:guest1")
     (True, False)
@@ -26,7 +26,7 @@ def is_domain(what: object) -> bool:
 
 
 def open_domain(what: str) -> MemorySource:
-    """Ask Xen of a running guest, and return it as a source that can be read at any place.
+    """Asks Xen of a running guest, and returns it as a source that can be read at any place.
 
     Raises SourceError where there is no such guest, no library, no dom0 or no right.
     """
@@ -41,7 +41,7 @@ def open_domain(what: str) -> MemorySource:
 
 
 def domain_number(what: str) -> int:
-    """Return the number of the domain that an input names."""
+    """Returns the number of the domain that an input names."""
     return _number(_name(what))
 
 

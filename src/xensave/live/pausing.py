@@ -17,7 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def paused(number: int) -> Iterator[None]:
-    """Pause a domain for a `with` block.
+    """Pauses a domain for a `with` block.
 
     A child process pauses it, and resumes it when this process closes its end of a pipe: at the
     end of the block, or when the kernel does it for a process that was killed. Xen counts pauses,
@@ -49,7 +49,7 @@ def paused(number: int) -> Iterator[None]:
 
 
 def _hold(number: int, ready: int, alive: int) -> int:
-    """Pause a domain, wait until nobody writes to `alive`, resume it; return an exit code."""
+    """Pauses a domain, waits until nobody writes to `alive`, resumes it; returns an exit code."""
     # What ends the parent must not end its child before the guest runs again.
     os.setsid()
     for each in _SIGNALS:

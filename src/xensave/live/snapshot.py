@@ -25,20 +25,20 @@ class Running(Protocol):
     xen: tuple[int, int]
 
     def context(self) -> bytes:
-        """Return the HVM context of this moment."""
+        """Returns the HVM context of this moment."""
 
     def policy(self) -> tuple[bytes, bytes] | None:
-        """Return the CPU policy's leaves and MSRs, None where they cannot be read."""
+        """Returns the CPU policy's leaves and MSRs, None where they cannot be read."""
 
     def tsc(self) -> TscState | None:
-        """Return how the TSC is kept, None where that is not said."""
+        """Returns how the TSC is kept, None where that is not said."""
 
     def param(self, index: int) -> int:
-        """Return an HVM param."""
+        """Returns an HVM param."""
 
 
 def stream_of(domain: Running) -> bytes:
-    """Return the state of a domain at this moment: policy, TSC, context and params.
+    """Returns the state of a domain at this moment: policy, TSC, context and params.
 
     It is a stream of version 3, or of version 2 where Xen does not tell the CPU policy. Raises
     SourceError, and Unsupported for a PV guest.

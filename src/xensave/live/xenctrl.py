@@ -45,22 +45,22 @@ class XenCtrlDomain:
         self.xen = (version >> 16, version & 0xFFFF)
 
     def context(self) -> bytes:
-        """Return the HVM context of this moment."""
+        """Returns the HVM context of this moment."""
         size = self._context(None, 0)
         buffer = ctypes.create_string_buffer(size)
         length = self._context(buffer, size)
         return buffer.raw[:length]
 
     def policy(self) -> None:
-        """Return None: the policy is not asked for."""
+        """Returns None: the policy is not asked for."""
         return
 
     def tsc(self) -> None:
-        """Return None: how the TSC is kept is not asked for."""
+        """Returns None: how the TSC is kept is not asked for."""
         return
 
     def param(self, index: int) -> int:
-        """Return an HVM param; 0 for one that may not be read."""
+        """Returns an HVM param; 0 for one that may not be read."""
         value = ctypes.c_uint64(0)
         got = self._library.xc_hvm_param_get(self._handle, self.number, index, ctypes.byref(value))
         return 0 if got < 0 else value.value
@@ -76,6 +76,6 @@ class XenCtrlDomain:
 
 
 def xenctrl_path() -> str | None:
-    """Return the path of the newest libxenctrl that is here; None where there is none."""
+    """Returns the path of the newest libxenctrl that is here; None where there is none."""
     result = [path for folder in _FOLDERS for path in Path(folder).glob("libxenctrl.so.4.*")]
     return str(max(result)) if result else ctypes.util.find_library("xenctrl")

@@ -20,7 +20,7 @@ class AddressSpace:
         self.cr3 = cr3
 
     def translate(self, virtual: int) -> Translation:
-        """Return where a virtual address lies. Raises NotMapped, which names level and entry."""
+        """Returns where a virtual address lies. Raises NotMapped, which names level and entry."""
         mode = self.mode
         if not mode.is_canonical(virtual):
             raise NotMapped(virtual, f"it is no address of {mode.width} bits")
@@ -54,7 +54,7 @@ class AddressSpace:
         raise AssertionError("the last level maps or raises")
 
     def read(self, virtual: int, n: int, *, zero: bool = False) -> bytes:
-        """Return n bytes from a virtual address.
+        """Returns n bytes from a virtual address.
 
         What is not mapped raises NotMapped, a frame without contents AbsentPage; with
         `zero=True` either reads as zeros.
@@ -81,7 +81,7 @@ class AddressSpace:
         return b"".join(parts)
 
     def mappings(self, first: int = 0, last: int = LAST_ADDRESS) -> Mappings:
-        """Return the mappings of an address range in ascending order, neighbours joined.
+        """Returns the mappings of an address range in ascending order, neighbours joined.
 
         Tables that the image has no contents of map nothing. Raises LimitExceeded where there
         are too many tables to read, or too many runs.

@@ -23,11 +23,11 @@ class Appendix:
         self._end = source.size or 0
 
     def holds(self, end: int) -> bool:
-        """Tell whether the input reaches to an offset."""
+        """Tells whether the input reaches to an offset."""
         return end <= (self._input.size or 0)
 
     def add(self, pages: bytes | memoryview) -> int:
-        """Keep pages; return the offset of the first."""
+        """Keeps pages; returns the offset of the first."""
         if self._fd < 0:
             self._fd = self._copied()
         offset = self._end

@@ -55,7 +55,7 @@ class Mark(Enum):
 
 
 def batches(events: Iterable[Event], appendix: Appendix | None = None) -> Iterator[Batch | Mark]:
-    """Yield the batches and marks of an image.
+    """Yields the batches and marks of an image.
 
     Pages that a reader makes, and that lie in no input, go to the appendix.
 
@@ -93,7 +93,7 @@ def _placed(event: Event, appendix: Appendix | None) -> Batch:
 
 
 def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
-    """Return the entries of a PAGE_DATA record, and which of them have contents.
+    """Returns the entries of a PAGE_DATA record, and which of them have contents.
 
     Raises what `page_data` does.
     """
@@ -102,7 +102,7 @@ def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
 
 
 def _entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_] | None]:
-    """Return the entries of a PAGE_DATA record, and None where all are plain pages.
+    """Returns the entries of a PAGE_DATA record, and None where all are plain pages.
 
     Raises Malformed where they do not fit, or have a type that there is not; LimitExceeded for a
     record longer than libxc takes.
@@ -131,7 +131,7 @@ def _entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_] | None]:
 
 
 def page_data(event: Event) -> Batch:
-    """Read the front of a PAGE_DATA record; its pages stay unread.
+    """Reads the front of a PAGE_DATA record; its pages stay unread.
 
     Raises Malformed for a record that libxc refuses, LimitExceeded for a longer one than it takes.
     """

@@ -30,7 +30,7 @@ class Column:
         return self._length
 
     def extend(self, values: Integers) -> None:
-        """Append values."""
+        """Appends values."""
         end = self._length + len(values)
         if end > len(self._room):
             self._room.resize(max(end, 2 * len(self._room)), refcheck=False)
@@ -38,14 +38,14 @@ class Column:
         self._length = end
 
     def append(self, value: int) -> None:
-        """Append one value."""
+        """Appends one value."""
         self.extend(np.array([value], np.int64))
 
     def array(self) -> Integers:
-        """Return what was appended, without a copy; the column must not grow after that."""
+        """Returns what was appended, without a copy; the column must not grow after that."""
         return self._room[: self._length]
 
     def release(self) -> Integers:
-        """Return what was appended, and keep no room beyond it."""
+        """Returns what was appended, and keeps no room beyond it."""
         self._room.resize(self._length, refcheck=False)
         return self._room

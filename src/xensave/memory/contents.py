@@ -11,7 +11,7 @@ from xensave.source.memory import MemorySource
 
 
 def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
-    """Yield frame numbers and whole pages from there on, in ascending order, a MiB at most.
+    """Yields frame numbers and whole pages from there on, in ascending order, a MiB at most.
 
     Pages in a hole of the file hold zeros, and are left out, but for one on either side of data.
     """
@@ -24,7 +24,7 @@ def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
 
 
 def runs_with_data(memory: Memory) -> Iterator[FrameRun]:
-    """Yield `Memory.file_runs` without the pages in a hole of the file.
+    """Yields `Memory.file_runs` without the pages in a hole of the file.
 
     One page on either side of data may lie in it.
     """
@@ -42,7 +42,7 @@ class Cutter:
         self._run = next(self._runs, None)
 
     def within(self, part: FrameRun) -> Iterator[FrameRun]:
-        """Yield what of the runs lies in a part, which begins where the one before ended or later.
+        """Yields what of the runs lies in a part, which begins where the one before ended or later.
 
         >>> cutter = Cutter([FrameRun(1, 4, 0x1000), FrameRun(7, 1, 0x9000)])
         >>> list(cutter.within(FrameRun(2, 2))), list(cutter.within(FrameRun(4, 9)))[1].pfn
@@ -59,7 +59,7 @@ class Cutter:
 
 
 def _pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
-    """Yield the pages of a run, counted from its first, that are no hole, or beside one."""
+    """Yields the pages of a run, counted from its first, that are no hole, or beside one."""
     first = end = 0
     for offset, length in source.data_runs(run.offset, run.size):
         at = offset - run.offset

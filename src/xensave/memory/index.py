@@ -85,7 +85,7 @@ class PageIndex:
         return self.places & _OFFSET_MASK
 
     def offsets_at(self, positions: Integers | slice) -> Integers:
-        """Return where the pages of some frames begin, by their positions in the index."""
+        """Returns where the pages of some frames begin, by their positions in the index."""
         return self.places[positions] & _OFFSET_MASK
 
     @property
@@ -94,7 +94,7 @@ class PageIndex:
         return self.places >> _PLACE_TYPE_SHIFT
 
     def types_at(self, positions: Integers | slice) -> Integers:
-        """Return the page types of some frames, by their positions in the index."""
+        """Returns the page types of some frames, by their positions in the index."""
         return self.places[positions] >> _PLACE_TYPE_SHIFT
 
     @property
@@ -103,18 +103,18 @@ class PageIndex:
         return int(self.pfns[-1]) + 1 if len(self.pfns) else 0
 
     def find(self, pfn: int) -> int:
-        """Return the position of the first frame whose number is not below `pfn`."""
+        """Returns the position of the first frame whose number is not below `pfn`."""
         return int(np.searchsorted(self.pfns, np.int64(min(pfn, 1 << 62))))
 
     def offset_of(self, pfn: int) -> int | None:
-        """Return where a frame's contents lie, None where it has none."""
+        """Returns where a frame's contents lie, None where it has none."""
         at = self.find(pfn)
         if at == len(self.pfns) or self.pfns[at] != pfn:
             return None
         return int(self.places[at]) & _OFFSET_MASK
 
     def type_of(self, pfn: int) -> int | None:
-        """Return a frame's page type, None for a frame that the image does not list."""
+        """Returns a frame's page type, None for a frame that the image does not list."""
         at = self.find(pfn)
         if at < len(self.pfns) and self.pfns[at] == pfn:
             return int(self.places[at]) >> _PLACE_TYPE_SHIFT
@@ -124,14 +124,14 @@ class PageIndex:
         return None
 
     def type_counts(self) -> dict[str, int]:
-        """Return how many frames there are of each page type, those without contents included."""
+        """Returns how many frames there are of each page type, those without contents included."""
         counts = np.bincount(self.types, minlength=16)
         np.add.at(counts, self.empty.type, self.empty.frames)
         return {name: int(counts[number]) for number, name in PAGE_TYPES.items() if counts[number]}
 
 
 def build_index(batches: Iterable[Batch | Mark]) -> PageIndex:
-    """Take in batches and marks in the order of the stream; `memory.batches` reads them."""
+    """Takes in batches and marks in the order of the stream; `memory.batches` reads them."""
     builder = _Builder()
     for item in batches:
         if isinstance(item, Batch):
@@ -211,7 +211,7 @@ class _Pages:
         self._places.extend(places)
 
     def finish(self, count: int) -> tuple[Integers, Integers, tuple[Pass, ...]]:
-        """Return the frames of the first `count` pages, the place of each, and the passes."""
+        """Returns the frames of the first `count` pages, the place of each, and the passes."""
         pfns, places = self._pfns.release()[:count], self._places.release()[:count]
         starts = np.array([start for start in self._passes if start < count], np.int64)
         sent = np.diff(starts, append=count)
@@ -244,7 +244,7 @@ class _Empty:
         self._count.extend(np.diff(starts, append=len(words)))
 
     def finish(self, pfns: Integers) -> EmptyRuns:
-        """Return the runs in ascending order, without the frames that have contents."""
+        """Returns the runs in ascending order, without the frames that have contents."""
         words, counts = self._first.release().view(np.uint64), self._count.release()
         first = (words & np.uint64(PFN_MASK)).astype(np.int64)
         types = (words >> np.uint64(TYPE_SHIFT)).astype(np.int64)
@@ -267,7 +267,7 @@ class _Empty:
 def _without(
     first: Integers, counts: Integers, types: Integers, pfns: Integers
 ) -> tuple[Integers, Integers]:
-    """Return each frame of the runs once, with its last type, but those of `pfns`.
+    """Returns each frame of the runs once, with its last type, but those of `pfns`.
 
     The runs may overlap; together they are as many frames as the image lists.
     """

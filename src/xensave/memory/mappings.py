@@ -56,7 +56,7 @@ class Mappings:
         return map(Mapping, *columns)
 
     def where(self, chosen: npt.NDArray[np.bool_] | Integers) -> Mappings:
-        """Return some of the runs: those of a mask, or of positions in ascending order."""
+        """Returns some of the runs: those of a mask, or of positions in ascending order."""
         return Mappings(self.virtual[chosen], self.physical[chosen], self.size[chosen])
 
     @property
@@ -79,7 +79,7 @@ NO_MAPPINGS = Mappings(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0
 
 
 def list_mappings(memory: Memory, mode: PagingMode, root: int, first: int, last: int) -> Mappings:
-    """Return what the tables below a root map between two virtual addresses.
+    """Returns what the tables below a root map between two virtual addresses.
 
     Tables that the image has no contents of map nothing. Raises LimitExceeded where there are
     more than TABLES_LIMIT tables to read, or MAPPINGS_LIMIT runs in them.
@@ -108,7 +108,7 @@ class Lister:
         self._virtual, self._physical, self._size = Column(), Column(), Column()
 
     def add(self, root: int) -> None:
-        """Take in the tables below a root. Raises LimitExceeded as `list_mappings` does."""
+        """Takes in the tables below a root. Raises LimitExceeded as `list_mappings` does."""
         self._table(0, root, 0)
 
     @property
@@ -119,7 +119,7 @@ class Lister:
         )
 
     def joined(self) -> Mappings:
-        """Return the runs of one root, with those that go on where one ends joined to it."""
+        """Returns the runs of one root, with those that go on where one ends joined to it."""
         virtual, physical, size = (
             column.array() for column in (self._virtual, self._physical, self._size)
         )
@@ -131,7 +131,7 @@ class Lister:
         return Mappings(virtual[starts].view(np.uint64), physical[starts], sizes)
 
     def _table(self, depth: int, at: int, base: int) -> None:
-        """Take down what a table maps, its first entry at virtual address `base`."""
+        """Takes down what a table maps, its first entry at virtual address `base`."""
         if (depth, at, base) in self._read:
             return
         if len(self._read) == TABLES_LIMIT:
@@ -162,7 +162,7 @@ class Lister:
             self._table(depth + 1, paging.next_table(self._mode, entry & _WORD), virtual)
 
     def _add(self, level: Level, base: int, numbers: Integers, physical: Integers) -> None:
-        """Take down pages of one table, runs of them as one."""
+        """Takes down pages of one table, runs of them as one."""
         if not len(numbers):
             return
         size = 1 << level.shift

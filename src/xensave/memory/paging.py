@@ -53,11 +53,11 @@ class PagingMode(NamedTuple):
     canonical: bool = False
 
     def number(self, level: Level, virtual: int) -> int:
-        """Return which entry of a level's table translates an address."""
+        """Returns which entry of a level's table translates an address."""
         return virtual >> level.shift & (1 << level.bits) - 1
 
     def is_canonical(self, virtual: int) -> bool:
-        """Tell whether the bits above the mode's width are as they must be."""
+        """Tells whether the bits above the mode's width are as they must be."""
         if not self.canonical:
             return 0 <= virtual < 1 << self.width
         high = virtual >> self.width - 1
@@ -82,7 +82,7 @@ FIVE_LEVEL = PagingMode("5-level", (_PML5, _PML4, _PDPT, _PD, _PT), 8, _TABLE, 5
 
 
 def paging_mode(registers: Registers) -> PagingMode:
-    """Return the mode that control registers select.
+    """Returns the mode that control registers select.
 
     >>> paging_mode(Registers(cr0=0x80050033, cr4=0x5506B0, efer=0xD01)).name
     '4-level'
@@ -123,12 +123,12 @@ class NotMapped(XensaveError, LookupError):
 
 
 def large_page(mode: PagingMode, level: Level, entry: int) -> int:
-    """Return the physical address of the large page that an entry maps."""
+    """Returns the physical address of the large page that an entry maps."""
     if mode.entry_size == 8:
         return entry & _ADDRESS & -1 << level.shift
     return entry & -1 << level.shift | (entry & _PSE36) << _PSE36_SHIFT
 
 
 def next_table(mode: PagingMode, entry: int) -> int:
-    """Return the physical address of the table, or the small page, that an entry names."""
+    """Returns the physical address of the table, or the small page, that an entry names."""
     return entry & (_TABLE if mode.entry_size == 8 else 0xFFFFF000)

@@ -80,7 +80,7 @@ class Memory:
         return self.index.end << PAGE_SHIFT
 
     def page(self, pfn: int, *, zero: bool = False) -> bytes:
-        """Return the 4096 bytes of a frame."""
+        """Returns the 4096 bytes of a frame."""
         offset = self.index.offset_of(pfn)
         if offset is not None:
             return bytes(self.source.read_range(offset, PAGE_SIZE))
@@ -89,7 +89,7 @@ class Memory:
         raise self._absent(pfn)
 
     def read(self, physical: int, n: int, *, zero: bool = False) -> bytes:
-        """Return n bytes from a physical address. Raises LimitExceeded above READ_LIMIT.
+        """Returns n bytes from a physical address. Raises LimitExceeded above READ_LIMIT.
 
         Raises UsageError below 0.
         """
@@ -110,7 +110,7 @@ class Memory:
         return b"".join(parts)
 
     def read_some(self, physical: int, n: int) -> memoryview:
-        """Return up to n bytes that lie together in the image; none where the frame is absent."""
+        """Returns up to n bytes that lie together in the image; none where the frame is absent."""
         index = self.index
         pfn, skip = physical >> PAGE_SHIFT, physical & _IN_PAGE
         at = index.find(pfn)
@@ -126,15 +126,15 @@ class Memory:
         return memoryview(self.source.read_range(int(offsets[0]) + skip, size))
 
     def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
-        """Yield runs of frames that follow one another in memory and in the image alike."""
+        """Yields runs of frames that follow one another in memory and in the image alike."""
         yield from _runs(self.index, self._between(first, end), together=True)
 
     def ranges(self) -> Iterator[FrameRun]:
-        """Yield the ranges of frames with contents, in ascending order."""
+        """Yields the ranges of frames with contents, in ascending order."""
         yield from _runs(self.index, self._between(0, None), together=False)
 
     def mapped(self) -> MemorySource:
-        """Return the source as one that files are copied from, at the offsets of `file_runs`.
+        """Returns the source as one that files are copied from, at the offsets of `file_runs`.
 
         The pages of a VHD or of an object in a store are first written to a file without a name.
         """
@@ -144,14 +144,14 @@ class Memory:
         return self._mapped
 
     def open(self, *, zero: bool = False) -> io.BufferedReader:
-        """Return physical memory as a seekable file; position 0 is physical address 0.
+        """Returns physical memory as a seekable file; position 0 is physical address 0.
 
         Where a frame is absent, reading raises AbsentPage, or gives zeros with `zero=True`.
         """
         return io.BufferedReader(_MemoryFile(self, zero=zero), BUFFER_SIZE)
 
     def differing(self) -> list[int]:
-        """Return the frames whose pages after VERIFY are not what memory holds."""
+        """Returns the frames whose pages after VERIFY are not what memory holds."""
         compared = self.index.compared
         if compared is None:
             return []
@@ -165,7 +165,7 @@ class Memory:
         return slice(self.index.find(first), None if end is None else self.index.find(end))
 
     def _gap(self, physical: int) -> int:
-        """Return how many bytes from an address in an absent frame on have no contents."""
+        """Returns how many bytes from an address in an absent frame on have no contents."""
         at = self.index.find(physical >> PAGE_SHIFT)
         if at == len(self.index):
             return BUFFER_SIZE
@@ -212,7 +212,7 @@ class _MemoryFile(io.RawIOBase):
 
 
 def _runs(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
-    """Yield runs, looking at a window of frames at a time: memory does not grow with a guest's."""
+    """Yields runs, looking at a window of frames at a time: memory does not grow with a guest's."""
     first, end, _ = part.indices(len(index))
     before: FrameRun | None = None
     for at in range(first, end, _WINDOW):

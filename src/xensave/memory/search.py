@@ -25,7 +25,7 @@ class Hit(NamedTuple):
 
 
 def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
-    """Yield what a pattern matches, in ascending order; a match may cross page boundaries.
+    """Yields what a pattern matches, in ascending order; a match may cross page boundaries.
 
     A pattern without special characters is found several times as fast.
 
@@ -48,7 +48,7 @@ def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
 
 
 def _hits(pattern: re.Pattern[bytes], buffer: bytes, base: int, end: int) -> Iterator[Hit]:
-    """Yield the matches that begin before `end`."""
+    """Yields the matches that begin before `end`."""
     literal = _literal(pattern)
     if literal is not None:
         at = buffer.find(literal, 0, end + len(literal) - 1)
@@ -64,7 +64,7 @@ def _hits(pattern: re.Pattern[bytes], buffer: bytes, base: int, end: int) -> Ite
 
 @lru_cache(16)
 def _literal(pattern: re.Pattern[bytes]) -> bytes | None:
-    """Return the bytes that alone a pattern matches, None for one that matches others too."""
+    """Returns the bytes that alone a pattern matches, None for one that matches others too."""
     if pattern.flags & (re.IGNORECASE | re.VERBOSE):
         return None
     plain = _ESCAPE.sub(rb"\1", pattern.pattern)

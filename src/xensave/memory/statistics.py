@@ -42,7 +42,7 @@ class Statistics(NamedTuple):
 
 
 def statistics(memory: Memory) -> Statistics:
-    """Look at every page once.
+    """Looks at every page once.
 
     >>> from xensave import open as open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
@@ -87,7 +87,7 @@ class _Sample:
             self._compress()
 
     def estimate(self, pages: int) -> int:
-        """Return the bytes that so many pages would take."""
+        """Returns the bytes that so many pages would take."""
         self._compress()
         return round(pages * PAGE_SIZE * self._after / self._before) if self._before else 0
 

@@ -75,14 +75,17 @@ class Change(NamedTuple):
 
 
 def leaves(fields: tuple[Field, ...]) -> Iterator[FieldExtent]:
-    """The fields that hold values, structs and unions opened; an array of structs stays one."""
+    """Yields the fields that hold values, structs and unions opened.
+
+    An array of structs stays one.
+    """
     for field, path, offset, _ in flat.leaves(fields, into_arrays=False):
         inner = tuple(leaves(field.fields))
         yield FieldExtent(path, offset, field.size, field.bits, prod(field.dims), inner)
 
 
 def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
-    """What a reader of `old` finds changed in `new`, in order of offset.
+    """Returns what a reader of `old` finds changed in `new`, in order of offset.
 
     A field beyond the old size, or in the padding at its end, is APPENDED; one that takes another
     field's place under a new name is RENAMED. Types of the same size are not told apart.
@@ -107,14 +110,14 @@ def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
 
 
 def only_grown(old: Layout, new: Layout) -> bool:
-    """Whether the new layout is the old one with fields behind it, so that a prefix of it reads."""
+    """Tells whether the new layout is the old one with fields behind it: a prefix of it reads."""
     return new.size > old.size and all(
         change.kind in (APPENDED, RENAMED) for change in changes(old, new)
     )
 
 
 def same_wire(old: Layout, new: Layout) -> bool:
-    """Whether both put the same values at the same places, whatever the fields are called."""
+    """Tells whether both put the same values at the same places, whatever the fields are called."""
     return (old.size, old.flexible) == (new.size, new.flexible) and all(
         change.kind == RENAMED for change in changes(old, new)
     )

@@ -39,7 +39,7 @@ class Clash(NamedTuple):
 
 
 def find_clashes(sources: Sequence[Claims]) -> list[Clash]:
-    """Every clash of each pair of sources: by pair, then by number.
+    """Returns every clash of each pair of sources: by pair, then by number.
 
     >>> from xensave.numbers.sources import claims_of
     >>> find_clashes([claims_of("4.17"), claims_of("4.17")])

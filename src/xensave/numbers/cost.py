@@ -67,7 +67,7 @@ class Cost(NamedTuple):
 
 
 def cost(release_name: str, maximum: int) -> Cost:
-    """What HVM_SAVE_CODE_MAX = maximum costs over what a release has.
+    """Returns what HVM_SAVE_CODE_MAX = maximum costs over what a release has.
 
     >>> found = cost("4.13", 40)
     >>> found.bytes_more, found.iterations_more, found.sparse.size
@@ -116,7 +116,7 @@ class SpaceCost(NamedTuple):
 
 
 def space_cost(space: str, release_name: str, proposed: int) -> SpaceCost:
-    """What a limit of another number space costs over what a release has.
+    """Returns what a limit of another number space costs over what a release has.
 
     >>> space_cost("hvm-param", "4.17", 64).bytes_more
     200

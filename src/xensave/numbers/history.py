@@ -30,7 +30,7 @@ class Version(NamedTuple):
 
 
 def history(record: str) -> list[Version]:
-    """Every version of a record, oldest first. Raises UsageError for an unknown name.
+    """Returns every version of a record, oldest first. Raises UsageError for an unknown name.
 
     >>> [(version.layout.id, version.releases[0], version.releases[-1])
     ...  for version in history("RTC")]
@@ -68,7 +68,7 @@ def _points(record: str, layout_id: str) -> Iterator[str]:
 
 
 def binding_of(record: str, release_name: str | None = None) -> tuple[str, Binding] | None:
-    """The release that binds a record, by name or the newest that does, and its binding."""
+    """Returns the release that binds a record, by name or the newest that does, and its binding."""
     # Reversed, the development branch comes first; what is released is what people have.
     branch, *newest_first = reversed(release_names())
     names = [release_name] if release_name else [*newest_first, branch]
@@ -80,7 +80,7 @@ def binding_of(record: str, release_name: str | None = None) -> tuple[str, Bindi
 
 
 def names_over_time(typecode: int) -> list[tuple[str, str, str]]:
-    """The names that a number has had, oldest first, each with its first and last release.
+    """Returns the names that a number has had, oldest first, each with its first and last release.
 
     >>> names_over_time(15)
     [('VIRIDIAN', '3.4', '4.1'), ('VIRIDIAN_DOMAIN', '4.2', 'master')]

@@ -28,7 +28,7 @@ class Bound(NamedTuple):
 
 
 def bound_in(record: str, release_name: str) -> tuple[Bound, ...]:
-    """Return what binds a record in each point release that a name stands for, oldest first.
+    """Returns what binds a record in each point release that a name stands for, oldest first.
 
     >>> [(bound.span, bound.size) for bound in bound_in("LAPIC", "4.20")]
     [('4.20.0', 24), ('4.20.1 - 4.20.4', 32)]
@@ -44,7 +44,7 @@ def bound_in(record: str, release_name: str) -> tuple[Bound, ...]:
 
 
 def ranges(points: tuple[str, ...]) -> str:
-    """Return point releases as ranges: those of one series without a gap are one.
+    """Returns point releases as ranges: those of one series without a gap are one.
 
     >>> ranges(("4.18.5", "4.18.6", "4.19.2", "4.20.1"))
     '4.18.5 - 4.18.6, 4.19.2, 4.20.1'

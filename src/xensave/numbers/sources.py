@@ -34,7 +34,7 @@ KINDS = (
 
 
 def claims_of(text: str, space: str = SAVE_RECORD) -> Claims:
-    """The claims of a source by its name: what it is shows in its form, then on the disk.
+    """Returns the claims of a source by its name: what it is shows in its form, then on the disk.
 
     >>> claims_of("4.13").code_max, claims_of("amazon").ranges[0].last
     (20, 34)
@@ -129,7 +129,7 @@ def _named_release(text: str) -> Claims:
 
 
 def release_claims(name: str) -> Claims:
-    """The records and reservations of a release."""
+    """Returns the records and reservations of a release."""
     series = release(name)
     return Claims(
         source=f"Xen {release_title(name)}",
@@ -143,7 +143,7 @@ def release_claims(name: str) -> Claims:
 
 
 def _in_points(record: str, name: str) -> Iterator[ClaimedRecord]:
-    """Yield what a release claims of a record: of a series, each layout of its point releases."""
+    """Yields what a release claims of a record: of a series, each layout of its point releases."""
     layouts: dict[str, Bound] = {}
     for bound in bound_in(record, name):
         if bound.binding is not None:
@@ -156,7 +156,10 @@ def _in_points(record: str, name: str) -> Iterator[ClaimedRecord]:
 
 
 def header_claims(space: HeaderSpace, source: str) -> Claims:
-    """The records and reservations that headers state; a record of upstream's stays Xen's."""
+    """Returns the records and reservations that headers state.
+
+    A record of upstream's stays Xen's.
+    """
     return Claims(
         source=source,
         records=tuple(_header_record(record) for record in space.records),
@@ -166,7 +169,7 @@ def header_claims(space: HeaderSpace, source: str) -> Claims:
 
 
 def hypervisor_claims(space: HypervisorSpace) -> Claims:
-    """The records that a binary registers: without END and HEADER, which no handler makes."""
+    """Returns the records that a binary registers: no handler makes END and HEADER."""
     records = [
         ClaimedRecord(
             number=record.typecode,
@@ -182,7 +185,7 @@ def hypervisor_claims(space: HypervisorSpace) -> Claims:
 
 
 def registry_claims(registry: Registry, space: str = SAVE_RECORD) -> Claims:
-    """The ranges of a vendor, and the numbers that it has deployed."""
+    """Returns the ranges of a vendor, and the numbers that it has deployed."""
     records = [
         ClaimedRecord(used.number, used.name, used.size, registry.owner, kind=used.kind)
         for used in registry.used(space)

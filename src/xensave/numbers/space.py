@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
-    """The numbers of a release, in order.
+    """Returns the numbers of a release, in order.
 
     Of upstream's numbers (up to 255) there is a row for each up to the last that anyone holds, of
     those above for the held ones alone: what has no row is free.
@@ -61,7 +61,7 @@ def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
 
 
 def _otherwise(binding: Binding, release_name: str) -> Iterator[str]:
-    """Yield what some point releases of a series have in place of a record's layout."""
+    """Yields what some point releases of a series have in place of a record's layout."""
     for bound in bound_in(binding.name, release_name):
         if bound.binding is not None and bound.binding.layout != binding.layout:
             yield f"{bound.size:,} bytes in {bound.span}"
@@ -131,7 +131,7 @@ def _elsewhere(series: Release) -> Iterator[Row]:
 
 
 def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:
-    """Rows, runs of which differ in nothing but the number as one: (last number, first row)."""
+    """Yields (last number, first row) of each run of rows that differ in the number alone."""
     run: tuple[int, Row] | None = None
     for row in table:
         same = run and run[0] + 1 == row.number and run[1]._replace(number=row.number) == row
@@ -146,12 +146,12 @@ def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:
 
 
 def newest() -> str:
-    """The newest release, which is not the master branch."""
+    """Returns the newest release, which is not the master branch."""
     return [name for name in release_names() if name != MASTER][-1]
 
 
 def release_title(name: str) -> str:
-    """What to call a release that a person named in any way.
+    """Returns what to call a release that a person named in any way.
 
     >>> release_title("RELEASE-4.17.7"), release_title("xen-4.17"), release_title("unstable")
     ('4.17.7', '4.17', 'master')

@@ -33,7 +33,7 @@ class SpaceRow(NamedTuple):
 def space_rows(
     space_name: str, release_name: str, registries: Sequence[Registry] = ()
 ) -> list[SpaceRow]:
-    """Return the numbers of a space, in order: used, retired, or kept for an owner.
+    """Returns the numbers of a space, in order: used, retired, or kept for an owner.
 
     >>> [(row.number, row.name, row.state) for row in space_rows("mapspace", "4.17")][-1]
     (5, 'dev_mmio', 'used')
@@ -59,7 +59,7 @@ def space_rows(
 def state_of(
     space_name: str, number: int, release_name: str, registries: Sequence[Registry] = ()
 ) -> SpaceRow:
-    """Return the row of one number: FREE where nobody holds it.
+    """Returns the row of one number: FREE where nobody holds it.
 
     >>> state_of("hvm-param", 3, "4.17").state
     'free'
@@ -70,7 +70,7 @@ def state_of(
 
 
 def number_named(known: Space, text: str) -> int:
-    """Return the number that a person means, by its figure or its name in any case.
+    """Returns the number that a person means, by its figure or its name in any case.
 
     >>> from xensave.catalogue import space
     >>> number_named(space("hvm-param"), "viridian"), number_named(space("mapspace"), "0x3")
@@ -88,7 +88,7 @@ def number_named(known: Space, text: str) -> int:
 
 
 def limit_at(space_name: str, release_name: str) -> int | None:
-    """Return the first number that a release does not allow, None where nothing bounds them."""
+    """Returns the first number that a release does not allow, None where nothing bounds them."""
     return dict(space(space_name).limits).get(series_of(release_name))
 
 

@@ -57,7 +57,7 @@ def advise(
     release_name: str = MASTER,
     space: str = SAVE_RECORD,
 ) -> Advice:
-    """Which numbers a vendor keeps, moves from and takes.
+    """Returns which numbers a vendor keeps, moves from and takes.
 
     `keep` are its deployed numbers, `count` how many new ones it wants besides (one, if it has
     none to keep), `registries` those of everyone, its own too.
@@ -141,7 +141,7 @@ def _fresh_of_space(
 
 
 def page_of(vendor: str) -> int:
-    """The upper byte of a vendor's numbers: its first letter, as ASCII has the capital.
+    """Returns the upper byte of a vendor's numbers: its first letter, as ASCII has the capital.
 
     Raises UsageError for a name without a letter.
 

@@ -35,7 +35,7 @@ class PolicyComparison(NamedTuple):
 
 
 def compare_policies(old: Policy, new: Policy, version: Version) -> PolicyComparison:
-    """Return what changes; features are named as in a release.
+    """Returns what changes; features are named as in a release.
 
     >>> none, one = Policy({}, {}), Policy({(7, 0): (0, 0, 8, 0)}, {})
     >>> compare_policies(one, none, (4, 17, 7)).lost

@@ -25,12 +25,12 @@ class Changed(NamedTuple):
 
 
 def featureset(policy: Policy, version: Version) -> list[int]:
-    """Return the words of a policy's features."""
+    """Returns the words of a policy's features."""
     return [_word(policy, word) for word in features_of(version).words]
 
 
 def with_featureset(policy: Policy, words: Sequence[int], version: Version) -> Policy:
-    """Return a policy with these features and all else as it was."""
+    """Returns a policy with these features and all else as it was."""
     leaves, msrs = dict(policy.leaves), dict(policy.msrs)
     for word, value in zip(features_of(version).words, words, strict=True):
         if word.msr:
@@ -44,7 +44,7 @@ def with_featureset(policy: Policy, words: Sequence[int], version: Version) -> P
 
 
 def replaced(registers: Registers, index: int, value: int) -> Registers:
-    """Return a leaf's registers with one of them (0 to 3) changed.
+    """Returns a leaf's registers with one of them (0 to 3) changed.
 
     >>> replaced((1, 2, 3, 4), 2, 9)
     (1, 2, 9, 4)
@@ -56,7 +56,7 @@ def replaced(registers: Registers, index: int, value: int) -> Registers:
 
 
 def changed_features(before: Policy, after: Policy, version: Version) -> Changed:
-    """Return which features one policy has and the other has not, by name."""
+    """Returns which features one policy has and the other has not, by name."""
     features = features_of(version)
     lost: list[str] = []
     gained: list[str] = []

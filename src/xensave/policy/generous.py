@@ -23,7 +23,7 @@ BY_DEFAULT = "ASH!"
 
 @cache
 def generous_hosts(release: str, *, pv: bool) -> tuple[Host, ...]:
-    """Return an AMD-like and an Intel host that can give all a release lets a guest have.
+    """Returns an AMD-like and an Intel host that can give all a release lets a guest have.
 
     >>> amd, intel = generous_hosts("4.17.7", pv=False)
     >>> intel.hvm_default.vendor, intel.hvm_default.has("pcid"), intel.hvm_default.has("vmx")

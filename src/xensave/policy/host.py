@@ -64,11 +64,11 @@ class Host(NamedTuple):
     entries: tuple[Sequence[CpuidEntry], Sequence[MsrEntry]] | None = None
 
     def tells(self, *, pv: bool) -> bool:
-        """Whether the file says what guests of a kind may have at most."""
+        """Tells whether the file says what guests of a kind may have at most."""
         return (self.pv_max if pv else self.hvm_max) is not None
 
     def maximum(self, version: Version, like: Policy, *, pv: bool) -> Policy | None:
-        """Return the most that a release gives a guest there; None where the file has it not.
+        """Returns the most that a release gives a guest there; None where the file has it not.
 
         What a file of features does not say (leaves, vendor, widths) is then as in `like`.
         """
@@ -82,7 +82,7 @@ class Host(NamedTuple):
         return with_featureset(most, featureset(pv_max, version), version)
 
     def default(self, *, pv: bool) -> Policy | None:
-        """Return what a new domain has there before its policy is set."""
+        """Returns what a new domain has there before its policy is set."""
         if self.kind == "guest":
             return self.pv_max if pv else self.hvm_max
         return self.pv_default if pv else self.hvm_default
@@ -94,13 +94,13 @@ class Host(NamedTuple):
 
 
 def faulting(policy: Policy) -> Policy:
-    """Return a policy with CPUID faulting, which every HVM Max policy offers."""
+    """Returns a policy with CPUID faulting, which every HVM Max policy offers."""
     value = policy.msrs.get(PLATFORM_INFO, 0) | CPUID_FAULTING
     return Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: value}, policy.source)
 
 
 def raised(policy: Policy, version: Version) -> Policy:
-    """Return a maximum with the numbers of leaves that a release's own maxima have."""
+    """Returns a maximum with the numbers of leaves that a release's own maxima have."""
     limits = limits_of(version)
     leaves = dict(policy.leaves)
     if SUBLEAVES_RAISED.holds(version):
@@ -112,7 +112,7 @@ def raised(policy: Policy, version: Version) -> Policy:
 
 
 def fitted(host: Policy, version: Version) -> Policy:
-    """Return a host's policy as a release has it: what it has no room for left out.
+    """Returns a host's policy as a release has it: what it has no room for left out.
 
     The three maxima are cut to the release's arrays, as Xen cuts those of its own host policy.
     """
@@ -132,7 +132,7 @@ def fitted(host: Policy, version: Version) -> Policy:
 
 
 def most_generous(version: Version, like: Policy, *, pv: bool = False) -> Policy:
-    """Return what no host of a release exceeds, for a verdict without a host.
+    """Returns what no host of a release exceeds, for a verdict without a host.
 
     It has all leaves and every feature that such a guest may have in that release, with the
     vendor, the cache lines and the FPU of `like`.
@@ -158,7 +158,7 @@ def most_generous(version: Version, like: Policy, *, pv: bool = False) -> Policy
 
 
 def fold_fpu_bits(words: list[int], host: Policy, version: Version) -> None:
-    """Take FDP_EXCP_ONLY and NO_FPU_SEL from the host: they say how its FPU works."""
+    """Takes FDP_EXCP_ONLY and NO_FPU_SEL from the host: they say how its FPU works."""
     theirs = featureset(host, version)
     for name in ("FDP_EXCP_ONLY", "NO_FPU_SEL"):
         word, bit = features_of(version).place(name)

@@ -49,7 +49,7 @@ _FEATURES = {
 
 
 def read_host(path: str) -> Host:
-    """Return what a file says of a host. Raises Malformed, LimitExceeded and SourceError.
+    """Returns what a file says of a host. Raises Malformed, LimitExceeded and SourceError.
 
     >>> host = read_host("examples/hosts/amd.txt")
     >>> host.kind, host.hvm_max.has("pku"), host.pv_max.has("pku")
@@ -65,7 +65,7 @@ def read_host(path: str) -> Host:
 
 
 def host_of_text(text: str, name: str) -> Host:
-    """Return what a text says of a host. Raises Malformed where it says nothing of one."""
+    """Returns what a text says of a host. Raises Malformed where it says nothing of one."""
     blocks = dict(_blocks(text.splitlines()))
     known = {field: policy for block, policy in blocks.items() for field in _NAMES.get(block, ())}
     if known:
@@ -91,7 +91,7 @@ def _host(name: str, policies: dict[str, Policy], kind: Kind) -> Host:
 
 
 def _text(source: Source) -> str | None:
-    """Return a file's text; None where it is not text."""
+    """Returns a file's text; None where it is not text."""
     head = bytes(source.peek(256))
     if not head or not all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
         return None
@@ -156,7 +156,7 @@ def _of_image(path: str, source: Source) -> Host:
 
 
 def _of_guest(name: str, policy: Policy) -> Host:
-    """Return what one guest's policy says of its host: of a PV guest, nothing of HVM guests.
+    """Returns what one guest's policy says of its host: of a PV guest, nothing of HVM guests.
 
     A PV guest, which dom0 often is, never has large pages; without leaf 1 there is no telling.
     """

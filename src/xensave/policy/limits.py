@@ -115,7 +115,7 @@ class Limits(NamedTuple):
 
 @cache
 def limits_of(version: Version) -> Limits:
-    """Return the limits of a release that has CPU policies (4.14 on).
+    """Returns the limits of a release that has CPU policies (4.14 on).
 
     >>> limits = limits_of((4, 15, 0))
     >>> hex(limits.extended), limits.feature_subleaf, limits.entries, limits.msr_entries
@@ -135,5 +135,5 @@ def limits_of(version: Version) -> Limits:
 
 
 def streams_carry_policies(version: Version) -> bool:
-    """Whether a release's toolstack reads policies from a stream at all."""
+    """Tells whether a release's toolstack reads policies from a stream at all."""
     return begun(("4.14.0",), version)

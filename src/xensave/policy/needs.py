@@ -33,7 +33,7 @@ class Needs(NamedTuple):
 
 
 def needs(policy: Policy, version: Version, refuses: Refuses, guest: Guest | None = None) -> Needs:
-    """Return what a guest needs of its policy, as a release's loader sees it.
+    """Returns what a guest needs of its policy, as a release's loader sees it.
 
     The loader must take the policy as it is. Only features that it asks about, itself or by those
     that depend on them, are tried.
@@ -59,7 +59,7 @@ class _Asked(Policy):
 
 
 def _reaching(names: Iterable[str], asked: set[str], features: Features) -> list[str]:
-    """Return the features whose loss takes one of those asked for away."""
+    """Returns the features whose loss takes one of those asked for away."""
     texts = []
     for name in names:
         place = features.places[name.upper()]
@@ -76,7 +76,7 @@ def missed(
     refuses: Refuses,
     guest: Guest | None = None,
 ) -> dict[str, str]:
-    """Return those of some features without which alone the state is refused, and why."""
+    """Returns those of some features without which alone the state is refused, and why."""
     places = features_of(version).places
     features: dict[str, str] = {}
     for name in names:
@@ -92,14 +92,14 @@ def missed(
 def without(
     policy: Policy, place: tuple[int, int], version: Version, guest: Guest | None = None
 ) -> Policy:
-    """Return a policy without a feature (its word and bit) and what depends on it."""
+    """Returns a policy without a feature (its word and bit) and what depends on it."""
     words = featureset(policy, version)
     words[place[0]] &= ~(1 << place[1])
     return clamped(policy, with_featureset(policy, words, version), version, guest)
 
 
 def names_of(policy: Policy, version: Version) -> list[str]:
-    """Return the names of a policy's features in Xen's order, as a release has them."""
+    """Returns the names of a policy's features in Xen's order, as a release has them."""
     features = features_of(version)
     return [
         features.name(word, bit)

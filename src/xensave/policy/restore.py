@@ -52,7 +52,7 @@ def set_policy(
     maximum: Policy | None = None,
     pv: bool = False,
 ) -> PolicyRefusal | Policy:
-    """Return what a release makes of the records' entries: a refusal, or the policy they give.
+    """Returns what a release makes of the records' entries: a refusal, or the policy they give.
 
     `default` is the policy that the new domain has before, of which every leaf and MSR stays
     that the records do not name; `maximum` is the host's HVM Max or PV Max policy. Without it
@@ -79,7 +79,7 @@ def restored(
     host: Host | None = None,
     guest: Guest | None = None,
 ) -> PolicyRefusal | Restored:
-    """Return what becomes of a guest's policy on a release: a refusal, or what it is in the end.
+    """Returns what becomes of a guest's policy on a release: a refusal, or what it is in the end.
 
     `leaves` and `msrs` are None where the stream has no such record. Without a host, or where
     its file does not say it, the domain's default is that of the sample images' host, and the
@@ -137,7 +137,7 @@ def restored(
 
 
 def entries_of(policy: Policy) -> tuple[list[CpuidEntry], list[MsrEntry]]:
-    """Return a policy's leaves and MSRs as entries of the two records."""
+    """Returns a policy's leaves and MSRs as entries of the two records."""
     leaves = [
         (leaf, subleaf if leaf in (4, 7, 0xB, 0xD) else NO_SUBLEAF, *registers)
         for (leaf, subleaf), registers in sorted(policy.leaves.items())

@@ -48,7 +48,7 @@ class Policy:
 
     @classmethod
     def of(cls, leaves: Iterable[CpuidEntry], msrs: dict[int, int], source: str) -> Policy:
-        """Make a policy from the leaves of an image's record; of two of a kind the last counts."""
+        """Makes a policy from the leaves of an image's record; of two of a kind the last counts."""
         table = {}
         for leaf, subleaf, a, b, c, d in leaves:
             table[leaf, 0 if subleaf == NO_SUBLEAF else subleaf] = (a, b, c, d)
@@ -63,7 +63,7 @@ class Policy:
     __hash__ = None  # type: ignore[assignment]
 
     def leaf(self, leaf: int, subleaf: int = 0) -> Registers:
-        """Return a leaf's registers, zeroes where the policy lacks it."""
+        """Returns a leaf's registers, zeroes where the policy lacks it."""
         return self.leaves.get((leaf, subleaf), NO_REGISTERS)
 
     @cached_property
@@ -83,7 +83,7 @@ class Policy:
         return frozenset(name for name in places() if self.has(name))
 
     def has(self, feature: str) -> bool:
-        """Whether the policy has a feature."""
+        """Tells whether the policy has a feature."""
         place = places().get(feature)
         if place is None:
             return False
@@ -112,7 +112,7 @@ class Policy:
         return bool(self.msrs.get(PLATFORM_INFO, 0) & CPUID_FAULTING)
 
     def xsave_size(self, xcr0: int) -> int:
-        """Return the bytes of an XSAVE area in the standard format with these states enabled."""
+        """Returns the bytes of an XSAVE area in the standard format with these states enabled."""
         size = HEADER_END
         for index in range(2, xcr0.bit_length()):
             if not xcr0 >> index & 1:

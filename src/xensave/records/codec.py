@@ -24,7 +24,7 @@ from xensave.records.values import Value, Values
 def decode(
     layout: Layout, body: Buffer, *, zeroextend: bool = False, offset: int | None = None
 ) -> Values:
-    """Return the fields of a body by name, in the order of the struct.
+    """Returns the fields of a body by name, in the order of the struct.
 
     Arrays of 8-bit integers are bytes, other arrays lists, structs and unions dicts; the members
     of anonymous ones are their parent's. All members of a union are decoded, and a flexible
@@ -45,7 +45,7 @@ def decode(
 
 
 def encode(layout: Layout, values: dict[str, Value]) -> bytes:
-    """Return the body whose fields have these values: what `decode` read is what comes out.
+    """Returns the body whose fields have these values: what `decode` read is what comes out.
 
     What no field covers (padding, unused bits, the tail) and fields that are left out come from
     the body that `values` were decoded from, or are zero in a plain dict. Of the members of a
@@ -62,7 +62,7 @@ def encode(layout: Layout, values: dict[str, Value]) -> bytes:
 
 
 def tail(layout: Layout, body: Buffer) -> bytes:
-    """Return the bytes of a body that lie beyond its layout and the elements that fit in it."""
+    """Returns the bytes of a body that lie beyond its layout and the elements that fit in it."""
     end = layout.size
     last = layout.fields[-1] if layout.fields else None
     if last is not None and last.dims[:1] == (0,):

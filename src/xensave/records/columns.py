@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def columns(layout: Layout, bodies: Sequence[Buffer]) -> dict[str, Column]:
-    """Return a column for each field by its path: "rip", "channels.mode", "redirtbl.bits".
+    """Returns a column for each field by its path: "rip", "channels.mode", "redirtbl.bits".
 
     A column's first axis is the record, the others are the dimensions of the arrays around the
     field. All bodies have one length, at least the layout's size (Truncated, UsageError). A
@@ -41,7 +41,7 @@ def columns(layout: Layout, bodies: Sequence[Buffer]) -> dict[str, Column]:
 
 
 def rows_of(bodies: Sequence[Buffer]) -> Rows:
-    """Return bodies of one length as the rows of an array of bytes; UsageError for several."""
+    """Returns bodies of one length as the rows of an array of bytes; UsageError for several."""
     import numpy as np
 
     length = len(bodies[0])
@@ -53,7 +53,7 @@ def rows_of(bodies: Sequence[Buffer]) -> Rows:
 
 
 def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[str, Column]:
-    """Return the columns of a record that stands at `start` of every row, `length` bytes long.
+    """Returns the columns of a record that stands at `start` of every row, `length` bytes long.
 
     Raises Truncated where the layout is longer.
     """
@@ -75,7 +75,7 @@ def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[s
 
 
 def _axes(fields: tuple[Field, ...], start: int, end: int) -> tuple[tuple[int, int], ...]:
-    """Return (count, stride) of the arrays of a field and of the structs around it.
+    """Returns (count, stride) of the arrays of a field and of the structs around it.
 
     `fields` leads from the outermost to the field; a flexible array ends where the record does.
     """

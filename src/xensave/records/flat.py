@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def walk(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[Place]:
-    """Yield every field, a struct or union before its members, in the order of the declaration.
+    """Yields every field, a struct or union before its members, in the order of the declaration.
 
     The members of an array of structs come once, at the place of its first element; without
     `into_arrays` they do not come.
@@ -54,14 +54,14 @@ def _walk(fields: tuple[Field, ...], within: Place, into_arrays: bool) -> Iterat
 
 
 def leaves(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[Place]:
-    """Yield the fields that are not opened further: those that hold a value."""
+    """Yields the fields that are not opened further: those that hold a value."""
     for place in walk(fields, into_arrays=into_arrays):
         if not place.field.fields or (place.field.dims and not into_arrays):
             yield place
 
 
 def members(fields: tuple[Field, ...], base: int = 0) -> Iterator[tuple[Field, int]]:
-    """Yield the named members of one struct with their offsets.
+    """Yields the named members of one struct with their offsets.
 
     Those of an anonymous struct or union are their parent's, as in C.
     """
@@ -81,7 +81,7 @@ class Extent(NamedTuple):
 
 
 def locate(fields: tuple[Field, ...], path: str) -> Extent:
-    """Return the bytes of a field by its path; KeyError where there is none.
+    """Returns the bytes of a field by its path; KeyError where there is none.
 
     >>> from xensave.catalogue import layout
     >>> locate(layout("PIT.1").fields, "channels[1].mode")[1:]
@@ -114,7 +114,7 @@ def _element(extent: Extent, index: int, path: str) -> Extent:
 
 
 def first_beyond(fields: tuple[Field, ...], length: int, base: int = 0) -> str:
-    """Return the path of the first field or element that does not end within `length` bytes.
+    """Returns the path of the first field or element that does not end within `length` bytes.
 
     >>> from xensave.catalogue import layout
     >>> first_beyond(layout("PIT.1").fields, 30)
@@ -137,7 +137,7 @@ def first_beyond(fields: tuple[Field, ...], length: int, base: int = 0) -> str:
 
 
 def element_size(field: Field) -> int:
-    """Return the size in bytes of one element of a field; of a scalar, its own size."""
+    """Returns the size in bytes of one element of a field; of a scalar, its own size."""
     count = prod(field.dims)
     if count:
         return field.size // count

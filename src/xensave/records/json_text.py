@@ -11,7 +11,7 @@ _CHUNK = 1 << 16
 
 
 def json_pieces(value: object, indent: int | None = None) -> Iterator[str]:
-    """Yield the text of a value in pieces; `bytes` in it are text in hexadecimal.
+    """Yields the text of a value in pieces; `bytes` in it are text in hexadecimal.
 
     The whole of long bytes never lies in memory as text.
 

@@ -23,12 +23,12 @@ class SavedMsr(NamedTuple):
 
 
 def count_of(body: bytes | memoryview) -> int:
-    """Return the count that a body begins with; what is cut off counts as zero."""
+    """Returns the count that a body begins with; what is cut off counts as zero."""
     return int.from_bytes(body[:4], "little")
 
 
 def size_for(count: int) -> int:
-    """Return how long the body of so many MSRs is.
+    """Returns how long the body of so many MSRs is.
 
     >>> size_for(2)
     40
@@ -37,7 +37,7 @@ def size_for(count: int) -> int:
 
 
 def entries_of(body: bytes | memoryview) -> list[SavedMsr]:
-    """Return the MSRs of a body that is as long as its count says.
+    """Returns the MSRs of a body that is as long as its count says.
 
     >>> entries_of(with_entries(bytes(8), [SavedMsr(0x48, 0, 1)]))
     [SavedMsr(msr=72, reserved=0, value=1)]
@@ -46,6 +46,6 @@ def entries_of(body: bytes | memoryview) -> list[SavedMsr]:
 
 
 def with_entries(body: bytes, entries: Iterable[SavedMsr]) -> bytes:
-    """Return a body with these MSRs; what stands beside the count in its head stays."""
+    """Returns a body with these MSRs; what stands beside the count in its head stays."""
     packed = [ENTRY.pack(*entry) for entry in entries]
     return len(packed).to_bytes(4, "little") + body[4:HEAD] + b"".join(packed)

@@ -20,7 +20,7 @@ _WORD = re.compile(r"(\w+):(\w+)((?:\[\d*\])*)(?:@(\w+))?$")
 
 
 def overlay(name: str, spec: str, *types: Layout, size: int = 0) -> Layout:
-    """Make a layout of words "name:type[count]@offset", aligned as a C compiler would.
+    """Makes a layout of words "name:type[count]@offset", aligned as a C compiler would.
 
     The types are u8, u16, u32, u64 and the names of the layouts given; `[]` is a flexible array.
     `size` is the least size, for a page with a hole at its end. Raises ValueError for a word that

@@ -44,7 +44,7 @@ def pair(
     place: Callable[[T], Hashable],
     alike: Callable[[T, T], bool] = lambda _, __: True,
 ) -> Pairs[T]:
-    """Pair fields: one that is new may be one that is gone of its place, unless they are not alike.
+    """Pairs fields: a new one may be one that is gone of its place, unless they are not alike.
 
     A field whose `place` is None is never another's new name.
 

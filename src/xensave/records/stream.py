@@ -62,12 +62,12 @@ def _make(name: str, bits: int = 0) -> Layout:
 
 
 def stream_layouts() -> list[Layout]:
-    """Return every layout there is."""
+    """Returns every layout there is."""
     return [*map(_make, BODIES), _make(_BASIC, 64), _make(_BASIC, 32)]
 
 
 def stream_layout(name: str, length: int) -> Layout | None:
-    """Return the layout of a libxc record's body of some length, None where it has none.
+    """Returns the layout of a libxc record's body of some length, None where it has none.
 
     A PV vCPU's basic context is that of a 64-bit or of a 32-bit guest, by its length.
     """
@@ -77,7 +77,7 @@ def stream_layout(name: str, length: int) -> Layout | None:
 
 
 def root_frame(cr3: int, bits: int) -> int:
-    """Return the frame of the page table that a PV vCPU's CR3 names, by its guest's width.
+    """Returns the frame of the page table that a PV vCPU's CR3 names, by its guest's width.
 
     A 32-bit guest's has the frame number rotated by 12 bits, so that it reaches beyond 4 GiB
     (xen_cr3_to_pfn() in xen/include/public/arch-x86/xen-x86_32.h).

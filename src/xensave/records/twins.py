@@ -9,7 +9,7 @@ EXACT = (1 << 53) - 1
 
 
 def hex64(value: int) -> str:
-    """Return an integer of 64 bits as its bits in hexadecimal.
+    """Returns an integer of 64 bits as its bits in hexadecimal.
 
     >>> hex64(-1), hex64(16)
     ('0xffffffffffffffff', '0x0000000000000010')
@@ -18,7 +18,7 @@ def hex64(value: int) -> str:
 
 
 def wide_integers(value: object) -> dict[str, str]:
-    """Return the integers in an object that a reader of JSON may round, by their path.
+    """Returns the integers in an object that a reader of JSON may round, by their path.
 
     >>> wide_integers({"rip": 1 << 63, "msrs": [{"value": 1 << 60}, {"value": 5}]})
     {'rip': '0x8000000000000000', 'msrs[0].value': '0x1000000000000000'}

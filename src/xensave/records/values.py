@@ -30,12 +30,12 @@ class Values(dict[str, Value]):
         self.body = body
 
     def copy(self) -> Values:
-        """Return the same fields and body; nested lists and dicts are copied too."""
+        """Returns the same fields and body; nested lists and dicts are copied too."""
         return Values({name: clone(value) for name, value in self.items()}, self.body)
 
 
 def clone(value: Value) -> Value:
-    """Copy a value, down to the last list and dict."""
+    """Copies a value, down to the last list and dict."""
     if isinstance(value, list):
         return [clone(item) for item in value]
     if isinstance(value, dict):
@@ -44,7 +44,7 @@ def clone(value: Value) -> Value:
 
 
 def get(values: dict[str, Value], path: str) -> Value:
-    """Return the field at a path; UsageError where there is none.
+    """Returns the field at a path; UsageError where there is none.
 
     >>> get({"timers": [{"cmp": 1}, {"cmp": 2}]}, "timers[1].cmp")
     2
@@ -56,7 +56,7 @@ def get(values: dict[str, Value], path: str) -> Value:
 
 
 def put(values: dict[str, Value], path: str, new: Value) -> None:
-    """Set the field at a path in place; UsageError where there is none.
+    """Sets the field at a path in place; UsageError where there is none.
 
     >>> fields = {"timers": [{"cmp": 1}, {"cmp": 2}]}
     >>> put(fields, "timers[0].cmp", 7)
@@ -77,7 +77,7 @@ def put(values: dict[str, Value], path: str, new: Value) -> None:
 
 
 def integer(values: dict[str, Value], path: str) -> int:
-    """Return the field at a path, which is an integer; UsageError where it is not."""
+    """Returns the field at a path, which is an integer; UsageError where it is not."""
     value = get(values, path)
     if isinstance(value, int):
         return value
@@ -85,7 +85,7 @@ def integer(values: dict[str, Value], path: str) -> int:
 
 
 def octets(values: dict[str, Value], path: str) -> bytes:
-    """Return the field at a path, which is an array of bytes; UsageError where it is not."""
+    """Returns the field at a path, which is an array of bytes; UsageError where it is not."""
     value = get(values, path)
     if isinstance(value, bytes):
         return value
@@ -93,7 +93,7 @@ def octets(values: dict[str, Value], path: str) -> bytes:
 
 
 def integers(values: dict[str, Value], path: str) -> list[int]:
-    """Return the field at a path, which is an array of integers; UsageError where it is not."""
+    """Returns the field at a path, which is an array of integers; UsageError where it is not."""
     value = get(values, path)
     if isinstance(value, bytes):
         return list(value)
@@ -105,7 +105,7 @@ def integers(values: dict[str, Value], path: str) -> list[int]:
 
 
 def structs(values: dict[str, Value], path: str) -> list[dict[str, Value]]:
-    """Return the field at a path, which is an array of structs; UsageError where it is not."""
+    """Returns the field at a path, which is an array of structs; UsageError where it is not."""
     value = get(values, path)
     if isinstance(value, list):
         members = [item for item in value if isinstance(item, dict)]
@@ -115,7 +115,7 @@ def structs(values: dict[str, Value], path: str) -> list[dict[str, Value]]:
 
 
 def steps(path: str) -> list[str | int]:
-    """Return the names and indices of a path; UsageError where it is none.
+    """Returns the names and indices of a path; UsageError where it is none.
 
     >>> steps("timers[1].cmp")
     ['timers', 1, 'cmp']

@@ -14,7 +14,7 @@ from xensave.views.answers.verdicts import verdict_object
 
 
 def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
-    """Return the answers of a judge's targets, and what they all take for granted."""
+    """Returns the answers of a judge's targets, and what they all take for granted."""
     result = []
     assumes: dict[str, None] = {}
     for target in judge.targets:
@@ -26,7 +26,7 @@ def answers(image: Image, judge: Judge) -> tuple[tuple[Answer, ...], tuple[str, 
 
 
 def answer_of(target: str, verdict: Verdict) -> Answer:
-    """Return a verdict as a page has it."""
+    """Returns a verdict as a page has it."""
     fields = verdict_object("", target, verdict)
     reasons = [_text(fields["reason"]), *_texts(fields["depends"]), *_texts(fields["fixups"])]
     return Answer(

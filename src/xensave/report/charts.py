@@ -15,7 +15,7 @@ COLOURS = 8
 def bar(
     caption: str, pieces: Iterable[tuple[str, str, int]], *, logarithmic: bool = False
 ) -> Bar | None:
-    """Return a bar of (kind, text, length) in their order; None where there is nothing to draw.
+    """Returns a bar of (kind, text, length) in their order; None where there is nothing to draw.
 
     Each kind has a colour, in the order of first occurrence. A logarithmic bar shows small pieces
     beside large ones: a piece is as wide as the logarithm of its length.

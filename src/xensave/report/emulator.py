@@ -9,7 +9,7 @@ HIDDEN = "left out"
 
 
 def emulator_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
-    """Return QEMU's sections, and the keys; their values only with `full`."""
+    """Returns QEMU's sections, and the keys; their values only with `full`."""
     return tuple(table for emulator in image.emulators for table in _tables(emulator, full=full))
 
 

@@ -50,7 +50,7 @@ class FleetPage(NamedTuple):
 
 
 def fleet_page(table: str) -> FleetPage:
-    """Return the page of a table that `xensave scan` wrote. Raises SourceError and UsageError."""
+    """Returns the page of a table that `xensave scan` wrote. Raises SourceError and UsageError."""
     targets = targets_of(table)
     reasons = ask(table, _REASONS).rows
     parts = [_target(table, target, f"target-{n}", reasons) for n, target in enumerate(targets, 1)]
@@ -80,7 +80,7 @@ def _facts(table: str, targets: Sequence[str]) -> Iterator[Fact]:
 
 
 def _kinds(table: str, caption: str, column: str) -> Bar | None:
-    """Return a bar of how many images have each value of a column."""
+    """Returns a bar of how many images have each value of a column."""
     sql = (
         f"SELECT coalesce({column}, 'not known'), count(*) AS n FROM fleet"
         " GROUP BY 1 ORDER BY n DESC, 1"
@@ -92,7 +92,7 @@ def _kinds(table: str, caption: str, column: str) -> Bar | None:
 def _target(
     table: str, target: str, anchor: str, reasons: Sequence[Sequence[object]]
 ) -> TargetPart:
-    """Return a target's part; `reasons` are those of all targets."""
+    """Returns a target's part; `reasons` are those of all targets."""
     plans = plan(table, target)
     steps = by_step(plans)
     pieces = [

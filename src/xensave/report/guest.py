@@ -26,7 +26,7 @@ _HEAD = ("severity", "where", "what", "rule")
 
 
 def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool) -> GuestPage:
-    """Return the page of an image that goes by a name; `anchor` is where its part begins.
+    """Returns the page of an image that goes by a name; `anchor` is where its part begins.
 
     With `full` it also holds what may be secret: xenstore values, the configuration, contents of
     registers that hold data. A damaged image's page says what is wrong and what rules it breaks.
@@ -69,7 +69,7 @@ class _Parts:
         self.troubles: dict[str, None] = {}
 
     def of(self, gather: Callable[[], T], instead: T) -> T:
-        """Return a part, or what stands in its place."""
+        """Returns a part, or what stands in its place."""
         try:
             return gather()
         except (SourceError, UsageError):

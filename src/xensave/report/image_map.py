@@ -16,7 +16,7 @@ _KINDS = {HEADER_KIND: "headers, configuration", TRAILER: "after the end", CONTE
 
 
 def image_bars(image: Image) -> tuple[Bar, ...]:
-    """Return the image as a bar: its pieces in their order."""
+    """Returns the image as a bar: its pieces in their order."""
     pieces = [
         (kind, f"{kind}: {size:,} bytes at {offset:#x}", size)
         for kind, offset, size in _pieces(image)
@@ -30,7 +30,7 @@ def image_bars(image: Image) -> tuple[Bar, ...]:
 
 
 def record_tables(image: Image) -> tuple[Table, ...]:
-    """Return the records of the streams and of the HVM context, with what they cost."""
+    """Returns the records of the streams and of the HVM context, with what they cost."""
     size = image.size or 1
     tables = []
     if image.counts:
@@ -63,7 +63,7 @@ def record_tables(image: Image) -> tuple[Table, ...]:
 
 
 def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:
-    """Yield the image's pieces: neighbouring events of one kind are one."""
+    """Yields the image's pieces: neighbouring events of one kind are one."""
     kind, offset, end = "", 0, 0
     for event in image.glance() if image.unread else image.events():
         if kind == _PAGES:

@@ -24,7 +24,7 @@ class MemoryPart(NamedTuple):
 
 
 def memory_part(image: Image) -> MemoryPart:
-    """Return what there is to say of an image's memory; nothing where it has none."""
+    """Returns what there is to say of an image's memory; nothing where it has none."""
     if image.unread:
         return MemoryPart((Fact("page records", f"{image.unread:,} bytes passed over (--walk)"),))
     if not image.frames:

@@ -31,7 +31,7 @@ _LONG = 32
 
 
 def vcpu_blocks(image: Image, *, full: bool) -> tuple[Block, ...]:
-    """Return a block for each vCPU: its registers in groups, then its other records."""
+    """Returns a block for each vCPU: its registers in groups, then its other records."""
     result: dict[int, list[Subject]] = {}
     for subject in all_subjects(image):
         if subject.name in _PER_VCPU:

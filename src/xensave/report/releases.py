@@ -85,7 +85,7 @@ class ReleasesPage(NamedTuple):
 
 
 def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
-    """Return the page; numbers that registries keep are in its table of numbers.
+    """Returns the page; numbers that registries keep are in its table of numbers.
 
     >>> page = releases_page()
     >>> page.space.rows[2][:4]

@@ -29,19 +29,19 @@ _PARTS = (
 
 
 def render_guests(pages: Sequence[GuestPage], title: str) -> str:
-    """Return the page of a guest; of several, an index with the fleet's matrix before them."""
+    """Returns the page of a guest; of several, an index with the fleet's matrix before them."""
     columns = next((tuple(a.release for a in page.answers) for page in pages if page.answers), ())
     rows = [MatrixRow(page.title, page.anchor, page.answers) for page in pages]
     return _render("guests.html.j2", pages=pages, title=title, columns=columns, rows=rows)
 
 
 def render_releases(page: ReleasesPage, title: str) -> str:
-    """Return the page of Xen's releases."""
+    """Returns the page of Xen's releases."""
     return _render("releases.html.j2", page=page, title=title)
 
 
 def render_fleet(page: FleetPage, title: str) -> str:
-    """Return the page of a scanned fleet."""
+    """Returns the page of a scanned fleet."""
     return _render("fleet.html.j2", page=page, title=title)
 
 

@@ -15,7 +15,7 @@ _REGISTERS = {"a": "eax", "b": "ebx", "c": "ecx", "d": "edx"}
 
 
 def features(image: Image) -> tuple[Features, ...]:
-    """Return the features of the CPU policy by leaf and register."""
+    """Returns the features of the CPU policy by leaf and register."""
     result = []
     for path, leaf in _leaves(image, _CPUID).items():
         if leaf.register is not None and isinstance(leaf.value, int) and leaf.value:
@@ -26,7 +26,7 @@ def features(image: Image) -> tuple[Features, ...]:
 
 
 def policy_tables(image: Image) -> tuple[Table, ...]:
-    """Return the leaves of the CPU policy that are not zero, and its MSRs."""
+    """Returns the leaves of the CPU policy that are not zero, and its MSRs."""
     tables = []
     rows = []
     for subject in all_subjects(image):
@@ -46,7 +46,7 @@ def policy_tables(image: Image) -> tuple[Table, ...]:
 
 
 def setting_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
-    """Return the HVM params and, with `full`, the configuration."""
+    """Returns the HVM params and, with `full`, the configuration."""
     tables = []
     params = _leaves(image, _PARAMS)
     if params:

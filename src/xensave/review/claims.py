@@ -12,7 +12,7 @@ from xensave.catalogue.registry import read_registry, shipped_names, shipped_reg
 
 
 def claims(registries: Iterable[str], used: Iterable[str]) -> tuple[OwnedRange, ...]:
-    """What the shipped registries, the registry files and the `used` ranges say, in that order."""
+    """Returns what shipped registries, registry files and the `used` ranges say, in that order."""
     known = [shipped_registry(name).renamed(f"{name}.toml") for name in shipped_names()]
     known += [read_registry(path) for path in registries]
     return (
@@ -22,7 +22,7 @@ def claims(registries: Iterable[str], used: Iterable[str]) -> tuple[OwnedRange, 
 
 
 def used_ranges(text: str) -> list[OwnedRange]:
-    """Numbers in use that the caller states, without a name.
+    """Returns numbers in use that the caller states, without a name.
 
     >>> [owned] = used_ranges("22-24")
     >>> str(owned), [used.number for used in owned.used]

@@ -42,7 +42,7 @@ class Waiver(NamedTuple):
     record: str | None = None
 
     def covers(self, objection: Objection) -> bool:
-        """Is this objection waived or lowered?"""
+        """Tells whether this objection is waived or lowered."""
         file = objection.finding.place.file or ""
         subject = objection.subject
         return (
@@ -73,7 +73,10 @@ class Waived(NamedTuple):
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
-    """The configuration in a file. Raises UsageError for one that does not say what it must."""
+    """Returns the configuration in a file.
+
+    Raises UsageError for one that does not say what it must.
+    """
     data = read(path)
     if Path(path).name == "pyproject.toml":
         tool = data.get("tool")
@@ -85,7 +88,9 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
 
 def find_config(folder: str | os.PathLike[str]) -> Config:
-    """The configuration of a directory or the nearest one above it; an empty one if none has any.
+    """Returns the configuration of a directory or the nearest one above it.
+
+    An empty one if none has any.
 
     `.xensave.toml` goes before a `pyproject.toml` of the same directory.
     """
@@ -100,7 +105,7 @@ def find_config(folder: str | os.PathLike[str]) -> Config:
 
 
 def waive(objections: list[Objection], config: Config) -> tuple[list[Objection], list[Waived]]:
-    """What stands after the waivers, lowered where they say so, and what they switch off."""
+    """Returns what stands after the waivers, lowered where they say so, and what goes."""
     standing, waived = [], []
     for objection in objections:
         waiver = next((w for w in config.waivers if w.covers(objection)), None)

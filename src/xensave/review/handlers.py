@@ -26,7 +26,7 @@ _WORDS = (REGISTER, REGISTER_CALL, TABLE)
 
 
 def handlers(tree: Tree) -> Handlers | None:
-    """The handlers of a tree, in every C file below xen/.
+    """Returns the handlers of a tree, in every C file below xen/.
 
     None where the tree has no such files: the public headers alone.
     """
@@ -40,7 +40,7 @@ def handlers(tree: Tree) -> Handlers | None:
 
 
 def handlers_differ(before: Tree, after: Tree) -> bool:
-    """Tell whether a C file that speaks of handlers differs between two states of a tree."""
+    """Tells whether a C file that speaks of handlers differs between two states of a tree."""
     paths = {*_sources(before), *_sources(after)}
     return any(before.read(path) != after.read(path) for path in sorted(paths))
 

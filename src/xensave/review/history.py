@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[Entry]:
-    """Every commit up to `revision` that touched the save headers, oldest first.
+    """Yields every commit up to `revision` that touched the save headers, oldest first.
 
     "all" takes every branch and tag. Of merges only those count that draw an objection against each
     of their parents: what others bring is in the parents.

@@ -83,7 +83,7 @@ class Result(NamedTuple):
         )
 
     def fails(self, severity: Severity) -> bool:
-        """Does the newest version draw an objection of this severity or above?
+        """Tells whether the newest version draws an objection of this severity or above.
 
         What a later patch of the series settles does not count: as a whole it is right.
         """
@@ -96,5 +96,5 @@ class Result(NamedTuple):
 
 
 def objections_of(reviews: Iterable[Review]) -> list[Objection]:
-    """The objections of several reviews, in their order."""
+    """Returns the objections of several reviews, in their order."""
     return [objection for review in reviews for objection in review.objections]

@@ -46,7 +46,7 @@ def review_change(
     base: Base | None = None,
     more: Sequence[Objection] = (),
 ) -> Review:
-    """Hold one change, or one state, to the rules; `more` are objections to other numbers."""
+    """Holds one change, or one state, to the rules; `more` are objections to other numbers."""
     base = base or _base(before, after, setting, date)
     drawn = objections(_change(before, after, base, setting))
     return _reviewed([*drawn, *more], base, setting, title)
@@ -77,7 +77,7 @@ def _reviewed(
 def review_patches(
     inputs: Iterable[tuple[str, bytes]], setting: Setting, tree: Tree | None = None
 ) -> Result:
-    """Review mails, commits and diffs, each input a name and its bytes.
+    """Reviews mails, commits and diffs, each input a name and its bytes.
 
     With a `tree` they are applied to it and whole headers compared; without one, to the release
     that they fit best. Patches of one version are a series: each is held against what the one
@@ -144,7 +144,7 @@ def _upon_the_last(
     setting: Setting,
     tree: Tree | None,
 ) -> bool:
-    """Put patches upon the ones before them, as `git am` does, where they do not apply alone.
+    """Puts patches upon the ones before them, as `git am` does, where they do not apply alone.
 
     Only patches that no posting numbers may belong together so; they are a series then.
     """

@@ -80,7 +80,7 @@ class Stepper(Protocol):
     """Takes the patches of a series in their order."""
 
     def step(self, patch: Patch) -> Step | None:
-        """The sides of the next patch; None where it touches nothing that counts."""
+        """Returns the sides of the next patch; None where it touches nothing that counts."""
         ...
 
 
@@ -94,7 +94,7 @@ class OnTree:
         self._side: Side | None = None
 
     def step(self, patch: Patch) -> Step | None:
-        """Apply a patch. Raises UsageError where it does not apply."""
+        """Applies a patch. Raises UsageError where it does not apply."""
         texts: dict[str, str | None] = {}
         files = []
         for file in patch.files:
@@ -181,7 +181,7 @@ class OnRelease:
         self._known = known_handlers.of_release(self._base.release, every)
 
     def step(self, patch: Patch) -> Step | None:
-        """Put a patch on the release."""
+        """Puts a patch on the release."""
         files = self._headers(patch)
         before = self._known
         self._known = known_handlers.patched(before, patch.files)
@@ -210,7 +210,7 @@ def _with_known(side: Side, known: known_handlers.Known) -> Side:
 
 
 def _refuse_what_needs_a_tree(patch: Patch) -> None:
-    """Raise for a save header that is renamed, and for one that they include and rely on."""
+    """Raises for a save header that is renamed, and for one that they include and rely on."""
     for file in patch.files:
         if header_path(file.old) and file.new is not None and file.new != file.old:
             raise UsageError(
@@ -240,7 +240,7 @@ def _used(file: FilePatch) -> tuple[str, Line] | None:
 
 
 def _tells_of_handlers(file: FilePatch) -> bool:
-    """Do the lines of a C file show how a record is registered or loaded?"""
+    """Tells whether the lines of a C file show how a record is registered or loaded."""
     if not is_handler_source(file.path):
         return False
     text = "\n".join(line.text for hunk in file.hunks for line in hunk.lines)
@@ -248,7 +248,7 @@ def _tells_of_handlers(file: FilePatch) -> bool:
 
 
 def tells(patch: Patch) -> bool:
-    """Is a patch about the save headers or handlers, as far as its own lines tell?"""
+    """Tells whether a patch is about the save headers or handlers, as far as its own lines tell."""
     return any(
         any(header_path(path) or space_path(path) for path in (file.path, file.old))
         or _tells_of_handlers(file)

@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
 
 def review(request: Request, read: Callable[[str], bytes]) -> Result:
-    """Review what is asked for; `read` gives the bytes of an input.
+    """Reviews what is asked for; `read` gives the bytes of an input.
 
     Patches; with a tree also a range of revisions, what is staged, or the tree as it stands; or
     two directories of headers. Raises UsageError where there is nothing to review.
@@ -60,7 +60,7 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
 
 
 def review_history(request: Request, revision: str) -> Iterator[Entry]:
-    """The rules over every commit that touched the headers of a repository.
+    """Yields the rules over every commit that touched the headers of a repository.
 
     Raises UsageError without a repository.
     """
@@ -71,7 +71,7 @@ def review_history(request: Request, revision: str) -> Iterator[Entry]:
 
 
 def setting_of(request: Request) -> Setting:
-    """The registries, waivers and base that a request names."""
+    """Returns the registries, waivers and base that a request names."""
     config = _config(request)
     return Setting(
         Bases(),
@@ -109,7 +109,7 @@ def _in_tree(
 
 
 def _no_revisions(request: Request, revisions: Revisions) -> None:
-    """Raise UsageError for a revision where a patch is due."""
+    """Raises UsageError for a revision where a patch is due."""
     for name in request.inputs:
         if name == "-" or Path(name).exists():
             continue

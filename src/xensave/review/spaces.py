@@ -31,7 +31,7 @@ _Read = Callable[[str, str, Description], SpaceText]
 
 
 def space_path(path: str | None) -> bool:
-    """Tell whether a file states numbers of a space.
+    """Tells whether a file states numbers of a space.
 
     >>> space_path("xen/include/public/hvm/params.h"), space_path("xen/common/memory.c")
     (True, False)
@@ -48,7 +48,7 @@ def on_trees(
     paths: Iterable[str] | None = None,
     date: datetime | None = None,
 ) -> list[Objection]:
-    """Return what the rules object to between two states of a tree.
+    """Returns what the rules object to between two states of a tree.
 
     `paths` are the files that differ, None where that is not known. With no state before, the
     later one is looked at as a whole.
@@ -108,7 +108,7 @@ class SpacesAlone:
         self._states: dict[tuple[str, bool], tuple[str, SpaceText]] = {}
 
     def review(self, files: Sequence[FilePatch]) -> list[Objection]:
-        """Return what the rules object to in one patch.
+        """Returns what the rules object to in one patch.
 
         Raises UsageError for lines that do not tell what they mean without the rest of the file.
         """
@@ -279,7 +279,7 @@ def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
 
 
 def numbers_differ(before: Tree, after: Tree) -> bool:
-    """Tell whether any file that states numbers of a space differs between two trees."""
+    """Tells whether any file that states numbers of a space differs between two trees."""
     return any(
         read_file(before, path) != read_file(after, path)
         for each in descriptions()

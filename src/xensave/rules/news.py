@@ -14,7 +14,7 @@ C = TypeVar("C", Change, SpaceChange)
 
 
 def news(rule: Rule[C], change: C) -> Iterator[Objection]:
-    """Yield what a rule objects to; what it says of the state before is not held against it."""
+    """Yields what a rule objects to; what it says of the state before is not held against it."""
     known: set[tuple[str, str]] = set()
     if rule.state and change.before is not None:
         earlier = replace(change, before=None, after=change.before)

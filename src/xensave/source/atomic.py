@@ -81,14 +81,14 @@ class AtomicFile:
             os.close(directory)
 
     def _keep_owner(self) -> None:
-        """Give the file the owner of the one that it replaces, where that is allowed."""
+        """Gives the file the owner of the one that it replaces, where that is allowed."""
         with suppress(FileNotFoundError, PermissionError):
             old, own = self.path.stat(), os.fstat(self._fd)
             if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
                 os.fchown(self._fd, old.st_uid, old.st_gid)
 
     def _mode(self) -> int:
-        """Keep the permissions of the file that is replaced; an image holds a guest's memory."""
+        """Keeps the permissions of the file that is replaced; an image holds a guest's memory."""
         try:
             return self.path.stat().st_mode & 0o777
         except FileNotFoundError:

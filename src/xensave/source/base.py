@@ -35,47 +35,49 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, n: int) -> memoryview:
-        """Return the next n bytes.
+        """Returns the next n bytes.
 
         Raises Truncated where fewer are left, LimitExceeded for more than READ_LIMIT.
         """
 
     @abstractmethod
     def peek(self, n: int) -> memoryview:
-        """Return the next bytes without passing them: up to n, fewer only at the end."""
+        """Returns the next bytes without passing them: up to n, fewer only at the end."""
 
     @abstractmethod
     def skip(self, n: int) -> None:
-        """Pass over exactly n bytes without looking at them, or raise Truncated."""
+        """Passes over exactly n bytes without looking at them, or raises Truncated."""
 
     @abstractmethod
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Write exactly the next n bytes to a file descriptor, inside the kernel if it can."""
+        """Writes exactly the next n bytes to a file descriptor, inside the kernel if it can."""
 
     def at_end(self) -> bool:
-        """Tell whether no byte is left. On a live pipe this waits for one, or for its end."""
+        """Tells whether no byte is left. On a live pipe this waits for one, or for its end."""
         return not self.peek(1)
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset without moving; only where `seekable`.
+        """Returns n bytes at an offset without moving; only where `seekable`.
 
         Raises UsageError where it can only be read forward.
         """
         raise UsageError(f"{self.name}: can only be read forward")
 
     def read_range(self, offset: int, n: int) -> bytes | memoryview:
-        """Return n bytes at an offset, to be looked at once: what is read stays in no mapping."""
+        """Returns n bytes at an offset, to be looked at once: what is read stays in no mapping."""
         return self.view(offset, n)
 
     def again(self) -> Source | None:
-        """Return the same bytes from the start with an offset of their own; None if they come once.
+        """Returns the same bytes from the start with an offset of their own.
+
+        None if they come once.
 
         Both are read independently; what is returned may outlive this source.
         """
         return None
 
     def close(self) -> None:
-        """Release the file; views handed out before stay valid."""
+        """Releases the file; views handed out before stay valid."""
         return
 
     def __enter__(self) -> Self:
@@ -86,12 +88,12 @@ class Source(ABC):
         self.close()
 
     def name_in(self, error: object) -> None:
-        """Let an error that leaves this input's `with` block say which input it was."""
+        """Lets an error that leaves this input's `with` block say which input it was."""
         if isinstance(error, XensaveError) and not error.message.startswith(f"{self.name}:"):
             error.source = error.source or self.name
 
     def _check(self, n: int, limit: int | None = READ_LIMIT) -> None:
-        """Refuse what is over a limit before anything is done about it."""
+        """Refuses what is over a limit before anything is done about it."""
         if limit is not None and n > limit:
             raise LimitExceeded(
                 f"asked for {n} bytes at once, the limit is {limit}", offset=self.offset
@@ -102,7 +104,7 @@ class Source(ABC):
             )
 
     def _short(self, wanted: int, got: int, start: int | None = None) -> Truncated:
-        """Return the error of a read that began at `start`, by default at the offset."""
+        """Returns the error of a read that began at `start`, by default at the offset."""
         return Truncated(
             f"input ends after {got} of {wanted} bytes",
             wanted=wanted,
@@ -112,12 +114,12 @@ class Source(ABC):
 
 
 def warn_unclosed(source: Source) -> None:
-    """Tell the developer, where warnings are on, that a source was left for the interpreter."""
+    """Tells the developer, where warnings are on, that a source was left for the interpreter."""
     warnings.warn(f"unclosed input {source.name}", ResourceWarning, source=source, stacklevel=3)
 
 
 def read_all(source: Source, limit: int = READ_LIMIT) -> bytes:
-    """Return everything up to the end. Raises LimitExceeded where that is more than `limit`."""
+    """Returns everything up to the end. Raises LimitExceeded where that is more than `limit`."""
     whole = bytearray()
     while not source.at_end():
         part = source.read(len(source.peek(CHUNK)))
@@ -128,13 +130,13 @@ def read_all(source: Source, limit: int = READ_LIMIT) -> bytes:
 
 
 def write_all(fd: int, data: memoryview) -> None:
-    """Write every byte, however few the kernel takes at a time."""
+    """Writes every byte, however few the kernel takes at a time."""
     while data:
         data = data[os.write(fd, data) :]
 
 
 def pwritev_all(fd: int, parts: list[memoryview], offset: int) -> None:
-    """Write parts one behind the other at an offset, however few bytes the kernel takes."""
+    """Writes parts one behind the other at an offset, however few bytes the kernel takes."""
     parts = parts[:]
     while parts:
         done = os.pwritev(fd, parts[:_VECTORS], offset)
@@ -146,7 +148,7 @@ def pwritev_all(fd: int, parts: list[memoryview], offset: int) -> None:
 
 
 def is_zero(chunk: memoryview) -> bool:
-    r"""Tell whether a chunk holds nothing but zeros.
+    r"""Tells whether a chunk holds nothing but zeros.
 
     >>> is_zero(memoryview(bytes(9))), is_zero(memoryview(b"\0\1"))
     (True, False)
@@ -156,7 +158,7 @@ def is_zero(chunk: memoryview) -> bool:
 
 
 def write_sparsely(fd: int, chunk: memoryview) -> None:
-    """Write a chunk; blocks of zeros are passed over, and so become holes.
+    """Writes a chunk; blocks of zeros are passed over, and so become holes.
 
     Whoever writes gives the file its size at the end: the last bytes may be a hole.
     """

@@ -33,23 +33,23 @@ CANNOT = frozenset(
 
 
 def is_pipe(fd: int) -> bool:
-    """Tell whether fd is a pipe or FIFO, which splice can drain."""
+    """Tells whether fd is a pipe or FIFO, which splice can drain."""
     return stat.S_ISFIFO(os.fstat(fd).st_mode)
 
 
 def widen_pipe(fd: int) -> None:
-    """Ask for a larger pipe; it works as well, only slower, where the system says no."""
+    """Asks for a larger pipe; it works as well, only slower, where the system says no."""
     with suppress(OSError):
         fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
 
 
 def splice(src: int, dst: int, n: int) -> int:
-    """Move n bytes from a pipe; return what is left at its end or where splice cannot."""
+    """Moves n bytes from a pipe; returns what is left at its end or where splice cannot."""
     return _repeat(lambda _, m: os.splice(src, dst, min(m, SKIP_CHUNK)), 0, n)
 
 
 def copy_range(src: int, offset: int, dst: int, n: int) -> int:
-    """Copy n bytes of a file from an offset; return what is left where the kernel cannot."""
+    """Copies n bytes of a file from an offset; returns what is left where the kernel cannot."""
     left = _repeat(lambda at, m: os.copy_file_range(src, dst, m, at), offset, n)
     return _repeat(lambda at, m: os.sendfile(dst, src, at, m), offset + n - left, left)
 

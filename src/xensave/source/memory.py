@@ -59,33 +59,33 @@ class MemorySource(Source):
         self.max_size = max_size
 
     def read(self, n: int) -> memoryview:
-        """Return the next n bytes as a view."""
+        """Returns the next n bytes as a view."""
         start = self._advance(n, READ_LIMIT)
         return self._view[start : start + n]
 
     def peek(self, n: int) -> memoryview:
-        """Return up to n of the next bytes as a view."""
+        """Returns up to n of the next bytes as a view."""
         return self._view[self.offset : self.offset + n]
 
     def skip(self, n: int) -> None:
-        """Move the offset."""
+        """Moves the offset."""
         self._advance(n)
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset; Truncated where they are not all there."""
+        """Returns n bytes at an offset; Truncated where they are not all there."""
         if offset + n > self._length:
             start = min(offset, self._length)
             raise self._short(n, self._length - start, start)
         return self._view[offset : offset + n]
 
     def again(self) -> Source:
-        """Return the same bytes with an offset of their own."""
+        """Returns the same bytes with an offset of their own."""
         other = MemorySource(self._view, self.name, max_size=self.max_size)
         other.format = self.format
         return other
 
     def strided(self, offset: int, stride: int, size: int, places: int) -> bytes | bytearray:
-        """Return `size` bytes at each of some places a stride apart, joined.
+        """Returns `size` bytes at each of some places a stride apart, joined.
 
         Fewer come where the input ends before the last place does. What it returns may be
         overwritten by the next call.
@@ -95,28 +95,28 @@ class MemorySource(Source):
         return b"".join([view[at : at + size] for at in range(offset, end, stride)])
 
     def at_end(self) -> bool:
-        """Tell whether the offset has reached the size."""
+        """Tells whether the offset has reached the size."""
         return self.offset == self._length
 
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Write the next n bytes from memory."""
+        """Writes the next n bytes from memory."""
         start = self._advance(n)
         for at in range(start, self.offset, SKIP_CHUNK):
             write_all(out_fd, self._view[at : min(at + SKIP_CHUNK, self.offset)])
 
     def soon(self, offset: int, n: int) -> None:
-        """Say that n bytes from an offset are looked at next, one after another."""
+        """Says that n bytes from an offset are looked at next, one after another."""
 
     def let_go(self, offset: int, n: int) -> None:
-        """Take n bytes from an offset for read: what is mapped of them need not stay so."""
+        """Takes n bytes from an offset for read: what is mapped of them need not stay so."""
 
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
-        """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
+        """Yields offset and length of what is no hole of the file, in n bytes from an offset."""
         if n:
             yield offset, n
 
     def copy_range(self, offset: int, n: int, out_fd: int, *, sparse: bool = False) -> None:
-        """Write n bytes from an offset without moving.
+        """Writes n bytes from an offset without moving.
 
         `sparse` leaves out what is known to be a hole; `out_fd` is then moved on over it.
         """
@@ -125,7 +125,7 @@ class MemorySource(Source):
             write_all(out_fd, view[at : at + SKIP_CHUNK])
 
     def _advance(self, n: int, limit: int | None = None) -> int:
-        """Move the offset by n, and return where it was."""
+        """Moves the offset by n, and returns where it was."""
         start = self.offset
         if n > self._length - start:
             raise self._short(n, self._length - start)
@@ -168,7 +168,7 @@ class MappedSource(MemorySource):
         self._whole = 0 < stat.st_size <= stat.st_blocks * _BLOCK
 
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Copy the next n bytes inside the kernel; from the map where it cannot."""
+        """Copies the next n bytes inside the kernel; from the map where it cannot."""
         start = self._advance(n)
         left = copy_range(self._fd, self._start + start, out_fd, n)
         if left:
@@ -176,22 +176,22 @@ class MappedSource(MemorySource):
             super().copy_to(out_fd, left)
 
     def read_range(self, offset: int, n: int) -> bytes | memoryview:
-        """Read n bytes at an offset from the file, past the mapping."""
+        """Reads n bytes at an offset from the file, past the mapping."""
         data = os.pread(self._fd, n, self._start + offset)
         return data if len(data) == n else self.view(offset, n)
 
     def again(self) -> Source:
-        """Return the same bytes with an offset of their own."""
+        """Returns the same bytes with an offset of their own."""
         other = _Again(self)
         other.format = self.format
         return other
 
     def soon(self, offset: int, n: int) -> None:
-        """Have the kernel fetch n bytes from an offset: of what is mapped it reads none ahead."""
+        """Has the kernel fetch n bytes from an offset: of what is mapped it reads none ahead."""
         os.posix_fadvise(self._fd, self._start + offset, n, os.POSIX_FADV_WILLNEED)
 
     def let_go(self, offset: int, n: int) -> None:
-        """Unmap n bytes from an offset, and what shares their pages: a view maps them again."""
+        """Unmaps n bytes from an offset, and what shares their pages: a view maps them again."""
         if self._map.closed:
             return
         start = max(0, self._start + offset - _FAULT_AROUND) & -mmap.PAGESIZE
@@ -199,7 +199,10 @@ class MappedSource(MemorySource):
         self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def copy_range(self, offset: int, n: int, out_fd: int, *, sparse: bool = False) -> None:
-        """Copy n bytes from an offset inside the kernel; holes stay holes where `sparse` is set."""
+        """Copies n bytes from an offset inside the kernel.
+
+        Holes stay holes where `sparse` is set.
+        """
         at = offset
         for start, length in self.data_runs(offset, n) if sparse else [(offset, n)]:
             if start > at:
@@ -212,7 +215,7 @@ class MappedSource(MemorySource):
             os.lseek(out_fd, offset + n - at, os.SEEK_CUR)
 
     def strided(self, offset: int, stride: int, size: int, places: int) -> bytes | bytearray:
-        """Return `size` bytes at each of some places a stride apart, joined.
+        """Returns `size` bytes at each of some places a stride apart, joined.
 
         They are read, not mapped: a page fault for each place costs more than a read of it. What
         it returns is overwritten by the next call.
@@ -222,12 +225,12 @@ class MappedSource(MemorySource):
     def gathered(
         self, gatherer: _Gatherer, offset: int, stride: int, size: int, places: int
     ) -> bytes | bytearray:
-        """Return what `strided` does, in the buffer of a gatherer."""
+        """Returns what `strided` does, in the buffer of a gatherer."""
         start = self._start + offset
         return gatherer.read(self._fd, range(start, start + places * stride, stride), size)
 
     def data_runs(self, offset: int, n: int) -> Iterator[tuple[int, int]]:
-        """Yield offset and length of what is no hole of the file, in n bytes from an offset."""
+        """Yields offset and length of what is no hole of the file, in n bytes from an offset."""
         at, end = self._start + offset, self._start + offset + n
         while at < end:
             hole, data, stop = self._near
@@ -239,7 +242,7 @@ class MappedSource(MemorySource):
             at = stop
 
     def _extent(self, at: int) -> tuple[int, int, int]:
-        """Return the hole from a place in the file on, if any, and the data behind it.
+        """Returns the hole from a place in the file on, if any, and the data behind it.
 
         Where it begins, where the data begins, and where that ends. A file system may look at
         every page up to there: what was found is asked of it once.
@@ -259,7 +262,7 @@ class MappedSource(MemorySource):
         return self._fd < 0
 
     def close(self) -> None:
-        """Close the file. The map itself goes when the last view of it does."""
+        """Closes the file. The map itself goes when the last view of it does."""
         self._view.release()
         # A view that a caller still holds keeps the map; it is unmapped with the last of them.
         with suppress(BufferError):
@@ -277,7 +280,7 @@ class MappedSource(MemorySource):
             warn_unclosed(self)
 
     def _advance(self, n: int, limit: int | None = None) -> int:
-        """Move the offset, and let go of pages far behind: a view of them maps them again."""
+        """Moves the offset, and lets go of pages far behind: a view of them maps them again."""
         start = super()._advance(n, limit)
         at = self._start + self.offset
         if at - self._mapped >= MAPPED_WINDOW:
@@ -295,7 +298,7 @@ class _Gatherer:
         self._parts: list[list[memoryview]] = []
 
     def read(self, fd: int, places: range, size: int) -> bytes | bytearray:
-        """Return `size` bytes at each place, joined; fewer where the file ends before the last."""
+        """Returns `size` bytes at each place, joined; fewer where the file ends before the last."""
         if size <= _SMALL:
             pread = os.pread
             return b"".join([pread(fd, size, at) for at in places])

@@ -19,7 +19,7 @@ class BinaryFile(Protocol):
     """What is needed of a file object: `read(n)` that returns bytes."""
 
     def read(self, n: int, /) -> bytes:
-        """Return up to n bytes, none at the end."""
+        """Returns up to n bytes, none at the end."""
 
 
 VHD = b"conectix"
@@ -29,7 +29,7 @@ Input = str | os.PathLike[str] | int | bytes | BinaryFile
 
 
 def open_source(what: Input, *, max_size: int | None = None, format: str | None = None) -> Source:
-    """Open input for reading, decompressing it if its first bytes say so.
+    """Opens input for reading, decompressing it if its first bytes say so.
 
     `what` is a path, an address (`s3://bucket/guest.img`), `-` for standard input, a file
     descriptor, an open binary file or the bytes themselves. A regular file or block device is
@@ -65,7 +65,7 @@ def _opened(what: Input, max_size: int | None) -> Source:
 
 
 def _disk(source: Source, max_size: int | None) -> Source:
-    """Return what the disk in a dynamic VHD holds: its blocks lie anywhere in the file."""
+    """Returns what the disk in a dynamic VHD holds: its blocks lie anywhere in the file."""
     from xensave.source.spill import seekable
     from xensave.source.vhd import VhdSource
 
@@ -176,7 +176,7 @@ def _mapped(fd: int, position: int, name: str, *, owned: bool, max_size: int | N
 
 
 def _device(fd: int, name: str, *, owned: bool, max_size: int | None) -> Source:
-    """Map a block device; it says how long it is by where its end can be found."""
+    """Maps a block device; it says how long it is by where its end can be found."""
     size = os.lseek(fd, 0, os.SEEK_END)
     os.lseek(fd, 0, os.SEEK_SET)
     if size == 0:
@@ -185,7 +185,7 @@ def _device(fd: int, name: str, *, owned: bool, max_size: int | None) -> Source:
 
 
 def can_be_read_twice(what: Input) -> bool:
-    """Whether input can be opened again: a file or block device by its path, or bytes."""
+    """Tells whether input can be opened again: a file or block device by its path, or bytes."""
     if isinstance(what, (str, os.PathLike)) and what != "-":
         try:
             mode = os.stat(what).st_mode  # noqa: PTH116 - pathlib is slow

@@ -24,7 +24,7 @@ class Output(NamedTuple):
 
 @contextmanager
 def writing(out: str | int, compression: Compression | None = None) -> Iterator[Output]:
-    """Open an output: a descriptor, "-" for standard output, or a path.
+    """Opens an output: a descriptor, "-" for standard output, or a path.
 
     A file appears under its name only when it is complete; a FIFO or a device has no name to be
     renamed to, and is written as it is. With `compression` all of it comes out compressed. Raises
@@ -40,7 +40,7 @@ def writing(out: str | int, compression: Compression | None = None) -> Iterator[
 
 @contextmanager
 def _named(out: str | int) -> Iterator[None]:
-    """Let an error of writing say which file it was: a descriptor's errors do not know."""
+    """Lets an error of writing say which file it was: a descriptor's errors do not know."""
     try:
         yield
     except OSError as error:
@@ -69,7 +69,7 @@ def _opened(out: str | int) -> Iterator[Output]:
 
 
 def is_atomic(out: str | int) -> bool:
-    """Tell whether what `writing` writes there is seen only when all of it is. Raises SourceError.
+    """Tells whether what `writing` writes there is seen only when all of it is. Raises SourceError.
 
     >>> is_atomic("/tmp/new.img"), is_atomic("-"), is_atomic("/dev/null")
     (True, False, False)

@@ -13,7 +13,7 @@ from xensave.source.memory import MappedSource, MemorySource
 
 
 def seekable(source: Source) -> Source:
-    """Return a source of the same bytes that is seekable: itself where it is.
+    """Returns a source of the same bytes that is seekable: itself where it is.
 
     A pipe or compressed input is written, as far as it was not read yet, to a file without a name
     in $TMPDIR (else /tmp), which only this process can open; it goes when the source is closed.
@@ -39,7 +39,7 @@ def seekable(source: Source) -> Source:
 
 
 def mapped(source: Source, ranges: Iterable[tuple[int, int]]) -> MemorySource:
-    """Return a source that is mapped and has the same bytes at these offsets and lengths.
+    """Returns a source that is mapped and has the same bytes at these offsets and lengths.
 
     A seekable one that is not (a VHD, an object in a store) is written there to a file without a
     name, and what lies between is a hole.

@@ -50,20 +50,20 @@ class StreamSource(Source):
         self.max_size = max_size
 
     def read(self, n: int) -> memoryview:
-        """Return the next n bytes; memory grows with what comes, not with what is asked."""
+        """Returns the next n bytes; memory grows with what comes, not with what is asked."""
         self._check(n)
         if n > len(self._chunk):
             return self._gather(n)
         return self._take(n)
 
     def read_some(self, n: int) -> bytes:
-        """Return up to n of the next bytes, as they come; none at the end."""
+        """Returns up to n of the next bytes, as they come; none at the end."""
         if not self._chunk:
             self._chunk = memoryview(self._pull(CHUNK))
         return bytes(self._take(min(n, len(self._chunk))))
 
     def peek(self, n: int) -> memoryview:
-        """Return up to n (at most CHUNK) of the next bytes without passing them."""
+        """Returns up to n (at most CHUNK) of the next bytes without passing them."""
         while len(self._chunk) < n:
             more = self._pull(CHUNK)
             if not more:
@@ -72,7 +72,7 @@ class StreamSource(Source):
         return self._chunk[:n]
 
     def skip(self, n: int) -> None:
-        """Pass over n bytes: by splice to /dev/null from a pipe, else by reading them."""
+        """Passes over n bytes: by splice to /dev/null from a pipe, else by reading them."""
         self._check(n, None)
         if n <= len(self._chunk):
             self._take(n)
@@ -84,7 +84,7 @@ class StreamSource(Source):
             left -= len(self._next(n, left))
 
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Write the next n bytes: by splice from a pipe, else through a bounded buffer."""
+        """Writes the next n bytes: by splice from a pipe, else through a bounded buffer."""
         self._check(n, None)
         put = write_sparsely if self.holes else write_all
         if n <= len(self._chunk):
@@ -100,11 +100,11 @@ class StreamSource(Source):
             left -= len(part)
 
     def again(self) -> Source | None:
-        """Return the same bytes from the start, where what lies beneath can give them again."""
+        """Returns the same bytes from the start, where what lies beneath can give them again."""
         return None if self._restart is None else self._restart()
 
     def close(self) -> None:
-        """Close what this source opened."""
+        """Closes what this source opened."""
         for fd in (self._owned, self._null):
             if fd is not None:
                 os.close(fd)
@@ -132,7 +132,7 @@ class StreamSource(Source):
         return after
 
     def _next(self, wanted: int, left: int) -> memoryview:
-        """Return up to `left` of the next bytes; Truncated if none of them is there."""
+        """Returns up to `left` of the next bytes; Truncated if none of them is there."""
         if left < CHUNK:
             self._chunk = memoryview(self._pull(CHUNK))
             part = self._take(min(left, len(self._chunk)))
@@ -162,7 +162,7 @@ class StreamSource(Source):
 def descriptor_source(
     fd: int, name: str, *, owned: bool, max_size: int | None = None
 ) -> StreamSource:
-    """Return a source over a pipe, socket or device."""
+    """Returns a source over a pipe, socket or device."""
     pipe = fd if is_pipe(fd) else None
     if pipe is not None:
         widen_pipe(fd)
@@ -172,7 +172,7 @@ def descriptor_source(
 
 
 def read_fd(fd: int, n: int) -> bytes:
-    """Read up to n bytes; wait where the descriptor was set not to."""
+    """Reads up to n bytes; waits where the descriptor was set not to."""
     while True:
         try:
             return os.read(fd, n)

@@ -55,25 +55,25 @@ class VhdSource(Source):
         self.max_size = max_size
 
     def read(self, n: int) -> memoryview:
-        """Return the next n bytes."""
+        """Returns the next n bytes."""
         self._check(n)
         part = self.view(self.offset, n)
         self.offset += n
         return part
 
     def peek(self, n: int) -> memoryview:
-        """Return up to n of the next bytes."""
+        """Returns up to n of the next bytes."""
         return self.view(self.offset, min(n, self._size - self.offset))
 
     def skip(self, n: int) -> None:
-        """Move the offset."""
+        """Moves the offset."""
         self._check(n, None)
         if n > self._size - self.offset:
             raise self._short(n, self._size - self.offset)
         self.offset += n
 
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Write the next n bytes."""
+        """Writes the next n bytes."""
         self._check(n, None)
         while n:
             part = self.read(min(n, SKIP_CHUNK))
@@ -81,11 +81,11 @@ class VhdSource(Source):
             n -= len(part)
 
     def at_end(self) -> bool:
-        """Tell whether the offset has reached the disk's size."""
+        """Tells whether the offset has reached the disk's size."""
         return self.offset >= self._size
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset; Truncated where they are not all there."""
+        """Returns n bytes at an offset; Truncated where they are not all there."""
         if offset + n > self._size:
             start = min(offset, self._size)
             raise self._short(n, self._size - start, start)
@@ -100,7 +100,7 @@ class VhdSource(Source):
         return memoryview(whole)
 
     def again(self) -> Source | None:
-        """Return the same disk, read from its start."""
+        """Returns the same disk, read from its start."""
         file = self._file.again()
         if file is None:
             return None
@@ -109,11 +109,11 @@ class VhdSource(Source):
         return other
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._file.close()
 
     def _part(self, block: int, within: int, n: int) -> memoryview:
-        """Return bytes of one block."""
+        """Returns bytes of one block."""
         entry = self._layout.table + 4 * block
         sector = int.from_bytes(self._file.view(entry, 4), "big")
         if sector == _ABSENT:
@@ -130,7 +130,7 @@ class VhdSource(Source):
 
 
 def _masked(data: memoryview, within: int, stored: list[int]) -> memoryview:
-    """Return the bytes with zeros where a sector is not stored."""
+    """Returns the bytes with zeros where a sector is not stored."""
     masked = bytearray(data)
     first = within // SECTOR
     for number, present in enumerate(stored):

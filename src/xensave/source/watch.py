@@ -21,7 +21,7 @@ class Copied:
         self.beneath: Source | None = None
 
     def add(self, count: int) -> None:
-        """Count bytes."""
+        """Counts bytes."""
         self.offset += count
 
 
@@ -30,7 +30,7 @@ class Counted(Copied):
 
 
 def counted(things: Sequence[_Thing], name: str) -> Iterator[_Thing]:
-    """Yield things, and let the watchers know how many of them are done."""
+    """Yields things, and let the watchers know how many of them are done."""
     count = Counted(name, len(things))
     announce(count)
     for thing in things:
@@ -46,7 +46,7 @@ _watchers: list[Watcher] = []
 
 @contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Let `watcher` have every source that is opened inside the block, and what is copied.
+    """Lets `watcher` have every source that is opened inside the block, and what is copied.
 
     Its `offset` may be read at any time, from another thread too: reading pays nothing for it.
     """
@@ -58,6 +58,6 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 
 def announce(reading: Reading) -> None:
-    """Tell the watchers of a source, or of what is copied."""
+    """Tells the watchers of a source, or of what is copied."""
     for watcher in _watchers:
         watcher(reading)

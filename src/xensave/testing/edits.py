@@ -22,7 +22,7 @@ from xensave.source import open_source
 
 
 def edited(image: bytes, *assignments: str, release: str | None = None) -> bytes:
-    """Return an image, stream or context with fields changed, as `xensave edit --set` does.
+    """Returns an image, stream or context with fields changed, as `xensave edit --set` does.
 
     Whether any release takes the result is not asked. `release` names the layouts where the image
     does not. Raises UsageError for an assignment that cannot be carried out.
@@ -36,7 +36,7 @@ def edited(image: bytes, *assignments: str, release: str | None = None) -> bytes
 
 
 def decoded(image: bytes, *, release: str | None = None) -> dict[str, Json]:
-    """Return an image as `xensave decode` prints it.
+    """Returns an image as `xensave decode` prints it.
 
     >>> from pathlib import Path
     >>> found = decoded(Path("examples/hvm1.ctx").read_bytes())
@@ -48,7 +48,7 @@ def decoded(image: bytes, *, release: str | None = None) -> dict[str, Json]:
 
 
 def encoded(document: dict[str, Json], image: bytes) -> bytes:
-    """Return the image of a document; page contents are those of `image`.
+    """Returns the image of a document; page contents are those of `image`.
 
     Raises Malformed, naming the member, for a document that describes none.
     """

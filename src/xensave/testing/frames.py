@@ -41,30 +41,30 @@ def libvirt_file(
     version: int = 2,
     unused: bytes = b"",
 ) -> bytes:
-    """Return a save file of libvirt around a stream, by default a libxl stream of version 3."""
+    """Returns a save file of libvirt around a stream, by default a libxl stream of version 3."""
     inner = libxl_stream(plain_stream(), emulator()) if stream is None else stream
     return libvirt.LibvirtHeader(version, len(xml), unused).to_bytes() + xml + inner
 
 
 def plain_stream(release: str = "4.17") -> bytes:
-    """Return the libxc stream of an HVM guest of one page."""
+    """Returns the libxc stream of an HVM guest of one page."""
     return libxc_stream(memory(1) + hvm_tail(release), release)
 
 
 def record(type_: int, body: bytes = b"", length: int | None = None) -> bytes:
-    """Return a record of a suspend image."""
+    """Returns a record of a suspend image."""
     return x.PAIR.pack(type_, len(body) if length is None else length) + body
 
 
 def vm_record(vm: str = VM) -> bytes:
-    """Return the record of the VM, its own expression quoted in another."""
+    """Returns the record of the VM, its own expression quoted in another."""
     quoted = vm.replace("\\", "\\\\").replace('"', '\\"')
     text = f'((time 20260801T09:15:30Z)(word_size 64)(vm_str "{quoted}")(xs_subtree()))'
     return record(x.XENOPS, text.encode())
 
 
 def variables(values: Mapping[str, bytes]) -> bytes:
-    """Return the body of varstored's record."""
+    """Returns the body of varstored's record."""
     body = b""
     for name, data in values.items():
         wide = name.encode("utf-16-le")
@@ -77,7 +77,7 @@ def variables(values: Mapping[str, bytes]) -> bytes:
 def suspend_image(
     stream: bytes | None = None, *, front: bytes | None = None, devices: bytes | None = None
 ) -> bytes:
-    """Return a suspend image of an HVM guest with UEFI and a TPM."""
+    """Returns a suspend image of an HVM guest with UEFI and a TPM."""
     if devices is None:
         devices = (
             record(x.VARSTORED, variables({"BootOrder": b"\0\0", "SecureBoot": b"\1"}))
@@ -96,11 +96,11 @@ def suspend_image(
 
 
 def xend_file(stream: bytes, config: bytes = XEND_CONFIG) -> bytes:
-    """Return what xend saved of a guest."""
+    """Returns what xend saved of a guest."""
     return xend.XendHeader(len(config)).to_bytes() + config + stream
 
 
 def legacy_suspend_image(stream: bytes, device_model: bytes = QEMU) -> bytes:
-    """Return a suspend image of old: a legacy stream without a device model, and xenopsd's own."""
+    """Returns a suspend image of old: a legacy stream without a device model, and xenopsd's own."""
     model = b"QemuDeviceModelRecord\n" + struct.pack(">I", len(device_model)) + device_model
     return x.LEGACY_MAGIC + stream + (model if device_model else b"")

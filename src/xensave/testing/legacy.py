@@ -25,28 +25,28 @@ _PAGE_WORDS = c.PAGE_SIZE // 4
 
 
 def ulongs(values: Iterable[int], width: int) -> bytes:
-    """Return a toolstack's `unsigned long`s."""
+    """Returns a toolstack's `unsigned long`s."""
     return b"".join(value.to_bytes(width, "little") for value in values)
 
 
 def batch(entries: Sequence[int], pages: bytes, width: int = 8) -> bytes:
-    """Return a batch: its entries (a type in bits 31 - 28, a PFN), then contents."""
+    """Returns a batch: its entries (a type in bits 31 - 28, a PFN), then contents."""
     return struct.pack("<i", len(entries)) + ulongs(entries, width) + pages
 
 
 def page(number: int) -> bytes:
-    """Return contents that tell pages apart."""
+    """Returns contents that tell pages apart."""
     return struct.pack("<I", number) * _PAGE_WORDS
 
 
 def pages(pfns: Iterable[int], width: int = 8) -> bytes:
-    """Return a batch of such pages."""
+    """Returns a batch of such pages."""
     chosen = list(pfns)
     return batch(chosen, b"".join(map(page, chosen)), width)
 
 
 def vcpu_info(vcpus: Iterable[int] = (0,), max_id: int | None = None) -> bytes:
-    """Return the chunk that says which vCPUs are online."""
+    """Returns the chunk that says which vCPUs are online."""
     online = sum(1 << vcpu for vcpu in set(vcpus))
     last = max(vcpus, default=0) if max_id is None else max_id
     words = max(0, last // 64 + 1)
@@ -54,12 +54,12 @@ def vcpu_info(vcpus: Iterable[int] = (0,), max_id: int | None = None) -> bytes:
 
 
 def param(chunk: int, value: int, pad: int = 0) -> bytes:
-    """Return a chunk with an HVM param."""
+    """Returns a chunk with an HVM param."""
     return struct.pack("<iIQ", chunk, pad, value)
 
 
 def toolstack(names: Sequence[bytes] = (b"vga.vram\0",), width: int = 8) -> bytes:
-    """Return libxl's chunk: where a device model's memory lies."""
+    """Returns libxl's chunk: where a device model's memory lies."""
     body = struct.pack("<II", 1, len(names))
     for number, name in enumerate(names):
         body += struct.pack("<QQQI", number << 16, 0xF0000000, 0x800000, len(name)) + name
@@ -68,7 +68,7 @@ def toolstack(names: Sequence[bytes] = (b"vga.vram\0",), width: int = 8) -> byte
 
 
 def hvm_tail(context: bytes | None = None, device_model: bytes = DEVICE_MODEL) -> bytes:
-    """Return what follows an HVM guest's chunks."""
+    """Returns what follows an HVM guest's chunks."""
     saved = restorable_context("4.5") if context is None else context
     magic = struct.pack("<QQQ", 0xFEFFD, 0xFEFFB, 0xFEFFC)
     return magic + struct.pack("<I", len(saved)) + saved + device_model
@@ -82,7 +82,7 @@ def hvm_stream(
     extra: bytes = b"",
     tail: bytes | None = None,
 ) -> bytes:
-    """Return the stream of an HVM guest of 8 pages; `extra` chunks come last in its body."""
+    """Returns the stream of an HVM guest of 8 pages; `extra` chunks come last in its body."""
     chunks = TSC + pages(range(8), width) + vcpu_info() if body is None else body
     chunks += param(c.IDENT_PT, 0xFEFFE000) + param(c.CONSOLE_PFN, 0xFEFFF)
     chunks += (toolstack(width=width) if body is None else b"") + extra + LAST + END
@@ -90,7 +90,7 @@ def hvm_stream(
 
 
 def pv_front(width: int = 8, guest: int = 8, *, p2m_size: int = P2M_SIZE, xsave: int = 0) -> bytes:
-    """Return what precedes a PV guest's chunks: sizes of the contexts, the P2M's frames."""
+    """Returns what precedes a PV guest's chunks: sizes of the contexts, the P2M's frames."""
     size = next(size for size, (wide, _) in c.GUEST_WIDTHS.items() if wide == guest)
     blocks = b"vcpu" + struct.pack("<I", size) + bytes(size) + b"extv" + bytes(4)
     if xsave:
@@ -106,7 +106,7 @@ def pv_front(width: int = 8, guest: int = 8, *, p2m_size: int = P2M_SIZE, xsave:
 
 
 def pv_tail(guest: int = 8, vcpus: int = 1, *, xsave: int = 0, unmapped: bytes = b"") -> bytes:
-    """Return a PV guest's contexts and its shared info."""
+    """Returns a PV guest's contexts and its shared info."""
     size = next(size for size, (wide, _) in c.GUEST_WIDTHS.items() if wide == guest)
     vcpu = bytes(size) + bytes(c.EXTENDED_VCPU_SIZE)
     if xsave:
@@ -115,13 +115,13 @@ def pv_tail(guest: int = 8, vcpus: int = 1, *, xsave: int = 0, unmapped: bytes =
 
 
 def pv_stream(width: int = 8, guest: int = 8, *, extra: bytes = b"", xsave: int = 576) -> bytes:
-    """Return the stream of a PV guest of 8 pages and one vCPU."""
+    """Returns the stream of a PV guest of 8 pages and one vCPU."""
     body = TSC + pages(range(8), width) + vcpu_info() + extra + LAST + END
     return pv_front(width, guest, xsave=xsave) + body + pv_tail(guest, xsave=xsave)
 
 
 def difference(before: bytes | None, after: bytes) -> bytes:
-    r"""Return a page as a compressed batch has it: what differs from `before`, None for all of it.
+    r"""Returns a page as a compressed batch has it: what differs from `before`, None for all of it.
 
     >>> difference(page(1), page(1)), difference(None, page(1))[:2]
     (b'\x00', b'\x80\x01')
@@ -148,7 +148,7 @@ def difference(before: bytes | None, after: bytes) -> bytes:
 def compressed(
     now: Mapping[int, bytes], before: Mapping[int, bytes], width: int = 8, chunks: int = 1
 ) -> bytes:
-    """Return a batch of PFNs, and their pages as differences in so many chunks."""
+    """Returns a batch of PFNs, and their pages as differences in so many chunks."""
     parts = b"".join(difference(before.get(pfn), new) for pfn, new in now.items())
     cut = -(-len(parts) // chunks)
     pieces = [parts[at : at + cut] for at in range(0, len(parts), cut)]

@@ -9,7 +9,7 @@ HOSTILE = (0, 1, 7, 8, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
 def mutate(data: bytes, random: Random, rounds: int = 3) -> bytes:
-    """Return data with one to `rounds` random injuries; the same seed gives the same bytes.
+    """Returns data with one to `rounds` random injuries; the same seed gives the same bytes.
 
     >>> mutate(bytes(8), Random(1)) == mutate(bytes(8), Random(1))
     True

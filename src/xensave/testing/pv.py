@@ -30,7 +30,7 @@ XSAVE_SIZE = 16 + 512 + 64
 
 
 def pv_stream(release: str = "4.17", memory: bytes = b"", vcpus: int = 1) -> bytes:
-    """Return a libxc stream of a 64-bit PV guest around packed PAGE_DATA records."""
+    """Returns a libxc stream of a 64-bit PV guest around packed PAGE_DATA records."""
     info = pack_record(libxc.X86_PV_INFO, PvInfo(WIDTH, LEVELS).to_bytes())
     frames = pack_record(libxc.X86_PV_P2M_FRAMES, P2mFrames(0, PFNS_PER_FRAME - 1, (1,)).to_bytes())
     tsc = pack_record(libxc.X86_TSC_INFO, TscInfo(0, 2300000, 0, 0).to_bytes())

@@ -16,7 +16,7 @@ _MARKER = b"<the records>"
 def write_sparse_image(
     path: str | os.PathLike[str], size: int, release: str = "4.17", vcpus: int = 1
 ) -> int:
-    """Write an HVM guest's image of about `size` bytes, whole PAGE_DATA records; return its size.
+    """Writes an HVM guest's image of about `size` bytes, whole PAGE_DATA records; returns its size.
 
     >>> import tempfile, os
     >>> with tempfile.NamedTemporaryFile() as file:

@@ -28,13 +28,13 @@ STREAMED = tuple(catalogue.release_names()[catalogue.release_names().index("4.6"
 
 
 def releases() -> SearchStrategy[str]:
-    """Any release of the catalogue."""
+    """Returns any release of the catalogue."""
     return st.sampled_from(catalogue.release_names())
 
 
 @st.composite
 def contexts(draw: st.DrawFn, release: str | None = None) -> bytes:
-    """A well-framed HVM context: some of a release's records, with any bodies of their size."""
+    """Returns a well-framed HVM context: some records of a release, with any bodies."""
     chosen = release or draw(releases())
     whole = hvm.RawContext.parse(streams.context(chosen, vcpus=draw(st.integers(1, 3))))
     header, *middle, end = whole.entries
@@ -49,7 +49,7 @@ def _body(draw: st.DrawFn, size: int) -> bytes:
 
 @st.composite
 def libxc_streams(draw: st.DrawFn) -> bytes:
-    """A libxc stream of an HVM guest, with records that are optional or unknown among the rest."""
+    """Returns a libxc stream of an HVM guest, with optional and unknown records in it."""
     release = draw(st.sampled_from(STREAMED))
     body = draw(st.binary(max_size=32))
     strange = pack_record(1 << 31 | draw(st.integers(0, 0xFFFF)), body)
@@ -59,7 +59,7 @@ def libxc_streams(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def images(draw: st.DrawFn) -> bytes:
-    """An `xl save` image: plain, or checkpointed as Remus sends it."""
+    """Returns an `xl save` image: plain, or checkpointed as Remus sends it."""
     if draw(st.booleans()):
         return streams.checkpointed(draw(st.sampled_from(STREAMED)), draw(st.integers(1, 2)))
     return streams.xl_image(streams.libxl_stream(draw(libxc_streams())))
@@ -67,5 +67,5 @@ def images(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: SearchStrategy[bytes]) -> bytes:
-    """What another strategy makes, with a few random injuries."""
+    """Returns what another strategy makes, with a few random injuries."""
     return mutate(draw(whole), Random(draw(st.integers(0, 2**32))))

@@ -38,7 +38,7 @@ _HEADER_BODY = struct.Struct("<IIQII")
 
 
 def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
-    """Return an HVM context with every record of a release, each body `fill` bytes.
+    """Returns an HVM context with every record of a release, each body `fill` bytes.
 
     Its framing is what that release writes: HEADER, the records by typecode with an instance for
     each vCPU, END. Flexible records (CPU_XSAVE, CPU_MSR) are left out: their length is a guest's.
@@ -52,7 +52,7 @@ def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
 
 
 def restorable_context(release: str, vcpus: int = 1) -> bytes:
-    """Return a context as `context` does, with bodies that every load handler takes.
+    """Returns a context as `context` does, with bodies that every load handler takes.
 
     They are a typical guest's (`xensave.toolstack.releases.typical`); local APICs have the numbers
     of their vCPUs, and records that a typical guest lacks are zero.
@@ -84,7 +84,7 @@ def _instances(binding: Binding, vcpus: int, fill: int) -> Iterable[hvm.Entry]:
 
 
 def with_vcpus(context: bytes, vcpus: int, release: str = "4.17") -> bytes:
-    """Return a real context with as many vCPUs, each a copy of its first.
+    """Returns a real context with as many vCPUs, each a copy of its first.
 
     >>> with open("examples/pvh1.ctx", "rb") as file:
     ...     eight = with_vcpus(file.read(), 8)
@@ -102,13 +102,13 @@ def with_vcpus(context: bytes, vcpus: int, release: str = "4.17") -> bytes:
 
 
 def page_data(pfns: Sequence[int], page: bytes = bytes(libxc.PAGE_SIZE)) -> bytes:
-    """Return a PAGE_DATA record of NOTAB pages with the same contents."""
+    """Returns a PAGE_DATA record of NOTAB pages with the same contents."""
     body = PageData(tuple(pfns)).to_bytes() + page * len(pfns)
     return pack_record(libxc.PAGE_DATA, body)
 
 
 def memory(pages: int) -> bytes:
-    """Return PAGE_DATA records for PFNs 0 to `pages` - 1."""
+    """Returns PAGE_DATA records for PFNs 0 to `pages` - 1."""
     starts = range(0, pages, PAGES_PER_RECORD)
     return b"".join(
         page_data(range(start, min(start + PAGES_PER_RECORD, pages))) for start in starts
@@ -116,13 +116,13 @@ def memory(pages: int) -> bytes:
 
 
 def libxc_stream(records: bytes, release: str = "4.17", domain: int = libxc.HVM) -> bytes:
-    """Return a libxc stream around packed records; the release says which version, 2 or 3."""
+    """Returns a libxc stream around packed records; the release says which version, 2 or 3."""
     head = stream_head(release, domain) + static_data(release)
     return head + records + pack_record(libxc.END)
 
 
 def stream_head(release: str, domain: int) -> bytes:
-    """Return the image header and the domain header that a release writes."""
+    """Returns the image header and the domain header that a release writes."""
     major, minor = _version(release)
     image = libxc.ImageHeader(version=3 if (major, minor) >= STREAM_V3_SINCE else 2)
     return (
@@ -131,13 +131,13 @@ def stream_head(release: str, domain: int) -> bytes:
 
 
 def static_data(release: str) -> bytes:
-    """Return STATIC_DATA_END where a release writes it, nothing else."""
+    """Returns STATIC_DATA_END where a release writes it, nothing else."""
     three = _version(release) >= STREAM_V3_SINCE
     return pack_record(libxc.STATIC_DATA_END) if three else b""
 
 
 def policies() -> bytes:
-    """Return X86_CPUID_POLICY and X86_MSR_POLICY records of a leaf and an MSR."""
+    """Returns X86_CPUID_POLICY and X86_MSR_POLICY records of a leaf and an MSR."""
     leaves = pack_cpuid_policy([CpuidLeaf(0, 0xFFFFFFFF, 0xD, 0x756E6547, 0x6C65746E, 0x49656E69)])
     msrs = pack_msr_policy([MsrEntry(0xCE, 0, 0x80000000)])
     return pack_record(libxc.X86_CPUID_POLICY, leaves) + pack_record(libxc.X86_MSR_POLICY, msrs)
@@ -153,7 +153,7 @@ def _numbered(series: str) -> str:
 
 
 def libxl_stream(stream: bytes, records: bytes | None = None) -> bytes:
-    """Return a libxl stream around a libxc one, with packed records between it and END.
+    """Returns a libxl stream around a libxc one, with packed records between it and END.
 
     By default a device model's state follows the stream of an HVM guest: without one libxl starts
     none.
@@ -173,7 +173,7 @@ def libxl_stream(stream: bytes, records: bytes | None = None) -> bytes:
 
 
 def emulator(pairs: Sequence[tuple[str, str]] = (), state: bytes = b"QEVM\0\0\0\3") -> bytes:
-    """Return libxl's records of a device model: its xenstore keys, if any, and its state."""
+    """Returns libxl's records of a device model: its xenstore keys, if any, and its state."""
     front = libxl.EmulatorHeader(2, 0).to_bytes()
     keys = front + libxl.pack_xenstore(list(pairs))
     store = pack_record(libxl.EMULATOR_XENSTORE_DATA, keys) if pairs else b""
@@ -181,14 +181,14 @@ def emulator(pairs: Sequence[tuple[str, str]] = (), state: bytes = b"QEVM\0\0\0\
 
 
 def configuration(kind: str = "hvm", vcpus: int = 1, memory_kb: int = 1 << 30) -> bytes:
-    """Return the configuration of a guest called "guest", as libxl writes it, with its NUL."""
+    """Returns the configuration of a guest called "guest", as libxl writes it, with its NUL."""
     build = {"max_vcpus": vcpus, "max_memkb": memory_kb, "target_memkb": memory_kb}
     values = {"c_info": {"type": kind, "name": "guest"}, "b_info": {**build, f"type.{kind}": {}}}
     return json.dumps(values).encode() + b"\n\0"
 
 
 def xl_image(stream: bytes, config: bytes | None = None) -> bytes:
-    """Return what `xl save` writes: its header with the configuration, and a libxl stream.
+    """Returns what `xl save` writes: its header with the configuration, and a libxl stream.
 
     The configuration is that of an HVM guest of one vCPU unless given.
     """
@@ -198,7 +198,7 @@ def xl_image(stream: bytes, config: bytes | None = None) -> bytes:
 
 
 def hvm_tail(release: str, vcpus: int = 1) -> bytes:
-    """Return the packed records that follow an HVM guest's memory."""
+    """Returns the packed records that follow an HVM guest's memory."""
     return b"".join(
         (
             pack_record(libxc.X86_TSC_INFO, TscInfo(0, 2300000, 0, 0, 0).to_bytes()),
@@ -209,13 +209,13 @@ def hvm_tail(release: str, vcpus: int = 1) -> bytes:
 
 
 def hvm_image(release: str = "4.17", *, pages: int = 1, vcpus: int = 1) -> bytes:
-    """Return a whole `xl save` image of an HVM guest with empty pages and a device model."""
+    """Returns a whole `xl save` image of an HVM guest with empty pages and a device model."""
     stream = libxc_stream(memory(pages) + hvm_tail(release, vcpus), release)
     return xl_image(libxl_stream(stream, emulator()), configuration(vcpus=vcpus))
 
 
 def checkpointed(release: str, checkpoints: int) -> bytes:
-    """Return a Remus-like image: `checkpoints` rounds of one page and state, then END."""
+    """Returns a Remus-like image: `checkpoints` rounds of one page and state, then END."""
     checkpoint = memory(1) + hvm_tail(release) + pack_record(libxc.CHECKPOINT)
     rounds = (checkpoint + emulator() + pack_record(libxl.CHECKPOINT_END)) * checkpoints
     return xl_image(libxl_stream(libxc_stream(rounds, release), b""))

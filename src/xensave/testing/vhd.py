@@ -18,7 +18,7 @@ def vhd(
     order: Sequence[int] | None = None,
     clear: Sequence[int] = (),
 ) -> bytes:
-    """Return a dynamic VHD of a disk; blocks of zeros are left out, sectors in `clear` too.
+    """Returns a dynamic VHD of a disk; blocks of zeros are left out, sectors in `clear` too.
 
     >>> vhd(bytes(BLOCK))[:8]
     b'conectix'

@@ -14,7 +14,7 @@ _OF_EVERY_VCPU = {_CPU, _LAPIC_REGS}
 
 
 def domain_of(facts: GuestFacts) -> Domain:
-    """Return the domain that an image describes; a bare context describes its vCPUs only."""
+    """Returns the domain that an image describes; a bare context describes its vCPUs only."""
     return Domain(
         PVH if facts.type == PVH else HVM,
         configured_vcpus(facts) or vcpus_in(facts.context or b""),
@@ -25,7 +25,7 @@ def domain_of(facts: GuestFacts) -> Domain:
 
 
 def configured_vcpus(facts: GuestFacts) -> int | None:
-    """Return how many vCPUs a configuration of libxl's gives; 1 where it does not say.
+    """Returns how many vCPUs a configuration of libxl's gives; 1 where it does not say.
 
     None where there is no configuration: other toolstacks have their own.
     """
@@ -36,7 +36,7 @@ def configured_vcpus(facts: GuestFacts) -> int | None:
 
 
 def carried_policy(facts: GuestFacts, source: str) -> Policy | None:
-    """Return the policy that the image carries, called `source`; None where it carries none."""
+    """Returns the policy that the image carries, called `source`; None where it carries none."""
     if not facts.leaves:
         return None
     msrs = {entry.msr: entry.value for entry in facts.msrs or ()}
@@ -44,7 +44,7 @@ def carried_policy(facts: GuestFacts, source: str) -> Policy | None:
 
 
 def vcpus_in(context: bytes) -> int:
-    """Return how many vCPUs have a CPU and a LAPIC_REGS record, counted from 0; at least 1.
+    """Returns how many vCPUs have a CPU and a LAPIC_REGS record, counted from 0; at least 1.
 
     One damaged record does not make a vCPU: what is not whole is not counted.
     """
@@ -62,6 +62,6 @@ def vcpus_in(context: bytes) -> int:
 
 
 def param_number(name: str) -> int:
-    """Return the index of an HVM param; -1 where no release has one of that name."""
+    """Returns the index of an HVM param; -1 where no release has one of that name."""
     number = catalogue.space("hvm-param").number_of(name)
     return -1 if number is None else number

@@ -41,7 +41,7 @@ class DomainOptions(NamedTuple):
     hap: bool | None = None
 
     def over(self, domain: Domain) -> Domain:
-        """Return a domain with what was said in place of what it had."""
+        """Returns a domain with what was said in place of what it had."""
         fields = {key: value for key, value in self._asdict().items() if value is not None}
         return domain._replace(**fields)
 
@@ -70,14 +70,14 @@ class Judge:
         self._made: dict[tuple[str, Domain], Hypervisor] = {}
 
     def judge(self, judged: JudgedInput, target: str) -> Verdict:
-        """Return a target's verdict on an input: of a series, the worst of its point releases.
+        """Returns a target's verdict on an input: of a series, the worst of its point releases.
 
         Raises what `ask` raises.
         """
         return self.ask(judged, target).worst
 
     def ask(self, judged: JudgedInput, target: str) -> SeriesVerdict:
-        """Return what each point release of a target answers to an input.
+        """Returns what each point release of a target answers to an input.
 
         An image that is broken is refused with what is wrong. Raises SourceError and UsageError,
         and Malformed or Unsupported for what is no image that can be read.
@@ -146,7 +146,7 @@ class Judge:
 
 
 def _unreadable(error: XensaveError) -> Verdict:
-    """Return the refusal of an input without a first header; raise what is not read at all."""
+    """Returns the refusal of an input without a first header; raises what is not read at all."""
     from xensave.toolstack.libxc.stream import WALKS, reader_of
 
     if not isinstance(error, (Truncated, Malformed)):
@@ -164,7 +164,7 @@ def _unreadable(error: XensaveError) -> Verdict:
 
 
 def memory_of(image: Image, facts: GuestFacts) -> PvMemory | None:
-    """Return a PV guest's memory, where all of it is there and can be read a second time.
+    """Returns a PV guest's memory, where all of it is there and can be read a second time.
 
     Behind a VERIFY record libxc only compares pages: the new guest's have no contents then.
     """

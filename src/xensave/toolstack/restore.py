@@ -73,7 +73,7 @@ def judge(
     checkpointed: bool = False,
     name_needs: bool = True,
 ) -> Verdict:
-    """Return what a release makes of an image, from its first header to the guest's registers.
+    """Returns what a release makes of an image, from its first header to the guest's registers.
 
     The domain and its policy are what the image says, unless given; `host` is what is known of
     the target's host, `memory` a PV guest's, `emulators` are the device models of an image that
@@ -126,7 +126,7 @@ def judge(
 def _of_vcpus(
     restore: Restore, domain: Domain, plugins: tuple[Plugin, ...]
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Judge a guest's vCPUs under its policy: the verdict, and what is taken for granted."""
+    """Judges a guest's vCPUs under its policy: the verdict, and what is taken for granted."""
     raised, assumed = pv.vcpus(restore)
     certain = min((each for each in raised if each.certain), key=_order, default=None)
     if certain is not None:
@@ -145,7 +145,7 @@ def _elsewhere(
     domain: Domain,
     plugins: tuple[Plugin, ...],
 ) -> Verdict | None:
-    """Return what a refusal hangs on, where a host that is not known may take the state.
+    """Returns what a refusal hangs on, where a host that is not known may take the state.
 
     None where every host refuses it, or where its policy was given.
     """
@@ -169,7 +169,7 @@ def _elsewhere(
 def _others(
     facts: GuestFacts, release: str, domain: Domain, answer: Restored
 ) -> Iterator[Restored]:
-    """Yield what hosts make of the guest's policy that give it all they may, where it differs."""
+    """Yields what hosts make of the guest's policy that give it all they may, where it differs."""
     for host in generous_hosts(release, pv=facts.type == PV):
         other = restored_policy(facts, release, domain, host)
         if isinstance(other, Restored) and other.policy != answer.policy:
@@ -177,7 +177,7 @@ def _others(
 
 
 def policy_of(facts: GuestFacts, target: str, host: Host | None = None) -> Policy:
-    """Return the CPU policy that a guest has on a release in the end, for whatever asks after it.
+    """Returns the CPU policy that a guest has on a release in the end, for whatever asks after it.
 
     `facts` may lack what comes behind the stream's static data. Where the policy itself is refused
     it is the one that the image carries.
@@ -186,7 +186,7 @@ def policy_of(facts: GuestFacts, target: str, host: Host | None = None) -> Polic
 
 
 def policies_of(facts: GuestFacts, target: str, host: Host | None = None) -> tuple[Policy, ...]:
-    """Return `policy_of`, and where no host is known those that another one may give the guest.
+    """Returns `policy_of`, and where no host is known those that another one may give the guest.
 
     They differ for a stream that does not carry its policy, or not every leaf of it.
     """
@@ -199,19 +199,19 @@ def policies_of(facts: GuestFacts, target: str, host: Host | None = None) -> tup
 
 
 def _known(host: Host | None, facts: GuestFacts) -> Host | None:
-    """Return a host, None where its file says nothing of such guests."""
+    """Returns a host, None where its file says nothing of such guests."""
     return host if host is not None and host.tells(pv=facts.type == PV) else None
 
 
 def _assuming(verdict: Verdict, assumed: str) -> Verdict:
-    """Return a verdict that takes one thing more for granted."""
+    """Returns a verdict that takes one thing more for granted."""
     if isinstance(verdict, Refused):
         return verdict
     return verdict._replace(assumes=(*verdict.assumes, assumed))
 
 
 def _up_to(limit: XensaveError, objections: list[Objection]) -> Verdict:
-    """Judge by what stands before a limit: what lies beyond was not looked at."""
+    """Judges by what stands before a limit: what lies beyond was not looked at."""
     place = (Stage.STREAM, limit.offset or 0)
     before = [each for each in objections if not each.certain or each.order <= place]
     first = min((each for each in before if each.certain), key=_order, default=None)
@@ -223,7 +223,7 @@ def _up_to(limit: XensaveError, objections: list[Objection]) -> Verdict:
 def _policy(
     facts: GuestFacts, target: str, domain: Domain, host: Host | None
 ) -> PolicyRefusal | Restored | Policy:
-    """Return what becomes of the guest's CPU policy; a bare context gets the target's default."""
+    """Returns what becomes of the guest's CPU policy; a bare context gets the target's default."""
     if facts.domain is None:
         theirs = host.of_new_hvm if host is not None else None
         return theirs or default_policy(facts.release or target)
@@ -267,7 +267,7 @@ def _of_host(
     *,
     name_needs: bool,
 ) -> tuple[str, ...]:
-    """Say what the guest needs of a host that is not known."""
+    """Says what the guest needs of a host that is not known."""
     if restore.host is not None or not isinstance(answer, Restored):
         return ()
     if not name_needs:
@@ -277,7 +277,7 @@ def _of_host(
 
 
 def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain) -> str:
-    """Say which features that the host lacks the guest's state is refused for, "" for none."""
+    """Says which features that the host lacks the guest's state is refused for, "" for none."""
     if restore.host is None or not isinstance(answer, Restored):
         return ""
     wanted = culprits(restore.facts, restore.target.name, answer, domain)
@@ -288,7 +288,7 @@ def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domai
 def _warnings(
     answer: PolicyRefusal | Restored | Policy | None, restore: Restore
 ) -> tuple[str, ...]:
-    """Say what the guest loses without a word: CPU features, and what it may rely on."""
+    """Says what the guest loses without a word: CPU features, and what it may rely on."""
     lost = lost_sentence(answer.lost) if isinstance(answer, Restored) else ""
     configured = (xl.given_up(restore), xl.passed_over(restore))
     return (
@@ -302,7 +302,7 @@ def _order(objection: Objection) -> tuple[int, int]:
 
 
 def _objections(restore: Restore) -> Iterator[Objection]:
-    """Yield everything that stands against a restore, in no order."""
+    """Yields everything that stands against a restore, in no order."""
     for each in RULES:
         if each.holds(restore.target.version):
             objection = each.objection(restore)
@@ -331,7 +331,7 @@ def _refused(objection: Objection) -> Refused:
 def _with(
     verdict: Verdict, doubts: tuple[str, ...], assumes: tuple[str, ...], warnings: tuple[str, ...]
 ) -> Verdict:
-    """Return the engine's verdict with what the toolstack left open, and what is taken as given."""
+    """Returns the engine's verdict with what the toolstack left open, and what is assumed."""
     if isinstance(verdict, Refused):
         return verdict
     open_points = (*doubts, *verdict.depends) if isinstance(verdict, Depends) else doubts

@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
 
 def target_of(name: str) -> Target:
-    """Return the target of a release's name. Raises UsageError for an unknown one."""
+    """Returns the target of a release's name. Raises UsageError for an unknown one."""
     return Target(name, newest(name), version(name))
 
 
@@ -105,11 +105,11 @@ class Rule(NamedTuple):
     breaks: tuple[str, ...] = ()
 
     def holds(self, version: Version) -> bool:
-        """Whether it is in force in a release."""
+        """Tells whether it is in force in a release."""
         return in_force(self.since, self.until, version)
 
     def objection(self, restore: Restore) -> Objection | None:
-        """Ask it of a restore."""
+        """Asks it of a restore."""
         try:
             wrong = self.refuses(restore)
         except Undecided as doubt:
@@ -145,7 +145,7 @@ def rule(
     place: tuple[str, int] | None = None,
     breaks: tuple[str, ...] = (),
 ) -> Callable[[Test], Rule]:
-    """Make a function a rule; its name then stands for the row."""
+    """Makes a function a rule; its name then stands for the row."""
 
     def make(test: Test) -> Rule:
         return Rule(

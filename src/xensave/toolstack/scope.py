@@ -77,7 +77,7 @@ UNSEEN = (
 
 
 def granted(restore: Restore) -> Iterator[str]:
-    """Yield what a restore takes for granted, in the order of the rows."""
+    """Yields what a restore takes for granted, in the order of the rows."""
     for each in ASSUMPTIONS:
         if each.made is not None and each.made(restore):
             yield each.sentence

@@ -29,7 +29,7 @@ _ANOTHER_PARSER = ("4.21",)
     breaks=("XL_MANDATORY_FLAGS_KNOWN",),
 )
 def flags(restore: Restore) -> str | None:
-    """Refuse flags that must be understood and are not."""
+    """Refuses flags that must be understood and are not."""
     header = restore.facts.xl
     if header is None:
         return None
@@ -50,7 +50,7 @@ def flags(restore: Restore) -> str | None:
     breaks=("XL_CONFIG_PRESENT", "XL_CONFIG_BOUNDED"),
 )
 def configured(restore: Restore) -> str | None:
-    """Refuse a file without a configuration."""
+    """Refuses a file without a configuration."""
     facts = restore.facts
     if facts.xl is not None and not facts.config.text and facts.config.wrong is None:
         return "there is no configuration in the file, and none is given"
@@ -71,7 +71,7 @@ def configured(restore: Restore) -> str | None:
     ),
 )
 def readable(restore: Restore) -> str | None:
-    """Refuse JSON that cannot be read: xl goes on without a type then."""
+    """Refuses JSON that cannot be read: xl goes on without a type then."""
     facts = restore.facts
     if facts.xl is None or not facts.xl.json or not facts.config.text:
         return None
@@ -101,7 +101,7 @@ def readable(restore: Restore) -> str | None:
     until=("4.12",),
 )
 def alone(restore: Restore) -> str | None:
-    """Refuse text behind the configuration's JSON."""
+    """Refuses text behind the configuration's JSON."""
     facts = restore.facts
     if facts.xl is None or not facts.xl.json or not facts.config.rest:
         return None
@@ -118,7 +118,7 @@ def alone(restore: Restore) -> str | None:
     since=_CHECKED,
 )
 def usable(restore: Restore) -> str | None:
-    """Refuse a configuration that libxl gives up before it knows what domain to make.
+    """Refuses a configuration that libxl gives up before it knows what domain to make.
 
     Without its video card an HVM domain gets one that takes 8 MiB.
     """
@@ -137,13 +137,13 @@ def usable(restore: Restore) -> str | None:
 
 
 def given_up(restore: Restore) -> str:
-    """Say what libxl loses of a configuration that it gives up in the middle, "" for nothing."""
+    """Says what libxl loses of a configuration that it gives up in the middle, "" for nothing."""
     wrong = _given_up(restore)
     return f"libxl loses what its configuration says from {wrong.path} on: {wrong}" if wrong else ""
 
 
 def passed_over(restore: Restore) -> str:
-    """Say which members of a configuration the release's libxl does not know, "" for none."""
+    """Says which members of a configuration the release's libxl does not know, "" for none."""
     facts = restore.facts
     if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
         return ""
@@ -170,7 +170,7 @@ def _given_up(restore: Restore) -> Unusable | None:
     breaks=("XL_STREAM_V2_SET",),
 )
 def legacy(restore: Restore) -> str | None:
-    """Refuse a stream of version 2 behind a header that says legacy: the converter fails."""
+    """Refuses a stream of version 2 behind a header that says legacy: the converter fails."""
     facts = restore.facts
     if facts.legacy:
         return None
@@ -189,7 +189,7 @@ def legacy(restore: Restore) -> str | None:
     breaks=("XL_CONFIG_FLAGGED",),
 )
 def own_syntax(restore: Restore) -> str | None:
-    """Leave a configuration in xl's own syntax to xl."""
+    """Leaves a configuration in xl's own syntax to xl."""
     facts = restore.facts
     if facts.xl is not None and not facts.xl.json and facts.config.text:
         if facts.config.text.lstrip().startswith("{"):

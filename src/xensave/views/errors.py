@@ -8,7 +8,7 @@ from xensave.errors import XensaveError
 
 
 def error_object(error: XensaveError) -> dict[str, object]:
-    """Return an error as an object: its kind, message, and where in the input it stands.
+    """Returns an error as an object: its kind, message, and where in the input it stands.
 
     >>> from xensave.errors import Malformed
     >>> error_object(Malformed("bad magic", offset=8))["offset"]
@@ -26,7 +26,7 @@ def error_object(error: XensaveError) -> dict[str, object]:
 
 
 def error_json(error: XensaveError) -> str:
-    """Return a document that holds nothing but an error.
+    """Returns a document that holds nothing but an error.
 
     >>> error_json(XensaveError("no"))[:30]
     '{"error": {"kind": "XensaveErr'

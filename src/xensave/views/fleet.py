@@ -23,7 +23,7 @@ class Form(StrEnum):
 
 
 def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
-    """Yield an answer's lines: a table for people, CSV or a JSON array of objects for programs."""
+    """Yields an answer's lines: a table for people, CSV or a JSON array of objects for programs."""
     if form is Form.JSON:
         yield json.dumps(
             [dict(zip(answer.columns, row, strict=True)) for row in answer.rows],
@@ -52,7 +52,7 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value for a line of CSV, safe for a terminal too."""
+    """Returns a value for a line of CSV, safe for a terminal too."""
     flat = _flat(value)
     return escape(flat) if isinstance(flat, str) else flat
 
@@ -64,7 +64,7 @@ def _flat(value: object) -> object:
 
 
 def plan_lines(plans: list[Planned], target: str) -> Iterator[str]:
-    """Yield an upgrade's list: a heading for each step, and the guests under it."""
+    """Yields an upgrade's list: a heading for each step, and the guests under it."""
     yield f"To Xen {escape(target)}: {len(plans)} images"
     for step, chosen in by_step(plans).items():
         yield ""
@@ -78,7 +78,7 @@ def plan_lines(plans: list[Planned], target: str) -> Iterator[str]:
 
 
 def plan_json(plans: list[Planned], target: str) -> str:
-    """Return an upgrade's list as JSON."""
+    """Returns an upgrade's list as JSON."""
     steps = [
         {
             "address": each.address,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 
 def command_page(name: str, purpose: str, parser: argparse.ArgumentParser, version: str) -> str:
-    """Return the page of a command, for section 1."""
+    """Returns the page of a command, for section 1."""
     synopsis = " ".join(parser.format_usage().removeprefix("usage: ").split())
     lines = [
         *_head(f"xensave-{name}", purpose, version),
@@ -26,7 +26,7 @@ def command_page(name: str, purpose: str, parser: argparse.ArgumentParser, versi
 
 
 def main_page(commands: Mapping[str, str], version: str) -> str:
-    """Return the page of xensave itself, which lists the commands."""
+    """Returns the page of xensave itself, which lists the commands."""
     lines = [
         *_head("xensave", "read, verify, explain and convert what Xen saves", version),
         ".SH SYNOPSIS",
@@ -75,7 +75,7 @@ def _action(action: argparse.Action) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    r"""Return text in which nothing is a request of the formatter.
+    r"""Returns text in which nothing is a request of the formatter.
 
     >>> print(_text(".a --b 'c'"))
     \&.a \-\-b 'c'

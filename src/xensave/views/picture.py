@@ -17,7 +17,7 @@ _DPI = 150
 
 
 def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> str:
-    """Return the path of a picture that can be drawn.
+    """Returns the path of a picture that can be drawn.
 
     Raises UsageError for another ending than those of `formats`, MissingExtra where matplotlib is
     not installed.
@@ -33,7 +33,7 @@ def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> str:
 
 
 def save(figure: Figure, path: str) -> None:
-    """Write a figure to a file whose ending names the format (svg, png, pdf).
+    """Writes a figure to a file whose ending names the format (svg, png, pdf).
 
     Raises UsageError for a format that matplotlib does not know, OSError where the file cannot be
     written.

@@ -12,7 +12,7 @@ _SUFFIX = ".schema.json"
 
 
 def schema_names() -> list[str]:
-    """Return the commands that have a schema.
+    """Returns the commands that have a schema.
 
     >>> "show" in schema_names()
     True
@@ -21,7 +21,7 @@ def schema_names() -> list[str]:
 
 
 def schema(command: str) -> dict[str, object]:
-    """Return the schema (JSON Schema 2020-12) of a command's documents, errors among them.
+    """Returns the schema (JSON Schema 2020-12) of a command's documents, errors among them.
 
     Its `$id` ends in the version of the form: a form that changes so that readers break has the
     next number. Keys may be added within a version. Raises UsageError for another command.

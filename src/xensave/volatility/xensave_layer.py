@@ -21,7 +21,7 @@ from xensave.image import Image, open_image
 
 @lru_cache(4)
 def _image(location: str) -> Image:
-    """Open the image at a location; volatility3 makes each layer more than once."""
+    """Opens the image at a location; volatility3 makes each layer more than once."""
     url = urlparse(location)
     if url.scheme != "file":
         raise exceptions.LayerException("XenSaveFile", f"{location}: not a file")
@@ -52,11 +52,11 @@ class XenSaveFile(interfaces.layers.DataLayerInterface):
         return (self.memory.source.size or 1) - 1
 
     def is_valid(self, offset: int, length: int = 1) -> bool:
-        """Whether the image has so many bytes there."""
+        """Tells whether the image has so many bytes there."""
         return offset >= 0 and offset + length - 1 <= self.maximum_address
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:
-        """Return bytes of the image."""
+        """Returns bytes of the image."""
         if self.is_valid(offset, length):
             return bytes(self.memory.source.view(offset, length))
         if not pad:
@@ -65,12 +65,12 @@ class XenSaveFile(interfaces.layers.DataLayerInterface):
         return bytes(self.memory.source.view(offset, there)).ljust(length, b"\0")
 
     def write(self, offset: int, data: bytes) -> None:
-        """Refuse: an image is only read."""
+        """Refuses: an image is only read."""
         raise NotImplementedError("a save image is only read")
 
     @classmethod
     def get_requirements(cls) -> list[interfaces.configuration.RequirementInterface]:
-        """Return what the layer is made of."""
+        """Returns what the layer is made of."""
         return [requirements.StringRequirement(name="location", description="The image's URL")]
 
 
@@ -101,7 +101,7 @@ class XenSaveStacker(interfaces.automagic.StackerLayerInterface):
         layer_name: str,
         progress_callback: constants.ProgressCallback = None,
     ) -> interfaces.layers.DataLayerInterface | None:
-        """Return the layer of memory, None for a file that is no save image or has no memory."""
+        """Returns the layer of memory, None for a file that is no save image or has no memory."""
         file = context.layers[layer_name]
         if not isinstance(file, physical.FileLayer):
             return None

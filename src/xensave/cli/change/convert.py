@@ -41,7 +41,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     add_operands(parser)
     parser.add_argument(
         "-t", "--target", metavar="R", required=True, help="the release that shall restore it"
@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, and carry the plan out: for one image, or for each of many."""
+    """Plans, and carries the plan out: for one image, or for each of many."""
     settings = _settings(args)
 
     def converted(what: Input, name: str, out: str | None) -> int:

@@ -21,7 +21,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of Xen's script."""
+    """Declares the options of Xen's script."""
     parser.add_argument("-i", "--in", dest="input", metavar="FD|FILE", help="the legacy stream")
     parser.add_argument("-o", "--out", dest="output", metavar="FD|FILE", help="the result")
     parser.add_argument(
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; 0 when it is done."""
+    """Converts a legacy stream, and returns 0 when it is done."""
     if args.input is None or args.output is None:
         raise UsageError("name the input (--in FD|FILE) and the output (--out FD|FILE)")
     with open_source(_place(args.input)) as source, writing(_place(args.output)) as out:
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Run it under a name of its own, for who can name a program and no command of one."""
+    """Runs it under a name of its own, for who can name a program and no command of one."""
     return command(["convert-legacy-stream", *sys.argv[1:]])
 
 
@@ -73,7 +73,7 @@ def _place(text: str) -> str | int:
 
 
 def _sayer(args: argparse.Namespace, fd: int) -> Callable[[Event], None]:
-    """Return what names a record: on stderr where the stream itself takes standard output."""
+    """Returns what names a record: on stderr where the stream itself takes standard output."""
     if args.syslog:
         import syslog
 

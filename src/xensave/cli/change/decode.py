@@ -24,7 +24,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Walk each image, and print it event by event."""
+    """Walks each image, and prints it event by event."""
     release = series_of(args.release) if args.release is not None else None
 
     def decoded(item: Item) -> int:

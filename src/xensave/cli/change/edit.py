@@ -22,7 +22,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     add_operands(parser)
     parser.add_argument(
         "--set",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the changes in each image, and say what they were."""
+    """Carries out the changes in each image, and says what they were."""
     request = Request(
         [parse_assignment(text) for text in args.assignments],
         args.target or args.release,

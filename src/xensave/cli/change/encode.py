@@ -21,7 +21,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("json", metavar="JSON", help="the decoded image; - for standard input")
     parser.add_argument(
         "output",
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the document, and write the image that it describes."""
+    """Reads the document, and writes the image that it describes."""
     no_terminal(args.output)
     document = _load(args.json)
     path = args.image or document.image

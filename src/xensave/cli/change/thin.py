@@ -17,7 +17,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     add_operands(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write each image."""
+    """Writes each image."""
 
     def thinned(what: Input, name: str, out: str | None) -> int:
         return _thin(args, what, name, out or "-")

@@ -13,7 +13,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
     parser.add_argument(
         "-t", "--target", metavar="R", required=True, help="a release that was scanned for"
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, and print the list or write the script."""
+    """Plans, and prints the list or writes the script."""
     from xensave.fleet.plan import Step, plan, script
     from xensave.views.fleet import plan_json, plan_lines
 

@@ -13,7 +13,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     from xensave.fleet.query import QUESTIONS
 
     parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and print the answer."""
+    """Asks, and prints the answer."""
     from xensave.errors import UsageError
     from xensave.fleet.query import QUESTIONS, ask, ask_ready
     from xensave.views.fleet import Form, answer_lines

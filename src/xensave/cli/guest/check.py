@@ -35,7 +35,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "inputs",
         metavar="INPUT",
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge each input before each target; 0 where all would restore."""
+    """Judges each input before each target; 0 where all would restore."""
     from xensave.engine.plugins import installed
     from xensave.toolstack.judge import Judge
 
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _failed(args: argparse.Namespace) -> Callable[[str, XensaveError], int]:
-    """Return what tells of an input that is no image, or cannot be read: trouble, not a "no"."""
+    """Returns what tells of an input that is no image, or cannot be read: trouble, not a "no"."""
 
     def told(_: str, error: XensaveError) -> int:
         if not args.quiet:
@@ -137,7 +137,7 @@ def _code(verdict: Verdict, fail_on: str) -> int:
 
 
 def _targets(args: argparse.Namespace) -> list[str]:
-    """Return the releases asked for, spelled as the caller did; "all" is each series."""
+    """Returns the releases asked for, spelled as the caller did; "all" is each series."""
     from xensave.catalogue import release_names
     from xensave.catalogue.points import asked_for
 
@@ -153,7 +153,7 @@ def _targets(args: argparse.Namespace) -> list[str]:
 
 
 def _options(args: argparse.Namespace) -> DomainOptions:
-    """Return what the command line says of the domain."""
+    """Returns what the command line says of the domain."""
     from xensave.toolstack.judge import DomainOptions
 
     return DomainOptions(
@@ -166,7 +166,7 @@ def _options(args: argparse.Namespace) -> DomainOptions:
 
 
 def _policy(path: str) -> Policy | None:
-    """Return the CPU policy in an image; None, and a word on stderr, for a stream of version 2.
+    """Returns the CPU policy in an image; None, and a word on stderr, for a stream of version 2.
 
     Raises UsageError for what never carries one, such as a bare context.
     """
@@ -184,7 +184,7 @@ def _policy(path: str) -> Policy | None:
 
 
 def _emulators(path: str) -> tuple[Emulator, ...]:
-    """Return the device models of an image. Raises UsageError where it holds no QEMU state."""
+    """Returns the device models of an image. Raises UsageError where it holds no QEMU state."""
     from xensave.image import open_image
 
     with open_image(path) as image:
@@ -209,7 +209,7 @@ class _Report:
         self.counts: dict[str, Counter[str]] = {}
 
     def add(self, judged: JudgedInput, answer: SeriesVerdict) -> None:
-        """Count a verdict, and print it if it is one of those asked for."""
+        """Counts a verdict, and prints it if it is one of those asked for."""
         from xensave.views.answers.verdicts import (
             assumption_lines,
             outcome_of,
@@ -233,7 +233,7 @@ class _Report:
                 self._fold(text)
 
     def end(self, unread: int) -> None:
-        """Print the summary of several inputs."""
+        """Prints the summary of several inputs."""
         from xensave.views.answers.verdicts import summary_line
 
         if self.json or self.quiet:
@@ -249,7 +249,7 @@ class _Report:
 
 
 def _matrix(args: argparse.Namespace, judge: Judge) -> int:
-    """Print or draw a table: inputs by targets."""
+    """Prints or draws a table: inputs by targets."""
     from xensave.toolstack.releases.matrix import Matrix, Row, Split
     from xensave.views.answers.matrix import matrix_json, matrix_text, plot
 

@@ -21,7 +21,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("old", metavar="A", help="an image, a stream or a context; - for stdin")
     parser.add_argument("new", metavar="B", help="what it is compared with; - for stdin")
     parser.add_argument(
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, and say what differs."""
+    """Compares, and says what differs."""
     if args.old == args.new == "-":
         raise UsageError("standard input can be one of the two only")
     records = tuple(name for name in (args.records or "").split(",") if name)

@@ -17,7 +17,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("image", metavar="IMAGE", help="a save image or a stream")
     parser.add_argument(
         "vmlinux",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the program, and open the shell."""
+    """Makes the program, and opens the shell."""
     from xensave.drgn import program
 
     info = _read(args.vmcoreinfo) if args.vmcoreinfo is not None else None

@@ -26,7 +26,7 @@ _FORMATS = ("elf", "raw", "lime", "core")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     add_operands(
         parser,
         "the image; domain:NAME is a guest that runs, which is paused meanwhile",
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open each image, and write its memory."""
+    """Opens each image, and writes its memory."""
     from xensave.dump import Options
 
     options = Options(_vmcoreinfo(args))

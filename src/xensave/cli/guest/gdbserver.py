@@ -23,7 +23,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("image", metavar="IMAGE", help="a save image or a stream")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the image, and serve it."""
+    """Opens the image, and serves it."""
     from xensave.dump.gdb import Session
 
     with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:

@@ -27,7 +27,7 @@ _SHOWN = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the image and print what was asked for."""
+    """Opens the image and prints what was asked for."""
     addressed = (args.pfn, args.physical, args.virtual) != (None, None, None)
     if args.length is not None and not addressed:
         raise UsageError("--length goes with --pfn, --physical or --virtual")
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(image: Image, args: argparse.Namespace, *, several: bool) -> int:
-    """Print what was asked for; bytes of one of `several` images are not told apart in a pipe."""
+    """Prints what was asked for; bytes of one of `several` images are not told apart in a pipe."""
     # Of a pipe memory comes first: all else is asked of what was kept of it.
     memory = image.memory
     if args.find is not None:
@@ -166,7 +166,7 @@ def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
 
 
 def pattern_of(text: str) -> re.Pattern[bytes]:
-    r"""Return what is looked for: /a regular expression/, 0x and bytes, or a text as it stands.
+    r"""Returns what is looked for: /a regular expression/, 0x and bytes, or a text as it stands.
 
     >>> pattern_of("0x7f454c46").pattern, pattern_of("/Linux [0-9]/").pattern
     (b'\x7fELF', b'Linux [0-9]')

@@ -47,7 +47,7 @@ _BLOCKS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("action", choices=["show", "diff"], help="what to do")
     parser.add_argument(
         "inputs",
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show one policy, or compare two."""
+    """Shows one policy, or compares two."""
     if args.action == "show":
         return max(_show(args, path) for path in args.inputs)
     if len(args.inputs) != 2:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, path: str) -> int:
-    """Show one of the inputs; what cannot be read is told, and the next one has its turn."""
+    """Shows one of the inputs; what cannot be read is told, and the next one has its turn."""
     try:
         policy = _policy(read_host(path), args.block)
     except XensaveError as error:
@@ -93,7 +93,7 @@ def _show(args: argparse.Namespace, path: str) -> int:
 
 
 def _restore(args: argparse.Namespace, guest: Host, host: Host) -> int:
-    """Put A's guest before the target on B's host, and say what becomes of its policy."""
+    """Puts A's guest before the target on B's host, and says what becomes of its policy."""
     kind = Guest(pv=args.pv, hap=not args.shadow, nested=args.nested)
     leaves, msrs = guest.entries or entries_of(_policy(guest, args.block))
     answer = restored(leaves, msrs, args.target, host=host, guest=kind)

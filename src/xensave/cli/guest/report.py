@@ -32,7 +32,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Gather what the page says, and write it."""
+    """Gathers what the page says, and writes it."""
     if args.releases == bool(args.images):
         raise UsageError("name images, or ask for --releases")
     try:
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell_troubles(pages: list[GuestPage]) -> int:
-    """Say what is wrong with images whose pages were written, and return the exit code."""
+    """Says what is wrong with images whose pages were written, and returns the exit code."""
     troubles = [
         f"{page.path}: {trouble}"
         for page in pages
@@ -106,7 +106,7 @@ def _tell_troubles(pages: list[GuestPage]) -> int:
 
 
 def _pages(args: argparse.Namespace) -> tuple[list[GuestPage], list[int]]:
-    """Return the page of each image that can be read, and the exit codes of all."""
+    """Returns the page of each image that can be read, and the exit codes of all."""
     from xensave.engine.plugins import installed
     from xensave.report.guest import guest_page
     from xensave.toolstack.judge import Judge
@@ -132,7 +132,7 @@ def _write(path: str, text: str) -> None:
 
 @contextmanager
 def _opened(item: Item, max_size: int | None, *, walk: bool) -> Iterator[Image]:
-    """Open an image; what comes once is put into a file, since it is read several times.
+    """Opens an image; what comes once is put into a file, since it is read several times.
 
     A large one is looked at by a glance, unless `walk` is asked.
     """

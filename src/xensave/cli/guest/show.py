@@ -19,7 +19,7 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the image and print what was asked for."""
+    """Opens the image and prints what was asked for."""
     if args.style == "hvmctx" and (args.json or args.record or args.all):
         raise UsageError("--style hvmctx prints the whole context: it takes no --json or --record")
     shown = 0
@@ -119,7 +119,7 @@ def _dump(value: object) -> None:
 
 
 def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:
-    """Print an image; as one of `several` it is set apart, and named above its records."""
+    """Prints an image; as one of `several` it is set apart, and named above its records."""
     from xensave.views.text.escape import escape
     from xensave.views.text.terminal import width_of
 

@@ -38,7 +38,7 @@ Say = Callable[[str, str], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify each input; the exit code is that of the worst."""
+    """Verifies each input; the exit code is that of the worst."""
     if args.json and (args.syslog or args.verbose):
         raise UsageError("--json goes with neither --verbose nor --syslog")
     if args.rules:
@@ -133,7 +133,7 @@ class _Check:
         return bool(self.args.fail_on == WARNING)
 
     def steps(self) -> Iterator[tuple[Event | None, list[Finding]]]:
-        """Yield events with findings; where the stream stops, a last finding without event."""
+        """Yields events with findings; where the stream stops, a last finding without event."""
         try:
             for event, findings in self.verification.events():
                 self.counts.update(finding.severity for finding in findings)
@@ -188,7 +188,7 @@ class _Check:
         }
 
     def about(self) -> str:
-        """Return what the stream is, in a line."""
+        """Returns what the stream is, in a line."""
         state = self.verification.state
         parts = [", ".join(state.formats)] if state.formats else []
         if state.domain is not None:
@@ -202,7 +202,7 @@ class _Check:
 
 
 def _sayer(args: argparse.Namespace) -> Say:
-    """Return what takes a severity and a line to where the output goes."""
+    """Returns what takes a severity and a line to where the output goes."""
     if args.quiet:
         return lambda _severity, _line: None
     if not args.syslog:

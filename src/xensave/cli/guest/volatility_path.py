@@ -17,10 +17,10 @@ FOLDER = Path(xensave.__file__).parent / "volatility"
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declares the command's arguments: none."""
 
 
 def run(_args: argparse.Namespace) -> int:
-    """Print the folder."""
+    """Prints the folder."""
     sys.stdout.write(f"{FOLDER}\n")
     return 0

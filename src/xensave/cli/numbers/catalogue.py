@@ -15,7 +15,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("action", choices=["build"], help="what to do")
     parser.add_argument(
         "--xen-git", required=True, metavar="DIR", help="a git repository of Xen with its tags"
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, and say what was written."""
+    """Builds, and says what was written."""
     from xensave.headers.survey.run import build
     from xensave.views.text.escape import escape
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _writable(out: str) -> None:
-    """Tell before the work, not after it, that nothing can be written there."""
+    """Tells before the work, not after it, that nothing can be written there."""
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -19,7 +19,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "sources",
         metavar="SOURCE",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the sources, compare, and print: 1 where there is more than a note."""
+    """Reads the sources, compares, and prints; 1 where there is more than a note."""
     from xensave.catalogue.owned import SAVE_RECORD
     from xensave.numbers.clash import find_clashes
     from xensave.numbers.sources import claims_of

@@ -16,7 +16,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("old", metavar="OLD", help="a release, as 4.17 or 4.17.3")
     parser.add_argument("new", metavar="NEW", help="the release to hold beside it")
     parser.add_argument("--only", metavar="KIND", action="append", help="one kind (layout, ...)")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, and print."""
+    """Compares, and prints."""
     from xensave.toolstack.releases.compare import compare
     from xensave.views.catalogue.releases import difference_lines
     from xensave.views.text.terminal import width_of

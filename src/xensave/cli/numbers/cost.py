@@ -18,7 +18,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("--release", metavar="R", help="the release (the newest)")
     parser.add_argument(
         "--max",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Count, and print."""
+    """Counts, and prints."""
     from xensave.numbers.cost import cost
     from xensave.numbers.space import newest
     from xensave.views.catalogue.numbers import cost_lines, cost_object

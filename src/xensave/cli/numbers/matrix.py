@@ -15,7 +15,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("--type", choices=["hvm", "pvh"], default="hvm", help="the guest's type")
     parser.add_argument(
         "--context",
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print or draw the matrix."""
+    """Prints or draws the matrix."""
     from xensave.toolstack.releases.matrix import release_matrix
     from xensave.views.answers.matrix import matrix_json, matrix_text, plot
     from xensave.views.text.terminal import width_of

@@ -25,7 +25,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("--server", metavar="URL", required=True, help="the Patchwork server")
     parser.add_argument("--project", metavar="NAME", help="the project, as xen-devel")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch, review, print, and post where asked."""
+    """Fetches, reviews, prints, and posts where asked."""
     from xensave.review.patchwork.client import Client
     from xensave.review.patchwork.run import Done, review_all
     from xensave.review.session import Request, review

@@ -17,7 +17,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "name", metavar="NAME", nargs="*", help="a record, by name or number; more with --format"
     )
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print, or draw, what was asked for."""
+    """Prints, or draws, what was asked for."""
     names = args.name
     if args.format:
         return _format(args, names)

@@ -37,7 +37,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's words and options."""
+    """Adds the command's words and options."""
     parser.add_argument(
         "input", nargs="*", metavar="INPUT",
         help="an mbox (an archive's t.mbox.gz too), patch files or a diff (- is stdin); "
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Review, print, and say by the exit code whether it passes."""
+    """Reviews, prints, and says by the exit code whether it passes."""
     if args.rules:
         sys.stdout.write(_rules(args))
         return 0
@@ -151,7 +151,9 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def read(name: str) -> bytes:
-    """The bytes of an input; "-" is stdin. What is packed by gzip, as archives give it, is undone.
+    """Returns the bytes of an input; "-" is stdin.
+
+    What is packed by gzip, as archives give it, is undone.
 
     Raises SourceError for more than a thread of mails can be.
     """

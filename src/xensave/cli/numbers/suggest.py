@@ -18,7 +18,7 @@ BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument(
         "--for", dest="vendor", metavar="VENDOR", required=True, help="who takes them"
     )
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def numbers(texts: list[str], most: int = 0xFFFF) -> list[int]:
-    """Read ranges of numbers up to `most`.
+    """Reads ranges of numbers up to `most`.
 
     >>> numbers(["22-24, 0x4100", "18"])
     [22, 23, 24, 16640, 18]
@@ -63,7 +63,7 @@ def numbers(texts: list[str], most: int = 0xFFFF) -> list[int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Advise, and print."""
+    """Advises, and prints."""
     from xensave.catalogue import MASTER
     from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX
     from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry

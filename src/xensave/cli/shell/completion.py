@@ -13,18 +13,18 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Declares the command's arguments."""
     parser.add_argument("shell", choices=SHELLS, help="the shell")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the script."""
+    """Prints the script."""
     sys.stdout.write(script(args.shell))
     return 0
 
 
 def script(shell: str) -> str:
-    """Return the script for a shell."""
+    """Returns the script for a shell."""
     import shtab
 
     from xensave.cli.whole import whole_parser
@@ -36,7 +36,7 @@ def script(shell: str) -> str:
 
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
-    """Let operands and the values of options that have no list of words be files."""
+    """Lets operands and the values of options that have no list of words be files."""
     import shtab
 
     for action in parser._actions:

@@ -31,17 +31,17 @@ class Config(NamedTuple):
 
     @classmethod
     def parse(cls, optional: bytes) -> "Config":
-        """Read the optional data of the xl header; what is wrong with it goes into `wrong`."""
+        """Reads the optional data of the xl header; what is wrong with it goes into `wrong`."""
         return _parse(optional)
 
     def checked(self) -> "Config":
-        """Return it. Raises what is wrong with it."""
+        """Returns it. Raises what is wrong with it."""
         if self.wrong is not None:
             raise self.wrong
         return self
 
     def get(self, *path: str) -> object:
-        """Return a value by its path, None where there is none.
+        """Returns a value by its path, None where there is none.
 
         >>> Config("", {"c_info": {"type": "pvh"}}).get("c_info", "type")
         'pvh'
@@ -54,7 +54,7 @@ class Config(NamedTuple):
         return place
 
     def choice(self, *path: str) -> object:
-        """Return a value that is a name of an enumeration, in small letters: libxl takes any.
+        """Returns a value that is a name of an enumeration, in small letters: libxl takes any.
 
         >>> Config("", {"c_info": {"type": "PVH"}}).choice("c_info", "type")
         'pvh'
@@ -63,7 +63,7 @@ class Config(NamedTuple):
         return value.lower() if isinstance(value, str) else value
 
     def flag(self, *path: str) -> bool | None:
-        """Return a boolean of libxl's, which is text that begins so; None for the default.
+        """Returns a boolean of libxl's, which is text that begins so; None for the default.
 
         >>> Config("", {"c_info": {"hap": "False"}}).flag("c_info", "hap")
         False
@@ -76,7 +76,7 @@ class Config(NamedTuple):
 
 @lru_cache(maxsize=4)
 def _parse(optional: bytes) -> Config:
-    """Read a configuration once for all who ask: the rules, the facts, the summary."""
+    """Reads a configuration once for all who ask: the rules, the facts, the summary."""
     try:
         data = OptionalData.parse(optional)
     except XensaveError as error:
@@ -111,7 +111,7 @@ def _no_constant(text: str) -> float:
 
 
 def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Return an object as libxl looks it up: of two members of one name the first."""
+    """Returns an object as libxl looks it up: of two members of one name the first."""
     members = dict(pairs)
     if len(members) < len(pairs):
         members.update(reversed(pairs))
@@ -119,7 +119,7 @@ def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _integer(text: str) -> int | float:
-    """Read a number; one of more than 64 bits is no integer to libxl (json_callback_number())."""
+    """Reads a number; one of more than 64 bits is no integer to libxl (json_callback_number())."""
     if len(text) > len(str(_INT64.start)):
         return float(text)
     number = int(text)

@@ -48,7 +48,7 @@ class LibvirtHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "LibvirtHeader":
-        """Read SIZE bytes. Raises Malformed for a bad magic, Unsupported for a later version."""
+        """Reads SIZE bytes. Raises Malformed for a bad magic, Unsupported for a later version."""
         if bytes(data[: len(MAGIC)]) != MAGIC:
             raise Malformed("not the magic of a libvirt save file", record=_RECORD)
         version, length, unused = _WORDS.unpack_from(data, len(MAGIC))
@@ -57,7 +57,7 @@ class LibvirtHeader(NamedTuple):
         return cls(version, length, unused.rstrip(b"\0"))
 
     def to_bytes(self) -> bytes:
-        """Return the SIZE bytes again."""
+        """Returns the SIZE bytes again."""
         return MAGIC + _WORDS.pack(self.version, self.xml_length, self.unused)
 
     @property
@@ -82,15 +82,15 @@ class Libvirt(Format):
     page = "docs/reference/formats/libvirt.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the header with the XML, and the events of the stream behind it."""
+        """Yields the header with the XML, and the events of the stream behind it."""
         return self._walk(source, stored=False)
 
     def stored(self, source: Source) -> Iterator[Event]:
-        """Yield the header with the XML, and the events of the stream as they lie."""
+        """Yields the header with the XML, and the events of the stream as they lie."""
         return self._walk(source, stored=True)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return a header with the XML, and what begins the libxl stream.
+        """Returns a header with the XML, and what begins the libxl stream.
 
         Raises UsageError for XML that is not that of a domain with a name.
         """
@@ -104,16 +104,16 @@ class Libvirt(Format):
         return LibvirtHeader(VERSION, len(xml)).to_bytes() + xml + LIBXL_FORMAT.front(b"", options)
 
     def back(self) -> bytes:
-        """Return what ends the libxl stream."""
+        """Returns what ends the libxl stream."""
         return LIBXL_FORMAT.back()
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header:
-        """Return the header with the version of a libxl stream, or of a legacy one."""
+        """Returns the header with the version of a libxl stream, or of a legacy one."""
         assert isinstance(header, LibvirtHeader)
         return header._replace(version=LEGACY_VERSION if legacy else VERSION)
 
     def describe(self, body: bytes) -> Description:
-        """Return what the domain's XML says of the guest, in the shape of libxl's configuration."""
+        """Returns what the domain's XML says of a guest, in the shape of libxl's configuration."""
         try:
             root = parse_xml(body)
         except XensaveError as error:
@@ -154,7 +154,7 @@ class Element:
         self.text = ""
 
     def find(self, path: str) -> "Element | None":
-        """Return the first element at a path: "os/type"."""
+        """Returns the first element at a path: "os/type"."""
         place = self
         for name in path.split("/"):
             inner = next((each for each in place.children if each.name == name), None)
@@ -164,13 +164,13 @@ class Element:
         return place
 
     def text_of(self, path: str) -> str:
-        """Return the text of the first element at a path, "" where there is none."""
+        """Returns the text of the first element at a path, "" where there is none."""
         element = self.find(path)
         return element.text.strip() if element is not None else ""
 
 
 def parse_xml(data: bytes) -> Element:
-    """Return the root element.
+    """Returns the root element.
 
     It ends at the first NUL, as C has strings. Raises Malformed for what is no XML, Unsupported for
     XML that is not read here: with a document type, whose entities could blow it up, in an encoding
@@ -232,7 +232,7 @@ def _config(root: Element) -> dict[str, Json]:
 
 
 def _memory(element: Element | None) -> int | None:
-    """Return an amount of memory in KiB; None for a number or a unit that libvirt knows not."""
+    """Returns an amount of memory in KiB; None for a number or a unit that libvirt knows not."""
     if element is None or not element.text.strip().isdecimal():
         return None
     scale = _scale(element.attributes.get("unit", "KiB").lower())
@@ -240,7 +240,7 @@ def _memory(element: Element | None) -> int | None:
 
 
 def _scale(unit: str) -> int | None:
-    """Return the bytes of a unit, as virScaleInteger() of libvirt reads them: k, KB, KiB, TiB."""
+    """Returns the bytes of a unit, as virScaleInteger() of libvirt reads them: k, KB, KiB, TiB."""
     if unit in ("b", "bytes"):
         return 1
     power = _POWERS.get(unit[:1])

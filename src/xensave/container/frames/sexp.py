@@ -30,7 +30,7 @@ _RECORD = "s-expression"
 
 
 def parse(data: bytes | memoryview, *, xend: bool = False) -> Sexp:
-    r"""Return the one expression in some bytes; with `xend` as xend writes it.
+    r"""Returns the one expression in some bytes; with `xend` as xend writes it.
 
     Raises Malformed for what is none, LimitExceeded for what is too long or nested too deeply.
 
@@ -90,7 +90,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 
 def field(value: Sexp, *path: str) -> Sexp | None:
-    """Return what follows a key in a list of pairs, key by key; None where there is none.
+    """Returns what follows a key in a list of pairs, key by key; None where there is none.
 
     >>> field(parse(b"((ty(HVM((acpi true)))))"), "ty", "HVM", "acpi")
     'true'
@@ -113,5 +113,5 @@ def _after(pairs: list[Sexp], key: str) -> Sexp | None:
 
 
 def word(value: Sexp | None) -> str:
-    """Return an atom's text, "" for anything else."""
+    """Returns an atom's text, "" for anything else."""
     return value if isinstance(value, str) else ""

@@ -31,7 +31,7 @@ class XendHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "XendHeader":
-        """Read SIZE bytes. Raises Malformed for a bad magic or a negative length."""
+        """Reads SIZE bytes. Raises Malformed for a bad magic or a negative length."""
         if bytes(data[: len(MAGIC)]) != MAGIC:
             raise Malformed("not the magic of a xend save file", record="xend header")
         length = _LENGTH.unpack_from(data, len(MAGIC))[0]
@@ -40,7 +40,7 @@ class XendHeader(NamedTuple):
         return cls(length)
 
     def to_bytes(self) -> bytes:
-        """Return the SIZE bytes again."""
+        """Returns the SIZE bytes again."""
         return MAGIC + _LENGTH.pack(self.config_length)
 
     @property
@@ -68,21 +68,21 @@ class Xend(Format):
     page = "docs/reference/formats/legacy.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the header with the configuration, and the stream as today's records."""
+        """Yields the header with the configuration, and the stream as today's records."""
         yield from _header(source)
         yield from LEGACY_FORMAT.walk(source)
 
     def stored(self, source: Source) -> Iterator[Event]:
-        """Yield the header with the configuration, and the stream's chunks as they lie."""
+        """Yields the header with the configuration, and the stream's chunks as they lie."""
         yield from _header(source)
         yield from LEGACY_FORMAT.stored(source)
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
-        """Return None for a stream of today: no xend restores one."""
+        """Returns None for a stream of today: no xend restores one."""
         return header if legacy else None
 
     def describe(self, body: bytes) -> Description:
-        """Return what the configuration says, in the shape of libxl's."""
+        """Returns what the configuration says, in the shape of libxl's."""
         text = body.decode("utf-8", "replace")
         try:
             root = sexp.parse(body, xend=True)

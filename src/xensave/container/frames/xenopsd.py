@@ -72,14 +72,14 @@ class XenopsdHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "XenopsdHeader":
-        """Read SIZE bytes. Raises Malformed for another signature."""
+        """Reads SIZE bytes. Raises Malformed for another signature."""
         try:
             return cls({MAGIC: 2, LEGACY_MAGIC: 1}[bytes(data)])
         except KeyError:
             raise Malformed("not the signature of a suspend image", offset=0) from None
 
     def to_bytes(self) -> bytes:
-        """Return the SIZE bytes again."""
+        """Returns the SIZE bytes again."""
         return MAGIC if self.version == 2 else LEGACY_MAGIC
 
     @property
@@ -110,15 +110,15 @@ class Xenopsd(Format):
     trailer = False
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the signature and the records, a stream's in their place."""
+        """Yields the signature and the records, a stream's in their place."""
         return self._walk(source, stored=False)
 
     def stored(self, source: Source) -> Iterator[Event]:
-        """Yield the signature and the records, a legacy stream's chunks as they lie."""
+        """Yields the signature and the records, a legacy stream's chunks as they lie."""
         return self._walk(source, stored=True)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return the signature, the record of the VM, and the one that a libxc stream follows.
+        """Returns the signature, the record of the VM, and the one that a libxc stream follows.
 
         Raises UsageError for a record of a VM that cannot be read.
         """
@@ -128,15 +128,15 @@ class Xenopsd(Format):
         return MAGIC + self.pack(XENOPS, metadata) + self.pack(LIBXC)
 
     def back(self) -> bytes:
-        """Return the record that ends the image."""
+        """Returns the record that ends the image."""
         return self.pack(END_OF_IMAGE)
 
     def pack(self, type_: int, body: bytes | memoryview = b"") -> bytes:
-        """Return a record."""
+        """Returns a record."""
         return PAIR.pack(type_, len(body)) + body
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
-        """Return the signature; None around a legacy stream, which no xenopsd of today writes.
+        """Returns the signature; None around a legacy stream, which no xenopsd of today writes.
 
         Raises Unsupported for the signature of old: only a legacy stream may follow it.
         """
@@ -151,11 +151,11 @@ class Xenopsd(Format):
         return header
 
     def describes(self, event: Event) -> bool:
-        """Tell the record of the VM."""
+        """Tells the record of the VM."""
         return event.is_record(XENOPSD, XENOPS)
 
     def describe(self, body: bytes) -> Description:
-        """Return what the VM's record says of the guest, in the shape of libxl's configuration."""
+        """Returns what the VM's record says of the guest, in the shape of libxl's configuration."""
         text = body.decode("utf-8", "replace")
         try:
             outer = sexp.parse(body)
@@ -168,7 +168,7 @@ class Xenopsd(Format):
         return Description(_config(vm), text, tuple(_details(outer, vm)))
 
     def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
-        """Name the UEFI variables, and tell how much state a TPM has."""
+        """Names the UEFI variables, and tells how much state a TPM has."""
         if type_ == VARSTORED:
             return "UEFI", _variables(body)
         if type_ in (SWTPM, SWTPM0):
@@ -236,7 +236,7 @@ def _stream(source: Source, type_: int, *, stored: bool) -> Iterator[Event]:
 
 
 def _legacy(source: Source, *, stored: bool) -> Iterator[Event]:
-    """Yield a legacy stream, and an HVM guest's device model behind it."""
+    """Yields a legacy stream, and an HVM guest's device model behind it."""
     pv = False
     for event in _stream(source, LIBXC_LEGACY, stored=stored):
         if event.kind == HEADER_KIND and isinstance(event.header, LegacyHeader):
@@ -287,7 +287,7 @@ def _config(vm: sexp.Sexp) -> dict[str, Json]:
 
 
 def _type(vm: sexp.Sexp) -> str:
-    """Return the guest's type: the constructor that begins `ty`, in lower case."""
+    """Returns the guest's type: the constructor that begins `ty`, in lower case."""
     kind = sexp.field(vm, "ty")
     while isinstance(kind, list) and kind:
         kind = kind[0]

@@ -52,7 +52,7 @@ class XlHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "XlHeader":
-        """Read SIZE bytes. Raises Malformed for a bad magic, Unsupported for big endian."""
+        """Reads SIZE bytes. Raises Malformed for a bad magic, Unsupported for big endian."""
         if bytes(data[: len(MAGIC)]) != MAGIC:
             raise Malformed("not the magic of an xl header", offset=0, record="xl header")
         order, mandatory, optional, length = _WORDS.unpack_from(data, len(MAGIC))
@@ -61,7 +61,7 @@ class XlHeader(NamedTuple):
         return cls(mandatory, optional, length, order)
 
     def to_bytes(self) -> bytes:
-        """Return the SIZE bytes again."""
+        """Returns the SIZE bytes again."""
         return MAGIC + _WORDS.pack(
             self.byte_order, self.mandatory_flags, self.optional_flags, self.optional_length
         )
@@ -104,7 +104,7 @@ class OptionalData(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "OptionalData":
-        """Read optional data. Raises Malformed where its own length does not fit."""
+        """Reads optional data. Raises Malformed where its own length does not fit."""
         if not data:
             return cls(b"")
         if len(data) < 4:
@@ -118,7 +118,7 @@ class OptionalData(NamedTuple):
         return cls(bytes(data[4 : 4 + length]), bytes(data[4 + length :]))
 
     def to_bytes(self) -> bytes:
-        """Return the bytes again; none for no configuration and no tail."""
+        """Returns the bytes again; none for no configuration and no tail."""
         if not self.config and not self.tail:
             return b""
         return len(self.config).to_bytes(4, "little") + self.config + self.tail
@@ -143,15 +143,15 @@ class Xl(Format):
     page = "docs/reference/formats/xl.md"
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the header, and the events of the stream in it."""
+        """Yields the header, and the events of the stream in it."""
         return self._walk(source, stored=False)
 
     def stored(self, source: Source) -> Iterator[Event]:
-        """Yield the header, and the events of the stream in it as they lie."""
+        """Yields the header, and the events of the stream in it as they lie."""
         return self._walk(source, stored=True)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return a header with the configuration, and what begins the libxl stream.
+        """Returns a header with the configuration, and what begins the libxl stream.
 
         `metadata` is optional data as another xl header had it, or a configuration's text.
 
@@ -166,11 +166,11 @@ class Xl(Format):
         return header.to_bytes() + optional + LIBXL_FORMAT.front(b"", options)
 
     def back(self) -> bytes:
-        """Return what ends the libxl stream."""
+        """Returns what ends the libxl stream."""
         return LIBXL_FORMAT.back()
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header:
-        """Set the flag of the libxl stream, or clear it for a legacy one."""
+        """Sets the flag of the libxl stream, or clears it for a legacy one."""
         assert isinstance(header, XlHeader)
         if legacy:
             return header._replace(mandatory_flags=header.mandatory_flags & ~FLAG_STREAM_V2)
@@ -200,7 +200,7 @@ XL_FORMAT = Xl()
 
 
 def _config(metadata: bytes) -> bytes:
-    """Return a configuration with its NUL."""
+    """Returns a configuration with its NUL."""
     if int.from_bytes(metadata[:4], "little") == len(metadata) - 4:
         return OptionalData.parse(metadata).config
     return metadata.rstrip(b"\0") + b"\0"

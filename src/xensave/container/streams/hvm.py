@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     offset: int = 0
 
     def to_bytes(self) -> bytes:
-        """Return the descriptor and the record."""
+        """Returns the descriptor and the record."""
         return DESCRIPTOR.pack(self.typecode, self.instance, len(self.body)) + self.body
 
     @property
@@ -47,18 +47,18 @@ class RawContext(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "RawContext":
-        """Split a context. Raises Truncated where a record or END is missing."""
+        """Splits a context. Raises Truncated where a record or END is missing."""
         entries = list(iterate(data))
         last = entries[-1]
         return cls(entries, bytes(data[last.offset + DESCRIPTOR.size + len(last.body) :]))
 
     def to_bytes(self) -> bytes:
-        """Return the context again, byte for byte."""
+        """Returns the context again, byte for byte."""
         return pack_entries(self.entries) + self.tail
 
 
 def iterate(data: bytes | memoryview, *, end_bare: bool = False) -> Iterator[Entry]:
-    """Yield entries up to END. Raises Truncated where the next one is not all there.
+    """Yields entries up to END. Raises Truncated where the next one is not all there.
 
     `end_bare` takes no body of END, whatever length it claims, as hvm_load() does.
 
@@ -85,7 +85,7 @@ def iterate(data: bytes | memoryview, *, end_bare: bool = False) -> Iterator[Ent
 
 
 def pack_entries(entries: Iterable[Entry]) -> bytes:
-    """Return entries as they lie in a context; END is not added."""
+    """Returns entries as they lie in a context; END is not added."""
     return b"".join(entry.to_bytes() for entry in entries)
 
 
@@ -108,7 +108,7 @@ class HvmContext(Format):
     trailer = False
 
     def matches(self, head: bytes) -> bool:
-        """Tell a context by HEADER's descriptor and magic, whatever length it claims.
+        """Tells a context by HEADER's descriptor and magic, whatever length it claims.
 
         The descriptor before the magic tells it too where the record between has no body.
 
@@ -125,7 +125,7 @@ class HvmContext(Format):
         return bool(typecode > HEADER_TYPECODE and length)
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield one event, whose body is the whole input."""
+        """Yields one event, whose body is the whole input."""
         # How long a context in a pipe is shows at its end only: it is taken in first.
         known = source if source.size is not None else MemorySource(read_all(source), source.name)
         length = (known.size or 0) - known.offset

@@ -85,7 +85,7 @@ class ImageHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "ImageHeader":
-        """Read IMAGE_SIZE bytes. Raises Malformed or Unsupported where nothing can follow."""
+        """Reads IMAGE_SIZE bytes. Raises Malformed or Unsupported where nothing can follow."""
         magic, version, options, reserved1, reserved2 = _IMAGE.unpack(data)
         if magic != MAGIC:
             raise Malformed("not the marker of a libxc stream", record=_IMAGE_NAME)
@@ -98,7 +98,7 @@ class ImageHeader(NamedTuple):
         return cls(version, options, (reserved1, reserved2))
 
     def to_bytes(self) -> bytes:
-        """Return the IMAGE_SIZE bytes again."""
+        """Returns the IMAGE_SIZE bytes again."""
         return _IMAGE.pack(MAGIC, self.version, self.options, *self.reserved)
 
     @property
@@ -130,11 +130,11 @@ class DomainHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "DomainHeader":
-        """Read DOMAIN_SIZE bytes."""
+        """Reads DOMAIN_SIZE bytes."""
         return cls(*_DOMAIN.unpack(data))
 
     def to_bytes(self) -> bytes:
-        """Return the DOMAIN_SIZE bytes again."""
+        """Returns the DOMAIN_SIZE bytes again."""
         return _DOMAIN.pack(*self)
 
     @property
@@ -186,7 +186,7 @@ class Libxc(Format):
     page = "docs/reference/formats/xl.md"
 
     def walk(self, source: Source, between: Between | None = None) -> Iterator[Event]:
-        """Yield the headers and the records; after a CHECKPOINT, what is `between`."""
+        """Yields the headers and the records; after a CHECKPOINT, what is `between`."""
         yield read_header(source, LIBXC, "image header", size=IMAGE_SIZE, parse=ImageHeader.parse)
         domain = read_header(
             source, LIBXC, "domain header", size=DOMAIN_SIZE, parse=DomainHeader.parse

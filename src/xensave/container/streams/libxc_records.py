@@ -69,7 +69,7 @@ _CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
 
 
 def _format(spec: str) -> struct.Struct:
-    """Return the format of a struct up to a flexible array, if there are no gaps in it.
+    """Returns the format of a struct up to a flexible array, if there are no gaps in it.
 
     >>> _format("width:u8 reserved:u8[6] count:u32 entries:entry[]").format
     '<B6sI'
@@ -104,7 +104,7 @@ class PageData(NamedTuple):
 
     @classmethod
     def parse(cls, front: bytes | memoryview) -> "PageData":
-        """Read the count and the PFNs; `front` may go on with the pages.
+        """Reads the count and the PFNs; `front` may go on with the pages.
 
         Raises Malformed for a body that does not fit its count.
         """
@@ -114,7 +114,7 @@ class PageData(NamedTuple):
         return cls(struct.unpack_from(f"<{count}Q", front, PAIR.size), reserved)
 
     def to_bytes(self) -> bytes:
-        """Return the front; the pages follow it."""
+        """Returns the front; the pages follow it."""
         return PAIR.pack(len(self.pfns), self.reserved) + struct.pack(
             f"<{len(self.pfns)}Q", *self.pfns
         )
@@ -139,12 +139,12 @@ class PvInfo(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "PvInfo":
-        """Read a body of 8 bytes."""
+        """Reads a body of 8 bytes."""
         _exactly(PV_INFO, body, "X86_PV_INFO")
         return cls(*PV_INFO.unpack(body))
 
     def to_bytes(self) -> bytes:
-        """Return the body."""
+        """Returns the body."""
         return PV_INFO.pack(*self)
 
 
@@ -157,12 +157,12 @@ class P2mFrames(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "P2mFrames":
-        """Read a body: two 32-bit PFNs, then 64-bit ones."""
+        """Reads a body: two 32-bit PFNs, then 64-bit ones."""
         start, end = _front(PAIR, body, "X86_PV_P2M_FRAMES")
         return cls(start, end, _words(body[PAIR.size :], "X86_PV_P2M_FRAMES"))
 
     def to_bytes(self) -> bytes:
-        """Return the body."""
+        """Returns the body."""
         return PAIR.pack(self.start_pfn, self.end_pfn) + _pack_words(self.frames)
 
 
@@ -175,12 +175,12 @@ class VcpuBlob(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "VcpuBlob":
-        """Read a body of at least 8 bytes."""
+        """Reads a body of at least 8 bytes."""
         vcpu_id, reserved = _front(PAIR, body, "X86_PV_VCPU")
         return cls(vcpu_id, bytes(body[PAIR.size :]), reserved)
 
     def to_bytes(self) -> bytes:
-        """Return the body."""
+        """Returns the body."""
         return PAIR.pack(self.vcpu_id, self.reserved) + self.context
 
 
@@ -195,12 +195,12 @@ class TscInfo(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "TscInfo":
-        """Read a body of 24 bytes."""
+        """Reads a body of 24 bytes."""
         _exactly(TSC_INFO, body, "X86_TSC_INFO")
         return cls(*TSC_INFO.unpack(body))
 
     def to_bytes(self) -> bytes:
-        """Return the body."""
+        """Returns the body."""
         return TSC_INFO.pack(*self)
 
     @property
@@ -221,7 +221,7 @@ class HvmParams(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "HvmParams":
-        """Read a body: a count, then 16 bytes for each.
+        """Reads a body: a count, then 16 bytes for each.
 
         Raises Malformed for a body that does not fit its count.
         """
@@ -231,7 +231,7 @@ class HvmParams(NamedTuple):
         return cls(tuple(PARAM.iter_unpack(body[PAIR.size :])), reserved)
 
     def to_bytes(self) -> bytes:
-        """Return the body."""
+        """Returns the body."""
         packed = b"".join(PARAM.pack(*param) for param in self.params)
         return PAIR.pack(len(self.params), self.reserved) + packed
 
@@ -256,24 +256,24 @@ class MsrEntry(NamedTuple):
 
 
 def policy_leaves(body: bytes | memoryview) -> tuple[CpuidLeaf, ...]:
-    """Return the whole entries of X86_CPUID_POLICY."""
+    """Returns the whole entries of X86_CPUID_POLICY."""
     whole = body[: len(body) // LEAF.size * LEAF.size]
     return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
 
 
 def pack_cpuid_policy(leaves: Iterable[CpuidLeaf]) -> bytes:
-    """Return the body of X86_CPUID_POLICY."""
+    """Returns the body of X86_CPUID_POLICY."""
     return b"".join(LEAF.pack(*leaf) for leaf in leaves)
 
 
 def policy_msrs(body: bytes | memoryview) -> tuple[MsrEntry, ...]:
-    """Return the whole entries of X86_MSR_POLICY, or of a PV vCPU's MSRs behind its number."""
+    """Returns the whole entries of X86_MSR_POLICY, or of a PV vCPU's MSRs behind its number."""
     whole = body[: len(body) // MSR.size * MSR.size]
     return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
 
 
 def pack_msr_policy(entries: Iterable[MsrEntry]) -> bytes:
-    """Return the body of X86_MSR_POLICY."""
+    """Returns the body of X86_MSR_POLICY."""
     return b"".join(MSR.pack(*entry) for entry in entries)
 
 

@@ -69,7 +69,7 @@ class LibxlHeader(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> "LibxlHeader":
-        """Read SIZE bytes. Raises Malformed or Unsupported where what follows cannot be read."""
+        """Reads SIZE bytes. Raises Malformed or Unsupported where what follows cannot be read."""
         magic, version, options = _HEADER.unpack(data)
         if magic != MAGIC:
             raise Malformed("not the magic of a libxl stream", record="libxl header")
@@ -82,7 +82,7 @@ class LibxlHeader(NamedTuple):
         return cls(version, options)
 
     def to_bytes(self) -> bytes:
-        """Return the SIZE bytes again."""
+        """Returns the SIZE bytes again."""
         return _HEADER.pack(MAGIC, self.version, self.options)
 
     @property
@@ -105,13 +105,13 @@ class EmulatorHeader(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "EmulatorHeader":
-        """Read the first 8 bytes of a body. Raises Malformed for fewer."""
+        """Reads the first 8 bytes of a body. Raises Malformed for fewer."""
         if len(body) < _EMULATOR.size:
             raise Malformed(f"{len(body)} bytes hold no emulator header", record="libxl emulator")
         return cls(*_EMULATOR.unpack_from(body))
 
     def to_bytes(self) -> bytes:
-        """Return the 8 bytes again."""
+        """Returns the 8 bytes again."""
         return _EMULATOR.pack(*self)
 
     @property
@@ -121,7 +121,7 @@ class EmulatorHeader(NamedTuple):
 
 
 def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
-    r"""Return the keys and values after the emulator header of EMULATOR_XENSTORE_DATA.
+    r"""Returns the keys and values after the emulator header of EMULATOR_XENSTORE_DATA.
 
     Bytes that are not UTF-8 come out as surrogates, so that `pack_xenstore` gives them back.
 
@@ -145,7 +145,7 @@ def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
 
 
 def pack_xenstore(pairs: list[tuple[str, str]]) -> bytes:
-    """Return keys and values as they lie in the record."""
+    """Returns keys and values as they lie in the record."""
     return b"".join(
         word.encode("utf-8", "surrogateescape") + b"\0" for pair in pairs for word in pair
     )
@@ -170,15 +170,15 @@ class Libxl(Format):
     page = "docs/reference/formats/xl.md"
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
-        """Return the header, and the record that hands over to libxc."""
+        """Returns the header, and the record that hands over to libxc."""
         return LibxlHeader(options=options).to_bytes() + pack_record(LIBXC_CONTEXT)
 
     def back(self) -> bytes:
-        """Return END."""
+        """Returns END."""
         return pack_record(END)
 
     def walk(self, source: Source) -> Iterator[Event]:
-        """Yield the header and the records, those of the libxc stream in their place."""
+        """Yields the header and the records, those of the libxc stream in their place."""
         yield read_header(source, LIBXL, "header", size=SIZE, parse=LibxlHeader.parse)
         while True:
             event = read_record(source, LIBXL, RECORDS)
@@ -194,7 +194,7 @@ LIBXL_FORMAT = Libxl()
 
 
 def _checkpoint(source: Source, domain: Event) -> Iterator[Event]:
-    """Yield libxl's records of a checkpoint, and the control records of COLO after it."""
+    """Yields libxl's records of a checkpoint, and the control records of COLO after it."""
     ended = False
     while not ended or _is_control(source, domain):
         event = read_record(source, LIBXL, RECORDS)
@@ -204,7 +204,7 @@ def _checkpoint(source: Source, domain: Event) -> Iterator[Event]:
 
 
 def _is_control(source: Source, domain: Event) -> bool:
-    """Tell CHECKPOINT_STATE from libxc's record of the same number, X86_PV_VCPU_EXTENDED.
+    """Tells CHECKPOINT_STATE from libxc's record of the same number, X86_PV_VCPU_EXTENDED.
 
     libxl writes it 4 bytes long (8 with the specification's padding); an empty
     X86_PV_VCPU_EXTENDED has 8, and only PV guests have it.

@@ -70,17 +70,17 @@ class Section(NamedTuple):
 
 
 def is_qemu(data: bytes) -> bool:
-    """Tell whether a stream begins as QEMU's does."""
+    """Tells whether a stream begins as QEMU's does."""
     return data.startswith(MAGIC) and len(data) >= 8
 
 
 def stream_version(data: bytes) -> int:
-    """Return the version of the stream itself; 3 since QEMU 0.10."""
+    """Returns the version of the stream itself; 3 since QEMU 0.10."""
     return int.from_bytes(data[4:8], "big")
 
 
 def sections(data: bytes) -> tuple[Section, ...]:
-    r"""Return the sections of a stream, in order.
+    r"""Returns the sections of a stream, in order.
 
     Raises Malformed for more of them than SECTIONS_LIMIT. Bytes of a device that look like a
     header are taken for one where the stream has neither footers nor a description.
@@ -102,7 +102,7 @@ def sections(data: bytes) -> tuple[Section, ...]:
 
 
 def _heads(data: bytes, end: int) -> Iterator[Section]:
-    """Yield what looks like the header of a section."""
+    """Yields what looks like the header of a section."""
     count = 0
     for match in _HEADER.finditer(data, 8, end):
         start = match.start() + _HEADER_SIZE
@@ -129,7 +129,7 @@ def _heads(data: bytes, end: int) -> Iterator[Section]:
 
 
 def _with_footers(data: bytes, heads: list[Section]) -> list[Section]:
-    """Keep the headers that come right after a footer, if the stream has footers."""
+    """Keeps the headers that come right after a footer, if the stream has footers."""
     if not heads:
         return heads
     followed = [head for head in heads[1:] if data[head.offset - 5 : head.offset - 4] == _FOOTER]
@@ -143,7 +143,7 @@ def _with_footers(data: bytes, heads: list[Section]) -> list[Section]:
 
 
 def _description(data: bytes) -> tuple[int, set[tuple[str, int]] | None]:
-    """Return where the sections end, and the devices that the stream's description lists."""
+    """Returns where the sections end, and the devices that the stream's description lists."""
     at = data.rfind(_DESCRIPTION)
     if at >= 0:
         length = int.from_bytes(data[at + 2 : at + 6], "big")
@@ -161,7 +161,7 @@ def _devices(text: bytes) -> set[tuple[str, int]] | None:
 
 
 def _subsections(data: bytes, head: Section, end: int) -> tuple[Subsection, ...]:
-    """Return the subsections in a section: their names begin with their parent's and a slash."""
+    """Returns the subsections in a section: their names begin with their parent's and a slash."""
     result = []
     for match in _SUBSECTION.finditer(data, head.offset, end):
         start = match.start() + 2

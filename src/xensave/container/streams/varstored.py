@@ -30,7 +30,7 @@ class Variable(NamedTuple):
 
 
 def parse(body: bytes | memoryview) -> tuple[Variable, ...]:
-    """Return the variables.
+    """Returns the variables.
 
     Raises Malformed where a length does not fit, LimitExceeded above SIZE_LIMIT.
 

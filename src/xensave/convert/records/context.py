@@ -48,7 +48,7 @@ class ContextConverter:
         self.kept = frozenset(code for code, rule in rules.items() if rule.action == KEEP)
 
     def convert(self, context: Context) -> Context:
-        """Return the context as the target would have written it, or the same object."""
+        """Returns the context as the target would have written it, or the same object."""
         self._xsave.clear()
         mapped: list[ContextRecord] = []
         made: list[ContextRecord] = []
@@ -71,7 +71,7 @@ class ContextConverter:
         return context.with_records(tuple(made))
 
     def note(self, change: Change) -> None:
-        """Put a change into the plan. Raises LimitExceeded where it grows beyond reason."""
+        """Puts a change into the plan. Raises LimitExceeded where it grows beyond reason."""
         if len(self.plan.changes) >= MAX_CHANGES:
             raise LimitExceeded(
                 f"the plan has over {MAX_CHANGES} changes", offset=change.where.offset
@@ -92,7 +92,7 @@ class ContextConverter:
     def _ruled(
         self, rule: RecordRule, record: ContextRecord, release: str | None
     ) -> ContextRecord | None:
-        """Apply a rule of --map, --drop or a rules file."""
+        """Applies a rule of --map, --drop or a rules file."""
         outcome = downstream.apply(rule, record, self.target, release)
         named, lost = outcome.loss
         action: Action = DROP if outcome.record is None else MAP
@@ -181,7 +181,7 @@ class ContextConverter:
     def _placed(
         self, made: list[ContextRecord], mapped: list[ContextRecord], in_order: bool
     ) -> list[ContextRecord]:
-        """Let mapped records take the place of those that they stand for."""
+        """Lets mapped records take the place of those that they stand for."""
         keys = {(record.typecode, record.instance): record for record in mapped}
         placed: list[ContextRecord] = []
         for record in made:
@@ -208,7 +208,7 @@ def _same(new: ContextRecord, old: ContextRecord) -> bool:
 
 
 def _rank(record: ContextRecord) -> int:
-    """Rank records as Xen saves them: HEADER, then by typecode, END last."""
+    """Ranks records as Xen saves them: HEADER, then by typecode, END last."""
     return record.typecode if record.typecode != END_TYPECODE else 1 << 16
 
 
@@ -218,7 +218,7 @@ def _in_order(records: tuple[ContextRecord, ...]) -> bool:
 
 
 def _newer(older: Layout, other: Layout) -> Layout:
-    """Return the younger of two layouts: the one that a later release introduced."""
+    """Returns the younger of two layouts: the one that a later release introduced."""
     order = catalogue.release_names()
 
     def age(layout: Layout) -> int:

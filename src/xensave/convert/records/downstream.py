@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 def apply(rule: RecordRule, record: ContextRecord, target: Release, source: str | None) -> Outcome:
-    """Drop or map a record; `source` is the release whose layouts the image has.
+    """Drops or maps a record; `source` is the release whose layouts the image has.
 
     Raises UsageError where the target lacks the record that the rule maps to or a hook fails, and
     Malformed where the body is not of the size that the rule's layout has.

@@ -72,7 +72,7 @@ interrupt masked, as after a reset. Such a value is not lost with its field.
 
 
 def consumed(record: str, new: tuple[str, ...]) -> frozenset[str]:
-    """Return the older fields whose meaning a fix-up carries on: they are not lost."""
+    """Returns the older fields whose meaning a fix-up carries on: they are not lost."""
     if record == "VIRIDIAN_VCPU" and set(new) & set(FLAGS):
         return frozenset(VECTORS)
     return frozenset()
@@ -81,7 +81,7 @@ def consumed(record: str, new: tuple[str, ...]) -> frozenset[str]:
 def fix_up(
     record: str, old: Values, layout: Layout, body: bytes, new: tuple[str, ...]
 ) -> tuple[bytes, tuple[Fixup, ...]]:
-    """Apply the fix-ups for the fields that are new in `layout`; return the body and which."""
+    """Applies the fix-ups for the fields that are new in `layout`; returns the body and which."""
     applied = tuple(fix for fix in FIXUPS if fix.record == record and fix.field in new)
     if not applied:
         return body, ()

@@ -17,14 +17,14 @@ SHOWN_BYTES = 16
 
 
 def of_fields(body: bytes, homeless: tuple[Homeless, ...]) -> Losses:
-    """Name the homeless fields of a body that are not zero."""
+    """Names the homeless fields of a body that are not zero."""
     return _first(
         Loss(field.path, _shown(field.of(body))) for field in homeless if any(field.of(body))
     )
 
 
 def of_body(body: bytes, layout: Layout | None) -> Losses:
-    """Name all fields of a body that are not zero: the whole record is lost."""
+    """Names all fields of a body that are not zero: the whole record is lost."""
     if layout is None:
         return of_bytes("body", body)
     leaves = list(_leaves(decode(layout, body, zeroextend=True), ""))
@@ -35,12 +35,12 @@ def of_body(body: bytes, layout: Layout | None) -> Losses:
 
 
 def of_bytes(name: str, data: bytes | memoryview) -> Losses:
-    """Name a stretch of bytes, if any is not zero."""
+    """Names a stretch of bytes, if any is not zero."""
     return ((Loss(name, _shown(bytes(data))),), 1) if any(data) else ((), 0)
 
 
 def joined(*parts: Losses) -> Losses:
-    """Put losses of one record together."""
+    """Puts losses of one record together."""
     named = tuple(loss for part, _ in parts for loss in part)
     return named[:NAMED_LOSSES], sum(count for _, count in parts)
 
@@ -65,7 +65,7 @@ def _leaves(value: Value, path: str) -> Iterator[Loss]:
 
 
 def _shown(data: bytes) -> str:
-    """Show a number of up to 8 bytes as one, anything longer by its first bytes that say much."""
+    """Shows a number of up to 8 bytes as one, anything longer by its first bytes that say much."""
     if len(data) <= 8:
         return hex(int.from_bytes(data, "little"))
     start = next(index for index, byte in enumerate(data) if byte)

@@ -41,7 +41,7 @@ class Homeless(NamedTuple):
     size: int
 
     def of(self, body: bytes) -> bytes:
-        """Return these bytes of a body."""
+        """Returns these bytes of a body."""
         return body[self.offset : self.offset + self.size]
 
 
@@ -53,7 +53,7 @@ class Moves(NamedTuple):
     new: tuple[str, ...]
 
     def apply(self, body: bytes, size: int) -> bytearray:
-        """Return a body of `size` bytes: what moves, moved; the rest zero."""
+        """Returns a body of `size` bytes: what moves, moved; the rest zero."""
         made = bytearray(size)
         for source, target, count in self.moves:
             part = body[source : source + count]
@@ -63,7 +63,7 @@ class Moves(NamedTuple):
 
 @cache
 def moves(source: Layout, target: Layout, *, by_place: bool = True) -> Moves:
-    """Match the fields of two layouts of a record.
+    """Matches the fields of two layouts of a record.
 
     Without `by_place` names alone count: two structs that were not made from one another may
     have fields of one size at one place that mean different things.
@@ -77,7 +77,7 @@ def moves(source: Layout, target: Layout, *, by_place: bool = True) -> Moves:
 
 
 def key_of(field: Field) -> str:
-    """Return a field's name; an anonymous member goes by its first named one."""
+    """Returns a field's name; an anonymous member goes by its first named one."""
     if field.name or not field.fields:
         return field.name
     return key_of(field.fields[0])
@@ -116,7 +116,7 @@ def _nowhere(_: Field) -> None:
 
 
 def _place(field: Field) -> tuple[object, ...]:
-    """Return what two fields share where one took the other's place: padding takes padding's."""
+    """Returns what two fields share where one took the other's place: padding takes padding's."""
     return field.offset, field.size, field.dims, field.name.startswith(PADDING)
 
 
@@ -127,7 +127,7 @@ def _alike(old: Field, new: Field) -> bool:
 def _pair(
     field: Field, other: Field, at: int, to: int, path: str, *, by_place: bool
 ) -> Iterator[_Part]:
-    """Move one field to its namesake: whole, by members, or as much of it as fits."""
+    """Moves one field to its namesake: whole, by members, or as much of it as fits."""
     size = min(field.size, other.size)
     if field.size != other.size and field.fields and other.fields and not field.dims:
         yield from _match(field.fields, other.fields, at, to, f"{path}.", by_place=by_place)

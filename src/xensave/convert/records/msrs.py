@@ -33,14 +33,14 @@ Machines = tuple[Machine, ...]
 
 
 def machines_of(release: str, policies: Sequence[Policy]) -> Machines:
-    """Return what MSRs are set by on a release."""
+    """Returns what MSRs are set by on a release."""
     return tuple(Machine(version(release), Domain(), policy) for policy in policies)
 
 
 def clamp_spec_ctrl(
     record: ContextRecord, releases: Sequence[Machines]
 ) -> tuple[ContextRecord, Change | None]:
-    """Clear the bits of SPEC_CTRL that the guest's policy does not give it on the target.
+    """Clears the bits of SPEC_CTRL that the guest's policy does not give it on the target.
 
     A guest that ran under a wider policy may have set them; the load refuses the record (ENXIO).
     """
@@ -79,7 +79,9 @@ def fit_msrs(
     target: str,
     xsave: ContextRecord | None = None,
 ) -> tuple[ContextRecord | None, Change | None]:
-    """Leave out the MSRs that a release refuses whatever the policy; None for a record of no other.
+    """Leaves out the MSRs that a release refuses whatever the policy.
+
+    None for a record of no other.
 
     `xsave` is the vCPU's CPU_XSAVE record before it, None where there is none. A record whose
     length is not what its count says is left as it is.
@@ -113,7 +115,7 @@ def fit_msrs(
 def fit_pv_msrs(
     body: bytes, releases: Sequence[Machines], target: str, where: Place
 ) -> tuple[bytes, Change | None]:
-    """Return X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
+    """Returns X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
 
     XEN_DOMCTL_set_vcpu_msrs refuses the record for any of them. One that is not whole, or not
     longer than its head, is left to the verdict.
@@ -146,7 +148,7 @@ def _whole(record: ContextRecord) -> bool:
 
 
 def _refused(entry: SavedMsr, vcpu: int, machine: Machine) -> str:
-    """Return why a release does not load an MSR; "" where it does, or only the host can tell."""
+    """Returns why a release does not load an MSR; "" where it does, or only the host can tell."""
     try:
         write(entry.msr, entry.value, vcpu, machine)
     except Refusal as refusal:

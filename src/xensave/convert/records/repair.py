@@ -101,7 +101,7 @@ HPET_PERIODIC = Damage(
 def parse(
     data: bytes | memoryview, release: str | None, offset: int, *, mend: bool
 ) -> tuple[Context, list[Repaired]]:
-    """Read a context; with `mend`, repair what is known to be damaged.
+    """Reads a context; with `mend`, repairs what is known to be damaged.
 
     Raises Truncated as Context.parse does; where only `mend` was missing, it says so.
     """
@@ -134,7 +134,7 @@ def _mendable(data: bytes | memoryview, release: str | None) -> bool:
 
 
 def _split(view: memoryview, offset: int, mended: list[Repaired]) -> bytes | memoryview:
-    """Return the context with every CPU_MSR descriptor cut to what was written."""
+    """Returns the context with every CPU_MSR descriptor cut to what was written."""
     parts: list[bytes | memoryview] = []
     at, whole = 0, 0
     while at + DESCRIPTOR.size <= len(view):
@@ -155,13 +155,13 @@ def _split(view: memoryview, offset: int, mended: list[Repaired]) -> bytes | mem
 
 
 def _written(view: memoryview, start: int) -> int:
-    """Return how long a CPU_MSR body is by its own count."""
+    """Returns how long a CPU_MSR body is by its own count."""
     whole = start + msr_list.HEAD <= len(view)
     return msr_list.size_for(msr_list.count_of(view[start : start + 4]) if whole else 0)
 
 
 def _descriptor_at(view: memoryview, at: int) -> bool:
-    """Tell whether what may follow the last MSR stands here: END of all, or the next CPU_MSR.
+    """Tells whether what may follow the last MSR stands here: END of all, or the next CPU_MSR.
 
     Records of a downstream come after CPU_MSR too: any higher number whose body fits will do.
     """
@@ -179,7 +179,7 @@ def _descriptor_at(view: memoryview, at: int) -> bool:
 
 
 def _xsave(record: ContextRecord, mended: list[Repaired]) -> ContextRecord | None:
-    """Cut an overlong record, drop an empty one (x87 and SSE state is in the CPU record too)."""
+    """Cuts an overlong record, drops an empty one (x87 and SSE state is in the CPU record too)."""
     accum = int.from_bytes(record.body[16:XSAVE_HEADER], "little")
     in_use = int.from_bytes(record.body[XSTATE_BV : XSTATE_BV + 8], "little")
     if record.length <= XSAVE_HEADER or (accum == 0 and not in_use & ~X87_SSE):
@@ -195,7 +195,7 @@ def _xsave(record: ContextRecord, mended: list[Repaired]) -> ContextRecord | Non
 
 
 def xsave_size(accum: int) -> int | None:
-    """Return how long a CPU_XSAVE record is for a guest that used the components of `accum`.
+    """Returns how long a CPU_XSAVE record is for a guest that used the components of `accum`.
 
     Standard format; None where a component is not known.
 
@@ -207,7 +207,7 @@ def xsave_size(accum: int) -> int | None:
 
 
 def _segments(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:
-    """Fold attributes in VMCS form (bits 12 - 15 in use, 8 - 11 not) as Xen does on load."""
+    """Folds attributes in VMCS form (bits 12 - 15 in use, 8 - 11 not) as Xen does on load."""
     folded: dict[str, int] = {}
     for name in SEGMENTS:
         value = record.integer(f"{name}_arbytes")
@@ -233,7 +233,7 @@ def _note(mended: list[Repaired], damage: Damage, offset: int, label: str, done:
 
 
 def _hpet(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:
-    """Make a timer periodic again that was, as the period that Xen keeps for it tells."""
+    """Makes a timer periodic again that was, as the period that Xen keeps for it tells."""
     values = record.values.copy()
     periods = integers(values, "period")
     places = []

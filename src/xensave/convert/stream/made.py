@@ -74,7 +74,7 @@ class ConvertedEvent(Event):
         self._head = packed[front : front + length]
 
     def padding(self) -> bytes:
-        """Return the zeroes that pad the body."""
+        """Returns the zeroes that pad the body."""
         return self._packed[len(self._packed) - self.pad_length :] if self.pad_length else b""
 
 
@@ -93,17 +93,17 @@ class Made:
         self._policies: dict[int, bytes] = {}
 
     def add(self, event: Event) -> None:
-        """Take in a header or record of the result, converted or as it was."""
+        """Takes in a header or record of the result, converted or as it was."""
         self._tally.add(event)
         self._checks.add(event)
         self._pages.add(event)
 
     def seen(self, layer: str, type_: int) -> bool:
-        """Whether the result has a record of a type."""
+        """Tells whether the result has a record of a type."""
         return (layer, type_) in self._tally.firsts
 
     def ran_under(self, type_: int, body: bytes | memoryview) -> None:
-        """Note X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not.
+        """Notes X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not.
 
         Raises LimitExceeded for a policy above POLICY_LIMIT.
         """
@@ -112,7 +112,7 @@ class Made:
         self._policies[type_] = bytes(body)
 
     def policy(self, facts: GuestFacts) -> Policy | None:
-        """Return the CPU policy that the result is held to; None for what the target makes of it.
+        """Returns the CPU policy that the result is held to; None for what the target makes of it.
 
         The target goes by the result's own. Where it has none, a known host gives the guest one.
         """
@@ -123,7 +123,7 @@ class Made:
         return carried or self.settings.policy
 
     def restores(self) -> tuple[Restore, ...]:
-        """Return the restore of what was made so far, on each kind of the target's points."""
+        """Returns the restore of what was made so far, on each kind of the target's points."""
         facts = self.facts(())
         policy = self.policy(facts)
         host = self.settings.host
@@ -133,7 +133,7 @@ class Made:
         )
 
     def machines(self) -> tuple[Machines, ...]:
-        """Return what MSRs are set by, on each kind of the target's points.
+        """Returns what MSRs are set by, on each kind of the target's points.
 
         Each is a release under the policies that the guest may have there: one that is held to, or
         all that a host may give which is not known.
@@ -147,7 +147,7 @@ class Made:
         )
 
     def lost(self, facts: GuestFacts, source: str | None) -> str:
-        """Return which features a known host does not give a guest whose policy the result lacks.
+        """Returns which features a known host does not give a guest whose policy the result lacks.
 
         Of a result that carries the policy the verdict says it, as `check` does.
         """
@@ -159,7 +159,7 @@ class Made:
         return lost_sentence([name for name in names_of(carried, at) if name not in theirs])
 
     def _carried(self) -> Policy | None:
-        """Return the CPU policy that the guest ran under, where the image carries it."""
+        """Returns the CPU policy that the guest ran under, where the image carries it."""
         leaves = policy_leaves(self._policies.get(libxc.X86_CPUID_POLICY, b""))
         if not leaves:
             return None
@@ -167,7 +167,7 @@ class Made:
         return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
 
     def facts(self, typecodes: Collection[int]) -> GuestFacts:
-        """Return the facts so far; the context lacks the typecodes kept for a downstream."""
+        """Returns the facts so far; the context lacks the typecodes kept for a downstream."""
         guest = facts_of(
             self._tally,
             "the result",
@@ -186,7 +186,7 @@ def check(
     typecodes: Collection[int],
     image: Image | None = None,
 ) -> None:
-    """Raise Refused, with the reason, where the target would refuse what was made.
+    """Raises Refused, with the reason, where the target would refuse what was made.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy. Without
     a host, a result without a policy of its own is held to the one that the guest ran under, to

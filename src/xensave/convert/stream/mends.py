@@ -49,7 +49,7 @@ Mend = Callable[[Event, Circumstances], "Mended | None"]
 
 
 def mend(event: Event, context: Circumstances) -> Mended | None:
-    """Return what becomes of a libxc record that no reader takes; None for any other."""
+    """Returns what becomes of a libxc record that no reader takes; None for any other."""
     if event.type in FOREIGN.get(context.guest, ()):
         return _foreign(event, context)
     own = MENDS.get(event.type)
@@ -57,7 +57,7 @@ def mend(event: Event, context: Circumstances) -> Mended | None:
 
 
 def losses_of(event: Event) -> Losses:
-    """Return what goes with a record: of a long one the front is looked at, the rest is lost."""
+    """Returns what goes with a record: of a long one the front is looked at, the rest is lost."""
     named, lost = of_bytes("body", event.prefix(LOOKED_AT))
     if event.length > LOOKED_AT and not lost:
         named, lost = of_bytes("body", b"\1")
@@ -65,7 +65,7 @@ def losses_of(event: Event) -> Losses:
 
 
 def _foreign(event: Event, context: Circumstances) -> Mended:
-    """Leave out a PV record of an HVM guest, and the reverse."""
+    """Leaves out a PV record of an HVM guest, and the reverse."""
     named, lost = losses_of(event)
     kind = libxc.DOMAIN_TYPES[context.guest]
     reason = f"libxc refuses it in the stream of an {kind} guest"
@@ -73,7 +73,7 @@ def _foreign(event: Event, context: Circumstances) -> Mended:
 
 
 def _pages(event: Event, _: Circumstances) -> Mended | None:
-    """Leave out a record that lists no page."""
+    """Leaves out a record that lists no page."""
     if event.length != PAIR.size or any(event.prefix(4)):
         return None
     change = Change(place_of(event), DROP, "a batch of no pages", "libxc refuses one without a PFN")
@@ -81,7 +81,7 @@ def _pages(event: Event, _: Circumstances) -> Mended | None:
 
 
 def _pv_info(event: Event, context: Circumstances) -> Mended | None:
-    """Leave out a second X86_PV_INFO."""
+    """Leaves out a second X86_PV_INFO."""
     if not context.seen(LIBXC, event.type):
         return None
     named, lost = losses_of(event)
@@ -90,7 +90,7 @@ def _pv_info(event: Event, context: Circumstances) -> Mended | None:
 
 
 def _tsc(event: Event, context: Circumstances) -> Mended | None:
-    """Give a guest whose TSC mode the target has not the default mode, and cut a surplus."""
+    """Gives a guest whose TSC mode the target lacks the default mode, and cuts a surplus."""
     cut = _cut(event, TSC_INFO.size, context)
     body = bytes(event.body()) if cut is None else cut.body
     if body is None or len(body) != TSC_INFO.size:
@@ -115,12 +115,12 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
 
 
 def _shared_info(event: Event, context: Circumstances) -> Mended | None:
-    """Cut what follows the one page of shared info."""
+    """Cuts what follows the one page of shared info."""
     return _cut(event, libxc.PAGE_SIZE, context)
 
 
 def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
-    """Cut a record that is longer than it may be."""
+    """Cuts a record that is longer than it may be."""
     if not context.repair or not size < event.length <= SHORT_LIMIT:
         return None
     body = bytes(event.body())
@@ -132,7 +132,7 @@ def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
 
 
 def whole_entries(event: Event, context: Circumstances) -> Mended | None:
-    """Cut a policy record to its whole entries; without any it goes."""
+    """Cuts a policy record to its whole entries; without any it goes."""
     size = ENTRY_SIZE[event.type]
     if not context.repair or event.length > SHORT_LIMIT:
         return None

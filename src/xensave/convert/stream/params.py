@@ -32,7 +32,7 @@ Pair = tuple[int, int]
 def convert_params(
     body: bytes | memoryview, restores: Sequence[Restore], where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
-    """Return the record's new body, and what was changed: () where nothing was.
+    """Returns the record's new body, and what was changed: () where nothing was.
 
     `restores` are those of this guest on the target's point releases: hvm_set_param() of each is
     asked what it refuses, in the order of the params. Viridian features that it does not know are
@@ -60,7 +60,7 @@ def convert_params(
 def _fitted(
     pairs: tuple[Pair, ...], restore: Restore, where: Place, changes: list[Change]
 ) -> tuple[Pair, ...]:
-    """Return the params that one release takes."""
+    """Returns the params that one release takes."""
     older = [_older(pair, restore, where, changes) for pair in pairs]
     facts = restore.facts._replace(params=tuple(older))
     staying: list[Pair] = []
@@ -74,7 +74,7 @@ def _fitted(
 
 
 def _older(pair: Pair, restore: Restore, where: Place, changes: list[Change]) -> Pair:
-    """Return a param in the form that the release has: another one, or with fewer features."""
+    """Returns a param in the form that the release has: another one, or with fewer features."""
     index, value = pair
     target = restore.target
     limit = dict(catalogue.space("hvm-param").limits)[target.release.name]

@@ -24,7 +24,7 @@ _NO_SUBLEAF = 0xFFFFFFFF
 def fit_policy(
     type_: int, body: bytes, target: Version, where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
-    """Return a policy record's new body, and what was changed: () where nothing was.
+    """Returns a policy record's new body, and what was changed: () where nothing was.
 
     XEN_DOMCTL_set_cpu_policy refuses a leaf or MSR outside its arrays (ERANGE), and a maximum
     leaf beyond the host's (EINVAL). A record that is not whole is left to the verdict.
@@ -72,7 +72,7 @@ def _has_room(leaf: CpuidLeaf, limits: Limits) -> bool:
 
 
 def _capped(leaf: CpuidLeaf, limits: Limits) -> CpuidLeaf:
-    """Return a leaf whose maximum, where it states one, is the target's at most."""
+    """Returns a leaf whose maximum, where it states one, is the target's at most."""
     most = {
         (0, _NO_SUBLEAF): BASIC_MAX,
         (7, 0): limits.feature_subleaf,

@@ -81,7 +81,7 @@ class StreamConverter:
         self._restores: tuple[Restore, ...] = ()
 
     def convert(self, event: Event) -> Output:
-        """Return what to write for an event."""
+        """Returns what to write for an event."""
         output = self._convert(event)
         for part in output:
             self._made.add(part if isinstance(part, Event) else self._as_event(event, part))
@@ -99,20 +99,20 @@ class StreamConverter:
         return event.type in format_named(event.layer).marks and self._made.seen(LIBXC, libxc.END)
 
     def frame_record(self, event: Event, type_: int) -> Output:
-        """Return a record without a body for one of the frame around the stream."""
+        """Returns a record without a body for one of the frame around the stream."""
         part = format_named(event.layer).pack(type_)
         self._made.add(ConvertedEvent(event, part, type_=type_))
         return (part,)
 
     def check_whole(self, image: Image | None = None) -> None:
-        """Judge all that was made, libxl's records included. Raises Refused.
+        """Judges all that was made, libxl's records included. Raises Refused.
 
         With the `image` that it was made of a PV guest's page tables are looked at too.
         """
         self._judge(image)
 
     def _as_event(self, event: Event, part: bytes) -> Event:
-        """Return bytes that stand in an event's place as an event of their own."""
+        """Returns bytes that stand in an event's place as an event of their own."""
         header: Header | None = None
         if isinstance(event.header, libxc.ImageHeader):
             header = libxc.ImageHeader.parse(part)
@@ -135,7 +135,7 @@ class StreamConverter:
         return (event,)
 
     def _ruled(self, event: Event, rule: RecordRule) -> Output:
-        """Do as the user says with a record of the stream."""
+        """Does as the user says with a record of the stream."""
         if rule.action == KEEP:
             return (event,)
         if rule.action == DROP_RULE:
@@ -205,7 +205,7 @@ class StreamConverter:
         return before + self._record(event)
 
     def _static_end(self, event: Event) -> tuple[bytes, ...]:
-        """Return STATIC_DATA_END where a v3 stream must have it and a v2 stream has none."""
+        """Returns STATIC_DATA_END where a v3 stream must have it and a v2 stream has none."""
         if self._static_done or event.type in STATIC:
             return ()
         self._static_done = True
@@ -237,7 +237,7 @@ class StreamConverter:
         return self._drop_unknown(event) if self._unknown(event) else (event,)
 
     def _static(self, event: Event) -> Output:
-        """Convert what version 3 has before memory."""
+        """Converts what version 3 has before memory."""
         if self._version < 3:
             return self._drop_static(event)
         return self._policy(event) if event.type in POLICIES else self._marker(event)
@@ -248,7 +248,7 @@ class StreamConverter:
         return () if mended.body is None else (pack_record(event.type, mended.body),)
 
     def _drop_static(self, event: Event) -> Output:
-        """Leave out what a version 2 stream cannot have."""
+        """Leaves out what a version 2 stream cannot have."""
         if event.type == libxc.STATIC_DATA_END:
             reason = "version 2 has no such record"
             self._note(Change(place_of(event), DROP, event.label, reason))
@@ -266,7 +266,7 @@ class StreamConverter:
         return Circumstances(self._guest, self._first, self.target.name, self.settings.repair, seen)
 
     def _marker(self, event: Event) -> Output:
-        """Leave out a second STATIC_DATA_END, such as one behind that which was put in."""
+        """Leaves out a second STATIC_DATA_END, such as one behind that which was put in."""
         if not self._made.seen(LIBXC, event.type):
             return (event,)
         self._note(Change(place_of(event), DROP, event.label, "libxc refuses a second one"))
@@ -293,7 +293,7 @@ class StreamConverter:
         return (pack_record(event.type, new),)
 
     def _converted(self, body: bytes | memoryview, offset: int) -> bytes | None:
-        """Return the converted context; None where it stays as it is."""
+        """Returns the converted context; None where it stays as it is."""
         source = self.plan.source
         context, mended = parse(body, source, offset, mend=self.settings.repair)
         for change in mended:
@@ -315,7 +315,7 @@ class StreamConverter:
         return new.to_bytes()
 
     def _clamped(self, context: Context) -> Context:
-        """Hold SPEC_CTRL to the policy that the guest has."""
+        """Holds SPEC_CTRL to the policy that the guest has."""
         records: list[ContextRecord] = []
         for record in context.records:
             change = None
@@ -339,12 +339,12 @@ class StreamConverter:
         return (pack_record(event.type, body),)
 
     def _machines(self) -> tuple[Machines, ...]:
-        """Return what MSRs are set by. Made once: a stream's policies come before its vCPUs."""
+        """Returns what MSRs are set by. Made once: a stream's policies come before its vCPUs."""
         self._setting = self._setting or self._made.machines()
         return self._setting
 
     def _pv_msrs(self, event: Event) -> Output:
-        """Leave out the MSRs of a PV vCPU that the target does not set."""
+        """Leaves out the MSRs of a PV vCPU that the target does not set."""
         body, change = fit_pv_msrs(
             bytes(event.body()), self._machines(), self.target.name, place_of(event)
         )

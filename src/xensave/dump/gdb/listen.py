@@ -18,7 +18,7 @@ _OTHERS = 0o177
 
 
 def listen_unix(path: str) -> socket.socket:
-    """Return a listening Unix socket of mode 0600; SourceError where the name is taken.
+    """Returns a listening Unix socket of mode 0600; SourceError where the name is taken.
 
     A socket that a server which is gone left behind is replaced.
     """
@@ -37,7 +37,7 @@ def listen_unix(path: str) -> socket.socket:
 
 
 def listen_tcp(port: int) -> socket.socket:
-    """Return a listening socket on the loopback address: any local user can connect to it.
+    """Returns a listening socket on the loopback address: any local user can connect to it.
 
     Raises SourceError where the port cannot be had.
     """
@@ -53,7 +53,7 @@ def listen_tcp(port: int) -> socket.socket:
 
 
 def serve(listener: socket.socket, image: Image, *, once: bool = False) -> None:
-    """Answer one gdb after another; with `once` the first only."""
+    """Answers one gdb after another; with `once` the first only."""
     while True:
         connection, _ = listener.accept()
         with (

@@ -25,7 +25,7 @@ class Packets:
         self.acknowledge = True
 
     def next(self) -> bytes | None:
-        """Return the next packet's data; None at the end, or after what is no packet.
+        """Returns the next packet's data; None at the end, or after what is no packet.
 
         Acknowledgements and interrupts are passed over: nothing here runs.
         """
@@ -39,7 +39,7 @@ class Packets:
         return None
 
     def _whole(self) -> bytes | None:
-        """Return what stands between the next $ and its #; None at the end, or for too much."""
+        """Returns what stands between the next $ and its #; None at the end, or for too much."""
         while (byte := self._read.read(1)) != b"$":
             if not byte:
                 return None
@@ -51,7 +51,7 @@ class Packets:
         return bytes(data)
 
     def send(self, data: bytes) -> None:
-        """Send a packet."""
+        """Sends a packet."""
         self._write.write(packet(data))
         self._write.flush()
 
@@ -65,7 +65,7 @@ def _sum_of(digits: bytes) -> int | None:
 
 
 def packet(data: bytes) -> bytes:
-    r"""Return data as a packet.
+    r"""Returns data as a packet.
 
     >>> packet(b"OK"), packet(b"a#b")
     (b'$OK#9a', b'$a}\x03b#43')

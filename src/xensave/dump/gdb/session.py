@@ -60,7 +60,7 @@ class Session:
         self._answers |= dict.fromkeys((b"c", b"s", b"C", b"S", b"G", b"P", b"M", b"X"), _refuse)
 
     def run(self, packets: Packets) -> None:
-        """Answer packets until gdb detaches, or the connection ends."""
+        """Answers packets until gdb detaches, or the connection ends."""
         greeted = False
         while not self._ended and (asked := packets.next()) is not None:
             if asked.startswith(_GREETING):
@@ -77,7 +77,7 @@ class Session:
                 packets.send(self.answer(asked))
 
     def answer(self, asked: bytes) -> bytes:
-        """Return the answer to a packet, b"" where it is not known."""
+        """Returns the answer to a packet, b"" where it is not known."""
         if asked.startswith(b"vCont;"):
             return READ_ONLY
         return self._answers.get(asked[:1], _ignore)(asked)
@@ -104,7 +104,7 @@ class Session:
         return self._read(virtual, count).hex().encode() or (BAD_ADDRESS if count else b"")
 
     def _read(self, virtual: int, count: int) -> bytes:
-        """Return bytes up to the first that is not there."""
+        """Returns bytes up to the first that is not there."""
         parts = []
         end = virtual + count
         while virtual < end:
@@ -117,7 +117,7 @@ class Session:
         return b"".join(parts)
 
     def _read_page(self, virtual: int, size: int) -> bytes | None:
-        """Return bytes of a page; of a vCPU in user mode one wants to see the kernel as well."""
+        """Returns bytes of a page; of a vCPU in user mode one wants to see the kernel as well."""
         for space in (self._vcpu, self._vcpu.kernel_space):
             with suppress(NotMapped, AbsentPage):
                 return space.read(virtual, size)

@@ -61,7 +61,7 @@ class Description(NamedTuple):
         return [each for feature in self.features.values() for each in feature]
 
     def to_xml(self) -> bytes:
-        """Return the description as gdb reads it."""
+        """Returns the description as gdb reads it."""
         lines = ['<?xml version="1.0"?>', '<!DOCTYPE target SYSTEM "gdb-target.dtd">', "<target>"]
         lines.append(f"<architecture>{self.architecture}</architecture>")
         for name, registers in self.features.items():
@@ -124,13 +124,13 @@ _NAMES = {"eflags": "rflags", "k_gs_base": "kernel_gs_base"}
 
 
 def description_of(vcpus: list[Vcpu]) -> Description:
-    """Return how vCPUs are described: as 64-bit ones where any is in long mode."""
+    """Returns how vCPUs are described: as 64-bit ones where any is in long mode."""
     long_mode = any(vcpu.registers.efer & EFER_LMA for vcpu in vcpus)
     return X86_64 if long_mode else I386
 
 
 def register_bytes(vcpu: Vcpu, description: Description) -> list[bytes]:
-    """Return the contents of each register, little-endian, by number."""
+    """Returns the contents of each register, little-endian, by number."""
     fpu = dict(_fpu_fields(vcpu.fpu.ljust(_FXSAVE, b"\0")))
     values = vcpu.registers._asdict()
     parts = []
@@ -147,7 +147,7 @@ def register_bytes(vcpu: Vcpu, description: Description) -> list[bytes]:
 
 
 def _fpu_fields(area: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the registers of an FXSAVE area."""
+    """Yields the registers of an FXSAVE area."""
     control, status, tags, opcode, ip, data, mxcsr = _FRONT.unpack_from(area)
     for number in range(8):
         yield f"st{number}", area[_ST_AT + 16 * number :][:10]
@@ -169,7 +169,7 @@ def _fpu_fields(area: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _tag_word(area: bytes, tags: int, top: int) -> int:
-    """Return the two bits a register that FXSAVE keeps as one: which are empty, zero, special."""
+    """Returns the two bits a register that FXSAVE keeps as one: which are empty, zero, special."""
     word = 0
     for physical in range(8):
         tag = _EMPTY_TAG

@@ -21,7 +21,7 @@ _EMPTY = re.compile(r"^( *)(.*)(\{\}|\[\])(,?)$", re.MULTILINE)
 
 
 def config_bytes(values: object, style: Style = Style.YAJL) -> bytes:
-    r"""Return a configuration as it lies in the xl header's optional data, NUL included.
+    r"""Returns a configuration as it lies in the xl header's optional data, NUL included.
 
     >>> config_bytes({"c_info": {"type": "pvh"}, "disks": []}).decode().splitlines()[4:]
     ['    "disks": [', '', '    ]', '}', '\x00']
@@ -33,18 +33,18 @@ def config_bytes(values: object, style: Style = Style.YAJL) -> bytes:
 
 
 def style_of(text: str) -> Style:
-    """Tell which library wrote a configuration, by its first member."""
+    """Tells which library wrote a configuration, by its first member."""
     return Style.JSON_C if re.match(r'\{\n  "[^"]*":', text) else Style.YAJL
 
 
 def _yajl(values: object) -> str:
-    """Lay out as YAJL does: it opens an empty map or list, and closes it two lines below."""
+    """Lays out as YAJL does: it opens an empty map or list, and closes it two lines below."""
     text = json.dumps(values, indent=4, ensure_ascii=False)
     return _EMPTY.sub(lambda m: f"{m[1]}{m[2]}{m[3][0]}\n\n{m[1]}{m[3][1]}{m[4]}", text)
 
 
 def _json_c(values: object) -> str:
-    """Lay out as json-c does: an empty map takes two lines, and slashes are escaped."""
+    """Lays out as json-c does: an empty map takes two lines, and slashes are escaped."""
     text = json.dumps(values, indent=2, ensure_ascii=False, separators=(",", ":"))
     text = text.replace("/", "\\/")
     return _EMPTY.sub(lambda m: m[0] if m[3] == "[]" else f"{m[1]}{m[2]}{{\n{m[1]}}}{m[4]}", text)

@@ -17,7 +17,7 @@ _BITS = 16
 
 
 def context_json(body: bytes, release: str | None, offset: int) -> dict[str, Json]:
-    """Return a context as `records` and, if anything follows END, `tail`.
+    """Returns a context as `records` and, if anything follows END, `tail`.
 
     One that cannot be split is given as its bytes.
     """
@@ -32,7 +32,7 @@ def context_json(body: bytes, release: str | None, offset: int) -> dict[str, Jso
 
 
 def context_bytes(item: Members) -> bytes:
-    """Return the context again. Raises Malformed, naming the member."""
+    """Returns the context again. Raises Malformed, naming the member."""
     if "records" not in item:
         return item.octets("body")
     records = b"".join(map(_record_bytes, item.objects("records")))
@@ -40,7 +40,7 @@ def context_bytes(item: Members) -> bytes:
 
 
 def layout_named(item: Members) -> Layout:
-    """Return the layout that an object's `layout` names, of a save record or of libxc's.
+    """Returns the layout that an object's `layout` names, of a save record or of libxc's.
 
     Raises Malformed for a name that no layout has.
     """

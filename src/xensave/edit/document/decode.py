@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 def decode_lines(source: Source, path: str | None, release: str | None = None) -> Iterator[str]:
-    """Yield the lines of a JSON document: an object whose `events` are one a line.
+    """Yields the lines of a JSON document: an object whose `events` are one a line.
 
     `path` is where page contents are to be had when it is encoded again. Raises what a walk
     raises for a damaged image; what stands before the damage was yielded then. Unsupported is a
@@ -35,7 +35,7 @@ def decode_lines(source: Source, path: str | None, release: str | None = None) -
 
 
 def decode_events(source: Source, release: str | None = None) -> Iterator[dict[str, Json]]:
-    """Yield an image's headers and records as objects; the image is walked once.
+    """Yields an image's headers and records as objects; the image is walked once.
 
     The HVM context is read by the layouts of `release`, or of the one that the image names. What
     lies behind the last record, such as old bytes of a disk, is the last object.

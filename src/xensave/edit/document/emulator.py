@@ -16,14 +16,17 @@ _FULL = 4
 
 
 def xenstore_json(body: bytes) -> dict[str, Json]:
-    """Return EMULATOR_XENSTORE_DATA as members. Raises Malformed where it is damaged."""
+    """Returns EMULATOR_XENSTORE_DATA as members. Raises Malformed where it is damaged."""
     header = EmulatorHeader.parse(body)
     pairs = parse_xenstore(body[EMULATOR_HEADER_SIZE:])
     return {**header._asdict(), "xenstore": [[key, value] for key, value in pairs]}
 
 
 def xenstore_bytes(source: Members) -> bytes:
-    """Return the record's body again. Raises Malformed for members that are no keys with values."""
+    """Returns the record's body again.
+
+    Raises Malformed for members that are no keys with values.
+    """
     pairs = []
     for index, item in enumerate(as_list(source.get("xenstore"), source.place)):
         place = f"{source.place}.xenstore[{index}]"
@@ -35,7 +38,7 @@ def xenstore_bytes(source: Members) -> bytes:
 
 
 def state_json(body: bytes) -> dict[str, Json]:
-    """Return EMULATOR_CONTEXT as members. Raises Unsupported for a state that is not QEMU's."""
+    """Returns EMULATOR_CONTEXT as members. Raises Unsupported for a state that is not QEMU's."""
     header = EmulatorHeader.parse(body)
     state = body[EMULATOR_HEADER_SIZE:]
     result = qemu.sections(state) if qemu.is_qemu(state) else ()
@@ -51,7 +54,7 @@ def state_json(body: bytes) -> dict[str, Json]:
 
 
 def state_bytes(source: Members) -> bytes:
-    """Return the record's body again."""
+    """Returns the record's body again."""
     header = _header(source).to_bytes()
     sections = b"".join(map(_section_bytes, source.objects("sections")))
     return header + source.octets("before") + sections + source.octets("after")

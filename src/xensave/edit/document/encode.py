@@ -32,7 +32,7 @@ class Document:
 
     @classmethod
     def load(cls, file: TextIO) -> Document:
-        """Read a document. Raises Malformed for what is none, LimitExceeded above TEXT_LIMIT."""
+        """Reads a document. Raises Malformed for what is none, LimitExceeded above TEXT_LIMIT."""
         try:
             text = file.read(TEXT_LIMIT + 1)
             if len(text) > TEXT_LIMIT:
@@ -54,7 +54,7 @@ class Document:
 
 
 def write_document(document: Document, source: Source | None, fd: int) -> None:
-    """Write an image: what the document holds, and the slices of `source`.
+    """Writes an image: what the document holds, and the slices of `source`.
 
     Raises Malformed for the document, UsageError where the source cannot give a slice: one that
     can be read forward only must be asked in its order.

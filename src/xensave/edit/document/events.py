@@ -56,7 +56,7 @@ _CODECS = {
 
 
 def refuse_made(event: Event) -> None:
-    """Raise Unsupported for an event that stands for a legacy stream's bytes."""
+    """Raises Unsupported for an event that stands for a legacy stream's bytes."""
     if event.made:
         raise Unsupported(
             "a legacy stream has no records of its own: convert it first, with xensave convert",
@@ -65,7 +65,7 @@ def refuse_made(event: Event) -> None:
 
 
 def event_json(event: Event, release: str | None) -> Object:
-    """Return an event as an object; `release` names the layouts of the HVM context."""
+    """Returns an event as an object; `release` names the layouts of the HVM context."""
     result: Object = {"layer": event.layer, "kind": event.kind, "name": event.name}
     if event.kind == HEADER_KIND:
         result.update(header_json(event))
@@ -85,7 +85,7 @@ def event_json(event: Event, release: str | None) -> Object:
 
 
 def event_parts(item: Members) -> Iterator[Part]:
-    """Yield what an object stands for. Raises Malformed, naming the member."""
+    """Yields what an object stands for. Raises Malformed, naming the member."""
     kind = item.text("kind")
     if kind == HEADER_KIND:
         yield header_bytes(item)
@@ -116,14 +116,14 @@ def _body_json(event: Event, release: str | None) -> Object:
 
 
 def _rest_json(event: Event) -> Object:
-    """Return a body that is not taken apart: its bytes, or where they are."""
+    """Returns a body that is not taken apart: its bytes, or where they are."""
     if event.length > INLINE_LIMIT:
         return _slice_json(event)
     return {"body": bytes(event.body()).hex()} if event.length else {}
 
 
 def _taken(codec: Codec, body: bytes) -> Object:
-    """Return a body taken apart, if that gives the same bytes again."""
+    """Returns a body taken apart, if that gives the same bytes again."""
     try:
         result = codec.take(body)
         whole = codec.give(Members(result, ""))
@@ -166,7 +166,7 @@ def _body_parts(item: Members) -> Iterator[Part]:
 
 
 def _pages_json(event: Event) -> Object:
-    """Return a PAGE_DATA record: its frames as runs, and where the contents are."""
+    """Returns a PAGE_DATA record: its frames as runs, and where the contents are."""
     count = int.from_bytes(event.prefix(4), "little") if event.length >= PAIR.size else 0
     front = PAIR.size + 8 * count
     if not PAIR.size <= front <= min(event.length, _FRONT_LIMIT):

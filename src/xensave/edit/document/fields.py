@@ -19,7 +19,7 @@ EXACT = 1 << 53
 
 
 def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
-    """Return a body as members: `layout`, `fields`, and where needed `length`, `tail`, `raw`."""
+    """Returns a body as members: `layout`, `fields`, and where needed `length`, `tail`, `raw`."""
     values = decode(layout, body, zeroextend=True)
     result: dict[str, Json] = {"layout": layout.id, "fields": _to_json(layout.fields, values)}
     if len(body) < layout.size:
@@ -33,7 +33,7 @@ def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
 
 
 def body_bytes(layout: Layout, source: Members) -> bytes:
-    """Return the body that such members describe. Raises Malformed, naming the member."""
+    """Returns the body that such members describe. Raises Malformed, naming the member."""
     fields = source.members("fields")
     raw = source.octets("raw", b"")
     base = raw or bytes(layout.size)
@@ -49,7 +49,7 @@ def body_bytes(layout: Layout, source: Members) -> bytes:
 
 
 def number_json(value: int) -> Json:
-    """Return an integer as JSON: a number, or text where a double would round it.
+    """Returns an integer as JSON: a number, or text where a double would round it.
 
     >>> number_json(12), number_json(0xFFFFFFFF8122D763)
     (12, '0xffffffff8122d763')
@@ -66,7 +66,7 @@ def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, J
 
 
 def _written(fields: tuple[Field, ...]) -> list[Field]:
-    """Return the named members that are written: of an anonymous union those of the first."""
+    """Returns the named members that are written: of an anonymous union those of the first."""
     result: list[Field] = []
     for field in fields:
         if field.name:

@@ -27,7 +27,7 @@ _MAKERS: dict[str, Callable[..., AnyHeader]] = {
 
 
 def header_json(event: Event) -> Object:
-    """Return a header: its fields by name where xensave can make it of them, else its bytes."""
+    """Returns a header: its fields by name where xensave can make it of them, else its bytes."""
     as_dict: Callable[[], dict[str, object]] | None = getattr(event.header, "_asdict", None)
     if event.label not in _MAKERS or as_dict is None:
         return {"header": bytes(event.raw).hex()}
@@ -39,7 +39,7 @@ def header_json(event: Event) -> Object:
 
 
 def header_bytes(item: Members) -> bytes:
-    """Return a header's bytes, and the configuration behind that of xl.
+    """Returns a header's bytes, and the configuration behind that of xl.
 
     Raises Malformed, naming the member.
     """
@@ -65,7 +65,7 @@ def _plain(value: object) -> Json:
 
 
 def _optional_json(data: bytes) -> Object:
-    """Return the configuration: as JSON if libxl would write it so, else as its bytes."""
+    """Returns the configuration: as JSON if libxl would write it so, else as its bytes."""
     try:
         optional = OptionalData.parse(data)
         values: Json = json.loads(optional.text)

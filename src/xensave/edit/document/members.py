@@ -23,47 +23,47 @@ class Members:
         return key in self._value
 
     def get(self, key: str) -> object:
-        """Return a member. Raises Malformed where there is none."""
+        """Returns a member. Raises Malformed where there is none."""
         if key not in self._value:
             raise Malformed(f"the member {key!r} is missing", path=self.place)
         return self._value[key]
 
     def number(self, key: str, default: int | None = None) -> int:
-        """Return an integer; it may be written as text ("0x10")."""
+        """Returns an integer; it may be written as text ("0x10")."""
         if default is not None and key not in self._value:
             return default
         return as_number(self.get(key), f"{self.place}.{key}")
 
     def text(self, key: str) -> str:
-        """Return a string. Raises Malformed for a value of another type."""
+        """Returns a string. Raises Malformed for a value of another type."""
         result = self.get(key)
         if not isinstance(result, str):
             raise Malformed("a string is due here", path=f"{self.place}.{key}")
         return result
 
     def octets(self, key: str, default: bytes | None = None) -> bytes:
-        """Return bytes, which are written in hexadecimal."""
+        """Returns bytes, which are written in hexadecimal."""
         if default is not None and key not in self._value:
             return default
         return as_octets(self.get(key), f"{self.place}.{key}")
 
     def objects(self, key: str) -> list[Members]:
-        """Return the objects of a list."""
+        """Returns the objects of a list."""
         place = f"{self.place}.{key}"
         result = as_list(self.get(key), place)
         return [Members(item, f"{place}[{index}]") for index, item in enumerate(result)]
 
     def members(self, key: str) -> Members:
-        """Return an object."""
+        """Returns an object."""
         return Members(self.get(key), f"{self.place}.{key}")
 
     def items(self) -> Iterator[tuple[str, object]]:
-        """Yield every member with its name."""
+        """Yields every member with its name."""
         yield from self._value.items()
 
 
 def as_number(value: object, place: str) -> int:
-    """Return an integer, or Malformed."""
+    """Returns an integer, or Malformed."""
     if isinstance(value, str):
         try:
             return int(value, 0)
@@ -75,7 +75,7 @@ def as_number(value: object, place: str) -> int:
 
 
 def as_octets(value: object, place: str) -> bytes:
-    """Return bytes from hexadecimal, or Malformed."""
+    """Returns bytes from hexadecimal, or Malformed."""
     if not isinstance(value, str):
         raise Malformed("bytes in hexadecimal are due here", path=place)
     try:
@@ -85,7 +85,7 @@ def as_octets(value: object, place: str) -> bytes:
 
 
 def as_list(value: object, place: str) -> list[object]:
-    """Return a list, or Malformed."""
+    """Returns a list, or Malformed."""
     if not isinstance(value, list):
         raise Malformed("a list is due here", path=place)
     return value

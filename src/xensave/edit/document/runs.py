@@ -16,7 +16,7 @@ _LIMIT = 1 << 24
 
 
 def runs_json(entries: bytes) -> list[Json]:
-    """Return entries of 64 bits as runs: `pfn`, `count`, `type` and, if not zero, `reserved`.
+    """Returns entries of 64 bits as runs: `pfn`, `count`, `type` and, if not zero, `reserved`.
 
     >>> runs_json(b"".join(n.to_bytes(8, "little") for n in (5, 6, 0xF << 60 | 7)))
     [{'pfn': 5, 'count': 2, 'type': 'NOTAB'}, {'pfn': 7, 'count': 1, 'type': 'XTAB'}]
@@ -41,7 +41,7 @@ def runs_json(entries: bytes) -> list[Json]:
 
 
 def runs_bytes(runs: list[Members]) -> bytes:
-    """Return the entries again. Raises Malformed, naming the run."""
+    """Returns the entries again. Raises Malformed, naming the run."""
     parts: list[bytes] = []
     for run in runs:
         kind = run.get("type")

@@ -50,7 +50,7 @@ _SVM_TYPES = ("4.9",)
 
 
 def cr0(body: Body, machine: Machine) -> str | None:
-    """Refuse reserved bits, PG without PE, and a CR0 without ET."""
+    """Refuses reserved bits, PG without PE, and a CR0 without ET."""
     value = body["cr0"]
     if value & ~_CR0_KNOWN or not value & _CR0_ET or value & (_CR0_PE | efer.CR0_PG) == efer.CR0_PG:
         return f"cr0 is {value:#x}"
@@ -58,7 +58,7 @@ def cr0(body: Body, machine: Machine) -> str | None:
 
 
 def cr4(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the domain's policy (before `POLICY_SINCE` the host's CPU) lacks."""
+    """Refuses bits that the domain's policy (before `POLICY_SINCE` the host's CPU) lacks."""
     value = body["cr4"]
     allowed, known = machine.once(_cr4_bits)
     rest = value & ~allowed
@@ -70,7 +70,7 @@ def cr4(body: Body, machine: Machine) -> str | None:
 
 
 def _cr4_bits(machine: Machine) -> tuple[int, int]:
-    """Return the bits that the policy allows, and those that the release knows at all."""
+    """Returns the bits that the policy allows, and those that the release knows at all."""
     fixed = in_force((), _CR4_FIXED_UNTIL, machine.version)
     allowed = known = _CR4_FIXED if fixed else 0
     for bits, features, since in _CR4:
@@ -83,7 +83,7 @@ def _cr4_bits(machine: Machine) -> tuple[int, int]:
 
 
 def _vmxe(machine: Machine) -> int:
-    """Return VMXE where it may be set: on restore the policy was enough from 4.5 to 4.14."""
+    """Returns VMXE where it may be set: on restore the policy was enough from 4.5 to 4.14."""
     restore = in_force(_CR4_FIXED_UNTIL, _VMXE_BY_POLICY_UNTIL, machine.version)
     if machine.policy.has("vmx") and (restore or machine.domain.nested):
         return _CR4_VMXE
@@ -91,7 +91,7 @@ def _vmxe(machine: Machine) -> int:
 
 
 def pad0(body: Body, machine: Machine) -> str | None:
-    """Refuse a padding that is not zero."""
+    """Refuses a padding that is not zero."""
     return f"pad0 is {body['pad0']:#x}" if body["pad0"] else None
 
 
@@ -100,32 +100,32 @@ def _address_bits(machine: Machine) -> int:
 
 
 def cr3(body: Body, machine: Machine) -> str | None:
-    """Refuse a CR3 beyond the guest's physical addresses."""
+    """Refuses a CR3 beyond the guest's physical addresses."""
     width = machine.once(_address_bits)
     value = body["cr3"]
     return f"cr3 is {value:#x}, addresses have {width} bits" if value >> width else None
 
 
 def dr67(body: Body, machine: Machine) -> str | None:
-    """Refuse upper halves of DR6 and DR7 that are not zero."""
+    """Refuses upper halves of DR6 and DR7 that are not zero."""
     if body["dr6"] >> 32 or body["dr7"] >> 32:
         return f"dr6 is {body['dr6']:#x}, dr7 {body['dr7']:#x}"
     return None
 
 
 def flags(body: Body, machine: Machine) -> str | None:
-    """Refuse flags other than XEN_X86_FPU_INITIALISED."""
+    """Refuses flags other than XEN_X86_FPU_INITIALISED."""
     return f"flags are {body['flags']:#x}" if body["flags"] & ~_FLAGS_KNOWN else None
 
 
 def tsc_aux(body: Body, machine: Machine) -> str | None:
-    """Refuse a TSC_AUX of more than 32 bits."""
+    """Refuses a TSC_AUX of more than 32 bits."""
     value = body["msr_tsc_aux"]
     return f"msr_tsc_aux is {value:#x}" if value >> 32 else None
 
 
 def pending_event(body: Body, machine: Machine) -> str | None:
-    """Refuse an event of a type that the virtualisation hardware does not inject."""
+    """Refuses an event of a type that the virtualisation hardware does not inject."""
     if not body["pending_valid"]:
         return None
     kind = body["pending_type"]
@@ -136,21 +136,21 @@ def pending_event(body: Body, machine: Machine) -> str | None:
 
 
 def error_code(body: Body, machine: Machine) -> str | None:
-    """Refuse a pending event's error code of more than 16 bits."""
+    """Refuses a pending event's error code of more than 16 bits."""
     if body["pending_valid"] and body["pending_error_valid"] and body["error_code"] >> 16:
         return f"error_code is {body['error_code']:#x}"
     return None
 
 
 def shadow_cr3(body: Body, machine: Machine) -> str | None:
-    """Leave a shadow-paged guest's CR3 to its memory map."""
+    """Leaves a shadow-paged guest's CR3 to its memory map."""
     if not machine.domain.hap and body["cr0"] & efer.CR0_PG:
         raise Undecided(f"whether the guest has memory at CR3 {body['cr3']:#x} (shadow paging)")
     return None
 
 
 def convert(data: bytes, length: int) -> bytes:
-    """Convert a shorter CPU record: that of 3.x has no TSC_AUX, none but 4.7's has flags.
+    """Converts a shorter CPU record: that of 3.x has no TSC_AUX, none but 4.7's has flags.
 
     `data` is zero-extended already; this is _hvm_hw_fix_cpu() of the public header.
     """

@@ -44,7 +44,7 @@ SPECS = (
 
 
 def route(body: Body, machine: Machine) -> str | None:
-    """Refuse a link that is routed to no ISA interrupt."""
+    """Refuses a link that is routed to no ISA interrupt."""
     for link, gsi in enumerate(body.octets("route")):
         if gsi > _ROUTE_MAX:
             return f"route[{link}] is {gsi}"
@@ -52,17 +52,17 @@ def route(body: Body, machine: Machine) -> str | None:
 
 
 def link_padding(body: Body, machine: Machine) -> str | None:
-    """Refuse padding that is not zero."""
+    """Refuses padding that is not zero."""
     return f"pad0 is {body.octets('pad0').hex()}" if body["pad0"] else None
 
 
 def pic_output(body: Body, machine: Machine) -> str | None:
-    """Refuse an output that is neither low nor high."""
+    """Refuses an output that is neither low nor high."""
     return f"int_output is {body['int_output']}" if body["int_output"] > 1 else None
 
 
 def pic_state(body: Body, machine: Machine) -> str | None:
-    """Refuse a master in the slave's place, output during initialisation, and fixed ELCR bits."""
+    """Refuses a master in the slave's place, output during initialisation, and fixed ELCR bits."""
     master = body["is_master"]
     if bool(master) != (body.instance == 0):
         return f"is_master is {master} in PIC {body.instance}"
@@ -74,7 +74,7 @@ def pic_state(body: Body, machine: Machine) -> str | None:
 
 
 def pit_domain(body: Body, machine: Machine) -> str | None:
-    """Refuse values that no PIT reaches, up to the first channel whose gate is wrong.
+    """Refuses values that no PIT reaches, up to the first channel whose gate is wrong.
 
     The gates of channels 0 and 1 are always set; a channel before the one with a wrong gate is
     judged first, one after it not any more.
@@ -108,7 +108,7 @@ def _channel(body: Body, channel: str) -> str | None:
 
 
 def pit_gate(body: Body, machine: Machine) -> str | None:
-    """Refuse a gate of channel 0 or 1 that is off: nothing can clear it."""
+    """Refuses a gate of channel 0 or 1 that is off: nothing can clear it."""
     for index in range(2):
         if not body[f"channels[{index}].gate"]:
             return f"channels[{index}].gate is 0"

@@ -42,7 +42,7 @@ _EFER = (
 
 
 def _known_bits(machine: Machine) -> int:
-    """Return the bits of EFER that the release knows."""
+    """Returns the bits of EFER that the release knows."""
     known = _SCE | _LME | _LMA | _NXE | _FFXSE
     for bits, since, until, nested in _EFER_KNOWN:
         if in_force(since, until, machine.version) and (machine.domain.nested or not nested):
@@ -51,14 +51,14 @@ def _known_bits(machine: Machine) -> int:
 
 
 def efer_known(body: Body, machine: Machine) -> str | None:
-    """Refuse bits that the release does not know."""
+    """Refuses bits that the release does not know."""
     value = body["msr_efer"]
     known = machine.once(_known_bits)
     return f"msr_efer is {value:#x}, known are {known:#x}" if value & ~known else None
 
 
 def efer_features(body: Body, machine: Machine) -> str | None:
-    """Refuse bits whose feature the policy (before `POLICY_SINCE` the host's CPU) lacks."""
+    """Refuses bits whose feature the policy (before `POLICY_SINCE` the host's CPU) lacks."""
     value = body["msr_efer"]
     for bits, feature, name in _EFER:
         if not value & bits or machine.policy.has(feature):
@@ -72,7 +72,7 @@ def efer_features(body: Body, machine: Machine) -> str | None:
 
 
 def efer_long_mode(body: Body, machine: Machine) -> str | None:
-    """Refuse LMA without LME, and from 4.6 on without paging."""
+    """Refuses LMA without LME, and from 4.6 on without paging."""
     value = body["msr_efer"]
     if not value & _LMA:
         return None
@@ -83,7 +83,7 @@ def efer_long_mode(body: Body, machine: Machine) -> str | None:
 
 
 def efer_svme(body: Body, machine: Machine) -> str | None:
-    """Refuse SVME in a domain without nested virtualisation."""
+    """Refuses SVME in a domain without nested virtualisation."""
     value = body["msr_efer"]
     if value & _SVME and not (machine.domain.nested and machine.policy.has("svm")):
         return f"SVME without nested virtualisation, msr_efer is {value:#x}"
@@ -91,7 +91,7 @@ def efer_svme(body: Body, machine: Machine) -> str | None:
 
 
 def efer_lmsle(body: Body, machine: Machine) -> str | None:
-    """Leave LMSLE to the host: only some AMD CPUs have it, and no policy tells."""
+    """Leaves LMSLE to the host: only some AMD CPUs have it, and no policy tells."""
     value = body["msr_efer"]
     if not value & _LMSLE:
         return None

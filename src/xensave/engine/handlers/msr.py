@@ -40,7 +40,10 @@ _MPX_ON_AMD = ("4.17",)
 
 
 def spec_ctrl_bits(policy: Policy, version: Version) -> int | None:
-    """Return the bits of SPEC_CTRL that a policy gives the guest; None where it has no such MSR."""
+    """Returns the bits of SPEC_CTRL that a policy gives the guest.
+
+    None where it has no such MSR.
+    """
     amd = in_force(_AMD_SPEC_CTRL, (), version) and policy.has("ibrs")
     if not policy.has("ibrsb") and not amd:
         return None
@@ -52,7 +55,7 @@ def spec_ctrl_bits(policy: Policy, version: Version) -> int | None:
 
 
 def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
-    """SPEC_CTRL: the policy must have it, and each bit that is set."""
+    """Refuses SPEC_CTRL unless the policy has it, and each bit that is set."""
     valid = spec_ctrl_bits(machine.policy, machine.version)
     if valid is None:
         _host_may(machine, "IBRSB")
@@ -61,7 +64,7 @@ def spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
 
 
 def misc_features(value: int, vcpu: int, machine: Machine) -> str | None:
-    """MISC_FEATURES_ENABLES: only CPUID faulting, where the policy has it."""
+    """Refuses MISC_FEATURES_ENABLES but for CPUID faulting, where the policy has it."""
     if not in_force(_BY_POLICY, (), machine.version):
         return None
     valid = 1 if machine.policy.cpuid_faulting else 0
@@ -69,7 +72,7 @@ def misc_features(value: int, vcpu: int, machine: Machine) -> str | None:
 
 
 def bndcfgs(value: int, vcpu: int, machine: Machine) -> str | None:
-    """BNDCFGS: MPX in the policy, a canonical address, and XCR0 with the MPX states."""
+    """Refuses BNDCFGS without MPX in the policy, a canonical address and MPX states in XCR0."""
     policy = machine.policy
     by_policy = in_force(_XSTATE_BY_POLICY, (), machine.version)
     if not by_policy and not value:
@@ -87,7 +90,7 @@ def bndcfgs(value: int, vcpu: int, machine: Machine) -> str | None:
 
 
 def xss(value: int, vcpu: int, machine: Machine) -> str | None:
-    """XSS: the policy must have XSAVES; no guest has a supervisor state yet."""
+    """Refuses XSS unless the policy has XSAVES; no guest has a supervisor state yet."""
     if not machine.policy.has("xsaves"):
         _host_may(machine, "XSAVES", until=_XSTATE_BY_POLICY)
         return "the policy has no XSAVES"
@@ -95,19 +98,19 @@ def xss(value: int, vcpu: int, machine: Machine) -> str | None:
 
 
 def virt_spec_ctrl(value: int, vcpu: int, machine: Machine) -> str | None:
-    """VIRT_SPEC_CTRL: the policy must have it."""
+    """Refuses VIRT_SPEC_CTRL unless the policy has it."""
     return None if machine.policy.has("virt_ssbd") else "the policy has no VIRT_SSBD"
 
 
 def pkrs(value: int, vcpu: int, machine: Machine) -> str | None:
-    """PKRS: the policy must have PKS; 32 bits."""
+    """Refuses PKRS unless the policy has PKS, and above 32 bits."""
     if not machine.policy.has("pks"):
         return "the policy has no PKS"
     return "it has 32 bits" if value >> 32 else None
 
 
 def dr_mask(value: int, vcpu: int, machine: Machine) -> str | None:
-    """Debug address masks: the policy must have DBEXT; 32 bits."""
+    """Refuses debug address masks unless the policy has DBEXT, and above 32 bits."""
     if not machine.policy.has("dbext"):
         _host_may(machine, "DBEXT", until=_MASKS_BY_POLICY)
         return "the policy has no DBEXT"
@@ -219,7 +222,7 @@ MSRS = (
 
 
 def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
-    """Write an MSR of a vCPU. Raises Refusal, and Undecided where only the host can tell."""
+    """Writes an MSR of a vCPU. Raises Refusal, and Undecided where only the host can tell."""
     for msr in MSRS:
         if msr.number != index or not in_force(msr.since, msr.until, machine.version):
             continue
@@ -238,12 +241,12 @@ class MsrHandler(Handler):
     __slots__ = ()
 
     def save_size(self, machine: Machine) -> int:
-        """Return the bytes for every MSR that the release sends, descriptor included."""
+        """Returns the bytes for every MSR that the release sends, descriptor included."""
         indices = {msr.number for msr in MSRS if in_force(msr.since, msr.until, machine.version)}
         return SIZE + size_for(len(indices))
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Check the record and each MSR in it; raises Refusal."""
+        """Checks the record and each MSR in it; raises Refusal."""
         self._admit(reader, machine, _MSRS)
         _, vcpu, length = reader.descriptor()
         if length > reader.left - SIZE:
@@ -271,5 +274,5 @@ class MsrHandler(Handler):
         return Note("", tuple(depends))
 
     def stored(self, body: bytes) -> bytes:
-        """Return the body as it is: its length is its own."""
+        """Returns the body as it is: its length is its own."""
         return body

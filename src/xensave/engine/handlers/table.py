@@ -36,7 +36,7 @@ DEVICES = Dated(
 
 @cache
 def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
-    """Return the rules of a record that are in force, in the order that they apply."""
+    """Returns the rules of a record that are in force, in the order that they apply."""
     return tuple(
         rule
         for rule in RULES
@@ -48,7 +48,7 @@ _TABLES: dict[tuple[str, Version], dict[int, Handler]] = {}
 
 
 def handlers_of(release: Release, version: Version) -> dict[int, Handler]:
-    """Return a release's handler table by typecode; HEADER and END have none.
+    """Returns a release's handler table by typecode; HEADER and END have none.
 
     Handlers keep no state: they are made once for a release.
     """

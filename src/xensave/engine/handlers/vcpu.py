@@ -42,7 +42,7 @@ SPECS = (
 
 
 def apic_mode(body: Body, machine: Machine) -> str | None:
-    """Refuse x2APIC mode of an APIC that is off."""
+    """Refuses x2APIC mode of an APIC that is off."""
     base = body["apic_base_msr"]
     if base & (_APIC_ENABLE | _APIC_EXTD) == _APIC_EXTD:
         return f"apic_base_msr is {base:#x}"
@@ -50,13 +50,13 @@ def apic_mode(body: Body, machine: Machine) -> str | None:
 
 
 def mtrr_count(body: Body, machine: Machine) -> str | None:
-    """Refuse more variable ranges than Xen keeps."""
+    """Refuses more variable ranges than Xen keeps."""
     count = body["msr_mtrr_cap"] & 0xFF
     return f"there are {count}, at most {_MTRR_VCNT}" if count > _MTRR_VCNT else None
 
 
 def mca_capabilities(machine: Machine) -> int:
-    """Return the machine check capabilities that Xen gives a guest on this vendor's CPUs."""
+    """Returns the machine check capabilities that Xen gives a guest on this vendor's CPUs."""
     known = _MCG_COUNT_AND_CTL
     for bits, since, until, amd in _MCG_BITS:
         if in_force(since, until, machine.version) and (amd or not machine.policy.amd):
@@ -65,14 +65,14 @@ def mca_capabilities(machine: Machine) -> int:
 
 
 def mce_caps(body: Body, machine: Machine) -> str | None:
-    """Refuse capabilities that Xen does not give a guest on this vendor's CPUs."""
+    """Refuses capabilities that Xen does not give a guest on this vendor's CPUs."""
     known = machine.once(mca_capabilities)
     caps = body["caps"]
     return f"caps are {caps:#x}, supported {known:#x}" if caps & ~known else None
 
 
 def viridian_padding(body: Body, machine: Machine) -> str | None:
-    """Refuse padding that is not zero."""
+    """Refuses padding that is not zero."""
     return f"_pad is {body.octets('_pad').hex()}" if body["_pad"] else None
 
 

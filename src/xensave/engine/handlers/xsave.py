@@ -130,11 +130,11 @@ class XsaveHandler(Handler):
     __slots__ = ()
 
     def save_size(self, machine: Machine) -> int:
-        """Return the bytes for every state that the host's XCR0 may have, descriptor included."""
+        """Returns the bytes for every state that the host's XCR0 may have, descriptor included."""
         return SIZE + _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Check and take the record; raises Refusal."""
+        """Checks and takes the record; raises Refusal."""
         self._admit(reader, machine, _XSAVE)
         _, instance, length = reader.descriptor()
         if length > reader.left - SIZE:
@@ -162,11 +162,11 @@ class XsaveHandler(Handler):
         return Note(fixup, tuple(depends))
 
     def stored(self, body: bytes) -> bytes:
-        """Return the body as it is: its length is its own."""
+        """Returns the body as it is: its length is its own."""
         return body
 
     def _old(self, body: Body, machine: Machine) -> None:
-        """Check as before lengths were: a mask that the host covers, no longer than the host's."""
+        """Checks as before lengths were: a mask that the host covers, no longer than the host's."""
         if body["xfeature_mask"] & ~machine.policy.xcr0_max:
             raise Undecided(f"whether the host has the states {body['xfeature_mask']:#x}")
         most = _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
@@ -174,7 +174,7 @@ class XsaveHandler(Handler):
             raise Undecided(f"whether the host's XSAVE area has {body.length} bytes")
 
     def _validate(self, body: Body, machine: Machine) -> None:
-        """Check XCR0 and the XSAVE header as validate_xstate() does."""
+        """Checks XCR0 and the XSAVE header as validate_xstate() does."""
         accum, xcr0 = body["xcr0_accum"], body["xcr0"]
         present = body["save_area.xsave_hdr.xstate_bv"]
         shown = f"xcr0 {xcr0:#x}, accumulated {accum:#x}, present {present:#x}"
@@ -210,7 +210,7 @@ class XsaveHandler(Handler):
         return POLICY_CHECKED.cite if POLICY_CHECKED.holds(machine.version) else _XSTATE
 
     def _beyond(self, body: Body, machine: Machine) -> str:
-        """Return what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
+        """Returns what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
         accum = body["xcr0_accum"]
         if MASK_CHECKED.holds(machine.version) and accum & ~body["xfeature_mask"]:
             return f"XCR0 had states outside the mask {body['xfeature_mask']:#x}"
@@ -219,7 +219,7 @@ class XsaveHandler(Handler):
         return ""
 
     def _length(self, body: Body, machine: Machine) -> str:
-        """Check the length against the size of the accumulated states; return a fix-up if any."""
+        """Checks the length against the size of the accumulated states; returns a fix-up if any."""
         size = _HEAD + machine.policy.xsave_size(body["xcr0_accum"])
         length = body.length
         if length > size:
@@ -243,7 +243,7 @@ class XsaveHandler(Handler):
 
 
 def valid_xcr0(xcr0: int, machine: Machine) -> bool:
-    """Whether XSETBV takes this XCR0, as far as the release knows.
+    """Tells whether XSETBV takes this XCR0, as far as the release knows.
 
     FP always; YMM needs SSE; from 4.5 the AVX-512 states go together and need YMM, the MPX states
     go together, from 4.19 the AMX ones.

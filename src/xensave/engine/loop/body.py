@@ -32,7 +32,7 @@ class Body:
         return value if mask < 0 else value >> shift & mask
 
     def octets(self, path: str) -> bytes:
-        """Return the bytes of a member."""
+        """Returns the bytes of a member."""
         start, end, _, _ = self.places[path]
         return self.data[start:end]
 
@@ -62,5 +62,5 @@ class Places(dict[str, Place]):
 
 @cache
 def places(layout: Layout) -> Places:
-    """Return the places of a layout's fields, which every load of it shares."""
+    """Returns the places of a layout's fields, which every load of it shares."""
     return Places(layout)

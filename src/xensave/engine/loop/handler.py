@@ -115,24 +115,24 @@ class Handler:
         return self.binding.kind == PER_VCPU
 
     def bound(self, domain: Domain) -> int:
-        """Return the first instance that a domain does not take: 0 where it lacks the device."""
+        """Returns the first instance that a domain does not take: 0 where it lacks the device."""
         if self.device is not None and domain.lacks(self.device):
             return 0
         return {VCPU: domain.vcpus, PAIR: 2}.get(self.spec.instance, _INSTANCES)
 
     def save_size(self, machine: Machine) -> int:
-        """Return the bytes that Xen sets aside for it, descriptors included, per vCPU or domain."""
+        """Returns the bytes that Xen sets aside for it, with descriptors, per vCPU or domain."""
         return max(1, self.binding.instances) * (SIZE + self.size)
 
     def check(self, reader: Reader, machine: Machine) -> Note:
-        """Do what the check handler does. Raises Refusal."""
+        """Does what the check handler does. Raises Refusal."""
         cite = Cite(self.binding.check)
         self._admit(reader, machine, cite)
         body = self._entry(reader, "ENODATA", cite)
         return self._apply(self.check_rules, body, machine)
 
     def load(self, reader: Reader, machine: Machine) -> Note:
-        """Do what the load handler does. Raises Refusal."""
+        """Does what the load handler does. Raises Refusal."""
         cite = Cite(self.binding.handler)
         self._admit(reader, machine, cite)
         body = self._entry(reader, self.spec.entry_errno, cite)
@@ -145,11 +145,11 @@ class Handler:
         return note
 
     def stored(self, body: bytes) -> bytes:
-        """Return the body as the domain keeps it: zero-extended and converted."""
+        """Returns the body as the domain keeps it: zero-extended and converted."""
         return self._widened(body)
 
     def _admit(self, reader: Reader, machine: Machine, cite: Cite) -> None:
-        """Check the domain's device and the instance, which come before the length."""
+        """Checks the domain's device and the instance, which come before the length."""
         if self.device is not None and machine.domain.lacks(self.device):
             reason = f"the domain ({machine.domain.type}) has no {self.device}"
             raise Refusal("ENODEV", DEVICE, reason, cite)

@@ -73,7 +73,7 @@ class LoopRules(NamedTuple):
 
     @classmethod
     def of(cls, version: Version, *, check_pass: bool) -> LoopRules:
-        """Return those of a release."""
+        """Returns those of a release."""
         return cls(ERRNO_KEPT.holds(version), not LENGTH_FIRST.holds(version), check_pass)
 
 
@@ -95,7 +95,7 @@ class _Walk:
         self.fixups: list[str] = []
 
     def header(self) -> None:
-        """Take HEADER, which must be first. Raises Refusal."""
+        """Takes HEADER, which must be first. Raises Refusal."""
         if self.reader.data.startswith(_PLAIN_HEADER) and self.reader.size >= _HEADER_END:
             self.reader.cursor = _HEADER_END
             return
@@ -114,7 +114,7 @@ class _Walk:
             raise Refusal("EINVAL", "HEADER_VERSION", reason, _HEADER)
 
     def quick(self) -> None:
-        """Take records as long as nothing is to be said of them: `step` looks at the first other.
+        """Takes records as long as nothing is to be said of them: `step` looks at the first other.
 
         Such a record is as long as its struct, there in full and admitted, and breaks no rule.
         """
@@ -146,7 +146,7 @@ class _Walk:
             self.loaded, self.last = loaded, f"{last[0].name} {last[1]}"
 
     def step(self) -> bool:
-        """Take one more record; False at END. Raises Refusal."""
+        """Takes one more record; False at END. Raises Refusal."""
         reader = self.reader
         if reader.left < SIZE:
             reason = f"the context does not end with END: {reader.left} bytes are left"
@@ -175,7 +175,7 @@ class _Walk:
         return True
 
     def run(self, rules: LoopRules) -> Verdict:
-        """Walk to END or to the first refusal."""
+        """Walks to END or to the first refusal."""
         start = 0
         try:
             self.header()
@@ -214,7 +214,7 @@ class _Walk:
 
 
 def _passes(tests: Tests, body: Body, machine: Machine) -> bool:
-    """Tell whether no rule has anything to say."""
+    """Tells whether no rule has anything to say."""
     try:
         for test in tests:
             if test(body, machine) is not None:
@@ -225,13 +225,13 @@ def _passes(tests: Tests, body: Body, machine: Machine) -> bool:
 
 
 def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
-    """Do the check pass: no record is loaded, those without a check handler are skipped."""
+    """Does the check pass: no record is loaded, those without a check handler are skipped."""
     reader = Reader(data, whole_first=rules.whole_first)
     return _Walk(reader, handlers, machine, loading=False).run(rules)
 
 
 def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
-    """Do the check pass, where the release has one, and load."""
+    """Does the check pass, where the release has one, and loads."""
     machine.reset()
     walk = _Walk(Reader(data, whole_first=rules.whole_first), handlers, machine, loading=True)
     if rules.check_pass:
@@ -244,7 +244,7 @@ def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) ->
 
 
 def state_of(data: bytes, handlers: Handlers) -> State:
-    """Return what a context that was loaded left behind, as each handler keeps it."""
+    """Returns what a context that was loaded left behind, as each handler keeps it."""
     plain = State.of_context(data)
     bodies = {key: handlers[key[0]].stored(body) for key, body in plain.bodies.items()}
     return State(bodies, plain.header)

@@ -18,7 +18,7 @@ class Bounded(Protocol):
     """What the machine asks a handler."""
 
     def bound(self, domain: Domain) -> int:
-        """Return the first instance that a domain does not take."""
+        """Returns the first instance that a domain does not take."""
 
 
 class Bounds(dict[Bounded, int]):
@@ -52,20 +52,20 @@ class Machine:
         self._worked_out: dict[Callable[[Machine], object], object] = {}
 
     def reset(self) -> None:
-        """Forget what the last load did."""
+        """Forgets what the last load did."""
         self._accum.clear()
 
     def once(self, what: Callable[[Machine], T]) -> T:
-        """Return what a function makes of release, domain and policy, worked out once."""
+        """Returns what a function makes of release, domain and policy, worked out once."""
         answer = self._worked_out.get(what, self)
         if answer is self:
             answer = self._worked_out[what] = what(self)
         return cast("T", answer)
 
     def set_xcr0_accum(self, vcpu: int, value: int) -> None:
-        """Note what a vCPU's CPU_XSAVE record set."""
+        """Notes what a vCPU's CPU_XSAVE record set."""
         self._accum[vcpu] = value
 
     def xcr0_accum(self, vcpu: int) -> int:
-        """Return a vCPU's accumulated XCR0."""
+        """Returns a vCPU's accumulated XCR0."""
         return self._accum.get(vcpu, _FP_SSE)

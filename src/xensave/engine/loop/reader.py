@@ -32,12 +32,12 @@ class Reader:
         return self.size - self.cursor
 
     def descriptor(self) -> tuple[int, int, int]:
-        """Return (typecode, instance, length) under the cursor; there must be SIZE bytes left."""
+        """Returns (typecode, instance, length) under the cursor; there must be SIZE bytes left."""
         typecode, instance, length = DESCRIPTOR.unpack_from(self.data, self.cursor)
         return typecode, instance, length
 
     def entry(self, typecode: int, length: int, *, strict: bool) -> bytes:
-        """Take the record under the cursor: the body of _hvm_check_entry and the read after it.
+        """Takes the record under the cursor: the body of _hvm_check_entry and the read after it.
 
         Raises Mismatch with what was expected and what is there, and leaves the cursor.
         """
@@ -57,11 +57,11 @@ class Reader:
         return self._take(claimed)
 
     def variable(self, length: int) -> bytes:
-        """Take a record whose handler checked the length itself."""
+        """Takes a record whose handler checked the length itself."""
         return self._take(length)
 
     def skip(self, length: int) -> None:
-        """Step over a descriptor and `length` bytes."""
+        """Steps over a descriptor and `length` bytes."""
         self.cursor += SIZE + length
 
     def _take(self, length: int) -> bytes:

@@ -17,7 +17,7 @@ Handlers = dict[int, Handler]
 
 
 def save_size(handlers: Handlers, machine: Machine) -> int:
-    """Return the bytes that hvm_save_size() sets aside: header, END, and each handler's most."""
+    """Returns the bytes that hvm_save_size() sets aside: header, END, and each handler's most."""
     total = 2 * SIZE + _HEADER_SIZE
     for handler in handlers.values():
         times = machine.domain.vcpus if handler.per_vcpu else 1
@@ -26,7 +26,7 @@ def save_size(handlers: Handlers, machine: Machine) -> int:
 
 
 def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
-    """Return HEADER, the records by typecode and instance, and END, as hvm_save() writes them.
+    """Returns HEADER, the records by typecode and instance, and END, as hvm_save() writes them.
 
     Raises UsageError for records without a handler, of another length, of devices that the domain
     lacks or vCPUs that it has not.
@@ -47,7 +47,7 @@ def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
 def save_one(
     state: State, typecode: int, instance: int, handlers: Handlers, machine: Machine
 ) -> bytes | str:
-    """Return a record's body, or the errno's name.
+    """Returns a record's body, or the errno's name.
 
     EINVAL for a typecode that is not saved, ENOENT for a vCPU or a domain's record that is not
     there, ENODATA where a vCPU wrote no such record.

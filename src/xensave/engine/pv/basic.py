@@ -29,7 +29,7 @@ _BASES = ("user_regs.rsp", "kernel_sp", "fs_base", "gs_base_kernel", "gs_base_us
 
 
 def is_canonical(address: int) -> bool:
-    """Whether a 64-bit address is one that a CPU with 48 address bits takes.
+    """Tells whether a 64-bit address is one that a CPU with 48 address bits takes.
 
     >>> is_canonical(0xFFFF800000000000), is_canonical(0x800000000000)
     (True, False)
@@ -38,19 +38,19 @@ def is_canonical(address: int) -> bool:
 
 
 def number(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse records of a vCPU that the domain does not have."""
+    """Refuses records of a vCPU that the domain does not have."""
     wrong = record.vcpu >= record.vcpus
     return f"vCPU {record.vcpu} of a domain with {record.vcpus}" if wrong else None
 
 
 def size(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a context of another size than the guest's width has."""
+    """Refuses a context of another size than the guest's width has."""
     have, want = len(record.content), SIZES[record.bits]
     return f"{have} bytes, expected {want}" if have != want else None
 
 
 def frames(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse frames that are not there, or not of the type that their use wants."""
+    """Refuses frames that are not there, or not of the type that their use wants."""
     if record.memory is None:
         return None
     wrong = start_info(record, record.memory) if record.vcpu == 0 else None
@@ -58,42 +58,42 @@ def frames(record: PvRecord, machine: Machine) -> str | None:
 
 
 def gdt_count(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a GDT that reaches into Xen's own entries."""
+    """Refuses a GDT that reaches into Xen's own entries."""
     count = record["gdt_ents"]
     return f"gdt_ents is {count}, at most {_GDT_MAX}" if count > _GDT_MAX else None
 
 
 def descriptors(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a GDT with a descriptor that Xen does not take."""
+    """Refuses a GDT with a descriptor that Xen does not take."""
     if record.memory is None:
         return None
     return wrong_pages(record.memory, gdt_of(record), record.bits)
 
 
 def entry_points(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse entry points and trap handlers that are not canonical."""
+    """Refuses entry points and trap handlers that are not canonical."""
     return _not_canonical(record, "user_regs.rip", *_ALWAYS)
 
 
 def stacks_and_bases(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse stacks and segment bases that are not canonical, and an LDT's base if it has any."""
+    """Refuses stacks and segment bases that are not canonical, and an LDT's base if it has any."""
     ldt = ("ldt_base",) if record["ldt_ents"] else ()
     return _not_canonical(record, *_BASES, *ldt)
 
 
 def traps(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a virtual IDT with an address that is not canonical."""
+    """Refuses a virtual IDT with an address that is not canonical."""
     return _not_canonical(record, *(f"trap_ctxt[{n}].address" for n in range(_TRAPS)))
 
 
 def ldt_in_xen(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse an LDT in Xen's own part of the address space."""
+    """Refuses an LDT in Xen's own part of the address space."""
     base = record["ldt_base"]
     return f"ldt_base is {base:#x}" if _XEN_START <= base < _XEN_END else None
 
 
 def ldt(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse an LDT that begins within a page, or is too long."""
+    """Refuses an LDT that begins within a page, or is too long."""
     base, count = record["ldt_base"], record["ldt_ents"]
     if base & _PAGE_MASK or count > _LDT_MAX:
         return f"ldt_base is {base:#x}, ldt_ents {count}"
@@ -101,7 +101,7 @@ def ldt(record: PvRecord, machine: Machine) -> str | None:
 
 
 def assists(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse VM assists of vCPU 0 that Xen does not know."""
+    """Refuses VM assists of vCPU 0 that Xen does not know."""
     known = _ASSIST_64 if record.bits == 64 else _ASSIST_32
     value = record["vm_assist"]
     if record.vcpu or not value & ~known:
@@ -110,14 +110,14 @@ def assists(record: PvRecord, machine: Machine) -> str | None:
 
 
 def user_table(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a vCPU in user mode without a page table of its own for it."""
+    """Refuses a vCPU in user mode without a page table of its own for it."""
     if record["flags"] & _VGCF_IN_KERNEL or record["ctrlreg[1]"]:
         return None
     return f"flags are {record['flags']:#x} and ctrlreg[1] is 0"
 
 
 def user_frame(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a user page table that libxc passes on as it is: a frame of the source's host."""
+    """Refuses a user page table that libxc passes on as it is: a frame of the source's host."""
     value = record["ctrlreg[1]"]
     if not value or value & _PRESENT:
         return None
@@ -125,13 +125,13 @@ def user_frame(record: PvRecord, machine: Machine) -> str | None:
 
 
 def debug_control(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse upper halves of DR6 and DR7 that are not zero."""
+    """Refuses upper halves of DR6 and DR7 that are not zero."""
     dr6, dr7 = record["debugreg[6]"], record["debugreg[7]"]
     return f"dr6 is {dr6:#x}, dr7 {dr7:#x}" if dr6 >> 32 or dr7 >> 32 else None
 
 
 def breakpoints(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse breakpoints in Xen's own part of the address space."""
+    """Refuses breakpoints in Xen's own part of the address space."""
     for number in range(4):
         address = record[f"debugreg[{number}]"]
         if _XEN_START <= address < _XEN_END:
@@ -140,7 +140,7 @@ def breakpoints(record: PvRecord, machine: Machine) -> str | None:
 
 
 def virtual_8086(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a 32-bit guest's vCPU in virtual 8086 mode."""
+    """Refuses a 32-bit guest's vCPU in virtual 8086 mode."""
     flags = record["user_regs.eflags"]
     return f"eflags are {flags:#x}" if flags & _EFLAGS_VM else None
 

@@ -21,7 +21,7 @@ _RESERVED = {64: 0xFF, 32: 0xE0}
 
 
 def bad_descriptor(page: bytes, bits: int) -> int | None:
-    """Return the number of the first descriptor in a page that Xen does not take, None for none.
+    """Returns the number of the first descriptor in a page that Xen does not take, None for none.
 
     >>> flat, interrupt_gate = 0x00AFFB000000FFFF, 0x00008E0000000000
     >>> bad_descriptor(flat.to_bytes(8, "little") * 512, 64)
@@ -49,7 +49,7 @@ def _taken(low: int, high: int, bits: int) -> bool:
 
 
 def wrong_pages(memory: PvMemory, pfns: Iterator[int], bits: int) -> str | None:
-    """Return which page of a GDT Xen does not take, and why."""
+    """Returns which page of a GDT Xen does not take, and why."""
     for pfn in pfns:
         number = bad_descriptor(memory.memory.page(pfn), bits)
         if number is not None:

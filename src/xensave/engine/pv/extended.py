@@ -16,32 +16,32 @@ _MOST = 128
 
 
 def number(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a number in the content that no vCPU has."""
+    """Refuses a number in the content that no vCPU has."""
     vcpu = record["vcpu"]
     return f"vcpu is {vcpu} of {record.vcpus}" if vcpu >= record.vcpus else None
 
 
 def most(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse more than the hypercall's argument holds."""
+    """Refuses more than the hypercall's argument holds."""
     have = len(record.content)
     return f"{have} bytes, at most {_MOST}" if have > _MOST else None
 
 
 def short(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a record that ends before what Xen reads: libxc's stack fills it up."""
+    """Refuses a record that ends before what Xen reads: libxc's stack fills it up."""
     wanted = _VMCE_AT + (_CAPS_SIZE if record["size"] > _VMCE_AT else 0)
     have = len(record.content)
     return f"{have} bytes, Xen reads {wanted}: the rest is chance" if have < wanted else None
 
 
 def size(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a size that ends before the machine check registers."""
+    """Refuses a size that ends before the machine check registers."""
     value = record["size"]
     return f"size is {value}, at least {_VMCE_AT}" if value < _VMCE_AT else None
 
 
 def callbacks(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse callbacks that are not canonical."""
+    """Refuses callbacks that are not canonical."""
     for name in ("sysenter_callback_eip", "syscall32_callback_eip"):
         if not is_canonical(record[name]):
             return f"{name} is {record[name]:#x}"
@@ -49,7 +49,7 @@ def callbacks(record: PvRecord, machine: Machine) -> str | None:
 
 
 def capabilities(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse machine check capabilities that Xen does not give a guest."""
+    """Refuses machine check capabilities that Xen does not give a guest."""
     if record["size"] < _VMCE_AT + _CAPS_SIZE:
         return None
     known = mca_capabilities(machine)

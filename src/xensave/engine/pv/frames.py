@@ -22,7 +22,7 @@ _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
 
 
 def start_info(record: PvRecord, memory: PvMemory) -> str | None:
-    """Return what is wrong with the start info page, or with the two frames that it names."""
+    """Returns what is wrong with the start info page, or with the two frames that it names."""
     pfn = record["user_regs.rdx" if record.bits == 64 else "user_regs.edx"]
     wrong = memory.wrong(pfn, "the start info page")
     if wrong is not None:
@@ -38,7 +38,7 @@ def start_info(record: PvRecord, memory: PvMemory) -> str | None:
 
 
 def frames_of(record: PvRecord, memory: PvMemory) -> str | None:
-    """Return what is wrong with the frames of a vCPU's GDT and page tables."""
+    """Returns what is wrong with the frames of a vCPU's GDT and page tables."""
     for what, pfn, type_ in _frames(record):
         wrong = memory.wrong(pfn, what, type_)
         if wrong is not None:
@@ -47,7 +47,7 @@ def frames_of(record: PvRecord, memory: PvMemory) -> str | None:
 
 
 def gdt_of(record: PvRecord) -> Iterator[int]:
-    """Yield the pages of a vCPU's GDT."""
+    """Yields the pages of a vCPU's GDT."""
     for n in range(-(-min(record["gdt_ents"], 16 * _GDT_PER_FRAME) // _GDT_PER_FRAME)):
         yield record[f"gdt_frames[{n}]"]
 
@@ -62,7 +62,7 @@ def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
 
 
 def frame_of_p2m(memory: PvMemory) -> str | None:
-    """Return what is wrong with the frames that hold the guest's P2M."""
+    """Returns what is wrong with the frames that hold the guest's P2M."""
     for number, pfn in enumerate(memory.p2m):
         what = f"P2M frame {number}"
         if pfn is None:
@@ -74,7 +74,7 @@ def frame_of_p2m(memory: PvMemory) -> str | None:
 
 
 def page_tables(memory: PvMemory) -> str | None:
-    """Return which entry of a page table lies beyond the P2M: libxc's helper dies of it."""
+    """Returns which entry of a page table lies beyond the P2M: libxc's helper dies of it."""
     import numpy as np
 
     index = memory.memory.index
@@ -94,7 +94,7 @@ def page_tables(memory: PvMemory) -> str | None:
 
 
 def roots_of(record: PvRecord) -> Iterator[tuple[int, int]]:
-    """Yield the top-level page tables that a vCPU names, each with its level."""
+    """Yields the top-level page tables that a vCPU names, each with its level."""
     for what, pfn, level in _frames(record):
         if what in ("cr3", "cr1"):
             yield pfn, level

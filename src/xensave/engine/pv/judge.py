@@ -71,7 +71,7 @@ class PvAnswer(NamedTuple):
 def judge_pv(
     version: Version, guest: PvGuest, policy: Policy, memory: PvMemory | None = None
 ) -> PvAnswer:
-    """Return what a release makes of a PV guest's vCPUs, and of the frames that they name.
+    """Returns what a release makes of a PV guest's vCPUs, and of the frames that they name.
 
     `policy` is the domain's CPU policy in the end. Without `memory` the frames are not looked at.
     """
@@ -88,7 +88,7 @@ def judge_pv(
 
 
 def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
-    """Return Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
+    """Returns Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
     if memory is None:
         return None
     vcpus = [
@@ -101,7 +101,7 @@ def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
 
 
 def _first_vcpu(guest: PvGuest) -> PvRefusal | None:
-    """Refuse a guest without vCPU 0's registers."""
+    """Refuses a guest without vCPU 0's registers."""
     first = guest.records.get(0)
     if first is not None and first.basic is not None:
         return None

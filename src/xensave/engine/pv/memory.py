@@ -26,7 +26,7 @@ class PvMemory(NamedTuple):
 
     @classmethod
     def of(cls, image: Image, bits: int) -> PvMemory:
-        """Return a PV image's memory; it is indexed in a pass of its own."""
+        """Returns a PV image's memory; it is indexed in a pass of its own."""
         per_frame = libxc.PAGE_SIZE * 8 // bits
         last = 0
         frames: dict[int, int] = {}
@@ -40,7 +40,7 @@ class PvMemory(NamedTuple):
         return cls(last, tuple(frames.get(n) for n in range(count)), image.memory)
 
     def wrong(self, pfn: int, what: str, type_: int | None = NOTAB) -> str | None:
-        """Return what is wrong with a frame that must be there, and of a type unless None."""
+        """Returns what is wrong with a frame that must be there, and of a type unless None."""
         if pfn > self.max_pfn:
             return f"{what} (PFN {pfn:#x}) is out of range"
         kind = self.memory.index.type_of(pfn)

@@ -47,7 +47,7 @@ DATED = (AUDITED, SET_AT_ALL, COUNTED_ONCE)
 
 
 def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
-    """TSC_AUX: the policy must have RDTSCP or RDPID; 32 bits."""
+    """Refuses TSC_AUX unless the policy has RDTSCP or RDPID, and above 32 bits."""
     if not machine.policy.has("rdtscp") and not machine.policy.has("rdpid"):
         return "the policy has neither RDTSCP nor RDPID"
     return "it has 32 bits" if value >> 32 else None
@@ -70,13 +70,13 @@ KNOWN = (
 
 
 def whole(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse entries that are not whole."""
+    """Refuses entries that are not whole."""
     have = len(record.content)
     return f"{have} bytes, no multiple of {MSR.size}" if have % MSR.size else None
 
 
 def count(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse more MSRs than a release knows; on hosts with DBEXT some took 4 more."""
+    """Refuses more MSRs than a release knows; on hosts with DBEXT some took 4 more."""
     have = len(record.content) // MSR.size
     known = sum(in_force(msr.since, (), machine.version) for msr in KNOWN)
     if have <= known:
@@ -90,7 +90,7 @@ def count(record: PvRecord, machine: Machine) -> str | None:
 
 
 def values(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse MSRs that are not known, and values that the policy does not give."""
+    """Refuses MSRs that are not known, and values that the policy does not give."""
     for index, flags, value in policy_msrs(record.content):
         wrong = refused_msr(index, flags, value, record.vcpu, machine)
         if wrong is not None:
@@ -99,7 +99,7 @@ def values(record: PvRecord, machine: Machine) -> str | None:
 
 
 def refused_msr(index: int, flags: int, value: int, vcpu: int, machine: Machine) -> str | None:
-    """Return why an MSR is not set in a PV vCPU, None where it is."""
+    """Returns why an MSR is not set in a PV vCPU, None where it is."""
     name = f"MSR {index:#x} ({msr_name(index)})"
     if flags:
         return f"{name} has reserved bits {flags:#x}"

@@ -100,7 +100,7 @@ class PvRule(NamedTuple):
 def apply(
     rules: tuple[PvRule, ...], record: PvRecord, machine: Machine, depends: list[str]
 ) -> PvRefusal | None:
-    """Return the first refusal of some rules in force; what they leave open goes to `depends`."""
+    """Returns the first refusal of some rules in force; what they leave open goes to `depends`."""
     for rule in rules:
         if not in_force(rule.since, rule.until, machine.version):
             continue
@@ -134,7 +134,7 @@ class MemoryRule(NamedTuple):
     until: tuple[str, ...] = ()
 
     def refusal(self, memory: PvMemory | None) -> PvRefusal | None:
-        """Return the refusal of a memory, None for none, and where the memory is not known."""
+        """Returns the refusal of a memory, None for none, and where the memory is not known."""
         wrong = self.test(memory) if memory is not None else None
         if wrong is None:
             return None

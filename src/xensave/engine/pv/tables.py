@@ -45,13 +45,13 @@ class _Walk:
         self.todo: list[tuple[int, int]] = []
 
     def pins(self) -> Iterable[tuple[int, int]]:
-        """Yield the pages that libxc pins, each as the table that its type says."""
+        """Yields the pages that libxc pins, each as the table that its type says."""
         for pfn, kind in self.types.items():
             if kind & _PIN and 1 <= kind & _TABLE <= _TOP:
                 yield pfn, kind & _TABLE
 
     def wrong(self, roots: Iterable[tuple[int, int]], gdt: Container[int]) -> str | None:
-        """Return what Xen does not take of what the roots, (PFN, level) each, lead to."""
+        """Returns what Xen does not take of what the roots, (PFN, level) each, lead to."""
         self.todo = [*roots, *self.pins()]
         while self.todo:
             table = self._table(*self.todo.pop())
@@ -102,7 +102,7 @@ class _Walk:
 def refusal(
     memory: PvMemory, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
 ) -> PvRefusal | None:
-    """Return Xen's refusal of a guest's page tables.
+    """Returns Xen's refusal of a guest's page tables.
 
     `roots` are those that its vCPUs name, `gdt` the pages of their descriptor tables.
     """

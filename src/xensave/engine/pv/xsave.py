@@ -51,13 +51,13 @@ def _header(record: PvRecord, at: int) -> int:
 
 
 def whole(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse a length that libxc took for one of MSRs."""
+    """Refuses a length that libxc took for one of MSRs."""
     have = len(record.content)
     return f"{have} bytes, no multiple of {_HEAD}" if have % _HEAD else None
 
 
 def states(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse states that the vCPU cannot have, and those that its policy lacks."""
+    """Refuses states that the vCPU cannot have, and those that its policy lacks."""
     xcr0, accum = record["xcr0"], record["xcr0_accum"]
     if not accum:
         wrong = "states without any accumulated" if xcr0 else ""
@@ -73,7 +73,7 @@ def states(record: PvRecord, machine: Machine) -> str | None:
 
 
 def _beyond(accum: int, machine: Machine) -> str:
-    """Return which states a PV guest may not have, "" for none."""
+    """Returns which states a PV guest may not have, "" for none."""
     if BY_HOST.holds(machine.version):
         return f"PV guests have none of {_NOT_FOR_PV:#x}" if accum & _NOT_FOR_PV else ""
     if POLICY_CHECKED.holds(machine.version) and accum & ~machine.policy.xcr0_max:
@@ -82,7 +82,7 @@ def _beyond(accum: int, machine: Machine) -> str:
 
 
 def host_states(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse states that Xen does not know; those that the host may lack hang on it."""
+    """Refuses states that Xen does not know; those that the host may lack hang on it."""
     accum = record["xcr0_accum"]
     if accum & ~KNOWN_STATES:
         return f"accumulated XCR0 is {accum:#x}, known are {KNOWN_STATES:#x}"
@@ -92,7 +92,7 @@ def host_states(record: PvRecord, machine: Machine) -> str | None:
 
 
 def compacted(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse an area in the compacted format; from 4.7 on every bit of xcomp_bv."""
+    """Refuses an area in the compacted format; from 4.7 on every bit of xcomp_bv."""
     if not record["xcr0_accum"] or len(record.content) < _HEAD + HEADER_END:
         return None
     bits = ~0 if HEADER_CHECKED.holds(machine.version) else _COMPACT
@@ -102,7 +102,7 @@ def compacted(record: PvRecord, machine: Machine) -> str | None:
 
 
 def reserved(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse reserved bytes of the header that are set."""
+    """Refuses reserved bytes of the header that are set."""
     start = _HEAD + LEGACY_SIZE + 16
     octets = record.content[start : _HEAD + HEADER_END]
     if not HEADER_CHECKED.holds(machine.version) or not record["xcr0_accum"]:
@@ -111,7 +111,7 @@ def reserved(record: PvRecord, machine: Machine) -> str | None:
 
 
 def length(record: PvRecord, machine: Machine) -> str | None:
-    """Refuse an area of another size than its states take."""
+    """Refuses an area of another size than its states take."""
     have = len(record.content)
     if have < _HEAD:
         return f"its length is {have}, at least {_HEAD}"

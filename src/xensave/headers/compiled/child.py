@@ -34,7 +34,10 @@ class Child:
         self._lock = threading.Lock()
 
     def ask(self, job: Job, label: str) -> Answer:
-        """What a compilation gives. Raises LimitExceeded, which names `label`, above a limit."""
+        """Returns what a compilation gives.
+
+        Raises LimitExceeded, which names `label`, above a limit.
+        """
         with self._lock:
             stdin, stdout = self._pipes()
             try:
@@ -51,7 +54,7 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         process, self._process = self._process, None
         if process is None or self._owner != os.getpid():
             return

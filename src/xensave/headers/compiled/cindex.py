@@ -104,7 +104,7 @@ class Index:
         self._index = ci.Index.create()
 
     def parse(self, main: str, args: Sequence[str], files: Mapping[str, str]) -> TranslationUnit:
-        """Parse a file given, like all that it may include, as text; keep its macros.
+        """Parses a file given, like all that it may include, as text; keeps its macros.
 
         Raises ValueError where libclang gives no translation unit at all.
         """
@@ -119,7 +119,7 @@ class Index:
 
 
 def load() -> Index:
-    """Load libclang, its parser included, by a parse of nothing."""
+    """Loads libclang, its parser included, by a parse of nothing."""
     index = Index()
     index.parse("nothing.c", [], {"nothing.c": ""})
     return index

@@ -81,7 +81,7 @@ class Unit(NamedTuple):
 
 
 def gather(tree: Tree, prefix: str, roots: Iterable[str]) -> dict[str, str]:
-    """Return the headers and what they include, by the names that libclang will ask for.
+    """Returns the headers and what they include, by the names that libclang will ask for.
 
     A header included as "../xen.h" from /tree/hvm/save.h is asked for as /tree/hvm/../xen.h.
 
@@ -125,7 +125,7 @@ def compile_headers(
     structs: str = "",
     constants: str = "",
 ) -> Unit:
-    """Compile the headers `roots` for a 64 or 32-bit x86.
+    """Compiles the headers `roots` for a 64 or 32-bit x86.
 
     `structs` and `constants` are patterns of the names wanted. Raises Malformed with the
     compiler's message, file and line for the first error, and where a header includes what the
@@ -161,7 +161,7 @@ def compile_headers(
 
 
 def path_of(prefix: str, name: str) -> str:
-    """Return the tree's path of a file that libclang names."""
+    """Returns the tree's path of a file that libclang names."""
     if not name.startswith(ROOT) or name == MAIN:
         return posixpath.basename(name)
     return prefix + posixpath.normpath(name).removeprefix(ROOT)
@@ -172,7 +172,10 @@ def _place(prefix: str, place: Place) -> Place:
 
 
 def _refuse(answer: jobs.Answer, tree: Tree, prefix: str) -> None:
-    """Raise the first error; where a file was not found, the sentence is ours, not the system's."""
+    """Raises the first error.
+
+    Where a file was not found, the sentence is ours, not the system's.
+    """
     if answer["error"]:
         file, line, text = answer["error"]
         missing = re.fullmatch(r"(?:cannot open file )?'([^']*)'(?: file not found|: .*)", text)

@@ -63,5 +63,5 @@ class Answer(TypedDict):
 
 
 def nothing(limit: Literal["", "fields", "memory", "parse"] = "") -> Answer:
-    """An answer without content."""
+    """Returns an answer without content."""
     return Answer(types=[], structs={}, constants=[], error=None, strays=[], limit=limit)

@@ -27,17 +27,17 @@ class Struct(NamedTuple):
     place: Place = Place()
 
     def field(self, name: str) -> Field | None:
-        """Return the member of that name."""
+        """Returns the member of that name."""
         return next((field for field in self.fields if field.name == name), None)
 
     def member(self, name: str) -> Struct | None:
-        """Return the struct of the member of that name."""
+        """Returns the struct of the member of that name."""
         pairs = zip(self.fields, self.inner, strict=True)
         return next((inner for field, inner in pairs if field.name == name), None)
 
 
 def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
-    """The canonical type of every field within a struct that is no struct itself, by its path."""
+    """Yields the canonical type of every field of a struct that is no struct, by its path."""
     for field, canonical, inner in zip(struct.fields, struct.canonical, struct.inner, strict=True):
         if inner is None:
             yield field.name, canonical
@@ -47,7 +47,7 @@ def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
 
 
 def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layout:
-    """Return the Layout of a struct. `open_ended` says that data may follow it."""
+    """Returns the Layout of a struct. `open_ended` says that data may follow it."""
     return Layout(
         record=record,
         id="",
@@ -60,7 +60,7 @@ def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layou
 
 
 def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
-    """The structs that an answer tells by name. Raises LimitExceeded for too many fields.
+    """Returns the structs that an answer tells by name. Raises LimitExceeded for too many fields.
 
     A type comes before those that contain it, and its fields are made once, however many do.
 

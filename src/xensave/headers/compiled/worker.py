@@ -27,7 +27,7 @@ class _TooManyFields(Exception):
 
 
 def main() -> None:
-    """Answer jobs until the input ends."""
+    """Answers jobs until the input ends."""
     index = cindex.load()
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def answer(index: cindex.Index, job: Job) -> Answer:
-    """Compile what a job gives, and tell what it wants to know."""
+    """Compiles what a job gives, and tells what it wants to know."""
     try:
         return _answer(index, job)
     except _TooManyFields:
@@ -148,7 +148,7 @@ class _Types:
         self._fields = 0
 
     def index(self, type_: Type) -> int:
-        """The index of a struct type, told now if it was not before."""
+        """Returns the index of a struct type, told now if it was not before."""
         canonical = type_.get_canonical()
         declaration = canonical.get_declaration()
         alike = self._known.setdefault(declaration.hash, [])

@@ -30,7 +30,7 @@ class Catalogue(NamedTuple):
 
 
 def assemble(series: dict[str, list[Reading]], history: History) -> Catalogue:
-    """Return the catalogue of the series, each given by its point releases, the oldest first.
+    """Returns the catalogue of the series, each given by its point releases, the oldest first.
 
     A series is what its first release is, for what that one restores, all of them do; the point
     releases that differ are its variants.
@@ -168,7 +168,7 @@ def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...
 def _variants(
     points: list[Reading], base: tuple[Binding, ...], ids: dict[LayoutKey, str]
 ) -> tuple[Variant, ...]:
-    """Point releases that bind otherwise than the first, those alike together."""
+    """Points releases that bind otherwise than the first, those alike together."""
     merged: dict[Variant, list[str]] = {}
     for reading in points[1:]:
         bindings = _bindings(reading, ids)

@@ -47,7 +47,7 @@ class Reading(NamedTuple):
 
 
 def read_features(repository: GitRepository, ref: str) -> Reading:
-    """Read a revision's features. Raises Malformed where a file is not as it always was."""
+    """Reads a revision's features. Raises Malformed where a file is not as it always was."""
     header, generator = (repository.read(f"{ref}:{path}") for path in (HEADER, GENERATOR))
     if header is None or generator is None:
         raise Malformed(f"{ref}: no {HEADER} or {GENERATOR}")
@@ -60,7 +60,7 @@ def read_features(repository: GitRepository, ref: str) -> Reading:
 
 
 def _dependencies(ref: str, text: str) -> Iterable[tuple[str, str]]:
-    """Yield (feature, one that needs it) of the generator's table."""
+    """Yields (feature, one that needs it) of the generator's table."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             target = node.targets[0]
@@ -72,7 +72,7 @@ def _dependencies(ref: str, text: str) -> Iterable[tuple[str, str]]:
 
 
 def _listed(node: ast.expr) -> Iterable[str]:
-    """Yield a list's names; a call stands for all bits of MSR 0x10a, written "*"."""
+    """Yields a list's names; a call stands for all bits of MSR 0x10a, written "*"."""
     if isinstance(node, ast.List):
         return [_name(element) for element in node.elts]
     return ["*"]
@@ -85,7 +85,7 @@ def _name(node: ast.expr | None) -> str:
 
 
 def spans(there: Mapping[Version, bool]) -> list[str]:
-    """Return the runs of versions in which something is there, each "FIRST:END" without END.
+    """Returns the runs of versions in which something is there, each "FIRST:END" without END.
 
     >>> spans({(4, 14, 0): False, (4, 14, 1): True, (4, 15, 0): False, (4, 15, 1): True})
     ['4.14.1:4.15.0', '4.15.1:']
@@ -102,7 +102,7 @@ def spans(there: Mapping[Version, bool]) -> list[str]:
 
 
 def _dated(facts: Mapping[Version, Iterable[Fact]]) -> dict[Fact, dict[str, Json]]:
-    """Return when each fact holds, as a member of its row; none for one that always did."""
+    """Returns when each fact holds, as a member of its row; none for one that always did."""
     sets = {version: frozenset(value) for version, value in facts.items()}
     always = [f"{_text(min(sets))}:"]
     result: dict[Fact, dict[str, Json]] = {}
@@ -117,7 +117,7 @@ def _text(version: Version) -> str:
 
 
 def versions_of(names: Mapping[str, list[str]]) -> dict[Version, str]:
-    """Return the tags from FIRST on by version; master counts as the series after the last."""
+    """Returns the tags from FIRST on by version; master counts as the series after the last."""
     versions: dict[Version, str] = {}
     for series, refs in names.items():
         if series == MASTER:
@@ -132,7 +132,7 @@ def versions_of(names: Mapping[str, list[str]]) -> dict[Version, str]:
 
 
 def survey_features(repository: GitRepository, names: Mapping[str, list[str]]) -> dict[str, Json]:
-    """Return the data file's words, features and dependencies, each with its spans."""
+    """Returns the data file's words, features and dependencies, each with its spans."""
     readings = {
         version: read_features(repository, ref) for version, ref in versions_of(names).items()
     }

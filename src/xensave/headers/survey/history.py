@@ -21,12 +21,12 @@ LayoutKey = tuple[str, int, tuple[Field, ...]]
 
 
 def layout_key(layout: Layout) -> LayoutKey:
-    """Return what makes two structs one layout: record, size and fields; not the tag."""
+    """Returns what makes two structs one layout: record, size and fields; not the tag."""
     return layout.record, layout.size, layout.fields
 
 
 def reservation_key(reservation: OwnedRange) -> tuple[int, int, str]:
-    """Return what makes two statements one reservation."""
+    """Returns what makes two statements one reservation."""
     return reservation.first, reservation.last, reservation.owner
 
 
@@ -43,11 +43,11 @@ class History:
     released: Callable[[str], str] = lambda _: MASTER
 
     def cite_layout(self, layout: Layout) -> Citation | None:
-        """Return the commit that brought a layout."""
+        """Returns the commit that brought a layout."""
         return self._cited(self.layouts.get(layout_key(layout)))
 
     def cite_reservation(self, reservation: OwnedRange) -> Citation | None:
-        """Return the commit that stated a reservation."""
+        """Returns the commit that stated a reservation."""
         return self._cited(self.reservations.get(reservation_key(reservation)))
 
     def _cited(self, seen: tuple[str, str] | None) -> Citation | None:
@@ -55,7 +55,7 @@ class History:
 
 
 def first_release(repository: GitRepository, firsts: dict[str, str], commit: str) -> str:
-    """Return the first series whose first release has a commit; `firsts` are their tags."""
+    """Returns the first series whose first release has a commit; `firsts` are their tags."""
     for name, ref in firsts.items():
         if repository.git("merge-base", commit, ref).startswith(commit):
             return name
@@ -63,7 +63,7 @@ def first_release(repository: GitRepository, firsts: dict[str, str], commit: str
 
 
 def layouts_in(space: HeaderSpace) -> list[Layout]:
-    """Every layout that headers bind, compat ones first: they are the older."""
+    """Returns every layout that headers bind, compat ones first: they are the older."""
     compat = [record.compat for record in space.records if record.compat]
     return compat + [record.layout for record in space.records if record.layout]
 
@@ -74,7 +74,7 @@ def read_history(
     firsts: dict[str, str],
     tell: Callable[[str], None],
 ) -> History:
-    """Read the headers at each commit that touched them, oldest first.
+    """Reads the headers at each commit that touched them, oldest first.
 
     `firsts` are the tags of the first release of each series.
     """

@@ -37,7 +37,7 @@ class Reading(NamedTuple):
 
 
 def read_release(repository: GitRepository, ref: str) -> Reading:
-    """Everything the catalogue keeps of one revision."""
+    """Returns everything the catalogue keeps of one revision."""
     tree = GitTree(repository, ref)
     pattern = f"{TABLE}|{REGISTER}|{REGISTER_CALL}"
     return Reading(
@@ -50,7 +50,7 @@ def read_release(repository: GitRepository, ref: str) -> Reading:
 
 
 def version_of(repository: GitRepository, ref: str) -> str:
-    """Return the version that a revision's build reports ("4.23").
+    """Returns the version that a revision's build reports ("4.23").
 
     Raises Malformed where xen/Makefile states none.
     """

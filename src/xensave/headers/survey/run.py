@@ -20,7 +20,7 @@ from xensave.source.watch import counted
 def build(
     gitdir: str | os.PathLike[str], out: str | os.PathLike[str], tell: Callable[[str], None]
 ) -> int:
-    """Read every release of the repository and write the data files; how many there are.
+    """Reads every release of the repository, writes the data files, and returns how many.
 
     `tell` is called for what cannot be read and is left out.
     """

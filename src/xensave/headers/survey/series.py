@@ -21,7 +21,7 @@ _TAG = re.compile(r"RELEASE-(4\.\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def points(names: dict[str, list[str]]) -> dict[str, Json]:
-    """Return the point releases of each series that has tags, oldest first.
+    """Returns the point releases of each series that has tags, oldest first.
 
     >>> points({"3.4": ["3.4.0-rc3"], "4.22": ["RELEASE-4.22.0"], "master": ["master"]})
     {'points': {'4.22': ['4.22.0']}}
@@ -35,7 +35,9 @@ def points(names: dict[str, list[str]]) -> dict[str, Json]:
 
 
 def series(repository: GitRepository) -> dict[str, list[str]]:
-    """Each series, oldest first, with its tags from the oldest to the newest; "master" is last.
+    """Returns each series, oldest first, with its tags from the oldest to the newest.
+
+    "master" is last.
 
     Raises UsageError for a repository without release tags.
     """

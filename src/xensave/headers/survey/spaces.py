@@ -18,7 +18,7 @@ _DEFINES = ("__XEN_TOOLS__", "INCLUDE_ENDIAN_H=<endian.h>")
 
 
 def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
-    """Return a tree's macros of a space and their values; none where it lacks a header."""
+    """Returns a tree's macros of a space and their values; none where it lacks a header."""
     present = [
         next((path for path in paths if tree.read(path) is not None), None)
         for paths in description.headers
@@ -46,7 +46,7 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
 
 
 def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space]:
-    """Read every space at each release, given as name -> revision, oldest first."""
+    """Reads every space at each release, given as name -> revision, oldest first."""
     trees = {release: GitTree(repository, ref) for release, ref in refs.items()}
     return [_survey(trees, description) for description in counted(descriptions(), "number spaces")]
 

@@ -22,7 +22,7 @@ def write_catalogue(  # noqa: PLR0917
     aliases: dict[str, str],
     more: dict[str, dict[str, Json]],
 ) -> int:
-    """Write index, releases, records, spaces and `more` below `out`; return how many files."""
+    """Writes index, releases, records, spaces and `more` below `out`; returns how many files."""
     head: dict[str, Json] = {
         "schema": SCHEMA,
         "producer": {"name": "xensave catalogue build", "version": __version__, "source": source},
@@ -41,7 +41,7 @@ def write_catalogue(  # noqa: PLR0917
 
 
 def write_files(files: dict[str, Json], out: Path) -> None:
-    """Write each value as JSON to its path below `out`."""
+    """Writes each value as JSON to its path below `out`."""
     for name, value in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def write_files(files: dict[str, Json], out: Path) -> None:
 
 
 def render(value: Json, indent: int = 0) -> str:
-    """JSON where whatever holds only plain values, or short lists of them, is one line.
+    """Returns JSON where whatever holds only plain values, or short lists of them, is one line.
 
     >>> print(render({"name": "rax", "bits": [0, 4], "of": [{"a": 1}, {"b": 2}]}))
     {
@@ -188,7 +188,7 @@ def _field(field: Field) -> Json:
 
 
 def _plain(value: NamedTuple) -> dict[str, Json]:
-    """Return a tuple's members by name, without those that stand at their default."""
+    """Returns a tuple's members by name, without those that stand at their default."""
     defaults = value._field_defaults
     return {
         name: list(item) if isinstance(item, tuple) else item

@@ -115,7 +115,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def reservations(text: str, file: str) -> list[OwnedRange]:
-    """Return the reservations that the comments of a header state, in the order of their lines.
+    """Returns the reservations that the comments of a header state, in the order of their lines.
 
     A list of numbers makes a reservation each range; one without an end reaches to TYPECODE_MAX.
 
@@ -151,7 +151,7 @@ def reservations(text: str, file: str) -> list[OwnedRange]:
 
 
 def comment_of(reservation: OwnedRange) -> str:
-    """Return the comment that states a reservation, as Xen's headers word it."""
+    """Returns the comment that states a reservation, as Xen's headers word it."""
     first, last = reservation.first, reservation.last
     return f"/* Range {first} - {last} (inclusive) reserved for {reservation.owner} */"
 
@@ -194,7 +194,7 @@ def _ranges(match: re.Match[str], place: Place) -> Iterator[OwnedRange]:
 
 
 def _is_open(part: re.Match[str]) -> bool:
-    """Tell whether a part has no end: "40 and up", or "from 40" with no word of an end."""
+    """Tells whether a part has no end: "40 and up", or "from 40" with no word of an end."""
     return bool(part["open"] or (part["from"] and not part["last"]))
 
 

@@ -20,12 +20,12 @@ _PAIRS = {"(": ")", "{": "}", "[": "]"}
 
 
 def comments(text: str) -> Iterator[re.Match[str]]:
-    """Yield each comment, with its marks; one that is not closed reaches to the end."""
+    """Yields each comment, with its marks; one that is not closed reaches to the end."""
     return (piece for piece in _PIECE.finditer(text) if piece.group().startswith("/"))
 
 
 def without_comments(text: str) -> str:
-    """Return the text with comments blanked to spaces, so that offsets and lines stay."""
+    """Returns the text with comments blanked to spaces, so that offsets and lines stay."""
 
     def blank(match: re.Match[str]) -> str:
         piece = match.group()
@@ -35,7 +35,7 @@ def without_comments(text: str) -> str:
 
 
 def begins_in_comment(lines: Sequence[str]) -> bool:
-    """Tell whether lines that were cut out of a text begin within a comment.
+    """Tells whether lines that were cut out of a text begin within a comment.
 
     >>> begins_in_comment([" * the end of it. */", "int a; /* and another */"])
     True
@@ -52,13 +52,13 @@ def begins_in_comment(lines: Sequence[str]) -> bool:
 
 
 def ends_in_comment(lines: Sequence[str]) -> bool:
-    """Tell whether lines that were cut out of a text end within a comment."""
+    """Tells whether lines that were cut out of a text end within a comment."""
     text = "\n".join(lines)
     return text.rfind("/*") > text.rfind("*/")
 
 
 def active_code(text: str) -> str:
-    r"""Return the text with comments and what stands under `#if 0` blanked.
+    r"""Returns the text with comments and what stands under `#if 0` blanked.
 
     >>> active_code("#if 0\na();\n#else\nb(); /* c(); */\n#endif").split()
     ['#if', '0', '#else', 'b();', '#endif']
@@ -81,7 +81,7 @@ def active_code(text: str) -> str:
 
 
 def closing(text: str, start: int) -> int:
-    """Return the offset of the bracket that closes the one at `start`, or -1 where none does."""
+    """Returns the offset of the bracket that closes the one at `start`, or -1 where none does."""
     opener = text[start]
     depth = 0
     pattern = re.compile(rf'"(?:\\.|[^"\\\n])*"|[{re.escape(opener + _PAIRS[opener])}]')
@@ -96,7 +96,7 @@ def closing(text: str, start: int) -> int:
 
 
 def calls(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Each `name(...)` outside of a #define: its offset and its arguments."""
+    """Yields each `name(...)` outside of a #define: its offset and its arguments."""
     for match in re.finditer(rf"\b{re.escape(name)}\s*\(", text):
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         end = closing(text, match.end() - 1)
@@ -105,7 +105,7 @@ def calls(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def arguments(text: str) -> list[str]:
-    """Return the arguments of a call, split at the commas of the outermost level."""
+    """Returns the arguments of a call, split at the commas of the outermost level."""
     parts = [""]
     depth = 0
     for char in text:
@@ -118,7 +118,7 @@ def arguments(text: str) -> list[str]:
 
 
 def body(text: str, function: str) -> str | None:
-    """Return the body of a function that the text defines."""
+    """Returns the body of a function that the text defines."""
     for match in re.finditer(rf"\b{re.escape(function)}\s*\(", text):
         end = closing(text, match.end() - 1)
         opener = re.compile(r"\s*\{").match(text, end + 1) if end >= 0 else None

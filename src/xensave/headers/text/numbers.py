@@ -77,7 +77,7 @@ class SpaceNumber(NamedTuple):
     branches: tuple[tuple[int, int], ...] = ()
 
     def excludes(self, other: SpaceNumber) -> bool:
-        """Tell whether no compiler sees both: they stand in different branches of one `#if`."""
+        """Tells whether no compiler sees both: they stand in different branches of one `#if`."""
         theirs = dict(other.branches)
         return any(theirs.get(start, branch) != branch for start, branch in self.branches)
 
@@ -101,7 +101,7 @@ class SpaceText(NamedTuple):
 def read_text(
     text: str, path: str, description: Description, known: Mapping[str, int] | None = None
 ) -> SpaceText:
-    r"""Read what a header states of a space; `known` are macros that stand elsewhere.
+    r"""Reads what a header states of a space; `known` are macros that stand elsewhere.
 
     >>> from xensave.headers.spaces import description_of
     >>> text = "#define EVTCHNOP_close 3\n#define EVTCHNOP_send (EVTCHNOP_close + 1)"
@@ -183,7 +183,7 @@ def _nearest(
 
 
 def read_document(text: str, path: str, description: Description) -> SpaceText:
-    """Read the list of numbers in a document: "0x0000000E: CHECKPOINT"."""
+    """Reads the list of numbers in a document: "0x0000000E: CHECKPOINT"."""
     lines = _Lines(text, path)
     numbers = tuple(
         SpaceNumber(match[2], int(match[1], 16), match[2], lines.place(match.start()), match[1])
@@ -193,7 +193,7 @@ def read_document(text: str, path: str, description: Description) -> SpaceText:
 
 
 def evaluate(value: str, values: Mapping[str, str]) -> int | None:
-    """Evaluate an integer constant expression of C; None where names or forms are unknown.
+    """Evaluates an integer constant expression of C; None where names or forms are unknown.
 
     >>> evaluate("(BASE + 0x10U)", {"BASE": "(1 << 3)"}), evaluate("sizeof(int)", {})
     (24, None)

@@ -21,7 +21,7 @@ class _Scope:
 
 
 def field_lines(text: str, file: str, struct: str) -> Mapping[str, Place]:
-    r"""The places of a struct (path "") and of its fields by dotted path, as far as they show.
+    r"""Returns the places of a struct (path "") and of its fields by path, as far as they show.
 
     A struct that a macro makes has none. Fields of an anonymous member belong to what holds it.
 

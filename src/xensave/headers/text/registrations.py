@@ -72,7 +72,7 @@ class HandlerTable(NamedTuple):
 
 
 def read_handlers(sources: dict[str, str]) -> HandlerTable:
-    """Return the handler table of hypervisor sources, given as path -> text.
+    """Returns the handler table of hypervisor sources, given as path -> text.
 
     Raises Malformed where a registration's load function cannot be found or understood.
     """
@@ -95,13 +95,13 @@ def read_handlers(sources: dict[str, str]) -> HandlerTable:
 
 
 def has_check_pass(text: str) -> bool:
-    """Does the load loop in this text check every record before it loads the first?"""
+    """Tells whether the load loop in this text checks every record before it loads the first."""
     return re.search(r"\bhvm_load\s*\([^)]*\bbool\s+real\b", text) is not None
 
 
 @lru_cache(maxsize=128)
 def registrations(path: str, text: str) -> tuple[Registration, ...]:
-    """Return the registrations in a source file, in the order of their lines.
+    """Returns the registrations in a source file, in the order of their lines.
 
     Those of a macro's body, in a comment or under `#if 0` are none.
     """
@@ -146,7 +146,10 @@ def _registration(  # noqa: PLR0917 - the parts of one registration
 
 
 def load_mode(name: str, code: str) -> LoadMode | None:
-    """How code that loads a record takes its entry; None where it does so in no known way."""
+    """Returns how code that loads a record takes its entry.
+
+    None where it does so in no known way.
+    """
     for mode, pattern in _LOADS:
         if re.search(pattern.format(name=re.escape(name)), code):
             return mode
@@ -154,7 +157,7 @@ def load_mode(name: str, code: str) -> LoadMode | None:
 
 
 def loads_in(code: str) -> dict[str, LoadMode]:
-    """How the load calls in a piece of code take their entries, by the record's name.
+    """Returns how the load calls in a piece of code take their entries, by the record's name.
 
     >>> loads_in("if ( hvm_load_entry_zeroextend(RTC, h, &s->hw) )")
     {'RTC': 'zeroextend'}
@@ -171,7 +174,7 @@ def _table(text: str) -> re.Match[str] | None:
 
 
 def _entry_size(text: str) -> int:
-    """Return sizeof an entry, by the compiler: its members are pointers, size_t and int."""
+    """Returns sizeof an entry, by the compiler: its members are pointers, size_t and int."""
     end = _table(text)
     if end is None:
         raise Malformed(f"no {TABLE} in the sources")

@@ -10,7 +10,7 @@ from xensave.headers.trees.tree import PUBLIC, Tree
 
 
 def read_file(tree: Tree, path: str) -> str | None:
-    """Read a file of Xen's tree, or of its public headers alone, wherever these lie."""
+    """Reads a file of Xen's tree, or of its public headers alone, wherever these lie."""
     text = tree.read(path)
     if text is None and path.startswith(PUBLIC[0]):
         below = path.removeprefix(PUBLIC[0])
@@ -20,7 +20,7 @@ def read_file(tree: Tree, path: str) -> str | None:
 
 
 def read_numbers(tree: Tree, paths: Sequence[str], description: Description) -> SpaceText | None:
-    """Return what a tree's header, or document, states of a space; None where it has none."""
+    """Returns what a tree's header, or document, states of a space; None where it has none."""
     for path in paths:
         text = read_file(tree, path)
         if text is not None:

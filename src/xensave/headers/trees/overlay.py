@@ -16,10 +16,10 @@ class Overlay:
         self.label = label
 
     def read(self, path: str) -> str | None:
-        """The text of a file, or None where there is none."""
+        """Returns the text of a file, or None where there is none."""
         return self.files[path] if path in self.files else self.below.read(path)
 
     def paths(self) -> Iterator[str]:
-        """Every path of the tree."""
+        """Yields every path of the tree."""
         yield from (path for path in self.below.paths() if path not in self.files)
         yield from (path for path, text in self.files.items() if text is not None)

@@ -15,11 +15,11 @@ class StagedTree:
         self.label = f"{repository.path} (staged)"
 
     def read(self, path: str) -> str | None:
-        """The text of a staged file."""
+        """Returns the text of a staged file."""
         text = self.repository.read(f":{path}")
         return None if text is None else checked(text, self.label, path)
 
     def paths(self) -> Iterator[str]:
-        """Every staged path."""
+        """Returns every staged path."""
         listing = self.repository.git("ls-files", "-z", "--cached")
         return iter(listing.rstrip("\0").split("\0"))

@@ -26,13 +26,13 @@ PUBLIC = ("xen/include/public", "include/public", "public", "include/xen", "xen"
 
 
 def refuse_long_lines(text: str, where: str) -> None:
-    """Raise LimitExceeded for C with a line that no person wrote."""
+    """Raises LimitExceeded for C with a line that no person wrote."""
     if _LONG.search(text):
         raise LimitExceeded(f"{where}: a line of more than {LINE_LIMIT} characters")
 
 
 def checked(text: str, label: str, path: str) -> str:
-    """Return the text of a tree's file. Raises LimitExceeded for C with lines too long."""
+    """Returns the text of a tree's file. Raises LimitExceeded for C with lines too long."""
     if path.endswith((".h", ".c")):
         refuse_long_lines(text, f"{label}: {path}")
     return text
@@ -44,11 +44,11 @@ class Tree(Protocol):
     label: str
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file, or None where there is none."""
+        """Returns the text of a file, or None where there is none."""
         ...
 
     def paths(self) -> Iterator[str]:
-        """Every path of the tree."""
+        """Returns every path of the tree."""
         ...
 
 
@@ -63,7 +63,7 @@ class DirectoryTree:
         self._top = self.root.resolve()
 
     def read(self, path: str) -> str | None:
-        """Return the text of a regular file below the directory.
+        """Returns the text of a regular file below the directory.
 
         A link that leads out of the directory is as good as absent: a tree that someone sent
         shows its own files and no others. Raises LimitExceeded for a file above FILE_LIMIT.
@@ -78,7 +78,7 @@ class DirectoryTree:
         return checked(data.decode("utf-8", "replace"), self.label, path)
 
     def paths(self) -> Iterator[str]:
-        """Every file below the directory."""
+        """Yields every file below the directory."""
         for folder, _, names in os.walk(self.root):
             for name in names:
                 yield (Path(folder) / name).relative_to(self.root).as_posix()
@@ -92,11 +92,11 @@ class MemoryTree:
         self.label = label
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file."""
+        """Returns the text of a file."""
         return self.files.get(path)
 
     def paths(self) -> Iterator[str]:
-        """Every path given."""
+        """Returns every path given."""
         return iter(self.files)
 
 
@@ -119,7 +119,7 @@ class GitRepository:
         self.close()
 
     def close(self) -> None:
-        """End the reader process."""
+        """Ends the reader process."""
         if self._batch is not None and self._batch.stdin and self._batch.stdout:
             self._batch.stdin.close()
             self._batch.stdout.close()
@@ -127,7 +127,7 @@ class GitRepository:
             self._batch = None
 
     def git(self, *words: str, missing_ok: bool = False) -> str:
-        """Return the output of a git command, "" for exit status 1 where `missing_ok`.
+        """Returns the output of a git command, "" for exit status 1 where `missing_ok`.
 
         Raises SourceError where git fails.
         """
@@ -141,7 +141,7 @@ class GitRepository:
         return done.stdout.decode("utf-8", "replace")
 
     def commit(self, revision: str) -> str:
-        """Return the full hash of a revision's commit.
+        """Returns the full hash of a revision's commit.
 
         Raises UsageError for a word that is no revision.
         """
@@ -150,7 +150,7 @@ class GitRepository:
         return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
 
     def read(self, name: str) -> str | None:
-        """Return the text of a blob by git's name for it ("REV:path"), or None.
+        """Returns the text of a blob by git's name for it ("REV:path"), or None.
 
         Raises LimitExceeded above FILE_LIMIT.
         """
@@ -190,24 +190,24 @@ class GitTree:
         self.label = f"{repository.path}@{revision}"
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file of the revision."""
+        """Returns the text of a file of the revision."""
         text = self.repository.read(f"{self.commit}:{path}")
         return None if text is None else checked(text, self.label, path)
 
     def paths(self) -> Iterator[str]:
-        """Every path of the revision."""
+        """Returns every path of the revision."""
         listing = self.repository.git("ls-tree", "-r", "-z", "--name-only", self.commit)
         return iter(listing.rstrip("\0").split("\0"))
 
 
 def _tag_of(revision: str) -> str:
-    """Return a hint for who names a release: Xen's tags are called RELEASE-4.17.0."""
+    """Returns a hint for who names a release: Xen's tags are called RELEASE-4.17.0."""
     match = _RELEASE.fullmatch(revision)
     return f"; the tag of a release is RELEASE-{match[1]}{match[2] or '.0'}" if match else ""
 
 
 def version_of(tree: Tree) -> str:
-    """Return the version that a tree's build reports ("4.23"); "" where it has no xen/Makefile."""
+    """Returns the version that a tree's build reports ("4.23"); "" where it has no xen/Makefile."""
     numbers = dict(_VERSION.findall(tree.read("xen/Makefile") or ""))
     return f"{numbers['VERSION']}.{numbers['SUBVERSION']}" if len(numbers) == 2 else ""
 
@@ -221,7 +221,7 @@ def _without_headers(tree: Tree) -> str:
 
 
 def public_prefix(tree: Tree) -> str:
-    """Return the folder of the public headers within a tree, with a trailing "/" ("" for the root).
+    """Returns the folder of the public headers in a tree, with a trailing "/" ("" for the root).
 
     Raises UsageError where the tree has no hvm/save.h.
     """

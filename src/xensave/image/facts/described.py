@@ -10,12 +10,12 @@ from xensave.image.tally import Tally
 
 
 def config_of(tally: Tally) -> Config:
-    """Return libxl's configuration of the guest, as xl's header has it; an empty one elsewhere."""
+    """Returns libxl's configuration of the guest, as xl's header has it; an empty one elsewhere."""
     return Config.parse(tally.config) if _plain(tally) else Config()
 
 
 def described_by(tally: Tally) -> Config:
-    """Return what the frame says of the guest, in the shape of libxl's configuration."""
+    """Returns what the frame says of the guest, in the shape of libxl's configuration."""
     described = tally.description
     if described is None or _plain(tally):
         return Config.parse(tally.config)
@@ -28,7 +28,7 @@ def _plain(tally: Tally) -> bool:
 
 
 def details_of(tally: Tally) -> Iterator[tuple[str, str]]:
-    """Yield labels and texts of what a frame says beyond the configuration."""
+    """Yields labels and texts of what a frame says beyond the configuration."""
     if tally.description is not None:
         yield from tally.description.details
     for (layer, type_), records in tally.kept.items():

@@ -37,7 +37,7 @@ class Emulator(NamedTuple):
 
 
 def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
-    """Put together the state and the EMULATOR_XENSTORE_DATA records of each emulator.
+    """Puts together the state and the EMULATOR_XENSTORE_DATA records of each emulator.
 
     Raises Malformed for a record that cannot be read; without `strict` it counts for nothing.
     """
@@ -66,7 +66,7 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
 
 
 def _as_context(record: BufferedRecord, head: bytes) -> BufferedRecord:
-    """Return a record as libxl has it: behind the emulator's kind and instance."""
+    """Returns a record as libxl has it: behind the emulator's kind and instance."""
     return record._replace(
         body=head + record.body,
         body_offset=record.body_offset - len(head),

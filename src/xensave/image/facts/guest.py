@@ -157,12 +157,12 @@ class GuestFacts(NamedTuple):
         return dict(self.params)
 
     def has(self, layer: str, type_: int) -> bool:
-        """Whether a layer has a record of a type."""
+        """Tells whether a layer has a record of a type."""
         return any((count.layer, count.type) == (layer, type_) for count in self.counts)
 
 
 def typecodes(context: bytes) -> set[int]:
-    """Return the typecodes of a context's records, as far as it can be followed."""
+    """Returns the typecodes of a context's records, as far as it can be followed."""
     return {typecode for typecode, _ in _descriptors(context)}
 
 
@@ -182,7 +182,7 @@ def facts_of(
     broken: tuple[Finding, ...] | None = None,
     pages: PageFacts | None = None,
 ) -> GuestFacts:
-    """Return what a pass over an image found, as facts of the guest.
+    """Returns what a pass over an image found, as facts of the guest.
 
     `release` is the release that the caller names; else it is the one that saved the image. What
     cannot be read of a record is left out: the rules say what is wrong with it.
@@ -227,7 +227,7 @@ def facts_of(
 
 
 def release_named(domain: DomainHeader | None) -> str | None:
-    """Return the release that a domain header names; None where the catalogue has none such."""
+    """Returns the release that a domain header names; None where the catalogue has none such."""
     named = domain.xen if domain is not None else None
     return named if named in catalogue.release_names() else None
 
@@ -247,7 +247,7 @@ def _params(records: list[BufferedRecord]) -> Iterator[tuple[int, int]]:
 
 
 def _static(tally: Tally, type_: int) -> bytes | None:
-    """Return the last record of static data of a type: one behind STATIC_DATA_END is not heeded."""
+    """Returns the last record of static data of a type: one behind STATIC_DATA_END has no say."""
     end = tally.firsts.get((LIBXC, libxc.STATIC_DATA_END))
     bodies = [
         record.body for record in tally.all(LIBXC, type_) if end is None or record.offset < end
@@ -279,7 +279,7 @@ def _max_pfn(records: list[BufferedRecord]) -> int | None:
 
 
 def _p2m_pfns(tally: Tally) -> tuple[int, ...]:
-    """Return the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
+    """Returns the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
     frames: dict[int, int] = {}
     info = _info(tally.all(LIBXC, libxc.X86_PV_INFO))
     per_frame = libxc.PAGE_SIZE // (info.guest_width if info and info.guest_width else 8)

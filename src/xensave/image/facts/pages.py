@@ -51,11 +51,11 @@ class PageFacts(NamedTuple):
     populated: int = 0
 
     def cut(self, max_pfn: int) -> bool:
-        """Whether most of the memory up to a PFN was taken out of the image, to study the rest."""
+        """Tells whether most of the memory up to a PFN was taken out, to study the rest."""
         return 0 < self.populated < (max_pfn + 1) // _CUT
 
     def has(self, pfn: int) -> bool:
-        """Whether the stream populates a page."""
+        """Tells whether the stream populates a page."""
         at = bisect_right(self.runs, pfn, key=itemgetter(0))
         return at > 0 and pfn <= self.runs[at - 1][1]
 
@@ -76,7 +76,7 @@ class PageTally:
         self._over = False
 
     def add(self, event: Event) -> None:
-        """Take in one event."""
+        """Takes in one event."""
         if self._over or not event.is_record(LIBXC, libxc.PAGE_DATA):
             return
         self._records += 1
@@ -103,7 +103,7 @@ class PageTally:
         self._over |= len(self._types) > _TYPES_LIMIT
 
     def _merge(self) -> None:
-        """Join runs. The next time comes after as many more as make up for sorting all of them."""
+        """Joins runs. The next time comes after as many more as make up for sorting all of them."""
         self._runs = _merged(self._runs)
         self._merge_beyond = len(self._runs) + _MERGE_EVERY
         self._over |= len(self._runs) > _RUNS_LIMIT
@@ -142,7 +142,7 @@ class PageTally:
 
 
 def _merged(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return runs in order, those that touch or overlap as one.
+    """Returns runs in order, those that touch or overlap as one.
 
     >>> _merged([(8, 9), (0, 3), (2, 5), (6, 7)])
     [(0, 9)]

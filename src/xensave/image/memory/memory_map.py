@@ -104,7 +104,7 @@ class MemoryMap(NamedTuple):
 
 
 def memory_map(image: Image, *, contents: bool = True) -> MemoryMap:
-    """Return the map of an image's memory; with `contents` every page is looked at.
+    """Returns the map of an image's memory; with `contents` every page is looked at.
 
     >>> from xensave import open as open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
@@ -144,7 +144,7 @@ class FileRun(NamedTuple):
 
 
 def file_map(image: Image, contents: Statistics | None) -> Iterator[FileRun]:
-    """Yield where in the (decompressed) image each run of frames lies, in ascending order."""
+    """Yields where in the (decompressed) image each run of frames lies, in ascending order."""
     index = image.memory.index
     if not len(index):
         return
@@ -160,7 +160,7 @@ def file_map(image: Image, contents: Statistics | None) -> Iterator[FileRun]:
 
 
 def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
-    """Return ranges of frames alike in having contents, cut where special pages begin and end."""
+    """Returns ranges of frames alike in having contents, cut where special pages begin and end."""
     edges = {each.pfn for each in special} | {each.pfn + each.frames for each in special}
     # A param may name any number; none beyond this is a frame's.
     cuts = np.array(sorted(edge for edge in edges if edge <= _MOST), np.int64)
@@ -180,7 +180,7 @@ def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
 
 
 def _parts(index: PageIndex) -> _Parts:
-    """Return the runs of frames of one type, those with contents and those without."""
+    """Returns the runs of frames of one type, those with contents and those without."""
     at = np.concatenate(list(_changes(index)) or [np.empty(0, np.int64)])
     first, empty = index.pfns[at], index.empty
     starts = np.concatenate((first, empty.first))
@@ -191,7 +191,7 @@ def _parts(index: PageIndex) -> _Parts:
 
 
 def _changes(index: PageIndex) -> Iterator[Integers]:
-    """Yield where in an index a run of frames of one type begins, looking at a window at a time."""
+    """Yields where in an index a run of frames of one type begins, a window at a time."""
     for first in range(0, len(index), _WINDOW):
         near = slice(max(first - 1, 0), first + _WINDOW)
         breaks = (np.diff(index.pfns[near]) != 1) | (np.diff(index.types_at(near)) != 0)
@@ -201,7 +201,7 @@ def _changes(index: PageIndex) -> Iterator[Integers]:
 
 
 def _cut(parts: _Parts, cuts: Integers) -> _Parts:
-    """Return parts of which none crosses one of these frames."""
+    """Returns parts of which none crosses one of these frames."""
     of = np.searchsorted(parts.starts, cuts, "right") - 1
     cuts, of = cuts[of >= 0], of[of >= 0]
     inside = (cuts > parts.starts[of]) & (cuts < parts.ends[of])

@@ -48,7 +48,7 @@ class ReverseMap:
         self._near: tuple[int, list[int]] = (-1, [])
 
     def virtual(self, physical: int) -> list[int]:
-        """Return the virtual addresses of a physical one, in ascending order; [] for none.
+        """Returns the virtual addresses of a physical one, in ascending order; [] for none.
 
         Of more than ADDRESSES_LIMIT they are some.
         """
@@ -75,7 +75,7 @@ class ReverseMap:
 
 
 def _reaches(ends: Integers) -> Iterator[Integers]:
-    """Yield the ends, the larger of each two of them, of each two of those, down to one."""
+    """Yields the ends, the larger of each two of them, of each two of those, down to one."""
     yield ends
     while len(ends) > 1:
         ends = np.maximum.reduceat(ends, np.arange(0, len(ends), 2))

@@ -57,7 +57,7 @@ _START_MAGIC = b"xen-"
 
 
 def special_pages(image: Image) -> tuple[SpecialPages, ...]:
-    """Return the special pages that an image tells of, in ascending order.
+    """Returns the special pages that an image tells of, in ascending order.
 
     Where a guest mapped its shared info page and its grant table is not saved.
     """
@@ -66,7 +66,7 @@ def special_pages(image: Image) -> tuple[SpecialPages, ...]:
 
 
 def mmio_hole(image: Image) -> SpecialPages | None:
-    """Return the hole below 4 GiB that an HVM or PVH guest keeps for devices; None for PV."""
+    """Returns the hole below 4 GiB that an HVM or PVH guest keeps for devices; None for PV."""
     if image.type == "pv":
         return None
     size = image.config.get("b_info")
@@ -101,7 +101,7 @@ def _of_hvm(image: Image) -> Iterator[SpecialPages]:
 
 
 def _of_pv(image: Image) -> Iterator[SpecialPages]:
-    """Yield what start_info names; vCPU 0's rdx holds its frame at a suspend."""
+    """Yields what start_info names; vCPU 0's rdx holds its frame at a suspend."""
     if 0 not in image.vcpu_numbers:
         return
     pfn = image.vcpu(0).registers.rdx

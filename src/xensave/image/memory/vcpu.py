@@ -92,7 +92,7 @@ class Vcpu(AddressSpace):
 
 
 def saved_pv_vcpu(records: Sequence[BufferedRecord], number: int, memory: Memory) -> Vcpu:
-    """Return a vCPU by its X86_PV_VCPU_BASIC records, of which the last counts.
+    """Returns a vCPU by its X86_PV_VCPU_BASIC records, of which the last counts.
 
     Raises AbsentRecord for one that was not saved.
     """
@@ -103,14 +103,14 @@ def saved_pv_vcpu(records: Sequence[BufferedRecord], number: int, memory: Memory
 
 
 def hvm_vcpu(record: ContextRecord, memory: Memory) -> Vcpu:
-    """Return the vCPU of a CPU record of an HVM context."""
+    """Returns the vCPU of a CPU record of an HVM context."""
     registers = hvm_registers(record)
     fpu = record.octets("fpu_regs")
     return Vcpu(record.instance, registers, memory, registers.cr3, fpu)
 
 
 def pv_vcpu(body: bytes, memory: Memory) -> Vcpu:
-    """Return the vCPU of an X86_PV_VCPU_BASIC record."""
+    """Returns the vCPU of an X86_PV_VCPU_BASIC record."""
     context = pv_context(body)
     registers = pv_registers(context)
     fpu = octets(context, "fpu_ctxt")
@@ -120,14 +120,14 @@ def pv_vcpu(body: bytes, memory: Memory) -> Vcpu:
 
 
 def hvm_registers(record: ContextRecord) -> Registers:
-    """Return the registers of a CPU record of an HVM context."""
+    """Returns the registers of a CPU record of an HVM context."""
     return Registers(
         **{name: record.integer(_HVM_NAMES.get(name, name)) for name in Registers._fields}
     )
 
 
 def pv_context(body: bytes) -> Values:
-    """Return the fields of an X86_PV_VCPU_BASIC record: vcpu_guest_context of the guest's width.
+    """Returns the fields of an X86_PV_VCPU_BASIC record: vcpu_guest_context of the guest's width.
 
     Raises Truncated for a body that is shorter than either.
     """
@@ -137,12 +137,12 @@ def pv_context(body: bytes) -> Values:
 
 
 def pv_number(body: bytes) -> int:
-    """Return which vCPU an X86_PV_VCPU_BASIC record is of."""
+    """Returns which vCPU an X86_PV_VCPU_BASIC record is of."""
     return VcpuBlob.parse(body).vcpu_id
 
 
 def pv_registers(context: Values) -> Registers:
-    """Return the registers in a PV vCPU's context.
+    """Returns the registers in a PV vCPU's context.
 
     A 64-bit guest's kernel and its user mode have an address space each; the registers name that
     of the mode which the vCPU was in (struct vcpu_guest_context, VGCF_in_kernel, ctrlreg[1]).
@@ -176,7 +176,7 @@ def pv_registers(context: Values) -> Registers:
 
 
 def pv_root(context: Values, registers: Registers) -> int:
-    """Return the physical address of a PV vCPU's root table."""
+    """Returns the physical address of a PV vCPU's root table."""
     if registers.efer & EFER_LMA:
         return registers.cr3
     return root_frame(registers.cr3, 32) << PAGE_SHIFT

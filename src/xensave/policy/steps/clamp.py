@@ -90,7 +90,7 @@ def clamped(
     guest: Guest | None = None,
     physical: Policy | None = None,
 ) -> Policy:
-    """Return the policy that a domain has in the end.
+    """Returns the policy that a domain has in the end.
 
     `maximum` is the host's HVM Max or PV Max policy, `physical` its Host policy, by default the
     same. Both are cut to what the release has room for.
@@ -106,7 +106,7 @@ def clamped(
 
 
 def _maxima(policy: Policy, most: Policy, version: Version) -> Policy:
-    """Lower the numbers of leaves to the host's, the extended one to the vendor's."""
+    """Lowers the numbers of leaves to the host's, the extended one to the vendor's."""
     leaves = dict(policy.leaves)
     for leaf in (0, 7):
         registers = policy.leaf(leaf)
@@ -118,7 +118,7 @@ def _maxima(policy: Policy, most: Policy, version: Version) -> Policy:
 
 
 def _features(policy: Policy, most: Policy, version: Version, guest: Guest) -> list[int]:
-    """Clamp the features to the host's and to what the guest's kind may have."""
+    """Clamps the features to the host's and to what the guest's kind may have."""
     features = features_of(version)
     allowed = _allowed(most, version, guest)
     words = [mine & mask for mine, mask in zip(featureset(policy, version), allowed, strict=True)]
@@ -133,7 +133,7 @@ def _features(policy: Policy, most: Policy, version: Version, guest: Guest) -> l
 
 
 def _allowed(most: Policy, version: Version, guest: Guest) -> list[int]:
-    """Return the features that a guest of this kind may have at most."""
+    """Returns the features that a guest of this kind may have at most."""
     features = features_of(version)
     allowed = featureset(most, version)
     if not guest.pv and not guest.hap:
@@ -156,7 +156,7 @@ def _forbid(words: list[int], features: Features, *names: str) -> None:
 
 
 def _widths(policy: Policy, most: Policy) -> Policy:
-    """Set the cache line size, and the address widths to what the host has, at least 32 or 36."""
+    """Sets the cache line size, and the address widths to what the host has, at least 32 or 36."""
     leaves = dict(policy.leaves)
     a, b, c, d = policy.leaf(1)
     leaves[1, 0] = a, (b & ~0xFF00) | (most.leaf(1)[1] & 0xFF00), c, d
@@ -169,7 +169,7 @@ def _widths(policy: Policy, most: Policy) -> Policy:
 
 
 def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
-    """Make leaf 0xd anew from the features; without XSAVE it is empty."""
+    """Makes leaf 0xd anew from the features; without XSAVE it is empty."""
     leaves = {key: value for key, value in policy.leaves.items() if key[0] != _XSTATE_LEAF}
     if policy.has("xsave"):
         states = _FP_SSE | sum(bits for name, bits in _STATES if policy.has(name))
@@ -186,7 +186,7 @@ def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
 
 
 def _misc(policy: Policy, version: Version) -> Policy:
-    """Clear what guests do not see, by vendor."""
+    """Clears what guests do not see, by vendor."""
     leaves = dict(policy.leaves)
     for leaf in (5, 6, 8, 0xC):
         leaves.pop((leaf, 0), None)
@@ -220,7 +220,7 @@ def _intel(leaves: dict[tuple[int, int], Registers]) -> None:
 
 
 def _caches(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
-    """Clear reserved bits of leaf 4, and what follows the last cache."""
+    """Clears reserved bits of leaf 4, and what follows the last cache."""
     known = True
     for subleaf in range(limits_of(version).subleaves[4] + 1):
         a, b, c, d = leaves.pop((4, subleaf), NO_REGISTERS)

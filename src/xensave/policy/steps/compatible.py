@@ -46,7 +46,7 @@ _WORD = 0xFFFFFFFF
 
 
 def cleared(policy: Policy, version: Version) -> Policy:
-    """Return a policy without the leaves that its own maxima leave out.
+    """Returns a policy without the leaves that its own maxima leave out.
 
     This is x86_cpu_policy_clear_out_of_range_leaves(), 32-bit sums included: a basic maximum of
     0xffffffff clears every basic leaf, itself among them.
@@ -72,7 +72,7 @@ def cleared(policy: Policy, version: Version) -> Policy:
 
 
 def compatible(policy: Policy, host: Policy, version: Version) -> PolicyRefusal | None:
-    """Return why a policy is more than a host's maximum, None where it is not."""
+    """Returns why a policy is more than a host's maximum, None where it is not."""
     ours, most = policy.leaf(0), host.leaf(0)
     if VENDORS_COMPARED.holds(version) and ours[1:] != most[1:]:
         reason = "the policy's vendor is not the host's"
@@ -102,7 +102,7 @@ def _refusal(
 
 
 def _typed(policy: Policy, leaf: int, last: int) -> int:
-    """Return the first subleaf of type 0: a in leaf 4, c in leaf 0xb has the type."""
+    """Returns the first subleaf of type 0: a in leaf 4, c in leaf 0xb has the type."""
     for subleaf in range(last + 1):
         registers = policy.leaf(leaf, subleaf)
         type_ = registers[0] & 0x1F if leaf == 4 else registers[2] >> 8 & 0xFF
@@ -112,7 +112,7 @@ def _typed(policy: Policy, leaf: int, last: int) -> int:
 
 
 def _states_end(policy: Policy) -> int:
-    """Return one more than the last subleaf of leaf 0xd, 0 where no state is enumerated."""
+    """Returns one more than the last subleaf of leaf 0xd, 0 where no state is enumerated."""
     low, supervisor = (policy.leaf(0xD, index) for index in (0, 1))
     states = low[0] | supervisor[2] | (low[3] | supervisor[3]) << 32
     return max(2, states.bit_length()) if states else 0

@@ -25,7 +25,7 @@ _MSR = Cite("x86_msr_copy_from_buffer")
 
 
 def copy_cpuid(entries: Sequence[CpuidEntry], version: Version) -> PolicyRefusal | None:
-    """Return why a release does not copy these leaves, None where it does.
+    """Returns why a release does not copy these leaves, None where it does.
 
     >>> refusal = copy_cpuid([(0x8000001D, NO_SUBLEAF, 0, 0, 0, 0)], (4, 15, 0))
     >>> refusal.errno, hex(refusal.leaf)
@@ -43,7 +43,7 @@ def copy_cpuid(entries: Sequence[CpuidEntry], version: Version) -> PolicyRefusal
 
 
 def copy_msrs(entries: Sequence[MsrEntry], version: Version) -> PolicyRefusal | None:
-    """Return why a release does not copy these MSRs, None where it does.
+    """Returns why a release does not copy these MSRs, None where it does.
 
     >>> copy_msrs([(0x10A, 0, 0)], (4, 14, 0)).errno
     'ERANGE'
@@ -68,7 +68,7 @@ def copy_msrs(entries: Sequence[MsrEntry], version: Version) -> PolicyRefusal | 
 
 
 def merged(base: Policy, leaves: Iterable[CpuidEntry], msrs: Iterable[MsrEntry]) -> Policy:
-    """Return a policy with these entries copied over it: what they lack stays as it was.
+    """Returns a policy with these entries copied over it: what they lack stays as it was.
 
     Of Xen's own leaves only the register that says how many there are is kept.
     """
@@ -80,7 +80,7 @@ def merged(base: Policy, leaves: Iterable[CpuidEntry], msrs: Iterable[MsrEntry])
 
 
 def _outside(leaf: int, subleaf: int, limits: Limits) -> str:
-    """Return in what way a leaf lies outside the arrays, "" where it does not."""
+    """Returns in what way a leaf lies outside the arrays, "" where it does not."""
     last = limits.subleaves.get(leaf)
     if last is not None:
         beyond = f"leaf {leaf:#x} has no subleaf {subleaf:#x}, they end at {last}"

@@ -14,7 +14,7 @@ from xensave.policy.value import PLATFORM_INFO, CpuidEntry, Policy
 
 @cache
 def default_policy(release: str) -> Policy:
-    """Return the policy that a release gives a domain on the CPU of the sample images.
+    """Returns the policy that a release gives a domain on the CPU of the sample images.
 
     That CPU is AMD-like, with PKU, without AVX-512: QEMU's "max" model in software emulation.
     Until 4.13 domains had MPX by default where the host has it, this one does; from 4.14 not.
@@ -28,7 +28,7 @@ def default_policy(release: str) -> Policy:
 
 @cache
 def pv_default_policy(release: str) -> Policy:
-    """Return the policy that a release with CPU policies gives a PV domain on the same CPU."""
+    """Returns the policy that a release with CPU policies gives a PV domain on the same CPU."""
     policy = default_policy(release)
     at = version(release)
     faultless = Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: 0}, policy.source)

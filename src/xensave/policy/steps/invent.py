@@ -65,7 +65,7 @@ def invented(
     pv: bool = False,
     nested: bool = False,
 ) -> Policy:
-    """Return the policy that the toolstack sets where the stream has none.
+    """Returns the policy that the toolstack sets where the stream has none.
 
     `default` is the domain's default policy on that host, `physical` the host's own.
     """
@@ -97,7 +97,7 @@ def invented(
 
 
 def _double_topology(leaves: dict[tuple[int, int], Registers], default: Policy) -> None:
-    """Make room for vCPU n's APIC id of 2n in the numbers that tell of cores and threads."""
+    """Makes room for vCPU n's APIC id of 2n in the numbers that tell of cores and threads."""
     a, b, c, d = leaves.get((1, 0), NO_REGISTERS)
     packages = b >> 16 & 0xFF
     if not packages & 0x80:

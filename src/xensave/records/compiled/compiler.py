@@ -15,7 +15,7 @@ _SIGNED = ("int", "signed", "long", "short", "s8", "s16", "s32", "s64", "__s", "
 
 
 def compiled(layout: Layout) -> Struct:
-    """Return the node of a whole layout; the same layout is compiled once."""
+    """Returns the node of a whole layout; the same layout is compiled once."""
     entry = _cache.get(id(layout))
     if entry is not None and entry[0] is layout:
         return entry[1]
@@ -27,7 +27,7 @@ def compiled(layout: Layout) -> Struct:
 
 
 def is_signed(field: Field) -> bool:
-    """Whether the type's name says that its integers are signed (plain char counts as not)."""
+    """Tells whether the type's name says that its integers are signed (plain char is not)."""
     return field.type.removeprefix("const ").startswith(_SIGNED)
 
 

@@ -22,12 +22,12 @@ class Array:
         self.size = element.size * count
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the elements as a list."""
+        """Returns the elements as a list."""
         element = self.element
         return [element.read(buffer, at + index * element.size) for index in range(self.count)]
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the elements, which must be as many."""
+        """Puts the elements, which must be as many."""
         for index, item in enumerate(items(value, self.count, path)):
             self.element.write(buffer, at + index * self.element.size, item, f"{path}[{index}]")
 
@@ -48,12 +48,12 @@ class Flexible:
         return Array(element, count)
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the elements that are there."""
+        """Returns the elements that are there."""
         room = max(0, len(buffer) - at)
         return self._fixed(room // self.element.size).read(buffer, at)
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the elements; the body grows or shrinks with their number.
+        """Puts the elements; the body grows or shrinks with their number.
 
         Raises UsageError for a value of another shape.
         """
@@ -93,7 +93,7 @@ class Struct:
         self._rest = tuple(m for m in self.members.values() if m.name not in taken)
 
     def read(self, buffer: Buffer, at: int) -> dict[str, Value]:
-        """Return the members by name."""
+        """Returns the members by name."""
         fields: dict[str, Value] = {**self._blank}
         fields.update(zip(self._names, self._fast.unpack_from(buffer, at), strict=True))
         for name, offset, node in self._rest:
@@ -101,7 +101,7 @@ class Struct:
         return fields
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put those members that differ from what is there; the others are left alone.
+        """Puts those members that differ from what is there; the others are left alone.
 
         Raises UsageError for a value of another shape.
         """
@@ -143,7 +143,7 @@ def _holds(value: Value, wanted: Value) -> bool:
 
 
 def _one_sweep(members: Iterable[Member]) -> tuple[struct.Struct, list[Member]]:
-    """Gather the scalars and byte arrays that one struct.Struct can read, in offset order."""
+    """Gathers the scalars and byte arrays that one struct.Struct can read, in offset order."""
     form, end = "<", 0
     fast: list[Member] = []
     for member in members:

@@ -23,11 +23,11 @@ class Node(Protocol):
     size: int
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the value whose first byte is at `at`."""
+        """Returns the value whose first byte is at `at`."""
         ...
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put a value there; UsageError where it does not fit its type."""
+        """Puts a value there; UsageError where it does not fit its type."""
         ...
 
 
@@ -44,12 +44,12 @@ class Integer:
         self.high = self.low + (1 << 8 * size) - 1
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the integer."""
+        """Returns the integer."""
         number: int = self.form.unpack_from(buffer, at)[0]
         return number
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the integer, which must be in the type's range."""
+        """Puts the integer, which must be in the type's range."""
         self.form.pack_into(buffer, at, in_range(value, self.low, self.high, path))
 
 
@@ -64,12 +64,12 @@ class Bits:
         self.mask = (1 << width) - 1
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the bits as an unsigned integer."""
+        """Returns the bits as an unsigned integer."""
         unit = int.from_bytes(buffer[at : at + self.size], "little")
         return (unit >> self.shift) & self.mask
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the bits and leave their neighbours."""
+        """Puts the bits and leaves their neighbours."""
         number = in_range(value, 0, self.mask, path)
         unit = int.from_bytes(buffer[at : at + self.size], "little")
         unit = (unit & ~(self.mask << self.shift)) | (number << self.shift)
@@ -85,11 +85,14 @@ class Octets:
         self.size = size
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the bytes."""
+        """Returns the bytes."""
         return bytes(buffer[at : at + self.size])
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the bytes, which must be as many. Raises UsageError for a value that does not fit."""
+        """Puts the bytes, which must be as many.
+
+        Raises UsageError for a value that does not fit.
+        """
         if not isinstance(value, (bytes, bytearray, memoryview)) or len(value) != self.size:
             raise UsageError(f"{path} takes {self.size} bytes")
         buffer[at : at + self.size] = value
@@ -107,11 +110,11 @@ class Integers:
         self.form = struct.Struct(f"<{count}{element.code}")
 
     def read(self, buffer: Buffer, at: int) -> Value:
-        """Return the integers as a list."""
+        """Returns the integers as a list."""
         return list(self.form.unpack_from(buffer, at))
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Put the integers, which must be as many."""
+        """Puts the integers, which must be as many."""
         element = self.element
         numbers = [
             in_range(item, element.low, element.high, f"{path}[{index}]")
@@ -121,7 +124,7 @@ class Integers:
 
 
 def in_range(value: Value, low: int, high: int, path: str) -> int:
-    """Return value, an integer from low to high; UsageError where it is not."""
+    """Returns value, an integer from low to high; UsageError where it is not."""
     if not isinstance(value, int) or not low <= value <= high:
         shown = f"{value:#x}" if isinstance(value, int) else repr(value)[:40]
         raise UsageError(f"{path} takes an integer from {low:#x} to {high:#x}, not {shown}")
@@ -129,7 +132,7 @@ def in_range(value: Value, low: int, high: int, path: str) -> int:
 
 
 def items(value: Value, count: int, path: str) -> list[Value]:
-    """Return value, a list of `count`; UsageError where it is not."""
+    """Returns value, a list of `count`; UsageError where it is not."""
     if not isinstance(value, (list, tuple)) or len(value) != count:
         raise UsageError(f"{path} takes a list of {count}")
     return list(value)

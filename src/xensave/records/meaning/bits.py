@@ -21,7 +21,7 @@ Register = tuple[Bit, ...]
 
 
 def register(names: str) -> Register:
-    """Make a table of words "name:bit" or "name:low-high".
+    """Makes a table of words "name:bit" or "name:low-high".
 
     >>> register("CF:0 IOPL:12-13")
     (Bit(low=0, width=1, name='CF'), Bit(low=12, width=2, name='IOPL'))
@@ -35,7 +35,7 @@ def register(names: str) -> Register:
 
 
 def bit_names(value: int, table: Register) -> list[str]:
-    """Return the names of the bits that are set.
+    """Returns the names of the bits that are set.
 
     >>> bit_names(0x203, register("CF:0 IF:9"))
     ['CF', 'IF', 'bit 1']

@@ -51,7 +51,7 @@ class Flags:
         self.register = register
 
     def __call__(self, value: int, _index: int) -> str:
-        """Return the names in a line."""
+        """Returns the names in a line."""
         return " ".join(bits.bit_names(value, self.register))
 
 
@@ -172,7 +172,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
 
 
 def meaning(kind: str, path: str, value: Value) -> str:
-    """Say what a field's integer means, "" where nothing is known beyond the number.
+    """Says what a field's integer means, "" where nothing is known beyond the number.
 
     >>> meaning("CPU", "rflags", 0x246)
     'PF ZF IF'
@@ -189,7 +189,7 @@ def meaning(kind: str, path: str, value: Value) -> str:
 
 
 def has_meaning(kind: str, path: str) -> bool:
-    """Tell whether `meaning` knows a field, or the elements of an array.
+    """Tells whether `meaning` knows a field, or the elements of an array.
 
     >>> has_meaning("MTRR", "msr_mtrr_fixed"), has_meaning("LAPIC_REGS", "data")
     (True, False)
@@ -198,7 +198,7 @@ def has_meaning(kind: str, path: str) -> bool:
 
 
 def register_of(kind: str, path: str) -> bits.Register | None:
-    """Return the named bits of a field; None where it is no register.
+    """Returns the named bits of a field; None where it is no register.
 
     >>> [bit.name for bit in register_of("CPU", "msr_efer")][:3]
     ['SCE', 'LME', 'LMA']
@@ -213,7 +213,7 @@ COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data", "CPU_XSAVE": "save_area.fpu_
 
 
 def parts(name: str, values: Values) -> list[Part]:
-    """Return what a record's byte arrays hold; [] where it has none that is known."""
+    """Returns what a record's byte arrays hold; [] where it has none that is known."""
     if name == "CPU":
         return _overlaid(values, "fpu_regs", FXSAVE, "x87+SSE")
     if name == "LAPIC_REGS":

@@ -25,7 +25,7 @@ LAPIC_PAGE = overlay(
 
 
 def lapic_register(name: str, value: int) -> str:
-    """Say what a LAPIC register holds, "" where the number says it all.
+    """Says what a LAPIC register holds, "" where the number says it all.
 
     >>> lapic_register("LVT_LINT0", 0x10700), lapic_register("IRR1", 0x10001)
     ('ExtINT, masked', 'vectors 0x20 0x30')
@@ -62,7 +62,7 @@ def _lvt(name: str, value: int) -> str:
 
 
 def redirection_entry(value: int) -> str:
-    """Say where an IOAPIC pin goes.
+    """Says where an IOAPIC pin goes.
 
     >>> redirection_entry(0x10000)
     'masked'
@@ -89,7 +89,7 @@ def redirection_entry(value: int) -> str:
 
 
 def irq_lines(value: int, base: int = 0) -> str:
-    """Name the lines of a mask that are set.
+    """Names the lines of a mask that are set.
 
     >>> irq_lines(0b1010), irq_lines(0)
     ('IRQ 1 3', '')
@@ -99,7 +99,7 @@ def irq_lines(value: int, base: int = 0) -> str:
 
 
 def pci_wires(value: int, base: int = 0) -> str:
-    """Name the PCI devices whose INTx wires are asserted: bit device * 4 + INTx.
+    """Names the PCI devices whose INTx wires are asserted: bit device * 4 + INTx.
 
     >>> pci_wires(1 << 13)
     'device 3 INTB'
@@ -109,7 +109,7 @@ def pci_wires(value: int, base: int = 0) -> str:
 
 
 def divide_by(value: int) -> str:
-    """Say what the LAPIC timer's divide configuration register divides by.
+    """Says what the LAPIC timer's divide configuration register divides by.
 
     >>> divide_by(0), divide_by(0xB)
     ('divide by 2', 'divide by 1')

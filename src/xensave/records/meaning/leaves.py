@@ -36,7 +36,7 @@ class Leaf(NamedTuple):
 
 
 def leaves_of(name: str, layout: Layout | None, values: Values) -> dict[str, Leaf]:
-    """Return a record's values by path, in the order of the struct; none without a layout.
+    """Returns a record's values by path, in the order of the struct; none without a layout.
 
     Padding that the layout names counts; bytes beyond the layout do not.
     """
@@ -95,7 +95,7 @@ def _of_struct(
 
 
 def _of_bytes(kind: str, value: bytes, path: str) -> Iterator[tuple[str, Leaf]]:
-    """Yield bytes as a whole, or one by one where each has a meaning of its own."""
+    """Yields bytes as a whole, or one by one where each has a meaning of its own."""
     singly = [meaning(kind, f"{path}[{index}]", byte) for index, byte in enumerate(value)]
     if not any(singly):
         yield path, Leaf(value, value.hex(" "))

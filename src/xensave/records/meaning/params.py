@@ -20,13 +20,13 @@ _CALLBACK_IRQ, _VIRIDIAN, _TIMER_MODE = 0, 9, 10
 
 
 def param_name(index: int) -> str:
-    """Return the name of an HVM param, "param N" where it has none."""
+    """Returns the name of an HVM param, "param N" where it has none."""
     name = catalogue.space("hvm-param").name_of(index)
     return name or f"param {index}"
 
 
 def param_meaning(index: int, value: int) -> str:
-    """Say what a param's value means, "" where it is only a number.
+    """Says what a param's value means, "" where it is only a number.
 
     >>> param_meaning(0, 0x0200_0000_0000_00F3), param_meaning(10, 1)
     ('vector 0xf3', 'no delay for missed ticks')

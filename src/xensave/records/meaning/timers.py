@@ -21,7 +21,7 @@ _TSC_MODES = ("default", "always emulate", "never emulate", "PVRDTSCP")
 
 
 def pit_mode(value: int) -> str:
-    """Name the counting mode of a PIT channel; 0xff is one that was never set.
+    """Names the counting mode of a PIT channel; 0xff is one that was never set.
 
     >>> pit_mode(2), pit_mode(6), pit_mode(0xFF)
     ('rate generator', 'rate generator', 'not set')
@@ -33,12 +33,12 @@ def pit_mode(value: int) -> str:
 
 
 def pit_access(value: int) -> str:
-    """Name how a PIT channel's count is read and written."""
+    """Names how a PIT channel's count is read and written."""
     return _PIT_ACCESS[value] if value < len(_PIT_ACCESS) else ""
 
 
 def tsc_mode(value: int) -> str:
-    """Name a TSC mode.
+    """Names a TSC mode.
 
     >>> tsc_mode(0), tsc_mode(9)
     ('default', 'unknown')
@@ -47,7 +47,7 @@ def tsc_mode(value: int) -> str:
 
 
 def cmos_register(index: int, value: int) -> str:
-    """Say what a byte of the RTC's CMOS is (MC146818: ten of time and date, then A to D).
+    """Says what a byte of the RTC's CMOS is (MC146818: ten of time and date, then A to D).
 
     >>> cmos_register(0, 0x59), cmos_register(11, 2)
     ('seconds', 'register B: 24H')

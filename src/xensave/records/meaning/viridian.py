@@ -24,7 +24,7 @@ _MICROSOFT = {1: "MS-DOS", 2: "Windows 3.x", 3: "Windows 9x", 4: "Windows NT", 5
 
 
 def guest_os(value: int) -> str:
-    """Say which system a guest OS identity names.
+    """Says which system a guest OS identity names.
 
     >>> guest_os(0x0001040A00000000 | 0x4A61), guest_os(0x8100000000000000), guest_os(0)
     ('Windows NT 10.0, build 19041', 'Linux 0.0', 'none')

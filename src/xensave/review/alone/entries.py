@@ -40,7 +40,9 @@ class Entry:
 
 @lru_cache(maxsize=HUNKS)
 def entries(hunk: Hunk, path: str) -> tuple[Entry, ...]:
-    """The facts of a hunk. Raises UsageError for a change that cannot be judged by its lines.
+    """Returns the facts of a hunk.
+
+    Raises UsageError for a change that cannot be judged by its lines.
 
     They are kept: a patch is held against one release after the other.
     """
@@ -66,7 +68,7 @@ def entries(hunk: Hunk, path: str) -> tuple[Entry, ...]:
 
 
 def _same_code(hunk: Hunk) -> bool:
-    """Does a hunk change spaces, empty lines and words of comments alone?"""
+    """Tells whether a hunk changes spaces, empty lines and words of comments alone."""
     sides = [[line.text for line in lines] for lines in (hunk.before, hunk.after)]
     old, new = (substance(lines) for lines in sides)
     return old == new
@@ -167,7 +169,7 @@ def _meaning(fact: Fact) -> tuple[object, ...]:
 
 
 def _is_silent(entry: Entry) -> bool:
-    """Does a change of this bear on no struct and no number?
+    """Tells whether a change of this bears on no struct and no number.
 
     HVM_SAVE_TYPE and its like only ask of what is bound; after #undef a name is gone, and a use of
     it would not compile.
@@ -256,7 +258,7 @@ def _refuse(entry: Entry, path: str) -> None:
 
 
 def resized(sheet: Iterable[Entry], path: str) -> None:
-    """Refuse a constant that gets another value: what it sizes is not in the patch.
+    """Refuses a constant that gets another value: what it sizes is not in the patch.
 
     Raises UsageError for it.
     """

@@ -21,7 +21,7 @@ def fit(
     wanted: str | None = None,
     date: datetime | None = None,
 ) -> tuple[Base, Sheet]:
-    """The release that a series of patches fits, and its sheet, not touched yet.
+    """Returns the release that a series of patches fits, and its sheet, not touched yet.
 
     Of several, one that lacks what the series adds goes before one that has it, then the last
     from before the mail's date, then the newest. Raises UsageError where none fits, or the

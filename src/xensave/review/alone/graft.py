@@ -38,7 +38,9 @@ class Misfit(UsageError):
 
 
 def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
-    """The sheet with what the patches remove and add marked. Raises Misfit where they do not fit.
+    """Returns the sheet with what the patches remove and add marked.
+
+    Raises Misfit where they do not fit.
 
     What an earlier patch did is settled first. Raises UsageError for what cannot be judged.
     """
@@ -89,7 +91,7 @@ def _graft_hunk(
 
 
 def _put_under(sheet: Sheet, entry: Entry, under: set[int]) -> None:
-    """Compile a statement that stays in the place where a condition that is new spans it.
+    """Compiles a statement that stays in the place where a condition that is new spans it.
 
     `under` has the identities of rows that lie there, and no longer in `sheet.outer`.
     """
@@ -142,7 +144,7 @@ def _limited(chunks: Iterable[list[Entry]], path: str) -> Iterator[list[Entry]]:
 
 
 def _renames(chunk: list[Entry], entry: Entry) -> bool:
-    """Is this the new first line of a struct whose old one is all that stands before it?"""
+    """Tells whether this is the new first line of a struct that only its old one precedes."""
     return entry.kind == ADDED and [(e.kind, e.fact.kind) for e in chunk] == [(REMOVED, Kind.OPEN)]
 
 
@@ -192,7 +194,7 @@ def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
 
 
 def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> None:
-    """Mark the rows that a chunk shows, and put what it adds between them."""
+    """Marks the rows that a chunk shows, and puts what it adds between them."""
     stays = [entry for entry in chunk if entry.kind != ADDED]
     changes = any(entry.kind != CONTEXT for entry in chunk)
     spots = [
@@ -272,7 +274,7 @@ def _states(rows: list[Row], at: int, fact: Fact) -> range:
 
 
 def _may_differ(row: Fact, fact: Fact) -> bool:
-    """May a struct's first or last line have another name in the header than in the row?
+    """Tells whether a struct's first or last line may have another name in the header.
 
     What the release has within a struct may be a type of its own in the header; a macro's struct
     has its parameter's name.

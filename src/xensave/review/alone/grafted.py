@@ -24,7 +24,7 @@ _BINDS = (Kind.DECLARE, Kind.NUMBER)
 
 
 def sides(sheet: Sheet, fallback: Place) -> tuple[Side, Side]:
-    """Before and after. `fallback` is a place for what no line shows.
+    """Returns the sides before and after; `fallback` is a place for what no line shows.
 
     Raises UsageError where the lines of the patch do not suffice to lay out a struct.
     """
@@ -126,7 +126,7 @@ def _written(
 
 
 def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
-    """Does a row outside of structs need the compiler: new, symbolic, or bound to what changed?"""
+    """Tells whether a row outside of structs needs the compiler: new, symbolic, or changed."""
     fact = row.fact
     if fact.kind is Kind.MAXIMUM:
         return isinstance(fact.value[0], str)

@@ -34,7 +34,7 @@ class Known(NamedTuple):
 
 
 def of_release(release: Release, series: Iterable[FilePatch]) -> Known:
-    """What a release registers; whether that counts, the files of the series tell."""
+    """Returns what a release registers; whether that counts, the files of the series tell."""
     bindings = [binding for binding in release.bindings if binding.name not in WITHOUT_HANDLER]
     registered = {
         b.name: Registration(
@@ -51,7 +51,7 @@ def of_release(release: Release, series: Iterable[FilePatch]) -> Known:
 
 
 def patched(known: Known, files: Iterable[FilePatch]) -> Known:
-    """The handlers after a patch."""
+    """Returns the handlers after a patch."""
     loads, kinds = dict(known.loads), dict(known.kinds)
     registered = None if known.registered is None else dict(known.registered)
     words = set(known.words)

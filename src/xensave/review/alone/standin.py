@@ -60,7 +60,7 @@ class Row:
 
     @property
     def changed(self) -> bool:
-        """Does the patch remove or add it?"""
+        """Whether the patch removes or adds it."""
         return self.kind != CONTEXT
 
 
@@ -73,7 +73,7 @@ class Struct:
 
     @property
     def touched(self) -> bool:
-        """Does the patch change it?"""
+        """Whether the patch changes it."""
         return any(row.changed for row in self.rows)
 
 
@@ -93,7 +93,7 @@ class Sheet:
     _extra_index: dict[Key, list[Row]] | None = None
 
     def settled(self) -> Sheet:
-        """The sheet for the next patch: removed rows are gone, added ones like any other.
+        """Returns the sheet for the next patch: removed rows are gone, added ones like any other.
 
         Rows that no patch has touched are shared.
         """
@@ -104,7 +104,7 @@ class Sheet:
         return Sheet(self.release, structs, _settled(self.outer), self.binds, _settled(self.extra))
 
     def staying(self, fact: Fact) -> Row | None:
-        """The first row outside of structs that states a fact and that no patch has changed."""
+        """Returns the first row outside of structs that states a fact and is not changed."""
         row = self.staying_outside(fact)
         if row is None:
             # What is added to `extra` later does not stay, it comes.
@@ -113,18 +113,18 @@ class Sheet:
         return row
 
     def staying_outside(self, fact: Fact) -> Row | None:
-        """The same among `outer` alone."""
+        """Returns the same among `outer` alone."""
         self._outer_index = self._outer_index or _indexed(self.outer)
         return _first(self._outer_index, fact)
 
     def add(self, row: Row) -> None:
-        """Add a row outside of structs that is no C of the patch's alone."""
+        """Adds a row outside of structs that is no C of the patch's alone."""
         self.outer.append(row)
         if self._outer_index:
             self._outer_index.setdefault(row.fact.key, []).append(row)
 
     def replace_extra(self, rows: list[Row]) -> None:
-        """Put other rows in the place of `extra`."""
+        """Puts other rows in the place of `extra`."""
         self.extra[:] = rows
         self._extra_index = None
 
@@ -155,7 +155,7 @@ class _Line(NamedTuple):
 
 
 def standin(release: Release) -> Sheet:
-    """The rows of a release."""
+    """Returns the rows of a release."""
     sheet = Sheet(release, {}, [])
     for binding in release.bindings:
         layout = catalogue.layout(binding.layout)
@@ -180,7 +180,7 @@ def standin(release: Release) -> Sheet:
 
 @cache
 def facts_of(layout: Layout) -> tuple[Fact, ...]:
-    """The facts of a struct, one for each line of its declaration."""
+    """Returns the facts of a struct, one for each line of its declaration."""
     lines = list(_struct(layout))
     last = len(lines) - 1
     return tuple(

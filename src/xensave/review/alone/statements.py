@@ -41,7 +41,7 @@ FRAME = ("HVM_FILE_MAGIC", "HVM_FILE_VERSION")
 
 
 def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
-    """The facts that lines of a header state, in the order of their lines.
+    """Returns the facts that lines of a header state, in the order of their lines.
 
     `section` is what a hunk's @@ line says that it lies in.
 
@@ -56,7 +56,7 @@ def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
 
 
 def substance(lines: Sequence[str]) -> tuple[list[str], list[tuple[str, tuple[int | str, ...]]]]:
-    """What lines say apart from spaces and comments, and the reservations in their comments."""
+    """Returns what lines say without spaces and comments, and the reservations in comments."""
     code = [" ".join(line.split()) for line in _without_comments(lines)]
     return [line for line in code if line], [(fact.name, fact.value) for fact in _reserved(lines)]
 
@@ -107,7 +107,7 @@ class _Reader:
         self._chains: list[bool] = []
 
     def directive(self, index: int) -> tuple[int, list[_Piece]]:
-        """A preprocessor's line with those that continue it, unless they lay out a struct.
+        """Returns a preprocessor's line with those that continue it, unless they lay out a struct.
 
         What such a macro makes is read as code. A branch for other architectures is left out.
         """
@@ -130,7 +130,7 @@ class _Reader:
         return last, [_Piece(text.rstrip("\\").strip(), index, last, indented)]
 
     def _drops(self, word: str, condition: str) -> bool:
-        """Follow a conditional; tell whether its line says nothing, as those around a foreign do.
+        """Follows a conditional; tells whether its line says nothing, as those around a foreign do.
 
         What comes after `#else` of a branch for other architectures is for every x86.
         """
@@ -149,7 +149,7 @@ class _Reader:
         return word == "else" and within
 
     def line(self, index: int) -> Iterator[_Piece]:
-        """The statements that end on a line."""
+        """Yields the statements that end on a line."""
         if self._foreign:
             return
         line = self._code[index].strip()
@@ -190,7 +190,7 @@ class _Reader:
         self._words.append(token)
 
     def begins_function(self, index: int) -> bool:
-        """Tell whether a line opens a function's body: what its statement is so far ends in `)`.
+        """Tells whether a line opens a function's body: what its statement is so far ends in `)`.
 
         The head or its brace is not indented. What a function does is no fact of the header.
         """
@@ -209,11 +209,11 @@ class _Reader:
         return whole and outer and ends.endswith(")")
 
     def drop(self) -> None:
-        """Forget the statement so far."""
+        """Forgets the statement so far."""
         self._words, self._depth, self._braces, self._macro = [], 0, 0, False
 
     def rest(self) -> Iterator[_Piece]:
-        """What the last line leaves open."""
+        """Yields what the last line leaves open."""
         if self._words:
             yield self._piece(len(self._code) - 1)._replace(indented=True)
 
@@ -227,7 +227,7 @@ class _Reader:
 
 
 def _makes_struct(code: Sequence[str], index: int) -> bool:
-    """Does the body of a macro that begins here lay out a struct, other than the binding's?"""
+    """Tells whether the body of a macro that begins here lays out a struct, not the binding's."""
     body = ""
     for line in code[index + 1 : index + 3]:
         body += line
@@ -311,7 +311,7 @@ def _defined(name: str) -> tuple[Kind, str]:
 
 
 def integer(text: str) -> int | None:
-    """The value of an integer constant as C writes it, or None for another expression.
+    """Returns the value of an integer constant as C writes it, or None for another expression.
 
     >>> integer("0x10U"), integer("CPU_MSR_CODE + 1")
     (16, None)
@@ -323,7 +323,7 @@ def integer(text: str) -> int | None:
 
 
 def _is_foreign(word: str, condition: str) -> bool:
-    """Can a condition hold for no x86: does it ask for other architectures alone?
+    """Tells whether a condition can hold for no x86: it asks for other architectures alone.
 
     >>> _is_foreign("elif", "defined(__powerpc64__) || defined(__riscv)")
     True
@@ -357,7 +357,7 @@ def _reserved(lines: Sequence[str]) -> list[Fact]:
 
 
 def _begins_in_function(code: Sequence[str], section: str) -> bool:
-    """Does a hunk begin inside a function's body? Its first line that is not indented tells."""
+    """Tells whether a hunk begins in a function's body, by its first line that is not indented."""
     if "(" not in section or section.startswith(("DECLARE", "struct", "union", "typedef")):
         return False
     outer = next((line for line in code if line.strip() and not line[0].isspace()), "}")
@@ -365,7 +365,7 @@ def _begins_in_function(code: Sequence[str], section: str) -> bool:
 
 
 def _without_comments(lines: Sequence[str]) -> list[str]:
-    """Return the lines with comments blanked; one that began before the first line counts too."""
+    """Returns the lines with comments blanked; one that began before the first line counts too."""
     opened = "/*" if begins_in_comment(lines) else ""
     code = without_comments(opened + "\n".join(lines))
     return [line.rstrip() for line in code[len(opened) :].split("\n")]

@@ -23,17 +23,17 @@ _FACTS = re.compile(r"^(RELEASES|NAMES|RESERVED) = .*$", re.MULTILINE)
 
 
 def emit(path: str | os.PathLike[str]) -> None:
-    """Write the checker to a file. Raises UsageError where that cannot be done."""
+    """Writes the checker to a file. Raises UsageError where that cannot be done."""
     try:
         with writing(os.fspath(path)) as output:
-            write_all(output.fd, memoryview(script().encode("ascii")))
+            write_all(output.fd, memoryview(checker_text().encode("ascii")))
             os.fchmod(output.fd, 0o755)
     except OSError as error:
         raise UsageError(f"{os.fspath(path)}: {error.strerror or error}") from error
 
 
-def script() -> str:
-    """Return the checker's text with the facts of every release in it."""
+def checker_text() -> str:
+    """Returns the checker's text with the facts of every release in it."""
     text = files("xensave.review.checker").joinpath("script.py").read_text(encoding="ascii")
     facts = {"RELEASES": _releases(), "NAMES": _names(), "RESERVED": _reserved()}
     return _FACTS.sub(lambda match: _assignment(match[1], facts), text)

@@ -54,7 +54,7 @@ FIELD = re.compile(r"(?:struct\s+)?(\w+(?:\s+char)?)\s+(\w+)((?:\s*\[\s*\w+\s*\]
 
 
 def read(path):
-    """Return the text of a file, comments blanked line for line; None where there is none."""
+    """Returns the text of a file, comments blanked line for line; None where there is none."""
     try:
         with io.open(path, encoding="utf-8", errors="replace") as header:
             text = header.read()
@@ -64,7 +64,7 @@ def read(path):
 
 
 def find(tree):
-    """Return (path, text) of the headers that the tree has."""
+    """Returns (path, text) of the headers that the tree has."""
     for folder in FOLDERS:
         paths = []
         for name in HEADERS:
@@ -78,7 +78,7 @@ def find(tree):
 
 
 def version(tree):
-    """Return the version that the tree builds, as (4, 17); None where it does not tell."""
+    """Returns the version that the tree builds, as (4, 17); None where it does not tell."""
     text = read(os.path.join(tree, "xen", "Makefile")) or ""
     numbers = dict(re.findall(r"XEN_(VERSION|SUBVERSION)\s*[:?]?=\s*(\d+)", text))
     if len(numbers) != 2:
@@ -87,7 +87,7 @@ def version(tree):
 
 
 def records(files):
-    """Return (name, number, struct, place) for each record, and the constants by name."""
+    """Returns (name, number, struct, place) for each record, and the constants by name."""
     constants = {}
     for _, text in files:
         for name, value in DEFINE.findall(text):
@@ -110,12 +110,12 @@ def records(files):
 
 
 def place(path, text, match):
-    """Return where a match stands, as "file:line"."""
+    """Returns where a match stands, as "file:line"."""
     return "%s:%d" % (path, text.count("\n", 0, match.start()) + 1)
 
 
 def sizes(files, constants):
-    """Return the sizes of the structs that plain fields make up; others are left out."""
+    """Returns the sizes of the structs that plain fields make up; others are left out."""
     table = {}
     for _, text in files:
         for name, body in STRUCT.findall(text):
@@ -126,7 +126,7 @@ def sizes(files, constants):
 
 
 def size_of(body, constants, known):
-    """Return (size, alignment) of a struct's fields; None where one is not plain."""
+    """Returns (size, alignment) of a struct's fields; None where one is not plain."""
     if "#" in body:
         return None
     end, widest = 0, 1
@@ -153,7 +153,7 @@ def size_of(body, constants, known):
 
 
 def before(tree_version):
-    """Return the last release before a version: (name, {number: [name, size]}), or None."""
+    """Returns the last release before a version: (name, {number: [name, size]}), or None."""
     last = None
     for name, bound in RELEASES:
         if tree_version is not None and tuple(name) < tree_version:
@@ -162,7 +162,7 @@ def before(tree_version):
 
 
 def faults(tree):
-    """Yield "place: error: what is wrong" for each fault; nothing that is not sure."""
+    """Yields "place: error: what is wrong" for each fault; nothing that is not sure."""
     files = find(tree)
     built = version(tree)
     if built is not None and RELEASES and built < tuple(RELEASES[0][0]):
@@ -190,7 +190,7 @@ def faults(tree):
 
 
 def misplaced(name, number):
-    """Yield what is wrong with the number of a record."""
+    """Yields what is wrong with the number of a record."""
     names = NAMES.get(number, [])
     if names and name not in names:
         yield "%s takes %d, which was %s in a release" % (name, number, " and ".join(names))
@@ -203,7 +203,7 @@ def misplaced(name, number):
 
 
 def limits(files, numbers, constants):
-    """Yield what is wrong with HVM_SAVE_CODE_MAX."""
+    """Yields what is wrong with HVM_SAVE_CODE_MAX."""
     most = constants.get("HVM_SAVE_CODE_MAX")
     if most is None or not numbers:
         return
@@ -226,7 +226,7 @@ def limits(files, numbers, constants):
 
 
 def lost(release, records_, known, where):
-    """Yield the records of a release that are gone, or smaller than it saved them."""
+    """Yields the records of a release that are gone, or smaller than it saved them."""
     name, bound = release
     there = dict((number, struct) for _, number, struct, _ in records_)
     places = dict((number, place) for _, number, _, place in records_)
@@ -245,7 +245,7 @@ def lost(release, records_, known, where):
 
 
 def main(words):
-    """Check one tree: 0 nothing found, 1 faults, 2 no headers."""
+    """Checks one tree: 0 nothing found, 1 faults, 2 no headers."""
     if "-h" in words or "--help" in words:
         print(__doc__)
         return 0

@@ -9,7 +9,7 @@ from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
 
 
 def apply(patch: FilePatch, text: str | None) -> tuple[str | None, FilePatch]:
-    """The text after the patch, None for no file, and the patch with the lines' true numbers.
+    """Returns the text after the patch, None for no file, and the patch with true line numbers.
 
     A hunk may have moved by any number of lines, but every line it shows must be there; trailing
     space does not count, for mailers strip it. Raises UsageError where the patch does not apply.
@@ -75,7 +75,7 @@ def _find(lines: list[str], hunk: Hunk, expected: int) -> int | None:
 
 
 def _refusal(patch: FilePatch, hunk: Hunk, lines: list[str]) -> str:
-    """Name the first line that differs, where most of the hunk's lines are found."""
+    """Names the first line that differs, where most of the hunk's lines are found."""
     wanted = [line.text.rstrip() for line in hunk.before]
     here = [line.rstrip() for line in lines]
     spots = range(max(len(here) - len(wanted), 0) + 1)

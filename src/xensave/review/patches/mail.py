@@ -74,7 +74,7 @@ class Message(NamedTuple):
 
     @property
     def is_reply(self) -> bool:
-        """Does this answer a mail, rather than send a patch or a cover letter?"""
+        """Whether this answers a mail, rather than sends a patch or a cover letter."""
         return bool(_RE.match(self.subject))
 
     @property
@@ -95,7 +95,7 @@ class Message(NamedTuple):
         return (int(stats[0][0] or 0), int(stats[0][1] or 0)) if len(stats) == 1 else None
 
     def as_patch(self) -> Message:
-        """An answer, or what was passed on, as the patch that it holds."""
+        """Returns an answer, or what was passed on, as the patch that it holds."""
         return self._replace(subject=_RE.sub("", self.subject))
 
     @property
@@ -107,7 +107,7 @@ class Message(NamedTuple):
 
 
 def messages(data: bytes, source: str = "") -> list[Message]:
-    """The messages of a file, in order; text that is no mail is one bare message.
+    """Returns the messages of a file, in order; text that is no mail is one bare message.
 
     Raises Malformed for a mail of parts within parts without end.
     """

@@ -82,7 +82,7 @@ class FilePatch(NamedTuple):
 
 
 def header_path(path: str | None) -> str | None:
-    """The path of a save header as Xen's tree has it, or None for any other file.
+    """Returns the path of a save header as Xen's tree has it, or None for any other file.
 
     >>> header_path("b/xen/include/public/arch-x86/hvm/save.h")
     'xen/include/public/arch-x86/hvm/save.h'
@@ -94,17 +94,17 @@ def header_path(path: str | None) -> str | None:
 
 
 def is_public_header(path: str | None) -> bool:
-    """Is this a public header of Xen for x86, which the save headers may include?"""
+    """Tells whether this is a public header of Xen for x86, which the save headers may include."""
     return bool(path and _PUBLIC.search(path)) and not _OTHER_ARCH.search(path or "")
 
 
 def is_handler_source(path: str | None) -> bool:
-    """Is this C of the hypervisor, which may register handlers?"""
+    """Tells whether this is C of the hypervisor, which may register handlers."""
     return bool(path and _SOURCE.search(path)) and not _OTHER_ARCH.search(path or "")
 
 
 def parse_diff(text: str) -> list[FilePatch]:
-    """The files of a diff. Raises UsageError for one that is damaged or cannot be read.
+    """Returns the files of a diff. Raises UsageError for one that is damaged or cannot be read.
 
     A header of which the diff shows no lines that can be read is never passed over: a combined
     diff, a binary one, hunks without counts.
@@ -131,7 +131,10 @@ def parse_diff(text: str) -> list[FilePatch]:
 
 
 def _refuse_unreadable(text: str) -> dict[str, str]:
-    """Raise for a file that counts and cannot be read; return what is renamed, old name to new."""
+    """Raises for a file that counts and cannot be read.
+
+    Returns what is renamed, old name to new.
+    """
     renamed: dict[str, str] = {}
     parts = _GIT if _GIT.search(text) else _PLAIN
     for part in parts.split(text)[1:]:

@@ -34,7 +34,9 @@ class Trailer(NamedTuple):
 
 
 def trailers(text: str, version: int, *, in_reply: bool = False) -> tuple[Trailer, ...]:
-    r"""The trailers of a message's text; quoted lines ("> ") are another's and do not count.
+    r"""Returns the trailers of a message's text.
+
+    Quoted lines ("> ") are another's and do not count.
 
     >>> trailers("Signed-off-by: A <a@b.c>\n> Acked-by: D <d@e.f>\n", 1)
     (Trailer(kind='Signed-off-by', who='A <a@b.c>', version=1, replied=False),)

@@ -12,7 +12,7 @@ from xensave.rules.numbers.model import Objection
 
 
 def number_versions(messages: Sequence[Message]) -> list[Message]:
-    """The messages, each patch with its version, where several of one title come without "vN".
+    """Returns the messages, each patch with its version, where titles repeat without "vN".
 
     Of two patches of one title, sender and version the one with the later date is the next
     version: the commit that a mailed patch became, for one. Without dates their order tells.
@@ -31,7 +31,7 @@ def number_versions(messages: Sequence[Message]) -> list[Message]:
 
 
 def series_of(messages: Sequence[Message]) -> list[int]:
-    """A number for each patch that those share which are of one series, in whatever version.
+    """Returns a number for each patch, the same for all versions of one series.
 
     Patches of one sender, version and total are posted together. Two postings are versions of one
     series where they share a title, or one answers the other. A bare diff goes with every other.
@@ -79,7 +79,7 @@ def _by_version_and_date(message: Message) -> tuple[int, float]:
 
 
 def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, ...]:
-    """The trailers of a patch: its own, and those that replies to it gave."""
+    """Returns the trailers of a patch: its own, and those that replies to it gave."""
     by_key = {trailer.key: trailer for trailer in message.trailers}
     wanted = {message.message_id} - {""}
     for reply in thread:
@@ -94,7 +94,7 @@ def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, .
 
 
 def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:
-    """Each version of a series compared with the one before it."""
+    """Returns each version of a series compared with the one before it."""
     by_version: dict[tuple[int, int], list[Review]] = {}
     for review in reviews:
         if review.message is not None:

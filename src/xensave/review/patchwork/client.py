@@ -89,11 +89,11 @@ class Client:
         self._opener = urllib.request.build_opener(_SameHost)
 
     def series(self, number: int) -> Series:
-        """Return a series by its number."""
+        """Returns a series by its number."""
         return _series(self._json(f"{self.server}{API}/series/{number}/"))
 
     def completed(self, project: str, since: str) -> Iterator[int]:
-        """Yield the numbers of the series of a project that became complete since a time.
+        """Yields the numbers of the series of a project that became complete since a time.
 
         Raises SourceError where the server gives too many pages.
         """
@@ -117,11 +117,11 @@ class Client:
         raise SourceError(f"{self.server}: more than {_MOST_PAGES} pages of events")
 
     def mails(self, series: Series) -> bytes:
-        """Return all mails of a series as one mbox."""
+        """Returns all mails of a series as one mbox."""
         return self._ask(series.mbox)[0]
 
     def post_check(self, patch: int, state: CheckState, context: str, description: str) -> None:
-        """Post a check to a patch: `state` is success, warning or fail.
+        """Posts a check to a patch: `state` is success, warning or fail.
 
         Raises UsageError without a token.
         """
@@ -176,7 +176,7 @@ class Client:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    """Return what two addresses of one server share. Raises SourceError for what is no address."""
+    """Returns what two addresses of one server share. Raises SourceError for what is no address."""
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:

@@ -51,7 +51,7 @@ class Done:
         return series in self._done
 
     def add(self, series: int) -> None:
-        """Note a series, and write the file: beside its place, then renamed.
+        """Notes a series, and writes the file: beside its place, then renamed.
 
         Raises SourceError where the file cannot be written.
         """
@@ -77,7 +77,7 @@ def review_all(
     *,
     post: bool = False,
 ) -> Iterator[Reviewed]:
-    """Review each series, post its checks where asked, and note that it is done.
+    """Reviews each series, posts its checks where asked, and notes that it is done.
 
     `review` takes the mails of a series. A series that cannot be reviewed is told, and the next
     one taken; trouble with the server ends the run, which can be started again.

@@ -41,24 +41,27 @@ class Bases:
         return {name: date.fromisoformat(day) for name, day in json.loads(text).items()}
 
     def layouts(self, name: str) -> Mapping[str, Layout]:
-        """A release's layouts by id, compat ones too."""
+        """Returns a release's layouts by id, compat ones too."""
         bindings = self.release(name).bindings
         ids = {layout for each in bindings for layout in (each.layout, each.compat) if layout}
         return {each: catalogue.layout(each) for each in ids}
 
     def release(self, name: str) -> Release:
-        """The number space of a release."""
+        """Returns the number space of a release."""
         return catalogue.release(name)
 
     def named(self, name: str, why: str = "as asked") -> Base:
-        """The release of a name. Raises UsageError for one that the catalogue does not have."""
+        """Returns the release of a name.
+
+        Raises UsageError for one that the catalogue does not have.
+        """
         release = self.release(name)
         return Base(release, self._past(release.name), why, self._saved(release.name))
 
     def nearest(
         self, headers: HeaderSpace, when: datetime | None = None, version: str = ""
     ) -> Base | None:
-        """The release whose numbers and sizes are most like these, or None before the first.
+        """Returns the release whose numbers and sizes are most like these; None before the first.
 
         Of several alike it is the one of this version, else the last one from before `when`, else
         the last of all.
@@ -80,7 +83,10 @@ class Bases:
         return self.named(best, "nearest by its numbers")
 
     def before(self, when: datetime | None) -> list[str]:
-        """The releases made up to a time, oldest first; all of them where no time is known."""
+        """Returns the releases made up to a time, oldest first.
+
+        All of them where no time is known.
+        """
         day = None if when is None else when.astimezone(UTC).date()
         return [name for name in self.names if day is None or self._date(name) <= day]
 

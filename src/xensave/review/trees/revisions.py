@@ -33,15 +33,15 @@ class Revisions:
 
     @property
     def has_files(self) -> bool:
-        """Is there a working tree, or is the repository bare?"""
+        """Whether there is a working tree, rather than a bare repository."""
         return self.repository.git("rev-parse", "--is-bare-repository").strip() != "true"
 
     def tree(self, revision: str) -> GitTree:
-        """The files of a revision."""
+        """Returns the files of a revision."""
         return GitTree(self.repository, revision)
 
     def side(self, revision: str) -> Side:
-        """The headers of a revision, and the handlers that it registers."""
+        """Returns the headers of a revision, and the handlers that it registers."""
         tree = self.tree(revision)
         key = self.blobs(tree.commit)
         if key not in self._sides:
@@ -53,18 +53,21 @@ class Revisions:
         return with_handlers(self._sides[key], tree)
 
     def blobs(self, commit: str) -> str:
-        """Git's hashes of the headers and what they include; "" where there are no headers."""
+        """Returns Git's hashes of the headers and what they include.
+
+        "" where there are no headers.
+        """
         listing = self.repository.git("ls-tree", commit, "--", *sorted(self._files))
         return listing if "hvm/save.h" in listing else ""
 
     def date(self, commit: str) -> datetime:
-        """When a commit was made."""
+        """Returns when a commit was made."""
         return datetime.fromisoformat(
             self.repository.git("log", "-1", "--format=%cI", commit).strip()
         )
 
     def ends(self, wanted: str) -> tuple[str, str]:
-        """The two commits of a range: "A..B", or "A...B" from where they parted.
+        """Returns the two commits of a range: "A..B", or "A...B" from where they parted.
 
         Raises UsageError for a revision that is not there, or what is no range.
         """
@@ -81,7 +84,7 @@ class Revisions:
 
 
 def is_repository(folder: str | os.PathLike[str]) -> bool:
-    """Is this the top of a git working tree, or a bare repository?
+    """Tells whether this is the top of a git working tree, or a bare repository.
 
     A directory somewhere inside a working tree is taken as the plain directory that it is.
     """
@@ -94,7 +97,7 @@ def is_repository(folder: str | os.PathLike[str]) -> bool:
 
 
 def top_of(folder: str) -> str:
-    """Return the top of the working tree that a folder is in, or else the folder itself."""
+    """Returns the top of the working tree that a folder is in, or else the folder itself."""
     try:
         return GitRepository(folder).git("rev-parse", "--show-toplevel").strip() or folder
     except SourceError:

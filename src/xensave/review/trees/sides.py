@@ -15,12 +15,12 @@ from xensave.rules.numbers.model import Side
 
 
 def read_side(tree: Tree) -> Side:
-    """One state of a tree. Raises Malformed where its headers do not compile."""
+    """Returns one state of a tree. Raises Malformed where its headers do not compile."""
     return with_handlers(read_headers_of(tree), tree)
 
 
 def with_handlers(side: Side, tree: Tree) -> Side:
-    """A side of headers, with what the tree registers."""
+    """Returns a side of headers, with what the tree registers."""
     registered = handlers(tree)
     side = replace(side, version=version_of(tree))
     if registered is None:
@@ -30,7 +30,7 @@ def with_handlers(side: Side, tree: Tree) -> Side:
 
 
 def read_headers_of(tree: Tree) -> Side:
-    """The headers of a tree alone."""
+    """Returns the headers of a tree alone."""
     space = read_tree(tree)
     space = replace(space, records=_bound_once(space))
     return Side(space, _lines(space, tree))

@@ -25,7 +25,7 @@ class Handlers(NamedTuple):
     check_pass: bool = False
 
     def of(self, record: str) -> Registration | None:
-        """The registration of a record; of several the last."""
+        """Returns the registration of a record; of several the last."""
         return next((r for r in reversed(self.registrations) if r.record == record), None)
 
     @property
@@ -58,7 +58,7 @@ class Side:
     version: str = ""
 
     def place_of(self, record: HeaderRecord, path: str = "") -> Place:
-        """Where a field of a record stands, or the nearest place known: struct, then binding."""
+        """Returns where a field of a record stands, or the nearest known place: struct, binding."""
         parts = path.split(".") if path else []
         while parts:
             place = self.lines.get((record.name, ".".join(parts)))
@@ -86,7 +86,7 @@ class Change:
     saved: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def leniency(self, name: str) -> tuple[str, Severity | None]:
-        """What softens an objection to a changed record, as words to add and a severity.
+        """Returns what softens an objection to a changed record, as words to add and a severity.
 
         A record that no release has had is still being made: a change to it is worth a note.
         """
@@ -96,7 +96,7 @@ class Change:
 
 
 def accepts(side: Side, record: HeaderRecord, size: int) -> bool:
-    """Does the load of a record take one of this size? A mode that is not known takes its own."""
+    """Tells whether the load of a record takes one of this size; an unknown mode takes its own."""
     mode = side.loads.get(record.name)
     if mode == OWN or record.wire is None:
         return True
@@ -106,7 +106,7 @@ def accepts(side: Side, record: HeaderRecord, size: int) -> bool:
 
 
 def lost_sizes(change: Change, before: HeaderRecord, after: HeaderRecord) -> str:
-    """The sizes of a record that loaded before and do not now, with the releases that wrote them.
+    """Returns the sizes of a record that do not load any more, with the releases that wrote them.
 
     "" where nothing that a release wrote is lost.
     """

@@ -51,7 +51,7 @@ def _claims(change: Change) -> Iterator[OwnedRange]:
 
 
 def _is_the_owners(record: HeaderRecord, claim: OwnedRange) -> bool:
-    """Is this the owner's own record, brought upstream as it was deployed?
+    """Tells whether this is the owner's own record, brought upstream as it was deployed.
 
     One registry may know the numbers alone, and another of the same owner their names too.
     """

@@ -25,13 +25,13 @@ def reservation_made_by_code(change: Change) -> Iterator[Hit]:
 
 
 def highest(change: Change) -> HeaderRecord | None:
-    """The record with the largest number that is more than a placeholder."""
+    """Returns the record with the largest number that is more than a placeholder."""
     records = (r for r in change.after.headers.records if not placeholder(change, r))
     return max(records, key=lambda record: record.typecode, default=None)
 
 
 def placeholder(change: Change, record: HeaderRecord) -> str:
-    """Why a record is none but in name; "" for a true one."""
+    """Returns why a record is none but in name; "" for a true one."""
     if _NAME.search(record.name):
         return "is a record in name only"
     if record.form == DEFINE and record.layout is None:

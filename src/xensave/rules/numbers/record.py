@@ -108,7 +108,7 @@ def _size(record: HeaderRecord) -> int | None:
 
 
 def _same_bytes(old: HeaderRecord, new: HeaderRecord) -> bool:
-    """Does a record of another name hold the same struct, as far as its bytes go?"""
+    """Tells whether a record of another name holds the same struct, as far as its bytes go."""
     if _size(old) != _size(new):
         return False
     if old.wire is None or new.wire is None or old.wire.struct == new.wire.struct:

@@ -168,7 +168,7 @@ def reservation_out_of_range(change: Change) -> Iterator[Hit]:
 
 
 def numbers_in_use(change: Change, owned_range: OwnedRange) -> tuple[set[int] | None, str]:
-    """The numbers that the owner of a reservation uses, and who says so; None: nobody does.
+    """Returns the numbers that the owner of a reservation uses, and who says so; None: nobody.
 
     What the caller states (an owner of "") goes before what registries do.
     """

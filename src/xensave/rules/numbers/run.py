@@ -10,7 +10,7 @@ from xensave.rules.numbers.table import RULES
 
 
 def objections(change: Change, rules: Iterable[Rule[Change]] = RULES) -> list[Objection]:
-    """What the rules object to in a change, by file and line.
+    """Returns what the rules object to in a change, by file and line.
 
     A rule on a state is asked of both states, and what it says of the earlier one is not held
     against the change. With no earlier state all of it counts.

@@ -95,7 +95,7 @@ def limit_lowered(change: SpaceChange) -> Iterator[Hit]:
 
 
 def _rise(change: SpaceChange) -> tuple[int, int, int] | None:
-    """Return the limit before and after, and the largest number that it bounds."""
+    """Returns the limit before and after, and the largest number that it bounds."""
     # A limit that is new rises from nothing.
     before, after = (change.before.limit or 0) if change.before else None, change.after.limit
     if before is None or after is None or after <= before:

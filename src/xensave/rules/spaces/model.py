@@ -61,7 +61,7 @@ class SpaceChange:
     def leniency(
         self, name: str, number: int | None, *, retired: bool = False
     ) -> tuple[str, Severity | None]:
-        """Return what softens an objection to a number that changes: words and a severity.
+        """Returns what softens an objection to a number that changes: words and a severity.
 
         What no release has is still being made, unless a comment says that it is `retired`.
         Callers of a control interface state its version and are refused by any other, so that its

@@ -216,7 +216,7 @@ def _by_number(numbers: Iterable[SpaceNumber]) -> Mapping[int, list[SpaceNumber]
 
 
 def _alike(left: str, other: str) -> bool:
-    """Tell whether one name may stand for the other: they share a word, or one is a placeholder."""
+    """Tells whether one name may stand for the other: a word is shared, or one is a placeholder."""
     return bool(_words(left) & _words(other)) or "reserved" in f"{left} {other}".casefold()
 
 

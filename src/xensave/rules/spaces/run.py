@@ -9,7 +9,7 @@ from xensave.rules.spaces.table import RULES
 
 
 def objections(change: SpaceChange) -> list[Objection]:
-    """Return what the rules object to in a change to one file, in its order.
+    """Returns what the rules object to in a change to one file, in its order.
 
     What a rule on a state says of the earlier state is not held against the change.
     """

@@ -25,7 +25,7 @@ class Reader(NamedTuple):
     until: tuple[str, ...] = ()
 
     def holds(self, version: Version) -> bool:
-        """Whether that release refuses it."""
+        """Tells whether that release refuses it."""
         return in_force(self.since, self.until, version)
 
 

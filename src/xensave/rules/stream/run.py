@@ -34,7 +34,7 @@ class _Index:
                 self._by_key.setdefault((check.layer, key), []).append(check)
 
     def of(self, event: Event) -> list[Check]:
-        """Return the checks that look at an event."""
+        """Returns the checks that look at an event."""
         if event.kind == RECORD:
             own = self._by_key.get((event.layer, event.type), [])
             return own + self._shared.get(event.layer, [])
@@ -60,14 +60,14 @@ class Checks:
         self._counts: Counter[str] = Counter()
 
     def add(self, event: Event) -> None:
-        """Look at the next event, and remember what was found at it."""
+        """Looks at the next event, and remember what was found at it."""
         for finding in self.look(event):
             self._counts[finding.rule] += 1
             if self._counts[finding.rule] <= FINDINGS_KEPT:
                 self.findings.append(finding)
 
     def look(self, event: Event) -> list[Finding]:
-        """Look at the next event; return what was found at it."""
+        """Looks at the next event; returns what was found at it."""
         if isinstance(event, PageRun):
             if not (self._clean and alike(event, self.state)):
                 return [finding for each in event.apart() for finding in self.look(each)]
@@ -117,7 +117,7 @@ class Verification:
         return self._source.offset
 
     def events(self) -> Iterator[tuple[Event, list[Finding]]]:
-        """Yield each event with what was found at it. Errors of the stream are raised."""
+        """Yields each event with what was found at it. Errors of the stream are raised."""
         events = (
             walk(self._source, self._format, stored=True)
             if self._apart
@@ -138,7 +138,7 @@ class Verification:
 
 
 def verify(source: Source, format: str | None = None) -> Iterator[Finding]:
-    """Yield what breaks the rules of the formats, in the order of the stream.
+    """Yields what breaks the rules of the formats, in the order of the stream.
 
     `format` is "xl", "libxl", "libxc" or "hvm"; without it the first bytes tell. Raises only
     SourceError, where the input itself fails.
@@ -152,14 +152,14 @@ def verify(source: Source, format: str | None = None) -> Iterator[Finding]:
 
 
 def stopped(error: XensaveError) -> Finding:
-    """Return the finding that a stream cannot be followed any further."""
+    """Returns the finding that a stream cannot be followed any further."""
     rule = rule_of(error)
     place = Place(offset=error.offset, record=error.record, path=error.path)
     return Finding(rule.id, rule.severity, place, error.message)
 
 
 def _faults(check: Check, event: Event, state: State) -> Iterator[Fault]:
-    """Yield what a check reports, which may only be what its row of the table lists."""
+    """Yields what a check reports, which may only be what its row of the table lists."""
     for fault in check.function(event, state):
         if fault.rule not in check.rules:
             raise AssertionError(

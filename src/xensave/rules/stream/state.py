@@ -57,11 +57,11 @@ class State:
         self.control = False
 
     def seen(self, layer: str, *types: int) -> bool:
-        """Tell whether any of these records came before."""
+        """Tells whether any of these records came before."""
         return any((layer, type_) in self.types for type_ in types)
 
     def libxc(self, *types: int) -> bool:
-        """Tell whether any of these libxc records came before."""
+        """Tells whether any of these libxc records came before."""
         return self.seen(LIBXC, *types)
 
     @property
@@ -75,7 +75,7 @@ class State:
         return self.domain.type if self.domain else 0
 
     def update(self, event: Event) -> None:
-        """Take in a header or record."""
+        """Takes in a header or record."""
         if event.kind == RECORD:
             self.records += event.records if isinstance(event, PageRun) else 1
             key = (event.layer, event.type)
@@ -113,7 +113,7 @@ class State:
 
 
 def _entries(event: Event) -> int:
-    """Return how many records a bare context has, up to where it ends or breaks off."""
+    """Returns how many records a bare context has, up to where it ends or breaks off."""
     count = 0
     if 0 < event.length <= CONTEXT_LIMIT:
         with suppress(Truncated):

@@ -16,12 +16,12 @@ from xensave.rules.stream.model import Check, Rule
 
 
 def checks() -> tuple[Check, ...]:
-    """Return the checks of every format in `formats.FORMATS`."""
+    """Returns the checks of every format in `formats.FORMATS`."""
     return _checks(formats.FORMATS)
 
 
 def rules() -> tuple[Rule, ...]:
-    """Return every rule, in the order of the table."""
+    """Returns every rule, in the order of the table."""
     listed = [rule for check in checks() for rule in check.rules]
     return tuple(dict.fromkeys([*listed, *whole.STOPS]))
 

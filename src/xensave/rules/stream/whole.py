@@ -22,7 +22,7 @@ STOPS = (TRUNCATED, FOLLOWED, SUPPORTED, LIMITED)
 
 
 def trailer(event: Event, state: State) -> Iterator[Fault]:
-    """Tell the messages of a live migration from bytes that do not belong, at the first of them."""
+    """Tells the messages of a live migration from bytes that do not belong, at the first one."""
     if state.trailing:
         return
     head = bytes(event.prefix(len(MESSAGE)))
@@ -33,7 +33,7 @@ def trailer(event: Event, state: State) -> Iterator[Fault]:
 
 
 def rule_of(error: XensaveError) -> Rule:
-    """Return the rule that is broken where a stream cannot be followed any further."""
+    """Returns the rule that is broken where a stream cannot be followed any further."""
     if isinstance(error, Truncated):
         return TRUNCATED
     if isinstance(error, Unsupported):

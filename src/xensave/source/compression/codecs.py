@@ -27,7 +27,7 @@ class Frame(Protocol):
         """Return what followed the frame in the last input."""
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """Return up to max_length bytes."""
+        """Returns up to max_length bytes."""
 
 
 class _Gzip:
@@ -82,17 +82,17 @@ _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 
 def zstd_library() -> ModuleType:
-    """Return the standard library's module, or before 3.14 its backport."""
+    """Returns the standard library's module, or before 3.14 its backport."""
     return import_module(_ZSTD)
 
 
 def gzip() -> Frame:
-    """Start a gzip member."""
+    """Starts a gzip member."""
     return _Gzip()
 
 
 def zstd() -> Frame:
-    """Start a zstd frame; a window above ZSTD_WINDOW is refused."""
+    """Starts a zstd frame; a window above ZSTD_WINDOW is refused."""
     library = zstd_library()
     window = library.DecompressionParameter.window_log_max
     frame: Frame = library.ZstdDecompressor(options={window: ZSTD_WINDOW.bit_length() - 1})
@@ -100,21 +100,21 @@ def zstd() -> Frame:
 
 
 def xz() -> Frame:
-    """Start an xz stream."""
+    """Starts an xz stream."""
     import lzma
 
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
 
 def bzip2() -> Frame:
-    """Start a bzip2 stream."""
+    """Starts a bzip2 stream."""
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
 def lz4() -> Frame:
-    """Start an lz4 frame."""
+    """Starts an lz4 frame."""
     return _Lz4()
 
 
@@ -129,7 +129,7 @@ STARTS: dict[str, Callable[[], Frame]] = {
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what the decompressors raise for corrupt data; each library has its own."""
+    """Returns what the decompressors raise for corrupt data; each library has its own."""
     import lzma
     import zlib
 

@@ -80,7 +80,7 @@ class Compression(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Compression:
-        """Read "zstd" or "zstd:19". Raises UsageError.
+        """Reads "zstd" or "zstd:19". Raises UsageError.
 
         >>> Compression.parse("xz:9").level
         9
@@ -100,7 +100,7 @@ class Compression(NamedTuple):
 
     @classmethod
     def of_name(cls, path: str) -> Compression | None:
-        """Return the compression that a file's name announces, if any.
+        """Returns the compression that a file's name announces, if any.
 
         >>> Compression.of_name("guest.img.zst").method.name, Compression.of_name("guest.img")
         ('zstd', None)
@@ -113,7 +113,7 @@ class Compression(NamedTuple):
 
 @contextmanager
 def compressing(fd: int, compression: Compression) -> Iterator[int]:
-    """Give a descriptor whose bytes are compressed into `fd`; all are written at the block's end.
+    """Gives a descriptor whose bytes are compressed into `fd`; all are written at the block's end.
 
     It is the end of a pipe, drained by a thread: whoever writes, writes as to any descriptor.
     """

@@ -17,7 +17,7 @@ class Codec(NamedTuple):
     magics: tuple[bytes, ...]
 
     def start(self) -> "Frame":
-        """Return a decompressor of one frame."""
+        """Returns a decompressor of one frame."""
         # Plain input needs none of them.
         from xensave.source.compression.codecs import STARTS
 
@@ -39,7 +39,7 @@ MAGIC_SIZE = 6
 
 
 def recognise(head: bytes) -> Codec | None:
-    """Return the compression that the first bytes announce, or None.
+    """Returns the compression that the first bytes announce, or None.
 
     >>> recognise(bytes.fromhex("28b52ffd0458")).name
     'zstd'
@@ -64,7 +64,7 @@ class Decompressor:
         self._given = 0
 
     def read(self, n: int) -> bytes:
-        """Return about n of the next decompressed bytes, at least one; none at the end."""
+        """Returns about n of the next decompressed bytes, at least one; none at the end."""
         while self._frame or self._next_frame():
             assert self._frame is not None
             if self._frame.eof:
@@ -98,7 +98,7 @@ class Decompressor:
         return out
 
     def _next_frame(self) -> bool:
-        """Start the next frame; False at the end of input. Zero padding may lie between."""
+        """Starts the next frame; False at the end of input. Zero padding may lie between."""
         while True:
             self._input = self._input.lstrip(b"\0")
             if len(self._input) < MAGIC_SIZE and self._feed():

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def is_address(text: str) -> bool:
-    """Tell whether this is an address with a scheme; `file://` ones are paths.
+    """Tells whether this is an address with a scheme; `file://` ones are paths.
 
     >>> is_address("s3://bucket/a.img"), is_address("images/a.img"), is_address("file:///a.img")
     (True, False, False)
@@ -43,7 +43,7 @@ def is_address(text: str) -> bool:
 
 
 def local_path(text: str) -> str:
-    """Return the path that a `file://` address names; other text as it is.
+    """Returns the path that a `file://` address names; other text as it is.
 
     >>> local_path("file:///var/lib/xen/a.img"), local_path("a.img")
     ('/var/lib/xen/a.img', 'a.img')

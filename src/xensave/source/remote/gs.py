@@ -22,7 +22,7 @@ class GsStore(Store):
     """A bucket."""
 
     def entry(self, address: str) -> Entry:
-        """Return what the bucket says of an object: fsspec's `info` asks for a folder as well."""
+        """Returns what the bucket says of an object: fsspec's `info` asks for a folder as well."""
         from fsspec.asyn import sync
 
         fs = cast("_Gs", self._fs)
@@ -30,7 +30,7 @@ class GsStore(Store):
         return self._entry_of(address, info)
 
     def check_unchanged(self, of: Entry) -> None:
-        """Look again only where the store named no generation."""
+        """Looks again only where the store named no generation."""
         if of.generation is None:
             super().check_unchanged(of)
 

@@ -69,7 +69,7 @@ class HttpStore(Store):
     wild = frozenset("*[")
 
     def entry(self, address: str) -> Entry:
-        """Ask for the first byte alone: whoever gives ranges says then how large the whole is."""
+        """Asks for the first byte alone: whoever gives ranges says then how large the whole is."""
 
         async def ask(answer: _Answer) -> Entry:
             if answer.status == _NO_SUCH_RANGE:
@@ -80,11 +80,11 @@ class HttpStore(Store):
         return self._patient(lambda: self._ask({"Range": "bytes=0-0"}, ask), address)
 
     def is_pattern(self, address: str) -> bool:
-        """Tell whether an address has wild cards; what follows a question mark has none."""
+        """Tells whether an address has wild cards; what follows a question mark has none."""
         return super().is_pattern(address.partition("?")[0])
 
     def matches(self, pattern: str) -> Iterator[Entry]:
-        """Yield what the links of a server's listings name, each asked for its size."""
+        """Yields what the links of a server's listings name, each asked for its size."""
         from fsspec.utils import glob_translate
 
         wanted = re.compile(glob_translate(pattern))
@@ -93,7 +93,7 @@ class HttpStore(Store):
                 yield HttpStore(name).entry(name)
 
     def _listed(self, pattern: str) -> list[str]:
-        """Return the files that listings name, down to where the pattern may reach."""
+        """Returns the files that listings name, down to where the pattern may reach."""
         first = min(pattern.find(each) for each in self.wild if each in pattern)
         root, rest = pattern[: pattern.rindex("/", 0, first) + 1], pattern[first:]
         depth = FOLDERS if "**" in rest else rest.count("/")
@@ -115,10 +115,10 @@ class HttpStore(Store):
         return self._patient(lambda: self._http.ls(folder, detail=False), folder)
 
     def check_unchanged(self, of: Entry) -> None:
-        """Do nothing: each answer was of the object that was seen first."""
+        """Does nothing: each answer was of the object that was seen first."""
 
     def stream(self, of: Entry) -> Callable[[int], bytes]:
-        """Return a function that gives the next bytes of an object that comes as a whole."""
+        """Returns a function that gives the next bytes of an object that comes as a whole."""
         from fsspec.asyn import sync
 
         async def start() -> _Answer:
@@ -142,7 +142,7 @@ class HttpStore(Store):
         return pull
 
     def _range(self, of: Entry, start: int, end: int) -> bytes:
-        """Return a range; a server may give less of it than was asked for."""
+        """Returns a range; a server may give less of it than was asked for."""
 
         async def take(answer: _Answer) -> bytes:
             if answer.status == _NO_SUCH_RANGE:
@@ -192,7 +192,7 @@ class HttpStore(Store):
 
 
 def _check(answer: _Answer) -> None:
-    """Raise what a refusal means."""
+    """Raises what a refusal means."""
     if answer.status < 400:
         return
     text = f"{answer.status} {answer.reason}".strip()
@@ -207,7 +207,7 @@ def _check_same(of: Entry, now: Entry) -> None:
 
 
 def _entry(address: str, answer: _Answer) -> Entry:
-    """Return what an answer says of the whole object."""
+    """Returns what an answer says of the whole object."""
     headers = answer.headers
     ranges = answer.status == _PARTIAL
     length = headers.get("Content-Length") if not ranges else _total(answer)
@@ -222,12 +222,12 @@ def _entry(address: str, answer: _Answer) -> Entry:
 
 
 def _total(answer: _Answer) -> str | None:
-    """Return the size that stands behind the slash of Content-Range."""
+    """Returns the size that stands behind the slash of Content-Range."""
     return answer.headers.get("Content-Range", "").rpartition("/")[2] or None
 
 
 def _place(answer: _Answer) -> int:
-    """Return where the range that came begins; -1 where the server does not say."""
+    """Returns where the range that came begins; -1 where the server does not say."""
     first = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(first) if first.isdecimal() else -1
 

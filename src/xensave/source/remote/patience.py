@@ -41,7 +41,7 @@ class Denied(Exception):
 
 
 def patient(act: Callable[[], T], address: str) -> T:
-    """Do it until it works, ATTEMPTS times at the most.
+    """Does it until it works, ATTEMPTS times at the most.
 
     Raises SourceError: at once where the object has changed or the answer would stay the same.
     """
@@ -64,7 +64,7 @@ def patient(act: Callable[[], T], address: str) -> T:
 
 
 def reason(error: BaseException) -> str:
-    """Return what an error of a store's library says, in a line."""
+    """Returns what an error of a store's library says, in a line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, FileNotFoundError) and not error.strerror:
         # What a library says is the path alone.

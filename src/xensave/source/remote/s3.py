@@ -15,7 +15,7 @@ class _S3(Protocol):
     loop: object
 
     def split_path(self, path: str) -> tuple[str, str, str | None]:
-        """Return bucket, key and version."""
+        """Returns bucket, key and version."""
 
     async def _call_s3(self, method: str, **kwargs: str) -> dict[str, _Body]: ...
 
@@ -32,7 +32,7 @@ class S3Store(Store):
     """A bucket."""
 
     def check_unchanged(self, of: Entry) -> None:
-        """Do nothing: each range was of the object that was seen first."""
+        """Does nothing: each range was of the object that was seen first."""
 
     def _range(self, of: Entry, start: int, end: int) -> bytes:
         # s3fs has no way to name the tag of the object that is meant.
@@ -54,7 +54,7 @@ class S3Store(Store):
         return bytes(sync(store.loop, read))
 
     def _known(self, error: Exception) -> Changed | Denied | None:
-        """Tell a failed If-Match (412), and what will not change, through what wraps it."""
+        """Tells a failed If-Match (412), and what will not change, through what wraps it."""
         cause: BaseException | None = error
         while cause is not None:
             response = getattr(cause, "response", None)

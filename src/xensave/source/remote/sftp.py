@@ -47,7 +47,7 @@ class Hosts(SFTPFileSystem):
         self.ftp.get_channel().settimeout(SILENCE)
 
     def alive(self) -> None:
-        """Connect again where the connection is gone."""
+        """Connects again where the connection is gone."""
         transport = self.client.get_transport()
         if transport is None or not transport.is_active():
             self._connect()
@@ -57,10 +57,10 @@ class SftpStore(Store):
     """A host's files."""
 
     def check_unchanged(self, of: Entry) -> None:
-        """Do nothing: each range was of the file that was seen first."""
+        """Does nothing: each range was of the file that was seen first."""
 
     def matches(self, pattern: str) -> Iterator[Entry]:
-        """Yield the files that a pattern matches; links are followed."""
+        """Yields the files that a pattern matches; links are followed."""
         before = pattern[: len(pattern) - len(self._path)]
         listing = self._patient(lambda: self._fs.glob(self._path, detail=True), pattern)
         for name, info in sorted(listing.items()):
@@ -109,7 +109,7 @@ class SftpStore(Store):
 
 
 def _configured(host: str) -> dict[str, object]:
-    """Return what ~/.ssh/config says of a host: its name, port, user and keys."""
+    """Returns what ~/.ssh/config says of a host: its name, port, user and keys."""
     try:
         lookup = paramiko.SSHConfig.from_path(str(Path("~/.ssh/config").expanduser())).lookup(host)
     except FileNotFoundError:

@@ -43,7 +43,7 @@ class RemoteSource(Source):
         self._ahead = HEAD
 
     def read(self, n: int) -> memoryview:
-        """Return the next n bytes."""
+        """Returns the next n bytes."""
         if n > self._length - self.offset:
             raise self._short(n, self._length - self.offset)
         self._check(n)
@@ -52,18 +52,18 @@ class RemoteSource(Source):
         return data
 
     def peek(self, n: int) -> memoryview:
-        """Return up to n of the next bytes."""
+        """Returns up to n of the next bytes."""
         return self.view(self.offset, min(n, self._length - self.offset))
 
     def skip(self, n: int) -> None:
-        """Move the offset; nothing is fetched."""
+        """Moves the offset; nothing is fetched."""
         if n > self._length - self.offset:
             raise self._short(n, self._length - self.offset)
         self._check(n, None)
         self.offset += n
 
     def view(self, offset: int, n: int) -> memoryview:
-        """Return n bytes at an offset, fetched unless they are there already.
+        """Returns n bytes at an offset, fetched unless they are there already.
 
         Raises LimitExceeded above READ_LIMIT.
         """
@@ -79,24 +79,24 @@ class RemoteSource(Source):
         return memoryview(block)[offset - start : offset - start + n]
 
     def copy_to(self, out_fd: int, n: int) -> None:
-        """Write the next n bytes."""
+        """Writes the next n bytes."""
         while n:
             part = self.read(min(n, SKIP_CHUNK))
             write_all(out_fd, part)
             n -= len(part)
 
     def again(self) -> RemoteSource:
-        """Return the same object, read from its start."""
+        """Returns the same object, read from its start."""
         other = RemoteSource(self.entry, self._store, max_size=self.max_size)
         other.format = self.format
         return other
 
     def at_end(self) -> bool:
-        """Tell whether the offset has reached the size."""
+        """Tells whether the offset has reached the size."""
         return self.offset == self._length
 
     def close(self) -> None:
-        """Let go of what was fetched. Raises SourceError where the object has changed since."""
+        """Lets go of what was fetched. Raises SourceError where the object has changed since."""
         if self._blocks:
             self._blocks = []
             self._store.check_unchanged(self.entry)
@@ -117,7 +117,7 @@ class RemoteSource(Source):
 
 
 def open_address(address: str, *, max_size: int | None = None) -> Source:
-    """Open an object by its address: by ranges, or as a stream where the store has none.
+    """Opens an object by its address: by ranges, or as a stream where the store has none.
 
     Raises SourceError and UsageError.
     """

@@ -17,19 +17,19 @@ class FileSystem(Protocol):
     """What is asked of fsspec's file systems."""
 
     def info(self, path: str) -> Info:
-        """Return what the store says of an object."""
+        """Returns what the store says of an object."""
 
     def glob(self, path: str, *, detail: bool) -> dict[str, Info]:
-        """Return the objects that a pattern matches."""
+        """Returns the objects that a pattern matches."""
 
     def cat_file(self, path: str, start: int, end: int, **options: str) -> bytes:
-        """Return a range of an object's bytes."""
+        """Returns a range of an object's bytes."""
 
     def unstrip_protocol(self, name: str) -> str:
-        """Return a path as an address."""
+        """Returns a path as an address."""
 
     def invalidate_cache(self) -> None:
-        """Forget listings."""
+        """Forgets listings."""
 
 
 class Store:
@@ -47,7 +47,7 @@ class Store:
         self._path = path
 
     def _open(self, address: str) -> tuple[FileSystem, str]:
-        """Return fsspec's file system for an address, and the path in it."""
+        """Returns fsspec's file system for an address, and the path in it."""
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations
 
@@ -58,25 +58,25 @@ class Store:
         return cast(FileSystem, fs), str(path)
 
     def entry(self, address: str) -> Entry:
-        """Return what the store says of one object. Raises SourceError."""
+        """Returns what the store says of one object. Raises SourceError."""
         info = self._patient(lambda: self._fs.info(self._path), address)
         if info.get("type") != "file":
             raise SourceError(f"{address}: is no object")
         return self._entry_of(address, info)
 
     def is_pattern(self, address: str) -> bool:
-        """Tell whether the path of an address has wild cards; the brackets of a host are none."""
+        """Tells whether the path of an address has wild cards; the brackets of a host are none."""
         return bool(self.wild & set(address.partition("://")[2].partition("/")[2]))
 
     def matches(self, pattern: str) -> Iterator[Entry]:
-        """Yield the objects that a pattern matches, sorted by name. Raises SourceError."""
+        """Yields the objects that a pattern matches, sorted by name. Raises SourceError."""
         listing = self._patient(lambda: self._fs.glob(self._path, detail=True), pattern)
         for name, info in sorted(listing.items()):
             if info.get("type") == "file":
                 yield self._entry_of(self._fs.unstrip_protocol(name), info)
 
     def fetch(self, of: Entry, start: int, end: int) -> bytes:
-        """Return the bytes from `start` to before `end`, of the object that the entry tells of.
+        """Returns the bytes from `start` to before `end`, of the object that the entry tells of.
 
         Short answers and failures of the store are tried again. Raises SourceError.
         """
@@ -90,14 +90,14 @@ class Store:
         return self._patient(once, of.address)
 
     def stream(self, of: Entry) -> Callable[[int], bytes]:
-        """Return a function that gives the next bytes of an object without ranges.
+        """Returns a function that gives the next bytes of an object without ranges.
 
         Raises SourceError for a store that gives ranges alone.
         """
         raise SourceError(f"{of.address}: the store gives no ranges")
 
     def check_unchanged(self, of: Entry) -> None:
-        """Raise SourceError where the object is not the one that the entry tells of.
+        """Raises SourceError where the object is not the one that the entry tells of.
 
         It is called when the reading is done; a store that holds each range needs it not.
         """
@@ -128,7 +128,7 @@ class Store:
         )
 
     def _patient(self, act: Callable[[], T], address: str) -> T:
-        """Do it until it works; what this store's library raises is told apart by `_known`."""
+        """Does it until it works; what this store's library raises is told apart by `_known`."""
 
         def sorted_out() -> T:
             try:
@@ -142,5 +142,5 @@ class Store:
         return patient(sorted_out, address)
 
     def _known(self, error: Exception) -> Changed | Denied | None:
-        """Return what an error of the store's library means, None where time may help."""
+        """Returns what an error of the store's library means, None where time may help."""
         return None

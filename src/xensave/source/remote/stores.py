@@ -37,7 +37,7 @@ SCHEMES = {
 
 
 def store_of(address: str) -> Store:
-    """Return the store that an address is in.
+    """Returns the store that an address is in.
 
     Raises UsageError for an unknown scheme or one whose packages are not installed, and
     SourceError where the store cannot be reached.
@@ -54,12 +54,12 @@ def store_of(address: str) -> Store:
 
 
 def is_pattern(address: str) -> bool:
-    """Tell whether the path of an address has wild cards that its store knows."""
+    """Tells whether the path of an address has wild cards that its store knows."""
     return store_of(address).is_pattern(address)
 
 
 def expand(address: str) -> Iterator[Entry]:
-    """Yield the objects that an address names: itself, or all that its wild cards match.
+    """Yields the objects that an address names: itself, or all that its wild cards match.
 
     Raises SourceError where there is none, or the store cannot be reached.
     """

@@ -34,7 +34,7 @@ class Culprit(NamedTuple):
 
 
 def policy_guest(facts: GuestFacts, domain: Domain | None = None) -> Guest:
-    """Return what of a guest its policy depends on."""
+    """Returns what of a guest its policy depends on."""
     if facts.type == PV:
         return Guest(pv=True, bits=facts.width or 64)
     made = domain or Domain()
@@ -44,7 +44,7 @@ def policy_guest(facts: GuestFacts, domain: Domain | None = None) -> Guest:
 def restored_policy(
     facts: GuestFacts, release: str, domain: Domain | None = None, host: Host | None = None
 ) -> PolicyRefusal | Restored:
-    """Return the policy that a guest has on a release's host in the end, or why it has none."""
+    """Returns the policy that a guest has on a release's host in the end, or why it has none."""
     guest = policy_guest(facts, domain)
     if host is not None:
         return restored(facts.leaves, facts.msrs, release, host=host, guest=guest)
@@ -66,7 +66,7 @@ def _restored(
 def culprits(
     facts: GuestFacts, release: str, answer: Restored, domain: Domain | None = None
 ) -> tuple[Culprit, ...]:
-    """Return the lost features without which alone the guest's state is refused."""
+    """Returns the lost features without which alone the guest's state is refused."""
     refuses = state_refuses(facts, release, domain)
     if refuses(answer.before) is not None:
         return ()
@@ -79,7 +79,7 @@ def culprits(
 def needs_sentence(
     facts: GuestFacts, release: str, answer: Restored, domain: Domain | None = None
 ) -> str:
-    """Return what a host must give this guest, and what it was only offered.
+    """Returns what a host must give this guest, and what it was only offered.
 
     >>> from xensave.image import open_image
     >>> with open_image("examples/hvm1.img.zst") as image:
@@ -106,7 +106,7 @@ def wanted_of_host(
     answer: Restored,
     domain: Domain | None = None,
 ) -> str:
-    """Return the features in use that another policy has and this one lacks, by name."""
+    """Returns the features in use that another policy has and this one lacks, by name."""
     refuses = state_refuses(facts, release, domain)
     at = version(release)
     names = [name for name in names_of(answer.policy, at) if not policy.has(name)]
@@ -114,7 +114,7 @@ def wanted_of_host(
 
 
 def lost_sentence(lost: Sequence[str]) -> str:
-    """Return which features a guest loses without a word, "" for none."""
+    """Returns which features a guest loses without a word, "" for none."""
     if not lost:
         return ""
     plural = "s" if len(lost) > 1 else ""
@@ -122,7 +122,7 @@ def lost_sentence(lost: Sequence[str]) -> str:
 
 
 def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:
-    """Return a question to a release: is this guest's state refused under a policy, and why."""
+    """Returns a question to a release: is this guest's state refused under a policy, and why."""
     if facts.type == PV:
         width = facts.width or 64
         number = facts.config.get("b_info", "max_vcpus")

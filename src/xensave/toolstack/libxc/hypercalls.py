@@ -25,7 +25,7 @@ PVRDTSCP_UNTIL = ("4.12",)
     place=(LIBXC, libxc.X86_TSC_INFO),
 )
 def tsc_mode(restore: Restore) -> str | None:
-    """Refuse modes that there are not (any more)."""
+    """Refuses modes that there are not (any more)."""
     for info in restore.facts.tsc:
         if info.mode > _TSC_MODES:
             return f"mode {info.mode}, the modes are 0 - {_TSC_MODES}"
@@ -49,7 +49,7 @@ def tsc_mode(restore: Restore) -> str | None:
     place=(LIBXC, libxc.X86_PV_INFO),
 )
 def pv32(restore: Restore) -> str | None:
-    """Leave 32-bit PV guests to the build, the command line, and CET on the host."""
+    """Leaves 32-bit PV guests to the build, the command line, and CET on the host."""
     if restore.facts.width == 32:
         raise Undecided(
             "whether the hypervisor runs 32-bit PV guests (CONFIG_PV32, pv=no-32, no CET)"

@@ -28,7 +28,7 @@ class Offer(NamedTuple):
     since: tuple[str, ...]
 
     def holds(self, at: Version) -> bool:
-        """Whether a release offers it."""
+        """Tells whether a release offers it."""
         return in_force(self.since, (), at)
 
 
@@ -142,7 +142,7 @@ OFFERS = (
 
 
 def latched(facts: GuestFacts, target: str) -> Iterator[str]:
-    """Yield what a guest may rely on that a target does not offer, a sentence each."""
+    """Yields what a guest may rely on that a target does not offer, a sentence each."""
     if facts.release is None or facts.domain is None:
         return
     saved, at = version(facts.release), version(target)

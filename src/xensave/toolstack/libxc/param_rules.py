@@ -56,7 +56,7 @@ Refuses = Callable[[Setting], str]
 
 
 def unless(test: Callable[[int], bool], says: str) -> Refuses:
-    """Return what refuses a setting whose value fails a test, and says so."""
+    """Returns what refuses a setting whose value fails a test, and says so."""
 
     def refuses(setting: Setting) -> str:
         return "" if test(setting.value) else says
@@ -98,7 +98,7 @@ class InForce(NamedTuple):
 
 
 def viridian_features(target: Target) -> int:
-    """Return the bits of the VIRIDIAN param that a release knows."""
+    """Returns the bits of the VIRIDIAN param that a release knows."""
     return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
 
 
@@ -106,14 +106,14 @@ deprecated = unless(lambda _: False, "it may not be set any more")
 
 
 def changed(setting: Setting) -> str:
-    """Refuse to change a param that was set before."""
+    """Refuses to change a param that was set before."""
     if setting.before and setting.value != setting.before:
         return f"it is {setting.before:#x} already"
     return ""
 
 
 def viridian(setting: Setting) -> str:
-    """Refuse features that the release does not know, and any without the base MSRs."""
+    """Refuses features that the release does not know, and any without the base MSRs."""
     known = viridian_features(setting.restore.target)
     if setting.value & ~known:
         return f"Xen {setting.restore.target.name} knows the features {known:#x}"
@@ -123,52 +123,52 @@ def viridian(setting: Setting) -> str:
 
 
 def acpi_ioports_cut(setting: Setting) -> str:
-    """Refuse a location of which 32 bits are neither 0 nor 1."""
+    """Refuses a location of which 32 bits are neither 0 nor 1."""
     low = setting._replace(value=setting.value & _LOW_32, before=setting.before & _LOW_32)
     return acpi_ioports(low)
 
 
 def acpi_ioports(setting: Setting) -> str:
-    """Refuse a location that is neither 0 nor 1."""
+    """Refuses a location that is neither 0 nor 1."""
     if setting.value != setting.before and setting.value ^ setting.before != 1:
         return "the location is 0 or 1"
     return ""
 
 
 def pm_timer(setting: Setting) -> str:
-    """Refuse the location of a PM timer that the domain has not."""
+    """Refuses the location of a PM timer that the domain has not."""
     return "the domain has no PM timer" if setting.restore.facts.type == PVH else ""
 
 
 def nested_altp2m(setting: Setting) -> str:
-    """Refuse altp2m of a domain that is made for nested virtualisation."""
+    """Refuses altp2m of a domain that is made for nested virtualisation."""
     nested = setting.restore.facts.config.flag("b_info", "nested_hvm")
     return _EXCLUDE if setting.value and nested else ""
 
 
 def altp2m_after_nested(setting: Setting) -> str:
-    """Refuse altp2m where nested virtualisation has been set."""
+    """Refuses altp2m where nested virtualisation has been set."""
     return _EXCLUDE if setting.value and setting.params.get("NESTEDHVM") else ""
 
 
 def nested_after_altp2m(setting: Setting) -> str:
-    """Refuse nested virtualisation where altp2m has been set."""
+    """Refuses nested virtualisation where altp2m has been set."""
     return _EXCLUDE if setting.value and setting.params.get("ALTP2M") else ""
 
 
 def nested_shadow(setting: Setting) -> str:
-    """Refuse nested virtualisation of a domain with shadow paging."""
+    """Refuses nested virtualisation of a domain with shadow paging."""
     shadow = setting.restore.facts.config.flag("c_info", "hap") is False
     return "the domain has shadow paging" if setting.value and shadow else ""
 
 
 def nested_shadow_amd(setting: Setting) -> str:
-    """Refuse it on CPUs of AMD's only."""
+    """Refuses it on CPUs of AMD's only."""
     return nested_shadow(setting) if setting.restore.policy.amd else ""
 
 
 def lmce(setting: Setting) -> str:
-    """Refuse LMCE on CPUs without it; on Intel's the host decides."""
+    """Refuses LMCE on CPUs without it; on Intel's the host decides."""
     if not setting.value & _LMCE:
         return ""
     policy = setting.restore.policy
@@ -396,7 +396,7 @@ HVM_PARAM_PAE_ENABLED" (4.14)."""
 
 @cache
 def in_release(at: Version) -> tuple[InForce, ...]:
-    """Return the rules that are in force in a release, in the order in which it asks them."""
+    """Returns the rules that are in force in a release, in the order in which it asks them."""
     return tuple(
         InForce(rule.id, period.names, period.refuses or rule.refuses, period.errno, period.cite)
         for rule in RULES

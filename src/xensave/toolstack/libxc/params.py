@@ -45,7 +45,7 @@ class Param(NamedTuple):
 
 
 def settings(restore: Restore) -> Iterator[Param]:
-    """Yield the guest's params in order, each with what a release makes of it.
+    """Yields the guest's params in order, each with what a release makes of it.
 
     One that is refused counts as not set, for those behind it.
     """
@@ -70,13 +70,13 @@ def settings(restore: Restore) -> Iterator[Param]:
 
 
 def name_of(number: int) -> str:
-    """Return the name of a param: of its index 32 bits count."""
+    """Returns the name of a param: of its index 32 bits count."""
     index = number & _INDEX_MASK
     return catalogue.space("hvm-param").name_of(index) or f"param {index}"
 
 
 def _set(name: str, setting: Setting) -> ParamRefusal | None:
-    """Return the first refusal of a setting, or what only the host can tell."""
+    """Returns the first refusal of a setting, or what only the host can tell."""
     doubt = None
     for each in in_release(setting.restore.target.version):
         if name not in each.names:
@@ -105,7 +105,7 @@ def _set(name: str, setting: Setting) -> ParamRefusal | None:
     ),
 )
 def from_configuration(restore: Restore) -> str | None:
-    """Refuse a configuration of which Xen refuses a param."""
+    """Refuses a configuration of which Xen refuses a param."""
     if not configured(restore) or domain_type(restore) == PV:
         return None
     before: dict[str, int] = {}
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (from_configuration,)
 
 
 def objections(restore: Restore) -> Iterator[Objection]:
-    """Yield what setting the params comes to, in their order: the first refusal ends it."""
+    """Yields what setting the params comes to, in their order: the first refusal ends it."""
     for param in settings(restore):
         refusal = param.refusal
         if refusal is None:

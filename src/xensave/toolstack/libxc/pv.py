@@ -29,7 +29,7 @@ _USER_TABLES = 1
 
 
 def _basics(facts: GuestFacts) -> Iterator[tuple[int, Values]]:
-    """Yield the basic contexts that are whole, by vCPU."""
+    """Yields the basic contexts that are whole, by vCPU."""
     for number, vcpu in facts.vcpus_pv.items():
         if vcpu.basic is None:
             continue
@@ -40,7 +40,7 @@ def _basics(facts: GuestFacts) -> Iterator[tuple[int, Values]]:
 
 
 def is_pv(facts: GuestFacts) -> bool:
-    """Whether a stream is of a PV guest."""
+    """Tells whether a stream is of a PV guest."""
     return facts.domain is not None and facts.domain.type == libxc.PV
 
 
@@ -50,7 +50,7 @@ def _listed(restore: Restore) -> bool:
 
 
 def _frame(restore: Restore, pfn: int, what: str, level: int = 0) -> str | None:
-    """Return what is wrong with a frame that must be a page table of `level`, or plain for 0."""
+    """Returns what is wrong with a frame that must be a page table of `level`, or plain for 0."""
     facts = restore.facts
     if facts.cut:
         return None
@@ -77,7 +77,7 @@ def _frame(restore: Restore, pfn: int, what: str, level: int = 0) -> str | None:
     cite=Cite("process_start_info"),
 )
 def start_info(restore: Restore) -> str | None:
-    """Refuse a start info page that is none."""
+    """Refuses a start info page that is none."""
     for vcpu, values in _basics(restore.facts) if _listed(restore) else ():
         if vcpu == 0:
             field = "user_regs.rdx" if restore.facts.width != 32 else "user_regs.edx"
@@ -94,7 +94,7 @@ def start_info(restore: Restore) -> str | None:
     cite=Cite("process_vcpu_basic"),
 )
 def gdt(restore: Restore) -> str | None:
-    """Refuse a GDT that is too large, or whose frames are not plain pages."""
+    """Refuses a GDT that is too large, or whose frames are not plain pages."""
     for vcpu, values in _basics(restore.facts) if _listed(restore) else ():
         entries = integer(values, "gdt_ents") & 0xFFFFFFFF
         if entries > _FIRST_RESERVED_GDT:
@@ -115,7 +115,7 @@ def gdt(restore: Restore) -> str | None:
     cite=Cite("process_vcpu_basic"),
 )
 def page_tables(restore: Restore) -> str | None:
-    """Refuse a CR3 or CR1 that names no page table of the top level."""
+    """Refuses a CR3 or CR1 that names no page table of the top level."""
     facts = restore.facts
     if not _listed(restore) or facts.info is None:
         return None
@@ -140,7 +140,7 @@ def page_tables(restore: Restore) -> str | None:
     cite=Cite("update_guest_p2m"),
 )
 def p2m_frames(restore: Restore) -> str | None:
-    """Refuse frames of the P2M that are no plain pages."""
+    """Refuses frames of the P2M that are no plain pages."""
     for at, pfn in enumerate(restore.facts.p2m_pfns if _listed(restore) else ()):
         wrong = _frame(restore, pfn, f"frame {at} of the P2M")
         if wrong:
@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (start_info, gdt, page_tables, p2m_frames)
 
 
 def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
-    """Return what stands against a PV guest's vCPUs, and what is taken for granted of them."""
+    """Returns what stands against a PV guest's vCPUs, and what is taken for granted of them."""
     facts = restore.facts
     if not is_pv(facts) or facts.width not in (32, 64):
         return [], ()

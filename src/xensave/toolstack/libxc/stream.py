@@ -55,7 +55,7 @@ _FIRST = (Layer.XL, Layer.LIBVIRT)
     ),
 )
 def version(restore: Restore) -> str | None:
-    """Refuse a stream of another version."""
+    """Refuses a stream of another version."""
     header = restore.facts.libxc
     reads = restore.target.release.stream_read
     if header is None or header.version in reads:
@@ -78,7 +78,7 @@ def version(restore: Restore) -> str | None:
     ),
 )
 def same_type(restore: Restore) -> str | None:
-    """Refuse a PV stream for an HVM or PVH domain, and the reverse."""
+    """Refuses a PV stream for an HVM or PVH domain, and the reverse."""
     header = restore.facts.domain
     if header is None:
         return None
@@ -98,7 +98,7 @@ def same_type(restore: Restore) -> str | None:
     cite=Cite("process_record"),
 )
 def no_guest(restore: Restore) -> str | None:
-    """Leave a stream without a guest to what becomes of a domain without state."""
+    """Leaves a stream without a guest to what becomes of a domain without state."""
     facts = restore.facts
     if facts.libxl is not None and facts.libxc is None and facts.stop is None:
         raise Undecided("what becomes of a domain that gets no state: the stream holds no guest")
@@ -119,7 +119,7 @@ def no_guest(restore: Restore) -> str | None:
     ),
 )
 def context(restore: Restore) -> str | None:
-    """Refuse a guest without registers: libxc hands an empty context to Xen."""
+    """Refuses a guest without registers: libxc hands an empty context to Xen."""
     facts = restore.facts
     if facts.domain is None or facts.domain.type != libxc.HVM or facts.context is not None:
         return None
@@ -130,7 +130,7 @@ RULES: tuple[Rule, ...] = (version, same_type, no_guest, context)
 
 
 def unknown_records(restore: Restore) -> Iterator[Objection]:
-    """Yield records of other releases; what no release knows breaks a rule of the formats."""
+    """Yields records of other releases; what no release knows breaks a rule of the formats."""
     facts, target = restore.facts, restore.target
     for layer in (LIBXL, LIBXC):
         named = format_named(layer).records
@@ -151,7 +151,7 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
 
 @cache
 def _enforced(version: Version) -> dict[str, Reader]:
-    """Return the reader that enforces each rule of the formats in a release."""
+    """Returns the reader that enforces each rule of the formats in a release."""
     return {
         enforced.id: reader
         for enforced in rules()
@@ -161,7 +161,7 @@ def _enforced(version: Version) -> dict[str, Reader]:
 
 
 def broken_rules(restore: Restore) -> Iterator[Objection]:
-    """Yield the rules of the formats that the stream breaks and a reader of the release enforces.
+    """Yields the rules of the formats that the stream breaks and a reader of the release enforces.
 
     What only the specification demands is `verify`'s to say.
     """
@@ -197,7 +197,7 @@ def _not_looked_at(finding: Finding) -> Objection:
 
 
 def stopped(restore: Restore) -> Iterator[Objection]:
-    """Yield why the stream cannot be followed, where a reader stops there as well."""
+    """Yields why the stream cannot be followed, where a reader stops there as well."""
     error = restore.facts.stop
     if error is None or _ends_for_libxl(restore):
         return
@@ -229,7 +229,7 @@ def stopped(restore: Restore) -> Iterator[Objection]:
 
 
 def reader_of(error: XensaveError) -> Layer:
-    """Return who stops where a stream cannot be followed: the reader of the record at fault."""
+    """Returns who stops where a stream cannot be followed: the reader of the record at fault."""
     return _LAYERS.get((error.record or "").partition(" ")[0], Layer.LIBXC)
 
 

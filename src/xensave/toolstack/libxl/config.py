@@ -59,7 +59,7 @@ class Unusable(NamedTuple):
 
 
 def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
-    """Yield the members whose values a release's libxl cannot use.
+    """Yields the members whose values a release's libxl cannot use.
 
     >>> for each in unusable({"c_info": {"uuid": "none", "hap": "yes", "name": 5}}, "4.17"):
     ...     print(each)
@@ -77,7 +77,7 @@ _SAYING_NOTHING = ("False", "<default>", "default", "disabled", "unknown", "", 0
 
 
 def unknown(values: Mapping[str, object], release: str) -> Iterator[str]:
-    """Yield the members that other releases' libxl knows and this one's passes over, by path.
+    """Yields the members that other releases' libxl knows and this one's passes over, by path.
 
     Those whose values ask for nothing are left out.
 
@@ -131,7 +131,7 @@ class Reach(IntEnum):
 
 
 def reach(path: str) -> Reach:
-    """Return how far libxl comes in a configuration whose member `path` it cannot use.
+    """Returns how far libxl comes in a configuration whose member `path` it cannot use.
 
     >>> reach("c_info.uuid").name, reach("b_info.type.hvm.bios").name, reach("disks[0].format").name
     ('NO_TYPE', 'NO_VIDEO', 'TYPE')
@@ -166,7 +166,7 @@ def _members(
 
 
 def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[Unusable]:
-    """Check one value, and what is in it."""
+    """Checks one value, and what is in it."""
     if depth == 0:
         return
     if kind.startswith("["):
@@ -181,7 +181,7 @@ def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[
 
 
 def _scalar(value: object, kind: str, at: At) -> str:
-    """Check one value; what is not of the JSON type for its kind is not looked at by libxl."""
+    """Checks one value; what is not of the JSON type for its kind is not looked at by libxl."""
     if kind in CHECKS:
         return CHECKS[kind](value, at.version)
     if kind in _RANGES and isinstance(value, int) and not isinstance(value, bool):
@@ -208,7 +208,7 @@ def _text(value: str, kind: str, at: At) -> str:
 
 @cache
 def _fields(type_: str, place: int) -> tuple[tuple[str, str], ...]:
-    """Return the members of a type that the libxl of a release reads, each with its kind."""
+    """Returns the members of a type that the libxl of a release reads, each with its kind."""
     return tuple(
         (name, kind)
         for name, spans in _types()[type_].get("fields", {}).items()
@@ -219,7 +219,7 @@ def _fields(type_: str, place: int) -> tuple[tuple[str, str], ...]:
 
 @cache
 def _names(kind: str, place: int) -> tuple[str, ...]:
-    """Return the values of an enumeration that the libxl of a release knows."""
+    """Returns the values of an enumeration that the libxl of a release knows."""
     return tuple(
         name.lower()
         for name, spans in _types()[kind]["enum"].items()

@@ -19,19 +19,22 @@ _PASSTHROUGH = ("enabled", "sync_pt", "share_pt")
 
 
 def configured(restore: Restore) -> bool:
-    """Whether xl has a configuration to make the domain of; other toolstacks have their own."""
+    """Tells whether xl has a configuration to make the domain of.
+
+    Other toolstacks have their own.
+    """
     return restore.facts.xl is not None and bool(restore.facts.config.values)
 
 
 def domain_type(restore: Restore) -> object:
-    """Return the type of the domain that is made: by the configuration, else by the stream."""
+    """Returns the type of the domain that is made: by the configuration, else by the stream."""
     if configured(restore):
         return restore.facts.config.choice("c_info", "type")
     return restore.facts.type
 
 
 def on_demand(restore: Restore) -> bool:
-    """Whether a domain that is not PV starts with less memory than it may have."""
+    """Tells whether a domain that is not PV starts with less memory than it may have."""
     most = restore.facts.config.get("b_info", "max_memkb")
     target = restore.facts.config.get("b_info", "target_memkb")
     # libxl looks before it puts 32 MiB in the place of a maximum that is not stated.
@@ -48,7 +51,7 @@ def on_demand(restore: Restore) -> bool:
     cite=Cite("libxl_domain_type_from_string"),
 )
 def known_type(restore: Restore) -> str | None:
-    """Refuse a type that there is not, PVH before 4.10 among them."""
+    """Refuses a type that there is not, PVH before 4.10 among them."""
     if not configured(restore):
         return None
     kind = domain_type(restore)
@@ -67,7 +70,7 @@ def known_type(restore: Restore) -> str | None:
     since=("4.10",),
 )
 def one_type(restore: Restore) -> str | None:
-    """Refuse a configuration whose build part is another type's."""
+    """Refuses a configuration whose build part is another type's."""
     if not configured(restore):
         return None
     build = restore.facts.config.get("b_info")
@@ -88,7 +91,7 @@ def one_type(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_rename"),
 )
 def named(restore: Restore) -> str | None:
-    """Refuse a domain without a name."""
+    """Refuses a domain without a name."""
     name = restore.facts.config.get("c_info", "name")
     if configured(restore) and not isinstance(name, str):
         return "the domain has no name"
@@ -105,7 +108,7 @@ def named(restore: Restore) -> str | None:
     errno="EINVAL",
 )
 def vcpus(restore: Restore) -> str | None:
-    """Refuse more vCPUs than a domain may have; a negative number is a large one."""
+    """Refuses more vCPUs than a domain may have; a negative number is a large one."""
     count = restore.facts.config.get("b_info", "max_vcpus")
     if not isinstance(count, int):
         return None
@@ -129,7 +132,7 @@ def vcpus(restore: Restore) -> str | None:
     since=("4.16",),
 )
 def grant_version(restore: Restore) -> str | None:
-    """Refuse a version of grant tables that there is not; -1 leaves it to libxl."""
+    """Refuses a version of grant tables that there is not; -1 leaves it to libxl."""
     version = restore.facts.config.get("b_info", "max_grant_version")
     if not configured(restore) or not isinstance(version, int) or version in (-1, 1, 2):
         return None
@@ -147,7 +150,7 @@ def grant_version(restore: Restore) -> str | None:
     since=("4.6",),
 )
 def shadow(restore: Restore) -> str | None:
-    """Leave shadow paging to the build: without CONFIG_SHADOW_PAGING no such domain is made."""
+    """Leaves shadow paging to the build: without CONFIG_SHADOW_PAGING no such domain is made."""
     if domain_type(restore) != PV and restore.facts.config.flag("c_info", "hap") is False:
         raise Undecided("whether the hypervisor is built with shadow paging (CONFIG_SHADOW_PAGING)")
     return None
@@ -165,7 +168,7 @@ def shadow(restore: Restore) -> str | None:
     since=("4.12",),
 )
 def tsc_mode(restore: Restore) -> str | None:
-    """Refuse PVRDTSCP, which is no more."""
+    """Refuses PVRDTSCP, which is no more."""
     mode = restore.facts.config.choice("b_info", "tsc_mode")
     if configured(restore) and mode == "native_paravirt":
         return "TSC mode native_paravirt has been removed"
@@ -181,7 +184,7 @@ def tsc_mode(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_config_setdefault"),
 )
 def altp2m(restore: Restore) -> str | None:
-    """Refuse altp2m with a target below the maximum, or with nested HVM."""
+    """Refuses altp2m with a target below the maximum, or with nested HVM."""
     config = restore.facts.config
     if domain_type(restore) == PV or not configured(restore):
         return None
@@ -209,7 +212,7 @@ def altp2m(restore: Restore) -> str | None:
     since=("4.19",),
 )
 def altp2m_hap(restore: Restore) -> str | None:
-    """Refuse altp2m of a domain without hardware assisted paging, as a PV one is."""
+    """Refuses altp2m of a domain without hardware assisted paging, as a PV one is."""
     config = restore.facts.config
     mode = config.choice("b_info", "altp2m")
     if not configured(restore) or mode not in ALTP2M:
@@ -235,7 +238,7 @@ def altp2m_hap(restore: Restore) -> str | None:
     since=("4.15",),
 )
 def vmtrace(restore: Restore) -> str | None:
-    """Refuse traces on AMD's CPUs, and leave them to the host on others."""
+    """Refuses traces on AMD's CPUs, and leaves them to the host on others."""
     size = restore.facts.config.get("b_info", "vmtrace_buf_kb")
     if not configured(restore) or not isinstance(size, int) or size in (0, -1):
         return None
@@ -256,7 +259,7 @@ def vmtrace(restore: Restore) -> str | None:
     since=("4.16",),
 )
 def vpmu(restore: Restore) -> str | None:
-    """Leave a virtual PMU to the host, and to how its Xen was started."""
+    """Leaves a virtual PMU to the host, and to how its Xen was started."""
     if configured(restore) and restore.facts.config.flag("b_info", "vpmu"):
         raise Undecided("whether the host's Xen has virtual PMUs")
     return None
@@ -271,7 +274,7 @@ def vpmu(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_config_setdefault"),
 )
 def pool(restore: Restore) -> str | None:
-    """Leave another pool than the first to the host."""
+    """Leaves another pool than the first to the host."""
     name = restore.facts.config.get("c_info", "pool_name")
     if configured(restore) and name not in (None, "Pool-0"):
         raise Undecided(f"whether the host has the CPU pool {name!r}")
@@ -287,7 +290,7 @@ def pool(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_config_setdefault"),
 )
 def passthrough(restore: Restore) -> str | None:
-    """Leave passed-through devices to the host."""
+    """Leaves passed-through devices to the host."""
     if restore.facts.config.get("pcidevs") or restore.facts.config.get("dtdevs"):
         raise Undecided("whether the host has the devices that are passed through")
     return None
@@ -308,7 +311,7 @@ def passthrough(restore: Restore) -> str | None:
     since=("4.13",),
 )
 def iommu(restore: Restore) -> str | None:
-    """Leave a domain that may get devices to the host."""
+    """Leaves a domain that may get devices to the host."""
     setting = restore.facts.config.choice("c_info", "passthrough")
     if configured(restore) and setting in _PASSTHROUGH:
         raise Undecided(f"whether the host has an IOMMU, for passthrough {setting}")

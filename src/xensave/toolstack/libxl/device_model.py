@@ -34,7 +34,7 @@ CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
     place=(LIBXL, libxl.EMULATOR_CONTEXT),
 )
 def known_sections(restore: Restore) -> str | None:
-    """Refuse sections that the QEMU of `restore.emulators` lacks, or has in an older version."""
+    """Refuses sections that the QEMU of `restore.emulators` lacks, or has in an older version."""
     if restore.emulators is None:
         return None
     wrong = list(unreadable_sections(restore.facts.emulators, restore.emulators))
@@ -61,7 +61,7 @@ def _has_model(restore: Restore) -> bool:
     breaks=("LIBXL_EMULATOR_CONTEXT_PRESENT",),
 )
 def state_present(restore: Restore) -> str | None:
-    """Refuse an HVM guest whose device model would open a state that is not there."""
+    """Refuses an HVM guest whose device model would open a state that is not there."""
     facts = restore.facts
     if not _has_model(restore) or facts.has(LIBXL, libxl.EMULATOR_CONTEXT):
         return None
@@ -81,7 +81,7 @@ def state_present(restore: Restore) -> str | None:
     breaks=("LIBXL_EMULATOR_STATE_QEMU",),
 )
 def state_format(restore: Restore) -> str | None:
-    """Refuse a state that QEMU does not recognise; the last record is what it gets."""
+    """Refuses a state that QEMU does not recognise; the last record is what it gets."""
     if not _has_model(restore) or traditional(restore):
         return None
     states = [each for each in restore.facts.emulators if each.format != "none"]
@@ -97,7 +97,7 @@ def state_format(restore: Restore) -> str | None:
 
 
 def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...]) -> Iterator[str]:
-    """Yield the sections that a target's device model does not take, each with the reason.
+    """Yields the sections that a target's device model does not take, each with the reason.
 
     >>> one = Emulator("QEMU upstream", 0, "", 3, 0, (), (Section("apic", 0, 3, 5, 8, 9),))
     >>> old = one._replace(sections=(Section("apic", 0, 2, 5, 8, 9),))

@@ -31,7 +31,7 @@ def _passes_devices(restore: Restore) -> bool:
     since=("4.13",),
 )
 def passthrough_pvh(restore: Restore) -> str | None:
-    """Refuse passthrough to a PVH domain."""
+    """Refuses passthrough to a PVH domain."""
     if configured(restore) and domain_type(restore) == PVH and _passes_devices(restore):
         return "passthrough to a PVH domain"
     return None
@@ -47,7 +47,7 @@ def passthrough_pvh(restore: Restore) -> str | None:
     since=("4.13",),
 )
 def passthrough_disabled(restore: Restore) -> str | None:
-    """Refuse devices where passthrough is disabled."""
+    """Refuses devices where passthrough is disabled."""
     config = restore.facts.config
     devices = config.get("pcidevs") or config.get("dtdevs")
     if configured(restore) and devices and config.choice("c_info", "passthrough") == "disabled":
@@ -70,7 +70,7 @@ def passthrough_disabled(restore: Restore) -> str | None:
     until=("4.14.5", "4.15.3", "4.16.1", "4.17"),
 )
 def devices_on_demand(restore: Restore) -> str | None:
-    """Refuse PCI devices of a domain with less memory than it may have."""
+    """Refuses PCI devices of a domain with less memory than it may have."""
     devices = restore.facts.config.get("pcidevs")
     if configured(restore) and devices and on_demand(restore):
         return "PCI devices and memory on demand"
@@ -92,7 +92,7 @@ def devices_on_demand(restore: Restore) -> str | None:
     since=("4.14.5", "4.15.3", "4.16.1", "4.17"),
 )
 def passthrough_on_demand(restore: Restore) -> str | None:
-    """Refuse passthrough to a domain with less memory than it may have."""
+    """Refuses passthrough to a domain with less memory than it may have."""
     if configured(restore) and on_demand(restore) and _passes_devices(restore):
         return "passthrough and memory on demand"
     return None
@@ -108,7 +108,7 @@ def passthrough_on_demand(restore: Restore) -> str | None:
     since=("4.6",),
 )
 def vnuma(restore: Restore) -> str | None:
-    """Refuse virtual NUMA nodes of PV domains, and with memory on demand."""
+    """Refuses virtual NUMA nodes of PV domains, and with memory on demand."""
     if not configured(restore) or not restore.facts.config.get("b_info", "vnuma_nodes"):
         return None
     if domain_type(restore) == PV:
@@ -132,7 +132,7 @@ def vnuma(restore: Restore) -> str | None:
     since=("4.15",),
 )
 def nested_hap(restore: Restore) -> str | None:
-    """Refuse nested virtualisation of a domain with shadow paging."""
+    """Refuses nested virtualisation of a domain with shadow paging."""
     config = restore.facts.config
     if not configured(restore) or domain_type(restore) == PV:
         return None
@@ -156,7 +156,7 @@ def nested_hap(restore: Restore) -> str | None:
     until=("4.15",),
 )
 def viridian(restore: Restore) -> str | None:
-    """Refuse Viridian groups that libxl cannot make a mask of; it made one in a restore too."""
+    """Refuses Viridian groups that libxl cannot make a mask of; it made one in a restore too."""
     if not configured(restore) or domain_type(restore) != HVM:
         return None
     groups = viridian_groups(restore.facts, restore.target)
@@ -183,7 +183,7 @@ def viridian(restore: Restore) -> str | None:
     since=("4.21",),
 )
 def altp2m_views(restore: Restore) -> str | None:
-    """Refuse altp2m without views, as a PVH domain has by default, and views without altp2m."""
+    """Refuses altp2m without views, as a PVH domain has by default, and views without altp2m."""
     config = restore.facts.config
     if not configured(restore):
         return None
@@ -216,7 +216,7 @@ def altp2m_views(restore: Restore) -> str | None:
     since=("4.21",),
 )
 def trap_unmapped(restore: Restore) -> str | None:
-    """Refuse a setting of Arm's."""
+    """Refuses a setting of Arm's."""
     asked = restore.facts.config.flag("b_info", "trap_unmapped_accesses")
     return "trap_unmapped_accesses" if configured(restore) and asked else None
 
@@ -236,7 +236,7 @@ def trap_unmapped(restore: Restore) -> str | None:
     since=("4.20",),
 )
 def llc_colors(restore: Restore) -> str | None:
-    """Refuse colours of a cache."""
+    """Refuses colours of a cache."""
     colors = restore.facts.config.get("b_info", "llc_colors")
     return "llc_colors" if configured(restore) and isinstance(colors, list) and colors else None
 

@@ -18,7 +18,7 @@ _DEFAULT = (None, "unknown")
 
 
 def traditional(restore: Restore) -> bool:
-    """Whether the configuration names the device model of old."""
+    """Tells whether the configuration names the device model of old."""
     return restore.facts.config.choice("b_info", "device_model_version") == TRADITIONAL
 
 
@@ -37,7 +37,7 @@ def traditional(restore: Restore) -> bool:
     since=("4.21",),
 )
 def device_model(restore: Restore) -> str | None:
-    """Refuse qemu-xen-traditional, which is no more."""
+    """Refuses qemu-xen-traditional, which is no more."""
     if traditional(restore):
         return f"libxl of Xen {restore.target.name} knows no device model {TRADITIONAL}"
     return None
@@ -52,7 +52,7 @@ def device_model(restore: Restore) -> str | None:
     cite=Cite("libxl__spawn_local_dm"),
 )
 def built(restore: Restore) -> str | None:
-    """Leave a device model that many builds of the tools do not have to dom0."""
+    """Leaves a device model that many builds of the tools do not have to dom0."""
     config = restore.facts.config
     if domain_type(restore) != HVM or not configured(restore):
         return None
@@ -72,7 +72,7 @@ def built(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def video(restore: Restore) -> str | None:
-    """Refuse too little video memory for the card."""
+    """Refuses too little video memory for the card."""
     config = restore.facts.config
     if domain_type(restore) != HVM or not configured(restore):
         return None
@@ -97,7 +97,7 @@ def video(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def bios(restore: Restore) -> str | None:
-    """Refuse firmware that the device model does not load."""
+    """Refuses firmware that the device model does not load."""
     config = restore.facts.config
     if domain_type(restore) != HVM or not configured(restore):
         return None
@@ -117,7 +117,7 @@ def bios(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def direct_boot(restore: Restore) -> str | None:
-    """Refuse direct boot without a kernel."""
+    """Refuses direct boot without a kernel."""
     build = restore.facts.config.get("b_info")
     if domain_type(restore) != HVM or not isinstance(build, Mapping) or build.get("kernel"):
         return None
@@ -134,7 +134,7 @@ def direct_boot(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def usb(restore: Restore) -> str | None:
-    """Refuse two ways of having USB at once."""
+    """Refuses two ways of having USB at once."""
     config = restore.facts.config
     hvm = config.get("b_info", "type.hvm")
     if domain_type(restore) != HVM or not isinstance(hvm, Mapping):

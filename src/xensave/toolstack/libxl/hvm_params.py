@@ -53,7 +53,7 @@ class ViridianGroups(NamedTuple):
 
 
 def viridian_groups(facts: GuestFacts, target: Target) -> ViridianGroups:
-    """Return what a release's libxl makes of the Viridian settings of a configuration."""
+    """Returns what a release's libxl makes of the Viridian settings of a configuration."""
     hvm = facts.config.get("b_info", "type.hvm")
     chosen = hvm if isinstance(hvm, Mapping) else {}
     groups: set[str] = set()
@@ -66,7 +66,7 @@ def viridian_groups(facts: GuestFacts, target: Target) -> ViridianGroups:
 
 
 def viridian_mask(facts: GuestFacts, target: Target) -> int:
-    """Return the Viridian mask that libxl makes of the configuration; 0 for none."""
+    """Returns the Viridian mask that libxl makes of the configuration; 0 for none."""
     groups = viridian_groups(facts, target).on
     mask = 0
     if "base" in groups:
@@ -85,7 +85,7 @@ def _ordered(groups: set[str]) -> tuple[str, ...]:
 
 
 def _names(listed: object, target: Target) -> set[str]:
-    """Return the groups of a bitmap that a release knows; libxl passes over others."""
+    """Returns the groups of a bitmap that a release knows; libxl passes over others."""
     numbers = listed if isinstance(listed, list) else []
     names = {_ORDER[each] for each in numbers if each in range(len(_ORDER))}
     return {
@@ -96,7 +96,7 @@ def _names(listed: object, target: Target) -> set[str]:
 
 
 def params_set(restore: Restore) -> dict[str, int]:
-    """Return the params that libxl sets from the configuration, in its order."""
+    """Returns the params that libxl sets from the configuration, in its order."""
     at, config = restore.target.version, restore.facts.config
     result: dict[str, int] = {}
     caps = config.get("b_info", "type.hvm", "mca_caps")

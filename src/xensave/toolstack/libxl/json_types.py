@@ -24,21 +24,21 @@ def _is_integer(value: object) -> bool:
 
 
 def bitmap(value: object, version: Version) -> str:
-    """Return what is wrong with a bitmap, a list of numbers."""
+    """Returns what is wrong with a bitmap, a list of numbers."""
     if not isinstance(value, list) or all(map(_is_integer, value)):
         return ""
     return "is no list of numbers"
 
 
 def strings(value: object, version: Version) -> str:
-    """Return what is wrong with a list of strings."""
+    """Returns what is wrong with a list of strings."""
     if not isinstance(value, list) or all(isinstance(each, str) for each in value):
         return ""
     return "is no list of strings"
 
 
 def pairs(value: object, version: Version) -> str:
-    """Return what is wrong with keys and their strings, or null."""
+    """Returns what is wrong with keys and their strings, or null."""
     if not isinstance(value, Mapping):
         return ""
     if all(each is None or isinstance(each, str) for each in value.values()):
@@ -47,14 +47,14 @@ def pairs(value: object, version: Version) -> str:
 
 
 def generation(value: object, version: Version) -> str:
-    """Return what is wrong with a generation ID; it is looked at whatever its type is."""
+    """Returns what is wrong with a generation ID; it is looked at whatever its type is."""
     head = value[:_GENID_BYTES] if isinstance(value, list) else []
     taken = len(head) == _GENID_BYTES and all(map(_is_integer, head))
     return "" if taken else f"is no list of {_GENID_BYTES} numbers"
 
 
 def cpuid(value: object, version: Version) -> str:
-    """Return what is wrong with a CPUID policy: a list, or an object with one and a list of MSRs.
+    """Returns what is wrong with a CPUID policy: a list, or an object with one and a list of MSRs.
 
     Before there were MSRs only a list was looked at.
 

@@ -47,7 +47,7 @@ def _number(restore: Restore, *path: str) -> int | None:
     cite=Cite("libxl__domain_rename"),
 )
 def name(restore: Restore) -> str | None:
-    """Refuse the name of dom0, and one that does not fit into a request to XenStore."""
+    """Refuses the name of dom0, and one that does not fit into a request to XenStore."""
     wanted = restore.facts.config.get("c_info", "name")
     if not configured(restore) or not isinstance(wanted, str):
         return None
@@ -74,7 +74,7 @@ def name(restore: Restore) -> str | None:
     since=("4.14",),
 )
 def domid(restore: Restore) -> str | None:
-    """Leave a domain's number to the host."""
+    """Leaves a domain's number to the host."""
     number = _number(restore, "c_info", "domid")
     if configured(restore) and number in _GUEST_DOMIDS:
         raise Undecided(f"whether domain id {number} is free on the host")
@@ -90,7 +90,7 @@ def domid(restore: Restore) -> str | None:
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def vcpu_map(restore: Restore) -> str | None:
-    """Refuse a map that is too long: its last number says how long."""
+    """Refuses a map that is too long: its last number says how long."""
     online = restore.facts.config.get("b_info", "avail_vcpus")
     if not configured(restore) or not isinstance(online, list) or not online:
         return None
@@ -119,7 +119,7 @@ def _affinities(restore: Restore, name: str) -> Iterator[tuple[int, list[object]
     cite=Cite("libxl__build_pre"),
 )
 def affinity(restore: Restore) -> str | None:
-    """Refuse affinities of vCPUs that there are not; leave CPUs beyond the first to the host."""
+    """Refuses affinities of vCPUs that there are not; leaves CPUs beyond the first to the host."""
     if not configured(restore):
         return None
     vcpus = _number(restore, "b_info", "max_vcpus") or 1
@@ -144,7 +144,7 @@ def affinity(restore: Restore) -> str | None:
     cite=Cite("libxl_domain_sched_params_set"),
 )
 def scheduler(restore: Restore) -> str | None:
-    """Leave another scheduler than the release's own to the host, and refuse wrong settings."""
+    """Leaves another scheduler than the release's own to the host, and refuses wrong settings."""
     if not configured(restore):
         return None
     chosen = restore.facts.config.choice("b_info", "sched_params", "sched")
@@ -166,7 +166,7 @@ def scheduler(restore: Restore) -> str | None:
 
 
 def default_scheduler(at: Version) -> str:
-    """Return the scheduler that a release has unless its command line names another."""
+    """Returns the scheduler that a release has unless its command line names another."""
     return "credit2" if begun(_CREDIT2_DEFAULT, at) else "credit"
 
 
@@ -201,7 +201,7 @@ _LIMITS = Cite(
     since=("4.10",),
 )
 def grant_frames(restore: Restore) -> str | None:
-    """Refuse a grant table without a frame."""
+    """Refuses a grant table without a frame."""
     if configured(restore) and _number(restore, "b_info", "max_grant_frames") == 0:
         return "max_grant_frames is 0"
     return None
@@ -219,7 +219,7 @@ def grant_frames(restore: Restore) -> str | None:
     until=("4.18",),
 )
 def most_grant_frames(restore: Restore) -> str | None:
-    """Leave more frames than the default to the hypervisor's command line.
+    """Leaves more frames than the default to the hypervisor's command line.
 
     From b2ea81d2b9 "xen/grants: repurpose command line max options" (4.18) on the default is no
     limit.

@@ -39,7 +39,7 @@ _CHEAP_BITS = 33
     since=("4.17",),
 )
 def memory_stated(restore: Restore) -> str | None:
-    """Refuse a configuration without the memory's size."""
+    """Refuses a configuration without the memory's size."""
     if not _paging_memory_is_computed(restore):
         return None
     return "no max_memkb: the memory for paging comes out too large"
@@ -62,7 +62,7 @@ def memory_stated(restore: Restore) -> str | None:
     until=("4.17",),
 )
 def paging_memory(restore: Restore) -> str | None:
-    """Refuse a configuration of which the memory for paging comes out as 0.
+    """Refuses a configuration of which the memory for paging comes out as 0.
 
     The memory's default of all ones leaves 2^46 MiB for paging, and 1 MiB more for each vCPU, of
     which the hypercall takes 32 bits.
@@ -82,7 +82,7 @@ def paging_memory(restore: Restore) -> str | None:
     place=("libxc", libxc.PAGE_DATA),
 )
 def highest_pfn(restore: Restore) -> str | None:
-    """Refuse a PFN that no bitmap reaches, or that no page table of Xen's maps."""
+    """Refuses a PFN that no bitmap reaches, or that no page table of Xen's maps."""
     pages = restore.facts.pages
     if pages is None or not pages.runs:
         return None
@@ -104,7 +104,7 @@ def highest_pfn(restore: Restore) -> str | None:
     place=("libxc", libxc.PAGE_DATA),
 )
 def memory(restore: Restore) -> str | None:
-    """Refuse more pages than the configuration lets the domain have."""
+    """Refuses more pages than the configuration lets the domain have."""
     if not configured(restore):
         return None
     build = restore.facts.config.get("b_info")
@@ -136,7 +136,7 @@ def memory(restore: Restore) -> str | None:
     since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
 )
 def paging_none(restore: Restore) -> str | None:
-    """Refuse to give a domain no memory for paging."""
+    """Refuses to give a domain no memory for paging."""
     kilobytes = restore.facts.config.get("b_info", "shadow_memkb")
     if not configured(restore) or domain_type(restore) == PV or kilobytes != 0:
         return None
@@ -154,7 +154,7 @@ def paging_none(restore: Restore) -> str | None:
     since=("4.13",),
 )
 def paging_host(restore: Restore) -> str | None:
-    """Leave a guest to the host that takes more memory for paging than for itself."""
+    """Leaves a guest to the host that takes more memory for paging than for itself."""
     build = restore.facts.config.get("b_info")
     if not configured(restore) or domain_type(restore) == PV or not isinstance(build, Mapping):
         return None

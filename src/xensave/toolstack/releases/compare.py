@@ -41,7 +41,7 @@ class Difference(NamedTuple):
 
 
 def compare(old: str, new: str) -> list[Difference]:
-    """Return what changed from one release to another, and within each that is a series.
+    """Returns what changed from one release to another, and within each that is a series.
 
     A series has what its newest point release has; what came on the way there is of kind "point".
 
@@ -61,7 +61,7 @@ def compare(old: str, new: str) -> list[Difference]:
 
 
 def _points(name: str) -> Iterator[Difference]:
-    """Yield what changed between the point releases of a series."""
+    """Yields what changed between the point releases of a series."""
     for older, newer in pairwise(asked_for(name)):
         a, b = target_of(older), target_of(newer)
         for each in (*_records(a.release, b.release), *_rules(a.version, b.version)):

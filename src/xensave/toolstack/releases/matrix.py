@@ -20,7 +20,7 @@ DEPENDS = "depends"
 
 
 def outcome(verdict: Verdict) -> str:
-    """Return what a verdict comes to: RESTORES, FIXUP, REFUSED or DEPENDS."""
+    """Returns what a verdict comes to: RESTORES, FIXUP, REFUSED or DEPENDS."""
     if isinstance(verdict, Refused):
         return REFUSED
     if isinstance(verdict, Depends):
@@ -59,7 +59,7 @@ class Matrix(NamedTuple):
 
 
 def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
-    """Return what a typical guest of each release meets on each.
+    """Returns what a typical guest of each release meets on each.
 
     The guest is one of one vCPU without Viridian, its context made from the catalogue
     (`xensave.toolstack.releases.typical`). A release stands for all its point releases, on either
@@ -84,18 +84,18 @@ def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
 
 
 def worst(splits: tuple[Split, ...]) -> Verdict:
-    """Return the verdict that counts of several."""
+    """Returns the verdict that counts of several."""
     return SeriesVerdict("", tuple(answer for split in splits for answer in split.answers)).worst
 
 
 def _split(splits: tuple[Split, ...]) -> tuple[Split, ...]:
-    """Return what some point releases refuse and others do not; () where all are alike."""
+    """Returns what some point releases refuse and others do not; () where all are alike."""
     alike = len({answer.verdict.accepted for split in splits for answer in split.answers}) == 1
     return () if alike else splits
 
 
 def _guests(source: str, kind: str) -> tuple[tuple[tuple[str, ...], bytes], ...]:
-    """Return the typical contexts of a release's point releases, each with those that write it."""
+    """Returns the typical contexts of a release's point releases, each with those that write it."""
     guests: dict[bytes, tuple[str, ...]] = {}
     for point in points_of(source):
         context = typical_context(point, kind)
@@ -126,7 +126,7 @@ def _cell(
 
 
 def _stream_verdict(source: str, target: str) -> Verdict | None:
-    """Return the refusal of the stream that a release writes, or None where it is read."""
+    """Returns the refusal of the stream that a release writes, or None where it is read."""
     written = catalogue.release(source).stream_write
     reads = catalogue.release(target).stream_read
     if written in reads or not written:

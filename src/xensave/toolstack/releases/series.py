@@ -91,7 +91,7 @@ class SeriesVerdict(NamedTuple):
         return len(self.answers) == 1
 
     def named(self, answer: Answer) -> str:
-        """Return what an answer's point releases are called: the target, where all are alike."""
+        """Returns what an answer's point releases are called: the target, where all are alike."""
         return self.target if self.alike else answer.span
 
 
@@ -102,7 +102,7 @@ def _badness(verdict: Verdict) -> int:
 def ask(
     target: str, records: frozenset[str] | None, judge: Callable[[str], Verdict]
 ) -> SeriesVerdict:
-    """Ask each point release that a target stands for; `records` are those of a bare context.
+    """Asks each point release that a target stands for; `records` are those of a bare context.
 
     Raises UsageError for a release that there is not.
     """
@@ -126,7 +126,7 @@ def ask(
 
 
 def dated_records(context: bytes) -> frozenset[str]:
-    """Return the names of a context's records whose rules differ between point releases."""
+    """Returns the names of a context's records whose rules differ between point releases."""
     typecodes_ = typecodes(context)
     return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in typecodes_)
 
@@ -139,7 +139,7 @@ def _same(left: Verdict, other: Verdict) -> bool:
 
 
 def naming(verdict: Verdict, point: str, name: str) -> Verdict:
-    """Return a verdict that names a range of releases where it named the one that was asked."""
+    """Returns a verdict that names a range of releases where it named the one that was asked."""
     asked = re.compile(rf"\bXen {re.escape(point)}(?![.\d])")
 
     def named(text: str) -> str:
@@ -155,7 +155,7 @@ def naming(verdict: Verdict, point: str, name: str) -> Verdict:
 
 
 def representatives(target: str) -> tuple[str, ...]:
-    """Return a point release of each group of a target's that a whole image may tell apart.
+    """Returns a point release of each group of a target's that a whole image may tell apart.
 
     >>> representatives("4.13"), representatives("4.17.3")
     (('4.13.0', '4.13.1', '4.13.4'), ('4.17.3',))
@@ -164,7 +164,7 @@ def representatives(target: str) -> tuple[str, ...]:
 
 
 def _groups(points: tuple[str, ...], records: frozenset[str] | None) -> Iterator[tuple[str, ...]]:
-    """Yield consecutive point releases that no row tells apart."""
+    """Yields consecutive point releases that no row tells apart."""
     if len(points) == 1:
         yield points
         return
@@ -180,7 +180,7 @@ def _groups(points: tuple[str, ...], records: frozenset[str] | None) -> Iterator
 
 @cache
 def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
-    """Return the point releases of a series with which something changes."""
+    """Returns the point releases of a series with which something changes."""
     names = RESTORERS
     if records is not None:
         names = tuple(name for name, record in LOADERS.items() if not record or record in records)
@@ -191,7 +191,7 @@ def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
 
 
 def dates_of(module: ModuleType) -> Iterator[str]:
-    """Yield the point releases that a module's rows name."""
+    """Yields the point releases that a module's rows name."""
     for name, value in vars(module).items():
         if not name.startswith("__"):
             yield from _dates(value, 0)

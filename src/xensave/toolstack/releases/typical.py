@@ -65,7 +65,7 @@ _OPTIONAL = frozenset(("CPU_MSR", "VIRIDIAN", "VIRIDIAN_DOMAIN", "VIRIDIAN_VCPU"
 
 @cache
 def typical_context(release: str, kind: str = HVM) -> bytes:
-    """Return the context of a guest of one vCPU in protected mode, as the release writes it.
+    """Returns the context of a guest of one vCPU in protected mode, as the release writes it.
 
     >>> from xensave.context import Context
     >>> context = Context.parse(typical_context("4.14"), release="4.14")

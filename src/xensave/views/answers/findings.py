@@ -12,7 +12,7 @@ from xensave.views.text.escape import escape
 
 
 def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
-    """Return a finding in one line: input, offset, record, severity, message, rule.
+    """Returns a finding in one line: input, offset, record, severity, message, rule.
 
     >>> from xensave.findings import Place
     >>> place = Place(offset=64, record="libxc END")
@@ -38,12 +38,12 @@ class Repeats:
         self._counts: Counter[str] = Counter()
 
     def admit(self, finding: Finding) -> bool:
-        """Count a finding, and tell whether to print it."""
+        """Counts a finding, and tells whether to print it."""
         self._counts[finding.rule] += 1
         return self._limit is None or self._counts[finding.rule] <= self._limit
 
     def lines(self, name: str) -> Iterator[str]:
-        """Yield a line for each rule with findings that were not printed."""
+        """Yields a line for each rule with findings that were not printed."""
         for rule, count in self._counts.items():
             if self._limit is not None and count > self._limit:
                 more = f"{count - self._limit:,} more of {rule}"
@@ -51,7 +51,7 @@ class Repeats:
 
 
 def summary_line(name: str, counts: Counter[str], about: str) -> str:
-    """Return the line that closes an input's findings: valid, or how much was found."""
+    """Returns the line that closes an input's findings: valid, or how much was found."""
     if not counts[ERROR] and not counts[WARNING]:
         return f"{escape(name)}: valid: {about}"
     counted = ", ".join(
@@ -63,7 +63,7 @@ def summary_line(name: str, counts: Counter[str], about: str) -> str:
 
 
 def finding_object(finding: Finding) -> dict[str, object]:
-    """Return a finding as a JSON object."""
+    """Returns a finding as a JSON object."""
     return {
         "rule": finding.rule,
         "severity": finding.severity,
@@ -74,7 +74,7 @@ def finding_object(finding: Finding) -> dict[str, object]:
 
 
 def json_pieces(name: str, findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield the beginning of an image's JSON object: its name and its findings as they come.
+    """Yields the beginning of an image's JSON object: its name and its findings as they come.
 
     However many findings there are, none is kept. `json_end` closes the object.
     """
@@ -87,7 +87,7 @@ def json_pieces(name: str, findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def json_end(fields: dict[str, object]) -> str:
-    """Return the end of an image's JSON object: what is known after the last record."""
+    """Returns the end of an image's JSON object: what is known after the last record."""
     return (
         "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items()) + "}"
     )

@@ -33,7 +33,7 @@ _LEGEND = ("+ restores", "~ restores, with records extended or converted", "? de
 
 
 def matrix_text(table: Matrix, width: int | None = None) -> str:
-    """Return the table: a sign or the number of a reason in each cell, the reasons below.
+    """Returns the table: a sign or the number of a reason in each cell, the reasons below.
 
     With a `width` the columns are put below one another in as many blocks as that takes.
     """
@@ -73,7 +73,7 @@ def _splits_of(row: Row) -> tuple[tuple[Split, ...], ...]:
 
 
 def _splits(table: Matrix) -> Iterator[str]:
-    """Yield which point releases of a row and a column do not restore, where others do."""
+    """Yields which point releases of a row and a column do not restore, where others do."""
     for row in table.rows:
         columns: dict[str, list[str]] = {}
         for column, splits in zip(table.columns, row.splits, strict=False):
@@ -93,7 +93,7 @@ def _splits(table: Matrix) -> Iterator[str]:
 
 
 def _met(split: Split, answer: Answer, *, whole: bool, column: bool) -> str:
-    """Say who refuses, of whom: a `whole` row's guests, or by a whole `column`, unnamed."""
+    """Says who refuses, of whom: a `whole` row's guests, or by a whole `column`, unnamed."""
     saved = "" if whole or not split.saved else f"that of {span(split.saved)} "
     if isinstance(answer.verdict, Refused):
         who = "" if column else f" by {answer.span}"
@@ -102,7 +102,7 @@ def _met(split: Split, answer: Answer, *, whole: bool, column: bool) -> str:
 
 
 def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
-    """Yield ranges of columns that fit in `room` characters; one at least."""
+    """Yields ranges of columns that fit in `room` characters; one at least."""
     start = used = 0
     for index, column in enumerate(widths):
         if room is not None and index > start and used + column + 1 > room:
@@ -122,12 +122,12 @@ def _cell(verdict: Verdict, reasons: dict[str, int]) -> str:
 
 
 def obstacle(verdict: Refused) -> str:
-    """Return what a refusal stands on: the record's name without instance, or the header."""
+    """Returns what a refusal stands on: the record's name without instance, or the header."""
     return (verdict.record or "the context").partition("[")[0]
 
 
 def matrix_json(table: Matrix) -> str:
-    """Return the table as JSON: a list of rows, each with its verdicts by column."""
+    """Returns the table as JSON: a list of rows, each with its verdicts by column."""
     rows = [
         {
             "source": row.label,
@@ -148,7 +148,7 @@ def matrix_json(table: Matrix) -> str:
 
 
 def _points(splits: tuple[Split, ...]) -> Iterator[dict[str, object]]:
-    """Yield what differs between point releases: who saved, who restores, and how it ends."""
+    """Yields what differs between point releases: who saved, who restores, and how it ends."""
     for split in splits:
         for answer in split.answers:
             yield {
@@ -159,7 +159,7 @@ def _points(splits: tuple[Split, ...]) -> Iterator[dict[str, object]]:
 
 
 def plot(table: Matrix, path: str) -> None:
-    """Draw the table into a file, whose suffix says the format (.svg, .png, .pdf).
+    """Draws the table into a file, whose suffix says the format (.svg, .png, .pdf).
 
     Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
     file cannot be written.

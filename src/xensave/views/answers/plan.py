@@ -17,7 +17,7 @@ _COLUMN = 10
 def plan_lines(
     plan: Plan, width: int = 100, *, refused: bool = False, colour: bool = False
 ) -> Iterator[str]:
-    r"""Yield the plan, a few lines a change: what, where, why, what it loses.
+    r"""Yields the plan, a few lines a change: what, where, why, what it loses.
 
     `refused` says that it is not carried out: what it had changed until then is no promise.
 
@@ -86,7 +86,7 @@ def _cited(citation: Citation) -> str:
 def plan_object(
     plan: Plan, refused: str | None = None, *, source: str = "", output: str | None = None
 ) -> dict[str, object]:
-    """Return the plan as a JSON object; `refused` says why it is not carried out.
+    """Returns the plan as a JSON object; `refused` says why it is not carried out.
 
     `source` and `output` are the names of the image and of what is written, None for nothing.
     """

@@ -17,7 +17,7 @@ DEPENDS = "depends"
 
 
 def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = False) -> str:
-    """Return a verdict in a line: input, target, answer, and why.
+    """Returns a verdict in a line: input, target, answer, and why.
 
     >>> verdict_line("a.img", "4.17", Accepted(loaded=10))
     'a.img: Xen 4.17: restores (10 records loaded)'
@@ -26,7 +26,7 @@ def verdict_line(source: str, target: str, verdict: Verdict, *, colour: bool = F
 
 
 def series_line(source: str, series: SeriesVerdict, *, colour: bool = False) -> str:
-    """Return what a target answers in a line: its point releases by ranges where they differ.
+    """Returns what a target answers in a line: its point releases by ranges where they differ.
 
     >>> from xensave.toolstack.releases.series import Answer
     >>> refused = Refused("R", "too long", errno="ERANGE", record="CPU[0]")
@@ -78,14 +78,14 @@ def _refusal(verdict: Refused, *, colour: bool) -> str:
 
 
 def outcome_of(verdict: Verdict) -> str:
-    """Return what a verdict comes to: RESTORES, REFUSED or DEPENDS."""
+    """Returns what a verdict comes to: RESTORES, REFUSED or DEPENDS."""
     if verdict.accepted is None:
         return DEPENDS
     return RESTORES if verdict.accepted else REFUSED
 
 
 def summary_line(counts: Mapping[str, int], unread: int = 0, target: str | None = None) -> str:
-    """Return how many inputs had each outcome; `unread` could not be judged.
+    """Returns how many inputs had each outcome; `unread` could not be judged.
 
     >>> summary_line({"restores": 15, "refused": 4, "depends": 2})
     '21 images: 15 restore, 4 do not, 2 depend'
@@ -98,7 +98,7 @@ def summary_line(counts: Mapping[str, int], unread: int = 0, target: str | None 
 
 
 def _counted(fixups: Sequence[str]) -> str:
-    """Return what a release does to records by itself; of many vCPUs alike, once with a count.
+    """Returns what a release does to records by itself; of many vCPUs alike, once with a count.
 
     >>> _counted(["LAPIC from 24 to 32 bytes"] * 4)
     'LAPIC from 24 to 32 bytes (4 times)'
@@ -109,7 +109,7 @@ def _counted(fixups: Sequence[str]) -> str:
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:
-    """Return what a verdict takes for granted, a line each; a refusal takes nothing so."""
+    """Returns what a verdict takes for granted, a line each; a refusal takes nothing so."""
     if isinstance(verdict, Refused):
         return []
     lines = [f"  provided, here and below, that {escape(text)}" for text in verdict.assumes]
@@ -119,7 +119,7 @@ def assumption_lines(verdict: Verdict) -> list[str]:
 def verdict_object(
     source: str, target: str, verdict: Verdict, member: str | None = None
 ) -> dict[str, object]:
-    """Return a verdict as a JSON object; `accepted` is null where it depends.
+    """Returns a verdict as a JSON object; `accepted` is null where it depends.
 
     Every verdict has every key; what is another kind's is null, "" or empty.
     """
@@ -153,7 +153,7 @@ def verdict_object(
 def series_object(
     source: str, series: SeriesVerdict, member: str | None = None
 ) -> dict[str, object]:
-    """Return what a target answers as a JSON object: the worst verdict, and `points` by range."""
+    """Returns what a target answers as a JSON object: the worst verdict, and `points` by range."""
     points = [
         {"releases": list(answer.points), **_own(answer.verdict)} for answer in series.answers
     ]
@@ -166,5 +166,5 @@ def _own(verdict: Verdict) -> dict[str, object]:
 
 
 def series_json(source: str, series: SeriesVerdict, member: str | None = None) -> str:
-    """Return what a target answers as a line of JSON."""
+    """Returns what a target answers as a line of JSON."""
     return json.dumps(series_object(source, series, member))

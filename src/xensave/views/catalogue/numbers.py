@@ -23,7 +23,7 @@ _ROW_KEYS = ("number", "name", "size", "kind", "owner", "state", "layout", "load
 
 
 def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
-    """Yield the number space as a table; runs of numbers that are alike share a line."""
+    """Yields the number space as a table; runs of numbers that are alike share a line."""
     from xensave.numbers.space import folded
 
     head = ("number", "name", "size", "kind", "owner", "state", "note")
@@ -51,12 +51,12 @@ def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
 
 
 def space_objects(rows: Sequence[Row]) -> list[Object]:
-    """Return the number space as objects, one a number."""
+    """Returns the number space as objects, one a number."""
     return [{key: getattr(row, key) for key in _ROW_KEYS} for row in rows]
 
 
 def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterator[str]:
-    """Yield each clash: what it is, then what either source says."""
+    """Yields each clash: what it is, then what either source says."""
     for clash in clashes:
         severity = painted(clash.severity, clash.severity, colour=colour)
         text = f"{severity}: {escape(clash.message)} [{clash.rule}]"
@@ -66,7 +66,7 @@ def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterat
 
 
 def clash_objects(clashes: Sequence[Clash]) -> list[Object]:
-    """Return the clashes as objects."""
+    """Returns the clashes as objects."""
     return [
         {
             "rule": clash.rule,
@@ -83,7 +83,7 @@ def clash_objects(clashes: Sequence[Clash]) -> list[Object]:
 
 
 def advice_lines(advice: Advice, width: int) -> Iterator[str]:
-    """Yield what to keep, leave and take, with reasons; runs with one reason share a line."""
+    """Yields what to keep, leave and take, with reasons; runs with one reason share a line."""
     cells: list[tuple[str, str, str]] = []
     runs: list[list[Suggestion]] = []
     for suggestion in advice.suggestions:
@@ -108,7 +108,7 @@ def advice_lines(advice: Advice, width: int) -> Iterator[str]:
 
 
 def advice_object(advice: Advice) -> Object:
-    """Return the advice as an object."""
+    """Returns the advice as an object."""
     return {
         "vendor": advice.vendor,
         "release": advice.release,
@@ -118,7 +118,7 @@ def advice_object(advice: Advice) -> Object:
 
 
 def cost_lines(cost: Cost, width: int) -> Iterator[str]:
-    """Yield what a maximum costs, beside today's table and a sparse one."""
+    """Yields what a maximum costs, beside today's table and a sparse one."""
     from xensave.numbers.cost import PASSES
 
     head = ("table", "entries", "bytes", "iterations a pass", "against today")
@@ -148,7 +148,7 @@ def cost_lines(cost: Cost, width: int) -> Iterator[str]:
 
 
 def cost_object(cost: Cost) -> Object:
-    """Return the cost as an object."""
+    """Returns the cost as an object."""
     from xensave.numbers.cost import PASSES, Table
 
     def described(table: Table) -> Object:
@@ -194,5 +194,5 @@ def _span(first: int, last: int) -> str:
 
 
 def _number(number: int) -> str:
-    """Low numbers are spoken of in decimal, those with an upper byte in hexadecimal."""
+    """Returns a number as it is spoken of: in decimal, or in hexadecimal with an upper byte."""
     return f"{number}" if not _PAGE <= number <= _LAST else f"{number:#06x}"

@@ -32,7 +32,7 @@ def layout_lines(
     width: int,
     points: Sequence[Bound] = (),
 ) -> Iterator[str]:
-    """Yield a layout: what binds it, then a line a field, members of structs indented.
+    """Yields a layout: what binds it, then a line a field, members of structs indented.
 
     `points` are the bindings in the release's point releases, where they differ.
     """
@@ -63,14 +63,14 @@ def _at_points(bound: Bound) -> str:
 
 
 def found_size(layout: Layout, bits: int) -> int:
-    """The struct's bytes for an ABI: 64 for x86-64, 32 for 32-bit x86."""
+    """Returns the struct's bytes for an ABI: 64 for x86-64, 32 for 32-bit x86."""
     return layout.x86_32.size if bits == 32 and layout.x86_32 is not None else layout.size
 
 
 def history_lines(
     versions: Sequence[Version], names: Sequence[tuple[str, str, str]], width: int
 ) -> Iterator[str]:
-    """Yield the history: a paragraph a version; `names` are (name, first, last) of its number."""
+    """Yields the history: a paragraph a version; `names` are (name, first, last) of its number."""
     yield "history"
     if len(names) > 1:
         yield "  its number: " + ", ".join(f"{n} {_period(a, b)}" for n, a, b in names)
@@ -96,7 +96,7 @@ def layout_object(
     bits: int,
     points: Sequence[Bound] = (),
 ) -> Object:
-    """Return a layout as an object."""
+    """Returns a layout as an object."""
     return {
         "name": layout.record,
         "number": binding.typecode,
@@ -121,7 +121,7 @@ def layout_object(
 
 
 def history_objects(versions: Sequence[Version]) -> list[Object]:
-    """Return the history as objects."""
+    """Returns the history as objects."""
     return [
         {
             "layout": version.layout.id,

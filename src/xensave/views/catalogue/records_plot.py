@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def matrix() -> list[Line]:
-    """Every record by number, and the releases that save each of its layouts.
+    """Returns every record by number, and the releases that save each of its layouts.
 
     >>> line = next(line for line in matrix() if line.name == "RTC")
     >>> [(run.version, run.size) for run in line.runs]
@@ -67,7 +67,7 @@ def _runs(record: str, by_release: dict[int, str]) -> Iterator[Run]:
 
 
 def plot(path: str | os.PathLike[str]) -> None:
-    """Draw the matrix to an .svg, .png or .pdf file.
+    """Draws the matrix to an .svg, .png or .pdf file.
 
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.

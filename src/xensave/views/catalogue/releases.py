@@ -26,7 +26,7 @@ _TITLES = {
 
 
 def difference_lines(differences: Sequence[Difference], width: int) -> Iterator[str]:
-    """Yield the differences by kind, each with the commit that made it."""
+    """Yields the differences by kind, each with the commit that made it."""
     order = [
         *_TITLES,
         *dict.fromkeys(each.kind for each in differences if each.kind not in _TITLES),

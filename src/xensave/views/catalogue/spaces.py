@@ -22,7 +22,7 @@ Object = dict[str, object]
 def space_lines(
     title: str, release: str, limit: int | None, rows: Sequence[SpaceRow], width: int
 ) -> Iterator[str]:
-    """Yield a number space as a table."""
+    """Yields a number space as a table."""
     below = "" if limit is None else f"; numbers are below {limit}"
     yield from wrapped(f"{escape(title)}, Xen {escape(release)}{below}", width)
     yield ""
@@ -43,12 +43,12 @@ def space_lines(
 
 
 def space_objects(rows: Sequence[SpaceRow]) -> list[Object]:
-    """Return a number space as objects, one a number."""
+    """Returns a number space as objects, one a number."""
     return [row._asdict() for row in rows]
 
 
 def number_line(title: str, release: str, row: SpaceRow | Row) -> str:
-    """Say in a line what became of one number."""
+    """Says in a line what became of one number."""
     name = f"{escape(row.name)}, " if row.name else ""
     owner = f" for {escape(row.owner)}" if row.state == "reserved" and row.owner else ""
     source = f", by {escape(row.source)}" if row.state == "reserved" and row.source else ""
@@ -58,7 +58,7 @@ def number_line(title: str, release: str, row: SpaceRow | Row) -> str:
 
 
 def source_lines(claims: Claims, width: int) -> Iterator[str]:
-    """Yield which numbers a tree, a binary or a registry takes, and which it keeps for others."""
+    """Yields which numbers a tree, a binary or a registry takes, and which it keeps for others."""
     yield from wrapped(f"{escape(claims.source)}: {claims.space}", width)
     yield ""
     cells = [
@@ -84,7 +84,7 @@ def source_lines(claims: Claims, width: int) -> Iterator[str]:
 
 
 def source_object(claims: Claims) -> Object:
-    """Return the numbers of a source as an object."""
+    """Returns the numbers of a source as an object."""
     return {
         "source": claims.source,
         "space": claims.space,
@@ -113,7 +113,7 @@ def source_object(claims: Claims) -> Object:
 
 
 def cost_lines(cost: SpaceCost, width: int) -> Iterator[str]:
-    """Yield what a limit costs."""
+    """Yields what a limit costs."""
     rise = cost.proposed - cost.limit
     yield from wrapped(
         f"{cost.macro} from {cost.limit} to {cost.proposed} in Xen {escape(cost.release)}: "
@@ -124,12 +124,12 @@ def cost_lines(cost: SpaceCost, width: int) -> Iterator[str]:
 
 
 def cost_object(cost: SpaceCost) -> Object:
-    """Return what a limit costs as an object."""
+    """Returns what a limit costs as an object."""
     return {**cost._asdict(), "bytes_more": cost.bytes_more}
 
 
 def number_text(number: int) -> str:
-    """Low numbers are spoken of in decimal, those with an upper byte in hexadecimal."""
+    """Returns a number as it is spoken of: in decimal, or in hexadecimal with an upper byte."""
     return f"{number}" if number < 0x100 else f"{number:#x}"
 
 

@@ -30,7 +30,7 @@ _SENTENCES = {
 def comparison_lines(
     comparison: Comparison, width: int, *, volatile: bool = False, pages: bool = False
 ) -> Iterator[str]:
-    """Yield what differs, record by record; what always moves in one line, unless asked for."""
+    """Yields what differs, record by record; what always moves in one line, unless asked for."""
     lacking = [f"memory  not compared: {escape(name)} holds none" for name in comparison.lacking]
     if not comparison.differs:
         yield "no difference"
@@ -51,7 +51,7 @@ def comparison_lines(
 
 
 def comparison_json(comparison: Comparison, *, pages: bool = False) -> dict[str, Json]:
-    """Return a comparison as an object; docs/reference/image/diff.md says what its keys are."""
+    """Returns a comparison as an object; docs/reference/image/diff.md says what its keys are."""
     memory = comparison.memory
     return {
         "differs": comparison.differs,

@@ -23,7 +23,7 @@ _LABEL = 11
 
 
 def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
-    """Yield the map: what there is, then the ranges."""
+    """Yields the map: what there is, then the ranges."""
     yield escape(name)
     for label, text in map_facts(memory_map):
         yield f"  {label:<{_LABEL}}{text}"
@@ -37,7 +37,7 @@ def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
 
 
 def map_json(name: str, memory_map: MemoryMap, runs: Iterable[FileRun]) -> Iterator[str]:
-    """Yield the map as pieces of JSON: a guest may have a million ranges and runs.
+    """Yields the map as pieces of JSON: a guest may have a million ranges and runs.
 
     docs/reference/image/memory.md says what its keys are.
     """
@@ -96,7 +96,7 @@ def _place(frames: SpecialPages | MapRange | FileRun) -> dict[str, Json]:
 
 
 def map_facts(memory_map: MemoryMap) -> Iterator[tuple[str, str]]:
-    """Yield what the map says of memory as a whole, as labels and texts."""
+    """Yields what the map says of memory as a whole, as labels and texts."""
     size = size_text(memory_map.frames * PAGE_SIZE)
     yield "contents", f"{memory_map.frames:,} frames ({size}), of {memory_map.listed:,} entries"
     resent = memory_map.sent - memory_map.frames
@@ -120,7 +120,7 @@ def map_facts(memory_map: MemoryMap) -> Iterator[tuple[str, str]]:
 
 
 def range_row(each: MapRange) -> tuple[str, ...]:
-    """Return a range as cells: start, end, frames, types, what."""
+    """Returns a range as cells: start, end, frames, types, what."""
     end = each.pfn + each.frames
     first, *rest = each.types.items() or [("", 0)]
     types = first[0] if not rest else " ".join(f"{name}:{n:,}" for name, n in (first, *rest))

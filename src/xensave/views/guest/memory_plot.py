@@ -30,7 +30,7 @@ _TABLE_TYPES = (1, 4), (9, 12)
 
 
 def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) -> None:
-    """Draw the map to an .svg or .png file.
+    """Draws the map to an .svg or .png file.
 
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
@@ -59,7 +59,7 @@ def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) 
 
 
 def _stretches(index: PageIndex) -> list[tuple[int, int]]:
-    """Return first and end of the stretches of frames, without the wide gaps between them."""
+    """Returns first and end of the stretches of frames, without the wide gaps between them."""
     pfns = index.pfns
     if not len(pfns):
         return [(0, 1)]
@@ -72,7 +72,7 @@ def _stretches(index: PageIndex) -> list[tuple[int, int]]:
 def _grids(
     memory_map: MemoryMap, index: PageIndex, stretches: list[tuple[int, int]]
 ) -> list[npt.NDArray[np.int8]]:
-    """Return rows of cells for each stretch; a cell shows the most telling of its frames."""
+    """Returns rows of cells for each stretch; a cell shows the most telling of its frames."""
     total = sum(end - first for first, end in stretches)
     frames_a_cell = max(1, -(-total // (_COLUMNS * _ROWS)))
     types = index.types

@@ -20,7 +20,7 @@ _WITH_SUBLEAVES = (4, 7, 0xB, 0xD)
 
 
 def policy_lines(policy: Policy, width: int) -> Iterator[str]:
-    """Yield what a policy says, then its leaves and MSRs as a table."""
+    """Yields what a policy says, then its leaves and MSRs as a table."""
     for label, text in _summary(policy):
         yield from hang(label, escape(text), width, _COLUMN)
     rows = [
@@ -36,7 +36,7 @@ def policy_lines(policy: Policy, width: int) -> Iterator[str]:
 
 
 def policy_json(policy: Policy) -> dict[str, Json]:
-    """Return a policy as an object; docs/reference/restore/policy.md says what its keys are."""
+    """Returns a policy as an object; docs/reference/restore/policy.md says what its keys are."""
     names: list[Json] = [*sorted(policy.features)]
     return {
         "source": policy.source,
@@ -57,7 +57,7 @@ def policy_json(policy: Policy) -> dict[str, Json]:
 
 
 def changes_lines(comparison: PolicyComparison, width: int) -> Iterator[str]:
-    """Yield what changes between two policies."""
+    """Yields what changes between two policies."""
     if not comparison.differs:
         yield "no difference"
         return
@@ -72,7 +72,7 @@ def changes_lines(comparison: PolicyComparison, width: int) -> Iterator[str]:
 
 
 def changes_json(comparison: PolicyComparison) -> dict[str, Json]:
-    """Return what changes as an object."""
+    """Returns what changes as an object."""
     return {
         "differs": comparison.differs,
         "lost": list(comparison.lost),
@@ -82,12 +82,12 @@ def changes_json(comparison: PolicyComparison) -> dict[str, Json]:
 
 
 def refusal_line(refusal: PolicyRefusal, target: str) -> str:
-    """Return in a line why a release does not take a policy."""
+    """Returns in a line why a release does not take a policy."""
     return f"Xen {target} refuses it: {refusal.errno}: {refusal.reason} ({refusal.cite})"
 
 
 def refusal_json(refusal: PolicyRefusal, target: str) -> dict[str, Json]:
-    """Return a refusal as an object."""
+    """Returns a refusal as an object."""
     return {
         "target": target,
         "errno": refusal.errno,

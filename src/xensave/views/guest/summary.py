@@ -25,7 +25,7 @@ _VIRIDIAN = 9
 
 
 def summary_lines(image: Image, width: int) -> Iterator[str]:
-    """Yield the summary: guest, hypervisor, memory, devices, then the records."""
+    """Yields the summary: guest, hypervisor, memory, devices, then the records."""
     yield escape(image.name)
     for label, text in summary_facts(image):
         yield from hang(f"  {label}", text, width, _LABEL)
@@ -43,19 +43,19 @@ def summary_lines(image: Image, width: int) -> Iterator[str]:
 
 
 def counted(image: Image, count: Count) -> tuple[str, str]:
-    """Return how many records of a type there are, and their bytes; a glance sees one of pages."""
+    """Returns how many records of a type there are, and their bytes; a glance sees one of pages."""
     total = bytes_of(image, count)
     return f"{count.records:,}" if total == count.bytes else "?", f"{total:,}"
 
 
 def bytes_of(image: Image, count: Count) -> int:
-    """Return the bytes of a type's records, with those that a glance passed over."""
+    """Returns the bytes of a type's records, with those that a glance passed over."""
     of_pages = (count.layer, count.type) == (LIBXC, libxc.PAGE_DATA)
     return count.bytes + (image.unread if of_pages else 0)
 
 
 def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
-    """Yield a table of the sections of QEMU's state: device, instance, version and length."""
+    """Yields a table of the sections of QEMU's state: device, instance, version and length."""
     yield from _table(
         ("QEMU section", "instance", "version", "bytes"),
         [(s.name, str(s.instance), str(s.version), f"{s.length:,}") for s in emulator.sections],
@@ -64,7 +64,7 @@ def section_lines(emulator: Emulator, width: int) -> Iterator[str]:
 
 
 def summary_json(image: Image) -> dict[str, Json]:
-    """Return the summary as an object; docs/reference/image/show.md says what its keys are."""
+    """Returns the summary as an object; docs/reference/image/show.md says what its keys are."""
     from xensave.records.meaning.params import param_name
     from xensave.records.twins import hex64
 
@@ -103,7 +103,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) 
 
 
 def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
-    """Yield what an image is, as labels and texts that are escaped for a terminal."""
+    """Yields what an image is, as labels and texts that are escaped for a terminal."""
     yield "image", f"{' > '.join(image.containers)}, {image.size:,} bytes"
     name = escape(image.guest) + ", " if image.guest else ""
     vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
@@ -171,7 +171,7 @@ def _emulator(emulator: Emulator) -> str:
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes in the largest unit that suits: "15.98 MiB"."""
+    """Returns a number of bytes in the largest unit that suits: "15.98 MiB"."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1

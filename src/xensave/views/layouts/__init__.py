@@ -15,7 +15,7 @@ FORMATS = ("c", "cstruct", "kaitai", "imhex", "markdown")
 
 
 def render(form: str, records: Sequence[Described], release: str) -> str:
-    """Return the records in the language of `form`."""
+    """Returns the records in the language of `form`."""
     module = import_module(f"xensave.views.layouts.{form}")
     function: Callable[[Sequence[Described], str], str] = module.render
     return function(records, release)

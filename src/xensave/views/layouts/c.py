@@ -11,7 +11,7 @@ from xensave.views.layouts.parts import Described, declarations
 
 
 def render(records: Sequence[Described], release: str) -> str:
-    """Return a header that gcc and clang take, as C and C++; the structs by Xen's names."""
+    """Returns a header that gcc and clang take, as C and C++; the structs by Xen's names."""
     guard = f"XENSAVE_RECORDS_{re.sub(r'[^A-Z0-9]', '_', release.upper())}_H"
     lines = [
         f"/* HVM save records of Xen {release}, little-endian. Made by xensave. */",

@@ -9,7 +9,7 @@ from xensave.views.layouts.parts import Described, declarations
 
 
 def render(records: Sequence[Described], release: str) -> str:
-    """Return definitions that dissect.cstruct reads; each struct by the record's name."""
+    """Returns definitions that dissect.cstruct reads; each struct by the record's name."""
     lines = [f"// HVM save records of Xen {release}, little-endian. Made by xensave."]
     for record in records:
         lines += ["", *(f"// {line}" for line in record.about)]

@@ -10,7 +10,7 @@ _TO_THE_END = "[while(!std::mem::eof())]"
 
 
 def render(records: Sequence[Described], release: str) -> str:
-    """Return a pattern: a struct a record, and one that picks by number."""
+    """Returns a pattern: a struct a record, and one that picks by number."""
     lines = [
         "#pragma endian little",
         f"// HVM context of Xen {release}. Made by xensave; ImHex itself has not read it.",

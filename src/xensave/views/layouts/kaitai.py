@@ -40,7 +40,7 @@ types:
 
 
 def render(records: Sequence[Described], release: str) -> str:
-    """Return a .ksy file that kaitai-struct-compiler takes."""
+    """Returns a .ksy file that kaitai-struct-compiler takes."""
     text = _HEAD.format(release=release)
     text += "".join(f"            {r.binding.typecode}: {_id(r.binding.name)}\n" for r in records)
     for record in records:

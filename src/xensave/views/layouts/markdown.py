@@ -9,7 +9,7 @@ from xensave.views.layouts.parts import Described
 
 
 def render(records: Sequence[Described], release: str) -> str:
-    """Return the page."""
+    """Returns the page."""
     lines = [f"# HVM save records of Xen {release}", ""]
     for record in records:
         lines += [f"## {record.binding.name}", "", ". ".join(record.about) + ".", ""]

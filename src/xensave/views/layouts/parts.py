@@ -42,7 +42,7 @@ class Member(NamedTuple):
         return self.field is None and not self.bits
 
     def dimension(self, flexible: str) -> str:
-        """Return the brackets behind its name; `flexible` are those of an array without an end."""
+        """Returns the brackets behind its name; `flexible` are those of an array without an end."""
         if self.items is None:
             return ""
         return flexible if self.items == FLEXIBLE else f"[{self.items}]"
@@ -70,12 +70,12 @@ class Described(NamedTuple):
 
 
 def described(layout: Layout, binding: Binding) -> Described:
-    """Return a record with its members."""
+    """Returns a record with its members."""
     return Described(layout, binding, parts(layout.fields, layout.size))
 
 
 def parts(fields: Iterable[Field], size: int, *, union: bool = False) -> tuple[Member, ...]:
-    """Return the members of a struct of `size` bytes, which they fill; of a union each alone.
+    """Returns the members of a struct of `size` bytes, which they fill; of a union each alone.
 
     >>> parts((Field("a", "uint8_t", 0, 1), Field("b", "uint32_t", 4, 4)), 8)[1]
     Member(name='', size=1, items=3, signed=False, members=(), union=False, bits=(), field=None)
@@ -162,7 +162,7 @@ def declarations(
     unnamed_bits: bool = True,
     depth: int = 1,
 ) -> Iterator[str]:
-    """Yield members as C declares them; `pads` numbers what has no name.
+    """Yields members as C declares them; `pads` numbers what has no name.
 
     `packed` stands behind a struct's brace. Without `unnamed_bits` every bit-field has a name.
     """

@@ -6,7 +6,7 @@ from xensave.container.events import Event
 
 
 def event_line(event: Event) -> str:
-    """Return the offset, what stands there, and what its fields say.
+    """Returns the offset, what stands there, and what its fields say.
 
     >>> from xensave.container import walk
     >>> from xensave.container.streams.libxl import LibxlHeader

@@ -23,7 +23,7 @@ _BY_INDEX = {("MTRR", "msr_mtrr_var"), ("MTRR", "msr_mtrr_fixed")}
 
 
 def record_lines(subject: Subject, width: int) -> Iterator[str]:
-    """Yield a record's heading, its fields, and the parts that its byte arrays hold."""
+    """Yields a record's heading, its fields, and the parts that its byte arrays hold."""
     layout = f", {subject.layout.id}" if subject.layout and subject.layer == HVM else ""
     place = f"{subject.length} bytes at {subject.offset:#x}"
     name = escape(subject.label)
@@ -46,13 +46,13 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
 
 
 def _xenstore_lines(body: bytes, width: int) -> Iterator[str]:
-    """Yield the keys and values that follow the emulator's id and index."""
+    """Yields the keys and values that follow the emulator's id and index."""
     for key, value in parse_xenstore(body[EMULATOR_HEADER_SIZE:]):
         yield from hang(f"  {escape(key)}", escape(value), width, _COLUMN)
 
 
 def part_lines(part: Part, width: int) -> Iterator[str]:
-    """Yield a part's name and its fields."""
+    """Yields a part's name and its fields."""
     yield f"  {part.name}" + (f"  {escape(part.note)}" if part.note else "")
     writer = _Writer(part.kind, width, None, indent="    ")
     yield from writer.fields(part.layout.fields, part.values, "")
@@ -100,7 +100,7 @@ class _Writer:
             yield from self.fields(field.fields, value, path + ".")
 
     def _union(self, first: Field, value: dict[str, Value], path: str) -> Iterator[str]:
-        """Show a union by its first member, under its own name."""
+        """Shows a union by its first member, under its own name."""
         first_value = value.get(first.name)
         if isinstance(first_value, int):
             means = meaning(self.kind, f"{path}.{first.name}", first_value)
@@ -149,7 +149,7 @@ class _Writer:
 
 
 def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:
-    """Yield a hex dump with offsets; lines that repeat the one before are left out as "*"."""
+    """Yields a hex dump with offsets; lines that repeat the one before are left out as "*"."""
     row = 32 if width >= len(indent) + 6 + 96 else 16 if width >= len(indent) + 6 + 48 else 8
     before, skipping = None, False
     for at in range(0, len(data), row):
@@ -164,5 +164,5 @@ def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:
 
 
 def _number(value: int, digits: int) -> str:
-    """Format an integer: hexadecimal of so many digits, or decimal for 0 and negative ones."""
+    """Formats an integer: hexadecimal of so many digits, or decimal for 0 and negative ones."""
     return f"{value:#0{digits}x}" if digits and value >= 0 else str(value)

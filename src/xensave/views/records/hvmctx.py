@@ -27,7 +27,7 @@ _HOLE = re.compile(r"\{([^{}:]+):([^{}]*)\}")
 
 
 def hvmctx(data: Buffer, domain: int = 0) -> Iterator[str]:
-    """Yield the text of a context, a record at a time; `domain` is the first line's number.
+    """Yields the text of a context, a record at a time; `domain` is the first line's number.
 
     Raises Truncated where the tool says that it needs more bytes, and Malformed where a length
     would make it read backwards for ever.
@@ -99,7 +99,7 @@ def _fill(template: str, values: dict[str, Value]) -> str:
 
 
 def _format(value: Value, form: str) -> str:
-    """Format an integer: "d" decimal; "8" hex of 8 digits; "#18.8" as C's %#18.8x; "a|b" words."""
+    """Formats an integer: "d" decimal; "8" hex of 8 digits; "#18.8" as C's %#18.8x; "a|b" words."""
     if not isinstance(value, int):
         raise TypeError(f"{value!r} is no integer")
     if form == "d":

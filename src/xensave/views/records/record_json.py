@@ -17,7 +17,7 @@ Json = bool | int | str | bytes | None | list["Json"] | dict[str, "Json"]
 
 
 def record_json(subject: Subject) -> dict[str, Json]:
-    """Return a record as an object, to be written by `json_pieces`.
+    """Returns a record as an object, to be written by `json_pieces`.
 
     Keys: layer, name, type, instance, offset, length, layout, fields, hex (every integer of 64 bits
     again, by field path: jq and JavaScript round such numbers), meanings (by field path), parts
@@ -61,7 +61,7 @@ def _plain(value: Value) -> Json:
 
 
 def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    """Return every field of 64 bits in hexadecimal, by its path."""
+    """Returns every field of 64 bits in hexadecimal, by its path."""
     twins: dict[str, Json] = {}
     if layout is not None:
         _widen(layout.fields, values, "", twins)

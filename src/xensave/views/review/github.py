@@ -10,7 +10,7 @@ _COMMANDS = {ERROR: "error", WARNING: "warning", NOTE: "notice"}
 
 
 def github(result: Result) -> str:
-    """A command for each objection, and a notice where there is none."""
+    """Returns a command for each objection, and a notice where there is none."""
     lines = [_command(objection) for review in result.newest for objection in review.objections]
     return "\n".join(lines or ["::notice::xensave review: no objection"]) + "\n"
 

@@ -13,7 +13,7 @@ _SEVERITIES = {ERROR: "critical", WARNING: "major", NOTE: "info"}
 
 
 def gitlab(result: Result) -> str:
-    """Return an issue for each objection of the newest version; an empty array for none."""
+    """Returns an issue for each objection of the newest version; an empty array for none."""
     issues = [
         _issue(review, objection) for review in result.newest for objection in review.objections
     ]

@@ -10,7 +10,7 @@ from xensave.views.text.escape import escape
 
 
 def text(entries: Iterable[Entry]) -> Iterator[str]:
-    """A line for each commit, its objections under it, and counts at the end."""
+    """Yields a line for each commit, its objections under it, and counts at the end."""
     commits = unread = 0
     counts: dict[str, int] = {}
     for entry in entries:
@@ -34,7 +34,7 @@ def text(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def as_json(entries: Iterable[Entry]) -> Iterator[str]:
-    """A list with an object for each commit."""
+    """Yields a list with an object for each commit."""
     rows = [
         {
             "commit": entry.commit,

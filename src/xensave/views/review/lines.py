@@ -8,7 +8,7 @@ from xensave.rules.numbers.model import Objection
 
 
 def patch_of(review: Review, objection: Objection) -> FilePatch | None:
-    """The file of the review's patch that an objection points into, if any."""
+    """Returns the file of the review's patch that an objection points into, if any."""
     file = objection.finding.place.file
     for patch in review.files:
         if file in (patch.path, patch.old, header_path(patch.path)):
@@ -27,7 +27,7 @@ class Lines:
         self._numbered: dict[tuple[int, bool], dict[int, Line]] = {}
 
     def at(self, objection: Objection) -> Line | None:
-        """The line of a hunk that an objection points at, or None where no hunk shows it."""
+        """Returns the line of a hunk that an objection points at; None where no hunk shows it."""
         patch, wanted = patch_of(self._review, objection), objection.finding.place.line
         if patch is None or wanted is None:
             return None

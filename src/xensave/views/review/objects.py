@@ -9,7 +9,7 @@ from xensave.rules.numbers.model import Objection
 
 
 def as_json(result: Result) -> str:
-    """Rule, severity, file, line, side, message and remedy of each objection, and its patch."""
+    """Returns rule, severity, file, line, side, message, remedy and patch of each objection."""
     rows = [_row(review, o) for review in result.reviews for o in review.objections]
     return json.dumps(rows, indent=2, ensure_ascii=True) + "\n"
 

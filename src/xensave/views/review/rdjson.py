@@ -12,7 +12,7 @@ _SEVERITIES = {ERROR: "ERROR", WARNING: "WARNING", NOTE: "INFO"}
 
 
 def rdjson(result: Result) -> str:
-    """Return a diagnostic for each objection of the newest version."""
+    """Returns a diagnostic for each objection of the newest version."""
     diagnostics = [
         _diagnostic(objection) for review in result.newest for objection in review.objections
     ]

@@ -20,7 +20,7 @@ _WIDTH = 72
 
 
 def reply(result: Result, sender: str | None = None) -> str:
-    """The mails, one for each patch that draws an objection, as `git send-email` takes them.
+    """Returns a mail for each patch that draws an objection, as `git send-email` takes them.
 
     Raises UsageError where there is no mail to answer, or nothing to say.
     """

@@ -11,7 +11,7 @@ from xensave.rules.rows import BY_ID, ROWS
 
 
 def rule(name: str, *, as_json: bool = False) -> str:
-    """Explain one rule: what it wants, what is wrong otherwise, what to do, and where it is said.
+    """Explains one rule: what it wants, what is wrong otherwise, what to do, and where it is said.
 
     Raises UsageError for an id that no rule has.
     """
@@ -45,7 +45,7 @@ def rule(name: str, *, as_json: bool = False) -> str:
 
 
 def rules(*, as_json: bool = False) -> str:
-    """Id, severity, purpose and remedy of every rule."""
+    """Returns id, severity, purpose and remedy of every rule."""
     if as_json:
         rows = [
             {"rule": r.id, "severity": r.severity, "purpose": r.purpose, "remedy": r.remedy}

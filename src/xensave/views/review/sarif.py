@@ -16,7 +16,7 @@ _INDEX = {rule.id: number for number, rule in enumerate(ROWS)}
 
 
 def sarif(result: Result) -> str:
-    """One run with every rule, every objection, and the waived ones as suppressed."""
+    """Returns one run with every rule, every objection, and the waived ones as suppressed."""
     results: list[dict[str, object]] = []
     for review in result.newest:
         results += [_result(review, objection) for objection in review.objections]

@@ -17,7 +17,7 @@ _MOST_NAMES = 8
 
 
 def text(result: Result, *, colour: bool = False) -> str:
-    """The reviews, the comparison of versions, and a line that counts."""
+    """Returns the reviews, the comparison of versions, and a line that counts."""
     parts = [line for review in result.reviews for line in _review(review, colour)]
     for progress in result.progress:
         parts += _progress(progress)

@@ -13,7 +13,7 @@ _SGR = {ERROR: "31", WARNING: "33", NOTE: "36", GOOD: "32", BAD: "31", UNSURE: "
 
 
 def painted(text: str, style: str, *, colour: bool) -> str:
-    r"""Return text in a style, a severity or one of those above, where `colour` is wanted.
+    r"""Returns text in a style, a severity or one of those above, where `colour` is wanted.
 
     >>> painted("refused", BAD, colour=True)
     '\x1b[31mrefused\x1b[0m'

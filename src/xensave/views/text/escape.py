@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def escape(text: str) -> str:
-    r"""Return text in which no character can move the cursor, ring or restyle a terminal.
+    r"""Returns text in which no character can move the cursor, ring or restyle a terminal.
 
     Control characters (C0, DEL, C1), bidirectional overrides and lone surrogates come out as
     `\xNN` or `\uNNNN`; everything printable stays.

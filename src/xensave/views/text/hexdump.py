@@ -9,7 +9,7 @@ _GROUP = 8
 
 
 def hexdump_lines(data: bytes, address: int) -> Iterator[str]:
-    """Yield lines as `hexdump -C` has them; equal rows are shown once, then as "*".
+    """Yields lines as `hexdump -C` has them; equal rows are shown once, then as "*".
 
     >>> for line in hexdump_lines(b"Linux version 6.1.192" + bytes(43), 0x1844580):
     ...     print(line)

@@ -25,7 +25,7 @@ _WIDE, _MEDIUM, _NARROW = 88, 48, 34
 
 @contextmanager
 def progress(stream: TextIO, *, wanted: bool = True) -> Iterator[None]:
-    """Show on `stream`, if it is a terminal, how far the reading of inputs in the block is."""
+    """Shows on `stream`, if it is a terminal, how far the reading of inputs in the block is."""
     if not wanted or not stream.isatty():
         yield
         return
@@ -45,7 +45,7 @@ def progress(stream: TextIO, *, wanted: bool = True) -> Iterator[None]:
 
 
 def position_of(source: Reading) -> tuple[int, int | None]:
-    """Return how many bytes of an input were read, and of how many, as they lie in the file.
+    """Returns how many bytes of an input were read, and of how many, as they lie in the file.
 
     >>> from xensave.source.memory import MemorySource
     >>> position_of(MemorySource(b"abc"))
@@ -73,11 +73,11 @@ class Meter:
         self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin to wait for the first second."""
+        """Begins to wait for the first second."""
         self._thread.start()
 
     def watch(self, source: Reading) -> None:
-        """Take an input, or what is counted: an input is one of the things counted."""
+        """Takes an input, or what is counted: an input is one of the things counted."""
         from xensave.source.watch import Counted
 
         with self._lock:
@@ -87,13 +87,13 @@ class Meter:
             self._source = source
 
     def clear(self) -> None:
-        """Take the line off the terminal: something is about to be printed there."""
+        """Takes the line off the terminal: something is about to be printed there."""
         self._printed.set()
         with self._lock:
             self._hide()
 
     def stop(self) -> None:
-        """End, and leave nothing on the terminal."""
+        """Ends, and leaves nothing on the terminal."""
         self._over.set()
         self._thread.join()
         self.clear()
@@ -166,12 +166,12 @@ class _Clearing:
         self._meter = meter
 
     def write(self, text: str) -> int:
-        """Clear the line, and write."""
+        """Clears the line, and writes."""
         self._meter.clear()
         return self._out.write(text)
 
     def writelines(self, lines: list[str]) -> None:
-        """Clear the line, and write."""
+        """Clears the line, and writes."""
         self._meter.clear()
         self._out.writelines(lines)
 

@@ -21,7 +21,7 @@ def table_lines(
     gap: str = _GAP,
     indent: str = "",
 ) -> Iterator[str]:
-    """Yield a table's lines: a head, then the rows; columns numbered in `right` align right.
+    """Yields a table's lines: a head, then the rows; columns numbered in `right` align right.
 
     Every cell is escaped. Where the last column has little room it goes on a line of its own,
     unless it aligns right.

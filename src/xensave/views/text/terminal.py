@@ -15,7 +15,7 @@ COLOUR_CHOICES = ("auto", "always", "never")
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the columns of a stream: $COLUMNS, else the terminal's, else 100.
+    """Returns the columns of a stream: $COLUMNS, else the terminal's, else 100.
 
     A terminal that tells none has 80.
     """
@@ -31,12 +31,12 @@ def width_of(stream: TextIO) -> int:
 
 
 def fold_width(stream: TextIO) -> int:
-    """Return the columns at which one-line messages are folded: in a pipe they never are."""
+    """Returns the columns at which one-line messages are folded: in a pipe they never are."""
     return width_of(stream) if stream.isatty() else sys.maxsize
 
 
 def folded(text: str, stream: TextIO, hang: int = 2) -> str:
-    """Return text as a terminal shows it whole: long lines folded between words; for a pipe as is.
+    """Returns text as a terminal shows it whole: long lines folded between words; for a pipe as is.
 
     What goes on stands `hang` columns behind the line's own indentation.
     """
@@ -56,7 +56,7 @@ def folded(text: str, stream: TextIO, hang: int = 2) -> str:
 
 
 def coloured(stream: TextIO, choice: str = "auto") -> bool:
-    """Whether to write colours to a stream.
+    """Tells whether to write colours to a stream.
 
     `choice` is what --color says. With "auto" $NO_COLOR forbids and $FORCE_COLOR demands them
     where they are set to anything ("0" demands nothing); else a terminal shows them, a pipe not.

@@ -12,7 +12,7 @@ _SGR = r"\x1b\[[0-9;]*m"
 
 
 def cells(text: str) -> int:
-    r"""Return the columns that text takes: two for a wide character, none for a colour.
+    r"""Returns the columns that text takes: two for a wide character, none for a colour.
 
     >>> cells("dom0"), cells("东京"), cells("\x1b[31mno\x1b[0m")
     (4, 4, 2)
@@ -28,17 +28,17 @@ def cells(text: str) -> int:
 
 
 def left(text: str, width: int) -> str:
-    """Return text with spaces after it, to fill so many columns."""
+    """Returns text with spaces after it, to fill so many columns."""
     return text + " " * (width - cells(text))
 
 
 def right(text: str, width: int) -> str:
-    """Return text with spaces before it, to fill so many columns."""
+    """Returns text with spaces before it, to fill so many columns."""
     return " " * (width - cells(text)) + text
 
 
 def wrapped(text: str, width: int, indent: str = "", after: str | None = None) -> Iterator[str]:
-    """Yield text in lines of at most `width` columns, broken between words only.
+    """Yields text in lines of at most `width` columns, broken between words only.
 
     `indent` begins the first line, `after` the others (by default the same). A word that is
     longer than a line has a line to itself.
@@ -64,7 +64,7 @@ def wrapped(text: str, width: int, indent: str = "", after: str | None = None) -
 
 
 def hang(label: str, text: str, width: int, column: int) -> list[str]:
-    """Lay text beside a label: its words in lines that start at a column.
+    """Lays text beside a label: its words in lines that start at a column.
 
     Where the label reaches past the column or little room is left, the text begins below it.
 

@@ -39,7 +39,7 @@ class Batches:
         self._forgotten = False
 
     def pages(self, event: Event) -> Iterator[Event]:
-        """Yield the record of a batch whose pages follow it; keep the others' entries.
+        """Yields the record of a batch whose pages follow it; keeps the others' entries.
 
         Raises Malformed for a PFN twice in a batch, LimitExceeded where too many pages are
         announced.
@@ -65,7 +65,7 @@ class Batches:
         yield made
 
     def compressed(self, event: Event) -> Iterator[Event]:
-        """Yield records of the pages that the differences make of what was there before.
+        """Yields records of the pages that the differences make of what was there before.
 
         Raises Malformed where bytes follow the last page.
         """
@@ -98,7 +98,7 @@ class Batches:
             )
 
     def end(self, event: Event) -> Iterator[Event]:
-        """Yield what waits at the end of a body. Raises Malformed where pages are missing."""
+        """Yields what waits at the end of a body. Raises Malformed where pages are missing."""
         missing = sum(_has_contents(entry) for entry in self._pending)
         if missing:
             raise Malformed(
@@ -138,7 +138,7 @@ class Batches:
             self._forgotten = True
 
     def _before(self, pfn: int, event: Event) -> bytes:
-        """Return what a page held: zeros, if nothing was sent of it."""
+        """Returns what a page held: zeros, if nothing was sent of it."""
         page = self._latest.get(pfn) or self._in_bodies(pfn) or self._in_places(pfn)
         if page is None and self._forgotten:
             raise Unsupported(
@@ -168,7 +168,7 @@ def _has_contents(entry: int) -> bool:
 
 
 def _number_of(pfn: int, entries: tuple[int, ...]) -> int | None:
-    """Return which of the pages of a batch is that of a PFN."""
+    """Returns which of the pages of a batch is that of a PFN."""
     number = 0
     for entry in entries:
         if _has_contents(entry):
@@ -179,7 +179,7 @@ def _number_of(pfn: int, entries: tuple[int, ...]) -> int | None:
 
 
 def _front(entries: tuple[int, ...]) -> bytes:
-    """Return what begins PAGE_DATA: bits 31 - 28, the type, become bits 63 - 60.
+    """Returns what begins PAGE_DATA: bits 31 - 28, the type, become bits 63 - 60.
 
     >>> _front((0xf0000005,))[8:].hex()
     '05000000000000f0'

@@ -24,7 +24,7 @@ class Legacy(Format):
     page = "docs/reference/formats/legacy.md"
 
     def matches(self, head: bytes) -> bool:
-        """Tell a legacy stream by its first words."""
+        """Tells a legacy stream by its first words."""
         return is_legacy(head)
 
     def walk(
@@ -35,7 +35,7 @@ class Legacy(Format):
         nested: bool = True,
         device_model: bool = True,
     ) -> Iterator[Event]:
-        """Yield the header, then the records of version 3 that the chunks stand for.
+        """Yields the header, then the records of version 3 that the chunks stand for.
 
         `header` says how wide the toolstack was and whether the guest is PV, if the first words
         are not to tell; `nested` asks for libxl's records around libxc's. Where there is no
@@ -45,13 +45,13 @@ class Legacy(Format):
         yield from Upgrade(source, reader, nested=nested).walk()
 
     def stored(self, source: Source, *, device_model: bool = True) -> Iterator[Event]:
-        """Yield the chunks as they lie."""
+        """Yields the chunks as they lie."""
         yield from Reader(source, self.header(source), device_model=device_model).walk()
 
     def header(
         self, source: Source, width: int | None = None, pv: bool | None = None
     ) -> LegacyHeader:
-        """Return what is given, and what the first words tell of the rest.
+        """Returns what is given, and what the first words tell of the rest.
 
         Raises Malformed where the width is not given and the input is no legacy stream.
         """

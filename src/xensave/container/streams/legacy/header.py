@@ -37,12 +37,12 @@ class LegacyHeader(NamedTuple):
         return
 
     def to_bytes(self) -> bytes:
-        """Return the P2M's size again."""
+        """Returns the P2M's size again."""
         return self.p2m_size.to_bytes(self.width, "little")
 
 
 def width_of(head: bytes) -> int | None:
-    r"""Return the bytes of the toolstack's `unsigned long` (8 or 4), None for no legacy stream.
+    r"""Returns the bytes of the toolstack's `unsigned long` (8 or 4), None for no legacy stream.
 
     First comes the P2M's size, an `unsigned long`, then a chunk's 32-bit number: a batch of 1 to
     1024 pages, a negative identifier, or -1 where a PV guest's extended information begins.
@@ -58,19 +58,19 @@ def width_of(head: bytes) -> int | None:
 
 
 def is_chunk(word: bytes | memoryview) -> bool:
-    """Tell whether a 32-bit number begins a batch or another chunk than the end of a body."""
+    """Tells whether a 32-bit number begins a batch or another chunk than the end of a body."""
     number = int.from_bytes(word, "little", signed=True)
     return len(word) == 4 and LAST_ID <= number <= MAX_BATCH and number != 0
 
 
 def is_legacy(head: bytes) -> bool:
-    """Tell whether this is how a stream of a guest with some memory begins."""
+    """Tells whether this is how a stream of a guest with some memory begins."""
     p2m_size, width = int.from_bytes(head[:4], "little"), width_of(head)
     return width is not None and p2m_size in P2M_SIZES and _has_frames(head, p2m_size, width)
 
 
 def _has_frames(head: bytes, p2m_size: int, width: int) -> bool:
-    """Tell whether a first batch lists frames that the guest has, each once: two words are few."""
+    """Tells whether a first batch lists frames that the guest has, each once: two words are few."""
     count = int.from_bytes(head[width : width + 4], "little", signed=True)
     listed = head[width + 4 :]
     words = [
@@ -81,13 +81,13 @@ def _has_frames(head: bytes, p2m_size: int, width: int) -> bool:
 
 
 def is_pv(head: bytes, width: int) -> bool:
-    """Tell a PV guest's stream: ~0 follows the P2M's size, or the block of a vCPU a bit later."""
+    """Tells a PV guest's stream: ~0 follows the P2M's size, or the block of a vCPU a bit later."""
     block = head[2 * width + 4 : 2 * width + 8]
     return head[width : 2 * width] == b"\xff" * width or block == b"vcpu"
 
 
 def told_width(head: bytes) -> int:
-    """Return the width that the first words tell. Raises Malformed where they do not."""
+    """Returns the width that the first words tell. Raises Malformed where they do not."""
     width = width_of(head)
     if width is None:
         raise Malformed(

@@ -42,7 +42,7 @@ class Reader:
         self.rounds = 0
 
     def walk(self) -> Iterator[Event]:
-        """Yield every event. Raises Truncated, Malformed, Unsupported and LimitExceeded."""
+        """Yields every event. Raises Truncated, Malformed, Unsupported and LimitExceeded."""
         yield self._header()
         if self.header.pv:
             yield from self._front()
@@ -52,7 +52,7 @@ class Reader:
             yield from self._round()
 
     def ulongs(self, data: bytes | memoryview) -> tuple[int, ...]:
-        """Return the toolstack's `unsigned long`s."""
+        """Returns the toolstack's `unsigned long`s."""
         return struct.unpack(self._ulongs.format(len(data) // self.header.width), data)
 
     def _header(self) -> Event:
@@ -85,7 +85,7 @@ class Reader:
         )
 
     def _sized(self, type_: int, front: bytes = b"", size: int = 4) -> Event:
-        """Return an event whose body's length stands before it."""
+        """Returns an event whose body's length stands before it."""
         raw = front + bytes(self._raw(size, c.RECORDS[type_]))
         return self._event(type_, raw, int.from_bytes(raw[-size:], "little"))
 
@@ -239,7 +239,7 @@ class Reader:
 
 
 def blocks(body: bytes | memoryview) -> Iterator[tuple[bytes, int, bytes]]:
-    r"""Yield name, size and data of the blocks of extended information.
+    r"""Yields name, size and data of the blocks of extended information.
 
     Raises Malformed where the last one does not end where they all should.
 

@@ -18,7 +18,7 @@ _WORD = 4
 
 
 def decompress(data: bytes, at: int, before: bytes) -> tuple[bytes, int]:
-    r"""Return the page whose difference begins at `at`, and where the next one does.
+    r"""Returns the page whose difference begins at `at`, and where the next one does.
 
     `before` is what the page held. Raises Malformed for runs that leave the page, and Truncated
     where the data end within it.

@@ -45,7 +45,7 @@ class Spool:
         self._file.close()
 
     def add(self, made: list[Event]) -> list[Event]:
-        """Take records; return what can be passed on at once, which is nothing."""
+        """Takes records; returns what can be passed on at once, which is nothing."""
         for event in made:
             self._file.write(event.body())
             self._waiting.append(
@@ -63,7 +63,7 @@ class Spool:
         return []
 
     def empty(self) -> Iterator[Event]:
-        """Yield what waits, and take it out."""
+        """Yields what waits, and takes it out."""
         self._file.seek(0)
         for each in self._waiting:
             yield MadeEvent(

@@ -16,7 +16,7 @@ _RECORD = "legacy toolstack"
 
 
 def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
-    r"""Return keys and values, each with its NUL, as EMULATOR_XENSTORE_DATA has them.
+    r"""Returns keys and values, each with its NUL, as EMULATOR_XENSTORE_DATA has them.
 
     Raises Malformed for what libxl's own converter refuses.
 
@@ -47,7 +47,7 @@ def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
 
 
 def _checked(name: bytes) -> bytes:
-    """Return a name without its NUL."""
+    """Returns a name without its NUL."""
     if not name or name[-1]:
         raise Malformed(f"name {name[:32]!r} does not end in NUL", record=_RECORD)
     try:

@@ -74,7 +74,7 @@ class Upgrade:
         }
 
     def walk(self) -> Iterator[Event]:
-        """Yield the header as it lies, then every record."""
+        """Yields the header as it lies, then every record."""
         events = self._reader.walk()
         header = next(events)
         yield header
@@ -188,7 +188,7 @@ class Upgrade:
         self._state.append(record)
 
     def _vcpu(self, event: Event) -> None:
-        """Split what is saved of a vCPU into a record for each part."""
+        """Splits what is saved of a vCPU into a record for each part."""
         reader, body, at = self._reader, event.body(), 0
         vcpu = reader.vcpus[self._vcpu_count]
         self._vcpu_count += 1
@@ -232,7 +232,7 @@ class Upgrade:
         )  # fmt: skip
 
     def _finish_round(self) -> None:
-        """Put the state of a complete checkpoint in order, and begin with the next one's."""
+        """Puts the state of a complete checkpoint in order, and begins with the next one's."""
         last = self._state[-1]
         tail = [*self._state, self._record(last, LIBXC, libxc.END)]
         if self._nested and self._keys:

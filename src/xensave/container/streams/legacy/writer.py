@@ -11,12 +11,12 @@ _EXTENDED = (1 << 64) - 1
 
 
 def header(p2m_size: int) -> bytes:
-    """Return what begins the stream of a 64-bit toolstack."""
+    """Returns what begins the stream of a 64-bit toolstack."""
     return struct.pack("<Q", p2m_size)
 
 
 def extended_info(context: bytes, *, extended: bool, xsave_size: int | None) -> bytes:
-    """Return a PV guest's extended information: a vCPU's context, and what the others have."""
+    """Returns a PV guest's extended information: a vCPU's context, and what the others have."""
     blocks = b"vcpu" + struct.pack("<I", len(context)) + context
     if extended:
         blocks += b"extv" + struct.pack("<I", 0)
@@ -26,39 +26,39 @@ def extended_info(context: bytes, *, extended: bool, xsave_size: int | None) -> 
 
 
 def ulongs(words: Sequence[int]) -> bytes:
-    """Return words of a 64-bit toolstack."""
+    """Returns words of a 64-bit toolstack."""
     return struct.pack(f"<{len(words)}Q", *words)
 
 
 def batch(entries: Sequence[int]) -> bytes:
-    """Return what precedes the pages of a batch."""
+    """Returns what precedes the pages of a batch."""
     return struct.pack("<i", len(entries)) + ulongs(entries)
 
 
 def marker(chunk: int) -> bytes:
-    """Return a chunk that is its number alone."""
+    """Returns a chunk that is its number alone."""
     return struct.pack("<i", chunk)
 
 
 def param(chunk: int, value: int) -> bytes:
-    """Return a chunk of an HVM param."""
+    """Returns a chunk of an HVM param."""
     return struct.pack("<iIQ", chunk, 0, value)
 
 
 def tsc_info(mode: int, khz: int, nsec: int, incarnation: int) -> bytes:
-    """Return the chunk of the guest's clock."""
+    """Returns the chunk of the guest's clock."""
     return struct.pack("<iIQII", c.TSC_INFO, mode, nsec, khz, incarnation)
 
 
 def vcpu_info(vcpus: Sequence[int]) -> bytes:
-    """Return the chunk that says which vCPUs are online."""
+    """Returns the chunk that says which vCPUs are online."""
     last = max(vcpus, default=0)
     online = sum(1 << vcpu for vcpu in set(vcpus))
     return struct.pack("<ii", c.VCPU_INFO, last) + online.to_bytes(8 * (last // 64 + 1), "little")
 
 
 def toolstack(places: Mapping[int, tuple[int, int, bytes]]) -> bytes:
-    """Return libxl's chunk: by physical offset the start, size and name of a region."""
+    """Returns libxl's chunk: by physical offset the start, size and name of a region."""
     body = struct.pack("<II", 1, len(places))
     for phys, (start, size, name) in places.items():
         # A 64-bit toolstack's reader takes the name with four bytes of padding behind it.
@@ -67,10 +67,10 @@ def toolstack(places: Mapping[int, tuple[int, int, bytes]]) -> bytes:
 
 
 def hvm_tail(magic: Sequence[int], context: bytes) -> bytes:
-    """Return an HVM guest's three special pages, and its context."""
+    """Returns an HVM guest's three special pages, and its context."""
     return struct.pack("<QQQI", *magic, len(context)) + context
 
 
 def xsave(mask: int, data: bytes) -> bytes:
-    """Return what precedes a vCPU's XSAVE area, and the area."""
+    """Returns what precedes a vCPU's XSAVE area, and the area."""
     return struct.pack("<QQ", mask, len(data)) + data

@@ -15,7 +15,7 @@ Registers = tuple[int, int, int, int]
 
 
 def leaf_meaning(leaf: int, subleaf: int, registers: Registers) -> str:
-    """Say what a leaf's registers mean, "" where they are only numbers.
+    """Says what a leaf's registers mean, "" where they are only numbers.
 
     >>> leaf_meaning(0, NO_SUBLEAF, (0xD, 0x756E6547, 0x6C65746E, 0x49656E69))
     'GenuineIntel, leaves to 0xd'
@@ -43,7 +43,7 @@ def leaf_meaning(leaf: int, subleaf: int, registers: Registers) -> str:
 
 
 def signature(value: int) -> tuple[int, int, int]:
-    """Return family, model and stepping of the signature in leaf 1's a.
+    """Returns family, model and stepping of the signature in leaf 1's a.
 
     >>> signature(0x806EC)
     (6, 142, 12)

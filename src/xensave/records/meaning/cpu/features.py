@@ -16,7 +16,7 @@ REPEATED = "-"
 
 @cache
 def feature_tables() -> dict[tuple[int, int, str], Register]:
-    """Return the table of each register that has features, by (leaf, subleaf, "a" to "d").
+    """Returns the table of each register that has features, by (leaf, subleaf, "a" to "d").
 
     >>> [bit.name for bit in feature_tables()[7, 2, "d"]][:3]
     ['INTEL_PSFD', 'IPRED_CTRL', 'RRSBA_CTRL']
@@ -34,7 +34,7 @@ def feature_tables() -> dict[tuple[int, int, str], Register]:
 
 @cache
 def places() -> dict[str, tuple[int, int, int, int]]:
-    """Return where each feature is: leaf, subleaf, register (0 to 3 for a to d) and bit, by name.
+    """Returns where each feature is: leaf, subleaf, register (0 to 3 for a to d) and bit, by name.
 
     Names are in small letters. The features of MSR 0x10a are not among them.
 

@@ -21,7 +21,7 @@ FXSAVE = overlay(
 
 
 def x87_number(significand: int, exponent: int) -> str:
-    """Say what an 80-bit extended-precision register holds.
+    """Says what an 80-bit extended-precision register holds.
 
     >>> x87_number(0x8000000000000000, 0x3FFF), x87_number(0xC90FDAA22168C235, 0xC000)
     ('1', '-3.14159265358979324')

@@ -16,12 +16,12 @@ _FIXED = (
 
 
 def memory_type(value: int) -> str:
-    """Name a memory type."""
+    """Names a memory type."""
     return _TYPES.get(value, f"type {value}")
 
 
 def byte_types(value: int) -> list[str]:
-    """Name the eight types of a PAT or of a fixed MTRR, lowest first.
+    """Names the eight types of a PAT or of a fixed MTRR, lowest first.
 
     >>> byte_types(0x0007040600070406)
     ['WB', 'WT', 'UC-', 'UC', 'WB', 'WT', 'UC-', 'UC']
@@ -30,7 +30,7 @@ def byte_types(value: int) -> list[str]:
 
 
 def fixed_ranges(index: int, value: int) -> str:
-    """Say what types the fixed MTRR of an index gives to its ranges.
+    """Says what types the fixed MTRR of an index gives to its ranges.
 
     >>> fixed_ranges(1, 0x0606060606060606), fixed_ranges(0, 0x0606060606060000)
     ('0x80000-0x9ffff WB', '0x0-0x1ffff UC, 0x20000-0x7ffff WB')
@@ -49,7 +49,7 @@ def fixed_ranges(index: int, value: int) -> str:
 
 
 def variable_half(index: int, value: int) -> str:
-    """Say what a variable MTRR's base (even index) or mask (odd index) holds.
+    """Says what a variable MTRR's base (even index) or mask (odd index) holds.
 
     >>> variable_half(0, 0xF0000000), variable_half(1, 0xFF8000000800), variable_half(3, 0)
     ('from 0xf0000000 UC', 'mask 0xff8000000000, valid', 'not valid')

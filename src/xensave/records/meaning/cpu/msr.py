@@ -71,7 +71,7 @@ _NAMES = {
 
 
 def msr_name(index: int) -> str:
-    """Return the name of an MSR, or "" where there is none here.
+    """Returns the name of an MSR, or "" where there is none here.
 
     >>> msr_name(0xC0000080), msr_name(0x268), msr_name(0x12345)
     ('EFER', 'MTRR_FIX4K_C0000', '')
@@ -86,7 +86,7 @@ def msr_name(index: int) -> str:
 
 
 def msr_number(name: str) -> int | None:
-    """Return the index of an MSR by its name, or by its number as text; None for neither.
+    """Returns the index of an MSR by its name, or by its number as text; None for neither.
 
     >>> msr_number("TSC_AUX") == 0xC0000103, msr_number("0x10"), msr_number("NONE")
     (True, 16, None)

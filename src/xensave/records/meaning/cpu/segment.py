@@ -27,7 +27,7 @@ _EVENTS = {
 
 
 def segment_attributes(value: int) -> str:
-    """Say what a segment's attributes are.
+    """Says what a segment's attributes are.
 
     >>> segment_attributes(0xA9B), segment_attributes(0xC93)
     ('code R A, DPL 0, P, L, G', 'data W A, DPL 0, P, D/B, G')
@@ -57,7 +57,7 @@ def _type(kind: int) -> str:
 
 
 def pending_event(value: int) -> str:
-    """Say what event awaits injection: vector 0 - 7, type 8 - 10, error code 11, valid 31.
+    """Says what event awaits injection: vector 0 - 7, type 8 - 10, error code 11, valid 31.
 
     >>> pending_event(0x80000030), pending_event(0x80000B0E), pending_event(0)
     ('external interrupt, vector 0x30', 'exception, vector 0xe, with error code', 'none')

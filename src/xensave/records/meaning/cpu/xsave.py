@@ -77,7 +77,7 @@ def _known() -> dict[int, Component]:
 
 
 def place_of(bit: int) -> tuple[int, int] | None:
-    """Return a component's offset and size in the standard format; None for one not known.
+    """Returns a component's offset and size in the standard format; None for one not known.
 
     >>> place_of(9), place_of(62), place_of(30)
     ((2688, 8), (832, 128), None)
@@ -87,7 +87,7 @@ def place_of(bit: int) -> tuple[int, int] | None:
 
 
 def standard_size(states: int) -> int | None:
-    """Return how long an area in the standard format is with these states; None for unknown ones.
+    """Returns how long an area in the standard format is with these states; None for unknown ones.
 
     >>> standard_size(0b111), standard_size(1 << 30)
     (832, None)
@@ -103,7 +103,7 @@ def standard_size(states: int) -> int | None:
 
 
 def components(area: bytes, enabled: int) -> list[State]:
-    """Return the components of `enabled` (xcr0_accum) that the area has room for.
+    """Returns the components of `enabled` (xcr0_accum) that the area has room for.
 
     The legacy region comes first, as "x87+SSE". Components beyond those of the table are left to
     `unnamed`.
@@ -126,7 +126,7 @@ def components(area: bytes, enabled: int) -> list[State]:
 
 
 def unnamed(area: bytes, enabled: int) -> list[tuple[int, bytes]]:
-    """Return the runs of the area that are not zero and belong to no component, by offset."""
+    """Returns the runs of the area that are not zero and belong to no component, by offset."""
     covered = bytearray(len(area))
     covered[:HEADER_END] = b"\1" * min(HEADER_END, len(area))
     for state in components(area, enabled):

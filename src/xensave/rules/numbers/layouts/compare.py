@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
 
     @property
     def alike(self) -> bool:
-        """Does every field keep its name, place and shape?"""
+        """Whether every field keeps its name, place and shape."""
         changed = any(old.shape != new.shape for old, new in self.same)
         return not (self.gone or self.fresh or self.shifts or changed)
 
@@ -57,7 +57,7 @@ def compare(
     old_types: Mapping[str, str] | None = None,
     new_types: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Compare two layouts. The types are canonical ones by path, where they are known."""
+    """Compares two layouts. The types are canonical ones by path, where they are known."""
     before = [leaf for leaf in leaves(old, old_types) if leaf.named]
     after = [leaf for leaf in leaves(new, new_types) if leaf.named]
     pairs = pair(before, after, name=lambda leaf: leaf.path, place=_place)

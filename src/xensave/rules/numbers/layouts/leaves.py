@@ -82,7 +82,7 @@ class AbiField(NamedTuple):
         return (bits or width), kind, self.items, self.repeat, self.stride
 
     def overlaps(self, other: AbiField) -> bool:
-        """Do the two share a bit? Of arrays of structs, the first elements are compared."""
+        """Does the two share a bit? Of arrays of structs, the first elements are compared."""
         return self.start < other.stop and other.start < self.stop
 
     @property
@@ -92,12 +92,12 @@ class AbiField(NamedTuple):
 
     @property
     def fixed(self) -> bool:
-        """Is its type of fixed width?"""
+        """Whether its type is of fixed width."""
         return _FIXED.fullmatch(self.type) is not None
 
 
 def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[AbiField]:
-    """The leaves of a layout, in the order of the struct.
+    """Returns the leaves of a layout, in the order of the struct.
 
     `types` are the canonical types by path where a compiler told them.
     """
@@ -150,7 +150,7 @@ def _kind(name: str) -> str:
 
 
 def _sheltered(place: Place) -> bool:
-    """Does another member, of fixed width, cover this one in a union around it?"""
+    """Tells whether another member, of fixed width, covers this one in a union around it."""
     chain = (*place.parents, place.field)
     return any(
         not other.fields and _FIXED.fullmatch(other.type) and other.size >= member.size
@@ -162,7 +162,7 @@ def _sheltered(place: Place) -> bool:
 
 
 def is_filler(leaf: AbiField) -> bool:
-    """Is this a field that holds nothing: padding or reserved by its name?
+    """Tells whether this is a field that holds nothing: padding or reserved by its name.
 
     >>> is_filler(AbiField("pad0", "uint32_t", 4, 4, 4, 1, None))
     True

@@ -190,7 +190,7 @@ def _changed(change: Change) -> Iterator[_Pair]:
 
 
 def _restored(change: Change, record: HeaderRecord) -> bool:
-    """Is the new layout the one that the base release has, so that a fault is mended?"""
+    """Tells whether the new layout is that of the base release, so that a fault is mended."""
     binding = change.base.binding(record.name) if change.base else None
     if binding is None or record.wire is None or record.wire.size != binding.size:
         return False
@@ -225,18 +225,18 @@ def _grows(was: AbiField, leaf: AbiField) -> bool:
 
 
 def _akin(old: AbiField, new: AbiField) -> bool:
-    """Do two names share a word, as apic_assist_msr and vp_assist_msr do?"""
+    """Tells whether two names share a word, as apic_assist_msr and vp_assist_msr do."""
     words = (set(re.findall(r"[a-z]{3,}", leaf.path.lower())) for leaf in (old, new))
     return bool(set.intersection(*words))
 
 
 def _replaces(leaf: AbiField, gone: Iterable[AbiField]) -> bool:
-    """Does a field stand where another, no padding, is gone: a rename, or one split up?"""
+    """Tells whether a field stands where another, no padding, is gone: renamed or split up."""
     return any(not is_filler(was) and was.overlaps(leaf) for was in gone)
 
 
 def _covered(leaf: AbiField, new: list[AbiField]) -> bool:
-    """Are a field's bytes kept: by fields that split them exactly, or by padding over them?"""
+    """Tells whether a field's bytes are kept: fields split them exactly, or padding covers them."""
     if any(is_filler(n) and n.start <= leaf.start and leaf.stop <= n.stop for n in new):
         return True
     inside = [n for n in new if leaf.offset <= n.offset and n.end <= leaf.end and n.bits is None]

@@ -66,7 +66,7 @@ _KEY = re.compile(r"[A-Za-z0-9/_@-]+\Z")
 
 
 def header(event: Event, state: State) -> Iterator[Fault]:
-    """Check the sub-header, and that the guest is of a kind that has emulators."""
+    """Checks the sub-header, and that the guest is of a kind that has emulators."""
     kind = "pv" if state.guest == libxc.PV else state.configured
     if kind in ("pv", "pvh"):
         yield Fault(HVM_ONLY, f"an emulator's record of a {kind.upper()} guest: libxl refuses it")
@@ -79,7 +79,7 @@ def header(event: Event, state: State) -> Iterator[Fault]:
 
 
 def state(event: Event, _: State) -> Iterator[Fault]:
-    """Check how the state of a QEMU of today begins."""
+    """Checks how the state of a QEMU of today begins."""
     body = bytes(event.prefix(libxl.EMULATOR_HEADER_SIZE + len(qemu.MAGIC) + 4))
     data = body[libxl.EMULATOR_HEADER_SIZE :]
     if len(body) < libxl.EMULATOR_HEADER_SIZE:
@@ -91,14 +91,14 @@ def state(event: Event, _: State) -> Iterator[Fault]:
 
 
 def end(_: Event, state: State) -> Iterator[Fault]:
-    """Check that an HVM guest's device model came before the end."""
+    """Checks that an HVM guest's device model came before the end."""
     hvm = state.guest == libxc.HVM and state.configured in ("", "hvm")
     if hvm and not state.seen(LIBXL, libxl.EMULATOR_CONTEXT):
         yield Fault(PRESENT, "no EMULATOR_CONTEXT before it: only a PVH guest has none")
 
 
 def xenstore(event: Event, _: State) -> Iterator[Fault]:
-    """Check the keys and values."""
+    """Checks the keys and values."""
     if event.length > libxl.XENSTORE_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes are not looked into")
         return

@@ -80,7 +80,7 @@ END_LAST = Rule("HVM_END_LAST", WARNING, "Nothing follows END.")
 
 
 def tsc_info(event: Event, _: State) -> Iterator[Fault]:
-    """Check X86_TSC_INFO."""
+    """Checks X86_TSC_INFO."""
     if event.length != TSC_INFO.size:
         yield Fault(TSC_LENGTH, f"{event.length} bytes, expected {TSC_INFO.size}")
         return
@@ -92,7 +92,7 @@ def tsc_info(event: Event, _: State) -> Iterator[Fault]:
 
 
 def params(event: Event, state: State) -> Iterator[Fault]:
-    """Check HVM_PARAMS' count against its length."""
+    """Checks HVM_PARAMS' count against its length."""
     if state.libxc(libxc.HVM_CONTEXT):
         yield Fault(PARAMS_FIRST, "after HVM_CONTEXT, as Xen itself writes it")
     if event.length < PAIR.size:
@@ -110,7 +110,7 @@ def params(event: Event, state: State) -> Iterator[Fault]:
 
 
 def context(event: Event, _: State) -> Iterator[Fault]:
-    """Check the framing of a context: HEADER, whole records, END."""
+    """Checks the framing of a context: HEADER, whole records, END."""
     if not event.length:
         yield Fault(CONTEXT_EMPTY, "no bytes")
     elif event.length > CONTEXT_LIMIT:

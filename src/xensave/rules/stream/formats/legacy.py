@@ -31,7 +31,7 @@ _QEMU = b"QEVM"
 
 
 def pages(event: Event, state: State) -> Iterator[Fault]:
-    """Check the entries of a batch; contents are not looked at."""
+    """Checks the entries of a batch; contents are not looked at."""
     header = state.headers[LEGACY]
     assert isinstance(header, LegacyHeader)
     words = memoryview(event.raw)[4:].cast("Q" if header.width == 8 else "I")
@@ -50,12 +50,12 @@ def pages(event: Event, state: State) -> Iterator[Fault]:
 
 
 def _beyond(entry: int, header: LegacyHeader) -> bool:
-    """Tell a PFN that a PV guest cannot have; an HVM guest's special pages lie above its P2M."""
+    """Tells a PFN that a PV guest cannot have; an HVM guest's special pages lie above its P2M."""
     return header.pv and entry & c.PFN_MASK >= header.p2m_size
 
 
 def param(event: Event, state: State) -> Iterator[Fault]:
-    """Check that the guest has params, and the pad before one."""
+    """Checks that the guest has params, and the pad before one."""
     header = state.headers[LEGACY]
     if isinstance(header, LegacyHeader) and header.pv:
         yield Fault(PARAM_GUEST, "in a PV guest's stream: no later Xen restores it")
@@ -65,7 +65,7 @@ def param(event: Event, state: State) -> Iterator[Fault]:
 
 
 def vcpu_info(event: Event, _: State) -> Iterator[Fault]:
-    """Check the bits of the map against the number of the last vCPU."""
+    """Checks the bits of the map against the number of the last vCPU."""
     last = int.from_bytes(event.raw[4:8], "little", signed=True)
     beyond = int.from_bytes(event.body(), "little") >> max(0, last + 1)
     if beyond:
@@ -73,7 +73,7 @@ def vcpu_info(event: Event, _: State) -> Iterator[Fault]:
 
 
 def toolstack(event: Event, state: State) -> Iterator[Fault]:
-    """Check that libxl's converter can read its chunk."""
+    """Checks that libxl's converter can read its chunk."""
     header = state.headers[LEGACY]
     assert isinstance(header, LegacyHeader)
     try:
@@ -84,7 +84,7 @@ def toolstack(event: Event, state: State) -> Iterator[Fault]:
 
 
 def end_of_body(_: Event, state: State) -> Iterator[Fault]:
-    """Check what a body must have had."""
+    """Checks what a body must have had."""
     header = state.headers[LEGACY]
     if not state.seen(LEGACY, c.TSC_INFO):
         yield Fault(TSC, "no TSC info: a restore takes the host's clock")
@@ -93,7 +93,7 @@ def end_of_body(_: Event, state: State) -> Iterator[Fault]:
 
 
 def device_model(event: Event, _: State) -> Iterator[Fault]:
-    """Check how the state begins."""
+    """Checks how the state begins."""
     if bytes(event.prefix(len(_QEMU))) != _QEMU:
         yield Fault(MODEL, f"begins with {bytes(event.prefix(4))!r}, not 'QEVM'", event.body_offset)
 

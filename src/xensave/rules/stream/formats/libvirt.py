@@ -25,7 +25,7 @@ DOMAIN = Rule("LIBVIRT_XML_DOMAIN", ERROR, "libvirt's XML is of a domain with a 
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the words of the header."""
+    """Checks the words of the header."""
     head = event.header
     assert isinstance(head, libvirt.LibvirtHeader)
     if head.unused:
@@ -35,7 +35,7 @@ def header(event: Event, _: State) -> Iterator[Fault]:
 
 
 def domain_xml(event: Event, _: State) -> Iterator[Fault]:
-    """Check the XML."""
+    """Checks the XML."""
     if not event.length:
         return
     if event.length > libvirt.XML_LIMIT:

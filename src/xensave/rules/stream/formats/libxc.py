@@ -117,7 +117,7 @@ FOREIGN = {libxc.PV: HVM_RECORDS, libxc.HVM: PV_RECORDS}
 
 
 def image_header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the image header; the walk itself needs its marker, version and byte order."""
+    """Checks the image header; the walk itself needs its marker, version and byte order."""
     head = event.header
     assert isinstance(head, libxc.ImageHeader)
     if head.options & ~libxc.OPTION_BIG_ENDIAN:
@@ -129,7 +129,7 @@ def image_header(event: Event, _: State) -> Iterator[Fault]:
 
 
 def domain_header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the domain header."""
+    """Checks the domain header."""
     head = event.header
     assert isinstance(head, libxc.DomainHeader)
     if head.type not in libxc.DOMAIN_TYPES:
@@ -144,7 +144,7 @@ def domain_header(event: Event, _: State) -> Iterator[Fault]:
 
 
 def record(event: Event, state: State) -> Iterator[Fault]:
-    """Check what every record shares: type, length, padding, and that this guest has it."""
+    """Checks what every record shares: type, length, padding, and that this guest has it."""
     if event.type not in libxc.RECORDS:
         if event.type & OPTIONAL:
             yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known; a restore skips it")
@@ -164,30 +164,30 @@ def record(event: Event, state: State) -> Iterator[Fault]:
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:
-    """Check that a record that only marks a place has no body."""
+    """Checks that a record that only marks a place has no body."""
     if event.length:
         yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
 
 
 def checkpoint(_: Event, __: State) -> Iterator[Fault]:
-    """Tell of a checkpoint: Remus and COLO send them, xl restore takes none."""
+    """Tells of a checkpoint: Remus and COLO send them, xl restore takes none."""
     yield Fault(CHECKPOINTED, "a checkpoint: only a live restore takes one")
 
 
 def toolstack(_: Event, __: State) -> Iterator[Fault]:
-    """Refuse the record of libxc's development."""
+    """Refuses the record of libxc's development."""
     yield Fault(DEPRECATED, "a deprecated record: a restore fails")
 
 
 def dirty_pfn_list(event: Event, _: State) -> Iterator[Fault]:
-    """Refuse the record of the back channel in a stream that goes forward."""
+    """Refuses the record of the back channel in a stream that goes forward."""
     yield Fault(DIRECTION, "belongs to COLO's back channel")
     if event.length % 8:
         yield Fault(DIRTY_LENGTH, f"{event.length} bytes, a multiple of 8 expected")
 
 
 def end(_: Event, state: State) -> Iterator[Fault]:
-    """Check that the stream held a guest's state."""
+    """Checks that the stream held a guest's state."""
     if state.guest == libxc.HVM and not state.libxc(libxc.HVM_CONTEXT):
         yield Fault(NO_CONTEXT, "END without HVM_CONTEXT before it: a restore would fail")
     elif state.guest == libxc.PV and not state.vcpu0:

@@ -52,7 +52,7 @@ STATE_PADDING = Rule(
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the stream's header; the walk itself needs its magic, version and byte order."""
+    """Checks the stream's header; the walk itself needs its magic, version and byte order."""
     assert isinstance(event.header, libxl.LibxlHeader)
     unknown = event.header.options & ~libxl.KNOWN_OPTIONS
     if unknown:
@@ -60,7 +60,7 @@ def header(event: Event, _: State) -> Iterator[Fault]:
 
 
 def record(event: Event, _: State) -> Iterator[Fault]:
-    """Check what every record shares: a known type and zero padding."""
+    """Checks what every record shares: a known type and zero padding."""
     if event.type not in libxl.RECORDS:
         if event.type & OPTIONAL:
             yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known: libxl refuses it")
@@ -73,13 +73,13 @@ def record(event: Event, _: State) -> Iterator[Fault]:
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:
-    """Check that a record that only marks a place has no body."""
+    """Checks that a record that only marks a place has no body."""
     if event.length:
         yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
 
 
 def context(event: Event, state: State) -> Iterator[Fault]:
-    """Check where LIBXC_CONTEXT stands."""
+    """Checks where LIBXC_CONTEXT stands."""
     if state.checkpoint:
         yield Fault(ONCE, "a libxc stream begins inside a checkpoint")
     elif state.seen(LIBXL, libxl.LIBXC_CONTEXT):
@@ -87,7 +87,7 @@ def context(event: Event, state: State) -> Iterator[Fault]:
 
 
 def end(event: Event, state: State) -> Iterator[Fault]:
-    """Check what must have come before END."""
+    """Checks what must have come before END."""
     if state.checkpoint:
         yield Fault(END_OUTSIDE, "END before the CHECKPOINT_END that is due")
     if not state.seen(LIBXL, libxl.LIBXC_CONTEXT):
@@ -95,13 +95,13 @@ def end(event: Event, state: State) -> Iterator[Fault]:
 
 
 def checkpoint_end(event: Event, state: State) -> Iterator[Fault]:
-    """Check that a checkpoint is open."""
+    """Checks that a checkpoint is open."""
     if not state.checkpoint:
         yield Fault(CHECKPOINT_END, "no CHECKPOINT came before it")
 
 
 def checkpoint_state(event: Event, state: State) -> Iterator[Fault]:
-    """Check COLO's control record."""
+    """Checks COLO's control record."""
     if not state.control:
         yield Fault(STATE_EXPECTED, "no checkpoint has just ended")
     if event.length not in (4, 8):

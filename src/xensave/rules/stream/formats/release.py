@@ -34,7 +34,7 @@ _TYPES = {"pv": libxc.PV, "hvm": libxc.HVM, "pvh": libxc.HVM}
 
 @cache
 def known_records(space: str, release: str) -> frozenset[int]:
-    """Return the numbers of a layer's records that a release knows: "libxl-record", "libxc-record".
+    """Returns the numbers that a release knows of "libxl-record" or "libxc-record".
 
     >>> sorted(known_records("libxl-record", "4.17"))
     [0, 1, 2, 3, 4, 5]
@@ -47,7 +47,7 @@ def _reads(release: str) -> tuple[int, ...]:
 
 
 def domain_header(event: Event, state: State) -> Iterator[Fault]:
-    """Check the stream's version and type, once its release is known."""
+    """Checks the stream's version and type, once its release is known."""
     head = event.header
     assert isinstance(head, libxc.DomainHeader)
     configured = _TYPES.get(state.configured)
@@ -63,7 +63,7 @@ def domain_header(event: Event, state: State) -> Iterator[Fault]:
 
 
 def record(event: Event, state: State) -> Iterator[Fault]:
-    """Check that the release which wrote it knows the record."""
+    """Checks that the release which wrote it knows the record."""
     release = state.domain.xen if state.domain is not None else None
     if release is None or release not in catalogue.release_names():
         return

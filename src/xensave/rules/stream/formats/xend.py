@@ -17,7 +17,7 @@ READABLE = Rule("XEND_CONFIG_READABLE", ERROR, "xend's configuration is an s-exp
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the configuration."""
+    """Checks the configuration."""
     if not event.length:
         yield Fault(PRESENT, "no configuration: xend refuses it")
     elif event.length > sexp.SIZE_LIMIT:

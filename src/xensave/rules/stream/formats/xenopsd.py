@@ -65,7 +65,7 @@ TPM_LIMIT = 16 << 20
 
 
 def record(event: Event, state: State) -> Iterator[Fault]:
-    """Check what every record shares: its place, its length, and that it is read at all."""
+    """Checks what every record shares: its place, its length, and that it is read at all."""
     if event.type != x.XENOPS and not state.seen(XENOPSD, x.XENOPS) and _structured(state):
         yield Fault(FIRST, "no record of the VM before it")
     if event.type in (x.LIBXL, x.QEMU_XEN):
@@ -80,25 +80,25 @@ def _structured(state: State) -> bool:
 
 
 def stream(_: Event, state: State) -> Iterator[Fault]:
-    """Check that it is the only one."""
+    """Checks that it is the only one."""
     if state.seen(XENOPSD, *x.STREAMS):
         yield Fault(ONCE, "a second stream")
 
 
 def device(_: Event, state: State) -> Iterator[Fault]:
-    """Check that the stream came before."""
+    """Checks that the stream came before."""
     if _structured(state) and not state.seen(XENOPSD, *x.STREAMS):
         yield Fault(ORDER, "before the stream, which restores the guest that it belongs to")
 
 
 def end(_: Event, state: State) -> Iterator[Fault]:
-    """Check that there was a stream."""
+    """Checks that there was a stream."""
     if not state.seen(XENOPSD, *x.STREAMS):
         yield Fault(PRESENT, "End_of_image without a stream before it: there is no guest in it")
 
 
 def vm(event: Event, _: State) -> Iterator[Fault]:
-    """Check the record of the VM."""
+    """Checks the record of the VM."""
     if event.length > sexp.SIZE_LIMIT:
         yield Fault(DESCRIBED, f"{event.length} bytes are no record of a VM")
         return
@@ -118,7 +118,7 @@ def vm(event: Event, _: State) -> Iterator[Fault]:
 
 
 def _misses(outer: sexp.Sexp) -> str:
-    """Return what the type of the record, as OCaml derives its reader, finds wrong with it."""
+    """Returns what the type of the record, as OCaml derives its reader, finds wrong with it."""
     if not isinstance(outer, list):
         return "it is no list of fields"
     names: list[str] = []
@@ -137,7 +137,7 @@ def _misses(outer: sexp.Sexp) -> str:
 
 
 def qemu(event: Event, _: State) -> Iterator[Fault]:
-    """Check QEMU's state: its length and its first bytes."""
+    """Checks QEMU's state: its length and its first bytes."""
     if event.length > x.QEMU_LIMIT:
         yield Fault(QEMU_SIZE, f"{event.length} bytes, xenopsd takes {x.QEMU_LIMIT} at most")
     head = bytes(event.prefix(len(_SIGNATURE)))
@@ -146,7 +146,7 @@ def qemu(event: Event, _: State) -> Iterator[Fault]:
 
 
 def variables(event: Event, _: State) -> Iterator[Fault]:
-    """Check varstored's record."""
+    """Checks varstored's record."""
     if event.length > varstored.SIZE_LIMIT:
         yield Fault(VARIABLES, f"{event.length} bytes, varstored takes {varstored.SIZE_LIMIT}")
         return
@@ -157,7 +157,7 @@ def variables(event: Event, _: State) -> Iterator[Fault]:
 
 
 def tpm(event: Event, _: State) -> Iterator[Fault]:
-    """Check swtpm's record."""
+    """Checks swtpm's record."""
     if event.length > TPM_LIMIT:
         yield Fault(TPM, f"{event.length} bytes are no state of a TPM")
         return

@@ -39,7 +39,7 @@ SIZE = Rule("XL_CONFIG_BOUNDED", WARNING, "The optional data is a configuration'
 
 
 def header(event: Event, _: State) -> Iterator[Fault]:
-    """Check the words of the header."""
+    """Checks the words of the header."""
     head = event.header
     assert isinstance(head, xl.XlHeader)
     if head.byte_order != xl.BYTE_ORDER:
@@ -52,14 +52,14 @@ def header(event: Event, _: State) -> Iterator[Fault]:
 
 
 def modern(_: Event, state: State) -> Iterator[Fault]:
-    """Check that a libxc stream is announced: without the flag a legacy one is."""
+    """Checks that a libxc stream is announced: without the flag a legacy one is."""
     head = state.headers.get(XL)
     if isinstance(head, xl.XlHeader) and not head.stream_v2:
         yield Fault(STREAM_V2, "mandatory flag 1 of xl's header is clear: xl takes it for legacy")
 
 
 def configuration(event: Event, _: State) -> Iterator[Fault]:
-    """Check the optional data."""
+    """Checks the optional data."""
     head = event.header
     assert isinstance(head, xl.XlHeader)
     if event.length > xl.CONFIG_LIMIT:

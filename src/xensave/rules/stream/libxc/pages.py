@@ -82,7 +82,7 @@ DATALESS = _top_bytes(set(DATALESS_TYPES))
 
 
 def page_data(event: Event, state: State) -> Iterator[Fault]:
-    """Check a record's count, PFNs and length."""
+    """Checks a record's count, PFNs and length."""
     if state.guest == libxc.PV and not state.libxc(libxc.X86_PV_P2M_FRAMES, libxc.PAGE_DATA):
         yield Fault(ORDER, "no X86_PV_P2M_FRAMES came before it")
     if event.length < PAIR.size:
@@ -106,7 +106,7 @@ def page_data(event: Event, state: State) -> Iterator[Fault]:
 
 
 def alike(run: PageRun, state: State) -> bool:
-    """Tell whether the records of a run break no rule, if the record before them breaks none.
+    """Tells whether the records of a run break no rule, if the record before them breaks none.
 
     They share that record's length and count: what remains is their PFNs.
     """

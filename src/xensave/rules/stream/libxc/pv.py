@@ -99,7 +99,7 @@ XSAVE_MIN = 16
 
 
 def info(event: Event, state: State) -> Iterator[Fault]:
-    """Check X86_PV_INFO."""
+    """Checks X86_PV_INFO."""
     if state.libxc(libxc.X86_PV_INFO):
         yield Fault(INFO_ONCE, "a second one")
     if event.length < PV_INFO.size:
@@ -115,7 +115,7 @@ def info(event: Event, state: State) -> Iterator[Fault]:
 
 
 def p2m_frames(event: Event, state: State) -> Iterator[Fault]:
-    """Check the frames' range against the length."""
+    """Checks the frames' range against the length."""
     yield from needs_info(event, state)
     if event.length < PAIR.size or event.length % 8:
         yield Fault(P2M_LENGTH, f"{event.length} bytes, expected 8 and a multiple of 8")
@@ -135,20 +135,20 @@ def p2m_frames(event: Event, state: State) -> Iterator[Fault]:
 
 
 def needs_info(_: Event, state: State) -> Iterator[Fault]:
-    """Check that X86_PV_INFO came before."""
+    """Checks that X86_PV_INFO came before."""
     if not state.libxc(libxc.X86_PV_INFO):
         yield Fault(INFO_FIRST, "no X86_PV_INFO came before it")
 
 
 def shared_info(event: Event, state: State) -> Iterator[Fault]:
-    """Check SHARED_INFO."""
+    """Checks SHARED_INFO."""
     yield from needs_info(event, state)
     if event.length != libxc.PAGE_SIZE:
         yield Fault(SHARED, f"{event.length} bytes, expected {libxc.PAGE_SIZE}")
 
 
 def vcpu(event: Event, state: State) -> Iterator[Fault]:
-    """Check the front of a vCPU's record, and how long its content is."""
+    """Checks the front of a vCPU's record, and how long its content is."""
     if not state.libxc(libxc.PAGE_DATA):
         yield Fault(VCPU_ORDER, "no PAGE_DATA came before it")
     if event.length < PAIR.size:
@@ -167,7 +167,7 @@ def vcpu(event: Event, state: State) -> Iterator[Fault]:
 
 
 def _wanted(type_: int, size: int, width: int) -> str | None:
-    """Return what a content's size should be, or None where it is so."""
+    """Returns what a content's size should be, or None where it is so."""
     if type_ == libxc.X86_PV_VCPU_BASIC:
         exact = CONTEXT_SIZE.get(width, size)
         return None if size == exact else str(exact)

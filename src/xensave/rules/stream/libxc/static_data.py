@@ -73,7 +73,7 @@ MEMORY = (libxc.PAGE_DATA, libxc.X86_PV_P2M_FRAMES)
 
 
 def static_data_end(_: Event, state: State) -> Iterator[Fault]:
-    """Check that the marker belongs here."""
+    """Checks that the marker belongs here."""
     if state.version == 2:
         yield Fault(VERSION, "in a version 2 stream")
     if state.libxc(libxc.STATIC_DATA_END):
@@ -81,19 +81,19 @@ def static_data_end(_: Event, state: State) -> Iterator[Fault]:
 
 
 def content(_: Event, state: State) -> Iterator[Fault]:
-    """Check, at the first memory or register record, that the marker came before."""
+    """Checks, at the first memory or register record, that the marker came before."""
     if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END) and not state.libxc(*CONTENT):
         yield Fault(FIRST, "STATIC_DATA_END is missing before it")
 
 
 def memory(_: Event, state: State) -> Iterator[Fault]:
-    """Check that the marker came before memory: there the reader looks for it."""
+    """Checks that the marker came before memory: there the reader looks for it."""
     if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END):
         yield Fault(BEFORE_MEMORY, "STATIC_DATA_END is missing before it")
 
 
 def policy(event: Event, state: State) -> Iterator[Fault]:
-    """Check a policy's place and length."""
+    """Checks a policy's place and length."""
     if state.version == 2:
         yield Fault(VERSION, "in a version 2 stream")
     if state.libxc(libxc.STATIC_DATA_END):
