@@ -16,6 +16,7 @@ pytest.importorskip("duckdb")
 
 from xensave.errors import SourceError, UsageError
 from xensave.fleet.parts import PATIENCE, Writer, folder_of, locked, parts_of
+from xensave.fleet.plan import plan, script
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
 from xensave.fleet.row import error_row
@@ -320,3 +321,35 @@ def test_workers_of_a_killed_scan_end(images, tmp_path):
         time.sleep(0.1)
     os.killpg(running.pid, signal.SIGKILL)
     pytest.fail("workers wait on")
+
+
+NAMES = [
+    b"a\xff.ctx",
+    b"a\\xff.ctx",
+    b"a%FF.ctx",
+    b"-f\xe9 '$(id)`.ctx",
+    b"n\n\xff.ctx",
+    b"d\xc3\xa9.ctx",
+]
+
+
+def test_the_plan_of_names_that_are_no_unicode_runs(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in NAMES:
+        shutil.copy("examples/hvm1.ctx", images / os.fsdecode(name))
+    table = str(tmp_path / "fleet.parquet")
+    result = run([images], table, Question(("4.13",)))
+    assert result.rows == len(NAMES)
+    plans = plan(table, "4.13")
+    command = tmp_path / "bin" / "xensave"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m xensave "$@" >/dev/null\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
+    text = "\n".join(script(plans, "4.13", str(tmp_path / "out")))
+    text.encode()
+    subprocess.run(["sh", "-c", text], check=True, env={**os.environ, "PATH": path})
+    assert {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()} == set(NAMES)
+    # A second run knows them again.
+    assert run([images], table, Question(("4.13",))).looked_at == 0

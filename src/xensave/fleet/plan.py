@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from xensave.fleet.query import ask, check_target
 from xensave.fleet.sources import as_path
+from xensave.source.remote.addresses import local_path
 
 _SQL = """
 SELECT address, guest, error, v.target, v.accepted, v.record, v.why, v.depends,
@@ -125,7 +126,7 @@ def _commands(each: Planned, target: str, folder: str, taken: dict[str, int]) ->
     yield f"# {_comment(each.why)}"
     for loss in each.losses:
         yield f"#   loses {_comment(loss)}"
-    out = posixpath.join(folder, _free_name(posixpath.basename(each.address), taken))
+    out = posixpath.join(folder, _free_name(posixpath.basename(local_path(each.address)), taken))
     allow = " --allow-loss" if each.losses else ""
     yield (
         f"xensave convert --target {shlex.quote(target)}{allow} -- "

@@ -23,7 +23,7 @@ from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.hostfile import read_host
 from xensave.policy.value import Policy
 from xensave.source import Source, open_source
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import Entry, listed
 from xensave.toolstack.judge import Judge
 
 _EMPTY: Row = {column.name: None for column in COLUMNS}
@@ -72,7 +72,7 @@ def error_row(entry: Entry, why: str) -> Row:
 
 def _start(entry: Entry) -> Row:
     return _EMPTY | {
-        "address": entry.address,
+        "address": listed(entry.address),
         "size": entry.size,
         "mtime": entry.mtime,
         "etag": entry.etag,

@@ -12,9 +12,9 @@ from xensave import __version__
 from xensave.catalogue.points import asked_for
 from xensave.errors import MissingExtra
 from xensave.fleet.parts import Writer, check_table, done, folder_of, locked, merge
-from xensave.fleet.schema import VERSION, Row, text_of
+from xensave.fleet.schema import VERSION, Row
 from xensave.fleet.sources import entries
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import Entry, listed
 
 BATCH = 32
 """How many images a worker is handed at once."""
@@ -91,7 +91,7 @@ def _scan(
     tell: Callable[[Progress], None],
 ) -> Result:
     settings = question.settings()
-    wanted = {text_of(entry.address): entry for entry in listing}
+    wanted = {listed(entry.address): entry for entry in listing}
     keys = {address: entry.key for address, entry in wanted.items()}
     had = done(table, settings)
     todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]

@@ -23,7 +23,11 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("address", "string", "The path or address of the image."),
+    Column(
+        "address",
+        "string",
+        "The path or address of the image; of a path that is no Unicode a `file://` address.",
+    ),
     Column("size", "int64", "Its bytes, as the file system or store counts them."),
     Column("mtime", "double", "When it was changed, in seconds since 1970."),
     Column("etag", "string", "The store's entity tag; null for files."),

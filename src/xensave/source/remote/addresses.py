@@ -6,7 +6,9 @@ object that changes while it is read is an error.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
 
 Key = tuple[int, float | None, str | None]
 """What tells an object from a later one at its address: size, time of change, entity tag."""
@@ -45,10 +47,29 @@ def is_address(text: str) -> bool:
 def local_path(text: str) -> str:
     """Returns the path that a `file://` address names; other text as it is.
 
-    >>> local_path("file:///var/lib/xen/a.img"), local_path("a.img")
-    ('/var/lib/xen/a.img', 'a.img')
+    Bytes of the path may be written as % and two hexadecimal digits there (RFC 8089).
+
+    >>> local_path("file:///var/lib/xen/a%20b.img"), local_path("a%20b.img")
+    ('/var/lib/xen/a b.img', 'a%20b.img')
     """
     for prefix in ("file://", "local://"):
         if text.startswith(prefix):
-            return text[len(prefix) :]
+            return os.fsdecode(unquote_to_bytes(os.fsencode(text[len(prefix) :])))
     return text
+
+
+def listed(address: str) -> str:
+    r"""Return an address as text that a table or a mail can hold, and that names the same.
+
+    A file's name may be any bytes: one that is no Unicode is written as a `file://` address.
+
+    >>> listed("images/a\udcff.img"), listed("images/a.img")
+    ('file://images/a%FF.img', 'images/a.img')
+    """
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        if is_address(address):
+            return address.encode("utf-8", "backslashreplace").decode()
+        return "file://" + quote(os.fsencode(address))
+    return address
