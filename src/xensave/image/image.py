@@ -16,7 +16,7 @@ from xensave.errors import Malformed, UsageError
 from xensave.image.counted import CountedImage
 from xensave.image.facts.described import details_of
 from xensave.image.facts.emulator import Emulator, emulators
-from xensave.image.facts.guest import GuestFacts, facts_of
+from xensave.image.facts.guest import GuestFacts, GuestType, facts_of
 from xensave.image.facts.pages import PageTally
 from xensave.image.tally import tally
 from xensave.source import Input, Source
@@ -113,7 +113,7 @@ class Image(CountedImage):
         return self._tallied.release
 
     @property
-    def type(self) -> str:
+    def type(self) -> GuestType:
         """The guest's type: "pv", "pvh" or "hvm".
 
         The configuration says it; without one a guest with an emulator or a PIC is "hvm".

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xensave.toolstack.releases.matrix import Outcome
+
 
 class Fact(NamedTuple):
     """A line of a list of facts."""
@@ -54,7 +56,7 @@ class Answer(NamedTuple):
     """What a release makes of a guest: the outcome in a word, its class, and the reasons."""
 
     release: str
-    outcome: str
+    outcome: Outcome
     place: str
     errno: str
     reasons: tuple[str, ...]

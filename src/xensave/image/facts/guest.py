@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from xensave import catalogue
 from xensave.container.events import LEGACY, LIBXC, LIBXL, XL
@@ -31,9 +31,10 @@ from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.pages import PageFacts
 from xensave.image.tally import BufferedRecord, Count, Tally
 
-PV = "pv"
-PVH = "pvh"
-HVM = "hvm"
+GuestType: TypeAlias = Literal["pv", "pvh", "hvm"]
+PV: Final = "pv"
+PVH: Final = "pvh"
+HVM: Final = "hvm"
 
 _CPU, _PIC = 2, 3
 
@@ -119,7 +120,7 @@ class GuestFacts(NamedTuple):
         return self.domain.xen if self.domain is not None else None
 
     @property
-    def type(self) -> str:
+    def type(self) -> GuestType:
         """The guest's type: PV, PVH or HVM.
 
         The configuration says it; without one a guest with an emulator or a PIC is HVM.
@@ -128,9 +129,9 @@ class GuestFacts(NamedTuple):
             return PV
         configured = self.described.choice("c_info", "type")
         configured = configured or self.config.choice("c_info", "type")
-        if configured in (PVH, HVM):
-            return str(configured)
-        if self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:
+        if configured == PVH:
+            return PVH
+        if configured == HVM or self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:
             return HVM
         return HVM if _PIC in typecodes(self.context) else PVH
 

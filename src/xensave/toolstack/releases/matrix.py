@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.points import points_of
@@ -13,13 +13,14 @@ from xensave.policy.steps.default import default_policy
 from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask, dated_records
 from xensave.toolstack.releases.typical import typical_context
 
-RESTORES = "restores"
-FIXUP = "restores with a fix-up"
-REFUSED = "refused"
-DEPENDS = "depends"
+Outcome: TypeAlias = Literal["restores", "restores with a fix-up", "refused", "depends"]
+RESTORES: Final = "restores"
+FIXUP: Final = "restores with a fix-up"
+REFUSED: Final = "refused"
+DEPENDS: Final = "depends"
 
 
-def outcome(verdict: Verdict) -> str:
+def outcome(verdict: Verdict) -> Outcome:
     """Returns what a verdict comes to: RESTORES, FIXUP, REFUSED or DEPENDS."""
     if isinstance(verdict, Refused):
         return REFUSED
