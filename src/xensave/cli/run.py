@@ -21,7 +21,7 @@ BAD_INPUT = 1
 
 
 def run_command(name: str, words: list[str]) -> int:
-    """Runs `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
+    """Returns runs `xensave NAME WORDS...`: the exit code; never a traceback for bad input."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")

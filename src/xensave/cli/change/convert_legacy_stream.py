@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Runs it under a name of its own, for who can name a program and no command of one."""
+    """Returns runs it under a name of its own, for who can name a program and no command of one."""
     return command(["convert-legacy-stream", *sys.argv[1:]])
 
 

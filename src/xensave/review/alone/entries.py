@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 from xensave.errors import LimitExceeded, UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
@@ -29,8 +29,7 @@ NESTING = 64
 """How deep conditionals may lie within each other: 63 is what C99 (5.2.4.1) demands at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A fact of a hunk: REMOVED, ADDED or CONTEXT, with the line that shows it."""
 
     fact: Fact

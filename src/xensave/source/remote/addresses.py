@@ -59,7 +59,7 @@ def local_path(text: str) -> str:
 
 
 def listed(address: str) -> str:
-    r"""Return an address as text that a table or a mail can hold, and that names the same.
+    r"""Returns an address as text that a table or a mail can hold, and that names the same.
 
     A file's name may be any bytes: one that is no Unicode is written as a `file://` address.
 
