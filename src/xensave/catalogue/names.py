@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from xensave.catalogue.load import index
 from xensave.errors import UsageError
@@ -12,6 +13,8 @@ _NAME = (
     r"(?i:(?:xen[-_ ]?)?(?:release[-_]|stable-|staging-|v)?(\d+)\.(\d+)((?:\.\d+)*)(?:[-+~].*)?)"
 )
 _MASTER = ("master", "staging", "unstable", "xen-unstable")
+_NAMES = 256
+"""How many names are remembered: there are fewer tags of Xen."""
 
 
 def release_names() -> list[str]:
@@ -19,6 +22,7 @@ def release_names() -> list[str]:
     return list(index()["releases"])
 
 
+@lru_cache(maxsize=_NAMES)
 def normalise(name: str) -> str:
     """Returns the series of a release as `release_names()` spells it.
 
@@ -49,6 +53,7 @@ def is_spelled_as_release(name: str) -> bool:
     return name.lower() in _MASTER or re.fullmatch(_NAME, name.strip()) is not None
 
 
+@lru_cache(maxsize=_NAMES)
 def point_release(name: str) -> tuple[int, ...] | None:
     """Returns the numbers of a point release, for rules with a date; None where the name has none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from typing import overload
 
@@ -40,6 +41,7 @@ class _Formats(Sequence[Format]):
         return len(_HOMES)
 
     @staticmethod
+    @cache
     def named(name: str) -> Format:
         module, attribute = _HOMES[name]
         known: Format = getattr(import_module(f"xensave.container.{module}"), attribute)

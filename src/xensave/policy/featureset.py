@@ -62,6 +62,8 @@ def changed_features(before: Policy, after: Policy, version: Version) -> Changed
     gained: list[str] = []
     pairs = zip(featureset(before, version), featureset(after, version), strict=True)
     for word, (old, new) in enumerate(pairs):
+        if old == new:
+            continue
         for bit in range(32):
             if (old ^ new) >> bit & 1:
                 (lost if old >> bit & 1 else gained).append(features.name(word, bit))

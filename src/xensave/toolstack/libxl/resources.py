@@ -76,7 +76,8 @@ def name(restore: Restore) -> str | None:
 def domid(restore: Restore) -> str | None:
     """Leaves a domain's number to the host."""
     number = _number(restore, "c_info", "domid")
-    if configured(restore) and number in _GUEST_DOMIDS:
+    # What is no integer is looked for in a range number by number.
+    if number is not None and number in _GUEST_DOMIDS and configured(restore):
         raise Undecided(f"whether domain id {number} is free on the host")
     return None
 
