@@ -28,8 +28,8 @@ SCHED = (
     ("text", "at", "new"),
     [
         (SCHED % "credit2", (4, 11, 4), SCHED % "unknown"),
-        (SCHED % "credit", (4, 12, 0), SCHED % "unknown"),
-        (SCHED % "Credit", (4, 12, 0), SCHED % "unknown"),
+        (SCHED % "credit", (4, 12, 0), None),
+        (SCHED % "Credit2", (4, 11, 4), SCHED % "unknown"),
         (SCHED % "credit2", (4, 12, 0), None),
         (SCHED % "rtds", (4, 12, 0), None),
         ('{"b_info": {"tsc_mode": "native_paravirt"}}', (4, 11, 4), None),
@@ -58,7 +58,7 @@ def test_a_guest_of_credit2_restores_where_credit_is_the_default(tmp_path):
     source.write_bytes(rebuilt(thin("x417-pvh1"), edits))
     plan = convert(str(source), str(out), Settings("4.11.4", "4.17"))
     (change,) = [each for each in plan.changes if "scheduler" in each.what]
-    assert (change.action, change.lost, change.citation.commit) == ("rewrite", 0, "ec6662445b")
+    assert (change.action, change.lost, change.citation.commit) == ("rewrite", 0, "162fc8295f")
     with open_image(out) as image:
         config = image.facts.config
         assert judge(image.facts, "4.11.4").accepted

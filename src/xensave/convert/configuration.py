@@ -13,7 +13,7 @@ from xensave.container.frames.xl import OptionalData
 from xensave.convert.plan import Loss
 from xensave.errors import XensaveError
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP_UNTIL
-from xensave.toolstack.libxl.resources import WEIGHTED, default_scheduler
+from xensave.toolstack.libxl.resources import WEIGHTED, default_scheduler, takes_any_scheduler
 
 
 class ConfigMend(NamedTuple):
@@ -33,7 +33,7 @@ class ConfigMend(NamedTuple):
 
 
 def _of_another_scheduler(value: object, at: Version) -> bool:
-    return value in WEIGHTED and value != default_scheduler(at)
+    return not takes_any_scheduler(at) and value in WEIGHTED and value != default_scheduler(at)
 
 
 def _pvrdtscp(value: object, at: Version) -> bool:
@@ -47,7 +47,11 @@ MENDS = (
         _of_another_scheduler,
         "sched_params.sched of the configuration to the host's scheduler",
         "libxl refuses settings of a scheduler that the host does not have; weight and cap stay",
-        Citation("ec6662445b", "Make credit2 the default scheduler", "4.12"),
+        Citation(
+            "162fc8295f",
+            "libxl: Restore scheduling parameters after migrate in best-effort fashion",
+            "4.12",
+        ),
     ),
     ConfigMend(
         ("b_info", "tsc_mode"),

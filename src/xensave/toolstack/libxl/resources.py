@@ -20,6 +20,13 @@ _HARD = "vcpu_hard_affinity"
 
 _CREDIT2_DEFAULT = ("4.12",)
 """ec6662445b "Make credit2 the default scheduler" (4.12)."""
+_ANY_SCHEDULER = Cite(
+    "domcreate_stream_done",
+    "162fc8295f",
+    "libxl: Restore scheduling parameters after migrate in best-effort fashion",
+    "4.12",
+)
+"""From here on a restore takes the host's scheduler, and of the settings what that one has."""
 WEIGHTED = ("credit", "credit2")
 """Schedulers that are some release's default; both have a weight and a cap."""
 _WITHOUT_SETTINGS = ("null", "arinc653")
@@ -150,7 +157,10 @@ def scheduler(restore: Restore) -> str | None:
         return None
     chosen = restore.facts.config.choice("b_info", "sched_params", "sched")
     default = default_scheduler(restore.target.version)
-    kind = default if chosen in (None, "unknown") else chosen
+    if takes_any_scheduler(restore.target.version) or chosen in (None, "unknown"):
+        kind: object = default
+    else:
+        kind = chosen
     if kind == "sedf":
         return "the scheduler sedf is no more"
     if kind in _WITHOUT_SETTINGS:
@@ -164,6 +174,11 @@ def scheduler(restore: Restore) -> str | None:
             f"that of Xen {restore.target.name} is {default} unless it is told otherwise"
         )
     return None
+
+
+def takes_any_scheduler(at: Version) -> bool:
+    """Tells whether a release's libxl restores a guest whatever its scheduler was."""
+    return begun((_ANY_SCHEDULER.release,), at)
 
 
 def default_scheduler(at: Version) -> str:
