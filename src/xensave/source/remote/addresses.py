@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
 
 Key = tuple[int, float | None, str | None]
 """What tells an object from a later one at its address: size, time of change, entity tag."""
@@ -54,6 +53,8 @@ def local_path(text: str) -> str:
     """
     for prefix in ("file://", "local://"):
         if text.startswith(prefix):
+            from urllib.parse import unquote_to_bytes
+
             return os.fsdecode(unquote_to_bytes(os.fsencode(text[len(prefix) :])))
     return text
 
@@ -71,5 +72,7 @@ def listed(address: str) -> str:
     except UnicodeEncodeError:
         if is_address(address):
             return address.encode("utf-8", "backslashreplace").decode()
+        from urllib.parse import quote
+
         return "file://" + quote(os.fsencode(address))
     return address
