@@ -59,6 +59,15 @@ class Restore(NamedTuple):
     memory: PvMemory | None = None
     emulators: tuple[Emulator, ...] | None = None
 
+    @property
+    def on_amd(self) -> bool | None:
+        """Whether the host's CPU is AMD's or Hygon's, None where neither host nor guest tells.
+
+        A guest that brings no policy has the one that is taken for its target: of any vendor.
+        """
+        known = self.host is not None or bool(self.facts.leaves)
+        return self.policy.amd if known else None
+
 
 class Objection(NamedTuple):
     """Why a restore fails, or may fail where it is not `certain`."""

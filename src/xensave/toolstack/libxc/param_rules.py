@@ -164,15 +164,17 @@ def nested_shadow(setting: Setting) -> str:
 
 def nested_shadow_amd(setting: Setting) -> str:
     """Refuses it on CPUs of AMD's only."""
-    return nested_shadow(setting) if setting.restore.policy.amd else ""
+    wrong = nested_shadow(setting)
+    if wrong and setting.restore.on_amd is None:
+        raise Undecided(f"whether the host's CPU is AMD's: {wrong}")
+    return wrong if setting.restore.on_amd else ""
 
 
 def lmce(setting: Setting) -> str:
     """Refuses LMCE on CPUs without it; on Intel's the host decides."""
     if not setting.value & _LMCE:
         return ""
-    policy = setting.restore.policy
-    if policy is not None and policy.amd:
+    if setting.restore.on_amd:
         return "CPUs of this vendor have no local machine checks"
     raise Undecided("whether the host's CPU has local machine checks (MCA_CAP)")
 
