@@ -12,6 +12,8 @@ from tests.toolstack.corpus import make, rebuilt, thin
 from xensave.container.frames.config import Config
 from xensave.image import open_image
 from xensave.policy.steps.default import default_policy
+from xensave.toolstack.libxl.creation import altp2m
+from xensave.toolstack.libxl.exclusions import altp2m_views, devices_on_demand
 from xensave.toolstack.libxl.resources import default_scheduler, scheduler
 from xensave.toolstack.restore import judge
 from xensave.toolstack.rule import Restore, target_of
@@ -68,13 +70,21 @@ CASES = {
         {"4.14.6": "refused LIBXL_NAME_FREE", "4.20.4": "refused LIBXL_NAME_FREE"}),
     "name-too-long": (PVH, [config("c_info", "name", "n" * 4096)],
         {"4.17.7": "refused LIBXL_NAME_FREE"}),
-    "name-long": (PVH, [config("c_info", "name", "n" * 4000)], {"4.17.7": YES}),
+    # It writes "/vm/UUID/name" too, of 46 bytes.
+    "name-longer": (PVH, [config("c_info", "name", "n" * 4051)],
+        {"4.17.7": "refused LIBXL_NAME_FREE"}),
+    "name-long": (PVH, [config("c_info", "name", "n" * 4050)], {"4.17.7": YES}),
+    "name-with-a-nul": (PVH, [config("c_info", "name", "Domain-0\0more")],
+        {"4.17.7": "refused LIBXL_NAME_FREE"}),
     # libxl__domain_make(), 4a3a25678d; 0 and what is above 0x7fef are no choice.
     "domid": (PVH, [config("c_info", "domid", 7)], {"4.14.6": DEPENDS, "4.20.4": DEPENDS}),
     "domid-of-none": (PVH, [config("c_info", "domid", 0x7FF4)], {"4.17.7": YES}),
     # libxl__domain_build_info_setdefault(): the bitmap has 128 bytes.
     "vcpu-map": (PVH, [config("b_info", "avail_vcpus", [0, 1024])],
         {"4.17.7": "refused LIBXL_VCPU_MAP"}),
+    # libxl__bitmap_parse_json() takes the last number, and one, for an int.
+    "vcpu-map-of-33-bits": (PVH, [config("b_info", "avail_vcpus", [0, 1 << 32])],
+        {"4.17.7": DEPENDS}),
     "vcpu-map-of-most": (PVH, [config("b_info", "avail_vcpus", [0, 1023])], {"4.17.7": YES}),
     # Of libxl__build_pre(), vcpu_set_hard_affinity():
     "bound-to-cpu-0": (PVH, [config("b_info", "vcpu_hard_affinity", [[0, 99]])], {"4.17.7": YES}),
@@ -122,6 +132,17 @@ CASES = {
     "usb-redirected": (HVM, [config("b_info", "type.hvm", "spice", {"enable": "True",
         "usbredirection": 1}), config("b_info", "type.hvm", "usb", "True")],
         {"4.17.7": "refused LIBXL_USB"}),
+    # libxl__string_list_parse_json() makes none of an empty list.
+    "usb-devices-none": (HVM, [config("b_info", "type.hvm", "usbversion", 2),
+        config("b_info", "type.hvm", "usbdevice_list", [])], {"4.17.7": YES}),
+    "usb-devices": (HVM, [config("b_info", "type.hvm", "usbversion", 2),
+        config("b_info", "type.hvm", "usbdevice_list", ["tablet"])],
+        {"4.17.7": "refused LIBXL_USB"}),
+    # Until 19ab8356ab the default device model in a stub domain is that of old.
+    "rombios-in-a-stub-domain": (HVM, [config("b_info", "device_model_version", "unknown"),
+        config("b_info", "device_model_stubdomain", "True"),
+        config("b_info", "type.hvm", "bios", "rombios")],
+        {"4.20.4": DEPENDS, "4.21.0": "refused LIBXL_BIOS"}),
     "qxl-of-old": (HVM, [config("b_info", "device_model_version", "qemu_xen_traditional"),
         config("b_info", "type.hvm", "vga", {"kind": "qxl"})],
         {"4.17.7": "refused LIBXL_VIDEO_MEMORY"}),
@@ -181,6 +202,60 @@ def test_the_scheduler_that_a_release_has_by_default(target, kind):
         restore = Restore(image.facts, target_of(target), default_policy(target))
     assert default_scheduler(restore.target.version) == kind
     assert (scheduler.objection(restore) is None) == (kind == "credit2")
+
+
+def objection(rule, values, target, **facts):
+    with open_image(io.BytesIO(rebuilt(thin(PVH), []))) as image:
+        facts = image.facts._replace(config=Config("", values), **facts)
+    at = target_of(target)
+    if not rule.holds(at.version):
+        return None
+    return rule.objection(Restore(facts, at, default_policy(target)))
+
+
+LESS = {"target_memkb": 65536}
+ON_ALTP2M = {"type.hvm": {"altp2m": "True"}}
+OLD = {
+    # initiate_domain_create(): 3ebe9a1a82 came with 4.8, b_info.altp2m with 4.9.
+    "on-demand-4.7": (ON_ALTP2M | LESS | {"max_memkb": 131072}, "4.7.6", None),
+    "on-demand-4.8": (ON_ALTP2M | LESS | {"max_memkb": 131072}, "4.8.5", True),
+    "mode-4.8": ({"altp2m": "mixed"} | LESS | {"max_memkb": 131072}, "4.8.5", None),
+    "mode-4.9": ({"altp2m": "mixed"} | LESS | {"max_memkb": 131072}, "4.9.4", True),
+    # b_info.nested_hvm came with 4.10, and took the older one's value.
+    "nested-4.9": ({"altp2m": "mixed", "nested_hvm": "True"}, "4.9.4", None),
+    "nested-4.10": ({"altp2m": "mixed", "nested_hvm": "True"}, "4.10.4", True),
+    "nested-of-old-4.9": (
+        {"altp2m": "mixed", "type.hvm": {"nested_hvm": "True"}}, "4.9.4", True
+    ),
+    "nested-of-old-4.10": (
+        {"altp2m": "mixed", "type.hvm": {"nested_hvm": "True"}}, "4.10.4", True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_altp2m_of_older_releases(name):
+    build, target, certain = OLD[name]
+    answer = objection(altp2m, {"c_info": {"type": "hvm"}, "b_info": build}, target)
+    assert (answer and answer.certain) == certain
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "certain"),
+    [("4.7.6", 65536, False), ("4.7.6", 32764, True), ("4.8.5", 65536, True)],
+)
+def test_a_maximum_that_is_not_stated(target, size, certain):
+    """freemem() put the default into the configuration, until b173750d2b (4.8)."""
+    values = {"c_info": {"type": "hvm"}, "b_info": {"target_memkb": size}, "pcidevs": [{"dev": 1}]}
+    assert objection(devices_on_demand, values, target).certain == certain
+
+
+def test_a_guest_without_a_policy_tells_no_vendor():
+    """hvm_altp2m_supported() asks the host; a stream of before 4.14 has no CPUID policy."""
+    build = {"altp2m": "external", "altp2m_count": 2}
+    values = {"c_info": {"type": "hvm"}, "b_info": build}
+    assert objection(altp2m_views, values, "4.21.0").certain
+    assert not objection(altp2m_views, values, "4.21.0", leaves=None).certain
 
 
 def test_the_port_of_the_pm_timer_was_cut_to_32_bits(answers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
+from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 TYPES = (PV, HVM, PVH)
@@ -16,6 +17,13 @@ _HVM_VCPUS = 128
 _PV_VCPUS = 8192
 ALTP2M = ("mixed", "external", "limited")
 _PASSTHROUGH = ("enabled", "sync_pt", "share_pt")
+DEFAULT_KB = 32 * 1024
+"""The memory that libxl gives a domain whose configuration does not say."""
+_NEED_ASIDE = ("4.8",)
+"""b173750d2b "libxl: libxl_domain_need_memory shouldn't modify b_info" (4.8): before, the default
+stood in the configuration by then where xl frees memory, as it does unless dom0_mem is set."""
+_ALTP2M_WITHOUT_POD = ("4.8",)
+"""3ebe9a1a82 "libxl: disallow enabling PoD and ALTP2M at the same time" (4.8)."""
 
 
 def configured(restore: Restore) -> bool:
@@ -34,12 +42,20 @@ def domain_type(restore: Restore) -> object:
 
 
 def on_demand(restore: Restore) -> bool:
-    """Tells whether a domain that is not PV starts with less memory than it may have."""
+    """Tells whether a domain that is not PV starts with less memory than it may have.
+
+    Raises Undecided where that hangs on whether xl frees memory.
+    """
     most = restore.facts.config.get("b_info", "max_memkb")
     target = restore.facts.config.get("b_info", "target_memkb")
+    if not isinstance(target, int) or domain_type(restore) == PV:
+        return False
+    if isinstance(most, int):
+        return target < most
     # libxl looks before it puts 32 MiB in the place of a maximum that is not stated.
-    less = isinstance(target, int) and (not isinstance(most, int) or target < most)
-    return less and domain_type(restore) != PV
+    if target < DEFAULT_KB or begun(_NEED_ASIDE, restore.target.version):
+        return True
+    raise Undecided("whether xl frees memory (autoballoon): max_memkb has its default by then")
 
 
 @rule(
@@ -182,22 +198,21 @@ def tsc_mode(restore: Restore) -> str | None:
     record=CONFIG,
     says="altp2m goes neither with memory on demand nor with nested virtualisation",
     cite=Cite("libxl__domain_config_setdefault"),
+    since=("4.6",),
 )
 def altp2m(restore: Restore) -> str | None:
-    """Refuses altp2m with a target below the maximum, or with nested HVM."""
-    config = restore.facts.config
-    if domain_type(restore) == PV or not configured(restore):
+    """Refuses altp2m with nested HVM, and from 4.8 on with a target below the maximum."""
+    if domain_type(restore) == PV or not configured(restore) or not altp2m_mode(restore):
         return None
-    older = config.flag("b_info", "type.hvm", "altp2m")
-    if not older and config.choice("b_info", "altp2m") not in ALTP2M:
-        return None
-    if on_demand(restore):
+    if nested(restore):
+        return "altp2m and nested HVM"
+    if begun(_ALTP2M_WITHOUT_POD, restore.target.version) and on_demand(restore):
         return "altp2m and memory on demand"
-    return "altp2m and nested HVM" if config.flag("b_info", "nested_hvm") else None
+    return None
 
 
 @rule(
-    id="LIBXLALTP2M_HAP",
+    id="LIBXL_ALTP2M_HAP",
     layer=Layer.XEN,
     stage=Stage.CREATION,
     record=CONFIG,
@@ -242,7 +257,7 @@ def vmtrace(restore: Restore) -> str | None:
     size = restore.facts.config.get("b_info", "vmtrace_buf_kb")
     if not configured(restore) or not isinstance(size, int) or size in (0, -1):
         return None
-    if restore.policy.amd:
+    if restore.on_amd:
         return f"vmtrace_buf_kb is {size}: CPUs of this vendor have no processor trace"
     raise Undecided("whether the host's CPU has processor trace")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
-from xensave.toolstack.libxl.creation import ALTP2M, CONFIG, configured, domain_type, on_demand
-from xensave.toolstack.libxl.hvm_params import viridian_groups
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type, on_demand
+from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested, viridian_groups
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _SETDEFAULT = "libxl__domain_config_setdefault"
@@ -136,7 +136,7 @@ def nested_hap(restore: Restore) -> str | None:
     config = restore.facts.config
     if not configured(restore) or domain_type(restore) == PV:
         return None
-    if config.flag("b_info", "nested_hvm") and config.flag("c_info", "hap") is False:
+    if nested(restore) and config.flag("c_info", "hap") is False:
         return "nested_hvm of a domain with shadow paging"
     return None
 
@@ -187,16 +187,15 @@ def altp2m_views(restore: Restore) -> str | None:
     config = restore.facts.config
     if not configured(restore):
         return None
-    mode = config.choice("b_info", "altp2m")
     hvm = domain_type(restore) == HVM
-    on = mode in ALTP2M or (hvm and bool(config.flag("b_info", "type.hvm", "altp2m")))
+    on = altp2m_mode(restore) != 0
     count = config.get("b_info", "altp2m_count")
     views = count if isinstance(count, int) and count != _DEFAULT_VIEWS else _HVM_VIEWS * hvm
     if not on:
         return f"{count} views without altp2m" if count == views and views else None
     if not 0 < views <= _MOST_VIEWS:
         return f"altp2m with {views} views"
-    if restore.policy.amd:
+    if restore.on_amd:
         return "altp2m on a CPU of this vendor"
     raise Undecided("whether the host's CPU has altp2m")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 TRADITIONAL = "qemu_xen_traditional"
+_TRADITIONAL_UNTIL = ("4.21",)
 # The least video memory in KiB by the kind of card, with QEMU's own device model.
 VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 _VIDEO_KB_OLD = {"std": 8 * 1024}
@@ -18,8 +20,15 @@ _DEFAULT = (None, "unknown")
 
 
 def traditional(restore: Restore) -> bool:
-    """Tells whether the configuration names the device model of old."""
-    return restore.facts.config.choice("b_info", "device_model_version") == TRADITIONAL
+    """Tells whether the device model is that of old: named, or the default in a stub domain.
+
+    19ab8356ab "tools: remove support for running a guest with qemu-traditional" (4.21) ended that.
+    """
+    config = restore.facts.config
+    chosen = config.choice("b_info", "device_model_version")
+    if chosen in _DEFAULT and not begun(_TRADITIONAL_UNTIL, restore.target.version):
+        return bool(config.flag("b_info", "device_model_stubdomain"))
+    return chosen == TRADITIONAL
 
 
 @rule(
@@ -34,7 +43,7 @@ def traditional(restore: Restore) -> bool:
         "tools: remove support for running a guest with qemu-traditional",
         "4.21",
     ),
-    since=("4.21",),
+    since=_TRADITIONAL_UNTIL,
 )
 def device_model(restore: Restore) -> str | None:
     """Refuses qemu-xen-traditional, which is no more."""
@@ -139,9 +148,9 @@ def usb(restore: Restore) -> str | None:
     hvm = config.get("b_info", "type.hvm")
     if domain_type(restore) != HVM or not isinstance(hvm, Mapping):
         return None
-    older = config.flag("b_info", "type.hvm", "usb") or any(
-        isinstance(hvm.get(name), (str, list)) for name in ("usbdevice", "usbdevice_list")
-    )
+    # An empty text is a device to libxl, and an empty list is none.
+    devices = isinstance(hvm.get("usbdevice"), str) or hvm.get("usbdevice_list")
+    older = config.flag("b_info", "type.hvm", "usb") or devices
     redirected = config.get("b_info", "type.hvm", "spice", "usbredirection")
     spice = config.flag("b_info", "type.hvm", "spice", "enable")
     newer = hvm.get("usbversion") or (spice and isinstance(redirected, int) and redirected > 0)

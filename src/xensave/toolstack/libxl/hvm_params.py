@@ -95,6 +95,29 @@ def _names(listed: object, target: Target) -> set[str]:
     }
 
 
+def nested(restore: Restore) -> bool:
+    """Tells whether a configuration asks for nested virtualisation, where the release looks.
+
+    From 4.10 on libxl__domain_build_info_copy_deprecated() takes the older member for the newer.
+    """
+    config = restore.facts.config
+    older = config.flag("b_info", "type.hvm", "nested_hvm")
+    if not begun(_SHARED_WITH_PVH, restore.target.version):
+        return bool(older)
+    newer = config.flag("b_info", "nested_hvm")
+    return bool(older if newer is None else newer)
+
+
+def altp2m_mode(restore: Restore) -> int:
+    """Returns the number of the mode of altp2m that a configuration asks for; 0 for none."""
+    at, config = restore.target.version, restore.facts.config
+    if not begun(_ALTP2M_SINCE, at):
+        return 0
+    mode = str(config.choice("b_info", "altp2m")) if begun(_ALTP2M_MODES, at) else ""
+    older = int(bool(config.flag("b_info", "type.hvm", "altp2m")))
+    return _MODES.index(mode) if mode in _MODES[1:] else older
+
+
 def params_set(restore: Restore) -> dict[str, int]:
     """Returns the params that libxl sets from the configuration, in its order."""
     at, config = restore.target.version, restore.facts.config
@@ -102,13 +125,10 @@ def params_set(restore: Restore) -> dict[str, int]:
     caps = config.get("b_info", "type.hvm", "mca_caps")
     if begun(_MCA_SINCE, at) and isinstance(caps, int):
         result["MCA_CAP"] = caps
-    nested_at = ("b_info",) if begun(_SHARED_WITH_PVH, at) else ("b_info", "type.hvm")
     if not begun(_NESTED_UNTIL, at):
-        result["NESTEDHVM"] = int(bool(config.flag(*nested_at, "nested_hvm")))
-    if begun(_ALTP2M_SINCE, at) and not begun(_ALTP2M_UNTIL, at):
-        mode = str(config.choice("b_info", "altp2m")) if begun(_ALTP2M_MODES, at) else ""
-        older = int(bool(config.flag("b_info", "type.hvm", "altp2m")))
-        result["ALTP2M"] = _MODES.index(mode) if mode in _MODES[1:] else older
+        result["NESTEDHVM"] = int(nested(restore))
+    if not begun(_ALTP2M_UNTIL, at):
+        result["ALTP2M"] = altp2m_mode(restore)
     if not begun(_VIRIDIAN_UNTIL, at):
         result["VIRIDIAN"] = viridian_mask(restore.facts, restore.target)
     return {name: value for name, value in result.items() if value}

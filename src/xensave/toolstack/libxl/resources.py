@@ -11,11 +11,12 @@ from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _DOM0_NAME = "Domain-0"
 _PAYLOAD = 4096
-_PATH_MOST = len("/local/domain/32751/name") + 1
-"""Xenstore takes a path and a value of 4096 bytes together (XENSTORE_PAYLOAD_MAX)."""
+_NAME_PATH = len("/vm/00000000-0000-0000-0000-000000000000/name") + 1
+"""XenStore takes a path and a value of 4096 bytes together (XENSTORE_PAYLOAD_MAX)."""
 
 _GUEST_DOMIDS = range(1, 0x7FF0)
 _VCPU_BITS = 128 * 8
+_INT = (1 << 31) - 1
 _HARD = "vcpu_hard_affinity"
 
 _CREDIT2_DEFAULT = ("4.12",)
@@ -58,10 +59,12 @@ def name(restore: Restore) -> str | None:
     wanted = restore.facts.config.get("c_info", "name")
     if not configured(restore) or not isinstance(wanted, str):
         return None
+    # To libxl it is a string of C.
+    wanted = wanted.partition("\0")[0]
     if wanted == _DOM0_NAME:
         return f"dom0 is called {wanted}"
     length = len(wanted.encode("utf-8", "surrogatepass"))
-    if length > _PAYLOAD - _PATH_MOST:
+    if length > _PAYLOAD - _NAME_PATH:
         return f"the name has {length} bytes, XenStore takes {_PAYLOAD} with its path"
     return None
 
@@ -103,6 +106,8 @@ def vcpu_map(restore: Restore) -> str | None:
     if not configured(restore) or not isinstance(online, list) or not online:
         return None
     last = online[-1]
+    if isinstance(last, int) and last > _INT:
+        raise Undecided(f"what libxl makes of {last}, of which it takes 32 bits (avail_vcpus)")
     if isinstance(last, int) and last >= _VCPU_BITS:
         return f"avail_vcpus reaches to {last}, at most {_VCPU_BITS - 1}"
     return None

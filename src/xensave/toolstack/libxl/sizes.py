@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.image.facts.guest import PV
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.libxl.creation import CONFIG, DEFAULT_KB, configured, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _SLACK_KB = 1024
 """LIBXL_MAXMEM_CONSTANT: what libxl lets a domain have beyond its target."""
 _PAGE_KB = 4
-_DEFAULT_KB = 32 * 1024
 _PAGED_BY_ONE = 256
 """libxl takes four bytes for paging of each KiB of a guest's."""
 _ANY_HOST_KB = 1 << 20
@@ -109,7 +108,7 @@ def memory(restore: Restore) -> str | None:
         return None
     build = restore.facts.config.get("b_info")
     settings = build if isinstance(build, Mapping) else {}
-    most = settings.get("max_memkb", _DEFAULT_KB)
+    most = settings.get("max_memkb", DEFAULT_KB)
     target = settings.get("target_memkb", most)
     pages = restore.facts.pages
     if not isinstance(target, int) or pages is None:
