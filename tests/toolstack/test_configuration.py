@@ -94,6 +94,8 @@ CASES = {
         {"4.17.7": "refused LIBXL_AFFINITY"}),
     "bound-vcpu-that-is-not": (PVH, [config("b_info", "vcpu_soft_affinity", [[0], [0]])],
         {"4.17.7": "refused LIBXL_AFFINITY"}),
+    # libxl__domain_build_info_setdefault() hands one out that its caller frees too.
+    "affinity-of-old": (PVH, [config("b_info", "cpumap", [0])], {"4.17.7": DEPENDS}),
     # Of libxl_domain_sched_params_set(), sched_adjust():
     # From 162fc8295f on (4.12) domcreate_stream_done() takes whichever the host has.
     "scheduler-of-4.11": (PVH, [config(*SCHED, "sched", "credit")], {"4.17.7": YES}),
@@ -111,6 +113,23 @@ CASES = {
         {"4.17.7": DEPENDS, "4.18.0": YES}),
     "grants-by-default": (PVH, [config("b_info", "max_grant_frames", 0xFFFFFFFF)],
         {"4.17.7": YES}),
+    # Of evtchn_allocate_port(), for libxl and for hvm_create_ioreq_server():
+    "one-event-channel": (PVH, [config("b_info", "event_channels", 1)],
+        {"4.14.6": "refused LIBXL_EVENT_CHANNELS", "4.17.7": "refused LIBXL_EVENT_CHANNELS"}),
+    "two-event-channels": (PVH, [config("b_info", "event_channels", 2)], {"4.17.7": YES}),
+    "three-event-channels-of-hvm": (HVM, [config("b_info", "event_channels", 3)],
+        {"4.17.7": "refused LIBXL_EVENT_CHANNELS"}),
+    "event-channels-by-default": (PVH, [config("b_info", "event_channels", 0)], {"4.17.7": YES}),
+    # Of arch_set_paging_mempool_size():
+    "part-of-a-page-for-paging": (PVH, [config("b_info", "shadow_memkb", 1025)],
+        {"4.16.0": YES, "4.17.7": "refused LIBXL_PAGING_SIZE"}),
+    "paging-beyond-32-bits": (PVH, [config("b_info", "shadow_memkb", 1 << 34)],
+        {"4.16.0": DEPENDS, "4.17.7": "refused LIBXL_PAGING_SIZE"}),
+    "memory-of-65-bits": (PVH, [config("b_info", "max_memkb", 1 << 63)],
+        {"4.17.7": "refused LIBXL_MEMORY_STATED"}),
+    # libxl_C_type_parse_json(): an element of a list is parsed whatever its type is.
+    "affinity-that-is-no-list": (PVH, [config("b_info", "vcpu_hard_affinity", [5])],
+        {"4.17.7": "refused XL_CONFIG_VALUES"}),
     # Of libxl__domain_config_setdefault():
     "vnuma-of-pv": (PV, [config("b_info", "vnuma_nodes", [{"memkb": 65536}])],
         {"4.17.7": "refused LIBXL_VNUMA"}),

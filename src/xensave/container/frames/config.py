@@ -53,6 +53,15 @@ class Config(NamedTuple):
             place = place.get(key)
         return place
 
+    def integer(self, *path: str) -> int | None:
+        """Returns a value that is an integer; None for any other, which libxl takes for none.
+
+        >>> Config("", {"b_info": {"max_vcpus": "2"}}).integer("b_info", "max_vcpus") is None
+        True
+        """
+        value = self.get(*path)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
     def choice(self, *path: str) -> object:
         """Returns a value that is a name of an enumeration, in small letters: libxl takes any.
 

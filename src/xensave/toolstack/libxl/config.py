@@ -44,6 +44,8 @@ _RANGES = {
     "u32": (0, (1 << 32) - 1),
     "u64": (0, (1 << 63) - 1),
 }
+_ELEMENTS = {"bitmap": list, "u32": int}
+"""The kinds of elements of lists that are neither structs nor enumerations."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
@@ -171,13 +173,25 @@ def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[
         return
     if kind.startswith("["):
         for index, each in enumerate(value if isinstance(value, list) else ()):
-            yield from _value(each, kind[1:-1], at, f"{path}[{index}]", depth - 1)
+            yield from _element(each, kind[1:-1], at, f"{path}[{index}]", depth - 1)
     elif isinstance(value, Mapping) and "fields" in _types().get(kind, {}):
         yield from _members(value, kind, at, f"{path}.", depth - 1)
     else:
         wrong = _scalar(value, kind, at)
         if wrong:
             yield Unusable(path, wrong)
+
+
+def _element(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[Unusable]:
+    """Checks an element of a list, which libxl parses without a look at its JSON type.
+
+    A struct takes what is no object for one without members.
+    """
+    expected = _ELEMENTS.get(kind, str if "enum" in _types().get(kind, {}) else None)
+    if expected and (not isinstance(value, expected) or isinstance(value, bool)):
+        yield Unusable(path, f"is {value!r}, no {kind}")
+    else:
+        yield from _value(value, kind, at, path, depth)
 
 
 def _scalar(value: object, kind: str, at: At) -> str:

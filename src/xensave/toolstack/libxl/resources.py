@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Cite
-from xensave.toolstack.libxl.creation import CONFIG, configured
+from xensave.image.facts.guest import HVM
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
 from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 
 _DOM0_NAME = "Domain-0"
@@ -40,10 +41,12 @@ _GRANT_FRAMES = 64
 _MAPTRACK_FRAMES = 1024
 """What Xen gives a domain at most, unless gnttab_max_frames or gnttab_max_maptrack_frames say."""
 
+_FIRST_CHANNELS = 2
+"""Those to XenStore and to the console."""
+
 
 def _number(restore: Restore, *path: str) -> int | None:
-    value = restore.facts.config.get(*path)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return restore.facts.config.integer(*path)
 
 
 @rule(
@@ -115,9 +118,6 @@ def vcpu_map(restore: Restore) -> str | None:
 
 def _affinities(restore: Restore, name: str) -> Iterator[tuple[int, list[object]]]:
     maps = restore.facts.config.get("b_info", name)
-    older = restore.facts.config.get("b_info", "cpumap")
-    if not maps and older and name == _HARD:
-        maps = [older]
     for vcpu, cpus in enumerate(maps if isinstance(maps, list) else ()):
         if isinstance(cpus, list):
             yield vcpu, cpus
@@ -140,9 +140,13 @@ def affinity(restore: Restore) -> str | None:
         for vcpu, _ in _affinities(restore, name):
             if vcpu >= vcpus:
                 return f"{name} is of vCPU {vcpu}, the domain has {vcpus}"
-    for vcpu, cpus in _affinities(restore, _HARD):
+    bound = dict(_affinities(restore, _HARD))
+    for vcpu, cpus in bound.items():
         if not cpus:
             return f"vCPU {vcpu} is bound to no CPU"
+    if not bound and restore.facts.config.get("b_info", "cpumap"):
+        raise Undecided("whether xl ends well, which frees what it makes of cpumap twice")
+    for vcpu, cpus in bound.items():
         if 0 not in cpus:
             raise Undecided(f"whether the host has one of the CPUs that vCPU {vcpu} is bound to")
     return None
@@ -258,6 +262,32 @@ def most_grant_frames(restore: Restore) -> str | None:
     return None
 
 
+@rule(
+    id="LIBXL_EVENT_CHANNELS",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a domain has event channels for XenStore, its console and its device model",
+    cite=Cite(
+        "evtchn_allocate_port",
+        "a77eb86f44",
+        "libxl,xl: add max_event_channels option to xl configuration file",
+        "4.4",
+    ),
+    since=("4.4",),
+)
+def event_channels(restore: Restore) -> str | None:
+    """Refuses fewer event channels than are taken before a guest runs; 0 leaves it to libxl."""
+    most = _number(restore, "b_info", "event_channels")
+    if not configured(restore) or not most:
+        return None
+    least = _FIRST_CHANNELS
+    if domain_type(restore) == HVM:
+        # Of each vCPU for its requests, and one for those that are buffered.
+        least += (_number(restore, "b_info", "max_vcpus") or 1) + 1
+    return f"{most} event channels, {least} at least" if most < least else None
+
+
 RULES: tuple[Rule, ...] = (
     name,
     domid,
@@ -266,4 +296,5 @@ RULES: tuple[Rule, ...] = (
     scheduler,
     grant_frames,
     most_grant_frames,
+    event_channels,
 )

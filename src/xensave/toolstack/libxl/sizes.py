@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.image.facts.guest import PV
@@ -13,8 +11,9 @@ from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
 _SLACK_KB = 1024
 """LIBXL_MAXMEM_CONSTANT: what libxl lets a domain have beyond its target."""
 _PAGE_KB = 4
-_PAGED_BY_ONE = 256
-"""libxl takes four bytes for paging of each KiB of a guest's."""
+_PAGES_A_VCPU = 256
+"""libxl takes so many pages for paging, and one of each MiB of a guest's."""
+_COUNT_BITS = 32
 _ANY_HOST_KB = 1 << 20
 _GFN_BITS = 36
 """Four levels of page tables map so many."""
@@ -66,7 +65,9 @@ def paging_memory(restore: Restore) -> str | None:
     The memory's default of all ones leaves 2^46 MiB for paging, and 1 MiB more for each vCPU, of
     which the hypercall takes 32 bits.
     """
-    if not _paging_memory_is_computed(restore) or restore.facts.config.get("b_info", "max_vcpus"):
+    if not _paging_memory_is_computed(restore) or restore.facts.config.integer(
+        "b_info", "max_vcpus"
+    ):
         return None
     return "neither max_memkb nor max_vcpus: the memory for paging comes out as 0"
 
@@ -106,13 +107,13 @@ def memory(restore: Restore) -> str | None:
     """Refuses more pages than the configuration lets the domain have."""
     if not configured(restore):
         return None
-    build = restore.facts.config.get("b_info")
-    settings = build if isinstance(build, Mapping) else {}
-    most = settings.get("max_memkb", DEFAULT_KB)
-    target = settings.get("target_memkb", most)
+    target = restore.facts.config.integer("b_info", "target_memkb")
+    if target is None:
+        target = restore.facts.config.integer("b_info", "max_memkb")
     pages = restore.facts.pages
-    if not isinstance(target, int) or pages is None:
+    if pages is None:
         return None
+    target = DEFAULT_KB if target is None else target
     room = (target + _SLACK_KB) // _PAGE_KB
     if pages.populated <= room:
         return None
@@ -136,7 +137,7 @@ def memory(restore: Restore) -> str | None:
 )
 def paging_none(restore: Restore) -> str | None:
     """Refuses to give a domain no memory for paging."""
-    kilobytes = restore.facts.config.get("b_info", "shadow_memkb")
+    kilobytes = restore.facts.config.integer("b_info", "shadow_memkb")
     if not configured(restore) or domain_type(restore) == PV or kilobytes != 0:
         return None
     return "shadow_memkb is 0"
@@ -154,15 +155,52 @@ def paging_none(restore: Restore) -> str | None:
 )
 def paging_host(restore: Restore) -> str | None:
     """Leaves a guest to the host that takes more memory for paging than for itself."""
-    build = restore.facts.config.get("b_info")
-    if not configured(restore) or domain_type(restore) == PV or not isinstance(build, Mapping):
+    config = restore.facts.config
+    if not configured(restore) or domain_type(restore) == PV:
         return None
-    most, target = build.get("max_memkb"), build.get("target_memkb")
-    if not isinstance(most, int) or not isinstance(target, int) or build.get("shadow_memkb"):
-        return None
-    if most // _PAGED_BY_ONE > max(target, _ANY_HOST_KB):
-        raise Undecided(f"whether the host has {most // _PAGED_BY_ONE} KiB for paging")
+    paging, most = _kilobytes_for_paging(restore), config.integer("b_info", "max_memkb")
+    target = config.integer("b_info", "target_memkb")
+    own = most if target is None else target
+    if paging is not None and paging > max(own or 0, _ANY_HOST_KB):
+        raise Undecided(f"whether the host has {paging} KiB for paging")
     return None
+
+
+@rule(
+    id="LIBXL_PAGING_SIZE",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="the memory for paging is whole pages, fewer than 2^32",
+    cite=Cite(
+        "arch_set_paging_mempool_size",
+        "7c3bbd940d",
+        "xen/arm, libxl: Revert XEN_DOMCTL_shadow_op; use p2m mempool hypercalls",
+        "4.17",
+    ),
+    errno="EINVAL",
+    since=("4.17",),
+)
+def paging_size(restore: Restore) -> str | None:
+    """Refuses a part of a page, and more than Xen counts."""
+    if not configured(restore) or domain_type(restore) == PV:
+        return None
+    paging = _kilobytes_for_paging(restore)
+    if paging is not None and (paging % _PAGE_KB or paging // _PAGE_KB >> _COUNT_BITS):
+        return f"{paging} KiB for paging"
+    return None
+
+
+def _kilobytes_for_paging(restore: Restore) -> int | None:
+    """Returns KiB for paging: as configured, or what libxl computes; None without a size."""
+    config = restore.facts.config
+    configured_kb = config.integer("b_info", "shadow_memkb")
+    most = config.integer("b_info", "max_memkb")
+    if configured_kb is not None or most is None:
+        return configured_kb
+    vcpus = config.integer("b_info", "max_vcpus") or 0
+    copies = 2 if config.flag("c_info", "hap") is False else 1
+    return _PAGE_KB * (_PAGES_A_VCPU * vcpus + copies * (most // 1024))
 
 
 def _paging_memory_is_computed(restore: Restore) -> bool:
@@ -170,8 +208,7 @@ def _paging_memory_is_computed(restore: Restore) -> bool:
     if not configured(restore) or domain_type(restore) == PV:
         return False
     config = restore.facts.config
-    paging_memory_computed = (config.get("b_info", name) for name in ("max_memkb", "shadow_memkb"))
-    return all(value is None for value in paging_memory_computed)
+    return all(config.integer("b_info", name) is None for name in ("max_memkb", "shadow_memkb"))
 
 
 RULES: tuple[Rule, ...] = (
@@ -179,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     paging_memory,
     paging_none,
     paging_host,
+    paging_size,
     highest_pfn,
     memory,
 )
