@@ -14,7 +14,7 @@ from xensave.image import open_image
 from xensave.policy.steps.default import default_policy
 from xensave.toolstack.libxl.creation import altp2m
 from xensave.toolstack.libxl.exclusions import altp2m_views, devices_on_demand
-from xensave.toolstack.libxl.resources import default_scheduler, scheduler
+from xensave.toolstack.libxl.resources import default_scheduler, event_channels, scheduler
 from xensave.toolstack.restore import judge
 from xensave.toolstack.rule import Restore, target_of
 from xensave.toolstack.xl import alone
@@ -267,6 +267,22 @@ def test_a_maximum_that_is_not_stated(target, size, certain):
     """freemem() put the default into the configuration, until b173750d2b (4.8)."""
     values = {"c_info": {"type": "hvm"}, "b_info": {"target_memkb": size}, "pcidevs": [{"dev": 1}]}
     assert objection(devices_on_demand, values, target).certain == certain
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "certain"),
+    [
+        ("pvh", "4.11.4", None),
+        ("pvh", "4.12.0", True),
+        ("pv", "4.6.0", None),
+        ("hvm", "4.6.0", True),
+    ],
+)
+def test_event_channels_were_limited_when_two_were_there(kind, target, certain):
+    """libxl__build_post() set the limit, until 4a83497635 (4.12); a device model asks later."""
+    values = {"c_info": {"type": kind}, "b_info": {"event_channels": 1}}
+    answer = objection(event_channels, values, target)
+    assert (answer and answer.certain) == certain
 
 
 def test_a_guest_without_a_policy_tells_no_vendor():

@@ -43,6 +43,9 @@ _MAPTRACK_FRAMES = 1024
 
 _FIRST_CHANNELS = 2
 """Those to XenStore and to the console."""
+_CHANNELS_AT_CREATION = ("4.12",)
+"""4a83497635 "xen/domctl: Merge set_max_evtchn into createdomain" (4.12): before, libxl set the
+limit when it had those."""
 
 
 def _number(restore: Restore, *path: str) -> int | None:
@@ -282,6 +285,8 @@ def event_channels(restore: Restore) -> str | None:
     if not configured(restore) or not most:
         return None
     least = _FIRST_CHANNELS
+    if domain_type(restore) != HVM and not begun(_CHANNELS_AT_CREATION, restore.target.version):
+        return None
     if domain_type(restore) == HVM:
         # Of each vCPU for its requests, and one for those that are buffered.
         least += (_number(restore, "b_info", "max_vcpus") or 1) + 1
