@@ -55,6 +55,7 @@ def answers(tmp_path_factory):
     return ask
 
 
+HARDWARE = ("b_info", "type.hvm")
 SCHED = ("b_info", "sched_params")
 CASES = {
     # libxl_tsc_mode_from_string() and its like compare names without regard to case.
@@ -130,6 +131,30 @@ CASES = {
     # libxl_C_type_parse_json(): an element of a list is parsed whatever its type is.
     "affinity-that-is-no-list": (PVH, [config("b_info", "vcpu_hard_affinity", [5])],
         {"4.17.7": "refused XL_CONFIG_VALUES"}),
+    # Of libxl__init_console_from_channel():
+    "channel-without-name": (PVH, [config("channels", [{"devid": 0}])],
+        {"4.17.7": "refused LIBXL_CHANNELS"}),
+    "channel": (PVH, [config("channels", [{"name": "a", "connection.pty": {}}])],
+        {"4.17.7": YES}),
+    # Of libxl__build_device_model_args_new():
+    "two-ways-of-usb-devices": (HVM, [config(*HARDWARE, "usbdevice", "tablet"),
+        config(*HARDWARE, "usbdevice_list", ["tablet"])],
+        {"4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
+    "usb-of-no-version": (HVM, [config(*HARDWARE, "usbversion", 9)],
+        {"4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
+    "two-ways-of-serial": (HVM, [config(*HARDWARE, "serial_list", ["null"])],
+        {"4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
+    "spice-without-port": (HVM, [config(*HARDWARE, "spice", {"enable": "True"})],
+        {"4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
+    "spice": (HVM, [config(*HARDWARE, "spice", {"enable": "True", "port": 6000,
+        "disable_ticketing": "True"})], {"4.17.7": YES}),
+    "sound-card-unknown": (HVM, [config(*HARDWARE, "soundhw", "bogus")],
+        {"4.16.2": DEPENDS, "4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
+    "kernel-of-hvm": (HVM, [config("b_info", "kernel", "/nowhere")], {"4.17.7": DEPENDS}),
+    "display-of-hvm": (HVM, [config(*HARDWARE, "sdl", {"enable": "True"})],
+        {"4.17.7": DEPENDS}),
+    # libxl__uint64_parse_json() gives up, and xl goes on with what there is.
+    "machine-checks-below-0": (HVM, [config(*HARDWARE, "mca_caps", -1)], {"4.17.7": YES}),
     # Of libxl__domain_config_setdefault():
     "vnuma-of-pv": (PV, [config("b_info", "vnuma_nodes", [{"memkb": 65536}])],
         {"4.17.7": "refused LIBXL_VNUMA"}),

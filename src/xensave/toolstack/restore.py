@@ -36,6 +36,7 @@ from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.libxl import (
     creation,
     device_model,
+    dm_arguments,
     exclusions,
     hardware,
     resources,
@@ -50,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     *exclusions.RULES,
     *resources.RULES,
     *hardware.RULES,
+    *dm_arguments.RULES,
     *params.RULES,
     *sizes.RULES,
     *stream.RULES,

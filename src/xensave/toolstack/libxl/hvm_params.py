@@ -122,8 +122,9 @@ def params_set(restore: Restore) -> dict[str, int]:
     """Returns the params that libxl sets from the configuration, in its order."""
     at, config = restore.target.version, restore.facts.config
     result: dict[str, int] = {}
-    caps = config.get("b_info", "type.hvm", "mca_caps")
-    if begun(_MCA_SINCE, at) and isinstance(caps, int):
+    caps = config.integer("b_info", "type.hvm", "mca_caps") or 0
+    # At a negative number libxl gives up, and sets none.
+    if begun(_MCA_SINCE, at) and caps > 0:
         result["MCA_CAP"] = caps
     if not begun(_NESTED_UNTIL, at):
         result["NESTEDHVM"] = int(nested(restore))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Cite
@@ -293,6 +293,30 @@ def event_channels(restore: Restore) -> str | None:
     return f"{most} event channels, {least} at least" if most < least else None
 
 
+@rule(
+    id="LIBXL_CHANNELS",
+    layer=Layer.LIBXL,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="a channel has a name, and where it leads to",
+    cite=Cite("libxl__init_console_from_channel"),
+)
+def channels(restore: Restore) -> str | None:
+    """Refuses a channel without a name, without a connection, or to a socket without a path."""
+    listed = restore.facts.config.get("channels")
+    if not configured(restore) or not isinstance(listed, list):
+        return None
+    for number, each in enumerate(listed):
+        channel = each if isinstance(each, Mapping) else {}
+        socket = channel.get("connection.socket")
+        path = socket.get("path") if isinstance(socket, Mapping) else None
+        if not isinstance(channel.get("name"), str):
+            return f"channel {number} has no name"
+        if "connection.pty" not in channel and not isinstance(path, str):
+            return f"channel {number} leads nowhere"
+    return None
+
+
 RULES: tuple[Rule, ...] = (
     name,
     domid,
@@ -302,4 +326,5 @@ RULES: tuple[Rule, ...] = (
     grant_frames,
     most_grant_frames,
     event_channels,
+    channels,
 )

@@ -49,6 +49,7 @@ RESTORERS = (
     "xensave.rules.stream.libxc.pv",
     "xensave.rules.stream.libxc.static_data",
     "xensave.toolstack.libxl.creation",
+    "xensave.toolstack.libxl.dm_arguments",
     "xensave.toolstack.libxl.hardware",
     "xensave.toolstack.libxl.json_types",
     "xensave.toolstack.libxl.sizes",

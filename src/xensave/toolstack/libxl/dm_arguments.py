@@ -1,0 +1,156 @@
+"""What libxl refuses as it writes the command line of an HVM guest's device model.
+
+It does so in a restore too, with QEMU's own device model: the older one has a command line that
+`xensave.toolstack.libxl.hardware` leaves to dom0.
+Source: libxl__build_device_model_args_new() and dm_spice_options() in libxl_dm.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xensave.catalogue.dates import begun
+from xensave.catalogue.model import Cite
+from xensave.image.facts.guest import HVM
+from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.libxl.hardware import traditional
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+
+_USB_VERSIONS = (1, 2, 3)
+_USB_REDIRECTIONS = range(5)
+_USB_DEVICES = ("tablet", "mouse", "keyboard")
+_SOUND_CARDS = ("ac97", "adlib", "cs4231a", "es1370", "gus", "hda", "sb16")
+_SOUND_CARDS_NAMED = ("4.15.4", "4.16.3", "4.17")
+"""62ca138c2c "tools/libxl: Replace deprecated -soundhw on QEMU command line" (4.17)."""
+_DRIVES = set("acdn")
+_CHARACTER_DEVICES = ("pty", "null", "none", "vc", "stdio")
+
+
+def _writes_command_line(restore: Restore) -> bool:
+    stub = restore.facts.config.flag("b_info", "device_model_stubdomain")
+    hvm = domain_type(restore) == HVM
+    return configured(restore) and hvm and not stub and not traditional(restore)
+
+
+@rule(
+    id="LIBXL_DM_ARGUMENTS",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record=CONFIG,
+    says="an HVM guest's configuration is one that libxl makes a device model's arguments of",
+    cite=Cite("libxl__build_device_model_args_new"),
+)
+def arguments(restore: Restore) -> str | None:
+    """Refuses settings of the device model that exclude each other, or that libxl does not know."""
+    if not _writes_command_line(restore):
+        return None
+    return next((wrong for check in _CHECKS for wrong in check(restore)), None)
+
+
+def _vnc(restore: Restore) -> Iterator[str]:
+    config = restore.facts.config
+    listen = config.get("b_info", "type.hvm", "vnc", "listen")
+    display = config.integer("b_info", "type.hvm", "vnc", "display")
+    on = config.flag("b_info", "type.hvm", "vnc", "enable") is not False
+    if on and isinstance(listen, str) and ":" in listen and display:
+        yield f"VNC's display is {display} and in {listen!r}"
+
+
+def _serial(restore: Restore) -> Iterator[str]:
+    hvm = ("b_info", "type.hvm")
+    config = restore.facts.config
+    if isinstance(config.get(*hvm, "serial"), str) and config.get(*hvm, "serial_list"):
+        yield "both serial and serial_list"
+
+
+def _spice(restore: Restore) -> Iterator[str]:
+    config = restore.facts.config
+    spice = ("b_info", "type.hvm", "spice")
+    if not config.flag(*spice, "enable"):
+        return
+    if not config.integer(*spice, "port") and not config.integer(*spice, "tls_port"):
+        yield "SPICE has neither port nor tls_port"
+    if not config.flag(*spice, "disable_ticketing") and not config.get(*spice, "passwd"):
+        yield "SPICE has tickets but no password"
+
+
+def _usb(restore: Restore) -> Iterator[str]:
+    config = restore.facts.config
+    hvm = ("b_info", "type.hvm")
+    device = isinstance(config.get(*hvm, "usbdevice"), str)
+    devices = config.get(*hvm, "usbdevice_list")
+    if device and devices:
+        yield "both usbdevice and usbdevice_list"
+    if device or devices or config.flag(*hvm, "usb"):
+        return
+    usb = config.integer(*hvm, "usbversion")
+    redirected = config.integer(*hvm, "spice", "usbredirection") or 0
+    if usb and usb not in _USB_VERSIONS:
+        yield f"usbversion is {usb}"
+    asked = usb or (config.flag(*hvm, "spice", "enable") and redirected > 0)
+    if asked and redirected not in _USB_REDIRECTIONS:
+        yield f"usbredirection is {redirected}"
+
+
+def _sound(restore: Restore) -> Iterator[str]:
+    card = restore.facts.config.choice("b_info", "type.hvm", "soundhw")
+    named = begun(_SOUND_CARDS_NAMED, restore.target.version)
+    if named and isinstance(card, str) and card not in _SOUND_CARDS:
+        yield f"libxl knows no sound card {card}"
+
+
+_CHECKS = (_vnc, _serial, _spice, _usb, _sound)
+
+
+@rule(
+    id="LIBXL_DM_HOST",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record=CONFIG,
+    says="dom0 has what an HVM guest's device model opens as it starts",
+    cite=Cite("libxl__spawn_local_dm"),
+)
+def host(restore: Restore) -> str | None:
+    """Leaves files, displays and devices of the device model to dom0."""
+    if _writes_command_line(restore):
+        for what in (*_asked_of_dom0(restore), *_devices(restore)):
+            raise Undecided(f"whether dom0 has what the device model opens: {what}")
+    return None
+
+
+def _asked_of_dom0(restore: Restore) -> Iterator[str]:
+    config = restore.facts.config
+    hvm = ("b_info", "type.hvm")
+    for name in ("device_model", "kernel"):
+        path = config.get("b_info", name)
+        if isinstance(path, str) and path:
+            yield f"{name} {path}"
+    if config.flag(*hvm, "sdl", "enable"):
+        yield "a display for SDL"
+    if config.flag(*hvm, "gfx_passthru"):
+        yield "the graphics card that is passed through"
+    order = config.get(*hvm, "boot")
+    if isinstance(order, str) and not set(order) <= _DRIVES:
+        yield f"drives {order}"
+
+
+def _devices(restore: Restore) -> Iterator[str]:
+    config = restore.facts.config
+    hvm = ("b_info", "type.hvm")
+    for device in _texts(config.get(*hvm, "serial"), config.get(*hvm, "serial_list")):
+        if device not in _CHARACTER_DEVICES and not device.startswith("file:"):
+            yield f"serial device {device}"
+    for device in _texts(config.get(*hvm, "usbdevice"), config.get(*hvm, "usbdevice_list")):
+        if device not in _USB_DEVICES:
+            yield f"USB device {device}"
+    card = config.get(*hvm, "soundhw")
+    if isinstance(card, str) and not begun(_SOUND_CARDS_NAMED, restore.target.version):
+        yield f"sound card {card}"
+
+
+def _texts(single: object, several: object) -> Iterator[str]:
+    values = [single, *several] if isinstance(several, list) else [single]
+    yield from (value for value in values if isinstance(value, str))
+
+
+RULES: tuple[Rule, ...] = (arguments, host)
