@@ -131,6 +131,10 @@ CASES = {
     # libxl_C_type_parse_json(): an element of a list is parsed whatever its type is.
     "affinity-that-is-no-list": (PVH, [config("b_info", "vcpu_hard_affinity", [5])],
         {"4.17.7": "refused XL_CONFIG_VALUES"}),
+    # Of domcreate_attach_devices() and domcreate_launch_dm():
+    "tpm-of-a-guest": (PVH, [config("vtpms", [{"devid": 0}])], {"4.17.7": DEPENDS}),
+    "interrupt-beyond-isa": (PVH, [config("b_info", "irqs", [5000])], {"4.17.7": DEPENDS}),
+    "interrupt": (PVH, [config("b_info", "irqs", [5])], {"4.17.7": YES}),
     # Of libxl__init_console_from_channel():
     "channel-without-name": (PVH, [config("channels", [{"devid": 0}])],
         {"4.17.7": "refused LIBXL_CHANNELS"}),
@@ -152,6 +156,8 @@ CASES = {
         {"4.16.2": DEPENDS, "4.17.7": "refused LIBXL_DM_ARGUMENTS"}),
     "kernel-of-hvm": (HVM, [config("b_info", "kernel", "/nowhere")], {"4.17.7": DEPENDS}),
     "display-of-hvm": (HVM, [config(*HARDWARE, "sdl", {"enable": "True"})],
+        {"4.17.7": DEPENDS}),
+    "user-of-the-device-model": (HVM, [config("b_info", "dm_restrict", "True")],
         {"4.17.7": DEPENDS}),
     # libxl__uint64_parse_json() gives up, and xl goes on with what there is.
     "machine-checks-below-0": (HVM, [config(*HARDWARE, "mca_caps", -1)], {"4.17.7": YES}),

@@ -111,7 +111,7 @@ _CHECKS = (_vnc, _serial, _spice, _usb, _sound)
     cite=Cite("libxl__spawn_local_dm"),
 )
 def host(restore: Restore) -> str | None:
-    """Leaves files, displays and devices of the device model to dom0."""
+    """Leaves files, users, displays and devices of the device model to dom0."""
     if _writes_command_line(restore):
         for what in (*_asked_of_dom0(restore), *_devices(restore)):
             raise Undecided(f"whether dom0 has what the device model opens: {what}")
@@ -121,7 +121,9 @@ def host(restore: Restore) -> str | None:
 def _asked_of_dom0(restore: Restore) -> Iterator[str]:
     config = restore.facts.config
     hvm = ("b_info", "type.hvm")
-    for name in ("device_model", "kernel"):
+    if config.flag("b_info", "dm_restrict"):
+        yield "a user for dm_restrict"
+    for name in ("device_model", "kernel", "device_model_user"):
         path = config.get("b_info", name)
         if isinstance(path, str) and path:
             yield f"{name} {path}"

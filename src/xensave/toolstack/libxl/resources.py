@@ -41,6 +41,8 @@ _GRANT_FRAMES = 64
 _MAPTRACK_FRAMES = 1024
 """What Xen gives a domain at most, unless gnttab_max_frames or gnttab_max_maptrack_frames say."""
 
+_OWN_BACKENDS = ("vtpms", "vsnds", "vdispls")
+_LEGACY_IRQS = range(16)
 _FIRST_CHANNELS = 2
 """Those to XenStore and to the console."""
 _CHANNELS_AT_CREATION = ("4.12",)
@@ -317,6 +319,29 @@ def channels(restore: Restore) -> str | None:
     return None
 
 
+@rule(
+    id="LIBXL_BACKENDS",
+    layer=Layer.LIBXL,
+    stage=Stage.COMPLETION,
+    record=CONFIG,
+    says="dom0 has a backend for each device, and the host the interrupts that a guest gets",
+    cite=Cite("domcreate_attach_devices"),
+)
+def backends(restore: Restore) -> str | None:
+    """Leaves devices of which the backend is a program of its own, and interrupts, to the host."""
+    if not configured(restore):
+        return None
+    config = restore.facts.config
+    for kind in _OWN_BACKENDS:
+        if config.get(kind):
+            raise Undecided(f"whether dom0 has the backend of {kind}")
+    interrupts = config.get("b_info", "irqs")
+    for number in interrupts if isinstance(interrupts, list) else ():
+        if isinstance(number, int) and number not in _LEGACY_IRQS:
+            raise Undecided(f"whether the host has interrupt {number}")
+    return None
+
+
 RULES: tuple[Rule, ...] = (
     name,
     domid,
@@ -327,4 +352,5 @@ RULES: tuple[Rule, ...] = (
     most_grant_frames,
     event_channels,
     channels,
+    backends,
 )
