@@ -124,10 +124,18 @@ CASES = {
     # Of arch_set_paging_mempool_size():
     "part-of-a-page-for-paging": (PVH, [config("b_info", "shadow_memkb", 1025)],
         {"4.16.0": YES, "4.17.7": "refused LIBXL_PAGING_SIZE"}),
+    "little-for-paging": (PVH, [config("b_info", "shadow_memkb", 4)], {"4.17.7": DEPENDS}),
     "paging-beyond-32-bits": (PVH, [config("b_info", "shadow_memkb", 1 << 34)],
         {"4.16.0": DEPENDS, "4.17.7": "refused LIBXL_PAGING_SIZE"}),
     "memory-of-65-bits": (PVH, [config("b_info", "max_memkb", 1 << 63)],
         {"4.17.7": "refused LIBXL_MEMORY_STATED"}),
+    # libxl__json_map_get() passes over what is not of the JSON type that it is asked for.
+    "grant-version-that-is-no-number": (PVH, [config("b_info", "max_grant_version", False)],
+        {"4.17.7": YES}),
+    "devices-that-are-no-list": (PVH, [config("pcidevs", {"dev": 1})], {"4.17.7": YES}),
+    "command-line-that-is-no-text": (HVM, [config("b_info", "cmdline", 5)], {"4.17.7": YES}),
+    "kernel-that-is-no-text": (HVM, [config("b_info", "kernel", 5),
+        config("b_info", "cmdline", "x")], {"4.17.7": "refused LIBXL_DIRECT_BOOT"}),
     # libxl_C_type_parse_json(): an element of a list is parsed whatever its type is.
     "affinity-that-is-no-list": (PVH, [config("b_info", "vcpu_hard_affinity", [5])],
         {"4.17.7": "refused XL_CONFIG_VALUES"}),

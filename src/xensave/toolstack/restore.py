@@ -34,6 +34,7 @@ from xensave.toolstack.libxc.guest_policy import (
 )
 from xensave.toolstack.libxc.latched import latched
 from xensave.toolstack.libxl import (
+    config,
     creation,
     device_model,
     dm_arguments,
@@ -90,6 +91,7 @@ def judge(
     >>> verdict.layer, verdict.record, verdict.reason
     (<Layer.LIBXC: 'libxc'>, 'libxc header', 'the stream has version 3; Xen 4.13 reads 2')
     """
+    facts = _as_read(facts, target)
     made = domain if domain is not None else domain_of(facts)
     host = _known(host, facts)
     if facts.legacy and not target_of(target).release.stream_read:
@@ -123,6 +125,16 @@ def judge(
     needed = _of_host(answer, restore, made, name_needs=name_needs)
     assumes = (*needed, *granted(restore), *assumed)
     return _with(verdict, doubts, assumes, _warnings(answer, restore))
+
+
+def _as_read(facts: GuestFacts, target: str) -> GuestFacts:
+    """Returns the facts with the configuration as the target's libxl reads it."""
+    if facts.xl is None or not facts.config.values:
+        return facts
+    values = config.readable(facts.config.values, target)
+    if values is facts.config.values:
+        return facts
+    return facts._replace(config=facts.config._replace(values=values))
 
 
 def _of_vcpus(

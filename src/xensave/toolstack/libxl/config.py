@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.dates import Version, newest, version
+from xensave.container.frames.config import Json
 from xensave.toolstack.libxl.json_types import CHECKS
 
 Spans: TypeAlias = "list[list[str]]"
@@ -44,6 +45,9 @@ _RANGES = {
     "u32": (0, (1 << 32) - 1),
     "u64": (0, (1 << 63) - 1),
 }
+_LISTS = ("bitmap", "strings")
+_ANY_TYPE = ("", "cpuid", "genid")
+"""Kinds that libxl looks at whatever their JSON type is, or that have no members."""
 _ELEMENTS = {"bitmap": list, "u32": int}
 """The kinds of elements of lists that are neither structs nor enumerations."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -72,6 +76,53 @@ def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
     """
     at = At(_order().index(newest(release).name), version(release))
     yield from _members(values, _ROOT, at, "", _DEPTH)
+
+
+def readable(values: Mapping[str, Json], release: str) -> Mapping[str, Json]:
+    """Returns a configuration without the members that a release's libxl does not look at.
+
+    Those are of another JSON type than the one that it expects: libxl__json_map_get() passes over
+    them. Members that no release knows stay. The same object is returned where all stay.
+
+    >>> readable({"b_info": {"max_vcpus": "2", "kernel": "/boot/linux"}}, "4.17")
+    {'b_info': {'kernel': '/boot/linux'}}
+    """
+    at = At(_order().index(newest(release).name), version(release))
+    return _readable(values, _ROOT, at, _DEPTH)
+
+
+def _readable(values: Mapping[str, Json], type_: str, at: At, depth: int) -> Mapping[str, Json]:
+    changed: dict[str, Json] = {}
+    passed_over = set()
+    for name, kind in _fields(type_, at.place):
+        if name not in values:
+            continue
+        value = values[name]
+        if not _is_of(value, kind):
+            passed_over.add(name)
+        elif isinstance(value, dict) and depth and "fields" in _types().get(kind, {}):
+            inner = _readable(value, kind, at, depth - 1)
+            if inner is not value:
+                changed[name] = dict(inner)
+    if not changed and not passed_over:
+        return values
+    rest = {name: value for name, value in values.items() if name not in passed_over}
+    return {**rest, **changed}
+
+
+def _is_of(value: object, kind: str) -> bool:
+    """Tells whether a value is of the JSON type that libxl looks for."""
+    if kind.startswith("[") or kind in _LISTS:
+        return isinstance(value, list)
+    if kind in _RANGES:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind in _ANY_TYPE:
+        return True
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "pairs" or "fields" in _types().get(kind, {}):
+        return isinstance(value, Mapping)
+    return isinstance(value, str) or (kind == "string" and value is None)
 
 
 # Values that say no more than an absent member does.

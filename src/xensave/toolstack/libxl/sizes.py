@@ -13,6 +13,8 @@ _SLACK_KB = 1024
 _PAGE_KB = 4
 _PAGES_A_VCPU = 256
 """libxl takes so many pages for paging, and one of each MiB of a guest's."""
+_LEAST_KB = 128
+"""With so much a guest of 32 MiB was seen to restore; with half of it Xen 4.17.7 refused it."""
 _COUNT_BITS = 32
 _ANY_HOST_KB = 1 << 20
 _GFN_BITS = 36
@@ -182,12 +184,15 @@ def paging_host(restore: Restore) -> str | None:
     since=("4.17",),
 )
 def paging_size(restore: Restore) -> str | None:
-    """Refuses a part of a page, and more than Xen counts."""
+    """Refuses a part of a page, and more than Xen counts; less than libxl computes depends."""
     if not configured(restore) or domain_type(restore) == PV:
         return None
     paging = _kilobytes_for_paging(restore)
     if paging is not None and (paging % _PAGE_KB or paging // _PAGE_KB >> _COUNT_BITS):
         return f"{paging} KiB for paging"
+    most = restore.facts.config.integer("b_info", "max_memkb") or 0
+    if paging is not None and paging < max(_LEAST_KB, most // 1024 * _PAGE_KB):
+        raise Undecided(f"whether {paging} KiB for paging are enough for the guest")
     return None
 
 
