@@ -113,7 +113,7 @@ def test_a_scan_takes_numbers_and_names_that_no_table_holds(tmp_path):
     assert scan([str(folder)], table, question, ProcessPool(question, 1)).looked_at == 0
     asked = "select address, guest, memory, tsc_mode, emulator_version from fleet"
     assert ask(table, asked).rows == [
-        (f"{folder}/a\\xff.img", "\\ud800", None, 0xFFFFFFFF, 0xFFFFFFFF)
+        (f"file://{folder}/a%FF.img", "\\ud800", None, 0xFFFFFFFF, 0xFFFFFFFF)
     ]
 
 

@@ -37,8 +37,7 @@ def difference_lines(differences: Sequence[Difference], width: int) -> Iterator[
             yield ""
         yield _TITLES.get(kind, kind)
         for each in group:
-            first, *more = wrapped(f"{escape(each.subject)}: {escape(each.text)}", width - 2)
-            yield f"  {first}"
-            yield from (f"    {line}" for line in more)
+            text = f"{escape(each.subject)}: {escape(each.text)}"
+            yield from wrapped(text, width, "  ", "    ")
             if each.cite:
                 yield from wrapped(escape(each.cite), width, "    ")
