@@ -40,6 +40,13 @@ SCHED = (
         ),
         ('{"b_info": {"sched_params": {"weight": 5}}}', (4, 11, 0), None),
         ("name = 'own syntax'", (4, 11, 0), None),
+        # Thousands of places that are not the member would each cost a parse of them all.
+        pytest.param(
+            '{"x": [' + '{"sched": "credit"}, ' * 3000 + "0], " + (SCHED % "credit2")[1:],
+            (4, 11, 4),
+            None,
+            id="decoys",
+        ),
     ],
 )
 def test_only_the_value_changes(text, at, new):

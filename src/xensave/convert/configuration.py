@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, begun
@@ -14,6 +15,9 @@ from xensave.convert.plan import Loss
 from xensave.errors import XensaveError
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP_UNTIL
 from xensave.toolstack.libxl.resources import WEIGHTED, default_scheduler, takes_any_scheduler
+
+_PLACES = 64
+"""At so many places a member is looked for: each is tried by parsing the whole text."""
 
 
 class ConfigMend(NamedTuple):
@@ -96,7 +100,7 @@ def _with_value(optional: bytes, mend: ConfigMend) -> bytes | None:
     except XensaveError:
         return None
     member = rb'("%s"\s*:\s*)"[^"\\]*"' % mend.path[-1].encode()
-    for place in re.finditer(member, data.config):
+    for place in islice(re.finditer(member, data.config), _PLACES):
         text = place[1] + b'"%s"' % mend.value.encode()
         config = data.config[: place.start()] + text + data.config[place.end() :]
         changed = data._replace(config=config).to_bytes()
