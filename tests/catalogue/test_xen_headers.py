@@ -15,7 +15,7 @@ import pytest
 
 from tests.catalogue.cstructs import HEAD, check, members
 from xensave import catalogue
-from xensave.catalogue.load import DATA, read_json
+from xensave.catalogue.load import DATA
 
 XEN = os.environ.get("XENSAVE_XEN_GIT")
 
@@ -96,7 +96,7 @@ def test_gcc_agrees(series, ref, tmp_path):
 def test_the_data_is_what_build_makes(tmp_path):
     from xensave.headers.survey.run import build
 
-    source = json.loads(read_json("index.json"))["producer"]["source"]
+    source = json.loads(Path(DATA, "index.json").read_bytes())["producer"]["source"]
     if source != f"Xen {git('rev-parse', 'master').decode().strip()}":
         pytest.skip(f"the repository's master is not {source}: NOT CHECKED")
     build(XEN, tmp_path, lambda _: None)

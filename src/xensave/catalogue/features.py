@@ -7,12 +7,11 @@ features; a word is one of them. The data are read from every tag, see
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.load import check_schema, read_json
+from xensave.catalogue.load import read_data
 
 if TYPE_CHECKING:
     from xensave.catalogue.raw import RawDated, RawFeatures
@@ -194,6 +193,4 @@ def _within(version: Version, first: str, end: str) -> bool:
 
 @cache
 def _load() -> RawFeatures:
-    raw: RawFeatures = json.loads(read_json("features.json"))
-    check_schema(raw["schema"], "features.json")
-    return raw
+    return cast("RawFeatures", read_data("features.json"))

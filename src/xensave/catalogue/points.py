@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from functools import cache
 
+from xensave.catalogue.load import read_data
 from xensave.catalogue.names import normalise, point_release
 from xensave.errors import UsageError
 
@@ -65,7 +64,5 @@ def span(points: tuple[str, ...]) -> str:
 
 @cache
 def _load() -> dict[str, tuple[str, ...]]:
-    path = os.path.join(os.path.dirname(__file__), "data", "points.json")  # noqa: PTH118, PTH120
-    with open(path, "rb") as file:
-        contents = json.load(file)
-    return {series: tuple(points) for series, points in contents["points"].items()}
+    points = read_data("points.json")["points"]
+    return {series: tuple(names) for series, names in points.items()}
