@@ -115,21 +115,28 @@ def test_no_byte_behind_the_end_of_a_suspend_image_is_asked_for():
     assert pipe.taken() <= len(image) + (1 << 17)
 
 
-@pytest.mark.parametrize("model", [legacy.DEVICE_MODEL, b""])
-def test_legacy_streams_in_frames(model, tmp_path):
+def test_legacy_streams_in_frames():
     bare = legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))
-    cases = [frames.legacy_suspend_image(bare, frames.QEMU if model else b"")]
-    if model:
-        cases.append(frames.libvirt_file(legacy.hvm_stream(), version=1))
-        cases.append(
-            x.MAGIC + frames.vm_record() + frames.record(x.LIBXC_LEGACY) + bare
-            + frames.record(x.QEMU_TRAD, frames.QEMU) + frames.record(x.END_OF_IMAGE)
-        )  # fmt: skip
-    for data in cases:
+    for data in (
+        frames.legacy_suspend_image(bare),
+        frames.libvirt_file(legacy.hvm_stream(), version=1),
+        x.MAGIC + frames.vm_record() + frames.record(x.LIBXC_LEGACY) + bare
+        + frames.record(x.QEMU_TRAD, frames.QEMU) + frames.record(x.END_OF_IMAGE),
+    ):  # fmt: skip
         with open_image(data) as image:
             assert image.type == "hvm"
-            assert len(image.emulators) == bool(model)
+            assert len(image.emulators) == 1
             assert image.params[17] == 0xFEFFF
+
+
+def test_a_legacy_suspend_image_of_hvm_has_a_device_model():
+    """restore_common() reads its header behind the stream of every HVM guest, and of no other."""
+    bare = legacy.hvm_stream(4, tail=legacy.hvm_tail(device_model=b""))
+    with pytest.raises(Truncated, match="without the device model's state") as caught:
+        list(walk(open_source(frames.legacy_suspend_image(bare, b""))))
+    assert caught.value.record == "xenopsd Qemu_trad"
+    pv = list(walk(open_source(frames.legacy_suspend_image(legacy.pv_stream(4, 4), b""))))
+    assert not any(event.layer == "xenopsd" for event in pv[1:])
 
 
 def test_what_xend_saved(tmp_path):

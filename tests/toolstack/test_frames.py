@@ -11,11 +11,12 @@ from xensave.container.frames import xenopsd as x
 from xensave.convert import Refused, Settings, plan_conversion
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
-from xensave.testing import frames
+from xensave.testing import frames, legacy
 from xensave.toolstack.judge import Judge
 from xensave.toolstack.rule import Layer
 
 TARGET = "4.17.7"
+HVM_TAIL = legacy.hvm_tail(device_model=b"")
 judge = Judge([TARGET], name_needs=False)
 
 
@@ -58,6 +59,11 @@ REFUSED = {
     "no time": (vm(b"((word_size 64))"), "XENOPSD_VM_READABLE"),
     "no word size": (vm(b"((time 1)(word_size many))"), "XENOPSD_VM_READABLE"),
     "a field of others": (vm(b"((time 1)(word_size 64)(name a))"), "XENOPSD_VM_READABLE"),
+    # restore_common() goes on with read_legacy_qemu_header() where the domain is an HVM one.
+    "no QEMU of old": (
+        frames.legacy_suspend_image(legacy.hvm_stream(4, tail=HVM_TAIL), b""),
+        "STREAM_COMPLETE",
+    ),
     "a field twice": (vm(b"((time 1)(time 2)(word_size 64))"), "XENOPSD_VM_READABLE"),
 }
 RESTORED = {
@@ -66,6 +72,7 @@ RESTORED = {
     "a document type": frames.libvirt_file(xml=b"<!DOCTYPE domain>" + frames.DOMAIN.encode()),
     "what follows the NUL": frames.libvirt_file(xml=frames.DOMAIN.encode() + b"\0<"),
     "xenopsd": frames.suspend_image(),
+    "QEMU of old": frames.legacy_suspend_image(legacy.hvm_stream(4, tail=HVM_TAIL)),
     "no record of the VM": frames.suspend_image(front=b""),
     "no description of the VM": vm(b"((time 1)(word_size 64))"),
     "a length of the stream": frames.suspend_image(front=b"").replace(

@@ -236,15 +236,27 @@ def _stream(source: Source, type_: int, *, stored: bool) -> Iterator[Event]:
 
 
 def _legacy(source: Source, *, stored: bool) -> Iterator[Event]:
-    """Yields a legacy stream, and an HVM guest's device model behind it."""
+    """Yields a legacy stream, and an HVM guest's device model behind it.
+
+    Raises Truncated where there is none, Malformed where there is something else.
+    """
     pv = False
     for event in _stream(source, LIBXC_LEGACY, stored=stored):
         if event.kind == HEADER_KIND and isinstance(event.header, LegacyHeader):
             pv = event.header.pv
         yield event
-    if pv or source.at_end():
+    if pv:
         return
     start = source.offset
+    if source.at_end():
+        # restore_common() reads on for every HVM guest.
+        raise Truncated(
+            "input ends without the device model's state",
+            wanted=min(map(len, MODEL_SIGNATURES)) + 4,
+            got=0,
+            offset=start,
+            record=f"{XENOPSD} Qemu_trad",
+        )
     longest = max(map(len, MODEL_SIGNATURES))
     head = bytes(source.peek(longest))
     for signature, order in MODEL_SIGNATURES.items():
