@@ -14,7 +14,12 @@ from xensave.image import open_image
 from xensave.policy.steps.default import default_policy
 from xensave.toolstack.libxl.creation import altp2m
 from xensave.toolstack.libxl.exclusions import altp2m_views, devices_on_demand
-from xensave.toolstack.libxl.resources import default_scheduler, event_channels, scheduler
+from xensave.toolstack.libxl.resources import (
+    default_scheduler,
+    event_channels,
+    most_grant_frames,
+    scheduler,
+)
 from xensave.toolstack.restore import judge
 from xensave.toolstack.rule import Restore, target_of
 from xensave.toolstack.xl import alone
@@ -114,6 +119,15 @@ CASES = {
         {"4.17.7": DEPENDS, "4.18.0": YES}),
     "grants-by-default": (PVH, [config("b_info", "max_grant_frames", 0xFFFFFFFF)],
         {"4.17.7": YES}),
+    # xzalloc_array() makes none of 2^29 pointers.
+    "grants-of-an-array-too-long": (PVH, [config("b_info", "max_grant_frames", 1 << 29)],
+        {"4.17.7": "refused LIBXL_GRANT_FRAMES_MOST",
+         "4.18.0": "refused LIBXL_GRANT_FRAMES_HEAP"}),
+    "grants-of-a-long-array": (PVH, [config("b_info", "max_grant_frames", (1 << 29) - 1)],
+        {"4.17.7": DEPENDS, "4.20.4": DEPENDS}),
+    # 9102fcd957 makes an array of what was memory of any size.
+    "maptrack-of-an-array-too-long": (PVH, [config("b_info", "max_maptrack_frames", 1 << 29)],
+        {"4.17.7": DEPENDS, "4.19.0": DEPENDS, "4.20.0": "refused LIBXL_GRANT_FRAMES_HEAP"}),
     # Of evtchn_allocate_port(), for libxl and for hvm_create_ioreq_server():
     "one-event-channel": (PVH, [config("b_info", "event_channels", 1)],
         {"4.14.6": "refused LIBXL_EVENT_CHANNELS", "4.17.7": "refused LIBXL_EVENT_CHANNELS"}),
@@ -321,6 +335,25 @@ def test_event_channels_were_limited_when_two_were_there(kind, target, certain):
     """libxl__build_post() set the limit, until 4a83497635 (4.12); a device model asks later."""
     values = {"c_info": {"type": kind}, "b_info": {"event_channels": 1}}
     answer = objection(event_channels, values, target)
+    assert (answer and answer.certain) == certain
+
+
+@pytest.mark.parametrize(
+    ("member", "target", "certain"),
+    [
+        ("max_grant_frames", "4.10.0", True),
+        ("max_grant_frames", "4.11.4", True),
+        ("max_grant_frames", "4.12.1", True),
+        ("max_grant_frames", "4.12.2", None),
+        ("max_grant_frames", "4.13.0", None),
+        ("max_maptrack_frames", "4.11.4", False),
+        ("max_maptrack_frames", "4.12.2", None),
+    ],
+)
+def test_all_ones_was_a_number_of_frames_once(member, target, certain):
+    """grant_table_set_limits() and grant_table_init() took an unsigned one, until 7a0e35f823."""
+    values = {"c_info": {"type": "pvh"}, "b_info": {member: 0xFFFFFFFF}}
+    answer = objection(most_grant_frames, values, target)
     assert (answer and answer.certain) == certain
 
 

@@ -36,10 +36,18 @@ _CREDIT2_CAPPED = ("4.10",)
 _WEIGHTS = range(1, 1 << 16)
 _UNSET = -1
 
-_DEFAULT_FRAMES = 0xFFFFFFFF
-_GRANT_FRAMES = 64
-_MAPTRACK_FRAMES = 1024
+_ALL_ONES = 0xFFFFFFFF
+_MOST_FRAMES = {"max_grant_frames": 64, "max_maptrack_frames": 1024}
 """What Xen gives a domain at most, unless gnttab_max_frames or gnttab_max_maptrack_frames say."""
+_SIGNED_FRAMES = ("4.12.2", "4.13")
+"""7a0e35f823 "Rationalize max_grant_frames and max_maptrack_frames handling" (4.13): from here on
+Xen reads the number as a signed one, of which a negative one stands for the default."""
+_MOST_POINTERS = _ALL_ONES // 8
+"""An array of more pointers overflows in xzalloc_array(), and Xen has none of it."""
+_ANY_HEAP = {"max_grant_frames": 1 << 16, "max_maptrack_frames": 1 << 20}
+"""With so many the arrays take a few MiB of Xen's heap."""
+_MAPTRACK_ARRAY = ("4.20",)
+"""9102fcd957 "mm: introduce xvmalloc() et al and use for grant table allocations" (4.20)."""
 
 _OWN_BACKENDS = ("vtpms", "vsnds", "vdispls")
 _LEGACY_IRQS = range(16)
@@ -249,22 +257,54 @@ def grant_frames(restore: Restore) -> str | None:
     until=("4.18",),
 )
 def most_grant_frames(restore: Restore) -> str | None:
-    """Leaves more frames than the default to the hypervisor's command line.
+    """Leaves more frames than the default to the hypervisor's command line, as far as it can say.
 
     From b2ea81d2b9 "xen/grants: repurpose command line max options" (4.18) on the default is no
     limit.
     """
-    if not configured(restore):
-        return None
-    for member, most in (
-        ("max_grant_frames", _GRANT_FRAMES),
-        ("max_maptrack_frames", _MAPTRACK_FRAMES),
-    ):
-        frames = _number(restore, "b_info", member)
-        # Xen reads the number as a signed one, of which a negative one stands for the default.
-        if frames is not None and most < frames <= _DEFAULT_FRAMES >> 1:
+    for member, most in _MOST_FRAMES.items():
+        frames = _frames(restore, member)
+        if member == "max_grant_frames" and frames > _MOST_POINTERS:
+            return f"{member} is {frames}"
+        if frames > most:
             raise Undecided(f"whether the hypervisor gives {frames} frames ({member})")
     return None
+
+
+@rule(
+    id="LIBXL_GRANT_FRAMES_HEAP",
+    layer=Layer.XEN,
+    stage=Stage.CREATION,
+    record=CONFIG,
+    says="Xen's heap has the arrays for a domain's grant frames",
+    cite=Cite(
+        "grant_table_init",
+        "b2ea81d2b9",
+        "xen/grants: repurpose command line max options",
+        "4.18",
+    ),
+    errno="ENOMEM",
+    since=("4.18",),
+)
+def grant_frames_heap(restore: Restore) -> str | None:
+    """Refuses frames of which an array overflows, and leaves many others to the heap."""
+    for member, any_heap in _ANY_HEAP.items():
+        frames = _frames(restore, member)
+        array = member == "max_grant_frames" or begun(_MAPTRACK_ARRAY, restore.target.version)
+        if array and frames > _MOST_POINTERS:
+            return f"{member} is {frames}"
+        if frames > any_heap:
+            raise Undecided(f"whether the hypervisor has memory for {frames} frames ({member})")
+    return None
+
+
+def _frames(restore: Restore, member: str) -> int:
+    """Returns the frames that a configuration asks for as Xen reads them; 0 for the default."""
+    frames = _number(restore, "b_info", member) if configured(restore) else None
+    if frames is None or not 0 <= frames <= _ALL_ONES:
+        return 0
+    signed = begun(_SIGNED_FRAMES, restore.target.version)
+    return 0 if signed and frames > _ALL_ONES >> 1 else frames
 
 
 @rule(
@@ -350,6 +390,7 @@ RULES: tuple[Rule, ...] = (
     scheduler,
     grant_frames,
     most_grant_frames,
+    grant_frames_heap,
     event_channels,
     channels,
     backends,
