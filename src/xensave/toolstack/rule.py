@@ -1,8 +1,8 @@
 """What the toolstack and Xen refuse beside the records of the HVM context: rules with dates.
 
-A rule is a function and its row, the decorator above it. The function gets the restore and
+A rule is its row, the decorator above a function, and that function, which gets the restore and
 returns what is wrong, with the values found, or None. It raises `Undecided` where only the host,
-dom0 or the guest's memory can tell.
+dom0 or the guest's memory can tell. The function's name then stands for the rule.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite, Release
+from xensave.container.frames.config import Config
 from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Layer
@@ -60,6 +61,11 @@ class Restore(NamedTuple):
     emulators: tuple[Emulator, ...] | None = None
 
     @property
+    def config(self) -> Config:
+        """What xl's header says of the guest."""
+        return self.facts.config
+
+    @property
     def on_amd(self) -> bool | None:
         """Whether the host's CPU is AMD's or Hygon's, None where neither host nor guest tells.
 
@@ -97,21 +103,25 @@ class Rule(NamedTuple):
     `record` is what a refusal names; `place` the layer and type of the stream's record, which
     orders refusals of the same stage. `errno` is Xen's, "" where a tool refuses of its own.
     `breaks` are rules of the formats, one of which an image breaks that is refused by the release
-    which wrote it; () for a rule on values, of which the formats say nothing.
+    which wrote it; () for a rule on values, of which the formats say nothing. `asked` tells of
+    which restores it is asked, None for all.
+
+    A row stands above its function as `@partial(Rule, id=...)`.
     """
 
+    refuses: Test
     id: str
     layer: Layer
     stage: Stage
     record: str
     says: str
-    refuses: Test
     cite: Cite
     errno: MaybeErrno = ""
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     place: tuple[str, int] | None = None
     breaks: tuple[str, ...] = ()
+    asked: Callable[[Restore], bool] | None = None
 
     def holds(self, version: Version) -> bool:
         """Tells whether it is in force in a release."""
@@ -119,60 +129,25 @@ class Rule(NamedTuple):
 
     def objection(self, restore: Restore) -> Objection | None:
         """Asks it of a restore."""
+        if self.asked is not None and not self.asked(restore):
+            return None
         try:
-            wrong = self.refuses(restore)
+            wrong, certain = self.refuses(restore), True
         except Undecided as doubt:
-            return self._objection(restore, str(doubt), certain=False)
-        return self._objection(restore, wrong, certain=True) if wrong else None
-
-    def _objection(self, restore: Restore, reason: str, *, certain: bool) -> Objection:
-        offset = restore.facts.firsts.get(self.place) if self.place is not None else None
+            wrong, certain = str(doubt), False
+        if not wrong:
+            return None
         return Objection(
             self.id,
             self.layer,
             self.stage,
             self.record,
-            reason,
+            wrong,
             self.cite,
             self.errno,
-            offset,
+            restore.facts.firsts.get(self.place) if self.place is not None else None,
             certain,
         )
-
-
-def rule(
-    *,
-    id: str,
-    layer: Layer,
-    stage: Stage,
-    record: str,
-    says: str,
-    cite: Cite,
-    errno: MaybeErrno = "",
-    since: tuple[str, ...] = (),
-    until: tuple[str, ...] = (),
-    place: tuple[str, int] | None = None,
-    breaks: tuple[str, ...] = (),
-) -> Callable[[Test], Rule]:
-    """Makes a function a rule; its name then stands for the row."""
-
-    def make(test: Test) -> Rule:
-        return Rule(
-            id=id,
-            layer=layer,
-            stage=stage,
-            record=record,
-            says=says,
-            refuses=test,
-            cite=cite,
-            errno=errno,
-            since=since,
-            until=until,
-            place=place,
-            breaks=breaks,
-        )
-
-    return make
 
 
 __all__ = [
@@ -183,6 +158,5 @@ __all__ = [
     "Stage",
     "Target",
     "Undecided",
-    "rule",
     "target_of",
 ]

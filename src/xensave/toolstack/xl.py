@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
 from xensave.errors import LimitExceeded
 from xensave.toolstack.libxl.config import Reach, Unusable, reach, unknown, unusable
 from xensave.toolstack.libxl.hardware import VIDEO_KB
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
 
 # (flag, since): what xl of a release understands among the mandatory flags.
 _FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
-
-
 _CHECKED = ("4.6",)
 _ANOTHER_PARSER = ("4.21",)
 """7e95dab9eb "libxl: Convert libxl__json_parse() to use json-c" (4.21), which takes more."""
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_FLAGS",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -40,7 +41,8 @@ def flags(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_CONFIG_ABSENT",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -57,7 +59,8 @@ def configured(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_CONFIG_UNREADABLE",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -65,27 +68,23 @@ def configured(restore: Restore) -> str | None:
     says="a configuration flagged as JSON is a JSON object",
     cite=Cite("libxl_domain_config_from_json"),
     since=("4.5",),
-    breaks=(
-        "XL_CONFIG_JSON",
-        "XL_CONFIG_PRESENT",
-    ),
+    breaks=("XL_CONFIG_JSON", "XL_CONFIG_PRESENT"),
+    asked=lambda restore: _has_json(restore) and bool(restore.config.text),
 )
 def readable(restore: Restore) -> str | None:
     """Refuses JSON that cannot be read: xl goes on without a type then."""
-    facts = restore.facts
-    if facts.xl is None or not facts.xl.json or not facts.config.text:
-        return None
-    wrong = facts.config.wrong
+    wrong = restore.config.wrong
     if isinstance(wrong, LimitExceeded):
         raise Undecided(f"what libxl makes of the configuration: {wrong.message}")
     if wrong is not None and begun(_ANOTHER_PARSER, restore.target.version):
         raise Undecided(f"what libxl's parser, json-c or yajl, makes of it: {wrong.message}")
     if wrong is not None:
         return wrong.message
-    return None if facts.config.values else "the configuration is no JSON object with members"
+    return None if restore.config.values else "the configuration is no JSON object with members"
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_CONFIG_TRAILING",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -99,19 +98,18 @@ def readable(restore: Restore) -> str | None:
     ),
     since=("4.5",),
     until=("4.12",),
+    asked=lambda restore: _has_json(restore) and bool(restore.config.rest),
 )
 def alone(restore: Restore) -> str | None:
     """Leaves text behind the configuration's JSON to libxl's build: yajl 1 passes over it."""
-    facts = restore.facts
-    if facts.xl is None or not facts.xl.json or not facts.config.rest:
-        return None
-    text = facts.config.rest[:32]
+    text = restore.config.rest[:32]
     raise Undecided(
         f"whether libxl is built with yajl 2, which refuses it: {text!r} follows the JSON"
     )
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_CONFIG_VALUES",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -132,7 +130,7 @@ def usable(restore: Restore) -> str | None:
     if reached is Reach.NO_TYPE:
         return str(wrong)
     if reached is Reach.NO_VIDEO:
-        size = restore.facts.config.get("b_info", "video_memkb")
+        size = restore.config.get("b_info", "video_memkb")
         if isinstance(size, int) and size < VIDEO_KB["cirrus"]:
             return str(wrong)
         raise Undecided(f"what becomes of a domain whose configuration ends at {wrong}")
@@ -147,22 +145,31 @@ def given_up(restore: Restore) -> str:
 
 def passed_over(restore: Restore) -> str:
     """Says which members of a configuration the release's libxl does not know, "" for none."""
-    facts = restore.facts
-    if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
+    if not _is_checked(restore):
         return ""
-    names = list(unknown(facts.config.values, restore.target.name))
+    names = list(unknown(restore.config.values, restore.target.name))
     return f"libxl of Xen {restore.target.name} passes over {', '.join(names)}" if names else ""
 
 
 def _given_up(restore: Restore) -> Unusable | None:
-    facts = restore.facts
-    if facts.xl is None or not facts.xl.json or not begun(_CHECKED, restore.target.version):
+    if not _is_checked(restore):
         return None
-    result = unusable(facts.config.values, restore.target.name)
+    result = unusable(restore.config.values, restore.target.name)
     return min(result, key=lambda each: reach(each.path), default=None)
 
 
-@rule(
+def _is_checked(restore: Restore) -> bool:
+    """Whether libxl looks at the values of the configuration."""
+    return _has_json(restore) and begun(_CHECKED, restore.target.version)
+
+
+def _has_json(restore: Restore) -> bool:
+    """Whether xl's header says that a configuration of JSON follows."""
+    return restore.facts.xl is not None and restore.facts.xl.json
+
+
+@partial(
+    Rule,
     id="XL_LEGACY_STREAM",
     layer=Layer.LIBXL,
     stage=Stage.STREAM,
@@ -175,14 +182,14 @@ def _given_up(restore: Restore) -> Unusable | None:
 def legacy(restore: Restore) -> str | None:
     """Refuses a stream of version 2 behind a header that says legacy: the converter fails."""
     facts = restore.facts
-    if facts.legacy:
-        return None
-    if facts.xl is not None and not facts.xl.stream_v2 and facts.libxc is not None:
+    announced = facts.legacy or facts.xl is None or facts.xl.stream_v2
+    if not announced and facts.libxc is not None:
         return "the flag for streams of version 2 is clear: what follows is taken for a legacy one"
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="XL_CONFIG_OWN_SYNTAX",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -193,12 +200,12 @@ def legacy(restore: Restore) -> str | None:
 )
 def own_syntax(restore: Restore) -> str | None:
     """Leaves a configuration in xl's own syntax to xl."""
-    facts = restore.facts
-    if facts.xl is not None and not facts.xl.json and facts.config.text:
-        if facts.config.text.lstrip().startswith("{"):
-            return "the configuration is JSON, and the flag that says so is clear"
-        raise Undecided("what xl makes of a configuration in its own syntax")
-    return None
+    text = restore.config.text
+    if restore.facts.xl is None or _has_json(restore) or not text:
+        return None
+    if text.lstrip().startswith("{"):
+        return "the configuration is JSON, and the flag that says so is clear"
+    raise Undecided("what xl makes of a configuration in its own syntax")
 
 
 RULES: tuple[Rule, ...] = (flags, configured, readable, alone, usable, own_syntax, legacy)

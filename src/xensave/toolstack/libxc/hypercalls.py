@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
 
 _TSC_MODES = 2
 PVRDTSCP = 3
@@ -13,7 +15,8 @@ NO_PVRDTSCP = Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode 
 PVRDTSCP_UNTIL = ("4.12",)
 
 
-@rule(
+@partial(
+    Rule,
     id="TSC_MODE",
     layer=Layer.XEN,
     stage=Stage.STREAM,
@@ -32,7 +35,8 @@ def tsc_mode(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="PV32",
     layer=Layer.XEN,
     stage=Stage.STREAM,

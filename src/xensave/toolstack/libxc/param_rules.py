@@ -142,7 +142,7 @@ def pm_timer(setting: Setting) -> str:
 
 def nested_altp2m(setting: Setting) -> str:
     """Refuses altp2m of a domain that is made for nested virtualisation."""
-    nested = setting.restore.facts.config.flag("b_info", "nested_hvm")
+    nested = setting.restore.config.flag("b_info", "nested_hvm")
     return _EXCLUDE if setting.value and nested else ""
 
 
@@ -158,7 +158,7 @@ def nested_after_altp2m(setting: Setting) -> str:
 
 def nested_shadow(setting: Setting) -> str:
     """Refuses nested virtualisation of a domain with shadow paging."""
-    shadow = setting.restore.facts.config.flag("c_info", "hap") is False
+    shadow = setting.restore.config.flag("c_info", "hap") is False
     return "the domain has shadow paging" if setting.value and shadow else ""
 
 

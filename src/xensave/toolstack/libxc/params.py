@@ -13,9 +13,9 @@ from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.image.facts.guest import PV
 from xensave.toolstack.libxc.param_rules import DISCARDED, Setting, in_release
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.libxl.configured import config_rule, configured, domain_type
 from xensave.toolstack.libxl.hvm_params import params_set
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
 
 RECORD = "libxc HVM_PARAMS"
 PLACE = (LIBXC, libxc.HVM_PARAMS)
@@ -91,11 +91,8 @@ def _set(name: str, setting: Setting) -> ParamRefusal | None:
     return doubt
 
 
-@rule(
+@config_rule(
     id="LIBXL_PARAMS",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="Xen takes the params that libxl makes of a configuration, and whose refusal it heeds",
     cite=Cite(
         "hvm_set_conf_params",

@@ -7,6 +7,7 @@ guest's memory where the image can be read again; of a pipe, by what the stream 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
@@ -16,7 +17,7 @@ from xensave.records.codec import decode
 from xensave.records.stream import root_frame, stream_layout
 from xensave.records.values import Values, integer
 from xensave.toolstack.domain import configured_vcpus
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
 
 _BASIC = "X86_PV_VCPU_BASIC"
 _HEAD = bytes(8)
@@ -68,7 +69,8 @@ def _frame(restore: Restore, pfn: int, what: str, level: int = 0) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="PV_START_INFO",
     layer=Layer.LIBXC,
     stage=Stage.COMPLETION,
@@ -85,7 +87,8 @@ def start_info(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="PV_GDT",
     layer=Layer.LIBXC,
     stage=Stage.COMPLETION,
@@ -106,7 +109,8 @@ def gdt(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="PV_CR3",
     layer=Layer.LIBXC,
     stage=Stage.COMPLETION,
@@ -131,7 +135,8 @@ def page_tables(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="PV_P2M_FRAMES",
     layer=Layer.LIBXC,
     stage=Stage.COMPLETION,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
@@ -18,8 +18,8 @@ from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, kno
 from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
 from xensave.rules.stream.whole import rule_of
-from xensave.toolstack.libxl.creation import domain_type
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.libxl.configured import domain_type
+from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
 
 _UNKNOWN = {LIBXL: LIBXL_RECORD, LIBXC: LIBXC_RECORD}
 _LAYERS = {
@@ -42,7 +42,8 @@ _FIRST = (Layer.XL, Layer.LIBVIRT)
 """Who reads what stands before a stream, before there is a domain."""
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXC_VERSION",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -64,7 +65,8 @@ def version(restore: Restore) -> str | None:
     return f"the stream has version {header.version}; Xen {restore.target.name} reads {wanted}"
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXC_DOMAIN_TYPE",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -89,7 +91,8 @@ def same_type(restore: Restore) -> str | None:
     return f"the stream is of an {header.type_name} guest, the domain is {kind}"
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXL_STREAM_EMPTY",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -105,7 +108,8 @@ def no_guest(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXC_GUEST_STATE",
     layer=Layer.XEN,
     stage=Stage.COMPLETION,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
-from xensave.image.facts.guest import HVM, PV, PVH
+from xensave.image.facts.guest import PV, PVH
+from xensave.toolstack.libxl.configured import PAGED, TYPES, config_rule, domain_type
 from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Undecided
 
-TYPES = (PV, HVM, PVH)
 _PVH_SINCE = ("4.10",)
 """Since when libxl has a type pvh."""
 
-CONFIG = "xl header"
 _HVM_VCPUS = 128
 _PV_VCPUS = 8192
 ALTP2M = ("mixed", "external", "limited")
-_PASSTHROUGH = ("enabled", "sync_pt", "share_pt")
+PASSED_THROUGH = ("enabled", "sync_pt", "share_pt")
 DEFAULT_KB = 32 * 1024
 """The memory that libxl gives a domain whose configuration does not say."""
 _NEED_ASIDE = ("4.8",)
@@ -26,28 +25,13 @@ _ALTP2M_WITHOUT_POD = ("4.8",)
 """3ebe9a1a82 "libxl: disallow enabling PoD and ALTP2M at the same time" (4.8)."""
 
 
-def configured(restore: Restore) -> bool:
-    """Tells whether xl has a configuration to make the domain of.
-
-    Other toolstacks have their own.
-    """
-    return restore.facts.xl is not None and bool(restore.facts.config.values)
-
-
-def domain_type(restore: Restore) -> object:
-    """Returns the type of the domain that is made: by the configuration, else by the stream."""
-    if configured(restore):
-        return restore.facts.config.choice("c_info", "type")
-    return restore.facts.type
-
-
 def on_demand(restore: Restore) -> bool:
     """Tells whether a domain that is not PV starts with less memory than it may have.
 
     Raises Undecided where that hangs on whether xl frees memory.
     """
-    most = restore.facts.config.get("b_info", "max_memkb")
-    target = restore.facts.config.get("b_info", "target_memkb")
+    most = restore.config.get("b_info", "max_memkb")
+    target = restore.config.get("b_info", "target_memkb")
     if not isinstance(target, int) or domain_type(restore) == PV:
         return False
     if isinstance(most, int):
@@ -58,38 +42,28 @@ def on_demand(restore: Restore) -> bool:
     raise Undecided("whether xl frees memory (autoballoon): max_memkb has its default by then")
 
 
-@rule(
+@config_rule(
     id="LIBXL_DOMAIN_TYPE",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the domain's type is one that libxl knows",
     cite=Cite("libxl_domain_type_from_string"),
 )
 def known_type(restore: Restore) -> str | None:
     """Refuses a type that there is not, PVH before 4.10 among them."""
-    if not configured(restore):
-        return None
     kind = domain_type(restore)
     if kind == PVH and not begun(_PVH_SINCE, restore.target.version):
         return f"libxl of Xen {restore.target.name} knows no domain type pvh"
     return None if kind in TYPES else f"libxl knows no domain type {kind!r}"
 
 
-@rule(
+@config_rule(
     id="LIBXL_TYPES_DIFFER",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="creation and build are of one type; else xl itself ends in an assertion",
     cite=Cite("libxl__domain_build_info_setdefault"),
     since=("4.10",),
 )
 def one_type(restore: Restore) -> str | None:
     """Refuses a configuration whose build part is another type's."""
-    if not configured(restore):
-        return None
-    build = restore.facts.config.get("b_info")
+    build = restore.config.get("b_info")
     kinds = [key[5:] for key in build if key.startswith("type.")] if isinstance(build, dict) else []
     kind = domain_type(restore)
     if kind in TYPES and kinds != [kind]:
@@ -98,45 +72,36 @@ def one_type(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_NAME",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain has a name",
     cite=Cite("libxl__domain_rename"),
 )
 def named(restore: Restore) -> str | None:
     """Refuses a domain without a name."""
-    name = restore.facts.config.get("c_info", "name")
-    if configured(restore) and not isinstance(name, str):
-        return "the domain has no name"
-    return None
+    name = restore.config.get("c_info", "name")
+    return None if isinstance(name, str) else "the domain has no name"
 
 
-@rule(
+@config_rule(
     id="LIBXL_VCPUS",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain has no more vCPUs than Xen gives one",
     cite=Cite("domain_create"),
     errno="EINVAL",
 )
 def vcpus(restore: Restore) -> str | None:
     """Refuses more vCPUs than a domain may have; a negative number is a large one."""
-    count = restore.facts.config.get("b_info", "max_vcpus")
+    count = restore.config.get("b_info", "max_vcpus")
     if not isinstance(count, int):
         return None
     most = _PV_VCPUS if domain_type(restore) == PV else _HVM_VCPUS
     return None if 0 <= count <= most else f"{count} vCPUs, at most {most}"
 
 
-@rule(
+@config_rule(
     id="LIBXL_GRANT_VERSION",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="grant tables are of version 1 or 2",
     cite=Cite(
         "grant_table_init",
@@ -149,34 +114,30 @@ def vcpus(restore: Restore) -> str | None:
 )
 def grant_version(restore: Restore) -> str | None:
     """Refuses a version of grant tables that there is not; -1 leaves it to libxl."""
-    version = restore.facts.config.get("b_info", "max_grant_version")
-    if not configured(restore) or not isinstance(version, int) or version in (-1, 1, 2):
+    version = restore.config.get("b_info", "max_grant_version")
+    if not isinstance(version, int) or version in (-1, 1, 2):
         return None
     return f"max_grant_version is {version}"
 
 
-@rule(
+@config_rule(
     id="LIBXL_SHADOW",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="shadow paging is of the hypervisor's build",
     cite=Cite("shadow_domain_init"),
     errno="ENOTSUP",
     since=("4.6",),
+    types=PAGED,
 )
 def shadow(restore: Restore) -> str | None:
     """Leaves shadow paging to the build: without CONFIG_SHADOW_PAGING no such domain is made."""
-    if domain_type(restore) != PV and restore.facts.config.flag("c_info", "hap") is False:
+    if restore.config.flag("c_info", "hap") is False:
         raise Undecided("whether the hypervisor is built with shadow paging (CONFIG_SHADOW_PAGING)")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_TSC_MODE",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the configured TSC mode is one that the release has",
     cite=Cite(
         "libxl__arch_domain_create", "6b10a4c416", "tools/docs: Remove PVRDTSCP support", "4.12"
@@ -185,24 +146,21 @@ def shadow(restore: Restore) -> str | None:
 )
 def tsc_mode(restore: Restore) -> str | None:
     """Refuses PVRDTSCP, which is no more."""
-    mode = restore.facts.config.choice("b_info", "tsc_mode")
-    if configured(restore) and mode == "native_paravirt":
+    if restore.config.choice("b_info", "tsc_mode") == "native_paravirt":
         return "TSC mode native_paravirt has been removed"
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_POD",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="altp2m goes neither with memory on demand nor with nested virtualisation",
     cite=Cite("libxl__domain_config_setdefault"),
     since=("4.6",),
+    types=PAGED,
 )
 def altp2m(restore: Restore) -> str | None:
     """Refuses altp2m with nested HVM, and from 4.8 on with a target below the maximum."""
-    if domain_type(restore) == PV or not configured(restore) or not altp2m_mode(restore):
+    if not altp2m_mode(restore):
         return None
     if nested(restore):
         return "altp2m and nested HVM"
@@ -211,11 +169,9 @@ def altp2m(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_ALTP2M_HAP",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="altp2m goes with hardware assisted paging",
     cite=Cite(
         "arch_sanitise_domain_config",
@@ -228,20 +184,16 @@ def altp2m(restore: Restore) -> str | None:
 )
 def altp2m_hap(restore: Restore) -> str | None:
     """Refuses altp2m of a domain without hardware assisted paging, as a PV one is."""
-    config = restore.facts.config
-    mode = config.choice("b_info", "altp2m")
-    if not configured(restore) or mode not in ALTP2M:
+    mode, kind = restore.config.choice("b_info", "altp2m"), domain_type(restore)
+    if mode not in ALTP2M:
         return None
-    kind = domain_type(restore)
-    paged = kind != PV and config.flag("c_info", "hap") is not False
+    paged = kind != PV and restore.config.flag("c_info", "hap") is not False
     return None if paged else f"altp2m {mode} of a {kind} domain without it"
 
 
-@rule(
+@config_rule(
     id="LIBXL_VMTRACE",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="buffers for traces are of a CPU that traces",
     cite=Cite(
         "sanitise_domain_config",
@@ -254,19 +206,16 @@ def altp2m_hap(restore: Restore) -> str | None:
 )
 def vmtrace(restore: Restore) -> str | None:
     """Refuses traces on AMD's CPUs, and leaves them to the host on others."""
-    size = restore.facts.config.get("b_info", "vmtrace_buf_kb")
-    if not configured(restore) or not isinstance(size, int) or size in (0, -1):
+    size = restore.config.get("b_info", "vmtrace_buf_kb")
+    if not isinstance(size, int) or size in (0, -1):
         return None
     if restore.on_amd:
         return f"vmtrace_buf_kb is {size}: CPUs of this vendor have no processor trace"
     raise Undecided("whether the host's CPU has processor trace")
 
 
-@rule(
+@config_rule(
     id="LIBXL_VPMU",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a virtual PMU is of a host that has one",
     cite=Cite(
         "libxl__domain_config_setdefault", "dbb948110a", "xen: Expose the PMU to the guests", "4.16"
@@ -275,47 +224,38 @@ def vmtrace(restore: Restore) -> str | None:
 )
 def vpmu(restore: Restore) -> str | None:
     """Leaves a virtual PMU to the host, and to how its Xen was started."""
-    if configured(restore) and restore.facts.config.flag("b_info", "vpmu"):
+    if restore.config.flag("b_info", "vpmu"):
         raise Undecided("whether the host's Xen has virtual PMUs")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_POOL",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the CPU pool is one that the host has",
     cite=Cite("libxl__domain_config_setdefault"),
 )
 def pool(restore: Restore) -> str | None:
     """Leaves another pool than the first to the host."""
-    name = restore.facts.config.get("c_info", "pool_name")
-    if configured(restore) and name not in (None, "Pool-0"):
+    name = restore.config.get("c_info", "pool_name")
+    if name not in (None, "Pool-0"):
         raise Undecided(f"whether the host has the CPU pool {name!r}")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_PASSTHROUGH",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="devices passed through must be there",
     cite=Cite("libxl__domain_config_setdefault"),
 )
 def passthrough(restore: Restore) -> str | None:
     """Leaves passed-through devices to the host."""
-    if restore.facts.config.get("pcidevs") or restore.facts.config.get("dtdevs"):
+    if restore.config.get("pcidevs") or restore.config.get("dtdevs"):
         raise Undecided("whether the host has the devices that are passed through")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_IOMMU",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain made for passthrough is one of a host with an IOMMU",
     cite=Cite(
         "libxl__domain_config_setdefault",
@@ -327,8 +267,8 @@ def passthrough(restore: Restore) -> str | None:
 )
 def iommu(restore: Restore) -> str | None:
     """Leaves a domain that may get devices to the host."""
-    setting = restore.facts.config.choice("c_info", "passthrough")
-    if configured(restore) and setting in _PASSTHROUGH:
+    setting = restore.config.choice("c_info", "passthrough")
+    if setting in PASSED_THROUGH:
         raise Undecided(f"whether the host has an IOMMU, for passthrough {setting}")
     return None
 

@@ -8,6 +8,7 @@ version, an image that was saved on the target tells.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXL
@@ -16,15 +17,16 @@ from xensave.container.streams.qemu import Section
 from xensave.errors import Truncated
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.creation import domain_type
+from xensave.toolstack.libxl.configured import domain_type
 from xensave.toolstack.libxl.hardware import traditional
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage
 
 _SHOWN = 8
 CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
 
 
-@rule(
+@partial(
+    Rule,
     id="QEMU_SECTIONS",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -51,7 +53,8 @@ def _has_model(restore: Restore) -> bool:
     return facts.libxl is not None and whole and domain_type(restore) == HVM
 
 
-@rule(
+@partial(
+    Rule,
     id="QEMU_STATE_ABSENT",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -70,7 +73,8 @@ def state_present(restore: Restore) -> str | None:
     return "there is no EMULATOR_CONTEXT: the device model does not start"
 
 
-@rule(
+@partial(
+    Rule,
     id="QEMU_STATE_FORMAT",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,

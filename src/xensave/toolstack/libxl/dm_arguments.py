@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
+from xensave.toolstack.libxl.configured import config_rule
 from xensave.toolstack.libxl.hardware import traditional
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
 
 _USB_VERSIONS = (1, 2, 3)
 _USB_REDIRECTIONS = range(5)
@@ -23,22 +23,21 @@ _SOUND_CARDS = ("ac97", "adlib", "cs4231a", "es1370", "gus", "hda", "sb16")
 _SOUND_CARDS_NAMED = ("4.15.4", "4.16.3", "4.17")
 """62ca138c2c "tools/libxl: Replace deprecated -soundhw on QEMU command line" (4.17)."""
 _DRIVES = set("acdn")
+_HVM = ("b_info", "type.hvm")
 _CHARACTER_DEVICES = ("pty", "null", "none", "vc", "stdio")
 
 
 def _writes_command_line(restore: Restore) -> bool:
-    stub = restore.facts.config.flag("b_info", "device_model_stubdomain")
-    hvm = domain_type(restore) == HVM
-    return configured(restore) and hvm and not stub and not traditional(restore)
+    stub = restore.config.flag("b_info", "device_model_stubdomain")
+    return not stub and not traditional(restore)
 
 
-@rule(
+@config_rule(
     id="LIBXL_DM_ARGUMENTS",
-    layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
-    record=CONFIG,
     says="an HVM guest's configuration is one that libxl makes a device model's arguments of",
     cite=Cite("libxl__build_device_model_args_new"),
+    types=(HVM,),
 )
 def arguments(restore: Restore) -> str | None:
     """Refuses settings of the device model that exclude each other, or that libxl does not know."""
@@ -48,24 +47,23 @@ def arguments(restore: Restore) -> str | None:
 
 
 def _vnc(restore: Restore) -> Iterator[str]:
-    config = restore.facts.config
-    listen = config.get("b_info", "type.hvm", "vnc", "listen")
-    display = config.integer("b_info", "type.hvm", "vnc", "display")
-    on = config.flag("b_info", "type.hvm", "vnc", "enable") is not False
+    config = restore.config
+    listen = config.get(*_HVM, "vnc", "listen")
+    display = config.integer(*_HVM, "vnc", "display")
+    on = config.flag(*_HVM, "vnc", "enable") is not False
     if on and isinstance(listen, str) and ":" in listen and display:
         yield f"VNC's display is {display} and in {listen!r}"
 
 
 def _serial(restore: Restore) -> Iterator[str]:
-    hvm = ("b_info", "type.hvm")
-    config = restore.facts.config
-    if isinstance(config.get(*hvm, "serial"), str) and config.get(*hvm, "serial_list"):
+    config = restore.config
+    if isinstance(config.get(*_HVM, "serial"), str) and config.get(*_HVM, "serial_list"):
         yield "both serial and serial_list"
 
 
 def _spice(restore: Restore) -> Iterator[str]:
-    config = restore.facts.config
-    spice = ("b_info", "type.hvm", "spice")
+    config = restore.config
+    spice = (*_HVM, "spice")
     if not config.flag(*spice, "enable"):
         return
     if not config.integer(*spice, "port") and not config.integer(*spice, "tls_port"):
@@ -75,25 +73,24 @@ def _spice(restore: Restore) -> Iterator[str]:
 
 
 def _usb(restore: Restore) -> Iterator[str]:
-    config = restore.facts.config
-    hvm = ("b_info", "type.hvm")
-    device = isinstance(config.get(*hvm, "usbdevice"), str)
-    devices = config.get(*hvm, "usbdevice_list")
+    config = restore.config
+    device = isinstance(config.get(*_HVM, "usbdevice"), str)
+    devices = config.get(*_HVM, "usbdevice_list")
     if device and devices:
         yield "both usbdevice and usbdevice_list"
-    if device or devices or config.flag(*hvm, "usb"):
+    if device or devices or config.flag(*_HVM, "usb"):
         return
-    usb = config.integer(*hvm, "usbversion")
-    redirected = config.integer(*hvm, "spice", "usbredirection") or 0
+    usb = config.integer(*_HVM, "usbversion")
+    redirected = config.integer(*_HVM, "spice", "usbredirection") or 0
     if usb and usb not in _USB_VERSIONS:
         yield f"usbversion is {usb}"
-    asked = usb or (config.flag(*hvm, "spice", "enable") and redirected > 0)
+    asked = usb or (config.flag(*_HVM, "spice", "enable") and redirected > 0)
     if asked and redirected not in _USB_REDIRECTIONS:
         yield f"usbredirection is {redirected}"
 
 
 def _sound(restore: Restore) -> Iterator[str]:
-    card = restore.facts.config.choice("b_info", "type.hvm", "soundhw")
+    card = restore.config.choice(*_HVM, "soundhw")
     named = begun(_SOUND_CARDS_NAMED, restore.target.version)
     if named and isinstance(card, str) and card not in _SOUND_CARDS:
         yield f"libxl knows no sound card {card}"
@@ -102,13 +99,12 @@ def _sound(restore: Restore) -> Iterator[str]:
 _CHECKS = (_vnc, _serial, _spice, _usb, _sound)
 
 
-@rule(
+@config_rule(
     id="LIBXL_DM_HOST",
-    layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
-    record=CONFIG,
     says="dom0 has what an HVM guest's device model opens as it starts",
     cite=Cite("libxl__spawn_local_dm"),
+    types=(HVM,),
 )
 def host(restore: Restore) -> str | None:
     """Leaves files, users, displays and devices of the device model to dom0."""
@@ -119,33 +115,31 @@ def host(restore: Restore) -> str | None:
 
 
 def _asked_of_dom0(restore: Restore) -> Iterator[str]:
-    config = restore.facts.config
-    hvm = ("b_info", "type.hvm")
+    config = restore.config
     if config.flag("b_info", "dm_restrict"):
         yield "a user for dm_restrict"
     for name in ("device_model", "kernel", "device_model_user"):
         path = config.get("b_info", name)
         if isinstance(path, str) and path:
             yield f"{name} {path}"
-    if config.flag(*hvm, "sdl", "enable"):
+    if config.flag(*_HVM, "sdl", "enable"):
         yield "a display for SDL"
-    if config.flag(*hvm, "gfx_passthru"):
+    if config.flag(*_HVM, "gfx_passthru"):
         yield "the graphics card that is passed through"
-    order = config.get(*hvm, "boot")
+    order = config.get(*_HVM, "boot")
     if isinstance(order, str) and not set(order) <= _DRIVES:
         yield f"drives {order}"
 
 
 def _devices(restore: Restore) -> Iterator[str]:
-    config = restore.facts.config
-    hvm = ("b_info", "type.hvm")
-    for device in _texts(config.get(*hvm, "serial"), config.get(*hvm, "serial_list")):
+    config = restore.config
+    for device in _texts(config.get(*_HVM, "serial"), config.get(*_HVM, "serial_list")):
         if device not in _CHARACTER_DEVICES and not device.startswith("file:"):
             yield f"serial device {device}"
-    for device in _texts(config.get(*hvm, "usbdevice"), config.get(*hvm, "usbdevice_list")):
+    for device in _texts(config.get(*_HVM, "usbdevice"), config.get(*_HVM, "usbdevice_list")):
         if device not in _USB_DEVICES:
             yield f"USB device {device}"
-    card = config.get(*hvm, "soundhw")
+    card = config.get(*_HVM, "soundhw")
     if isinstance(card, str) and not begun(_SOUND_CARDS_NAMED, restore.target.version):
         yield f"sound card {card}"
 

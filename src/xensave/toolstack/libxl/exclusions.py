@@ -4,62 +4,54 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type, on_demand
+from xensave.toolstack.libxl.configured import PAGED, config_rule, domain_type
+from xensave.toolstack.libxl.creation import PASSED_THROUGH, on_demand
 from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested, viridian_groups
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.rule import Layer, Restore, Rule, Undecided
 
 _SETDEFAULT = "libxl__domain_config_setdefault"
 _DEFAULT_VIEWS = 0xFFFFFFFF
 _HVM_VIEWS = 10
 _MOST_VIEWS = 512
-_PASSED = ("enabled", "sync_pt", "share_pt")
 
 
 def _passes_devices(restore: Restore) -> bool:
-    config = restore.facts.config
-    devices = bool(config.get("pcidevs") or config.get("dtdevs"))
-    return config.choice("c_info", "passthrough") in _PASSED or devices
+    asked = restore.config.choice("c_info", "passthrough") in PASSED_THROUGH
+    return asked or bool(_devices(restore))
 
 
-@rule(
+def _devices(restore: Restore) -> object:
+    return restore.config.get("pcidevs") or restore.config.get("dtdevs")
+
+
+@config_rule(
     id="LIBXL_PASSTHROUGH_PVH",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="no devices are passed through to PVH domains",
     cite=Cite(_SETDEFAULT, "ad011ad088", "libxl/xl: Overhaul passthrough setting logic", "4.13"),
     since=("4.13",),
+    types=(PVH,),
 )
 def passthrough_pvh(restore: Restore) -> str | None:
     """Refuses passthrough to a PVH domain."""
-    if configured(restore) and domain_type(restore) == PVH and _passes_devices(restore):
-        return "passthrough to a PVH domain"
-    return None
+    return "passthrough to a PVH domain" if _passes_devices(restore) else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_PASSTHROUGH_DISABLED",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="devices are passed through to a domain that is made for it",
     cite=Cite(_SETDEFAULT, "ad011ad088", "libxl/xl: Overhaul passthrough setting logic", "4.13"),
     since=("4.13",),
 )
 def passthrough_disabled(restore: Restore) -> str | None:
     """Refuses devices where passthrough is disabled."""
-    config = restore.facts.config
-    devices = config.get("pcidevs") or config.get("dtdevs")
-    if configured(restore) and devices and config.choice("c_info", "passthrough") == "disabled":
+    disabled = restore.config.choice("c_info", "passthrough") == "disabled"
+    if disabled and _devices(restore):
         return "passthrough is disabled, and there are devices"
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_DEVICES_POD",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="devices that are passed through do not go with memory on demand",
     cite=Cite(
         _SETDEFAULT,
@@ -71,17 +63,13 @@ def passthrough_disabled(restore: Restore) -> str | None:
 )
 def devices_on_demand(restore: Restore) -> str | None:
     """Refuses PCI devices of a domain with less memory than it may have."""
-    devices = restore.facts.config.get("pcidevs")
-    if configured(restore) and devices and on_demand(restore):
+    if restore.config.get("pcidevs") and on_demand(restore):
         return "PCI devices and memory on demand"
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_PASSTHROUGH_POD",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="passthrough does not go with memory on demand",
     cite=Cite(
         _SETDEFAULT,
@@ -93,34 +81,29 @@ def devices_on_demand(restore: Restore) -> str | None:
 )
 def passthrough_on_demand(restore: Restore) -> str | None:
     """Refuses passthrough to a domain with less memory than it may have."""
-    if configured(restore) and on_demand(restore) and _passes_devices(restore):
+    if on_demand(restore) and _passes_devices(restore):
         return "passthrough and memory on demand"
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_VNUMA",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="virtual NUMA nodes go neither with PV domains nor with memory on demand",
     cite=Cite(_SETDEFAULT, "27524b5e15", "xl/libxl: disable PV vNUMA", "4.6"),
     since=("4.6",),
 )
 def vnuma(restore: Restore) -> str | None:
     """Refuses virtual NUMA nodes of PV domains, and with memory on demand."""
-    if not configured(restore) or not restore.facts.config.get("b_info", "vnuma_nodes"):
+    if not restore.config.get("b_info", "vnuma_nodes"):
         return None
     if domain_type(restore) == PV:
         return "virtual NUMA nodes of a PV domain"
     return "virtual NUMA nodes and memory on demand" if on_demand(restore) else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_NESTED_HAP",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="nested virtualisation goes with hardware assisted paging",
     cite=Cite(
         "arch_sanitise_domain_config",
@@ -130,22 +113,17 @@ def vnuma(restore: Restore) -> str | None:
     ),
     errno="EINVAL",
     since=("4.15",),
+    types=PAGED,
 )
 def nested_hap(restore: Restore) -> str | None:
     """Refuses nested virtualisation of a domain with shadow paging."""
-    config = restore.facts.config
-    if not configured(restore) or domain_type(restore) == PV:
-        return None
-    if nested(restore) and config.flag("c_info", "hap") is False:
+    if nested(restore) and restore.config.flag("c_info", "hap") is False:
         return "nested_hvm of a domain with shadow paging"
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_VIRIDIAN",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="Viridian groups are on or off, and any needs the base group",
     cite=Cite(
         "hvm_set_viridian_features",
@@ -154,11 +132,10 @@ def nested_hap(restore: Restore) -> str | None:
         "4.15",
     ),
     until=("4.15",),
+    types=(HVM,),
 )
 def viridian(restore: Restore) -> str | None:
     """Refuses Viridian groups that libxl cannot make a mask of; it made one in a restore too."""
-    if not configured(restore) or domain_type(restore) != HVM:
-        return None
     groups = viridian_groups(restore.facts, restore.target)
     if groups.both:
         return f"group {groups.both[0]} is both enabled and disabled"
@@ -167,11 +144,9 @@ def viridian(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_ALTP2M_VIEWS",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain with altp2m has 1 - 512 views, on CPUs that have it, and another none",
     cite=Cite(
         "arch_sanitise_domain_config",
@@ -184,14 +159,11 @@ def viridian(restore: Restore) -> str | None:
 )
 def altp2m_views(restore: Restore) -> str | None:
     """Refuses altp2m without views, as a PVH domain has by default, and views without altp2m."""
-    config = restore.facts.config
-    if not configured(restore):
-        return None
-    hvm = domain_type(restore) == HVM
-    on = altp2m_mode(restore) != 0
-    count = config.get("b_info", "altp2m_count")
-    views = count if isinstance(count, int) and count != _DEFAULT_VIEWS else _HVM_VIEWS * hvm
-    if not on:
+    count = restore.config.get("b_info", "altp2m_count")
+    views = _HVM_VIEWS if domain_type(restore) == HVM else 0
+    if isinstance(count, int) and count != _DEFAULT_VIEWS:
+        views = count
+    if not altp2m_mode(restore):
         return f"{count} views without altp2m" if count == views and views else None
     if not 0 < views <= _MOST_VIEWS:
         return f"altp2m with {views} views"
@@ -200,11 +172,8 @@ def altp2m_views(restore: Restore) -> str | None:
     raise Undecided("whether the host's CPU has altp2m")
 
 
-@rule(
+@config_rule(
     id="LIBXL_TRAP_UNMAPPED",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="accesses to what is not mapped are trapped on Arm only",
     cite=Cite(
         "libxl__arch_domain_prepare_config",
@@ -216,15 +185,12 @@ def altp2m_views(restore: Restore) -> str | None:
 )
 def trap_unmapped(restore: Restore) -> str | None:
     """Refuses a setting of Arm's."""
-    asked = restore.facts.config.flag("b_info", "trap_unmapped_accesses")
-    return "trap_unmapped_accesses" if configured(restore) and asked else None
+    asked = restore.config.flag("b_info", "trap_unmapped_accesses")
+    return "trap_unmapped_accesses" if asked else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_LLC_COLORS",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="caches are coloured on Arm only",
     cite=Cite(
         "libxl__domain_make",
@@ -236,8 +202,8 @@ def trap_unmapped(restore: Restore) -> str | None:
 )
 def llc_colors(restore: Restore) -> str | None:
     """Refuses colours of a cache."""
-    colors = restore.facts.config.get("b_info", "llc_colors")
-    return "llc_colors" if configured(restore) and isinstance(colors, list) and colors else None
+    colors = restore.config.get("b_info", "llc_colors")
+    return "llc_colors" if isinstance(colors, list) and colors else None
 
 
 RULES: tuple[Rule, ...] = (

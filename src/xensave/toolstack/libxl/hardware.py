@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.libxl.configured import config_rule
+from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
 
 TRADITIONAL = "qemu_xen_traditional"
 _TRADITIONAL_UNTIL = ("4.21",)
@@ -24,18 +24,15 @@ def traditional(restore: Restore) -> bool:
 
     19ab8356ab "tools: remove support for running a guest with qemu-traditional" (4.21) ended that.
     """
-    config = restore.facts.config
+    config = restore.config
     chosen = config.choice("b_info", "device_model_version")
     if chosen in _DEFAULT and not begun(_TRADITIONAL_UNTIL, restore.target.version):
         return bool(config.flag("b_info", "device_model_stubdomain"))
     return chosen == TRADITIONAL
 
 
-@rule(
+@config_rule(
     id="LIBXL_DEVICE_MODEL",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the device model is one that the release has",
     cite=Cite(
         "libxl_device_model_version_from_string",
@@ -52,39 +49,31 @@ def device_model(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_DEVICE_MODEL_BUILT",
-    layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
-    record=CONFIG,
     says="qemu-traditional, and a domain for a device model, are options of the build",
     cite=Cite("libxl__spawn_local_dm"),
+    types=(HVM,),
 )
 def built(restore: Restore) -> str | None:
     """Leaves a device model that many builds of the tools do not have to dom0."""
-    config = restore.facts.config
-    if domain_type(restore) != HVM or not configured(restore):
-        return None
     if traditional(restore):
         raise Undecided(f"whether dom0 has the program of the device model {TRADITIONAL}")
-    if config.flag("b_info", "device_model_stubdomain"):
+    if restore.config.flag("b_info", "device_model_stubdomain"):
         raise Undecided("whether dom0 has the kernel of a domain for the device model")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_VIDEO_MEMORY",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a video card has the memory that QEMU wants for it",
     cite=Cite("libxl__domain_build_info_setdefault"),
+    types=(HVM,),
 )
 def video(restore: Restore) -> str | None:
     """Refuses too little video memory for the card."""
-    config = restore.facts.config
-    if domain_type(restore) != HVM or not configured(restore):
-        return None
+    config = restore.config
     chosen = config.choice("b_info", "type.hvm", "vga", "kind")
     kind = "cirrus" if chosen in _DEFAULT else str(chosen)
     old = traditional(restore)
@@ -97,56 +86,47 @@ def video(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_BIOS",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="ROMBIOS goes with qemu-xen-traditional, and with no other",
     cite=Cite("libxl__domain_build_info_setdefault"),
+    types=(HVM,),
 )
 def bios(restore: Restore) -> str | None:
     """Refuses firmware that the device model does not load."""
-    config = restore.facts.config
-    if domain_type(restore) != HVM or not configured(restore):
-        return None
-    firmware = config.choice("b_info", "type.hvm", "bios")
+    firmware = restore.config.choice("b_info", "type.hvm", "bios")
     old = traditional(restore)
     if firmware in _DEFAULT or (firmware == "rombios") == old:
         return None
     return f"firmware {firmware} with device model {TRADITIONAL if old else 'qemu_xen'}"
 
 
-@rule(
+@config_rule(
     id="LIBXL_DIRECT_BOOT",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a ramdisk or command line of an HVM guest goes with a kernel",
     cite=Cite("libxl__domain_build_info_setdefault"),
+    types=(HVM,),
 )
 def direct_boot(restore: Restore) -> str | None:
     """Refuses direct boot without a kernel."""
-    build = restore.facts.config.get("b_info")
-    if domain_type(restore) != HVM or not isinstance(build, Mapping) or build.get("kernel"):
+    build = restore.config.get("b_info")
+    if not isinstance(build, Mapping) or build.get("kernel"):
         return None
     names = [name for name in ("ramdisk", "cmdline") if build.get(name) is not None]
-    return f"{names[0]} without a kernel" if names and configured(restore) else None
+    return f"{names[0]} without a kernel" if names else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_USB",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a USB version and the older USB settings exclude each other",
     cite=Cite("libxl__domain_build_info_setdefault"),
+    types=(HVM,),
 )
 def usb(restore: Restore) -> str | None:
     """Refuses two ways of having USB at once."""
-    config = restore.facts.config
+    config = restore.config
     hvm = config.get("b_info", "type.hvm")
-    if domain_type(restore) != HVM or not isinstance(hvm, Mapping):
+    if not isinstance(hvm, Mapping):
         return None
     # An empty text is a device to libxl, and an empty list is none.
     devices = isinstance(hvm.get("usbdevice"), str) or hvm.get("usbdevice_list")

@@ -100,7 +100,7 @@ def nested(restore: Restore) -> bool:
 
     From 4.10 on libxl__domain_build_info_copy_deprecated() takes the older member for the newer.
     """
-    config = restore.facts.config
+    config = restore.config
     older = config.flag("b_info", "type.hvm", "nested_hvm")
     if not begun(_SHARED_WITH_PVH, restore.target.version):
         return bool(older)
@@ -110,7 +110,7 @@ def nested(restore: Restore) -> bool:
 
 def altp2m_mode(restore: Restore) -> int:
     """Returns the number of the mode of altp2m that a configuration asks for; 0 for none."""
-    at, config = restore.target.version, restore.facts.config
+    at, config = restore.target.version, restore.config
     if not begun(_ALTP2M_SINCE, at):
         return 0
     mode = str(config.choice("b_info", "altp2m")) if begun(_ALTP2M_MODES, at) else ""
@@ -120,7 +120,7 @@ def altp2m_mode(restore: Restore) -> int:
 
 def params_set(restore: Restore) -> dict[str, int]:
     """Returns the params that libxl sets from the configuration, in its order."""
-    at, config = restore.target.version, restore.facts.config
+    at, config = restore.target.version, restore.config
     result: dict[str, int] = {}
     caps = config.integer("b_info", "type.hvm", "mca_caps") or 0
     # At a negative number libxl gives up, and sets none.

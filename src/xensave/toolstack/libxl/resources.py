@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.creation import CONFIG, configured, domain_type
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.libxl.configured import config_rule, domain_type
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
 
 _DOM0_NAME = "Domain-0"
 _PAYLOAD = 4096
@@ -58,22 +58,15 @@ _CHANNELS_AT_CREATION = ("4.12",)
 limit when it had those."""
 
 
-def _number(restore: Restore, *path: str) -> int | None:
-    return restore.facts.config.integer(*path)
-
-
-@rule(
+@config_rule(
     id="LIBXL_NAME_FREE",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="no other domain has the name, and XenStore takes it",
     cite=Cite("libxl__domain_rename"),
 )
 def name(restore: Restore) -> str | None:
     """Refuses the name of dom0, and one that does not fit into a request to XenStore."""
-    wanted = restore.facts.config.get("c_info", "name")
-    if not configured(restore) or not isinstance(wanted, str):
+    wanted = restore.config.get("c_info", "name")
+    if not isinstance(wanted, str):
         return None
     # To libxl it is a string of C.
     wanted = wanted.partition("\0")[0]
@@ -85,11 +78,9 @@ def name(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_DOMID",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the number that a domain is to have is free",
     cite=Cite(
         "libxl__domain_make",
@@ -101,27 +92,22 @@ def name(restore: Restore) -> str | None:
 )
 def domid(restore: Restore) -> str | None:
     """Leaves a domain's number to the host."""
-    number = _number(restore, "c_info", "domid")
+    number = restore.config.integer("c_info", "domid")
     # What is no integer is looked for in a range number by number.
-    if number is not None and number in _GUEST_DOMIDS and configured(restore):
+    if number is not None and number in _GUEST_DOMIDS:
         raise Undecided(f"whether domain id {number} is free on the host")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_VCPU_MAP",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the map of vCPUs that are online has at most 1024 bits",
     cite=Cite("libxl__domain_build_info_setdefault"),
 )
 def vcpu_map(restore: Restore) -> str | None:
     """Refuses a map that is too long: its last number says how long."""
-    online = restore.facts.config.get("b_info", "avail_vcpus")
-    if not configured(restore) or not isinstance(online, list) or not online:
-        return None
-    last = online[-1]
+    online = restore.config.get("b_info", "avail_vcpus")
+    last = online[-1] if isinstance(online, list) and online else None
     if isinstance(last, int) and last > _INT:
         raise Undecided(f"what libxl makes of {last}, of which it takes 32 bits (avail_vcpus)")
     if isinstance(last, int) and last >= _VCPU_BITS:
@@ -130,25 +116,20 @@ def vcpu_map(restore: Restore) -> str | None:
 
 
 def _affinities(restore: Restore, name: str) -> Iterator[tuple[int, list[object]]]:
-    maps = restore.facts.config.get("b_info", name)
+    maps = restore.config.get("b_info", name)
     for vcpu, cpus in enumerate(maps if isinstance(maps, list) else ()):
         if isinstance(cpus, list):
             yield vcpu, cpus
 
 
-@rule(
+@config_rule(
     id="LIBXL_AFFINITY",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a vCPU that is bound to CPUs is one of the domain, and the host has one of them",
     cite=Cite("libxl__build_pre"),
 )
 def affinity(restore: Restore) -> str | None:
     """Refuses affinities of vCPUs that there are not; leaves CPUs beyond the first to the host."""
-    if not configured(restore):
-        return None
-    vcpus = _number(restore, "b_info", "max_vcpus") or 1
+    vcpus = restore.config.integer("b_info", "max_vcpus") or 1
     for name in (_HARD, "vcpu_soft_affinity"):
         for vcpu, _ in _affinities(restore, name):
             if vcpu >= vcpus:
@@ -157,7 +138,7 @@ def affinity(restore: Restore) -> str | None:
     for vcpu, cpus in bound.items():
         if not cpus:
             return f"vCPU {vcpu} is bound to no CPU"
-    if not bound and restore.facts.config.get("b_info", "cpumap"):
+    if not bound and restore.config.get("b_info", "cpumap"):
         raise Undecided("whether xl ends well, which frees what it makes of cpumap twice")
     for vcpu, cpus in bound.items():
         if 0 not in cpus:
@@ -165,19 +146,15 @@ def affinity(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_SCHEDULER",
-    layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
-    record=CONFIG,
     says="settings are of the scheduler that the host has, and within its bounds",
     cite=Cite("libxl_domain_sched_params_set"),
 )
 def scheduler(restore: Restore) -> str | None:
     """Leaves another scheduler than the release's own to the host, and refuses wrong settings."""
-    if not configured(restore):
-        return None
-    chosen = restore.facts.config.choice("b_info", "sched_params", "sched")
+    chosen = restore.config.choice("b_info", "sched_params", "sched")
     default = default_scheduler(restore.target.version)
     if takes_any_scheduler(restore.target.version) or chosen in (None, "unknown"):
         kind: object = default
@@ -209,11 +186,11 @@ def default_scheduler(at: Version) -> str:
 
 
 def _out_of_bounds(restore: Restore, kind: object) -> str | None:
-    weight = _number(restore, "b_info", "sched_params", "weight")
+    weight = restore.config.integer("b_info", "sched_params", "weight")
     if weight is not None and weight != _UNSET and weight not in _WEIGHTS:
         return f"the weight is {weight}, they are {_WEIGHTS.start} - {_WEIGHTS.stop - 1}"
-    cap = _number(restore, "b_info", "sched_params", "cap")
-    most = 100 * (_number(restore, "b_info", "max_vcpus") or 1)
+    cap = restore.config.integer("b_info", "sched_params", "cap")
+    most = 100 * (restore.config.integer("b_info", "max_vcpus") or 1)
     capped = kind == "credit" or begun(_CREDIT2_CAPPED, restore.target.version)
     if capped and cap is not None and cap != _UNSET and not 0 <= cap <= most:
         return f"the cap is {cap}, at most {most}"
@@ -228,11 +205,9 @@ _LIMITS = Cite(
 )
 
 
-@rule(
+@config_rule(
     id="LIBXL_GRANT_FRAMES",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain has a frame for its grants",
     cite=_LIMITS,
     errno="EINVAL",
@@ -240,16 +215,13 @@ _LIMITS = Cite(
 )
 def grant_frames(restore: Restore) -> str | None:
     """Refuses a grant table without a frame."""
-    if configured(restore) and _number(restore, "b_info", "max_grant_frames") == 0:
-        return "max_grant_frames is 0"
-    return None
+    none = restore.config.integer("b_info", "max_grant_frames") == 0
+    return "max_grant_frames is 0" if none else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_GRANT_FRAMES_MOST",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain has no more frames for grants than the hypervisor gives one",
     cite=_LIMITS,
     errno="EINVAL",
@@ -271,11 +243,9 @@ def most_grant_frames(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_GRANT_FRAMES_HEAP",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="Xen's heap has the arrays for a domain's grant frames",
     cite=Cite(
         "grant_table_init",
@@ -300,18 +270,16 @@ def grant_frames_heap(restore: Restore) -> str | None:
 
 def _frames(restore: Restore, member: str) -> int:
     """Returns the frames that a configuration asks for as Xen reads them; 0 for the default."""
-    frames = _number(restore, "b_info", member) if configured(restore) else None
+    frames = restore.config.integer("b_info", member)
     if frames is None or not 0 <= frames <= _ALL_ONES:
         return 0
     signed = begun(_SIGNED_FRAMES, restore.target.version)
     return 0 if signed and frames > _ALL_ONES >> 1 else frames
 
 
-@rule(
+@config_rule(
     id="LIBXL_EVENT_CHANNELS",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a domain has event channels for XenStore, its console and its device model",
     cite=Cite(
         "evtchn_allocate_port",
@@ -323,32 +291,26 @@ def _frames(restore: Restore, member: str) -> int:
 )
 def event_channels(restore: Restore) -> str | None:
     """Refuses fewer event channels than are taken before a guest runs; 0 leaves it to libxl."""
-    most = _number(restore, "b_info", "event_channels")
-    if not configured(restore) or not most:
+    most = restore.config.integer("b_info", "event_channels")
+    hvm = domain_type(restore) == HVM
+    if not most or not (hvm or begun(_CHANNELS_AT_CREATION, restore.target.version)):
         return None
     least = _FIRST_CHANNELS
-    if domain_type(restore) != HVM and not begun(_CHANNELS_AT_CREATION, restore.target.version):
-        return None
-    if domain_type(restore) == HVM:
+    if hvm:
         # Of each vCPU for its requests, and one for those that are buffered.
-        least += (_number(restore, "b_info", "max_vcpus") or 1) + 1
+        least += (restore.config.integer("b_info", "max_vcpus") or 1) + 1
     return f"{most} event channels, {least} at least" if most < least else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_CHANNELS",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a channel has a name, and where it leads to",
     cite=Cite("libxl__init_console_from_channel"),
 )
 def channels(restore: Restore) -> str | None:
     """Refuses a channel without a name, without a connection, or to a socket without a path."""
-    listed = restore.facts.config.get("channels")
-    if not configured(restore) or not isinstance(listed, list):
-        return None
-    for number, each in enumerate(listed):
+    listed = restore.config.get("channels")
+    for number, each in enumerate(listed if isinstance(listed, list) else ()):
         channel = each if isinstance(each, Mapping) else {}
         socket = channel.get("connection.socket")
         path = socket.get("path") if isinstance(socket, Mapping) else None
@@ -359,23 +321,18 @@ def channels(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_BACKENDS",
-    layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
-    record=CONFIG,
     says="dom0 has a backend for each device, and the host the interrupts that a guest gets",
     cite=Cite("domcreate_attach_devices"),
 )
 def backends(restore: Restore) -> str | None:
     """Leaves devices of which the backend is a program of its own, and interrupts, to the host."""
-    if not configured(restore):
-        return None
-    config = restore.facts.config
     for kind in _OWN_BACKENDS:
-        if config.get(kind):
+        if restore.config.get(kind):
             raise Undecided(f"whether dom0 has the backend of {kind}")
-    interrupts = config.get("b_info", "irqs")
+    interrupts = restore.config.get("b_info", "irqs")
     for number in interrupts if isinstance(interrupts, list) else ():
         if isinstance(number, int) and number not in _LEGACY_IRQS:
             raise Undecided(f"whether the host has interrupt {number}")

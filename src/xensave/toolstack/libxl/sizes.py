@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
-from xensave.image.facts.guest import PV
-from xensave.toolstack.libxl.creation import CONFIG, DEFAULT_KB, configured, domain_type
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided, rule
+from xensave.toolstack.libxl.configured import PAGED, config_rule, configured
+from xensave.toolstack.libxl.creation import DEFAULT_KB
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
 
 _SLACK_KB = 1024
 """LIBXL_MAXMEM_CONSTANT: what libxl lets a domain have beyond its target."""
@@ -24,11 +26,8 @@ _CHEAP_BITS = 33
 """A bitmap of so many bits takes a gibibyte of dom0's memory."""
 
 
-@rule(
+@config_rule(
     id="LIBXL_MEMORY_STATED",
-    layer=Layer.LIBXL,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a configuration states the memory: that for paging is computed from it",
     cite=Cite(
         "libxl__domain_set_paging_mempool_size",
@@ -37,19 +36,17 @@ _CHEAP_BITS = 33
         "4.17",
     ),
     since=("4.17",),
+    types=PAGED,
 )
 def memory_stated(restore: Restore) -> str | None:
     """Refuses a configuration without the memory's size."""
-    if not _paging_memory_is_computed(restore):
-        return None
-    return "no max_memkb: the memory for paging comes out too large"
+    wrong = "no max_memkb: the memory for paging comes out too large"
+    return None if _states_memory(restore) else wrong
 
 
-@rule(
+@config_rule(
     id="LIBXL_PAGING_MEMORY",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="a configuration states the memory or the vCPUs: that for paging comes out as 0 else",
     cite=Cite(
         "libxl__arch_domain_create",
@@ -60,6 +57,7 @@ def memory_stated(restore: Restore) -> str | None:
     errno="ENOMEM",
     since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
     until=("4.17",),
+    types=PAGED,
 )
 def paging_memory(restore: Restore) -> str | None:
     """Refuses a configuration of which the memory for paging comes out as 0.
@@ -67,14 +65,13 @@ def paging_memory(restore: Restore) -> str | None:
     The memory's default of all ones leaves 2^46 MiB for paging, and 1 MiB more for each vCPU, of
     which the hypercall takes 32 bits.
     """
-    if not _paging_memory_is_computed(restore) or restore.facts.config.integer(
-        "b_info", "max_vcpus"
-    ):
-        return None
-    return "neither max_memkb nor max_vcpus: the memory for paging comes out as 0"
+    wrong = "neither max_memkb nor max_vcpus: the memory for paging comes out as 0"
+    vcpus = restore.config.integer("b_info", "max_vcpus")
+    return None if vcpus or _states_memory(restore) else wrong
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXC_HIGHEST_PFN",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -96,7 +93,8 @@ def highest_pfn(restore: Restore) -> str | None:
     return None
 
 
-@rule(
+@partial(
+    Rule,
     id="LIBXL_MEMORY",
     layer=Layer.XEN,
     stage=Stage.STREAM,
@@ -104,29 +102,27 @@ def highest_pfn(restore: Restore) -> str | None:
     says="the pages fit into the domain's target and libxl's slack",
     cite=Cite("assign_pages"),
     place=("libxc", libxc.PAGE_DATA),
+    asked=configured,
 )
 def memory(restore: Restore) -> str | None:
     """Refuses more pages than the configuration lets the domain have."""
-    if not configured(restore):
-        return None
-    target = restore.facts.config.integer("b_info", "target_memkb")
-    if target is None:
-        target = restore.facts.config.integer("b_info", "max_memkb")
+    target = _target(restore)
     pages = restore.facts.pages
-    if pages is None:
-        return None
-    target = DEFAULT_KB if target is None else target
-    room = (target + _SLACK_KB) // _PAGE_KB
-    if pages.populated <= room:
+    room = ((DEFAULT_KB if target is None else target) + _SLACK_KB) // _PAGE_KB
+    if pages is None or pages.populated <= room:
         return None
     return f"{pages.populated} pages, the configuration gives {room}"
 
 
-@rule(
+def _target(restore: Restore) -> int | None:
+    """Returns the KiB that a domain starts with, None where the configuration does not say."""
+    target = restore.config.integer("b_info", "target_memkb")
+    return restore.config.integer("b_info", "max_memkb") if target is None else target
+
+
+@config_rule(
     id="LIBXL_PAGING_NONE",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the memory for paging is not 0: some is in use already",
     cite=Cite(
         "hap_set_allocation",
@@ -136,43 +132,34 @@ def memory(restore: Restore) -> str | None:
     ),
     errno="ENOMEM",
     since=("4.13.4", "4.14.3", "4.15.1", "4.16"),
+    types=PAGED,
 )
 def paging_none(restore: Restore) -> str | None:
     """Refuses to give a domain no memory for paging."""
-    kilobytes = restore.facts.config.integer("b_info", "shadow_memkb")
-    if not configured(restore) or domain_type(restore) == PV or kilobytes != 0:
-        return None
-    return "shadow_memkb is 0"
+    none = restore.config.integer("b_info", "shadow_memkb") == 0
+    return "shadow_memkb is 0" if none else None
 
 
-@rule(
+@config_rule(
     id="LIBXL_PAGING_HOST",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the host has the memory for paging, which libxl computes from max_memkb",
     cite=Cite("libxl_get_required_shadow_memory"),
     errno="ENOMEM",
     since=("4.13",),
+    types=PAGED,
 )
 def paging_host(restore: Restore) -> str | None:
     """Leaves a guest to the host that takes more memory for paging than for itself."""
-    config = restore.facts.config
-    if not configured(restore) or domain_type(restore) == PV:
-        return None
-    paging, most = _kilobytes_for_paging(restore), config.integer("b_info", "max_memkb")
-    target = config.integer("b_info", "target_memkb")
-    own = most if target is None else target
-    if paging is not None and paging > max(own or 0, _ANY_HOST_KB):
+    paging = _kilobytes_for_paging(restore)
+    if paging is not None and paging > max(_target(restore) or 0, _ANY_HOST_KB):
         raise Undecided(f"whether the host has {paging} KiB for paging")
     return None
 
 
-@rule(
+@config_rule(
     id="LIBXL_PAGING_SIZE",
     layer=Layer.XEN,
-    stage=Stage.CREATION,
-    record=CONFIG,
     says="the memory for paging is whole pages, fewer than 2^32",
     cite=Cite(
         "arch_set_paging_mempool_size",
@@ -182,23 +169,24 @@ def paging_host(restore: Restore) -> str | None:
     ),
     errno="EINVAL",
     since=("4.17",),
+    types=PAGED,
 )
 def paging_size(restore: Restore) -> str | None:
     """Refuses a part of a page, and more than Xen counts; less than libxl computes depends."""
-    if not configured(restore) or domain_type(restore) == PV:
-        return None
     paging = _kilobytes_for_paging(restore)
-    if paging is not None and (paging % _PAGE_KB or paging // _PAGE_KB >> _COUNT_BITS):
+    if paging is None:
+        return None
+    if paging % _PAGE_KB or paging // _PAGE_KB >> _COUNT_BITS:
         return f"{paging} KiB for paging"
-    most = restore.facts.config.integer("b_info", "max_memkb") or 0
-    if paging is not None and paging < max(_LEAST_KB, most // 1024 * _PAGE_KB):
+    most = restore.config.integer("b_info", "max_memkb") or 0
+    if paging < max(_LEAST_KB, most // 1024 * _PAGE_KB):
         raise Undecided(f"whether {paging} KiB for paging are enough for the guest")
     return None
 
 
 def _kilobytes_for_paging(restore: Restore) -> int | None:
     """Returns KiB for paging: as configured, or what libxl computes; None without a size."""
-    config = restore.facts.config
+    config = restore.config
     configured_kb = config.integer("b_info", "shadow_memkb")
     most = config.integer("b_info", "max_memkb")
     if configured_kb is not None or most is None:
@@ -208,12 +196,10 @@ def _kilobytes_for_paging(restore: Restore) -> int | None:
     return _PAGE_KB * (_PAGES_A_VCPU * vcpus + copies * (most // 1024))
 
 
-def _paging_memory_is_computed(restore: Restore) -> bool:
-    """Whether libxl computes the memory for paging from a size that is not stated."""
-    if not configured(restore) or domain_type(restore) == PV:
-        return False
-    config = restore.facts.config
-    return all(config.integer("b_info", name) is None for name in ("max_memkb", "shadow_memkb"))
+def _states_memory(restore: Restore) -> bool:
+    """Whether libxl has the memory for paging, or the size that it computes it from."""
+    names = ("max_memkb", "shadow_memkb")
+    return any(restore.config.integer("b_info", name) is not None for name in names)
 
 
 RULES: tuple[Rule, ...] = (
