@@ -102,7 +102,7 @@ def test_text_and_compiler_agree(name):
                 "",
                 paths,
                 defines=["__XEN_TOOLS__", "INCLUDE_ENDIAN_H=<endian.h>"],
-                constants=description.raw["match"],
+                constants=description.match,
             )
             text = read_text(tree.read(paths[-1]), paths[-1], description)
             stated = {(n.macro, n.number) for n in text.numbers}

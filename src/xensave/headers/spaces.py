@@ -10,29 +10,29 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NamedTuple
 
 from xensave.errors import UsageError
 
 DESCRIPTIONS = Path(__file__).parent / "data" / "spaces.json"
 
 
-class RawLimit(TypedDict):
+class Limit(NamedTuple):
     """The macro that bounds a space: a count, or with `last` the last number allowed.
 
     `times` multiplies it; numbers from `below` on are not bounded.
     """
 
     macro: str
-    last: NotRequired[bool]
-    times: NotRequired[int]
-    below: NotRequired[int]
+    last: bool = False
+    times: int = 1
+    below: int | None = None
 
 
-class RawCost(TypedDict):
+class UnitCost(NamedTuple):
     """What each further number costs: bytes `per` something, of which array."""
 
     bytes: int
@@ -40,112 +40,58 @@ class RawCost(TypedDict):
     of: str
 
 
-class RawDescription(TypedDict):
-    """A space's entry in the data file."""
+class Description(NamedTuple):
+    """Where a space's numbers stand, and how their names look.
 
-    name: str
+    `headers` are each the paths that one has had, `documents` those of the document which lists
+    the numbers by the pattern `listed`, under the header's names where they have `same_names`.
+    `match` is the pattern of a macro, whose group is a number's name; `declared` says that
+    DECLARE_HVM_SAVE_TYPE binds numbers too. `version` is the macro with the interface's version,
+    where numbers may change with it. The wire has room for `bits`.
+    """
+
+    space: str
     title: str
     headers: list[list[str]]
     match: str
-    limit: NotRequired[RawLimit]
-    version: NotRequired[str]
-    cost: NotRequired[RawCost]
-    documents: NotRequired[list[str]]
-    listed: NotRequired[str]
-    same_names: NotRequired[bool]
-    declared: NotRequired[bool]
-    bits: NotRequired[int]
-
-
-@dataclass(frozen=True)
-class Description:
-    """Where a space's numbers stand, and how their names look."""
-
-    raw: RawDescription
-
-    @property
-    def space(self) -> str:
-        """The space's name."""
-        return self.raw["name"]
-
-    @property
-    def title(self) -> str:
-        """What the space is, for people."""
-        return self.raw["title"]
-
-    @property
-    def headers(self) -> list[list[str]]:
-        """The headers, each by the paths that it has had."""
-        return self.raw["headers"]
-
-    @property
-    def documents(self) -> list[str]:
-        """The paths that the document which lists the numbers has had."""
-        return self.raw.get("documents", [])
-
-    @property
-    def listed(self) -> str:
-        """The pattern of a number and its name in the document."""
-        return self.raw.get("listed", r"(?!)()()")
-
-    @property
-    def same_names(self) -> bool:
-        """Whether document and header call a number by one name."""
-        return self.raw.get("same_names", False)
-
-    @property
-    def declared(self) -> bool:
-        """Whether DECLARE_HVM_SAVE_TYPE binds the numbers, beside macros."""
-        return self.raw.get("declared", False)
-
-    @property
-    def version(self) -> str | None:
-        """The macro with the interface's version, where numbers may change with it."""
-        return self.raw.get("version")
-
-    @property
-    def cost(self) -> RawCost | None:
-        """What each further number costs."""
-        return self.raw.get("cost")
+    limit: Limit | None = None
+    version: str | None = None
+    cost: UnitCost | None = None
+    documents: Sequence[str] = ()
+    listed: str = r"(?!)()()"
+    same_names: bool = False
+    declared: bool = False
+    bits: int = 32
 
     @property
     def most(self) -> int:
         """The largest number that the wire has room for."""
-        return (1 << self.raw.get("bits", 32)) - 1
+        return (1 << self.bits) - 1
 
     @property
     def limit_macro(self) -> str | None:
         """The macro that bounds the numbers."""
-        limit = self.raw.get("limit")
-        return limit["macro"] if limit else None
+        return self.limit.macro if self.limit else None
 
     def limit_of(self, value: int | None) -> int | None:
         """Returns the first number that a value of the macro does not allow."""
-        limit = self.raw.get("limit")
-        if limit is None or value is None:
+        if self.limit is None or value is None:
             return None
-        return value * limit.get("times", 1) + int(limit.get("last", False))
+        return value * self.limit.times + self.limit.last
 
     def value_of(self, limit: int) -> int:
         """Returns the macro's value for which `limit` is the first number not allowed."""
-        raw = self.raw["limit"]
-        return -(-(limit - int(raw.get("last", False))) // raw.get("times", 1))
+        return -(-(limit - self.limit.last) // self.limit.times) if self.limit else limit
 
     def bounded(self, number: int) -> bool:
         """Tells whether the limit is meant for a number."""
-        limit = self.raw.get("limit")
-        return limit is not None and number < limit.get("below", self.most + 1)
-
-    @cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """The pattern of a macro of the space; its group is the number's name."""
-        return re.compile(self.raw["match"])
+        return self.limit is not None and number < (self.limit.below or self.most + 1)
 
     def name_of(self, macro: str) -> str | None:
         """Returns the name of a number by its macro, None for a macro of something else."""
         if macro in (self.limit_macro, self.version):
             return None
-        match = self.pattern.fullmatch(macro)
+        match = _compiled(self.match).fullmatch(macro)
         return match[1] if match else None
 
     def holds(self, path: str) -> bool:
@@ -155,10 +101,19 @@ class Description:
 
 
 @cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+@cache
 def descriptions() -> tuple[Description, ...]:
     """Returns the descriptions of all spaces."""
-    raws: list[RawDescription] = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
-    return tuple(Description(raw) for raw in raws)
+    rows = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
+    for row in rows:
+        for key, kind in (("limit", Limit), ("cost", UnitCost)):
+            if key in row:
+                row[key] = kind(**row[key])
+    return tuple(Description(**row) for row in rows)
 
 
 def description_of(space: str) -> Description:

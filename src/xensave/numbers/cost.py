@@ -146,9 +146,9 @@ def space_cost(space: str, release_name: str, proposed: int) -> SpaceCost:
         macro=description.limit_macro,
         limit=description.value_of(limit),
         proposed=proposed,
-        entry_size=cost["bytes"],
-        per=cost["per"],
-        of=cost["of"],
+        entry_size=cost.bytes,
+        per=cost.per,
+        of=cost.of,
     )
 
 

@@ -125,7 +125,7 @@ def _advise_space(  # noqa: PLR0917 - the options of advise()
     if limit is not None and cost is not None:
         notes.append(
             f"{description_of(space).limit_macro} bounds the numbers: each one more costs "
-            f"{cost['bytes']} bytes per {cost['per']} ({cost['of']})"
+            f"{cost.bytes} bytes per {cost.per} ({cost.of})"
         )
     return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
 

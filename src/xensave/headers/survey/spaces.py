@@ -36,7 +36,7 @@ def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
     if description.declared:
         return listed
 
-    macros = (description.raw["match"], description.limit_macro, description.version)
+    macros = (description.match, description.limit_macro, description.version)
     wanted = "|".join(f"(?:{macro})" for macro in macros if macro)
     unit = compile_headers(tree, "", roots, defines=_DEFINES, constants=wanted)
     compiled = sorted(

@@ -112,4 +112,4 @@ def _cost(change: SpaceChange, numbers: int) -> str:
     cost = change.description.cost
     if cost is None:
         return ""
-    return f": +{cost['bytes'] * numbers} bytes per {cost['per']} ({cost['of']})"
+    return f": +{cost.bytes * numbers} bytes per {cost.per} ({cost.of})"
