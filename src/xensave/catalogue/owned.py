@@ -74,6 +74,11 @@ class OwnedRange(NamedTuple):
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.first <= number <= self.last
 
+    @property
+    def owner_key(self) -> str:
+        """The owner's name as it is compared: case and surrounding space do not matter."""
+        return self.owner.strip().casefold()
+
     def use_of(self, number: int) -> UsedNumber | None:
         """Returns what is known of a number's use, None where it is not known to be used."""
         at = bisect_left(self.used, number, key=lambda used: used.number)

@@ -11,9 +11,7 @@ from xensave.rules.numbers.model import Change, Hit
 
 def descriptor_changed(change: Change) -> Iterator[Hit]:
     """The descriptor before each record gets another form: no saved context can be read."""
-    if change.before is None:
-        return
-    before, after = change.before.headers.frame, change.after.headers.frame
+    before, after = change.was.frame, change.after.headers.frame
     old, new = before.descriptor, after.descriptor
     if old is None:
         return
@@ -21,35 +19,23 @@ def descriptor_changed(change: Change) -> Iterator[Hit]:
         yield Hit(before.place or Place(), "descriptor", "the descriptor is gone", removed=True)
         return
     difference = compare(old, new)
-    if (
-        old.size == new.size
-        and not difference.shifts
-        and all(o.shape == n.shape for o, n in difference.same)
-    ):
+    reshaped = [(was, leaf) for was, leaf in difference.same if was.shape != leaf.shape]
+    if old.size == new.size and not difference.shifts and not reshaped:
         return
-    names = [f"{was.path} was {was} and becomes {leaf}" for was, leaf in difference.same
-             if was.shape != leaf.shape]  # fmt: skip
+    names = [f"{was.path} was {was} and becomes {leaf}" for was, leaf in reshaped]
     names += [str(shift) for shift in difference.shifts]
     sizes = f"{old.size} to {new.size} bytes" if old.size != new.size else f"{new.size} bytes"
-    yield Hit(
-        after.place or Place(),
-        "descriptor",
-        f"the descriptor before every record changes ({sizes}: {'; '.join(names) or 'its fields'}):"
-        " no context saved before can be read",
-    )
+    what = f"{sizes}: {'; '.join(names) or 'its fields'}"
+    text = f"the descriptor before every record changes ({what}): no context saved before can be "
+    yield Hit(after.place or Place(), "descriptor", f"{text}read")
 
 
 def magic_or_version_changed(change: Change) -> Iterator[Hit]:
     """HVM_FILE_MAGIC or HVM_FILE_VERSION gets another value."""
-    before = change.before.headers.frame.constants if change.before else {}
     after = change.after.headers.frame.constants
-    for name, (was, place) in before.items():
+    for name, (was, place) in change.was.frame.constants.items():
         value, at = after.get(name, (None, place))
         if value != was:
             now = "is gone" if value is None else f"becomes {value:#x}"
-            yield Hit(
-                at,
-                name,
-                f"{name} was {was:#x} and {now}: a load refuses every context saved before",
-                removed=value is None,
-            )
+            text = f"{name} was {was:#x} and {now}: a load refuses every context saved before"
+            yield Hit(at, name, text, removed=value is None)

@@ -27,66 +27,50 @@ def record_registered_by_no_handler(change: Change) -> Iterator[Hit]:
     for record in change.after.headers.records:
         handler = registered.get(record.name)
         if handler is None and record.name not in WITHOUT_HANDLER:
-            yield Hit(
-                record.place,
-                record.name,
-                f"{record.name} ({record.typecode}) is declared and no handler saves or loads it",
-            )
+            text = f"{record.name} ({record.typecode}) is declared and no handler saves or loads it"
+            yield Hit.on(record, text)
         elif handler is not None and not handler.load:
-            yield Hit(
-                handler.place,
-                record.name,
-                f"{record.name} ({record.typecode}) is registered without a function that loads it",
-                key="load",
-            )
+            text = f"{record.name} ({record.typecode}) is registered without a function that "
+            yield Hit(handler.place, record.name, f"{text}loads it", "load")
 
 
 def _not_looked_for(change: Change) -> Iterator[Hit]:
     """Without the C of a change, a note on each record that is new or has another name."""
     if change.before is None:
         return
-    known = change.before.headers.by_name
+    remedy = "Give the tree with --tree, or the patch that registers it."
     for record in change.after.headers.records:
-        if record.name not in known and record.name not in WITHOUT_HANDLER:
-            yield Hit(
-                record.place,
-                record.name,
+        if record.name not in change.was.by_name and record.name not in WITHOUT_HANDLER:
+            text = (
                 f"whether a handler saves and loads {record.name} ({record.typecode}) was not "
-                "looked at: there is no C beside the headers",
-                key="unseen",
-                severity=NOTE,
-                remedy="Give the tree with --tree, or the patch that registers it.",
+                "looked at: there is no C beside the headers"
             )
+            yield Hit.on(record, text, "unseen", severity=NOTE, remedy=remedy)
 
 
 def handler_registers_no_record(change: Change) -> Iterator[Hit]:
     """A handler is registered for a record that the headers do not declare."""
-    declared = {record.name for record in change.after.headers.records}
+    declared = change.after.headers.by_name
     handlers = change.after.handlers
     for handler in handlers.registrations if handlers else ():
         if handler.record not in declared:
-            yield Hit(
-                handler.place,
-                handler.record,
-                f"a handler is registered for {handler.record}, which the headers do not declare",
-            )
+            text = f"a handler is registered for {handler.record}, which the headers do not declare"
+            yield Hit(handler.place, handler.record, text)
 
 
 def record_kind_changed(change: Change) -> Iterator[Hit]:
     """A record was saved per vCPU and is loaded per domain, or the other way round."""
-    for before, record in _pairs(change):
+    for before, record in change.staying:
         was = change.before.kinds.get(before.name) if change.before else None
         kind = change.after.kinds.get(record.name)
         if was and kind and was != kind:
             excuse, severity = change.leniency(record.name)
-            yield Hit(
-                _place(change, record),
-                record.name,
+            text = (
                 f"{record.name} was registered per {_PER[was]} and is per {_PER[kind]}: the "
-                f"instance of a saved record then names another thing{excuse}",
-                key=f"{was} {kind}",
-                severity=severity,
+                f"instance of a saved record then names another thing{excuse}"
             )
+            place = _place(change, record)
+            yield Hit(place, record.name, text, f"{was} {kind}", severity=severity)
 
 
 _PER = {"vcpu": "vCPU", "domain": "domain"}
@@ -94,7 +78,7 @@ _PER = {"vcpu": "vCPU", "domain": "domain"}
 
 def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
     """A load takes no more what releases wrote, though the record's own size stays."""
-    for before, record in _pairs(change):
+    for before, record in change.staying:
         if before.wire is None or record.wire is None or change.before is None:
             continue
         yield from _not_converted(change, before, record)
@@ -106,12 +90,8 @@ def record_loads_fewer_sizes(change: Change) -> Iterator[Hit]:
             continue  # its changed size says so already
         lost = lost_sizes(change, before, record)
         if lost:
-            yield Hit(
-                _place(change, record),
-                record.name,
-                f"{record.name} no longer loads from {lost}: guests saved there do not restore",
-                key=lost,
-            )
+            text = f"{record.name} no longer loads from {lost}: guests saved there do not restore"
+            yield Hit(_place(change, record), record.name, text, lost)
 
 
 def _not_converted(change: Change, before: HeaderRecord, record: HeaderRecord) -> Iterator[Hit]:
@@ -123,21 +103,19 @@ def _not_converted(change: Change, before: HeaderRecord, record: HeaderRecord) -
         return
     releases = change.saved.get(record.name, {}).get(old.size, ())
     who = f" ({releases[0]} to {releases[-1]})" if releases else ""
-    yield Hit(
-        record.place,
-        record.name,
+    text = (
         f"{record.name} no longer converts {old.size} bytes{who}, whose fields lie elsewhere: "
-        "guests saved there do not restore",
-        key=f"compat {old.size}",
+        "guests saved there do not restore"
     )
+    yield Hit.on(record, text, f"compat {old.size}")
 
 
 def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
     """A reserved field is new, and its record's load or check does not look at it."""
-    for before, record in _pairs(change):
+    for before, record in change.staying:
         if before.wire is None or record.wire is None or before.wire is record.wire:
             continue
-        handler = change.after.handlers.of(record.name) if change.after.handlers else None
+        handler = change.handler_of(record.name)
         code = handler.bodies if handler else ()
         for leaf in compare(before.wire, record.wire).fresh:
             name = leaf.path.rsplit(".", 1)[-1]
@@ -149,12 +127,11 @@ def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
                 continue
             if name in change.after.checked:
                 continue
-            yield Hit(
-                change.after.place_of(record, leaf.path),
-                f"{record.name}.{leaf.path}",
+            text = (
                 f"{leaf.path} of {record.name} is reserved and no load checks it to be zero: "
-                "what guests carry there can never get a meaning",
+                "what guests carry there can never get a meaning"
             )
+            yield change.on_field(record, leaf.path, text)
 
 
 def check_needs_later_load(change: Change) -> Iterator[Hit]:
@@ -172,13 +149,11 @@ def check_needs_later_load(change: Change) -> Iterator[Hit]:
             words = set(re.findall(r"\w+", checks.bodies[1]))
             shared = sorted(sets & words)
             if shared:
-                yield Hit(
-                    loads.place,
-                    loads.record,
+                text = (
                     f"{checks.check} of {checks.record} may need {shared[0]}, which "
-                    f"{loads.load} of {loads.record} sets up: every check comes before any load",
-                    key=checks.record,
+                    f"{loads.load} of {loads.record} sets up: every check comes before any load"
                 )
+                yield Hit(loads.place, loads.record, text, checks.record)
 
 
 def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
@@ -199,14 +174,12 @@ def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
         name = next((end for end in ends if end in fields), "")
         if name and fields[name].typecode < record.typecode:
             earlier = fields[name]
-            yield Hit(
-                record.place,
-                record.name,
+            text = (
                 f"{record.name} ({record.typecode}) seems to say how {name} of {earlier.name} "
                 f"({earlier.typecode}) is read, and every check, {earlier.name}'s too, comes "
-                "before any load",
-                key=earlier.name,
+                "before any load"
             )
+            yield Hit.on(record, text, earlier.name)
 
 
 def _is_new(change: Change, handler: Registration) -> bool:
@@ -220,13 +193,6 @@ def _set_up(handler: Registration) -> set[str]:
     return {name for name in names if len(name) > 3}
 
 
-def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord]]:
-    after = change.after.headers.by_name
-    for before in change.before.headers.records if change.before else ():
-        if before.name in after:
-            yield before, after[before.name]
-
-
 def _place(change: Change, record: HeaderRecord) -> Place:
-    handler = change.after.handlers.of(record.name) if change.after.handlers else None
+    handler = change.handler_of(record.name)
     return handler.place if handler else record.place

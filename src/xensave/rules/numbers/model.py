@@ -15,6 +15,7 @@ from xensave.catalogue.model import EXACT, OWN, ZEROEXTEND, LoadMode, RecordKind
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Finding, Place, Severity
 from xensave.headers.model import HeaderRecord, HeaderSpace
+from xensave.headers.text.numbers import SpaceNumber
 from xensave.headers.text.registrations import Registration, load_mode
 
 
@@ -68,6 +69,9 @@ class Side:
         return self.lines.get((record.name, ""), record.place)
 
 
+_NOTHING = HeaderSpace("", (), None, None, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change to the number space, and what is known around it.
@@ -84,6 +88,34 @@ class Change:
     past: Mapping[int, frozenset[str]] | None = None
     claims: tuple[OwnedRange, ...] = ()
     saved: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
+
+    @property
+    def was(self) -> HeaderSpace:
+        """The headers before the change; empty ones where a state is looked at as a whole."""
+        return self.before.headers if self.before else _NOTHING
+
+    @property
+    def staying(self) -> Iterator[tuple[HeaderRecord, HeaderRecord]]:
+        """The records that both states have by one name, before and after."""
+        after = self.after.headers.by_name
+        return ((old, after[old.name]) for old in self.was.records if old.name in after)
+
+    def on_field(
+        self,
+        record: HeaderRecord,
+        path: str,
+        message: str,
+        key: str = "",
+        severity: Severity | None = None,
+    ) -> Hit:
+        """Returns what a rule says of a field, or with "" for the path of a record's struct."""
+        subject = f"{record.name}.{path}" if path else record.name
+        place = self.after.place_of(record, path)
+        return Hit(place, subject, message, key, severity=severity)
+
+    def handler_of(self, record: str) -> Registration | None:
+        """Returns the registration of a record after the change; None where none is known."""
+        return self.after.handlers.of(record) if self.after.handlers else None
 
     def leniency(self, name: str) -> tuple[str, Severity | None]:
         """Returns what softens an objection to a changed record, as words to add and a severity.
@@ -140,6 +172,26 @@ class Hit(NamedTuple):
     removed: bool = False
     severity: Severity | None = None
     remedy: str | None = None
+
+    @classmethod
+    def on(  # noqa: PLR0917 - what it is about, then its own fields
+        cls,
+        what: HeaderRecord | OwnedRange | SpaceNumber,
+        message: str,
+        key: str = "",
+        removed: bool = False,
+        severity: Severity | None = None,
+        remedy: str | None = None,
+    ) -> Hit:
+        """Returns what a rule says of a record, a reservation or a number, at its place."""
+        match what:
+            case HeaderRecord():
+                subject = what.name
+            case OwnedRange():
+                subject, key = what.owner, key or str(what)
+            case SpaceNumber():
+                subject = what.macro
+        return cls(what.place, subject, message, key, removed, severity, remedy)
 
 
 C = TypeVar("C")

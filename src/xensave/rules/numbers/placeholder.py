@@ -16,12 +16,9 @@ def reservation_made_by_code(change: Change) -> Iterator[Hit]:
     for record in change.after.headers.records:
         reason = placeholder(change, record)
         if reason:
-            yield Hit(
-                record.place,
-                record.name,
-                f"{record.name} ({record.typecode}) {reason}: a reservation by more than a comment",
-                key=f"{record.typecode}",
-            )
+            code = record.typecode
+            text = f"{record.name} ({code}) {reason}: a reservation by more than a comment"
+            yield Hit.on(record, text, f"{code}")
 
 
 def highest(change: Change) -> HeaderRecord | None:
@@ -34,10 +31,8 @@ def placeholder(change: Change, record: HeaderRecord) -> str:
     """Returns why a record is none but in name; "" for a true one."""
     if _NAME.search(record.name):
         return "is a record in name only"
-    if record.form == DEFINE and record.layout is None:
-        handlers = change.after.handlers
-        if handlers is None or handlers.of(record.name) is None:
-            return "is a number without a struct"
+    if record.form == DEFINE and record.layout is None and change.handler_of(record.name) is None:
+        return "is a number without a struct"
     empty = record.layout is not None and not record.layout.fields
     if empty and record.typecode != 0:
         return "is a record of an empty struct"

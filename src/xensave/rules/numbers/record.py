@@ -12,63 +12,41 @@ from xensave.rules.numbers.model import Change, Hit
 
 def record_renumbered(change: Change) -> Iterator[Hit]:
     """A record's name is bound to another number."""
-    for old, new in _pairs(change):
-        if new is not None and old.typecode != new.typecode:
+    for old, new in change.staying:
+        if old.typecode != new.typecode:
             excuse, severity = change.leniency(old.name)
-            yield Hit(
-                new.place,
-                new.name,
-                f"{new.name} moves from {old.typecode} to {new.typecode}: "
-                f"saved guests carry {old.typecode}{excuse}",
-                key=f"{old.typecode} {new.typecode}",
-                severity=severity,
-            )
+            text = f"{new.name} moves from {old.typecode} to {new.typecode}: saved guests carry "
+            text += f"{old.typecode}{excuse}"
+            yield Hit.on(new, text, f"{old.typecode} {new.typecode}", severity=severity)
 
 
 def record_renamed(change: Change) -> Iterator[Hit]:
     """A number keeps its layout and gets another name."""
-    for old, new in _pairs(change):
-        heir = None if new is not None else _heir(change, old)
+    for old, heir in _gone(change):
         if heir is not None and _same_bytes(old, heir):
-            yield Hit(
-                heir.place,
-                old.name,
-                f"{old.typecode}: {old.name} is now called {heir.name}; "
-                f"its {_size(heir)} bytes stay",
-                key=heir.name,
-            )
+            text = f"{old.typecode}: {old.name} is now called {heir.name}; its {_size(heir)} bytes "
+            yield Hit(heir.place, old.name, f"{text}stay", heir.name)
 
 
 def record_deleted(change: Change) -> Iterator[Hit]:
     """A record is gone, or its number now means something else."""
-    for old, new in _pairs(change):
-        if new is not None:
-            continue
-        heir = _heir(change, old)
+    for old, heir in _gone(change):
         excuse, severity = change.leniency(old.name)
         if heir is None:
-            yield Hit(
-                old.place,
-                old.name,
-                f"{old.name} ({old.typecode}) is deleted: guests saved with it no longer restore"
-                f"{excuse}",
-                removed=True,
-                severity=severity,
-            )
+            text = f"{old.name} ({old.typecode}) is deleted: guests saved with it no longer restore"
+            yield Hit.on(old, f"{text}{excuse}", removed=True, severity=severity)
         elif not _same_bytes(old, heir):
-            yield Hit(
-                heir.place,
-                old.name,
+            text = (
                 f"{old.typecode} was {old.name} of {_size(old)} bytes and becomes {heir.name} of "
-                f"{_size(heir)} bytes{excuse}: guests saved with {old.name} no longer restore",
-                severity=severity,
+                f"{_size(heir)} bytes{excuse}: guests saved with {old.name} no longer restore"
             )
+            yield Hit(heir.place, old.name, text, severity=severity)
 
 
 def record_of_other_struct(change: Change) -> Iterator[Hit]:
     """A record keeps name and number and is bound to a struct that shares no field with the old."""
-    for old, new in _pairs(change):
-        if new is None or old.wire is None or new.wire is None or old.typecode != new.typecode:
+    for old, new in change.staying:
+        if old.wire is None or new.wire is None or old.typecode != new.typecode:
             continue
         if old.wire.struct == new.wire.struct:
             continue
@@ -77,30 +55,23 @@ def record_of_other_struct(change: Change) -> Iterator[Hit]:
         if fields.same or not named or len(fields.renamed) == len(named) == 1:
             continue
         excuse, severity = change.leniency(old.name)
-        yield Hit(
-            new.place,
-            new.name,
+        text = (
             f"{new.name} ({new.typecode}) was struct {old.wire.struct} and becomes struct "
-            f"{new.wire.struct}, which has none of its fields{excuse}",
-            severity=severity,
+            f"{new.wire.struct}, which has none of its fields{excuse}"
         )
+        yield Hit.on(new, text, severity=severity)
 
 
-def _pairs(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord | None]]:
-    for old in change.before.headers.records if change.before else ():
-        yield old, change.after.headers.record(old.name)
-
-
-def _heir(change: Change, old: HeaderRecord) -> HeaderRecord | None:
-    known = {record.name for record in change.before.headers.records} if change.before else set()
-    return next(
-        (
-            record
-            for record in change.after.headers.records
-            if record.typecode == old.typecode and record.name not in known
-        ),
-        None,
-    )
+def _gone(change: Change) -> Iterator[tuple[HeaderRecord, HeaderRecord | None]]:
+    """The records whose names are gone, each with the new one that has its number."""
+    after = change.after.headers
+    known = change.was.by_name
+    new = {
+        record.typecode: record for record in reversed(after.records) if record.name not in known
+    }
+    for old in change.was.records:
+        if old.name not in after.by_name:
+            yield old, new.get(old.typecode)
 
 
 def _size(record: HeaderRecord) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 
 from xensave.catalogue.owned import (
@@ -17,6 +17,10 @@ from xensave.rules.numbers.model import Change, Hit
 from xensave.rules.numbers.placeholder import highest
 
 
+def _numbers(owned_range: OwnedRange) -> range:
+    return range(owned_range.first, min(owned_range.last, TYPECODE_MAX) + 1)
+
+
 def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
     """A reservation reaches past the numbers that its owner uses."""
     for reservation in change.after.headers.reservations:
@@ -29,28 +33,26 @@ def reservation_exceeds_use(change: Change) -> Iterator[Hit]:
             remedy = (
                 f"Reserve {spans(inside)} only." if inside else "Drop the reservation."
             ) + " Take further numbers when code that uses them is deployed."
-            yield Hit(
-                reservation.place,
-                reservation.owner,
+            text = (
                 f"{spans(idle)} would be headroom for {reservation.owner}: of {reservation}, "
-                f"{source} has {spans(inside) or 'none'} in use",
-                key=str(reservation),
-                remedy=remedy,
+                f"{source} has {spans(inside) or 'none'} in use"
             )
+            yield Hit.on(reservation, text, remedy=remedy)
 
 
 def reservation_use_unstated(change: Change) -> Iterator[Hit]:
     """Nothing says whether the numbers of a reservation are in use or only planned."""
     for reservation in change.after.headers.reservations:
         if numbers_in_use(change, reservation)[0] is None:
-            yield Hit(
-                reservation.place,
-                reservation.owner,
-                f"nothing says which of {reservation} {reservation.owner} uses already: deployed "
-                "numbers need a reservation, planned ones do not",
-                key=str(reservation),
-                remedy="State the numbers in use in the vendor's registry, or with --used.",
-            )
+            yield Hit.on(reservation, use_unknown(reservation))
+
+
+def use_unknown(reservation: OwnedRange) -> str:
+    """Returns the words for a reservation of which nobody says what is in use."""
+    return (
+        f"nothing says which of {reservation} {reservation.owner} uses already: deployed "
+        "numbers need a reservation, planned ones do not"
+    )
 
 
 def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
@@ -73,15 +75,12 @@ def reservation_follows_upstream(change: Change) -> Iterator[Hit]:
             between, f"with only {between} numbers between"
         )
         letter = ord(reservation.owner[0].upper()) << 8
-        yield Hit(
-            reservation.place,
-            reservation.owner,
-            f"{reservation} for {reservation.owner} follows upstream's numbers "
-            f"(up to {top.typecode}) {gap}",
-            key=str(reservation),
-            remedy=f"Take new numbers high in the space, from {letter:#x} on (upper byte "
-            f"'{reservation.owner[0].upper()}'); keep low ones only where they are deployed.",
+        text = f"{reservation} for {reservation.owner} follows upstream's numbers "
+        remedy = (
+            f"Take new numbers high in the space, from {letter:#x} on (upper byte "
+            f"'{reservation.owner[0].upper()}'); keep low ones only where they are deployed."
         )
+        yield Hit.on(reservation, f"{text}(up to {top.typecode}) {gap}", remedy=remedy)
 
 
 def reservation_overlaps(change: Change) -> Iterator[Hit]:
@@ -90,23 +89,16 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
     Where the reservation was there first, it is the other that has to yield.
     """
     headers = change.after.headers
-    old = (
-        {_identity(reservation) for reservation in change.before.headers.reservations}
-        if change.before
-        else ()
-    )
-    fresh = [
-        reservation for reservation in headers.reservations if _identity(reservation) not in old
-    ]
+    fresh = unlike(headers.reservations, change.was.reservations)
     new = set(map(id, fresh))
-    owners = {reservation.owner.strip().casefold() for reservation in headers.reservations}
+    owners = {reservation.owner_key for reservation in headers.reservations}
     for reservation in fresh:
         for record in headers.records:
             yield from _overlap(reservation, record.typecode, record.typecode, record.name)
         for claim in change.claims:
             if claim.space != SAVE_RECORD or not claim.owner:
                 continue
-            if claim.owner.strip().casefold() not in owners:
+            if claim.owner_key not in owners:
                 whose = f"{claim.owner}'s in {claim.source}"
                 yield from _overlap(reservation, claim.first, claim.last, whose)
     for left, other in combinations(headers.reservations, 2):
@@ -116,55 +108,50 @@ def reservation_overlaps(change: Change) -> Iterator[Hit]:
             yield from _overlap(newer, older.first, older.last, whose)
 
 
-def _identity(owned_range: OwnedRange) -> tuple[int, int, str]:
-    return owned_range.first, owned_range.last, owned_range.owner.strip().casefold()
+def unlike(ranges: Iterable[OwnedRange], others: Iterable[OwnedRange]) -> list[OwnedRange]:
+    """Returns the ranges that others do not have, by their ends and owner."""
+    known = {(owned.first, owned.last, owned.owner_key) for owned in others}
+    return [each for each in ranges if (each.first, each.last, each.owner_key) not in known]
 
 
 def _overlap(owned_range: OwnedRange, first: int, last: int, whose: str) -> Iterator[Hit]:
     low, high = max(owned_range.first, first), min(owned_range.last, last)
     if low <= high:
-        yield Hit(
-            owned_range.place,
-            owned_range.owner,
-            f"{owned_range} for {owned_range.owner} holds {span(low, high)}, which is {whose}",
-            key=f"{low} {high} {whose}",
-        )
+        text = f"{owned_range} for {owned_range.owner} holds {span(low, high)}, which is {whose}"
+        yield Hit.on(owned_range, text, f"{low} {high} {whose}")
 
 
 def reservation_removed(change: Change) -> Iterator[Hit]:
     """A reservation, or a part of one, disappears while its numbers are deployed."""
-    for old in change.before.headers.reservations if change.before else ():
-        covered = {
-            number
-            for reservation in change.after.headers.reservations
-            if same_owner(reservation.owner, old.owner)
-            for number in range(
-                max(reservation.first, old.first), min(reservation.last, old.last) + 1
-            )
-        }
-        bound = {record.typecode for record in change.after.headers.records}
-        lost = [n for n in _numbers(old) if n not in covered and n not in bound]
+    after = change.after.headers
+    bound = [record.typecode for record in after.records]
+    for old, lost in no_longer_reserved(change.was.reservations, after.reservations, bound):
+        text = f"{spans(lost)} is no longer reserved for {old.owner}: upstream may hand out "
+        yield Hit.on(old, f"{text}numbers that saved guests carry", removed=True)
+
+
+def no_longer_reserved(
+    before: Iterable[OwnedRange],
+    after: Sequence[OwnedRange],
+    bound: Iterable[int | None],
+    numbers: Callable[[OwnedRange], range] = _numbers,
+) -> Iterator[tuple[OwnedRange, list[int]]]:
+    """Yields ranges with those of their numbers that are neither their owner's now nor bound."""
+    taken = set(bound)
+    for old in before:
+        own = (numbers(each) for each in after if each.owner_key == old.owner_key)
+        covered = taken.union(*own)
+        lost = [number for number in numbers(old) if number not in covered]
         if lost:
-            yield Hit(
-                old.place,
-                old.owner,
-                f"{spans(lost)} is no longer reserved for {old.owner}: upstream may hand out "
-                "numbers that saved guests carry",
-                key=str(old),
-                removed=True,
-            )
+            yield old, lost
 
 
 def reservation_out_of_range(change: Change) -> Iterator[Hit]:
     """A reservation ends before it begins, or past the 16 bits that a number has."""
     for reservation in change.after.headers.reservations:
         if reservation.first > reservation.last or reservation.last > TYPECODE_MAX:
-            yield Hit(
-                reservation.place,
-                reservation.owner,
-                f"{reservation} for {reservation.owner} is no range within 0 - {TYPECODE_MAX}",
-                key=str(reservation),
-            )
+            text = f"{reservation} for {reservation.owner} is no range within 0 - {TYPECODE_MAX}"
+            yield Hit.on(reservation, text)
 
 
 def numbers_in_use(change: Change, owned_range: OwnedRange) -> tuple[set[int] | None, str]:
@@ -179,7 +166,3 @@ def numbers_in_use(change: Change, owned_range: OwnedRange) -> tuple[set[int] | 
         if claims:
             return {use.number for claim in claims for use in claim.used}, claims[0].source
     return None, ""
-
-
-def _numbers(owned_range: OwnedRange) -> range:
-    return range(owned_range.first, min(owned_range.last, TYPECODE_MAX) + 1)

@@ -16,13 +16,9 @@ def struct_size_not_multiple_of_eight(change: Change) -> Iterator[Hit]:
     """A record's struct is not a multiple of eight bytes long."""
     for record, layout in _laid_out(change):
         if layout.size % 8:
-            yield Hit(
-                change.after.place_of(record),
-                record.name,
-                f"{layout.struct} of {record.name} is {layout.size} bytes, not a multiple of 8",
-                key=f"{layout.size}",
-                remedy=f"Pad it to {layout.size + -layout.size % 8} bytes with a named field.",
-            )
+            text = f"{layout.struct} of {record.name} is {layout.size} bytes, not a multiple of 8"
+            remedy = f"Pad it to {layout.size + -layout.size % 8} bytes with a named field."
+            yield change.on_field(record, "", text, f"{layout.size}")._replace(remedy=remedy)
 
 
 def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
@@ -31,12 +27,8 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
         small = record.x86_32
         if small is None:
             if record.form != DEFINE and not record.only:
-                yield Hit(
-                    change.after.place_of(record),
-                    record.name,
-                    f"{record.name} is declared on x86-64 and not on 32-bit x86",
-                    key="absent",
-                )
+                text = f"{record.name} is declared on x86-64 and not on 32-bit x86"
+                yield change.on_field(record, "", text, "absent")
             continue
         narrow, other = _settled(small), _settled(layout)
         there = {leaf.path: leaf for leaf in other}
@@ -49,13 +41,13 @@ def struct_differs_between_abis(change: Change) -> Iterator[Hit]:
         if layout.size == small.size and first is None:
             continue
         where = f", and {first.path} is the first field to differ" if first else ""
-        yield Hit(
-            change.after.place_of(record, first.path if first else other[-1].path if other else ""),
-            record.name,
+        text = (
             f"{layout.struct} of {record.name} is {layout.size} bytes on x86-64 and "
-            f"{small.size} on 32-bit x86{where}",
-            key=f"{layout.size} {small.size}",
+            f"{small.size} on 32-bit x86{where}"
         )
+        path = first.path if first else other[-1].path if other else ""
+        place = change.after.place_of(record, path)
+        yield Hit(place, record.name, text, f"{layout.size} {small.size}")
 
 
 def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
@@ -63,12 +55,8 @@ def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
     for record, layout in _laid_out(change):
         choices = " and ".join(change.after.headers.choices)
         if record.only in (HYPERVISOR, TOOLS):
-            yield Hit(
-                change.after.place_of(record),
-                record.name,
-                f"{record.name} is declared for {record.only} alone",
-                key=record.only,
-            )
+            text = f"{record.name} is declared for {record.only} alone"
+            yield change.on_field(record, "", text, record.only)
         for other, whose in (
             (record.xen, "the hypervisor"),
             (record.tools, "its tools"),
@@ -80,13 +68,12 @@ def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
             names = [leaf.path for leaf in (*difference.fresh, *difference.gone)]
             names += [new.path for shift in difference.shifts for _, new in shift.moved]
             what = f" ({', '.join(names[:4])})" if names else ""
-            yield Hit(
-                change.after.place_of(record, names[0] if names else ""),
-                record.name,
+            text = (
                 f"{layout.struct} of {record.name} is {other.size} bytes for {whose} and "
-                f"{layout.size} for who reads the public header{what}",
-                key=f"{whose} {other.size} {layout.size}",
+                f"{layout.size} for who reads the public header{what}"
             )
+            place = change.after.place_of(record, names[0] if names else "")
+            yield Hit(place, record.name, text, f"{whose} {other.size} {layout.size}")
 
 
 def field_width_not_fixed(change: Change) -> Iterator[Hit]:
@@ -94,13 +81,8 @@ def field_width_not_fixed(change: Change) -> Iterator[Hit]:
     for record, layout in _laid_out(change):
         for leaf in leaves(layout):
             if not leaf.fixed and not leaf.sheltered:
-                yield Hit(
-                    change.after.place_of(record, leaf.path),
-                    f"{record.name}.{leaf.path}",
-                    f"{leaf.path} of {record.name} is of type {leaf.type}, which is no "
-                    "standard type of fixed width",
-                    key=leaf.type,
-                )
+                text = f"{leaf.path} of {record.name} is of type {leaf.type}, which is no standard "
+                yield change.on_field(record, leaf.path, f"{text}type of fixed width", leaf.type)
 
 
 def field_not_aligned(change: Change) -> Iterator[Hit]:
@@ -109,13 +91,9 @@ def field_not_aligned(change: Change) -> Iterator[Hit]:
         for leaf in leaves(layout):
             size = leaf.width
             if leaf.bits is None and size in (2, 4, 8) and leaf.offset % size:
-                yield Hit(
-                    change.after.place_of(record, leaf.path),
-                    f"{record.name}.{leaf.path}",
-                    f"{leaf.path} of {record.name} lies at offset {leaf.offset}, not a multiple "
-                    f"of its {size} bytes",
-                    key=f"{leaf.offset}",
-                )
+                text = f"{leaf.path} of {record.name} lies at offset {leaf.offset}, not a multiple "
+                text += f"of its {size} bytes"
+                yield change.on_field(record, leaf.path, text, f"{leaf.offset}")
 
 
 def _laid_out(change: Change) -> Iterator[tuple[HeaderRecord, Layout]]:
@@ -129,9 +107,4 @@ def _settled(layout: Layout) -> list[AbiField]:
 
 
 def _moved(old: AbiField, other: AbiField) -> bool:
-    return (old.path, old.offset, old.size, old.bits) != (
-        other.path,
-        other.offset,
-        other.size,
-        other.bits,
-    )
+    return (old.offset, old.size, old.bits) != (other.offset, other.size, other.bits)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import layout
 from xensave.catalogue.model import ZEROEXTEND, Layout
-from xensave.findings import WARNING, Severity
+from xensave.findings import Severity
 from xensave.headers.model import HeaderRecord
 from xensave.rules.numbers.layouts.compare import Comparison, compare
 from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
@@ -16,8 +16,9 @@ from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
 
 class _Pair(NamedTuple):
-    """A record whose layout changes: before, after, and what makes the old one loadable."""
+    """A record whose layout a change changes: before, after, and what excuses it."""
 
+    change: Change
     before: HeaderRecord
     record: HeaderRecord
     old: Layout
@@ -25,6 +26,11 @@ class _Pair(NamedTuple):
     fields: Comparison
     excuse: str
     severity: Severity | None
+
+    def hit(self, path: str, message: str, key: str = "") -> Hit:
+        """Returns what a rule says of a field, or with "" for the path of the record."""
+        text = f"{message}{self.excuse}"
+        return self.change.on_field(self.record, path, text, key, self.severity)
 
 
 def record_size_changed(change: Change) -> Iterator[Hit]:
@@ -34,14 +40,11 @@ def record_size_changed(change: Change) -> Iterator[Hit]:
             continue
         lost = lost_sizes(change, pair.before, pair.record)
         guests = f": guests of {lost} are lost" if lost else ""
-        yield Hit(
-            change.after.place_of(pair.record),
-            pair.record.name,
+        text = (
             f"{pair.record.name} changes from {pair.old.size} to {pair.new.size} bytes, "
-            f"and no compat form or zero-extended load takes the old size{guests}{pair.excuse}",
-            key=f"{pair.old.size} {pair.new.size}",
-            severity=pair.severity,
+            f"and no compat form or zero-extended load takes the old size{guests}"
         )
+        yield pair.hit("", text, f"{pair.old.size} {pair.new.size}")
 
 
 def field_changed(change: Change) -> Iterator[Hit]:
@@ -64,44 +67,27 @@ def field_changed(change: Change) -> Iterator[Hit]:
             if path in arrays:
                 continue
             arrays.add(path)
-            yield Hit(
-                change.after.place_of(pair.record, path),
-                f"{pair.record.name}.{path}",
-                f"{path} of {pair.record.name} was {old} and becomes {new}{pair.excuse}",
-                severity=pair.severity,
-            )
+            yield pair.hit(path, f"{path} of {pair.record.name} was {old} and becomes {new}")
 
 
 def field_inserted(change: Change) -> Iterator[Hit]:
     """New fields push fields that were saved before to another offset."""
     for pair in _changed(change):
         for shift in pair.fields.shifts:
-            if not shift.inserted:
-                continue
-            run = shift.inserted
-            yield Hit(
-                change.after.place_of(pair.record, run[0].path),
-                f"{pair.record.name}.{run[0].path}",
-                f"{_names(run)} of {pair.record.name} {_are(run, 'inserted')}: "
-                f"{shift}{pair.excuse}",
-                severity=pair.severity,
-            )
+            if run := shift.inserted:
+                names = run[0].path if len(run) == 1 else f"{run[0].path} to {run[-1].path}"
+                are = "is" if len(run) == 1 else "are"
+                text = f"{names} of {pair.record.name} {are} inserted: {shift}"
+                yield pair.hit(run[0].path, text)
 
 
 def field_moved(change: Change) -> Iterator[Hit]:
     """A field that was saved keeps its name and lies elsewhere: old guests' bytes are another's."""
     for pair in _changed(change):
         for shift in pair.fields.shifts:
-            if shift.inserted:
-                continue
-            first = shift.moved[0][1]
-            yield Hit(
-                change.after.place_of(pair.record, first.path),
-                f"{pair.record.name}.{first.path}",
-                f"in {pair.record.name} {shift}: what old guests saved is read as another "
-                f"field{pair.excuse}",
-                severity=pair.severity,
-            )
+            if not shift.inserted:
+                text = f"in {pair.record.name} {shift}: what old guests saved is read as another"
+                yield pair.hit(shift.moved[0][1].path, f"{text} field")
 
 
 def field_deleted(change: Change) -> Iterator[Hit]:
@@ -112,15 +98,11 @@ def field_deleted(change: Change) -> Iterator[Hit]:
         for leaf in pair.fields.gone:
             if is_filler(leaf) or leaf.place in spots or _covered(leaf, new):
                 continue
-            at = change.before.place_of(pair.before, leaf.path) if change.before else None
-            yield Hit(
-                at or change.after.place_of(pair.record),
-                f"{pair.record.name}.{leaf.path}",
-                f"{leaf.path} ({leaf} at offset {leaf.offset}) is deleted from "
-                f"{pair.record.name}{pair.excuse}",
-                removed=at is not None,
-                severity=pair.severity,
-            )
+            text = f"{leaf.path} ({leaf} at offset {leaf.offset}) is deleted from "
+            hit = pair.hit(leaf.path, f"{text}{pair.record.name}")
+            if change.before:
+                place = change.before.place_of(pair.before, leaf.path)
+                yield hit._replace(place=place, removed=True)
 
 
 def fields_renamed(change: Change) -> Iterator[Hit]:
@@ -132,14 +114,12 @@ def fields_renamed(change: Change) -> Iterator[Hit]:
             continue
         pairs = ", ".join(f"{old.path} to {new.path}" for old, new in renamed[:4])
         more = f" and {len(renamed) - 4} more" if len(renamed) > 4 else ""
-        yield Hit(
-            change.after.place_of(pair.record, renamed[0][1].path),
-            pair.record.name,
+        text = (
             f"{len(renamed)} of {len(named)} fields of {pair.record.name} get other names at the "
             f"same places ({pairs}{more}): a value that means something else now needs a record "
-            f"of its own{pair.excuse}",
-            severity=pair.severity or WARNING,
+            f"of its own"
         )
+        yield pair.hit(renamed[0][1].path, text)._replace(subject=pair.record.name)
 
 
 def padding_gets_meaning(change: Change) -> Iterator[Hit]:
@@ -159,25 +139,19 @@ def padding_gets_meaning(change: Change) -> Iterator[Hit]:
             if any(not is_filler(was) for was in under) or _replaces(leaf, pair.fields.gone):
                 continue
             where = f"where {under[0].path or 'an unnamed field'} was" if under else "in a hole"
-            yield Hit(
-                change.after.place_of(pair.record, leaf.path),
-                f"{pair.record.name}.{leaf.path}",
+            text = (
                 f"{leaf.path} of {pair.record.name} lies {where}: guests saved before have 0 "
-                f"there, which must mean what they did without it{pair.excuse}",
-                severity=pair.severity,
+                "there, which must mean what they did without it"
             )
+            yield pair.hit(leaf.path, text)
 
 
 def _changed(change: Change) -> Iterator[_Pair]:
     """The records of both sides whose layout differs and whose old layout nothing converts."""
-    after = change.after.headers.by_name
-    for before in change.before.headers.records if change.before else ():
-        record = after.get(before.name)
-        if record is None or record.wire is None or before.wire is None:
-            continue
-        if record.wire is before.wire:
-            continue
+    for before, record in change.staying:
         old, new = before.wire, record.wire
+        if old is None or new is None or old is new:
+            continue
         fields = compare(old, new, before.types, record.types)
         if fields.alike and old.size == new.size:
             continue
@@ -186,7 +160,7 @@ def _changed(change: Change) -> Iterator[_Pair]:
         if _restored(change, record):
             continue
         excuse, severity = change.leniency(record.name)
-        yield _Pair(before, record, old, new, fields, excuse, severity)
+        yield _Pair(change, before, record, old, new, fields, excuse, severity)
 
 
 def _restored(change: Change, record: HeaderRecord) -> bool:
@@ -205,15 +179,6 @@ def _loads_shorter(change: Change, pair: _Pair) -> bool:
 def _elements(leaf: AbiField) -> str:
     count = f"{leaf.repeat} " if leaf.repeat != 1 else ""
     return f"{count}elements of {leaf.stride} bytes"
-
-
-def _names(run: Iterable[AbiField]) -> str:
-    names = [leaf.path for leaf in run]
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-
-
-def _are(run: tuple[AbiField, ...], word: str) -> str:
-    return f"is {word}" if len(run) == 1 else f"are {word}"
 
 
 def _ends(leaf: AbiField, of: Layout) -> bool:
