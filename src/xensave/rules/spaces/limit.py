@@ -18,14 +18,10 @@ def beyond_limit(change: SpaceChange) -> Iterator[Hit]:
         return
     for n in change.after.numbers:
         if n.number is not None and change.description.bounded(n.number) and n.number >= limit:
-            value = change.description.value_of(limit)
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.macro} is {n.number}, and {macro} stays at {value}",
-                key=f"{n.number} {limit}",
-                remedy=f"Raise {macro} to {change.description.value_of(n.number + 1)}.",
-            )
+            value = change.description.value_of
+            text = f"{n.macro} is {n.number}, and {macro} stays at {value(limit)}"
+            remedy = f"Raise {macro} to {value(n.number + 1)}."
+            yield Hit.on(n, text, f"{n.number} {limit}", remedy=remedy)
 
 
 def limit_raised(change: SpaceChange) -> Iterator[Hit]:
@@ -35,20 +31,14 @@ def limit_raised(change: SpaceChange) -> Iterator[Hit]:
         return
     before, after, highest = rise
     value = change.description.value_of
-    if value(after) <= value(max(highest + 1, before)):
+    needed = max(highest + 1, before)
+    if value(after) <= value(needed):
         return
-    macro = change.description.limit_macro or ""
-    extra = after - max(highest + 1, before)
-    yield Hit(
-        change.after.limit_place or change.after.numbers[-1].place,
-        macro,
-        f"{macro} {f'rises from {value(before)} to' if before else 'is'} {value(after)}, and the "
-        "largest number is "
-        f"{highest}{_cost(change, extra)}",
-        key=f"{after}",
-        remedy=f"Leave {macro} at {value(max(highest + 1, before))}; raise it with the number "
-        "that needs it.",
-    )
+    macro = change.description.limit_macro
+    rises = f"rises from {value(before)} to" if before else "is"
+    text = f"{macro} {rises} {value(after)}, and the largest number is {highest}"
+    remedy = f"Leave {macro} at {value(needed)}; raise it with the number that needs it."
+    yield change.on_limit(f"{text}{_cost(change, after - needed)}", f"{after}", remedy=remedy)
 
 
 def limit_raised_far(change: SpaceChange) -> Iterator[Hit]:
@@ -60,38 +50,25 @@ def limit_raised_far(change: SpaceChange) -> Iterator[Hit]:
     wanted = len({n.number for n in change.fresh if before <= (n.number or 0) < after})
     if highest + 1 < after or after - before <= wanted + _GAP or change.description.cost is None:
         return
-    macro = change.description.limit_macro or ""
-    yield Hit(
-        change.after.limit_place or change.after.numbers[-1].place,
-        macro,
-        f"{macro} rises by {after - before} for {wanted} number{'s' if wanted != 1 else ''}"
-        f"{_cost(change, after - before)}",
-        key=f"{after}",
-    )
+    numbers = f"{wanted} number{'s' if wanted != 1 else ''}{_cost(change, after - before)}"
+    text = f"{change.description.limit_macro} rises by {after - before} for {numbers}"
+    yield change.on_limit(text, f"{after}")
 
 
 def limit_lowered(change: SpaceChange) -> Iterator[Hit]:
     """The limit falls, so that numbers which were taken are refused."""
-    before, after = change.before.limit if change.before else None, change.after.limit
-    macro = change.description.limit_macro or ""
-    if before is not None and after is None and change.before and change.after.numbers:
-        yield Hit(
-            change.before.limit_place or change.after.numbers[-1].place,
-            macro,
-            f"{macro} is gone: nothing says any more which numbers are refused",
-            key="gone",
-            removed=change.before.limit_place is not None,
-        )
+    before, after, macro = change.was.limit, change.after.limit, change.description.limit_macro
+    if before is not None and after is None and change.after.numbers:
+        text = f"{macro} is gone: nothing says any more which numbers are refused"
+        yield change.on_limit(text, "gone", removed=True)
     if before is None or after is None or after >= before:
         return
     value = change.description.value_of
-    yield Hit(
-        change.after.limit_place or change.after.numbers[-1].place,
-        macro,
+    text = (
         f"{macro} falls from {value(before)} to {value(after)}: numbers from {after} on, which "
-        "callers and saved guests may carry, are refused",
-        key=f"{before} {after}",
+        "callers and saved guests may carry, are refused"
     )
+    yield change.on_limit(text, f"{before} {after}")
 
 
 def _rise(change: SpaceChange) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Severity
 from xensave.headers.spaces import Description
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
-from xensave.rules.numbers.model import Rule
+from xensave.rules.numbers.model import Hit, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,14 @@ class SpaceChange:
     released: int | None = None
 
     @property
+    def was(self) -> SpaceText:
+        """The numbers before the change; none where a state is looked at as a whole."""
+        return self.before or SpaceText("", ())
+
+    @property
     def fresh(self) -> list[SpaceNumber]:
         """The numbers that the change gives to names, aliases left out."""
-        known = (
-            {(n.name, n.number) for n in self.before.numbers} if self.before is not None else set()
-        )
+        known = {(n.name, n.number) for n in self.was.numbers}
         return [
             n
             for n in self.after.numbers
@@ -54,7 +57,7 @@ class SpaceChange:
         names = {n.name for n in self.after.numbers}
         return [
             n
-            for n in (self.before.numbers if self.before else ())
+            for n in self.was.numbers
             if n.number is not None and not n.alias and n.name not in names
         ]
 
@@ -77,6 +80,15 @@ class SpaceChange:
         if self.after.version > self.released:
             return f" ({version} has risen since the last release)", NOTE
         return f" (and {version} has not risen since the last release)", None
+
+    def on_limit(
+        self, message: str, key: str, *, removed: bool = False, remedy: str | None = None
+    ) -> Hit:
+        """Returns what a rule says of the macro that bounds the numbers, at its place."""
+        place = (self.was if removed else self.after).limit_place
+        removed = removed and place is not None
+        at = place or self.after.numbers[-1].place
+        return Hit(at, self.description.limit_macro or "", message, key, removed, remedy=remedy)
 
 
 SpaceRule: TypeAlias = Rule[SpaceChange]

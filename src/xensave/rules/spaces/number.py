@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from xensave.catalogue.owned import OwnedRange, same_owner
+from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE
 from xensave.headers.text.numbers import SpaceNumber
 from xensave.rules.numbers.model import Hit
@@ -31,25 +31,19 @@ def number_taken(change: SpaceChange) -> Iterator[Hit]:
             None,
         )
         if holder is not None:
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.macro} takes {_figure(n)}, which {holder.macro} has{_where(holder)}",
-                key=f"{n.number} {holder.name}",
-                # Before its first release a space is still being made.
-                severity=None if change.past else NOTE,
+            where = f" ({holder.place})" if holder.place.line else ""
+            text = f"{n.macro} takes {_figure(n)}, which {holder.macro} has{where}"
+            # Before its first release a space is still being made.
+            yield Hit.on(
+                n, text, f"{n.number} {holder.name}", severity=None if change.past else NOTE
             )
 
 
 def number_reused(change: SpaceChange) -> Iterator[Hit]:
     """A number that once meant one thing means another."""
-    there = {n.number for n in change.before.numbers if not n.alias} if change.before else set()
+    there = {n.number for n in change.was.numbers if not n.alias}
     gone = {n.number: n for n in change.gone}
-    retired = {
-        n.number: n.name
-        for text in (change.before, change.after)
-        for n in (text.retired if text else ())
-    }
+    retired = {n.number: n.name for n in (*change.was.retired, *change.after.retired)}
     for n in change.fresh:
         released = change.past.get(n.number or 0, frozenset())
         was = gone.get(n.number)
@@ -63,14 +57,9 @@ def number_reused(change: SpaceChange) -> Iterator[Hit]:
         known = bool(earlier & set(retired.values()))
         excuse, severity = change.leniency(min(earlier), n.number, retired=known)
         names = " and ".join(sorted(earlier))
-        yield Hit(
-            n.place,
-            n.macro,
-            f"{n.macro} takes {_figure(n)}, which was {names}: whoever knows the old meaning "
-            f"takes one for the other{excuse}",
-            key=f"{n.number}",
-            severity=severity,
-        )
+        text = f"{n.macro} takes {_figure(n)}, which was {names}: whoever knows the old meaning "
+        what = f"{text}takes one for the other{excuse}"
+        yield Hit.on(n, what, f"{n.number}", severity=severity)
 
 
 def number_renamed(change: SpaceChange) -> Iterator[Hit]:
@@ -85,7 +74,7 @@ def number_renamed(change: SpaceChange) -> Iterator[Hit]:
 def number_moved(change: SpaceChange) -> Iterator[Hit]:
     """A name gets another number."""
     had, has = defaultdict[str, set[int]](set), defaultdict[str, set[int]](set)
-    for was in change.before.numbers if change.before else ():
+    for was in change.was.numbers:
         if not was.alias and was.number is not None:
             had[was.name].add(was.number)
     for now in change.after.numbers:
@@ -95,13 +84,8 @@ def number_moved(change: SpaceChange) -> Iterator[Hit]:
         if before and before.isdisjoint(has[n.name]):
             old = min(before)
             excuse, severity = change.leniency(n.name, old)
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.macro} moves from {old} to {_figure(n)}{excuse}",
-                key=f"{old} {n.number}",
-                severity=severity,
-            )
+            text = f"{n.macro} moves from {old} to {_figure(n)}{excuse}"
+            yield Hit.on(n, text, f"{old} {n.number}", severity=severity)
 
 
 def number_deleted(change: SpaceChange) -> Iterator[Hit]:
@@ -111,14 +95,8 @@ def number_deleted(change: SpaceChange) -> Iterator[Hit]:
         if n.number in left:
             continue
         excuse, severity = change.leniency(n.name, n.number)
-        yield Hit(
-            n.place,
-            n.macro,
-            f"{n.macro} ({_figure(n)}) is deleted, and nothing says that its number was used"
-            f"{excuse}",
-            removed=True,
-            severity=severity,
-        )
+        text = f"{n.macro} ({_figure(n)}) is deleted, and nothing says that its number was used"
+        yield Hit.on(n, f"{text}{excuse}", removed=True, severity=severity)
 
 
 def number_beyond_wire(change: SpaceChange) -> Iterator[Hit]:
@@ -127,14 +105,14 @@ def number_beyond_wire(change: SpaceChange) -> Iterator[Hit]:
     for n in change.after.numbers:
         if n.number is not None and not 0 <= n.number <= most:
             text = f"{n.macro} has number {n.number}; there is room for 0 - {most:#x}"
-            yield Hit(n.place, n.macro, text, key=f"{n.number}")
+            yield Hit.on(n, text, f"{n.number}")
 
 
 def value_unknown(change: SpaceChange) -> Iterator[Hit]:
     """The number of a name is not told by what can be read here."""
     for n in change.after.numbers:
         if n.number is None:
-            yield Hit(n.place, n.macro, f"{n.macro} is {n.value!r}, which is no number here")
+            yield Hit.on(n, f"{n.macro} is {n.value!r}, which is no number here")
 
 
 def taken_from_owner(change: SpaceChange) -> Iterator[Hit]:
@@ -145,20 +123,13 @@ def taken_from_owner(change: SpaceChange) -> Iterator[Hit]:
         if (n.name, n.number) in own:
             continue
         keeping = [claim for claim in claims if n.number in claim]
-        theirs = [claim.owner for claim in keeping if _is_the_owners(n, claim)]
-        for claim in keeping:
-            if any(same_owner(claim.owner, owner) for owner in theirs):
-                continue
+        theirs = {claim.owner_key for claim in keeping if _is_the_owners(n, claim)}
+        claim = next((claim for claim in keeping if claim.owner_key not in theirs), None)
+        if claim is not None:
             use = claim.use_of(n.number or 0)
             called = f", and calls {use.name}" if use is not None and use.name else ""
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.macro} takes {_figure(n)}, which {claim.source} keeps for {claim.owner}"
-                f"{called}",
-                key=f"{n.number} {claim.owner}",
-            )
-            break
+            text = f"{n.macro} takes {_figure(n)}, which {claim.source} keeps for {claim.owner}"
+            yield Hit.on(n, f"{text}{called}", f"{n.number} {claim.owner}")
 
 
 def document_differs(change: SpaceChange) -> Iterator[Hit]:
@@ -169,12 +140,8 @@ def document_differs(change: SpaceChange) -> Iterator[Hit]:
     for n in change.after.numbers:
         other = there.get(n.name)
         if n.number is not None and other is not None and other.number != n.number:
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.name} is {n.number:#x} here and {other.number or 0:#x} in {other.place}",
-                key=f"{n.number} {other.number}",
-            )
+            text = f"{n.name} is {n.number:#x} here and {other.number or 0:#x} in {other.place}"
+            yield Hit.on(n, text, f"{n.number} {other.number}")
 
 
 def number_undocumented(change: SpaceChange) -> Iterator[Hit]:
@@ -184,21 +151,15 @@ def number_undocumented(change: SpaceChange) -> Iterator[Hit]:
     there = {n.name for n in change.other.numbers}
     for n in change.after.numbers:
         if n.name not in there and not n.alias:
-            yield Hit(
-                n.place,
-                n.macro,
-                f"{n.name} is not in {change.other.path}",
-                key=change.other.path,
-                severity=NOTE,
-            )
+            path = change.other.path
+            yield Hit.on(n, f"{n.name} is not in {path}", path, severity=NOTE)
 
 
 def _claims(change: SpaceChange) -> Iterator[OwnedRange]:
     space = change.description.space
     yield from (claim for claim in change.claims if claim.owner and claim.space == space)
-    for text in (change.after, change.before):
-        for owned in text.reservations if text else ():
-            yield owned._replace(source=str(owned.place))
+    for owned in (*change.after.reservations, *change.was.reservations):
+        yield owned._replace(source=str(owned.place))
 
 
 def _is_the_owners(n: SpaceNumber, claim: OwnedRange) -> bool:
@@ -230,10 +191,6 @@ _EMPTY_WORDS = frozenset({"get", "set", "new", "old", "the", "data"})
 def _figure(n: SpaceNumber) -> str:
     number = n.number or 0
     return f"{number:#x}" if number > 0xFFFF or n.value.lower().startswith("0x") else f"{number}"
-
-
-def _where(n: SpaceNumber) -> str:
-    return f" ({n.place})" if n.place.line else ""
 
 
 def _place(n: SpaceNumber) -> int:

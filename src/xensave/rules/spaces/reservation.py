@@ -34,7 +34,7 @@ def use_unstated(change: SpaceChange) -> Iterator[Hit]:
 
 def overlaps(change: SpaceChange) -> Iterator[Hit]:
     """A new reservation holds numbers that have a name or another owner."""
-    for reservation in unlike(change.after.reservations, _before(change)):
+    for reservation in unlike(change.after.reservations, change.was.reservations):
         for n in change.after.numbers:
             if n.number is not None and n.number in reservation:
                 text = f"{reservation} for {reservation.owner} holds {n.number}, which is {n.macro}"
@@ -55,12 +55,10 @@ def removed(change: SpaceChange) -> Iterator[Hit]:
     """A reservation disappears while its numbers may be deployed."""
     after = change.after
     bound = [n.number for n in after.numbers]
-    for old, lost in no_longer_reserved(_before(change), after.reservations, bound, _numbers):
+    for old, lost in no_longer_reserved(
+        change.was.reservations, after.reservations, bound, _numbers
+    ):
         yield Hit.on(old, f"{spans(lost)} is no longer reserved for {old.owner}", removed=True)
-
-
-def _before(change: SpaceChange) -> tuple[OwnedRange, ...]:
-    return change.before.reservations if change.before else ()
 
 
 def _used(change: SpaceChange, owned_range: OwnedRange) -> set[int]:

@@ -29,6 +29,20 @@ class Reader(NamedTuple):
         return in_force(self.since, self.until, version)
 
 
+def refused_by(
+    layer: str,
+    function: str,
+    commit: str = "",
+    subject: str = "",
+    release: str = "",
+    *,
+    since: tuple[str, ...] = (),
+    until: tuple[str, ...] = (),
+) -> tuple[Reader, ...]:
+    """Returns the one reader that refuses what breaks a rule."""
+    return (Reader(layer, Cite(function, commit, subject, release), since, until),)
+
+
 class Rule(NamedTuple):
     """A rule's id (LAYER_SUBJECT_PREDICATE), its severity, and what it demands in a sentence.
 

@@ -5,55 +5,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXL, Event
 from xensave.container.streams import libxc, libxl, qemu
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Fault, Reader, Rule
+from xensave.rules.stream.model import Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
+_XENSTORE_DATA = refused_by("libxl", "libxl__restore_emulator_xenstore_data")
 HEADER = Rule(
     "LIBXL_EMULATOR_HEADER_COMPLETE",
     ERROR,
     "An emulator record begins with 8 bytes.",
-    (Reader("libxl", Cite("process_record")),),
+    refused_by("libxl", "process_record"),
 )
 KNOWN = Rule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
 HVM_ONLY = Rule(
     "LIBXL_EMULATOR_HVM_ONLY",
     ERROR,
     "Only HVM guests have emulators.",
-    (
-        Reader(
-            "libxl",
-            Cite(
-                "process_record",
-                "ef284a9693",
-                'libxl: remove device model "none" support from stream functions',
-                "4.10",
-            ),
-            since=("4.10",),
-        ),
+    refused_by(
+        "libxl",
+        "process_record",
+        "ef284a9693",
+        'libxl: remove device model "none" support from stream functions',
+        "4.10",
+        since=("4.10",),
     ),
 )
-TERMINATED = Rule(
-    "LIBXL_XENSTORE_TERMINATED",
-    ERROR,
-    "Xenstore data ends in NUL.",
-    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
-)
-PAIRED = Rule(
-    "LIBXL_XENSTORE_PAIRED",
-    ERROR,
-    "Xenstore data is keys with values.",
-    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
-)
+TERMINATED = Rule("LIBXL_XENSTORE_TERMINATED", ERROR, "Xenstore data ends in NUL.", _XENSTORE_DATA)
+PAIRED = Rule("LIBXL_XENSTORE_PAIRED", ERROR, "Xenstore data is keys with values.", _XENSTORE_DATA)
 RELATIVE = Rule(
     "LIBXL_XENSTORE_KEY_RELATIVE",
     ERROR,
     "A key is a relative path that is not empty.",
-    (Reader("libxl", Cite("libxl__restore_emulator_xenstore_data")),),
+    _XENSTORE_DATA,
 )
 KEYS = Rule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
 PRESENT = Rule(

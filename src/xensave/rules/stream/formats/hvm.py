@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import CONTEXT, HVM, Event
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
 from xensave.rules.stream.state import CONTEXT_LIMIT, State
 
 TSC_LENGTH = Rule(
     "LIBXC_TSC_INFO_LENGTH",
     ERROR,
     "X86_TSC_INFO has 24 bytes.",
-    (Reader("libxc", Cite("handle_x86_tsc_info")),),
+    refused_by("libxc", "handle_x86_tsc_info"),
 )
 TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero.")
 TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "The TSC mode is one of 0 - 3.")
@@ -25,23 +24,19 @@ PARAMS_LENGTH = Rule(
     "LIBXC_HVM_PARAMS_LENGTH",
     ERROR,
     "HVM_PARAMS has 8 bytes, and 16 for each.",
-    (Reader("libxc", Cite("handle_hvm_params")),),
+    refused_by("libxc", "handle_hvm_params"),
 )
 PARAMS_SURPLUS = Rule(
     "LIBXC_HVM_PARAMS_ENDS",
     ERROR,
     "Nothing follows the params in HVM_PARAMS.",
-    (
-        Reader(
-            "libxc",
-            Cite(
-                "handle_hvm_params",
-                "119ee4d773",
-                "tools/libxc: Tolerate specific zero-content records in migration v2 streams",
-                "4.9",
-            ),
-            since=("4.6.6", "4.7.3", "4.8.2", "4.9.0"),
-        ),
+    refused_by(
+        "libxc",
+        "handle_hvm_params",
+        "119ee4d773",
+        "tools/libxc: Tolerate specific zero-content records in migration v2 streams",
+        "4.9",
+        since=("4.6.6", "4.7.3", "4.8.2", "4.9.0"),
     ),
 )
 PARAMS_RESERVED = Rule(
@@ -57,17 +52,13 @@ CONTEXT_EMPTY = Rule(
     "LIBXC_HVM_CONTEXT_NOT_EMPTY",
     ERROR,
     "HVM_CONTEXT has a content.",
-    (
-        Reader(
-            "libxc",
-            Cite(
-                "handle_hvm_context",
-                "59e1f6d897",
-                "libxc/restore: Introduce functionality to simplify blob handling",
-                "4.14",
-            ),
-            since=("4.14",),
-        ),
+    refused_by(
+        "libxc",
+        "handle_hvm_context",
+        "59e1f6d897",
+        "libxc/restore: Introduce functionality to simplify blob handling",
+        "4.14",
+        since=("4.14",),
     ),
 )
 CONTEXT_SIZE = Rule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")

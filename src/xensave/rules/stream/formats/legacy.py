@@ -30,10 +30,15 @@ TSC = Rule("LEGACY_TSC_INFO_PRESENT", NOTE, "A legacy stream says how the guest'
 _QEMU = b"QEVM"
 
 
-def pages(event: Event, state: State) -> Iterator[Fault]:
-    """Checks the entries of a batch; contents are not looked at."""
+def _header(state: State) -> LegacyHeader:
     header = state.headers[LEGACY]
     assert isinstance(header, LegacyHeader)
+    return header
+
+
+def pages(event: Event, state: State) -> Iterator[Fault]:
+    """Checks the entries of a batch; contents are not looked at."""
+    header = _header(state)
     words = memoryview(event.raw)[4:].cast("Q" if header.width == 8 else "I")
     entries = [entry for entry in words if entry != c.HOLE]
     if not entries:
@@ -56,8 +61,7 @@ def _beyond(entry: int, header: LegacyHeader) -> bool:
 
 def param(event: Event, state: State) -> Iterator[Fault]:
     """Checks that the guest has params, and the pad before one."""
-    header = state.headers[LEGACY]
-    if isinstance(header, LegacyHeader) and header.pv:
+    if _header(state).pv:
         yield Fault(PARAM_GUEST, "in a PV guest's stream: no later Xen restores it")
     pad = int.from_bytes(event.raw[4:8], "little")
     if pad:
@@ -74,8 +78,7 @@ def vcpu_info(event: Event, _: State) -> Iterator[Fault]:
 
 def toolstack(event: Event, state: State) -> Iterator[Fault]:
     """Checks that libxl's converter can read its chunk."""
-    header = state.headers[LEGACY]
-    assert isinstance(header, LegacyHeader)
+    header = _header(state)
     try:
         if event.length:
             xenstore_data(event.body(), header.width)
@@ -85,10 +88,9 @@ def toolstack(event: Event, state: State) -> Iterator[Fault]:
 
 def end_of_body(_: Event, state: State) -> Iterator[Fault]:
     """Checks what a body must have had."""
-    header = state.headers[LEGACY]
     if not state.seen(LEGACY, c.TSC_INFO):
         yield Fault(TSC, "no TSC info: a restore takes the host's clock")
-    if isinstance(header, LegacyHeader) and header.pv and not state.seen(LEGACY, c.VCPU_INFO):
+    if _header(state).pv and not state.seen(LEGACY, c.VCPU_INFO):
         yield Fault(VCPUS, "a PV guest without vCPU info: no context would be restored")
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBVIRT, Event
 from xensave.container.frames import libvirt
 from xensave.errors import Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
-_OPENS = (Reader(LIBVIRT, Cite("libxlDomainSaveImageOpen")),)
-_PARSES = (Reader(LIBVIRT, Cite("virDomainDefParseString")),)
+_OPENS = refused_by(LIBVIRT, "libxlDomainSaveImageOpen")
+_PARSES = refused_by(LIBVIRT, "virDomainDefParseString")
 
 UNUSED = Rule("LIBVIRT_UNUSED_ZERO", NOTE, "The ten unused words of libvirt's header are zero.")
 PRESENT = Rule("LIBVIRT_XML_PRESENT", ERROR, "libvirt's header announces XML.", _OPENS)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm, release
 from xensave.rules.stream.libxc import pages, pv, static_data
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
+from xensave.rules.stream.record import without_body, zero_padding
 from xensave.rules.stream.state import State
 
 LENGTH_MAX = 128 << 20
@@ -21,16 +21,14 @@ OLD_LENGTH_MAX = 8 << 20
 SHIFT_MASK = 0x1F
 """What counts of a page shift: a processor shifts a word of 32 bits by so many."""
 
+_PROCESS_RECORD = refused_by("libxc", "process_record")
 OPTIONS = Rule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
 IMAGE_RESERVED = Rule("LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero.")
 DOMAIN_TYPE = Rule("LIBXC_DOMAIN_TYPE_KNOWN", ERROR, "The domain is x86 PV (1) or x86 HVM (2).")
 DOMAIN_RESERVED = Rule("LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's reserved is zero.")
 PAGE_SHIFT = Rule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
 MANDATORY = Rule(
-    "LIBXC_RECORD_MANDATORY_KNOWN",
-    ERROR,
-    "Mandatory records have a known type.",
-    (Reader("libxc", Cite("process_record")),),
+    "LIBXC_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.", _PROCESS_RECORD
 )
 UNKNOWN_OPTIONAL = Rule(
     "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over by libxc."
@@ -39,58 +37,51 @@ TOO_LONG = Rule(
     "LIBXC_RECORD_LENGTH_BOUNDED",
     ERROR,
     "A record has at most 128 MiB.",
-    (Reader("libxc", Cite("read_record")),),
+    refused_by("libxc", "read_record"),
 )
 LONG_FOR_OLD = Rule(
     "LIBXC_RECORD_LENGTH_8_MIB",
     NOTE,
     "A record has at most 8 MiB, which libxc took before Xen 4.10.",
-    (
-        Reader(
-            "libxc",
-            Cite(
-                "read_record",
-                "e48e33e219",
-                "libxc: increase maximum migration stream record length",
-                "4.10",
-            ),
-            until=("4.10",),
-        ),
+    refused_by(
+        "libxc",
+        "read_record",
+        "e48e33e219",
+        "libxc: increase maximum migration stream record length",
+        "4.10",
+        until=("4.10",),
     ),
 )
 PAGE_SIZE = Rule(
     "LIBXC_PAGE_SIZE_4096",
     ERROR,
     "The page shift, of which five bits count, makes 4096 bytes.",
-    (Reader("libxc", Cite("x86_hvm_setup or x86_pv_setup")),),
+    refused_by("libxc", "x86_hvm_setup or x86_pv_setup"),
 )
 CHECKPOINTED = Rule(
     "LIBXC_CHECKPOINT_ABSENT",
     NOTE,
     "A stream in a file has no CHECKPOINT: a plain restore refuses it.",
-    (Reader("libxc", Cite("handle_checkpoint")),),
+    refused_by("libxc", "handle_checkpoint"),
 )
 PADDING = Rule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
 GUEST = Rule(
     "LIBXC_RECORD_FITS_GUEST",
     ERROR,
     "PV guests have no HVM records, and the reverse.",
-    (Reader("libxc", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 EMPTY = Rule(
     "LIBXC_MARKER_EMPTY", ERROR, "END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body."
 )
 DEPRECATED = Rule(
-    "LIBXC_TOOLSTACK_ABSENT",
-    ERROR,
-    "TOOLSTACK is deprecated; no reader takes it.",
-    (Reader("libxc", Cite("process_record")),),
+    "LIBXC_TOOLSTACK_ABSENT", ERROR, "TOOLSTACK is deprecated; no reader takes it.", _PROCESS_RECORD
 )
 DIRECTION = Rule(
     "LIBXC_DIRTY_PFN_LIST_BACKWARD",
     ERROR,
     "CHECKPOINT_DIRTY_PFN_LIST goes from secondary to primary only.",
-    (Reader("libxc", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 DIRTY_LENGTH = Rule(
     "LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "CHECKPOINT_DIRTY_PFN_LIST is 8-byte PFNs."
@@ -157,16 +148,12 @@ def record(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(TOO_LONG, f"{event.length} bytes, libxc takes {LENGTH_MAX} at most")
     elif event.length > OLD_LENGTH_MAX:
         yield Fault(LONG_FOR_OLD, f"{event.length} bytes, before 4.10 {OLD_LENGTH_MAX} at most")
-    if event.pad_length and any(event.padding()):
-        yield Fault(
-            PADDING, f"padding is {event.padding().hex(' ')}", event.body_offset + event.length
-        )
+    yield from zero_padding(event, PADDING)
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:
     """Checks that a record that only marks a place has no body."""
-    if event.length:
-        yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
+    yield from without_body(event, EMPTY)
 
 
 def checkpoint(_: Event, __: State) -> Iterator[Fault]:

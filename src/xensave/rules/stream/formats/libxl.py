@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXL, Event
 from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.formats import emulator, release
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
+from xensave.rules.stream.record import without_body, zero_padding
 from xensave.rules.stream.state import State
 
+_PROCESS_RECORD = refused_by("libxl", "process_record")
 OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
 MANDATORY = Rule(
     "LIBXL_RECORD_MANDATORY_KNOWN",
     ERROR,
     "libxl's mandatory records have a known type.",
-    (Reader("libxl", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 UNKNOWN_OPTIONAL = Rule(
     "LIBXL_RECORD_OPTIONAL_KNOWN",
     WARNING,
     "libxl refuses optional records of other types as well.",
-    (Reader("libxl", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a libxl record are zero.")
 EMPTY = Rule("LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body.")
@@ -36,13 +37,13 @@ CHECKPOINT_END = Rule(
     "LIBXL_CHECKPOINT_END_EXPECTED",
     ERROR,
     "CHECKPOINT_END ends what a CHECKPOINT began.",
-    (Reader("libxl", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 STATE_EXPECTED = Rule(
     "LIBXL_CHECKPOINT_STATE_EXPECTED",
     ERROR,
     "CHECKPOINT_STATE stands between two checkpoints.",
-    (Reader("libxl", Cite("process_record")),),
+    _PROCESS_RECORD,
 )
 STATE_LENGTH = Rule("LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes.")
 STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "A control id is one of 0 - 3.")
@@ -66,16 +67,12 @@ def record(event: Event, _: State) -> Iterator[Fault]:
             yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known: libxl refuses it")
         else:
             yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
-    if any(event.padding()):
-        yield Fault(
-            PADDING, f"padding is {event.padding().hex(' ')}", event.body_offset + event.length
-        )
+    yield from zero_padding(event, PADDING)
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:
     """Checks that a record that only marks a place has no body."""
-    if event.length:
-        yield Fault(EMPTY, f"has a body of {event.length} bytes, expected none")
+    yield from without_body(event, EMPTY)
 
 
 def context(event: Event, state: State) -> Iterator[Fault]:

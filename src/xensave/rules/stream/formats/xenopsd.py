@@ -11,14 +11,13 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import XENOPSD, Event
 from xensave.container.frames import sexp
 from xensave.container.frames import xenopsd as x
 from xensave.container.streams import varstored
 from xensave.errors import LimitExceeded, XensaveError
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
 FIRST = Rule("XENOPSD_XENOPS_FIRST", ERROR, "A suspend image's first record is that of the VM.")
@@ -27,7 +26,7 @@ PRESENT = Rule(
     "XENOPSD_STREAM_PRESENT",
     ERROR,
     "A suspend image has a stream before its end.",
-    (Reader(XENOPSD, Cite("restore_common")),),
+    refused_by(XENOPSD, "restore_common"),
 )
 ORDER = Rule("XENOPSD_DEVICES_AFTER_STREAM", ERROR, "Devices' state follows the stream.")
 LENGTH = Rule(
@@ -37,20 +36,20 @@ READ = Rule(
     "XENOPSD_TYPE_READ",
     ERROR,
     "xenopsd reads the record's type: not Libxl, not Qemu_xen.",
-    (Reader(XENOPSD, Cite("process_header")),),
+    refused_by(XENOPSD, "process_header"),
 )
 VM = Rule(
     "XENOPSD_VM_READABLE",
     ERROR,
     "The VM's record is an s-expression of its fields, the time and the word size among them.",
-    (Reader(XENOPSD, Cite("Xenops_record.of_string")),),
+    refused_by(XENOPSD, "Xenops_record.of_string"),
 )
 DESCRIBED = Rule("XENOPSD_VM_DESCRIBED", ERROR, "The VM's record holds an s-expression of the VM.")
 QEMU_SIZE = Rule(
     "XENOPSD_QEMU_BOUNDED",
     ERROR,
     "QEMU's state has at most 1 MiB.",
-    (Reader(XENOPSD, Cite("consume_qemu_record")),),
+    refused_by(XENOPSD, "consume_qemu_record"),
 )
 QEMU = Rule("XENOPSD_QEMU_SIGNATURE", WARNING, "QEMU's state begins with QEVM.")
 VARIABLES = Rule("XENOPSD_VARIABLES_READABLE", ERROR, "varstored's record is UEFI variables.")

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC, XL, Event
 from xensave.container.frames import xl
 from xensave.container.frames.config import Config
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Reader, Rule
+from xensave.rules.stream.model import Check, Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
+_CREATE_DOMAIN = refused_by("xl", "create_domain")
 BYTE_ORDER = Rule(
-    "XL_BYTE_ORDER_NATIVE",
-    ERROR,
-    "The byte order word reads 0x01020304.",
-    (Reader("xl", Cite("create_domain")),),
+    "XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.", _CREATE_DOMAIN
 )
 MANDATORY = Rule(
-    "XL_MANDATORY_FLAGS_KNOWN",
-    ERROR,
-    "Only mandatory flags 0 and 1 are set.",
-    (Reader("xl", Cite("create_domain")),),
+    "XL_MANDATORY_FLAGS_KNOWN", ERROR, "Only mandatory flags 0 and 1 are set.", _CREATE_DOMAIN
 )
 OPTIONAL = Rule("XL_OPTIONAL_FLAGS_ZERO", WARNING, "No optional flag is set; none is defined.")
 STREAM_V2 = Rule("XL_STREAM_V2_SET", WARNING, "Mandatory flag 1 announces the libxl stream.")
 FITS = Rule(
-    "XL_CONFIG_FITS",
-    ERROR,
-    "The configuration ends within the optional data.",
-    (Reader("xl", Cite("create_domain")),),
+    "XL_CONFIG_FITS", ERROR, "The configuration ends within the optional data.", _CREATE_DOMAIN
 )
 JSON = Rule("XL_CONFIG_JSON", ERROR, "A configuration flagged as JSON is JSON.")
 FLAGGED = Rule("XL_CONFIG_FLAGGED", NOTE, "A configuration that is JSON is flagged so.")

@@ -10,62 +10,41 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import Event
 from xensave.container.runs import PageRun
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Fault, Reader, Rule
+from xensave.rules.stream.model import Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
 COUNT_LIMIT = 1 << 20
 """More PFNs in one record are not looked into; writers batch 1,024."""
 
+_HANDLE_PAGE_DATA = refused_by("libxc", "handle_page_data")
 SHORT = Rule(
-    "LIBXC_PAGE_DATA_HEADER_COMPLETE",
-    ERROR,
-    "PAGE_DATA begins with 8 bytes.",
-    (Reader("libxc", Cite("handle_page_data")),),
+    "LIBXC_PAGE_DATA_HEADER_COMPLETE", ERROR, "PAGE_DATA begins with 8 bytes.", _HANDLE_PAGE_DATA
 )
 RESERVED = Rule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "PAGE_DATA's reserved field is zero.")
 COUNT = Rule(
-    "LIBXC_PAGE_DATA_COUNT_POSITIVE",
-    ERROR,
-    "PAGE_DATA has at least one PFN.",
-    (Reader("libxc", Cite("handle_page_data")),),
+    "LIBXC_PAGE_DATA_COUNT_POSITIVE", ERROR, "PAGE_DATA has at least one PFN.", _HANDLE_PAGE_DATA
 )
-FIT = Rule(
-    "LIBXC_PAGE_DATA_PFNS_FIT",
-    ERROR,
-    "PAGE_DATA's PFNs lie within it.",
-    (Reader("libxc", Cite("handle_page_data")),),
-)
+FIT = Rule("LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "PAGE_DATA's PFNs lie within it.", _HANDLE_PAGE_DATA)
 BATCH = Rule("LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "PAGE_DATA has no more than 1,048,576 PFNs.")
 PFN_RESERVED = Rule("LIBXC_PFN_RESERVED_ZERO", ERROR, "Bits 52 - 59 of a PFN are clear.")
-TYPE = Rule(
-    "LIBXC_PAGE_TYPE_KNOWN",
-    ERROR,
-    "A page type is none of 5 - 8.",
-    (Reader("libxc", Cite("handle_page_data")),),
-)
+TYPE = Rule("LIBXC_PAGE_TYPE_KNOWN", ERROR, "A page type is none of 5 - 8.", _HANDLE_PAGE_DATA)
 LENGTH = Rule(
     "LIBXC_PAGE_DATA_LENGTH",
     ERROR,
     "A page follows for each PFN whose type has data.",
-    (Reader("libxc", Cite("handle_page_data")),),
+    _HANDLE_PAGE_DATA,
 )
-RANGE = Rule(
-    "LIBXC_PFN_IN_P2M",
-    ERROR,
-    "A PV guest's PFNs lie within its P2M.",
-    (Reader("libxc", Cite("handle_page_data")),),
-)
+RANGE = Rule("LIBXC_PFN_IN_P2M", ERROR, "A PV guest's PFNs lie within its P2M.", _HANDLE_PAGE_DATA)
 ORDER = Rule(
     "LIBXC_PAGE_DATA_AFTER_P2M_FRAMES",
     ERROR,
     "A PV guest's P2M frames come before PAGE_DATA.",
-    (Reader("libxc", Cite("handle_page_data")),),
+    _HANDLE_PAGE_DATA,
 )
 
 PAGE = libxc.PAGE_SIZE

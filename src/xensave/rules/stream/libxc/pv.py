@@ -4,63 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import MSR, PAIR, PV_INFO
 from xensave.findings import ERROR, NOTE
-from xensave.rules.stream.model import Fault, Reader, Rule
+from xensave.rules.stream.model import Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
-INFO_ONCE = Rule(
-    "LIBXC_PV_INFO_ONCE",
-    ERROR,
-    "X86_PV_INFO comes once.",
-    (Reader("libxc", Cite("handle_x86_pv_info")),),
-)
+_HANDLE_X86_PV_INFO = refused_by("libxc", "handle_x86_pv_info")
+_P2M_FRAMES = refused_by("libxc", "handle_x86_pv_p2m_frames")
+_HANDLE_X86_PV_VCPU_BLOB = refused_by("libxc", "handle_x86_pv_vcpu_blob")
+INFO_ONCE = Rule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.", _HANDLE_X86_PV_INFO)
 INFO_LENGTH = Rule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
 INFO_SHORT = Rule(
-    "LIBXC_PV_INFO_COMPLETE",
-    ERROR,
-    "X86_PV_INFO has its 8 bytes at least.",
-    (Reader("libxc", Cite("handle_x86_pv_info")),),
+    "LIBXC_PV_INFO_COMPLETE", ERROR, "X86_PV_INFO has its 8 bytes at least.", _HANDLE_X86_PV_INFO
 )
 INFO_VALUES = Rule(
     "LIBXC_PV_INFO_COMBINATION",
     ERROR,
     "Width and levels are 4 and 3, or 8 and 4.",
-    (Reader("libxc", Cite("handle_x86_pv_info")),),
+    _HANDLE_X86_PV_INFO,
 )
 INFO_RESERVED = Rule("LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "X86_PV_INFO's reserved field is zero.")
 INFO_FIRST = Rule(
     "LIBXC_PV_INFO_FIRST",
     ERROR,
     "X86_PV_INFO comes before what depends on it.",
-    (Reader("libxc", Cite("handle_x86_pv_p2m_frames or handle_shared_info")),),
+    refused_by("libxc", "handle_x86_pv_p2m_frames or handle_shared_info"),
 )
 P2M_LENGTH = Rule(
     "LIBXC_P2M_FRAMES_LENGTH",
     ERROR,
     "X86_PV_P2M_FRAMES has 8 bytes, and 8 for each frame.",
-    (Reader("libxc", Cite("handle_x86_pv_p2m_frames")),),
+    _P2M_FRAMES,
 )
 P2M_ORDER = Rule(
-    "LIBXC_P2M_FRAMES_RANGE",
-    ERROR,
-    "A P2M's first PFN is not above its last.",
-    (Reader("libxc", Cite("handle_x86_pv_p2m_frames")),),
+    "LIBXC_P2M_FRAMES_RANGE", ERROR, "A P2M's first PFN is not above its last.", _P2M_FRAMES
 )
 SHARED = Rule(
     "LIBXC_SHARED_INFO_LENGTH",
     ERROR,
     "SHARED_INFO is one page.",
-    (Reader("libxc", Cite("handle_shared_info")),),
+    refused_by("libxc", "handle_shared_info"),
 )
 VCPU_LENGTH = Rule(
     "LIBXC_VCPU_HEADER_COMPLETE",
     ERROR,
     "A vCPU's record begins with 8 bytes.",
-    (Reader("libxc", Cite("handle_x86_pv_vcpu_blob")),),
+    _HANDLE_X86_PV_VCPU_BLOB,
 )
 VCPU_RESERVED = Rule(
     "LIBXC_VCPU_RESERVED_ZERO", ERROR, "The reserved field of a vCPU's record is zero."
@@ -69,24 +60,20 @@ VCPU_EMPTY = Rule(
     "LIBXC_VCPU_NOT_EMPTY",
     NOTE,
     "A vCPU's record has a content; Xen 4.6 - 4.8 left some empty.",
-    (
-        Reader(
-            "libxc",
-            Cite(
-                "handle_x86_pv_vcpu_blob",
-                "f593747666",
-                "libxc: really tolerate empty PV records",
-                "4.11",
-            ),
-            until=("4.11",),
-        ),
+    refused_by(
+        "libxc",
+        "handle_x86_pv_vcpu_blob",
+        "f593747666",
+        "libxc: really tolerate empty PV records",
+        "4.11",
+        until=("4.11",),
     ),
 )
 VCPU_SIZE = Rule(
     "LIBXC_VCPU_LENGTH",
     ERROR,
     "A vCPU's content has the size that its hypercall takes.",
-    (Reader("libxc", Cite("handle_x86_pv_vcpu_blob")),),
+    _HANDLE_X86_PV_VCPU_BLOB,
 )
 VCPU_ORDER = Rule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
 

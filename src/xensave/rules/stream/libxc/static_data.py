@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.catalogue.model import Cite
 from xensave.container.events import Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import LEAF, MSR
 from xensave.findings import ERROR
-from xensave.rules.stream.model import Fault, Reader, Rule
+from xensave.rules.stream.model import Fault, Rule, refused_by
 from xensave.rules.stream.state import State
 
 VERSION = Rule(
@@ -19,7 +18,7 @@ ONCE = Rule(
     "LIBXC_STATIC_DATA_END_ONCE",
     ERROR,
     "STATIC_DATA_END comes once.",
-    (Reader("libxc", Cite("handle_static_data_end")),),
+    refused_by("libxc", "handle_static_data_end"),
 )
 FIRST = Rule(
     "LIBXC_STATIC_DATA_END_FIRST", ERROR, "STATIC_DATA_END comes before memory and registers."
@@ -28,17 +27,13 @@ BEFORE_MEMORY = Rule(
     "LIBXC_STATIC_DATA_END_BEFORE_MEMORY",
     ERROR,
     "STATIC_DATA_END comes before PAGE_DATA and X86_PV_P2M_FRAMES.",
-    (
-        Reader(
-            "libxc",
-            Cite(
-                "handle_page_data",
-                "4f8b684117",
-                "libxc/restore: STATIC_DATA_END inference for v2 compatibility",
-                "4.14",
-            ),
-            since=("4.14",),
-        ),
+    refused_by(
+        "libxc",
+        "handle_page_data",
+        "4f8b684117",
+        "libxc/restore: STATIC_DATA_END inference for v2 compatibility",
+        "4.14",
+        since=("4.14",),
     ),
 )
 LATE = Rule("LIBXC_POLICY_BEFORE_STATIC_DATA_END", ERROR, "Policies come before STATIC_DATA_END.")
@@ -46,7 +41,7 @@ LENGTH = Rule(
     "LIBXC_POLICY_LENGTH",
     ERROR,
     "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR).",
-    (Reader("libxc", Cite("handle_x86_cpuid_policy or handle_x86_msr_policy")),),
+    refused_by("libxc", "handle_x86_cpuid_policy or handle_x86_msr_policy"),
 )
 FLAGS = Rule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
 
