@@ -44,9 +44,10 @@ def newest(name: str) -> Release:
     return series
 
 
+@cache
 def series_numbers(series: str) -> Version:
     """Returns "4.17" as (4, 17)."""
-    return tuple(int(number) for number in series.split("."))
+    return tuple(map(int, series.split(".")))
 
 
 def begun(dates: tuple[str, ...], at: Version) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from xensave.catalogue.dates import Version
+from xensave.catalogue.dates import Version, series_numbers
 from xensave.catalogue.load import read_data
 
 if TYPE_CHECKING:
@@ -182,13 +182,8 @@ def _holds(row: RawDated, version: Version) -> bool:
     return spans is None or any(_within(version, *span.split(":")) for span in spans)
 
 
-@cache
-def _numbers(text: str) -> Version:
-    return tuple(map(int, text.split(".")))
-
-
 def _within(version: Version, first: str, end: str) -> bool:
-    return _numbers(first) <= version and (not end or version < _numbers(end))
+    return series_numbers(first) <= version and (not end or version < series_numbers(end))
 
 
 @cache

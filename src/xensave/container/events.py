@@ -56,7 +56,8 @@ class Event:
     fields; the body of the xl header is its optional data), RECORD (then `type` is its number),
     CONTEXT (the whole input is a bare HVM context, which is the body) or TRAILER (bytes after
     the outermost END). `offset` is where its first byte stands in the input, `raw` its fixed
-    bytes, `length` the length of its body.
+    bytes, `length` the length of its body, which begins at `body_offset`; `end` is where the next
+    event begins.
 
     Bodies are read when asked for and passed over otherwise. From a source that is not seekable
     they can only be read until the walk goes on. `padded` says that the body is padded to 8
@@ -64,8 +65,8 @@ class Event:
     an event that does not begin right before the source's own.
     """
 
-    __slots__ = ("_head", "_source", "header", "kind", "layer", "length", "name", "offset",
-                 "pad_length", "raw", "type")  # fmt: skip
+    __slots__ = ("_head", "_source", "body_offset", "end", "header", "kind", "layer", "length",
+                 "name", "offset", "pad_length", "raw", "type")  # fmt: skip
 
     made = False
     """Whether it stands for bytes of another form in the input (see `made.MadeEvent`)."""
@@ -94,6 +95,8 @@ class Event:
         self.offset = source.offset - len(raw) if offset is None else offset
         self.length = length
         self.pad_length = padding_size(length) if kind == RECORD and padded else 0
+        self.body_offset = self.offset + len(raw)
+        self.end = self.body_offset + length + self.pad_length
         self.type = type_
         self.header = header
 
@@ -105,16 +108,6 @@ class Event:
         """The layer and name, as findings and errors give it: "libxc PAGE_DATA"."""
         return f"{self.layer} {self.name}"
 
-    @property
-    def body_offset(self) -> int:
-        """Where the body begins."""
-        return self.offset + len(self.raw)
-
-    @property
-    def end(self) -> int:
-        """Where the next event begins."""
-        return self.body_offset + self.length + self.pad_length
-
     def is_record(self, layer: str, type_: int) -> bool:
         """Tells whether this is that layer's record of that type."""
         return self.type == type_ and self.layer == layer and self.kind == RECORD
@@ -122,9 +115,14 @@ class Event:
     def prefix(self, n: int) -> bytes | memoryview:
         """Returns the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
         n = min(n, self.length)
-        if n > len(self._head):
-            self._head = self._named(self._more, n)
-        return self._head[:n]
+        head = self._head
+        if n > len(head):
+            try:
+                self._head = head = self._more(n)
+            except XensaveError as error:
+                self._name_in(error)
+                raise
+        return head[:n]
 
     def body(self) -> bytes | memoryview:
         """Returns the whole body. Raises LimitExceeded above the source's limit for one read."""
@@ -183,11 +181,14 @@ class Event:
         try:
             return act(*args)
         except XensaveError as error:
-            error.record = error.record or self.label
-            # A path says that it is the compression below that ends too early.
-            if isinstance(error, Truncated) and error.offset is not None and not error.path:
-                error.got += error.offset - self.body_offset
-                error.wanted = self.end - self.body_offset
-                error.message = f"input ends after {error.got} of {error.wanted} bytes of its body"
-                error.offset = self.offset
+            self._name_in(error)
             raise
+
+    def _name_in(self, error: XensaveError) -> None:
+        error.record = error.record or self.label
+        # A path says that it is the compression below that ends too early.
+        if isinstance(error, Truncated) and error.offset is not None and not error.path:
+            error.got += error.offset - self.body_offset
+            error.wanted = self.end - self.body_offset
+            error.message = f"input ends after {error.got} of {error.wanted} bytes of its body"
+            error.offset = self.offset

@@ -18,7 +18,7 @@ class MadeEvent(Event):
     lies there so, `body_at` is the place that findings in the body point at.
     """
 
-    __slots__ = ("_body_at", "_end")
+    __slots__ = ()
     made = True
 
     def __init__(
@@ -45,8 +45,8 @@ class MadeEvent(Event):
             source, layer, kind, name, memoryview(raw),
             length=length, type_=type_, header=header, taken=front, offset=offset,
         )  # fmt: skip
-        self._end = end
-        self._body_at = body_at if body_at is not None else pages_at - len(front)
+        self.end = end
+        self.body_offset = body_at if body_at is not None else pages_at - len(front)
 
     @classmethod
     def with_header(cls, event: Event, header: Header, body: bytes | None = None) -> MadeEvent:
@@ -71,16 +71,6 @@ class MadeEvent(Event):
             front=bytes(head[left_out:]), pages=event.length - len(head),
             pages_at=event.body_offset + len(head),
         )  # fmt: skip
-
-    @property
-    def body_offset(self) -> int:
-        """Where the body would begin, told from the place of its pages."""
-        return self._body_at
-
-    @property
-    def end(self) -> int:
-        """Where that ends of which it was made."""
-        return self._end
 
     def padding(self) -> bytes:
         """Returns zeros."""

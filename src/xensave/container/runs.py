@@ -60,23 +60,27 @@ class PageRun(Event):
         source: Source,
         like: Event,
         offset: int,
+        *,
+        records: int,
         fronts: bytes | bytearray,
-        lasts: bytes | bytearray = b"",
+        lasts: bytes | bytearray,
     ) -> None:
         super().__init__(
-            source, LIBXC, RECORD, like.name, like.raw, length=like.length, type_=like.type
+            source,
+            LIBXC,
+            RECORD,
+            like.name,
+            like.raw,
+            length=like.length,
+            type_=like.type,
+            offset=offset,
         )
-        self.offset = offset
-        self.records = 0
+        self.records = records
         self.count: int = PAIR.unpack(like.prefix(PAIR.size))[0]
         self.stride = like.end - like.offset
+        self.end = offset + records * self.stride
         self._fronts = fronts
         self._lasts = lasts
-
-    @property
-    def end(self) -> int:
-        """Where the record behind the run begins."""
-        return self.offset + self.records * self.stride
 
     def pfns(self) -> Words:
         """Returns the PFN arrays, a row for each record; only of a walk that reads "all"."""
@@ -94,7 +98,7 @@ class PageRun(Event):
     def apart(self) -> Iterator[Event]:
         """Yields the records one by one, as a walk gives them."""
         for at in range(self.offset, self.end, self.stride):
-            event = Event(
+            yield Event(
                 self._source,
                 LIBXC,
                 RECORD,
@@ -102,9 +106,8 @@ class PageRun(Event):
                 self.raw,
                 length=self.length,
                 type_=self.type,
+                offset=at,
             )
-            event.offset = at
-            yield event
 
 
 def walk_in_runs(
@@ -159,9 +162,8 @@ def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[Pa
     if listed == "ends":
         fronts = bytes(fronts)
         lasts = bytes(source.strided(at + FRONT + 8 * (count - 1), stride, 8, read))
-    run = PageRun(source, like, at, fronts, lasts)
-    run.records = _alike(fronts, head, size, read)
-    return run, read
+    alike = _alike(fronts, head, size, read)
+    return PageRun(source, like, at, records=alike, fronts=fronts, lasts=lasts), read
 
 
 def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:

@@ -129,7 +129,7 @@ class MemorySource(Source):
         start = self.offset
         if n > self._length - start:
             raise self._short(n, self._length - start)
-        if limit is not None or self.max_size is not None:
+        if (limit is not None and n > limit) or self.max_size is not None:
             self._check(n, limit)
         self.offset = start + n
         return start

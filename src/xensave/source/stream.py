@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from xensave.source.base import Source, warn_unclosed, write_all, write_sparsely
 from xensave.source.kernel import is_pipe, splice, widen_pipe
-from xensave.source.limits import BLOCK, CHUNK
+from xensave.source.limits import BLOCK, CHUNK, READ_LIMIT
 
 Pull = Callable[[int], bytes]
 """Gives up to n of the next bytes, at least one; none at the end."""
@@ -51,7 +51,8 @@ class StreamSource(Source):
 
     def read(self, n: int) -> memoryview:
         """Returns the next n bytes; memory grows with what comes, not with what is asked."""
-        self._check(n)
+        if n > READ_LIMIT or self.max_size is not None:
+            self._check(n)
         if n > len(self._chunk):
             return self._gather(n)
         return self._take(n)
@@ -73,7 +74,8 @@ class StreamSource(Source):
 
     def skip(self, n: int) -> None:
         """Passes over n bytes: by splice to /dev/null from a pipe, else by reading them."""
-        self._check(n, None)
+        if self.max_size is not None:
+            self._check(n, None)
         if n <= len(self._chunk):
             self._take(n)
             return
@@ -85,7 +87,8 @@ class StreamSource(Source):
 
     def copy_to(self, out_fd: int, n: int) -> None:
         """Writes the next n bytes: by splice from a pipe, else through a bounded buffer."""
-        self._check(n, None)
+        if self.max_size is not None:
+            self._check(n, None)
         put = write_sparsely if self.holes else write_all
         if n <= len(self._chunk):
             put(out_fd, self._take(n))

@@ -68,8 +68,8 @@ class ConvertedEvent(Event):
             length=length,
             type_=-1 if type_ is None else type_,
             header=header,
+            offset=event.offset,
         )
-        self.offset = event.offset
         self._packed = packed
         self._head = packed[front : front + length]
 

@@ -96,8 +96,7 @@ class PageTally:
             # An HVM guest's stream lists its whole address space so: nothing is populated.
             return
         else:
-            for word in words:
-                self._word(word & PFN_MASK, word >> TYPE_SHIFT)
+            self._typed(words)
         if len(self._runs) > self._merge_beyond:
             self._merge()
         self._over |= len(self._types) > _TYPES_LIMIT
@@ -114,14 +113,25 @@ class PageTally:
                 self._types.pop(pfn, None)
         self._run(first, last)
 
-    def _word(self, pfn: int, kind: int) -> None:
-        if kind:
-            self._types[pfn] = kind
-            self._tables |= kind not in _UNPOPULATED
-        else:
-            self._types.pop(pfn, None)
-        if kind not in _UNPOPULATED:
-            self._run(pfn, pfn)
+    def _typed(self, words: tuple[int, ...]) -> None:
+        """Takes in PFNs of any type; those that follow each other are one run."""
+        first, last = 0, -1
+        for word in words:
+            pfn, kind = word & PFN_MASK, word >> TYPE_SHIFT
+            if kind:
+                self._types[pfn] = kind
+                self._tables |= kind not in _UNPOPULATED
+            else:
+                self._types.pop(pfn, None)
+            if kind in _UNPOPULATED:
+                continue
+            if pfn != last + 1:
+                if first <= last:
+                    self._run(first, last)
+                first = pfn
+            last = pfn
+        if first <= last:
+            self._run(first, last)
 
     def _run(self, first: int, last: int) -> None:
         if self._runs and self._runs[-1][1] + 1 == first:

@@ -76,11 +76,10 @@ class Checks:
                 self.state.update(event)
                 return []
         self._in_run = isinstance(event, PageRun)
-        findings = [
-            _finding(fault, event)
-            for check in self._index.of(event)
-            for fault in _faults(check, event, self.state)
-        ]
+        findings = []
+        for check in self._index.of(event):
+            for fault in check.function(event, self.state):
+                findings.append(_finding(check, fault, event))
         self._clean = not findings
         self.state.update(event)
         return findings
@@ -158,17 +157,10 @@ def stopped(error: XensaveError) -> Finding:
     return Finding(rule.id, rule.severity, place, error.message)
 
 
-def _faults(check: Check, event: Event, state: State) -> Iterator[Fault]:
-    """Yields what a check reports, which may only be what its row of the table lists."""
-    for fault in check.function(event, state):
-        if fault.rule not in check.rules:
-            raise AssertionError(
-                f"{check.function.__name__} reports {fault.rule.id}: not in its row"
-            )
-        yield fault
-
-
-def _finding(fault: Fault, event: Event) -> Finding:
+def _finding(check: Check, fault: Fault, event: Event) -> Finding:
+    """Returns what a check reports, which may only be what its row of the table lists."""
+    if fault.rule not in check.rules:
+        raise AssertionError(f"{check.function.__name__} reports {fault.rule.id}: not in its row")
     offset = event.offset if fault.offset is None else fault.offset
     place = Place(offset=offset, record=event.label)
     return Finding(fault.rule.id, fault.rule.severity, place, fault.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import suppress
 
 from xensave.container.events import (
@@ -30,23 +31,26 @@ CONTEXT_LIMIT = 16 << 20
 class State:
     """Facts of the records so far; rules read them, `update` alone changes them.
 
-    `headers` holds the header that began each layer.
+    `headers` holds the header that began each layer. `version` is the libxc stream's, 0 before its
+    header; `guest` the guest's type (libxc.PV or HVM), 0 before the domain header.
 
-    `types` holds each known (layer, type) that was seen. `checkpoint` is true between libxc's
+    `types` holds the known types that were seen, by layer. `checkpoint` is true between libxc's
     CHECKPOINT and libxl's CHECKPOINT_END, `control` after that until libxc goes on. `configured`
     is the guest's type by its configuration, "" where none says it.
     """
 
-    __slots__ = ("_known", "checkpoint", "configured", "control", "domain", "formats", "headers",
-                 "image", "max_pfn", "records", "trailing", "types", "vcpu0", "width")  # fmt: skip
+    __slots__ = ("_known", "checkpoint", "configured", "control", "domain", "formats", "guest",
+                 "headers", "max_pfn", "records", "trailing", "types", "vcpu0", "version",
+                 "width")  # fmt: skip
 
     def __init__(self) -> None:
         self._known = {each.name: each.records for each in FORMATS}
         self.headers: dict[str, Header] = {}
-        self.types: set[tuple[str, int]] = set()
+        self.types: dict[str, set[int]] = defaultdict(set)
         self.formats: list[str] = []
-        self.image: libxc.ImageHeader | None = None
+        self.version = 0
         self.domain: libxc.DomainHeader | None = None
+        self.guest = 0
         self.configured = ""
         self.width = 0
         self.max_pfn = -1
@@ -58,31 +62,20 @@ class State:
 
     def seen(self, layer: str, *types: int) -> bool:
         """Tells whether any of these records came before."""
-        return any((layer, type_) in self.types for type_ in types)
+        return not self.types[layer].isdisjoint(types)
 
     def libxc(self, *types: int) -> bool:
         """Tells whether any of these libxc records came before."""
-        return self.seen(LIBXC, *types)
-
-    @property
-    def version(self) -> int:
-        """The libxc stream's version, 0 before its header."""
-        return self.image.version if self.image else 0
-
-    @property
-    def guest(self) -> int:
-        """The guest's type (libxc.PV or HVM), 0 before the domain header."""
-        return self.domain.type if self.domain else 0
+        return not self.types[LIBXC].isdisjoint(types)
 
     def update(self, event: Event) -> None:
         """Takes in a header or record."""
         if event.kind == RECORD:
             self.records += event.records if isinstance(event, PageRun) else 1
-            key = (event.layer, event.type)
             # Types that nobody knows may be as many as there are records.
             if event.type in self._known.get(event.layer, ()):
-                self.types.add(key)
-            learn = LEARN.get(key)
+                self.types[event.layer].add(event.type)
+            learn = LEARN.get((event.layer, event.type))
             if learn is not None:
                 learn(self, event)
         elif event.kind == HEADER_KIND:
@@ -100,9 +93,9 @@ class State:
     def _header(self, event: Event) -> None:
         header = event.header
         if isinstance(header, libxc.ImageHeader):
-            self.image = header
+            self.version = header.version
         elif isinstance(header, libxc.DomainHeader):
-            self.domain = header
+            self.domain, self.guest = header, header.type
         if event.layer == XL and 0 < event.length <= CONFIG_LIMIT:
             configured = Config.parse(bytes(event.body())).choice("c_info", "type")
             self.configured = configured if isinstance(configured, str) else ""
@@ -139,7 +132,7 @@ def _vcpu(state: State, event: Event) -> None:
 
 def _checkpoint(state: State, _: Event) -> None:
     # Outside a libxl stream nothing is handed over.
-    state.checkpoint = (LIBXL, libxl.LIBXC_CONTEXT) in state.types
+    state.checkpoint = state.seen(LIBXL, libxl.LIBXC_CONTEXT)
     state.control = False
 
 
