@@ -22,8 +22,6 @@ _TSC = struct.Struct("<III4xQ")
 _POLICY = struct.Struct("<IIQQIII")
 _PARAM = struct.Struct("<HHIQ")
 _TYPES = struct.Struct("<QQ")
-_TYPE_SHIFT = 28
-"""XEN_DOMCTL_PFINFO_LTAB_SHIFT: where a page's type is in what getpageframeinfo3 answers."""
 _LEAF_SIZE, _MSR_SIZE = 24, 16
 _MOST_LEAVES, _MOST_MSRS = 1024, 256
 _CONTEXT_LIMIT = 64 << 20
@@ -31,6 +29,8 @@ _TRIES = 4
 
 MOST_TYPES = 1024
 """The most frames that getpageframeinfo3 takes."""
+TYPE_SHIFT = 28
+"""XEN_DOMCTL_PFINFO_LTAB_SHIFT: where a page's type is in what getpageframeinfo3 answers."""
 
 
 class TscState(NamedTuple):
@@ -170,24 +170,24 @@ class Domain:
         except OSError as error:
             raise self._trouble("maximum_gpfn", error) from error
 
-    def page_types(self, first: int, count: int) -> list[int] | None:
-        """Returns the page types of frames from one on, MOST_TYPES at most.
+    def page_types(self, frames: bytes) -> bytes | None:
+        """Returns a word for each frame, its page's type at TYPE_SHIFT; MOST_TYPES at most.
 
-        They are those of a stream; XTAB stands for frames without a page, and for pages of Xen's
-        own that the guest has mapped. None where this Xen does not say.
+        Frames and words are 64-bit numbers, as they lie in memory. The types are those of a stream;
+        XTAB stands for frames without a page, and for pages of Xen's own that the guest has mapped.
+        None where this Xen does not say.
         """
-        frames = struct.Struct(f"<{count}Q")
         if self._types is None:
             self._types = self._hypercalls.buffer(8 * MOST_TYPES)
-        self._types.write(frames.pack(*range(first, first + count)))
-        question = _TYPES.pack(count, self._types.address)
+        self._types.write(frames)
+        question = _TYPES.pack(len(frames) // 8, self._types.address)
         try:
             self._ask(xen.operation("getpageframeinfo3"), question)
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
                 return None
             raise self._trouble("getpageframeinfo3", error) from error
-        return [word >> _TYPE_SHIFT for word in frames.unpack(self._types.read(frames.size))]
+        return self._types.read(len(frames))
 
     def _operate(self, name: str) -> None:
         try:

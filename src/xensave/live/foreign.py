@@ -7,11 +7,18 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from xensave.errors import SourceError
 from xensave.live.libraries import load_library
 
 FOREIGN_MEMORY = "libxenforeignmemory.so.1"
+
+Frames: TypeAlias = "npt.NDArray[np.uint64]"
+Flags: TypeAlias = "npt.NDArray[np.bool_]"
 
 _PAGE = 4096
 
@@ -44,28 +51,25 @@ class ForeignMemory:
         if not self._handle:
             raise SourceError(f"{path}: {os.strerror(ctypes.get_errno())}")
 
-    def pages(self, domain: int, frames: list[int]) -> list[bytes | None]:
-        """Returns the page of each frame, None for one that the guest has not."""
-        with self._mapped(domain, frames) as (address, errors):
-            if not any(errors):
-                whole = ctypes.string_at(address, len(frames) * _PAGE)
-                return [whole[at : at + _PAGE] for at in range(0, len(whole), _PAGE)]
-            return [
-                None if error else ctypes.string_at(address + at * _PAGE, _PAGE)
-                for at, error in enumerate(errors)
-            ]
+    def pages(self, domain: int, frames: Frames) -> tuple[bytes, Flags]:
+        """Returns the pages of the frames that have one, and which frames these are."""
+        with self._mapped(domain, frames) as (address, there):
+            if there.all():
+                return ctypes.string_at(address, len(frames) * _PAGE), there
+            places = (np.flatnonzero(there) * _PAGE).tolist()
+            return b"".join(ctypes.string_at(address + at, _PAGE) for at in places), there
 
-    def has(self, domain: int, frames: list[int]) -> list[bool]:
+    def has(self, domain: int, frames: Frames) -> Flags:
         """Tells for each frame whether it can be mapped; no page is looked at."""
-        with self._mapped(domain, frames) as (_, errors):
-            return [not error for error in errors]
+        with self._mapped(domain, frames) as (_, there):
+            return there
 
     @contextmanager
-    def _mapped(self, domain: int, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Maps frames; yields the address of the first, and an error for each, 0 for none."""
+    def _mapped(self, domain: int, frames: Frames) -> Iterator[tuple[int, Flags]]:
+        """Maps frames; yields the address of the first, and which of them have a page."""
         count = len(frames)
         errors = (ctypes.c_int * count)()
-        numbers = (ctypes.c_ulong * count)(*frames)
+        numbers = (ctypes.c_ulong * count).from_buffer_copy(frames.tobytes())
         ctypes.set_errno(0)
         address = self._library.xenforeignmemory_map(
             self._handle, domain, mmap.PROT_READ, count, numbers, errors
@@ -74,7 +78,7 @@ class ForeignMemory:
             code = ctypes.get_errno()
             raise SourceError(f"domain {domain}: its memory cannot be mapped: {os.strerror(code)}")
         try:
-            yield address, list(errors)
+            yield address, np.frombuffer(bytes(errors), np.intc) == 0
         finally:
             self._library.xenforeignmemory_unmap(self._handle, address, count)
 

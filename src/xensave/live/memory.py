@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 
+import numpy as np
+
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
 from xensave.errors import LimitExceeded, SourceError, XensaveError
 from xensave.live.domain import MOST_TYPES, Domain
-from xensave.live.foreign import ForeignMemory
+from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT
+from xensave.live.foreign import ForeignMemory, Frames
 from xensave.live.libraries import XenCall
 from xensave.live.opening import domain_number
 from xensave.live.pausing import paused
@@ -24,6 +27,7 @@ FRAMES_LIMIT = 1 << 28
 """Frames that are asked for in a guest's pause: 1 TiB, a quarter of a million hypercalls."""
 
 _NOTAB, _XTAB = 0x0, 0xF
+_DATALESS = np.isin(np.arange(_XTAB + 1), sorted(DATALESS_TYPES))
 
 
 def open_domain_memory(what: str) -> MappedSource:
@@ -57,49 +61,42 @@ def open_domain_memory(what: str) -> MappedSource:
         raise SourceError(f"{what}: {error.strerror}") from error
 
 
-def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> frozenset[int]:
+def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> Frames:
     """Returns where a guest has pages mapped that Xen does not count as its own.
 
     Those are its shared info page and its grant table. Xen tells no type of them, as of frames
     without a page: which is which says only the attempt to map them. It is made before the guest
     is paused, since a small one has a million frames that are none.
     """
-    own: list[int] = []
-    for first, types in _types(domain):
-        empty = [first + at for at, type_ in enumerate(types) if type_ == _XTAB]
-        if empty:
-            there = foreign.has(domain.number, empty)
-            own += [frame for frame, is_there in zip(empty, there, strict=True) if is_there]
-    return frozenset(own)
+    own = [np.empty(0, np.uint64)]
+    for frames, types in _types(domain):
+        empty = frames[types == _XTAB]
+        if empty.size:
+            own.append(empty[foreign.has(domain.number, empty)])
+    return np.concatenate(own)
 
 
-def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: frozenset[int]) -> None:
+def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: Frames) -> None:
     """Writes PAGE_DATA records of all frames up to the highest, those without pages as XTAB.
 
     All are asked for, as a save does: a PVH guest has memory in the VGA hole, and its ACPI tables
     and special pages lie below 4 GiB. Only those with a page are mapped.
     """
-    for first, types in _types(domain):
-        frames = range(first, first + len(types))
-        kinds = [
-            _NOTAB if type_ in DATALESS_TYPES and frame in own else type_
-            for frame, type_ in zip(frames, types, strict=True)
-        ]
-        wanted = [
-            frame for frame, kind in zip(frames, kinds, strict=True) if kind not in DATALESS_TYPES
-        ]
-        pages = foreign.pages(domain.number, wanted) if wanted else []
-        gone = {frame for frame, page in zip(wanted, pages, strict=True) if page is None}
-        words = tuple(
-            frame | (_XTAB if frame in gone else kind) << TYPE_SHIFT
-            for frame, kind in zip(frames, kinds, strict=True)
-        )
-        body = b"".join([PageData(words).to_bytes(), *(page for page in pages if page is not None)])
-        write_all(fd, memoryview(HEADER.pack(libxc.PAGE_DATA, len(body)) + body))
+    for frames, types in _types(domain):
+        types[_DATALESS[types] & np.isin(frames, own)] = _NOTAB
+        wanted = np.flatnonzero(~_DATALESS[types])
+        pages = b""
+        if wanted.size:
+            pages, there = foreign.pages(domain.number, frames[wanted])
+            types[wanted[~there]] = _XTAB
+        words = frames | types << np.uint64(TYPE_SHIFT)
+        front = PageData(tuple(words.tolist())).to_bytes()
+        head = HEADER.pack(libxc.PAGE_DATA, len(front) + len(pages))
+        write_all(fd, memoryview(head + front + pages))
 
 
-def _types(domain: Domain) -> Iterator[tuple[int, list[int]]]:
-    """Yields frames and the types of their pages from there on, up to the highest.
+def _types(domain: Domain) -> Iterator[tuple[Frames, Frames]]:
+    """Yields frames and the types of their pages, up to the highest.
 
     Where Xen does not tell types, all frames count as if they had a page.
     """
@@ -110,6 +107,9 @@ def _types(domain: Domain) -> Iterator[tuple[int, list[int]]]:
             f"the limit is {FRAMES_LIMIT:#x}"
         )
     for first in range(0, end, MOST_TYPES):
-        count = min(MOST_TYPES, end - first)
-        types = domain.page_types(first, count)
-        yield first, types if types is not None else [_NOTAB] * count
+        frames = np.arange(first, min(first + MOST_TYPES, end), dtype=np.uint64)
+        words = domain.page_types(frames.tobytes())
+        if words is None:
+            yield frames, np.full(len(frames), _NOTAB, np.uint64)
+        else:
+            yield frames, np.frombuffer(words, np.uint64) >> np.uint64(ANSWER_SHIFT)
