@@ -63,7 +63,7 @@ def _needed(tests: Iterable[pytest.Item]) -> list[Case | Edited]:
     names = set()
     for test in tests:
         if isinstance(test, pytest.Function):
-            if "live" in test.fixturenames:
+            if {"live", "memory"} & set(test.fixturenames):
                 names.add(CASES[0].name)
             if callspec := getattr(test, "callspec", None):
                 names.add(callspec.params["case"].name)

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -103,6 +104,12 @@ def live(asked):
     return answer_to(asked, CASES[0])["live"]
 
 
+@pytest.fixture(scope="module")
+def memory(asked):
+    """What became of that guest while xensave took its memory, and what it took."""
+    return answer_to(asked, CASES[0])["memory"]
+
+
 def test_a_running_guest_as_xen_hvmctx_prints_it(live):
     theirs, again = (live[name].splitlines() for name in ("xen-hvmctx", "xen-hvmctx again"))
     ours = live["by id"].splitlines()
@@ -125,3 +132,21 @@ def test_what_cannot_be_asked_is_said_in_a_line(live):
     assert live["absent"].splitlines() == ["xensave show: domain:31000: there is no domain 31000"]
     (line,) = live["dom0"].splitlines()
     assert line == "xensave show: domain:0: domain 0 is a PV guest: it has no HVM context"
+
+
+def test_a_kill_in_the_pause_resumes_the_guest(memory):
+    assert "p" in memory["state in the pause"]
+    assert memory["exit"] == -signal.SIGKILL
+    assert "p" not in memory["state after the kill"]
+    assert memory["counted on"] >= 2
+    assert memory["files after"] == memory["files before"]
+
+
+def test_the_memory_of_a_paused_guest_is_that_of_its_image(memory):
+    assert [memory[name][0] for name in ("save", "saved.raw", "taken.raw")] == [0, 0, 0], memory
+    assert "p" in memory["state after"], "it was paused before, and stays so"
+    assert memory["mode"] == 0o600
+    assert memory["equal"] > 1000
+    assert (memory["different"], memory["only saved"]) == ([], [])
+    # Where the guest mapped its shared info page and its grant table, which no image holds.
+    assert len(memory["only taken"]) <= 2

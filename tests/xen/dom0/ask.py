@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import take_memory
+
 COUNTER = re.compile(rb"COUNT cpu0/\d+ (\d+) ")
 ENOUGH = 4
 SECONDS_TO_RESTORE = 180
@@ -156,7 +158,11 @@ def restore(image: Path, *, counts: bool) -> dict[str, object]:
     }
     if code == 0 and image.name == f"{LOOKED_AT}.gz":
         (guest,) = guests()
-        answer["live"] = look(int(guest["domid"]), str(guest["config"]["c_info"]["name"]))
+        domain, name = int(guest["domid"]), str(guest["config"]["c_info"]["name"])
+        answer["live"] = look(domain, name)
+        answer["memory"] = take_memory.taken(
+            domain, name, run, lambda: len(COUNTER.findall(added(logs(), before)))
+        )
     for guest in guests():
         run(*tool, "destroy", str(guest["domid"]))
     return answer

@@ -16,7 +16,7 @@ import xensave
 from tests.xen.rig import CannotAskError
 from tests.xen.rig.setup import Rig
 
-ASK = Path(__file__).parents[1] / "dom0" / "ask.py"
+DOM0 = Path(__file__).parents[1] / "dom0"
 SOURCE = Path(xensave.__file__).parent
 MEMORY = 2560
 DOM0_MEMORY = 1536
@@ -33,6 +33,29 @@ KERNEL_OPTIONS = "console=hvc0 loglevel=4 mitigations=off panic=5 nokaslr rdinit
 FATAL = re.compile(rb"Panic on CPU|Kernel panic|Hardware Dom0 (crashed|halted)")
 
 
+# The keys are words of what dom0 wrote down.
+Memory = TypedDict(
+    "Memory",
+    {
+        "state in the pause": str,
+        "exit": int,
+        "state after the kill": str,
+        "counted on": int,
+        "files before": list[str],
+        "files after": list[str],
+        "save": tuple[int, str],
+        "saved.raw": tuple[int, str],
+        "taken.raw": tuple[int, str],
+        "state after": str,
+        "mode": int | None,
+        "equal": int,
+        "different": list[int],
+        "only saved": list[int],
+        "only taken": list[int],
+    },
+)
+
+
 class Answer(TypedDict):
     """What restoring one image came to: xl's answer, and who said what."""
 
@@ -46,6 +69,7 @@ class Answer(TypedDict):
     left: int
     tries: int
     live: NotRequired[dict[str, str]]
+    memory: NotRequired[Memory]
 
 
 class Session(NamedTuple):
@@ -104,7 +128,8 @@ def _need_memory() -> None:
 
 def _pack(path: Path, images: Mapping[str, Path], silent: Container[str]) -> None:
     with tarfile.open(path, "w") as tar:
-        tar.add(ASK, "ask.py")
+        for script in DOM0.glob("*.py"):
+            tar.add(script, script.name)
         tar.add(SOURCE, "xensave", filter=_without_cache)
         for name, data in _texts(images, silent):
             member = tarfile.TarInfo(name)

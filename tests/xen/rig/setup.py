@@ -16,7 +16,7 @@ from tests.xen.rig.initrd import module_order, write_initrd
 HYPERVISOR = "xen-hypervisor-4.17-amd64"
 KERNEL = "linux-image-amd64"
 LIBVIRT = ("libvirt-daemon", "libvirt-daemon-driver-xen", "libvirt-clients")
-DOM0 = ("xen-utils-4.17", "python3", "busybox-static", *LIBVIRT)
+DOM0 = ("xen-utils-4.17", "python3", "python3-numpy", "busybox-static", *LIBVIRT)
 EMULATOR = ("qemu-system-x86",)
 # What dom0 needs of its kernel: disks to bring the cases in and the answers out, Xen's devices.
 DRIVERS = (
@@ -86,6 +86,7 @@ def prepare(folder: Path, say: Callable[[str], None]) -> Rig:
     unpack(boot[1:], trees["boot"], "./boot/vmlinuz-*", *drivers)
     unpack(dom0, trees["dom0"])
     _fit_libvirt(trees["dom0"])
+    _link_algebra(trees["dom0"])
     unpack(emulator, trees["host"])
     _assemble(rig, trees["boot"], trees["dom0"])
     ready.write_text(recipe)
@@ -108,6 +109,13 @@ def _fit_libvirt(tree: Path) -> None:
     (tree / "etc/libvirt/libvirtd.conf").write_text(
         'auth_unix_ro = "none"\nauth_unix_rw = "none"\nunix_sock_group = "root"\n'
     )
+
+
+def _link_algebra(tree: Path) -> None:
+    """Put numpy's libraries where it looks for them: scripts of theirs do so, and none ran."""
+    libraries = tree / "usr" / "lib" / "x86_64-linux-gnu"
+    for name in ("blas", "lapack"):
+        (libraries / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
 
 
 def _assemble(rig: Rig, boot: Path, dom0: Path) -> None:
