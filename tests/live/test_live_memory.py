@@ -1,8 +1,9 @@
 """A running guest's memory: paused while it is read, and resumed whatever happens to the reader.
 
-The library behind it answers as the real one is declared to; no real Xen was asked.
+The library behind it answers as the real one is declared to; `make test-xen` asks a real one.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 from tests.live.test_live import CONTEXT, host, library  # noqa: F401 - fixtures
 from xensave import open as open_image
 from xensave.cli import main
+from xensave.cli.running import open_with_memory
 from xensave.errors import SourceError
 from xensave.live import foreign
 from xensave.live.memory import open_domain_memory
@@ -108,6 +110,20 @@ def test_extract(guest, format, tmp_path, capsys):
     assert guest.read_text() == "pause\nunpause\n"
 
 
+def test_what_looks_into_memory_takes_it_too(guest, tmp_path, capsys):
+    assert main(["memory", "domain:guest1", "--physical", "0x7ffe", "--length", "4", "--hex"]) == 0
+    assert "  07 07 08 08 " in capsys.readouterr().out
+    assert main(["memory", "domain:1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 32
+    thinned = tmp_path / "thin"
+    assert main(["thin", "domain:1", str(thinned)]) == 0
+    with open_image(str(thinned)) as image:
+        assert image.memory.index.pfns.tolist() == THERE
+    with open_with_memory("domain:1") as image:
+        assert image.memory.page(7) == bytes([7]) * 4096
+    assert guest.read_text() == "pause\nunpause\n" * 4
+
+
 @pytest.mark.parametrize("name", ["domain:2", "domain:7", "domain:nobody"])
 def test_what_cannot_be_read_is_not_left_paused(guest, name, tmp_path, capsys):
     assert main(["extract", name, str(tmp_path / "out")]) in {1, 2}
@@ -129,6 +145,7 @@ def test_a_kill_resumes_the_guest(guest, library, number, tmp_path):  # noqa: F8
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from xensave.cli import main
+from xensave.cli.running import open_with_memory
 from xensave.live import foreign, libraries
 libraries.XenCall.__init__.__defaults__ = ({library!r},)
 foreign.ForeignMemory.__init__.__defaults__ = ({library!r},)

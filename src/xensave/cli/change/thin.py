@@ -6,7 +6,7 @@ import argparse
 
 from xensave.cli.into import add_operands, beside, into
 from xensave.cli.options import input_format, max_size
-from xensave.image import open_image
+from xensave.cli.running import open_with_memory
 from xensave.source import Input
 
 DESCRIPTION = (
@@ -40,7 +40,7 @@ def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
     from xensave.convert.thin import thin
     from xensave.views.text.escape import escape
 
-    with open_image(what, max_size=args.max_size, format=args.input_format) as image:
+    with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         done = thin(image, path)
     text = beside(path)
     if args.json:

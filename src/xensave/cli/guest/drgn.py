@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from xensave.cli.options import input_format, max_size
+from xensave.cli.running import open_with_memory
 from xensave.errors import SourceError
-from xensave.image import open_image
 
 DESCRIPTION = (
     "Open drgn's shell over the Linux kernel in an image; `prog` is the program, `image` the image."
@@ -18,7 +18,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="a save image or a stream")
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a save image or a stream; domain:NAME is a guest that runs, which is paused while its"
+        " memory is read",
+    )
     parser.add_argument(
         "vmlinux",
         metavar="VMLINUX",
@@ -40,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from xensave.drgn import program
 
     info = _read(args.vmcoreinfo) if args.vmcoreinfo is not None else None
-    with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:
+    with open_with_memory(args.image, max_size=args.max_size, format=args.input_format) as image:
         prog = program(image, args.vmlinux, vmcoreinfo=info)
         import drgn
         from drgn.cli import default_globals, run_interactive

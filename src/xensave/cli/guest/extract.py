@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from xensave.cli.into import add_operands, beside, into
 from xensave.cli.options import input_format, max_size
+from xensave.cli.running import open_with_memory
 from xensave.errors import SourceError, UsageError
-from xensave.image import Image, open_image
 from xensave.source import Input
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _extract(args: argparse.Namespace, options: Options, what: Input, name: str,
     from xensave.views.text.escape import escape
 
     copied = Copied(path)
-    with _opened(args, what) as image:
+    with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         announce(copied)
         done = extract(image, path, Format(args.format), options, copied.add)
     text = beside(path)
@@ -78,16 +78,6 @@ def _extract(args: argparse.Namespace, options: Options, what: Input, name: str,
         about = f"{args.format}, {done.frames:,} frames, {done.size:,} bytes"
         text.write(f"{escape(path)}: {about}\n")
     return 0
-
-
-def _opened(args: argparse.Namespace, what: Input) -> Image:
-    from xensave.live import is_domain
-
-    if not isinstance(what, str) or not is_domain(what):
-        return open_image(what, max_size=args.max_size, format=args.input_format)
-    from xensave.live.memory import open_domain_memory
-
-    return open_image(what, source=open_domain_memory(what))
 
 
 def _vmcoreinfo(args: argparse.Namespace) -> bytes | None:

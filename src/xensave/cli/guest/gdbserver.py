@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from xensave.cli.options import input_format, max_size, number
+from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
-from xensave.image import Image, open_image
+from xensave.image import Image
 
 DESCRIPTION = (
     "Serve a saved guest to gdb, lldb and others, read only: each vCPU is a thread, memory is read"
@@ -24,7 +25,12 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="a save image or a stream")
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a save image or a stream; domain:NAME is a guest that runs, which is paused while its"
+        " memory is read",
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--socket",
@@ -51,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Opens the image, and serves it."""
     from xensave.dump.gdb import Session
 
-    with open_image(args.image, max_size=args.max_size, format=args.input_format) as image:
+    with open_with_memory(args.image, max_size=args.max_size, format=args.input_format) as image:
         # Found out before anyone connects: is there a guest to serve?
         session = Session(image)
         if args.stdio:

@@ -10,6 +10,7 @@ import sys
 
 from xensave.cli.many import for_each
 from xensave.cli.options import input_format, max_size, number, positive
+from xensave.cli.running import open_with_memory
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
 from xensave.image import Image
@@ -32,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images",
         metavar="IMAGE",
         nargs="+",
-        help="save images and streams, directories, globs and tars of them; - for standard input",
+        help="save images and streams, directories, globs and tars of them; - for standard input;"
+        " domain:NAME is a guest that runs, which is paused while its memory is read",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--pfn", metavar="N", type=number, help="show the page of a frame number")
@@ -74,10 +76,16 @@ def run(args: argparse.Namespace) -> int:
         nonlocal shown
         several = shown > 0 or item.member is not None or len(args.images) > 1
         shown += 1
-        with item.image(walk=True) as image:
+        with _opened(item) as image:
             return _show(image, args, several=several)
 
     return max(for_each("memory", args.images, args, show), default=0)
+
+
+def _opened(item: Item) -> Image:
+    from xensave.live import is_domain
+
+    return open_with_memory(item.name) if is_domain(item.name) else item.image(walk=True)
 
 
 def _show(image: Image, args: argparse.Namespace, *, several: bool) -> int:
