@@ -1,8 +1,8 @@
 """Frames of a guest to a new file, as fast as its pages can be copied.
 
-Pages lie at any byte offset of an image, so that no file system can share them, and the kernel's
-own copy (copy_file_range) takes them a page at a time. Two threads each read a window of frames
-and write what of it is no zeros: both calls leave the interpreter to the others.
+Pages lie at any byte offset of an image, so that no file system can share them. This thread maps
+a window of frames and looks at it; another writes what of it is no zeros. One writes and no more:
+a file takes one write at a time, and a second writer would only wait for the first.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ Look: TypeAlias = Callable[[int, bytes | memoryview], None]
 WINDOW = 1 << 20
 """Bytes that are read, looked at and written at once: few enough to stay in a core's cache."""
 
-_THREADS = 2
-_JOB = 8
-"""Windows that a thread takes at a time."""
+_JOB = 4
+"""Windows that are written, and then let go of, at a time."""
 
-_WAITING = 4
-"""Jobs that are prepared while others are worked at."""
+_AHEAD = 4
+"""Jobs that a disk reads while others are looked at."""
+
+_WAITING = 3
+"""Jobs that are looked at and not yet written."""
 
 _NEAR = 1 << 16
 """What lies between the pages of two records is less: a head, and its frames' numbers."""
@@ -52,6 +54,13 @@ _Window: TypeAlias = list[_Piece]
 """Pieces that follow one another in the file, WINDOW bytes at most."""
 
 
+class _Write(NamedTuple):
+    """Parts of the map that go one behind another to a place in the file."""
+
+    parts: list[memoryview]
+    at: int
+
+
 def frames_to_file(
     fd: int,
     runs: Iterable[tuple[int, FrameRun]],
@@ -63,17 +72,16 @@ def frames_to_file(
 
     Pages of zeros stay holes.
 
-    Each of `looks` is shown the pages, in any order and by several threads, but for those in a
-    hole of the image's file.
+    Each of `looks` is shown the pages in that order, but for those in a hole of the image's file.
     """
     copier = _Copier(fd, memory, list(looks))
     waiting: deque[Future[int]] = deque()
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(_THREADS))
+        pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(pool.shutdown, cancel_futures=True)
-        for job in _jobs(_pieces(memory, runs)):
-            copier.fetch(job)
-            waiting.append(pool.submit(copier.copy, job))
+        for job in copier.fetched(_jobs(_pieces(memory, runs))):
+            writes = [write for window in job for write in copier.seen(window)]
+            waiting.append(pool.submit(copier.write, job, writes))
             if len(waiting) > _WAITING:
                 _tell(waiting.popleft(), progress)
         while waiting:
@@ -101,7 +109,7 @@ def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_P
 
 
 def _jobs(pieces: Iterable[_Piece]) -> Iterator[list[_Window]]:
-    """Gathers pieces into windows, and those into what a thread takes at a time."""
+    """Gathers pieces into windows, and those into jobs."""
     job: list[_Window] = []
     end = size = 0
     for piece in pieces:
@@ -127,36 +135,46 @@ class _Copier:
         self._source = memory.mapped()
         self._looks = looks
 
-    def fetch(self, job: list[_Window]) -> None:
-        """Has the disk read what is copied next, while what came before is copied."""
-        for window in job:
-            for run, _ in window:
-                self._source.soon(run.offset, run.size)
+    def fetched(self, jobs: Iterator[list[_Window]]) -> Iterator[list[_Window]]:
+        """Yields jobs; the disk reads those that come next meanwhile."""
+        ahead: deque[list[_Window]] = deque()
+        for job in jobs:
+            for window in job:
+                for run, _ in window:
+                    self._source.soon(run.offset, run.size)
+            ahead.append(job)
+            if len(ahead) > _AHEAD:
+                yield ahead.popleft()
+        yield from ahead
 
-    def copy(self, job: list[_Window]) -> int:
-        """Copies windows; returns how many bytes they have."""
-        for window in job:
-            self._window(window)
-        runs = [run for window in job for run, _ in window]
-        # At once: what is unmapped costs an interrupt of every processor.
-        for offset, size in _joined(runs):
-            self._source.let_go(offset, size)
-        return sum(run.size for run in runs)
-
-    def _window(self, window: _Window) -> None:
-        gathered: list[memoryview] = []
+    def seen(self, window: _Window) -> Iterator[_Write]:
+        """Yields what is to be written of a window, all of which is looked at."""
+        parts: list[memoryview] = []
         start = end = window[0].at
         for run, at in window:
             pages = self._source.view(run.offset, run.size)
             for look in self._looks:
                 look(run.pfn, pages)
             for low, high in _filled(pages):
-                if at + low != end:
-                    pwritev_all(self._fd, gathered, start)
-                    gathered, start = [], at + low
-                gathered.append(pages[low:high])
+                if parts and at + low != end:
+                    yield _Write(parts, start)
+                    parts = []
+                if not parts:
+                    start = at + low
+                parts.append(pages[low:high])
                 end = at + high
-        pwritev_all(self._fd, gathered, start)
+        if parts:
+            yield _Write(parts, start)
+
+    def write(self, job: list[_Window], writes: list[_Write]) -> int:
+        """Writes what was seen of a job; returns how many bytes the job has."""
+        for parts, at in writes:
+            pwritev_all(self._fd, parts, at)
+        runs = [run for window in job for run, _ in window]
+        # At once: what is unmapped costs an interrupt of every processor.
+        for offset, size in _joined(runs):
+            self._source.let_go(offset, size)
+        return sum(run.size for run in runs)
 
 
 def _joined(runs: list[FrameRun]) -> Iterator[tuple[int, int]]:
