@@ -79,7 +79,7 @@ class Toy(Format):
     model_head = EmulatorHeader(QEMU_UPSTREAM, 0).to_bytes()
     marks = (STREAM, LAST)
 
-    def walk(self, source):
+    def walk(self, source, *, stored=False):
         yield read_header(source, "toy", "header", size=6, parse=ToyHeader)
         type_ = None
         while type_ != LAST:

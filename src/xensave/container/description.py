@@ -21,3 +21,15 @@ class Description(NamedTuple):
     text: str = ""
     details: tuple[tuple[str, str], ...] = ()
     wrong: XensaveError | None = None
+
+
+def configuration(
+    name: str, uuid: str, type_: str | None, *, memkb: int | None, vcpus: int | None
+) -> dict[str, Json]:
+    """Returns what a frame says of its guest in the shape of libxl's JSON; None is left out."""
+    c_info: dict[str, Json] = {"name": name, "uuid": uuid, "type": type_}
+    b_info: dict[str, Json] = {"max_memkb": memkb, "max_vcpus": vcpus}
+    return {
+        "c_info": {key: value for key, value in c_info.items() if value is not None},
+        "b_info": {key: value for key, value in b_info.items() if value is not None},
+    }

@@ -44,10 +44,6 @@ class Format(ABC):
         """Tells whether an input that begins with `head` (HEAD_SIZE bytes at most) is one."""
         return bool(self.magics) and head.startswith(self.magics)
 
-    def stored(self, source: Source) -> Iterator[Event]:
-        """Yields the headers and records as they lie, where `walk` makes others of them."""
-        return self.walk(source)
-
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
         """Returns a header of this format as it stands around a stream of today, or a legacy one.
 
@@ -88,8 +84,11 @@ class Format(ABC):
         return None
 
     @abstractmethod
-    def walk(self, source: Source) -> Iterator[Event]:
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields the headers and records, those of the streams inside in their place.
+
+        Of a legacy stream they are those of the version 3 stream that it stands for; with
+        `stored` they are its chunks as they lie.
 
         Raises Truncated where the input ends before the format does, and Malformed or
         Unsupported where it cannot be followed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 
 from xensave.container.events import HEADER_KIND, RECORD, Event, Header
@@ -14,25 +14,46 @@ H = TypeVar("H", bound=Header)
 
 
 def read_header(
+    source: Source, layer: str, name: str, *, size: int, parse: Callable[[memoryview], Header]
+) -> Event:
+    """Returns the event of a header without a body.
+
+    Raises what reading and parsing it raise, with the record's name and offset.
+    """
+    raw, header = _parsed(source, f"{layer} {name}", size, parse)
+    return Event(source, layer, HEADER_KIND, name, raw, header=header)
+
+
+def read_front(
     source: Source,
     layer: str,
-    name: str,
     *,
     size: int,
     parse: Callable[[memoryview], H],
-    body: Callable[[H], int] | None = None,
-) -> Event:
-    """Reads and parses a header of `size` bytes; `body` tells the length of what belongs to it."""
+    body: Callable[[H], int],
+) -> Generator[Event, None, H]:
+    """Yields the header that a file begins with, passes what it announces, and returns it.
+
+    Raises what reading and parsing it raise, with the record's name and offset.
+    """
+    raw, header = _parsed(source, f"{layer} header", size, parse)
+    event = Event(source, layer, HEADER_KIND, "header", raw, length=body(header), header=header)
+    yield event
+    event.finish()
+    return header
+
+
+def _parsed(
+    source: Source, record: str, size: int, parse: Callable[[memoryview], H]
+) -> tuple[memoryview, H]:
     start = source.offset
     try:
         raw = source.read(size)
-        parsed = parse(raw)
+        return raw, parse(raw)
     except XensaveError as error:
-        error.record = f"{layer} {name}"
+        error.record = record
         error.offset = start
         raise
-    length = body(parsed) if body is not None else 0
-    return Event(source, layer, HEADER_KIND, name, raw, length=length, header=parsed)
 
 
 def read_record(source: Source, layer: str, names: Mapping[int, str]) -> Event:

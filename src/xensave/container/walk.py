@@ -31,7 +31,7 @@ def walk(source: Source, format: str | None = None, *, stored: bool = False) -> 
     ['libxc image header', 'libxc domain header', 'libxc END']
     """
     outer = format_named(format) if format is not None else format_of(source)
-    yield from outer.stored(source) if stored else outer.walk(source)
+    yield from outer.walk(source, stored=stored)
     if outer.trailer:
         yield from _trailer(source, outer.name)
 

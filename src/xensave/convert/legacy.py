@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xensave.container.events import HEADER_KIND, LEGACY, XL, Event
+from xensave.container.events import HEADER_KIND, LEGACY, Event
 from xensave.container.frames import xl
-from xensave.container.reading import read_header
 from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.errors import Malformed
 from xensave.source import Source
@@ -47,14 +46,7 @@ def convert_legacy_stream(
 
 def _pass_header(source: Source, out_fd: int, *, libxl: bool) -> None:
     """Writes xl's header, with the flag of a libxl stream where one follows."""
-    event = read_header(
-        source,
-        XL,
-        "header",
-        size=xl.SIZE,
-        parse=xl.XlHeader.parse,
-        body=lambda header: header.optional_length,
-    )
+    event = next(xl.XL_FORMAT.walk(source))
     header = event.header
     assert isinstance(header, xl.XlHeader)
     if header.stream_v2:

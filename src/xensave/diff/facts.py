@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from xensave.container.frames.config import Json
+from xensave.container.description import Json
 from xensave.diff.change import Change, changes_of
 from xensave.image import Emulator, Image
 from xensave.records.meaning.leaves import Leaf

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from xensave import catalogue
+from xensave.container.description import Json
 from xensave.container.events import LIBXC, Event
-from xensave.container.frames.config import Config, Json
+from xensave.container.frames.config import Config
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo

@@ -5,13 +5,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from xensave.container.description import Json
 from xensave.container.frames.xl import CONFIG_LIMIT, OptionalData
 from xensave.errors import LimitExceeded, Malformed, XensaveError
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
 
 _FLAGS = (("True", True), ("False", False))
 _INT64 = range(-(1 << 63), 1 << 63)

@@ -9,11 +9,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json
+from xensave.container.description import Description, Json, configuration
 from xensave.container.events import LEGACY, LIBVIRT, LIBXL, Event, Header
 from xensave.container.format import Format
 from xensave.container.formats import format_named
-from xensave.container.reading import read_header
+from xensave.container.reading import read_front
 from xensave.container.streams.libxl import LIBXL_FORMAT
 from xensave.errors import LimitExceeded, Malformed, Unsupported, UsageError, XensaveError
 from xensave.source import Source
@@ -32,6 +32,13 @@ _ENCODING = 18
 _WORDS = struct.Struct("<II40s")
 _RECORD = "libvirt header"
 _POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
+_DETAILS = {
+    "uuid": "uuid",
+    "title": "title",
+    "loader": "os/loader",
+    "kernel": "os/kernel",
+    "vcpus": "vcpu",
+}
 _TYPES = {"hvm": "hvm", "xen": "pv", "linux": "pv", "xenpvh": "pvh"}
 
 
@@ -81,13 +88,13 @@ class Libvirt(Format):
     magics = (MAGIC,)
     page = "docs/reference/formats/libvirt.md"
 
-    def walk(self, source: Source) -> Iterator[Event]:
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields the header with the XML, and the events of the stream behind it."""
-        return self._walk(source, stored=False)
-
-    def stored(self, source: Source) -> Iterator[Event]:
-        """Yields the header with the XML, and the events of the stream as they lie."""
-        return self._walk(source, stored=True)
+        header = yield from read_front(
+            source, LIBVIRT, size=SIZE, parse=LibvirtHeader.parse, body=lambda head: head.xml_length
+        )
+        inner = format_named(LEGACY) if header.version == LEGACY_VERSION else LIBXL_FORMAT
+        yield from inner.walk(source, stored=stored)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
         """Returns a header with the XML, and what begins the libxl stream.
@@ -120,23 +127,6 @@ class Libvirt(Format):
             return Description(wrong=error)
         text = body.rstrip(b"\0").decode("utf-8", "replace")
         return Description(_config(root), text, tuple(_details(root)))
-
-    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
-        event = read_header(
-            source,
-            LIBVIRT,
-            "header",
-            size=SIZE,
-            parse=LibvirtHeader.parse,
-            body=lambda header: header.xml_length,
-        )
-        yield event
-        event.finish()
-        assert isinstance(event.header, LibvirtHeader)
-        inner: Format = LIBXL_FORMAT
-        if event.header.version == LEGACY_VERSION:
-            inner = format_named(LEGACY)
-        yield from inner.stored(source) if stored else inner.walk(source)
 
 
 LIBVIRT_FORMAT = Libvirt()
@@ -217,18 +207,14 @@ def parse_xml(data: bytes) -> Element:
 
 
 def _config(root: Element) -> dict[str, Json]:
-    kind = _TYPES.get(root.text_of("os/type"))
-    c_info: dict[str, Json] = {"name": root.text_of("name"), "uuid": root.text_of("uuid")}
-    if kind is not None:
-        c_info["type"] = kind
-    b_info: dict[str, Json] = {}
-    memory = _memory(root.find("memory"))
-    if memory is not None:
-        b_info["max_memkb"] = memory
     vcpus = root.text_of("vcpu")
-    if vcpus.isdecimal():
-        b_info["max_vcpus"] = int(vcpus[:9])
-    return {"c_info": c_info, "b_info": b_info}
+    return configuration(
+        root.text_of("name"),
+        root.text_of("uuid"),
+        _TYPES.get(root.text_of("os/type")),
+        memkb=_memory(root.find("memory")),
+        vcpus=int(vcpus[:9]) if vcpus.isdecimal() else None,
+    )
 
 
 def _memory(element: Element | None) -> int | None:
@@ -251,10 +237,7 @@ def _scale(unit: str) -> int | None:
 
 
 def _details(root: Element) -> Iterator[tuple[str, str]]:
-    for label, path in (("uuid", "uuid"), ("title", "title"), ("loader", "os/loader")):
-        if root.text_of(path):
-            yield label, root.text_of(path)
-    for label, path in (("kernel", "os/kernel"), ("vcpus", "vcpu")):
+    for label, path in _DETAILS.items():
         if root.text_of(path):
             yield label, root.text_of(path)
     features = root.find("features")

@@ -115,3 +115,15 @@ def _after(pairs: list[Sexp], key: str) -> Sexp | None:
 def word(value: Sexp | None) -> str:
     """Returns an atom's text, "" for anything else."""
     return value if isinstance(value, str) else ""
+
+
+def text(value: Sexp, *path: str) -> str:
+    """Returns the word that a path of fields leads to, or ""."""
+    return word(field(value, *path))
+
+
+def first_word(value: Sexp | None) -> str:
+    """Returns the word that a nested list begins with, or "" where there is none."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return word(value)

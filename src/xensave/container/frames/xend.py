@@ -8,11 +8,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json
+from xensave.container.description import Description, Json, configuration
 from xensave.container.events import XEND, Event, Header
 from xensave.container.format import Format
 from xensave.container.frames import sexp
-from xensave.container.reading import read_header
+from xensave.container.reading import read_front
 from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.errors import Malformed, XensaveError
 from xensave.source import Source
@@ -67,15 +67,12 @@ class Xend(Format):
     magics = (MAGIC,)
     page = "docs/reference/formats/legacy.md"
 
-    def walk(self, source: Source) -> Iterator[Event]:
-        """Yields the header with the configuration, and the stream as today's records."""
-        yield from _header(source)
-        yield from LEGACY_FORMAT.walk(source)
-
-    def stored(self, source: Source) -> Iterator[Event]:
-        """Yields the header with the configuration, and the stream's chunks as they lie."""
-        yield from _header(source)
-        yield from LEGACY_FORMAT.stored(source)
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
+        """Yields the header with the configuration, and the stream behind it."""
+        yield from read_front(
+            source, XEND, size=SIZE, parse=XendHeader.parse, body=lambda head: head.config_length
+        )
+        yield from LEGACY_FORMAT.walk(source, stored=stored)
 
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
         """Returns None for a stream of today: no xend restores one."""
@@ -95,31 +92,19 @@ class Xend(Format):
 XEND_FORMAT = Xend()
 
 
-def _header(source: Source) -> Iterator[Event]:
-    event = read_header(
-        source,
-        XEND,
-        "header",
-        size=SIZE,
-        parse=XendHeader.parse,
-        body=lambda header: header.config_length,
-    )
-    yield event
-    event.finish()
-
-
 def _config(root: sexp.Sexp) -> dict[str, Json]:
-    c_info: dict[str, Json] = {
-        "name": sexp.word(sexp.field(root, "name")),
-        "uuid": sexp.word(sexp.field(root, "uuid")),
-    }
     image = sexp.field(root, "image")
     kind = image[0] if isinstance(image, list) and image else ""
-    if kind in ("hvm", "linux"):
-        c_info["type"] = "hvm" if kind == "hvm" else "pv"
-    b_info: dict[str, Json] = {}
-    for key, name, unit in (("maxmem", "max_memkb", _MIB), ("vcpus", "max_vcpus", 1)):
-        text = sexp.word(sexp.field(root, key))
-        if text.isdecimal() and len(text) < 12:
-            b_info[name] = int(text) * unit
-    return {"c_info": c_info, "b_info": b_info}
+    memory = _number(root, "maxmem")
+    return configuration(
+        sexp.text(root, "name"),
+        sexp.text(root, "uuid"),
+        {"hvm": "hvm", "linux": "pv"}.get(sexp.word(kind)),
+        memkb=None if memory is None else memory * _MIB,
+        vcpus=_number(root, "vcpus"),
+    )
+
+
+def _number(root: sexp.Sexp, key: str) -> int | None:
+    text = sexp.text(root, key)
+    return int(text) if text.isdecimal() and len(text) < 12 else None

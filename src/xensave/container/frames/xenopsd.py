@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json
+from xensave.container.description import Description, Json, configuration
 from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event, Header
 from xensave.container.format import Format
 from xensave.container.frames import sexp
@@ -57,6 +57,7 @@ RECORDS = {
 STREAMS = frozenset({LIBXC, LIBXL, LIBXC_LEGACY})
 """Records whose length is 0, and which a stream follows that tells its own end."""
 
+_TYPES = {"hvm": "hvm", "pv": "pv", "pvinpvh": "pvh", "pvh": "pvh"}
 QEMU_LIMIT = 1 << 20
 """xenopsd refuses a longer state of QEMU's (qemu_save_limit in domain.ml)."""
 
@@ -109,13 +110,30 @@ class Xenopsd(Format):
     page = "docs/reference/formats/xenopsd.md"
     trailer = False
 
-    def walk(self, source: Source) -> Iterator[Event]:
-        """Yields the signature and the records, a stream's in their place."""
-        return self._walk(source, stored=False)
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
+        """Yields the signature and the records, a stream's in their place.
 
-    def stored(self, source: Source) -> Iterator[Event]:
-        """Yields the signature and the records, a legacy stream's chunks as they lie."""
-        return self._walk(source, stored=True)
+        Raises Unsupported for a vGPU's state.
+        """
+        head = read_header(source, XENOPSD, "signature", size=SIZE, parse=XenopsdHeader.parse)
+        yield head
+        if head.header == XenopsdHeader(1):
+            yield from _legacy(source, stored=stored)
+            return
+        while True:
+            event = _record(source)
+            yield event
+            event.finish()
+            if event.type == END_OF_IMAGE:
+                return
+            if event.type in STREAMS:
+                yield from _stream(source, event.type, stored=stored)
+            elif event.type == DEMU:
+                raise Unsupported(
+                    "a vGPU's state: it has no length, and nothing tells where it ends",
+                    offset=event.offset,
+                    record=event.label,
+                )
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
         """Returns the signature, the record of the VM, and the one that a libxc stream follows.
@@ -159,9 +177,7 @@ class Xenopsd(Format):
         text = body.decode("utf-8", "replace")
         try:
             outer = sexp.parse(body)
-            vm = sexp.parse(
-                sexp.word(sexp.field(outer, "vm_str")).encode("utf-8", "surrogateescape")
-            )
+            vm = sexp.parse(sexp.text(outer, "vm_str").encode("utf-8", "surrogateescape"))
         except XensaveError as error:
             error.record = f"{XENOPSD} Xenops"
             return Description(text=text, wrong=error)
@@ -175,27 +191,6 @@ class Xenopsd(Format):
             size = len(body.rstrip(b"=\n")) * 3 // 4 if type_ == SWTPM else length
             return "TPM", f"{size:,} bytes of state"
         return None
-
-    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
-        head = read_header(source, XENOPSD, "signature", size=SIZE, parse=XenopsdHeader.parse)
-        yield head
-        if head.header == XenopsdHeader(1):
-            yield from _legacy(source, stored=stored)
-            return
-        while True:
-            event = _record(source)
-            yield event
-            event.finish()
-            if event.type == END_OF_IMAGE:
-                return
-            if event.type in STREAMS:
-                yield from _stream(source, event.type, stored=stored)
-            elif event.type == DEMU:
-                raise Unsupported(
-                    "a vGPU's state: it has no length, and nothing tells where it ends",
-                    offset=event.offset,
-                    record=event.label,
-                )
 
 
 XENOPSD_FORMAT = Xenopsd()
@@ -229,10 +224,8 @@ def _stream(source: Source, type_: int, *, stored: bool) -> Iterator[Event]:
         yield from LIBXC_FORMAT.walk(source)
     elif type_ == LIBXL:
         yield from LIBXL_FORMAT.walk(source)
-    elif stored:
-        yield from LEGACY_FORMAT.stored(source, device_model=False)
     else:
-        yield from LEGACY_FORMAT.walk(source, nested=False, device_model=False)
+        yield from LEGACY_FORMAT.walk(source, stored=stored, nested=False, device_model=False)
 
 
 def _legacy(source: Source, *, stored: bool) -> Iterator[Event]:
@@ -281,30 +274,14 @@ def _variables(body: bytes) -> str:
 
 
 def _config(vm: sexp.Sexp) -> dict[str, Json]:
-    c_info: dict[str, Json] = {
-        "name": sexp.word(sexp.field(vm, "name")),
-        "uuid": sexp.word(sexp.field(vm, "id")),
-    }
-    kind = _type(vm)
-    if kind in ("hvm", "pv", "pvh"):
-        c_info["type"] = kind
-    b_info: dict[str, Json] = {}
     memory = _number(vm, "memory_static_max")
-    if memory is not None:
-        b_info["max_memkb"] = memory // 1024
-    vcpus = _number(vm, "vcpu_max")
-    if vcpus is not None:
-        b_info["max_vcpus"] = vcpus
-    return {"c_info": c_info, "b_info": b_info}
-
-
-def _type(vm: sexp.Sexp) -> str:
-    """Returns the guest's type: the constructor that begins `ty`, in lower case."""
-    kind = sexp.field(vm, "ty")
-    while isinstance(kind, list) and kind:
-        kind = kind[0]
-    return {"hvm": "hvm", "pv": "pv", "pvinpvh": "pvh", "pvh": "pvh"}.get(
-        sexp.word(kind).lower(), ""
+    return configuration(
+        sexp.text(vm, "name"),
+        sexp.text(vm, "id"),
+        # The constructor that begins `ty`.
+        _TYPES.get(sexp.first_word(sexp.field(vm, "ty")).lower()),
+        memkb=None if memory is None else memory // 1024,
+        vcpus=_number(vm, "vcpu_max"),
     )
 
 
@@ -314,20 +291,18 @@ def _number(vm: sexp.Sexp, key: str) -> int | None:
 
 
 def _details(outer: sexp.Sexp, vm: sexp.Sexp) -> Iterator[tuple[str, str]]:
-    uuid = sexp.word(sexp.field(vm, "id"))
+    uuid = sexp.text(vm, "id")
     if uuid:
         yield "uuid", uuid
-    time = sexp.word(sexp.field(outer, "time"))
+    time = sexp.text(outer, "time")
     if time:
         yield "suspended", time
-    vcpus, most = sexp.word(sexp.field(vm, "vcpus")), sexp.word(sexp.field(vm, "vcpu_max"))
+    vcpus, most = sexp.text(vm, "vcpus"), sexp.text(vm, "vcpu_max")
     if vcpus:
         yield "vcpus", vcpus if vcpus == most else f"{vcpus} of {most}"
-    firmware = sexp.field(vm, "ty", "HVM", "firmware")
-    while isinstance(firmware, list) and firmware:
-        firmware = firmware[0]
+    firmware = sexp.first_word(sexp.field(vm, "ty", "HVM", "firmware"))
     if firmware:
-        yield "firmware", sexp.word(firmware)
+        yield "firmware", firmware
     platform = sexp.field(vm, "platformdata", "device-model")
     if platform:
         yield "device model", sexp.word(platform)

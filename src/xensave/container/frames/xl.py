@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xensave.container.events import LEGACY, LIBXL, XL, Event, Header
 from xensave.container.format import Format
 from xensave.container.formats import format_named
-from xensave.container.reading import read_header
+from xensave.container.reading import read_front
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import LIBXC_FORMAT
 from xensave.container.streams.libxl import LIBXL_FORMAT
@@ -142,13 +142,17 @@ class Xl(Format):
     magics = (MAGIC,)
     page = "docs/reference/formats/xl.md"
 
-    def walk(self, source: Source) -> Iterator[Event]:
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields the header, and the events of the stream in it."""
-        return self._walk(source, stored=False)
-
-    def stored(self, source: Source) -> Iterator[Event]:
-        """Yields the header, and the events of the stream in it as they lie."""
-        return self._walk(source, stored=True)
+        header = yield from read_front(
+            source, XL, size=SIZE, parse=XlHeader.parse, body=lambda head: head.optional_length
+        )
+        inner: Format = LIBXL_FORMAT
+        if not header.stream_v2:
+            # Such a file of xl's own has a legacy stream.
+            modern = LIBXC_FORMAT.matches(bytes(source.peek(len(libxc.MAGIC))))
+            inner = LIBXC_FORMAT if modern else format_named(LEGACY)
+        yield from inner.walk(source, stored=stored)
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:
         """Returns a header with the configuration, and what begins the libxl stream.
@@ -175,25 +179,6 @@ class Xl(Format):
         if legacy:
             return header._replace(mandatory_flags=header.mandatory_flags & ~FLAG_STREAM_V2)
         return header._replace(mandatory_flags=header.mandatory_flags | FLAG_STREAM_V2)
-
-    def _walk(self, source: Source, *, stored: bool) -> Iterator[Event]:
-        event = read_header(
-            source,
-            XL,
-            "header",
-            size=SIZE,
-            parse=XlHeader.parse,
-            body=lambda header: header.optional_length,
-        )
-        yield event
-        event.finish()
-        assert isinstance(event.header, XlHeader)
-        inner: Format = LIBXL_FORMAT
-        if not event.header.stream_v2:
-            # Such a file of xl's own has a legacy stream.
-            modern = LIBXC_FORMAT.matches(bytes(source.peek(len(libxc.MAGIC))))
-            inner = LIBXC_FORMAT if modern else format_named(LEGACY)
-        yield from inner.stored(source) if stored else inner.walk(source)
 
 
 XL_FORMAT = Xl()

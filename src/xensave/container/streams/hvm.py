@@ -124,7 +124,7 @@ class HvmContext(Format):
         typecode, _, length = DESCRIPTOR.unpack_from(head, DESCRIPTOR.size)
         return bool(typecode > HEADER_TYPECODE and length)
 
-    def walk(self, source: Source) -> Iterator[Event]:
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields one event, whose body is the whole input."""
         # How long a context in a pipe is shows at its end only: it is taken in first.
         known = source if source.size is not None else MemorySource(read_all(source), source.name)

@@ -185,7 +185,9 @@ class Libxc(Format):
     records = RECORDS
     page = "docs/reference/formats/xl.md"
 
-    def walk(self, source: Source, between: Between | None = None) -> Iterator[Event]:
+    def walk(
+        self, source: Source, between: Between | None = None, *, stored: bool = False
+    ) -> Iterator[Event]:
         """Yields the headers and the records; after a CHECKPOINT, what is `between`."""
         yield read_header(source, LIBXC, "image header", size=IMAGE_SIZE, parse=ImageHeader.parse)
         domain = read_header(

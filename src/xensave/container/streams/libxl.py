@@ -177,7 +177,7 @@ class Libxl(Format):
         """Returns END."""
         return pack_record(END)
 
-    def walk(self, source: Source) -> Iterator[Event]:
+    def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields the header and the records, those of the libxc stream in their place."""
         yield read_header(source, LIBXL, "header", size=SIZE, parse=LibxlHeader.parse)
         while True:

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.dates import Version, newest, version
-from xensave.container.frames.config import Json
+from xensave.container.description import Json
 from xensave.toolstack.libxl.json_types import CHECKS
 
 Spans: TypeAlias = "list[list[str]]"

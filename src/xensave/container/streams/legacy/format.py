@@ -32,21 +32,18 @@ class Legacy(Format):
         source: Source,
         header: LegacyHeader | None = None,
         *,
+        stored: bool = False,
         nested: bool = True,
         device_model: bool = True,
     ) -> Iterator[Event]:
-        """Yields the header, then the records of version 3 that the chunks stand for.
+        """Yields the header, then the records of version 3 that the chunks stand for, or these.
 
         `header` says how wide the toolstack was and whether the guest is PV, if the first words
         are not to tell; `nested` asks for libxl's records around libxc's. Where there is no
         `device_model`, the stream ends with the context.
         """
         reader = Reader(source, header or self.header(source), device_model=device_model)
-        yield from Upgrade(source, reader, nested=nested).walk()
-
-    def stored(self, source: Source, *, device_model: bool = True) -> Iterator[Event]:
-        """Yields the chunks as they lie."""
-        yield from Reader(source, self.header(source), device_model=device_model).walk()
+        yield from reader.walk() if stored else Upgrade(source, reader, nested=nested).walk()
 
     def header(
         self, source: Source, width: int | None = None, pv: bool | None = None

@@ -128,7 +128,7 @@ def _misses(outer: sexp.Sexp) -> str:
     odd = [name for name in names if name not in _FIELDS or names.count(name) > 1]
     if odd:
         return f"it has a field {odd[0]} that it may not have, or has it twice"
-    texts = {name: sexp.word(sexp.field(outer, name)) for name in ("time", "word_size")}
+    texts = {name: sexp.text(outer, name) for name in ("time", "word_size")}
     absent = [name for name in texts if name not in names]
     if absent:
         return f"it has no field {absent[0]}"
