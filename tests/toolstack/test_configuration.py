@@ -157,6 +157,24 @@ CASES = {
     "tpm-of-a-guest": (PVH, [config("vtpms", [{"devid": 0}])], {"4.17.7": DEPENDS}),
     "interrupt-beyond-isa": (PVH, [config("b_info", "irqs", [5000])], {"4.17.7": DEPENDS}),
     "interrupt": (PVH, [config("b_info", "irqs", [5])], {"4.17.7": YES}),
+    # Of arch_do_domctl(), XEN_DOMCTL_ioport_permission:
+    "no-ports": (PVH, [config("b_info", "ioports", [{}])], {"4.17.7": "refused LIBXL_IOPORTS"}),
+    "ports-beyond-all": (PVH, [config("b_info", "ioports", [{"first": 0xFFF8, "number": 9}])],
+        {"4.17.7": "refused LIBXL_IOPORTS"}),
+    "ports-around-32-bits": (PVH, [config("b_info", "ioports",
+        [{"first": 0xFFFFFFF0, "number": 0x20}])], {"4.17.7": "refused LIBXL_IOPORTS"}),
+    "last-ports": (PVH, [config("b_info", "ioports", [{"first": 0xFFF8, "number": 8}])],
+        {"4.17.7": DEPENDS}),
+    # Of do_domctl(), XEN_DOMCTL_iomem_permission and XEN_DOMCTL_memory_mapping:
+    "no-frames": (PVH, [config("b_info", "iomem", [{"start": 5}])],
+        {"4.17.7": "refused LIBXL_IOMEM"}),
+    "frames-of-no-host": (PVH, [config("b_info", "iomem", [{"start": 1 << 40, "number": 1}])],
+        {"4.17.7": "refused LIBXL_IOMEM"}),
+    # xc_domain_memory_mapping() has nothing to do for a PV domain.
+    "frames-of-no-host-of-pv": (PV, [config("b_info", "iomem",
+        [{"start": 1 << 40, "number": 1}])], {"4.17.7": DEPENDS}),
+    "frames": (PVH, [config("b_info", "iomem", [{"start": 0xFFFFF0, "number": 1}])],
+        {"4.17.7": DEPENDS}),
     # Of libxl__init_console_from_channel():
     "channel-without-name": (PVH, [config("channels", [{"devid": 0}])],
         {"4.17.7": "refused LIBXL_CHANNELS"}),

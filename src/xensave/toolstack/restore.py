@@ -40,6 +40,7 @@ from xensave.toolstack.libxl import (
     dm_arguments,
     exclusions,
     hardware,
+    ranges,
     resources,
     sizes,
 )
@@ -52,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     *exclusions.RULES,
     *resources.RULES,
     *hardware.RULES,
+    *ranges.RULES,
     *dm_arguments.RULES,
     *params.RULES,
     *sizes.RULES,
