@@ -132,6 +132,20 @@ def test_what_cannot_be_read_is_not_left_paused(guest, name, tmp_path, capsys):
     assert log.count("unpause") * 2 == len(log.split())
 
 
+@pytest.mark.parametrize("ways", ["1 gone", "2 gone unpause"])
+def test_a_guest_that_is_destroyed_meanwhile(guest, monkeypatch, ways, tmp_path, capfd):
+    """Of one that dies Xen tells ever fewer frames: what was read of it is not its memory."""
+    how, *done = ways.split()
+    monkeypatch.setenv("FAKE_VANISH", how)
+    out = tmp_path / "out"
+    assert main(["extract", "domain:1", str(out)]) == 2
+    assert capfd.readouterr().err == (
+        "xensave extract: domain:1: domain 1 was destroyed while its memory was read\n"
+    )
+    assert guest.read_text().split() == ["pause", *done]
+    assert not out.exists()
+
+
 def test_without_the_right_nothing_is_read(guest, monkeypatch, tmp_path):
     monkeypatch.delenv("FAKE_LOG")
     with pytest.raises(SourceError, match="no right to ask of domain 1"):

@@ -51,6 +51,18 @@ static void call(const char *what, unsigned long first, unsigned long count)
 static int there(unsigned long frame) { return frame != 5 && (frame <= 0x20 || frame + number("FAKE_TOP") > number("FAKE_MAX_FRAME")); }
 static int xens(unsigned long frame) { return frame == 0x15 || frame == number("FAKE_MAX_FRAME"); }
 
+/* The guest is destroyed as its first frame is mapped in the pause, if FAKE_VANISH says so: 1 is gone at once, 2 dies slowly. */
+static int vanished(int now)
+{
+    char text[64] = "";
+    FILE *file = number("FAKE_VANISH") ? fopen(getenv("FAKE_LOG"), "r+") : 0;
+    if (!file) return 0;
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    if (now && strstr(text, "pause") && !strstr(text, "gone")) fprintf(file, "gone\n");
+    fclose(file);
+    return strstr(text, "gone") ? number("FAKE_VANISH") : 0;
+}
+
 static int domctl(struct domctl *ask)
 {
     long length;
@@ -60,10 +72,11 @@ static int domctl(struct domctl *ask)
         /* Xen answers for the first domain from that number on. */
         if (ask->domain > 2) return fail(ESRCH);
         ask->u.info.domain = ask->domain < 1 ? 1 : ask->domain;
-        ask->u.info.flags = ask->u.info.domain == 1 ? 1 << 1 : 0;
+        if (vanished(0) == 1) return fail(ESRCH);
+        ask->u.info.flags = ask->u.info.domain == 1 ? 1 << 1 | (vanished(0) == 2) : 0;
         return 0;
     }
-    if (ask->domain != 1) return fail(ESRCH);
+    if (ask->domain != 1 || vanished(0) == 1) return fail(ESRCH);
     switch (ask->cmd) {
     case 3: call("pause", 0, 0); return note("pause");
     case 4: call("unpause", 0, 0); return note("unpause");
@@ -152,6 +165,7 @@ void *xenforeignmemory_map(void *handle, uint32_t domain, int protection, size_t
     if (number("FAKE_SLOW") && !frames[0]) sleep(number("FAKE_SLOW"));
     if (domain != 1) { errno = ESRCH; return 0; }
     call("map", frames[0], pages);
+    vanished(1);
     for (size_t at = 0; at < pages; at++) {
         errors[at] = there(frames[at]) ? 0 : -ENOENT;
         memset(found + at * 4096, (int)frames[at], 4096);

@@ -42,6 +42,10 @@ class TscState(NamedTuple):
     nsec: int
 
 
+class AbsentDomain(SourceError):
+    """A domain that there is not, or not any more."""
+
+
 class Domain:
     """A running domain, asked through a library.
 
@@ -72,14 +76,31 @@ class Domain:
                 if error.errno == errno.EACCES:
                     continue
                 raise self._trouble("getdomaininfo", error) from error
-            domain, _, flags = _INFO.unpack_from(answer)
-            # Xen answers for the first domain from that number on.
-            if domain != self.number:
-                raise SourceError(f"there is no domain {self.number}")
-            return each, flags
+            return each, self._flags(answer)
         raise SourceError(
             f"Xen {self.xen[0]}.{self.xen[1]} has a control interface that is not known here"
         )
+
+    def _flags(self, info: bytes) -> int:
+        """Returns the flags in what getdomaininfo answers. Raises AbsentDomain for another's."""
+        domain, _, flags = _INFO.unpack_from(info)
+        # Xen answers for the first domain from that number on.
+        if domain != self.number:
+            raise AbsentDomain(f"there is no domain {self.number}")
+        return int(flags)
+
+    def dies(self) -> bool:
+        """Tells whether it is being destroyed, or is so already."""
+        try:
+            answer = self._ask(xen.operation("getdomaininfo"), b"")
+        except OSError as error:
+            if error.errno == errno.ESRCH:
+                return True
+            raise self._trouble("getdomaininfo", error) from error
+        try:
+            return bool(self._flags(answer) & xen.DOMINF_DYING)
+        except AbsentDomain:
+            return True
 
     def refuse_pv(self) -> None:
         """Raises Unsupported for a PV guest."""
@@ -213,7 +234,7 @@ class Domain:
 
     def _trouble(self, what: str, error: OSError) -> SourceError:
         if error.errno == errno.ESRCH:
-            return SourceError(f"there is no domain {self.number}")
+            return AbsentDomain(f"there is no domain {self.number}")
         if error.errno == errno.EINVAL:
             return SourceError(f"domain {self.number} cannot be asked ({what}): is it this one?")
         if error.errno == errno.EPERM:

@@ -13,11 +13,11 @@ from xensave import catalogue
 from xensave.catalogue.dates import begun, version
 from xensave.errors import UsageError
 
-# xen/include/public/version.h, hvm/hvm_op.h, memory.h, and XEN_DOMINF_hvm_guest of domctl.h.
+# xen/include/public/version.h, hvm/hvm_op.h, memory.h; XEN_DOMINF_dying, _hvm_guest of domctl.h.
 XENVER_VERSION = 0
 HVMOP_GET_PARAM = 1
 XENMEM_MAXIMUM_GPFN = 14
-DOMINF_HVM_GUEST = 1 << 1
+DOMINF_DYING, DOMINF_HVM_GUEST = 1 << 0, 1 << 1
 
 # Before 4.5 no release is tried; before 4.6 gettscinfo answers through a handle.
 _OLDEST = "4.5"

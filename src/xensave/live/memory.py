@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
 from xensave.errors import LimitExceeded, SourceError, XensaveError
-from xensave.live.domain import MOST_TYPES, Domain
+from xensave.live.domain import MOST_TYPES, AbsentDomain, Domain
 from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT
 from xensave.live.foreign import ForeignMemory, Frames
 from xensave.live.libraries import XenCall
@@ -46,7 +46,7 @@ def open_domain_memory(what: str) -> MappedSource:
             domain = Domain(library, number)
             domain.refuse_pv()
             own = _pages_of_xen(domain, foreign)
-            with paused(number):
+            with paused(number), _alive(domain):
                 stream = stream_of(domain)
                 end = len(pack_record(libxc.END))
                 write_all(file.fileno(), memoryview(stream)[:-end])
@@ -59,6 +59,24 @@ def open_domain_memory(what: str) -> MappedSource:
         raise
     except OSError as error:
         raise SourceError(f"{what}: {error.strerror}") from error
+
+
+@contextmanager
+def _alive(domain: Domain) -> Iterator[None]:
+    """Raises AbsentDomain, behind what is done, for a domain that was destroyed meanwhile.
+
+    Of one that dies Xen tells ever fewer frames, and no error.
+    """
+    wrong: SourceError | None = None
+    try:
+        yield
+    except SourceError as error:
+        wrong = error
+    if domain.dies():
+        gone = f"domain {domain.number} was destroyed while its memory was read"
+        raise AbsentDomain(gone) from wrong
+    if wrong is not None:
+        raise wrong
 
 
 def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> Frames:

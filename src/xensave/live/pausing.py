@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from xensave.errors import SourceError, XensaveError
-from xensave.live.domain import Domain
+from xensave.live.domain import AbsentDomain, Domain
 from xensave.live.libraries import XenCall
 
 _PAUSED = b"p"
@@ -29,9 +29,14 @@ def paused(number: int) -> Iterator[None]:
     alive_read, alive_write = os.pipe()
     child = os.fork()
     if not child:
-        os.close(ready_read)
-        os.close(alive_write)
-        os._exit(_hold(number, ready_write, alive_read))
+        code = 1
+        try:
+            os.close(ready_read)
+            os.close(alive_write)
+            code = _hold(number, ready_write, alive_read)
+        finally:
+            # Whatever happened, a copy of this process must not go on with its work.
+            os._exit(code)
     os.close(ready_write)
     os.close(alive_read)
     resumed = 1
@@ -41,11 +46,13 @@ def paused(number: int) -> Iterator[None]:
             raise SourceError(answer.decode() or f"domain {number} cannot be paused")
         yield
     finally:
-        os.close(ready_read)
         os.close(alive_write)
         _, resumed = os.waitpid(child, 0)
+        why = os.read(ready_read, 1 << 12).decode()
+        os.close(ready_read)
     if resumed:
-        raise SourceError(f"domain {number} was paused and could not be resumed: xl unpause it")
+        what = f"domain {number} was paused and could not be resumed: xl unpause it"
+        raise SourceError(f"{what} ({why})" if why else what)
 
 
 def _hold(number: int, ready: int, alive: int) -> int:
@@ -62,7 +69,9 @@ def _hold(number: int, ready: int, alive: int) -> int:
                 os.write(ready, _PAUSED)
                 os.read(alive, 1)
             finally:
-                domain.unpause()
+                # Of a domain that is gone there is nothing to resume.
+                with suppress(AbsentDomain):
+                    domain.unpause()
     except XensaveError as error:
         os.write(ready, str(error).encode())
         return 1
