@@ -12,8 +12,8 @@ from xensave.source.memory import MappedSource
 from xensave.source.stream import StreamSource
 
 SHARED = 1 << 20
-"""Runs end at multiples of this: XFS and Btrfs share whole blocks at the same place of both files,
-and a run that began inside one would be copied to its end."""
+"""Copies begin and end at multiples of this: XFS and Btrfs share whole blocks at the same place of
+both files, and what began inside one would be copied to its end."""
 
 RUN_LIMIT = 1 << 30
 """Unchanged bytes of a file are copied in runs of at most this many."""
@@ -95,9 +95,20 @@ class Writer:
                 if start > at:
                     os.lseek(self._fd, start - at, os.SEEK_CUR)
                 source.offset = start
-                source.copy_to(self._fd, length)
+                for part in _whole_blocks(start, length):
+                    source.copy_to(self._fd, part)
                 at = start + length
         finally:
             source.offset = place
         if at < offset + n:
             os.lseek(self._fd, offset + n - at, os.SEEK_CUR)
+
+
+def _whole_blocks(offset: int, n: int) -> tuple[int, ...]:
+    """Returns the sizes of two copies, of which the second begins with a block; or one, of few.
+
+    >>> _whole_blocks(3, 2 * SHARED) == (SHARED - 3, SHARED + 3), _whole_blocks(3, 9)
+    (True, (9,))
+    """
+    head = -offset % SHARED
+    return (head, n - head) if 0 < head < n else (n,)
