@@ -69,13 +69,11 @@ def _of_itself(
     objections = list(entry.review.objections)
     for parent in others:
         review = _judged(revisions, setting, entry, parent).review
-        keys = {(o.finding.rule, o.subject) for o in review.objections} if review else set()
-        objections = [o for o in objections if (o.finding.rule, o.subject) in keys]
-    return (
-        entry._replace(review=entry.review._replace(objections=tuple(objections)))
-        if objections
-        else None
-    )
+        keys = {o.key for o in review.objections} if review else set()
+        objections = [o for o in objections if o.key in keys]
+    if not objections:
+        return None
+    return entry._replace(review=entry.review._replace(objections=tuple(objections)))
 
 
 def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -> Entry:

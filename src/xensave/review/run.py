@@ -185,13 +185,13 @@ def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review
         of_all = drawn[-1]
         if step is not first:
             of_all = objections(_change(start, after, base, setting))
-        whole.append({_key(objection) for objection in of_all})
+        whole.append({objection.key for objection in of_all})
     reviews = []
     for at, (patch, step) in enumerate(done):
         standing = [
-            objection._replace(settled=_settled_by(_key(objection), at, whole, done))
+            objection._replace(settled=_settled_by(objection.key, at, whole, done))
             for objection in drawn[at]
-            if _key(objection) in whole[at]
+            if objection.key in whole[at]
         ]
         against = base if step.sides else None
         reviews.append(_reviewed([*standing, *step.more], against, setting, patch.title))
@@ -212,10 +212,6 @@ def _settled_by(
     if message.total == 1:
         return message.title
     return f"{message.number}/{message.total}: {message.title}"
-
-
-def _key(objection: Objection) -> tuple[str, str]:
-    return objection.finding.rule, objection.subject
 
 
 def _read(inputs: Iterable[tuple[str, bytes]]) -> tuple[list[Message], list[Patch]]:

@@ -48,12 +48,7 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
         return _in_tree(request, top_of(tree) if request.staged else tree, setting, read)
     if len(request.inputs) == 2 and all(Path(name).is_dir() for name in request.inputs):
         previous, current = (DirectoryTree(name) for name in request.inputs)
-        more = on_trees(previous, current, setting.bases, setting.claims)
-        title = " -> ".join(request.inputs)
-        done = review_change(
-            read_side(previous), read_side(current), setting, title=title, more=more
-        )
-        return Result((done,))
+        return Result((_compare(previous, current, setting, " -> ".join(request.inputs)),))
     if not request.inputs:
         raise UsageError("nothing to review: give a patch (- is stdin), or --tree")
     return review_patches([(name, read(name)) for name in request.inputs], setting)
@@ -134,8 +129,14 @@ def _with_tree(
     if request.inputs:
         inputs = [(name, read(name)) for name in request.inputs]
         return review_patches(inputs, setting, tree)
-    more = on_trees(None, tree, setting.bases, setting.claims)
-    return Result((review_change(None, read_side(tree), setting, title=tree.label, more=more),))
+    return Result((_compare(None, tree, setting, tree.label),))
+
+
+def _compare(before: Tree | None, after: Tree, setting: Setting, title: str) -> Review:
+    """One tree against another, in the save records and in all other numbers."""
+    more = on_trees(before, after, setting.bases, setting.claims)
+    sides = None if before is None else read_side(before), read_side(after)
+    return review_change(*sides, setting, title=title, more=more)
 
 
 def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
@@ -155,8 +156,7 @@ def _staged(revisions: Revisions, setting: Setting) -> Result:
         head = revisions.tree("HEAD")
     except UsageError:
         return Result((review_change(None, read_side(tree), setting, title=title),))
-    more = on_trees(head, tree, setting.bases, setting.claims)
-    done = review_change(read_side(head), read_side(tree), setting, title=title, more=more)
+    done = _compare(head, tree, setting, title)
     same = _texts(head) == _texts(tree) and not _differ(head, tree)
     return _compared(done, same=same)
 

@@ -6,7 +6,7 @@ numbers that the catalogue has of it, less those on removed lines, with those on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from xensave.headers.trees.tree import Tree
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
 from xensave.review.trees.bases import Bases
 from xensave.rules.numbers.model import Objection
+from xensave.rules.numbers.reservation import unlike
 from xensave.rules.spaces.model import SpaceChange
 from xensave.rules.spaces.run import objections
 
@@ -60,9 +61,9 @@ def on_trees(
         if touched is not None and touched.isdisjoint(files):
             continue
         header, document = (
-            (
-                read_numbers(before, names, description) if before is not None else None,
-                read_numbers(after, names, description),
+            tuple(
+                None if tree is None else read_numbers(tree, names, description)
+                for tree in (before, after)
             )
             for names in (description.headers[-1], description.documents)
         )
@@ -81,15 +82,18 @@ def _nearest(text: SpaceText | None, description: Description, releases: Sequenc
     space = catalogue.space(description.space)
     limits, versions = dict(space.limits), dict(space.versions)
 
-    def likeness(item: tuple[int, str]) -> tuple[int, int]:
-        place, name = item
-        numbers = catalogue.numbers_of(description.space, name)
-        unlike = len(mine ^ {(n.name, n.number) for n in numbers})
+    def likeness(name: str) -> int:
+        unlike = len(mine ^ _names_of(space, name))
         if text is not None:
             unlike += (limits.get(name) != text.limit) + (versions.get(name) != text.version)
-        return -unlike, place
+        return -unlike
 
-    return max(enumerate(releases), key=likeness)[1] if releases else ""
+    # The largest, and of several alike the last.
+    return max(reversed(releases), key=likeness, default="")
+
+
+def _names_of(space: Space, release: str) -> set[tuple[str, int | None]]:
+    return {(n.name, n.number) for n in catalogue.numbers_of(space.name, release)}
 
 
 class SpacesAlone:
@@ -134,16 +138,13 @@ class SpacesAlone:
             return state[1] if state else None
         release = self._states[description.space, document][0]
         path = description.headers[-1][0] if document else description.documents[0]
-        numbers = tuple(
-            SpaceNumber(n.name, n.number, n.macro, Place(file=path))
-            for n in catalogue.numbers_of(description.space, release)
-        )
+        numbers = _numbers(description.space, release, Place(file=path))
         return SpaceText(path, numbers) if numbers else None
 
     def _file(self, description: Description, file: FilePatch) -> SpaceChange:
         document = file.path in description.documents
         read: _Read = read_document if document else read_text
-        values = _macros(catalogue.space(description.space))
+        values = {n.macro: n.number for n in catalogue.space(description.space).numbers}
         old = _excerpt(file.hunks, ADDED).read(file.old or file.path, description, read, values)
         new = _excerpt(file.hunks, REMOVED).read(file.path, description, read, values)
         _refuse_unknown(old, new)
@@ -162,28 +163,26 @@ class SpacesAlone:
         shown = {(n.name, n.number) for n in old.numbers}
         limits, versions = dict(space.limits), dict(space.versions)
 
-        def agreement(item: tuple[int, str]) -> tuple[int, int]:
-            place, name = item
-            numbers = catalogue.numbers_of(description.space, name)
-            alike = len(shown & {(n.name, n.number) for n in numbers})
+        def agreement(name: str) -> int:
+            alike = len(shown & _names_of(space, name))
             alike += old.limit is not None and limits.get(name) == old.limit
-            alike += old.version is not None and versions.get(name) == old.version
-            return alike, place
+            return alike + (old.version is not None and versions.get(name) == old.version)
 
-        _, release = max(enumerate(self._releases), key=agreement)
-        numbers = tuple(
-            SpaceNumber(n.name, n.number, n.macro, Place())
-            for n in catalogue.numbers_of(space.name, release)
-        )
+        release = max(reversed(self._releases), key=agreement)
         return release, SpaceText(
             "",
-            numbers,
-            retired=tuple(
-                SpaceNumber(name, number, name, Place()) for number, name in space.retired
-            ),
-            limit=dict(space.limits).get(release),
-            version=dict(space.versions).get(release),
+            _numbers(space.name, release, Place()),
+            retired=tuple(SpaceNumber(name, n, name, Place()) for n, name in space.retired),
+            limit=limits.get(release),
+            version=versions.get(release),
         )
+
+
+def _numbers(space: str, release: str, place: Place) -> tuple[SpaceNumber, ...]:
+    """What a release has of a space, as if it stood at one place."""
+    return tuple(
+        SpaceNumber(n.name, n.number, n.macro, place) for n in catalogue.numbers_of(space, release)
+    )
 
 
 class _Excerpt(NamedTuple):
@@ -252,30 +251,20 @@ def _with_shown(before: SpaceText, old: SpaceText) -> SpaceText:
 
 
 def _patched(before: SpaceText, old: SpaceText, new: SpaceText) -> SpaceText:
-    shown = {(n.name, n.number) for n in old.numbers}
-    comments = {
-        (reservation.first, reservation.last, reservation.owner) for reservation in old.reservations
-    }
-    retired = {(n.name, n.number) for n in old.retired}
     return before._replace(
         path=new.path,
-        numbers=(*(n for n in before.numbers if (n.name, n.number) not in shown), *new.numbers),
-        retired=(
-            *(n for n in before.retired if (n.name, n.number) not in retired),
-            *new.retired,
-        ),
+        numbers=(*_unlike(before.numbers, old.numbers), *new.numbers),
+        retired=(*_unlike(before.retired, old.retired), *new.retired),
         limit=before.limit if new.limit is old.limit is None else new.limit,
         limit_place=new.limit_place or old.limit_place,
         version=before.version if new.version is None else new.version,
-        reservations=(
-            *(
-                reservation
-                for reservation in before.reservations
-                if (reservation.first, reservation.last, reservation.owner) not in comments
-            ),
-            *new.reservations,
-        ),
+        reservations=(*unlike(before.reservations, old.reservations), *new.reservations),
     )
+
+
+def _unlike(numbers: Iterable[SpaceNumber], others: Iterable[SpaceNumber]) -> Iterator[SpaceNumber]:
+    known = {(n.name, n.number) for n in others}
+    return (n for n in numbers if (n.name, n.number) not in known)
 
 
 def numbers_differ(before: Tree, after: Tree) -> bool:
@@ -317,7 +306,3 @@ def _past(space: Space, release: str) -> dict[int, frozenset[str]]:
         if order.index(n.first) <= place:
             past[n.number] = past.get(n.number, frozenset()) | {n.name}
     return past
-
-
-def _macros(space: Space) -> dict[str, int]:
-    return {number.macro: number.number for number in space.numbers}

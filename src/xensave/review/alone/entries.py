@@ -12,7 +12,16 @@ from xensave.errors import LimitExceeded, UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.statements import facts, substance
-from xensave.review.patches.patch import ADDED, CONTEXT, HUNKS, REMOVED, Hunk, Line, LineKind
+from xensave.review.patches.patch import (
+    ADDED,
+    CONTEXT,
+    HUNKS,
+    REMOVED,
+    Hunk,
+    Line,
+    LineKind,
+    untold,
+)
 
 _SILENT = re.compile(
     r"#\s*(?:error|warning|undef)\b|#\s*define\s+HVM_SAVE_(?:TYPE|LENGTH|CODE|HAS|FIX)\w*\("
@@ -55,21 +64,20 @@ def entries(hunk: Hunk, path: str) -> tuple[Entry, ...]:
     respaced = _without_respaced(merged)
     _refuse_redefined(respaced, path)
     respaced = _without_macros([entry for entry in respaced if not _is_silent(entry)])
-    respaced = [
+    changed = tuple(
         entry
         for entry in _without_empty(respaced)
         if not (entry.kind == CONTEXT and entry.fact.kind is Kind.CONDITION)
-    ]
-    for entry in respaced:
+    )
+    for entry in changed:
         if entry.kind != CONTEXT:
             _refuse(entry, path)
-    return tuple(respaced)
+    return changed
 
 
 def _same_code(hunk: Hunk) -> bool:
     """Tells whether a hunk changes spaces, empty lines and words of comments alone."""
-    sides = [[line.text for line in lines] for lines in (hunk.before, hunk.after)]
-    old, new = (substance(lines) for lines in sides)
+    old, new = (substance([line.text for line in lines]) for lines in (hunk.before, hunk.after))
     return old == new
 
 
@@ -134,7 +142,7 @@ def _first_branch(sheet: list[Entry], path: str) -> list[Entry]:
         fact = entry.fact
         if fact.kind is Kind.CONDITION and entry.kind == CONTEXT:
             chosen.append(entry)
-            other = re.match(r"#\s*(?:elif|else)\b", fact.name) is not None
+            other = _ELSE.match(fact.name) is not None
             first = first if other else set()
             continue
         if other and entry.kind == CONTEXT:
@@ -144,7 +152,7 @@ def _first_branch(sheet: list[Entry], path: str) -> list[Entry]:
             continue
         if other and fact.kind is not Kind.CONDITION and fact.key not in first:
             raise UsageError(
-                f"{path}:{entry.line.new or entry.line.old}: {fact.text!r} is in a branch of a "
+                f"{path}:{entry.line.number}: {fact.text!r} is in a branch of a "
                 "conditional that a patch alone does not tell; give the tree with --tree"
             )
         first.add(fact.key)
@@ -203,10 +211,7 @@ def _refuse_redefined(sheet: Sequence[Entry], path: str) -> None:
     gone = {name for e in sheet for name in _UNDEF.findall(e.fact.text) if e.kind == ADDED}
     for entry in sheet:
         if entry.kind == ADDED and entry.fact.kind is Kind.CONSTANT and entry.fact.name in gone:
-            raise UsageError(
-                f"{path}:{entry.line.new}: what {entry.fact.name} was before cannot be told "
-                "without the tree; give it with --tree"
-            )
+            raise untold(f"{path}:{entry.line.new}", f"what {entry.fact.name} was before")
 
 
 def _without_macros(sheet: Sequence[Entry]) -> list[Entry]:
@@ -219,14 +224,9 @@ def _without_macros(sheet: Sequence[Entry]) -> list[Entry]:
     }  # fmt: skip
     old, new = shapes[REMOVED], shapes[ADDED]
     known = {name for name, _ in old}
-    same = all(shape in new for shape in old) and all(
-        shape in old or shape[0] not in known for shape in new
-    )
-    return (
-        [e for e in sheet if e.kind == CONTEXT or not _BINDING.match(e.fact.text)]
-        if same
-        else [*sheet]
-    )
+    if not old <= new or any(shape[0] in known for shape in new - old):
+        return [*sheet]
+    return [e for e in sheet if e.kind == CONTEXT or not _BINDING.match(e.fact.text)]
 
 
 def _shapes(text: str) -> list[str]:
@@ -239,21 +239,13 @@ def _shapes(text: str) -> list[str]:
 
 
 def _refuse(entry: Entry, path: str) -> None:
-    fact, where = entry.fact, f"{path}:{entry.line.new or entry.line.old}"
+    fact, where = entry.fact, f"{path}:{entry.line.number}"
     removed = entry.kind == REMOVED
-    if fact.kind is Kind.OTHER:
-        if removed or _PLACED.match(fact.text):
-            raise UsageError(
-                f"{where}: what {fact.text!r} changes cannot be told without the tree; "
-                "give it with --tree"
-            )
-    elif (fact.kind is Kind.CONDITION and removed) or (
-        fact.kind is Kind.INCLUDE and removed and fact.name not in STUB_NAMES
-    ):
-        raise UsageError(
-            f"{where}: what goes with {fact.text!r} cannot be told without the tree; "
-            "give it with --tree"
-        )
+    if fact.kind is Kind.OTHER and (removed or _PLACED.match(fact.text)):
+        raise untold(where, f"what {fact.text!r} changes")
+    needed = fact.kind is Kind.INCLUDE and fact.name not in STUB_NAMES
+    if removed and (needed or fact.kind is Kind.CONDITION):
+        raise untold(where, f"what goes with {fact.text!r}")
 
 
 def resized(sheet: Iterable[Entry], path: str) -> None:
@@ -267,8 +259,6 @@ def resized(sheet: Iterable[Entry], path: str) -> None:
         if was is None or entry.kind != ADDED or entry.fact.kind is not Kind.CONSTANT:
             continue
         if was.fact.value != entry.fact.value:
-            raise UsageError(
-                f"{path}:{entry.line.new}: {entry.fact.name} changes from {was.fact.value[0]} to "
-                f"{entry.fact.value[0]}, and what it sizes cannot be told without the tree; "
-                "give it with --tree"
-            )
+            values = f"from {was.fact.value[0]} to {entry.fact.value[0]}"
+            what = f"{entry.fact.name} changes {values}, and what it sizes"
+            raise untold(f"{path}:{entry.line.new}", what)

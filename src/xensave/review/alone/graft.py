@@ -16,7 +16,7 @@ from xensave.headers.compiled.clang import STUB_NAMES
 from xensave.review.alone.entries import Entry, entries, resized
 from xensave.review.alone.facts import WITHIN, Fact, Kind
 from xensave.review.alone.standin import DESCRIPTOR, Row, Sheet, Struct
-from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, Line
+from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, Line, untold
 
 # A statement of the release's that a patch shows and the rows lack is of no consequence.
 _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLUDE, Kind.FRAME})
@@ -64,13 +64,13 @@ def _graft_hunk(
         if not kinds & WITHIN:
             for entry in chunk:
                 conditions += _opens(entry)
-                if not conditions or entry.fact.kind in _BESIDE or entry.kind == REMOVED:
-                    _graft_outer(sheet, entry, path, created)
-                elif entry.kind == ADDED:
+                spanned = conditions and entry.fact.kind not in _BESIDE
+                if spanned and entry.kind == ADDED:
                     # What stands under a condition is compiled in its place.
                     sheet.extra.append(_added(entry, path))
-                else:
-                    _graft_outer(sheet, entry, path, created)
+                    continue
+                _graft_outer(sheet, entry, path, created)
+                if spanned and entry.kind == CONTEXT:
                     _put_under(sheet, entry, under)
         elif all(entry.kind == ADDED for entry in chunk):
             if chunk[0].fact.kind is Kind.MEMBER or chunk[0].fact.kind is Kind.CLOSE:
@@ -84,10 +84,7 @@ def _graft_hunk(
     if under:
         sheet.outer = [row for row in sheet.outer if id(row) not in under]
     if conditions:
-        raise UsageError(
-            f"{path}:{hunk.lines[0].new}: what a conditional that the patch adds spans cannot be "
-            "told without the tree; give it with --tree"
-        )
+        raise untold(f"{path}:{hunk.lines[0].new}", "what a conditional that the patch adds spans")
 
 
 def _put_under(sheet: Sheet, entry: Entry, under: set[int]) -> None:
@@ -178,10 +175,7 @@ def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
     if entry.fact.name in _HARMLESS or name == "xen.h":
         return
     if not any(patch.path.rsplit("/", 1)[-1] == name for patch in created):
-        raise UsageError(
-            f"{path}:{entry.line.new}: what {entry.fact.name!r} brings cannot be told without the "
-            "tree; give it with --tree"
-        )
+        raise untold(f"{path}:{entry.line.new}", f"what {entry.fact.name!r} brings")
 
 
 def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
@@ -197,19 +191,24 @@ def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> No
     """Marks the rows that a chunk shows, and puts what it adds between them."""
     stays = [entry for entry in chunk if entry.kind != ADDED]
     changes = any(entry.kind != CONTEXT for entry in chunk)
+    # What earlier patches of the series added lies outside of the release's structs.
+    extra = Struct(DESCRIPTOR._replace(struct=""), sheet.extra)
     spots = [
         (struct, spot) for struct in sheet.structs.values() for spot in _spots(struct, stays)
-    ] or [(extra, spot) for extra in [_extra(sheet)] for spot in _spots(extra, stays)]
-    named = [(struct, at) for struct, at in spots if struct.layout.struct in _words(hunk)]
+    ] or [(extra, spot) for spot in _spots(extra, stays)]
+    named = [
+        (struct, at)
+        for struct, at in spots
+        if struct.layout.struct in re.findall(r"\w+", hunk.section)
+    ]
     spots = named if len(spots) > 1 and named else spots
     if len(spots) != 1:
         if not changes:
             return
         what = "there is no struct" if not spots else f"there are {len(spots)} structs"
         first = next(entry for entry in chunk if entry.kind != CONTEXT).line
-        raise Misfit(
-            f"{path}:{first.old or first.new}: {what} of the release with these fields in a row"
-        )
+        where = f"{path}:{first.old or first.new}"
+        raise Misfit(f"{where}: {what} of the release with these fields in a row")
     struct, matched = spots[0]
     if not changes:
         for entry, row_numbers in zip(stays, matched, strict=True):
@@ -233,10 +232,6 @@ def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> No
         sheet.structs[struct.layout.struct] = Struct(struct.layout, rows)
     else:
         sheet.replace_extra(rows)
-
-
-def _words(hunk: Hunk) -> set[str]:
-    return set(re.findall(r"\w+", hunk.section))
 
 
 def _spots(struct: Struct, stays: list[Entry]) -> Iterator[list[range]]:
@@ -291,11 +286,6 @@ def _end(rows: list[Row], at: int) -> int | None:
         if depth == 0:
             return number
     return None
-
-
-def _extra(sheet: Sheet) -> Struct:
-    """What earlier patches of the series added outside of the release's structs."""
-    return Struct(DESCRIPTOR._replace(struct=""), sheet.extra)
 
 
 def _added(entry: Entry, path: str) -> Row:

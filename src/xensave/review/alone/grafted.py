@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Layout
@@ -15,7 +16,7 @@ from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, 
 from xensave.headers.trees.tree import MemoryTree
 from xensave.review.alone.facts import Kind
 from xensave.review.alone.standin import DESCRIPTOR, PROLOGUE, Row, Sheet
-from xensave.review.patches.patch import ADDED, REMOVED
+from xensave.review.patches.patch import ADDED, REMOVED, LineKind
 from xensave.review.trees.sides import read_headers_of
 from xensave.rules.numbers.model import Side
 
@@ -30,68 +31,118 @@ def sides(sheet: Sheet, fallback: Place) -> tuple[Side, Side]:
     """
     name = sheet.release.name
     return (
-        _side(sheet, name, fallback, ADDED, lambda row: row.old),
-        _side(sheet, f"{name} with the patch", fallback, REMOVED, lambda row: row.new),
+        _Half(sheet, name, fallback, ADDED, lambda row: row.old).side(),
+        _Half(sheet, f"{name} with the patch", fallback, REMOVED, lambda row: row.new).side(),
     )
 
 
-def _side(
-    sheet: Sheet,
-    name: str,
-    fallback: Place,
-    without: str,
-    place_of: Callable[[Row], Place | None],
-) -> Side:
-    rows = [row for row in sheet.outer if row.kind != without]
-    extra = [row for row in sheet.extra if row.kind != without]
-    structs = {
-        tag: [row for row in struct.rows if row.kind != without]
-        for tag, struct in sheet.structs.items()
-        if struct.touched
-    }
-    written = _written(sheet, rows, extra, structs)
-    compiled = _compiled(written, name, fallback, place_of) if written else None
-    # A number that only names one for an expression binds no struct here.
-    stays = {row.fact.name for row in rows if row.fact.kind in _BINDS}
-    stays -= {row.fact.name for row in rows if _to_compile(sheet, row, structs)}
-    compiled_records = compiled.headers.records if compiled else ()
-    records = {record.name: record for record in compiled_records if record.name not in stays}
-    for row in rows:
-        binding = sheet.binds.get(row.fact.name)
-        if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:
-            records[row.fact.name] = _of_catalogue(binding, place_of(row) or fallback)
-    code_max, code_max_place = _maximum(compiled, rows, place_of, fallback)
-    return Side(
-        HeaderSpace(
-            source=name,
-            records=tuple(sorted(records.values(), key=lambda r: (r.typecode, r.name))),
-            code_max=code_max,
-            code_max_place=code_max_place,
-            reservations=tuple(_reservations(rows, place_of, fallback)),
-            frame=_frame(compiled, rows, fallback, place_of),
-            choices=compiled.headers.choices if compiled else (),
-        ),
-        compiled.lines if compiled else {},
-    )
+class _Half(NamedTuple):
+    """One side of a graft: the rows but for those of the kind `without`, each at its place."""
 
+    sheet: Sheet
+    name: str
+    fallback: Place
+    without: LineKind
+    place_of: Callable[[Row], Place | None]
 
-def _maximum(
-    compiled: Side | None,
-    rows: Iterable[Row],
-    place_of: Callable[[Row], Place | None],
-    fallback: Place,
-) -> tuple[int | None, Place | None]:
-    """The largest value that HVM_SAVE_CODE_MAX has: as compiled, or as a row states it."""
-    told = compiled.headers if compiled else None
-    maximum = (told.code_max, told.code_max_place) if told else (None, None)
-    for row in rows:
-        if row.fact.kind is Kind.MAXIMUM:
-            value = row.fact.value[0]
-            if not isinstance(value, int):
-                return maximum
-            if maximum[0] is None or value > maximum[0]:
-                maximum = value, place_of(row) or fallback
-    return maximum
+    def side(self) -> Side:
+        sheet = self.sheet
+        rows, extra = self._rest(sheet.outer), self._rest(sheet.extra)
+        structs = {
+            tag: self._rest(struct.rows) for tag, struct in sheet.structs.items() if struct.touched
+        }
+        written = _written(sheet, rows, extra, structs)
+        compiled = self._compiled(written) if written else None
+        # A number that only names one for an expression binds no struct here.
+        stays = {row.fact.name for row in rows if row.fact.kind in _BINDS}
+        stays -= {row.fact.name for row in rows if _to_compile(sheet, row, structs)}
+        compiled_records = compiled.headers.records if compiled else ()
+        records = {record.name: record for record in compiled_records if record.name not in stays}
+        for row in rows:
+            binding = sheet.binds.get(row.fact.name)
+            if row.fact.kind in _BINDS and binding is not None and row.fact.name not in records:
+                records[row.fact.name] = _of_catalogue(binding, self._place(row))
+        code_max, code_max_place = self._maximum(compiled, rows)
+        return Side(
+            HeaderSpace(
+                source=self.name,
+                records=tuple(sorted(records.values(), key=lambda r: (r.typecode, r.name))),
+                code_max=code_max,
+                code_max_place=code_max_place,
+                reservations=tuple(self._reservations(rows)),
+                frame=self._frame(compiled, rows),
+                choices=compiled.headers.choices if compiled else (),
+            ),
+            compiled.lines if compiled else {},
+        )
+
+    def _rest(self, rows: Iterable[Row]) -> list[Row]:
+        return [row for row in rows if row.kind != self.without]
+
+    def _place(self, row: Row) -> Place:
+        return self.place_of(row) or self.fallback
+
+    def _maximum(
+        self, compiled: Side | None, rows: Iterable[Row]
+    ) -> tuple[int | None, Place | None]:
+        """The largest value that HVM_SAVE_CODE_MAX has: as compiled, or as a row states it."""
+        told = compiled.headers if compiled else None
+        maximum = (told.code_max, told.code_max_place) if told else (None, None)
+        for row in rows:
+            if row.fact.kind is Kind.MAXIMUM:
+                value = row.fact.value[0]
+                if not isinstance(value, int):
+                    return maximum
+                if maximum[0] is None or value > maximum[0]:
+                    maximum = value, self._place(row)
+        return maximum
+
+    def _compiled(self, rows: Sequence[Row]) -> Side:
+        text = PROLOGUE + "".join(f"{row.fact.text}\n" for row in rows)
+        try:
+            side = read_headers_of(MemoryTree({_FILE: text}, self.name))
+        except Malformed as error:
+            reason = error.message.rsplit(": ", 1)[-1]
+            raise UsageError(
+                f"the patch's own lines do not suffice to lay out its structs on {self.name} "
+                f"({reason}); give the tree that it is for with --tree"
+            ) from error
+        places = _places(rows, self.place_of)
+        above = PROLOGUE.count("\n")
+
+        def moved(place: Place) -> Place:
+            row = (place.line or 0) - above - 1
+            compiled = places[row] if 0 <= row < len(places) else None
+            return compiled or self.fallback
+
+        headers = side.headers
+        frame = headers.frame
+        return Side(
+            replace(
+                headers,
+                records=tuple(replace(r, place=moved(r.place)) for r in headers.records),
+                code_max_place=moved(headers.code_max_place) if headers.code_max_place else None,
+                frame=replace(frame, place=moved(frame.place) if frame.place else None),
+            ),
+            {key: moved(place) for key, place in side.lines.items()},
+        )
+
+    def _reservations(self, rows: Iterable[Row]) -> Iterator[OwnedRange]:
+        for row in rows:
+            if row.fact.kind is Kind.RESERVE:
+                first, last = (int(number) for number in row.fact.value)
+                owner = re.sub(r".* reserved for (.*) \*/", r"\1", row.fact.text)
+                yield OwnedRange(first, last, owner, text=row.fact.text, place=self._place(row))
+
+    def _frame(self, compiled: Side | None, rows: Iterable[Row]) -> Frame:
+        """The descriptor as compiled where it is touched, and the constants that rows state."""
+        frame = compiled.headers.frame if compiled else Frame()
+        constants: dict[str, tuple[int, Place]] = {}
+        for row in rows:
+            value = row.fact.value[0] if row.fact.kind is Kind.FRAME else None
+            if isinstance(value, int):
+                constants[row.fact.name] = (value, self._place(row))
+        return Frame(frame.descriptor or DESCRIPTOR, frame.place or self.fallback, constants)
 
 
 def _written(
@@ -99,7 +150,7 @@ def _written(
 ) -> list[Row]:
     """The rows to compile: what is touched, what it needs, and what binds it; none if none is."""
     outer = [row for row in rows if _to_compile(sheet, row, structs)]
-    touched = [row for tag in structs for row in structs[tag]]
+    touched = [row for part in structs.values() for row in part]
     if not (outer or touched or extra):
         return []
     constants = [row for row in rows if row.fact.kind is Kind.CONSTANT]
@@ -117,7 +168,7 @@ def _written(
         bound = catalogue.layout(binding.layout).struct if binding else ""
         if bound in sheet.structs and bound not in structs:
             needed.setdefault(bound, list(sheet.structs[bound].rows))
-    stays = [row for tag in needed for row in needed[tag]]
+    stays = [row for part in needed.values() for row in part]
     # Numbers may be named in what is compiled: X_CODE, or HVM_SAVE_CODE(X).
     text = " ".join(row.fact.text for row in (*outer, *touched, *extra))
     named = set(re.findall(r"\b(\w+)_CODE\b", text))
@@ -139,39 +190,6 @@ def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
         catalogue.layout(each).struct in structs
         for each in (binding.layout, binding.compat)
         if each
-    )
-
-
-def _compiled(
-    rows: Sequence[Row], name: str, fallback: Place, place_of: Callable[[Row], Place | None]
-) -> Side:
-    text = PROLOGUE + "".join(f"{row.fact.text}\n" for row in rows)
-    try:
-        side = read_headers_of(MemoryTree({_FILE: text}, name))
-    except Malformed as error:
-        reason = error.message.rsplit(": ", 1)[-1]
-        raise UsageError(
-            f"the patch's own lines do not suffice to lay out its structs on {name} "
-            f"({reason}); give the tree that it is for with --tree"
-        ) from error
-    places = _places(rows, place_of)
-    above = PROLOGUE.count("\n")
-
-    def moved(place: Place) -> Place:
-        row = (place.line or 0) - above - 1
-        compiled = places[row] if 0 <= row < len(places) else None
-        return compiled or fallback
-
-    headers = side.headers
-    frame = headers.frame
-    return Side(
-        replace(
-            headers,
-            records=tuple(replace(r, place=moved(r.place)) for r in headers.records),
-            code_max_place=moved(headers.code_max_place) if headers.code_max_place else None,
-            frame=replace(frame, place=moved(frame.place) if frame.place else None),
-        ),
-        {key: moved(place) for key, place in side.lines.items()},
     )
 
 
@@ -216,36 +234,3 @@ def _narrow(layout: Layout) -> Layout:
     if shape is None:
         return layout
     return layout._replace(size=shape.size, align=shape.align, fields=shape.fields)
-
-
-def _reservations(
-    rows: Iterable[Row], place_of: Callable[[Row], Place | None], fallback: Place
-) -> Iterator[OwnedRange]:
-    for row in rows:
-        if row.fact.kind is Kind.RESERVE:
-            first, last = (int(number) for number in row.fact.value)
-            owner = re.sub(r".* reserved for (.*) \*/", r"\1", row.fact.text)
-            yield OwnedRange(
-                first, last, owner, text=row.fact.text, place=place_of(row) or fallback
-            )
-
-
-def _frame(
-    compiled: Side | None,
-    rows: Iterable[Row],
-    fallback: Place,
-    place_of: Callable[[Row], Place | None],
-) -> Frame:
-    """The descriptor as compiled where it is touched, and the constants that the rows state."""
-    frame = compiled.headers.frame if compiled else Frame()
-    constants = {
-        row.fact.name: (row.fact.value[0], place_of(row) or fallback)
-        for row in rows
-        if row.fact.kind is Kind.FRAME
-    }
-    return Frame(
-        frame.descriptor or DESCRIPTOR,
-        frame.place or fallback,
-        {name: (value, place) for name, (value, place) in constants.items()
-         if isinstance(value, int)},
-    )  # fmt: skip

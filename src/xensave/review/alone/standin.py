@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
@@ -148,12 +147,6 @@ def _first(index: dict[Key, list[Row]], fact: Fact) -> Row | None:
     return rows[0] if rows else None
 
 
-class _Line(NamedTuple):
-    kind: Kind
-    name: str
-    text: str
-
-
 def standin(release: Release) -> Sheet:
     """Returns the rows of a release."""
     sheet = Sheet(release, {}, [])
@@ -181,11 +174,11 @@ def standin(release: Release) -> Sheet:
 @cache
 def facts_of(layout: Layout) -> tuple[Fact, ...]:
     """Returns the facts of a struct, one for each line of its declaration."""
-    lines = list(_struct(layout))
-    last = len(lines) - 1
-    return tuple(
-        Fact(line.kind, line.name, (), line.text, outer=number in (0, last))
-        for number, line in enumerate(lines)
+    struct = layout.struct
+    return (
+        Fact(Kind.OPEN, struct, (), f"struct {struct} {{", outer=True),
+        *_members(layout.fields, {struct}),
+        Fact(Kind.CLOSE, "", (), "};", outer=True),
     )
 
 
@@ -201,13 +194,7 @@ def _bound(binding: Binding, layout: Layout, old: Layout | None) -> Fact:
     return Fact(Kind.DECLARE, name, (code,), text)
 
 
-def _struct(layout: Layout) -> Iterator[_Line]:
-    yield _Line(Kind.OPEN, layout.struct, f"struct {layout.struct} {{")
-    yield from _members(layout.fields, {layout.struct})
-    yield _Line(Kind.CLOSE, "", "};")
-
-
-def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[_Line]:
+def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[Fact]:
     for member in fields:
         dims = "".join(f"[{n}]" for n in member.dims)
         if member.fields:
@@ -216,14 +203,14 @@ def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[_Line]:
             # A tag is written once; a second use of it is laid out the same without one.
             shown = "" if tag in written else tag
             written.add(tag)
-            yield _Line(Kind.OPEN, tag, f"{kind} {shown} {{".replace("  ", " "))
+            yield Fact(Kind.OPEN, tag, (), f"{kind} {shown} {{".replace("  ", " "))
             yield from _members(member.fields, written)
             text = f"}} {member.name}{dims};".replace(" ;", ";")
-            yield _Line(Kind.CLOSE, member.name, text)
+            yield Fact(Kind.CLOSE, member.name, (), text)
         else:
             bits = f":{member.bits[1]}" if member.bits else ""
             text = f"{_type(member)} {member.name}{dims}{bits};"
-            yield _Line(Kind.MEMBER, member.name, text)
+            yield Fact(Kind.MEMBER, member.name, (), text)
 
 
 def _tag(member: Field) -> str:

@@ -122,9 +122,7 @@ class _Reader:
         # What a hunk shows of a macro's body that began before it ends here.
         self.drop()
         condition = _CONDITION.match(text)
-        if condition and self._drops(condition[1], condition[2]):
-            return last, []
-        if self._foreign:
+        if (condition and self._drops(condition[1], condition[2])) or self._foreign:
             return last, []
         indented = self._code[index][0].isspace()
         return last, [_Piece(text.rstrip("\\").strip(), index, last, indented)]
@@ -228,12 +226,9 @@ class _Reader:
 
 def _makes_struct(code: Sequence[str], index: int) -> bool:
     """Tells whether the body of a macro that begins here lays out a struct, not the binding's."""
-    body = ""
-    for line in code[index + 1 : index + 3]:
-        body += line
-    return (
-        re.match(r"\s*(?:struct|union)\s*\w*\s*\{", body) is not None and "__HVM_SAVE" not in body
-    )
+    body = "".join(code[index + 1 : index + 3])
+    opens = re.match(r"\s*(?:struct|union)\s*\w*\s*\{", body)
+    return opens is not None and "__HVM_SAVE" not in body
 
 
 def _facts_of(piece: _Piece) -> Iterator[Fact]:
@@ -247,24 +242,26 @@ def _facts_of(piece: _Piece) -> Iterator[Fact]:
         opening = _OPEN.match(bare[:-1].strip())
         if opening:
             yield Fact(Kind.OPEN, opening[2], (), text, *place, outer=not piece.indented)
-        elif not bare.startswith("{") or bare != "{":
+        elif bare != "{":
             yield Fact(Kind.OTHER, text, (), text, *place)
     elif text.startswith("}"):
         closing = _CLOSE.match(bare)
-        if closing:
-            yield Fact(Kind.CLOSE, closing[1], (), f"{text};", *place, outer=not piece.indented)
-        else:
-            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+        kind, name = (Kind.CLOSE, closing[1]) if closing else (Kind.OTHER, text)
+        outer = closing is not None and not piece.indented
+        yield Fact(kind, name, (), f"{text};", *place, outer=outer)
     elif "DECLARE_HVM_SAVE_TYPE" in text:
         match = _DECLARE.match(text)
-        if match:
-            number = integer(match[2])
-            value = (match[2] if number is None else number,)
-            yield Fact(Kind.DECLARE, match[1], value, f"{text};", *place)
-        else:
-            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+        kind, name = (Kind.DECLARE, match[1]) if match else (Kind.OTHER, text)
+        value = _value(match[2], match[2]) if match else ()
+        yield Fact(kind, name, value, f"{text};", *place)
     elif bare:
         yield from _members(bare, text, place)
+
+
+def _value(text: str, digits: str) -> tuple[int | str, ...]:
+    """A number, or the expression that stands for it."""
+    number = integer(digits)
+    return (text if number is None else number,)
 
 
 def _members(bare: str, text: str, place: tuple[int, int]) -> Iterator[Fact]:
@@ -294,9 +291,8 @@ def _directive(text: str, place: tuple[int, int]) -> Fact:
     if define is None or define[2]:
         return Fact(Kind.OTHER, plain, (), text, *place)
     body = (define[3] or "").strip()
-    number = integer(body.strip("() "))
     kind, name = _defined(define[1])
-    return Fact(kind, name, (body if number is None else number,), text, *place)
+    return Fact(kind, name, _value(body, body.strip("() ")), text, *place)
 
 
 def _defined(name: str) -> tuple[Kind, str]:

@@ -36,6 +36,11 @@ ADDED: Final = "+"
 CONTEXT: Final = " "
 
 
+def untold(where: str, what: str) -> UsageError:
+    """Returns the error for what the lines of a patch alone do not tell."""
+    return UsageError(f"{where}: {what} cannot be told without the tree; give it with --tree")
+
+
 class Line(NamedTuple):
     """A line of a hunk: REMOVED, ADDED or CONTEXT, and its number before and after."""
 
@@ -43,6 +48,11 @@ class Line(NamedTuple):
     text: str
     old: int | None
     new: int | None
+
+    @property
+    def number(self) -> int | None:
+        """Its number after the change, or before it where it goes."""
+        return self.new or self.old
 
 
 class Hunk(NamedTuple):

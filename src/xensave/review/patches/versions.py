@@ -116,7 +116,7 @@ def _progress(
         older,
         newer,
         settled=_without(old, new),
-        left=tuple(objection for objection in new if _key(objection) in {_key(o) for o in old}),
+        left=tuple(each for each in new if each.key in {other.key for other in old}),
         added=_without(new, old),
         carried=tuple(had[key] for key in has if key in had),
         gained=tuple(has[key] for key in has if key not in had),
@@ -125,9 +125,5 @@ def _progress(
 
 
 def _without(some: Sequence[Objection], others: Sequence[Objection]) -> tuple[Objection, ...]:
-    known = {_key(objection) for objection in others}
-    return tuple(objection for objection in some if _key(objection) not in known)
-
-
-def _key(objection: Objection) -> tuple[str, str]:
-    return objection.finding.rule, objection.subject
+    known = {objection.key for objection in others}
+    return tuple(objection for objection in some if objection.key not in known)

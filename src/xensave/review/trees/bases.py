@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
 from importlib.resources import files
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.catalogue.model import Layout, Release
+from xensave.catalogue.model import Binding, Layout, Release
 from xensave.headers.model import HeaderSpace
 
 
@@ -94,19 +94,21 @@ class Bases:
         series = ".".join(name.split(".")[:2])
         return self.dates.get(name) or self.dates.get(series) or date.max
 
+    def _up_to(self, name: str) -> Iterator[tuple[str, Binding]]:
+        """What each release up to one binds."""
+        for earlier in self.names[: self.names.index(name) + 1]:
+            for binding in self.release(earlier).bindings:
+                yield earlier, binding
+
     def _saved(self, name: str) -> Mapping[str, Mapping[int, tuple[str, ...]]]:
         saved: dict[str, dict[int, tuple[str, ...]]] = {}
-        names = list(self.names)
-        for earlier in names[: names.index(name) + 1]:
-            for binding in self.release(earlier).bindings:
-                sizes = saved.setdefault(binding.name, {})
-                sizes[binding.size] = (*sizes.get(binding.size, ()), earlier)
+        for earlier, binding in self._up_to(name):
+            sizes = saved.setdefault(binding.name, {})
+            sizes[binding.size] = (*sizes.get(binding.size, ()), earlier)
         return saved
 
     def _past(self, name: str) -> Mapping[int, frozenset[str]]:
         past: dict[int, frozenset[str]] = {}
-        names = list(self.names)
-        for earlier in names[: names.index(name) + 1]:
-            for binding in self.release(earlier).bindings:
-                past[binding.typecode] = past.get(binding.typecode, frozenset()) | {binding.name}
+        for _, binding in self._up_to(name):
+            past[binding.typecode] = past.get(binding.typecode, frozenset()) | {binding.name}
         return past

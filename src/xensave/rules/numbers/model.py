@@ -224,3 +224,8 @@ class Objection(NamedTuple):
     subject: str
     removed: bool = False
     settled: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Rule and subject, by which it is known again in another version of a patch."""
+        return self.finding.rule, self.subject
