@@ -9,7 +9,7 @@ as its upper byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue import MASTER, release
@@ -19,7 +19,7 @@ from xensave.errors import UsageError
 from xensave.headers.spaces import description_of
 from xensave.numbers.claims import UPSTREAM_LAST
 from xensave.numbers.space import release_title
-from xensave.numbers.spaces import limit_at, space_rows
+from xensave.numbers.spaces import SpaceRow, limit_at, space_rows
 
 Action: TypeAlias = Literal["keep", "move", "take"]
 KEEP: Final = "keep"
@@ -28,6 +28,7 @@ TAKE: Final = "take"
 _PAGE = 0x100
 # New numbers start where others leave room to grow.
 _STEP = 0x10
+_UNUSED_BY_OTHERS = "deployed, and used by no one else"
 
 
 class Suggestion(NamedTuple):
@@ -75,20 +76,16 @@ def advise(
     if not 0 <= wanted <= _PAGE:
         raise UsageError(f"a count is a number from 0 to {_PAGE}")
     stays = [(number, _obstacle(vendor, number, reserved, release_name)) for number in deployed]
-    moved = [(number, why) for number, why in stays if why]
-    fresh = _fresh(vendor, len(moved) + wanted, reserved, {*deployed, *_used(vendor, registries)})
-    suggestions = [
-        Suggestion(KEEP, n, _why_kept(vendor, n, reserved)) for n, why in stays if not why
-    ]
-    suggestions += [
-        Suggestion(MOVE, new, f"{why}: what is incompatible takes a new number", number)
-        for new, (number, why) in zip(fresh, moved, strict=False)
-    ]
-    suggestions += [
-        Suggestion(TAKE, new, _why_taken(vendor, new, reserved)) for new in fresh[len(moved) :]
-    ]
+    moved = sum(why is not None for _, why in stays)
+    fresh = _fresh(vendor, moved + wanted, reserved, {*deployed, *_used(vendor, registries)})
+    suggestions = _suggestions(
+        [(number, f"{why}: what is incompatible" if why else None) for number, why in stays],
+        fresh,
+        stays=lambda number: _why_kept(vendor, number, reserved),
+        fresh_because=lambda number: _why_taken(vendor, number, reserved),
+    )
     notes = _notes(vendor, [n for n, why in stays if not why], fresh, reserved, release_name)
-    return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
+    return Advice(vendor, release_title(release_name), suggestions, tuple(notes))
 
 
 def _advise_space(  # noqa: PLR0917 - the options of advise()
@@ -104,22 +101,16 @@ def _advise_space(  # noqa: PLR0917 - the options of advise()
     if not 0 <= wanted <= _PAGE:
         raise UsageError(f"a count is a number from 0 to {_PAGE}")
     rows = {row.number: row for row in space_rows(space, release_name, registries)}
-    taken = {number for number, row in rows.items() if not same_owner(row.owner or "", vendor)}
-    moved = sorted(keep & taken)
-    fresh = _fresh_of_space(vendor, wanted + len(moved), {*rows, *keep}, release_name, space)
-    suggestions = [
-        Suggestion(KEEP, number, "deployed, and used by no one else")
-        for number in sorted(keep - taken)
-    ]
-    for new, old in zip(fresh, moved, strict=False):
-        row = rows[old]
-        why = f"{old} is {row.name or 'kept'} of {row.owner}: what clashes takes a new number"
-        suggestions.append(Suggestion(MOVE, new, why, old))
+    stays = [(number, _clash(rows.get(number), vendor)) for number in sorted(keep)]
+    moved = sum(why is not None for _, why in stays)
+    fresh = _fresh_of_space(vendor, wanted + moved, {*rows, *keep}, release_name, space)
     limit = limit_at(space, release_name)
     why = "high in the space, with the vendor's letter as the upper byte"
     if limit is not None:
         why = "the next that upstream has not given: ask for it before it is used"
-    suggestions += [Suggestion(TAKE, new, why) for new in fresh[len(moved) :]]
+    suggestions = _suggestions(
+        stays, fresh, stays=lambda _: _UNUSED_BY_OTHERS, fresh_because=lambda _: why
+    )
     notes = [f"state what you deploy in a registry file, with space = {space!r}"]
     cost = description_of(space).cost
     if limit is not None and cost is not None:
@@ -127,7 +118,32 @@ def _advise_space(  # noqa: PLR0917 - the options of advise()
             f"{description_of(space).limit_macro} bounds the numbers: each one more costs "
             f"{cost.bytes} bytes per {cost.per} ({cost.of})"
         )
-    return Advice(vendor, release_title(release_name), tuple(suggestions), tuple(notes))
+    return Advice(vendor, release_title(release_name), suggestions, tuple(notes))
+
+
+def _clash(row: SpaceRow | None, vendor: str) -> str | None:
+    if row is None or same_owner(row.owner or "", vendor):
+        return None
+    return f"{row.number} is {row.name or 'kept'} of {row.owner}: what clashes"
+
+
+def _suggestions(
+    deployed: Sequence[tuple[int, str | None]],
+    fresh: Sequence[int],
+    *,
+    stays: Callable[[int], str],
+    fresh_because: Callable[[int], str],
+) -> tuple[Suggestion, ...]:
+    """What becomes of each deployed number, by what is in its way, and of the new ones."""
+    moved = [(number, why) for number, why in deployed if why]
+    return (
+        *(Suggestion(KEEP, number, stays(number)) for number, why in deployed if not why),
+        *(
+            Suggestion(MOVE, new, f"{why} takes a new number", number)
+            for new, (number, why) in zip(fresh, moved, strict=False)
+        ),
+        *(Suggestion(TAKE, new, fresh_because(new)) for new in fresh[len(moved) :]),
+    )
 
 
 def _fresh_of_space(
@@ -186,7 +202,7 @@ def _why_kept(vendor: str, number: int, reserved: list[OwnedRange]) -> str:
     for own in reserved:
         if number in own and same_owner(own.owner, vendor):
             return f"deployed, and kept for {vendor} in {own.source}"
-    return "deployed, and used by no one else"
+    return _UNUSED_BY_OTHERS
 
 
 def _why_taken(vendor: str, number: int, reserved: list[OwnedRange]) -> str:

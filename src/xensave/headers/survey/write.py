@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from xensave import __version__
-from xensave.catalogue.model import SCHEMA, Field, Layout, Release, Space
+from xensave.catalogue.model import SCHEMA, Layout, Release, Space
 from xensave.catalogue.owned import Citation, OwnedRange
 from xensave.headers.survey.assemble import Catalogue
 
@@ -114,84 +115,66 @@ def _index(catalogue: Catalogue, spaces: list[Space], aliases: dict[str, str]) -
     }
 
 
+_RELEASE = (
+    "name", "ref", "commit", "code_max", "entry_size", "check_pass", "stream_write",
+    "stream_read", "bindings",
+)  # fmt: skip
+_LAYOUT = (
+    "id", "struct", "size", "align", "flexible", "compat", "releases", "introduced", "fields",
+)  # fmt: skip
+
+
 def _release(release: Release) -> dict[str, Json]:
     return {
-        "name": release.name,
-        "ref": release.ref,
-        "commit": release.commit,
-        "code_max": release.code_max,
-        "entry_size": release.entry_size,
-        "check_pass": release.check_pass,
-        "stream_write": release.stream_write,
-        "stream_read": list(release.stream_read),
-        "bindings": [_plain(binding) for binding in release.bindings],
+        **_members(release, _RELEASE),
         "reservations": [_reservation(reservation) for reservation in release.reservations],
         "variants": [
-            {
-                **_plain(variant._replace(bindings=())),
-                "bindings": [_plain(binding) for binding in variant.bindings],
-            }
+            {**_plain(variant._replace(bindings=())), "bindings": _json(variant.bindings)}
             for variant in release.variants
         ],
     }
 
 
 def _reservation(reservation: OwnedRange) -> Json:
-    plain: dict[str, Json] = {
-        "first": reservation.first,
-        "last": reservation.last,
-        "owner": reservation.owner,
-        "source": reservation.source,
-    }
+    plain = _members(reservation, ("first", "last", "owner", "source"))
     if isinstance(reservation.citation, Citation):
         plain["citation"] = _plain(reservation.citation)
     return plain
 
 
 def _space(space: Space) -> dict[str, Json]:
-    return {
-        "space": space.name,
-        "title": space.title,
-        "limits": [list(limit) for limit in space.limits],
-        **({"versions": [list(item) for item in space.versions]} if space.versions else {}),
-        **({"retired": [list(item) for item in space.retired]} if space.retired else {}),
-        "numbers": [_plain(number) for number in space.numbers],
-    }
+    head: dict[str, Json] = {"space": space.name, **_members(space, ("title", "limits"))}
+    some = [name for name in ("versions", "retired") if getattr(space, name)]
+    return {**head, **_members(space, (*some, "numbers"))}
 
 
 def _layout(layout: Layout) -> Json:
-    value: dict[str, Json] = {
-        "id": layout.id,
-        "struct": layout.struct,
-        "size": layout.size,
-        "align": layout.align,
-        "flexible": layout.flexible,
-        "compat": layout.compat,
-        "releases": list(layout.releases),
-        "introduced": _plain(layout.introduced) if layout.introduced else None,
-        "fields": [_field(field) for field in layout.fields],
-    }
+    value = _members(layout, _LAYOUT)
     if layout.x86_32:
-        shape = layout.x86_32
-        narrow: dict[str, Json] = {"size": shape.size, "align": shape.align}
-        if shape.fields != layout.fields:
-            narrow["fields"] = [_field(field) for field in shape.fields]
+        narrow = _plain(layout.x86_32)
+        if narrow["fields"] == value["fields"]:
+            del narrow["fields"]
         value["x86_32"] = narrow
     return value
 
 
-def _field(field: Field) -> Json:
-    value = _plain(field._replace(fields=()))
-    if field.fields:
-        value["fields"] = [_field(member) for member in field.fields]
-    return value
+def _members(value: NamedTuple, names: Sequence[str]) -> dict[str, Json]:
+    return {name: _json(getattr(value, name)) for name in names}
 
 
 def _plain(value: NamedTuple) -> dict[str, Json]:
     """Returns a tuple's members by name, without those that stand at their default."""
     defaults = value._field_defaults
+    # Fields within fields come last.
+    members = sorted(value._asdict().items(), key=lambda member: member[0] == "fields")
     return {
-        name: list(item) if isinstance(item, tuple) else item
-        for name, item in value._asdict().items()
+        name: _json(item)
+        for name, item in members
         if name not in defaults or item != defaults[name]
     }
+
+
+def _json(value: object) -> Json:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(cast("NamedTuple", value))
+    return list(map(_json, value)) if isinstance(value, tuple) else cast("Json", value)
