@@ -17,7 +17,7 @@ from xensave.fleet.query import QUESTIONS, ask, ask_ready
 from xensave.fleet.schema import schema
 from xensave.source.remote import patience
 from xensave.source.remote.http import HttpStore
-from xensave.views.fleet import Form, answer_lines, plan_json, plan_lines
+from xensave.views.fleet import Form, answer_lines, plan_lines, plan_object
 
 TARGET = "4.17"
 ARGUMENTS = {"RELEASE": TARGET, "FEATURE": "sse"}
@@ -56,7 +56,7 @@ def plan(data: bytes) -> None:
     """An upgrade as a list and as a script."""
     plans = planned(_table(data), TARGET)
     printable(plan_lines(plans, TARGET))
-    json.loads(plan_json(plans, TARGET))
+    json.dumps(plan_object(plans, TARGET))
     printable(script(plans, TARGET, "converted"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 
-from xensave.cli.run import code_of, complain, wants_json
+from xensave.cli.run import BAD_INPUT, code_of, complain, wants_json
 from xensave.errors import XensaveError
 from xensave.image.input import Item, Unreadable, expand
 
@@ -17,14 +17,18 @@ def for_each(
     act: Callable[[Item], int],
     *,
     failed: Callable[[str, XensaveError], int] | None = None,
+    bad_input: int = BAD_INPUT,
 ) -> list[int]:
     """Calls `act` for each input that the words name, and returns the exit codes, one an input.
 
     An error of one input is told in a line, or by `failed`, and the next one has its turn.
+    `bad_input` is the code of an input that is damaged, or is no image.
     """
 
     def passed_over(name: str, error: XensaveError) -> int:
-        return told(command, args, error) if failed is None else failed(name, error)
+        if failed is not None:
+            return failed(name, error)
+        return told(command, args, error, bad_input)
 
     codes: list[int] = []
     inputs = expand(
@@ -44,11 +48,13 @@ def for_each(
     return codes
 
 
-def told(command: str, args: argparse.Namespace, error: XensaveError) -> int:
+def told(
+    command: str, args: argparse.Namespace, error: XensaveError, bad_input: int = BAD_INPUT
+) -> int:
     """Tells an error of one input, unless --quiet is set, and returns its exit code."""
     if not getattr(args, "quiet", False):
         complain(command, error, as_json=wants_json(args))
-    return code_of(error)
+    return code_of(error, bad_input)
 
 
 def counted(codes: list[int], good: str, bad: str) -> str:

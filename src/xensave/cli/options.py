@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from xensave.errors import SourceError, UsageError, XensaveError
 
 if TYPE_CHECKING:
+    from xensave.catalogue.registry import Registry
     from xensave.policy.host import Host
 
 Contents = TypeVar("Contents")
@@ -53,8 +54,44 @@ def size(text: str) -> int:
     return number_
 
 
-def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
-    """Declares --input-format, and other names of it."""
+def images(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declares IMAGE..., of which `what` says what they are."""
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help=what)
+
+
+def target(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declares -t or --target, a release that must be named."""
+    parser.add_argument("-t", "--target", metavar="R", required=True, help=what)
+
+
+def space(
+    parser: argparse.ArgumentParser,
+    what: str = "another number space than the save records (hvm-param, ...)",
+) -> None:
+    """Declares --space, a number space by its name."""
+    parser.add_argument("--space", metavar="S", help=what)
+
+
+def registry(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Declares --registry: files to show or heed, as `verb` says, with those that are shipped."""
+    parser.add_argument(
+        "--registry",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help=f"a vendor's registry to {verb} besides the shipped ones; may be repeated",
+    )
+
+
+def registries_of(paths: list[str]) -> list[Registry]:
+    """Returns the registries that are shipped, and those of --registry."""
+    from xensave.catalogue.registry import read_registry, shipped_registries
+
+    return [*shipped_registries(), *map(read_registry, paths)]
+
+
+def reading(parser: argparse.ArgumentParser, *aliases: str) -> None:
+    """Declares how inputs are read: --input-format, with its other names, and --max-size."""
     from xensave.container.formats import format_names
 
     parser.add_argument(
@@ -63,6 +100,7 @@ def input_format(parser: argparse.ArgumentParser, *aliases: str) -> None:
         choices=format_names(),
         help="what the input is (by default its first bytes tell)",
     )
+    max_size(parser)
 
 
 def max_size(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +128,15 @@ def host(parser: argparse.ArgumentParser) -> None:
         help="what the target's host can give: the output of xen-cpuid -p, an image saved there,"
         " or xapi's featureset",
     )
+
+
+def read_file(path: str) -> bytes:
+    """Returns the bytes of a small file that an option names. Raises SourceError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
 
 
 def host_of(path: str | None) -> Host | None:

@@ -77,16 +77,6 @@ def plan_lines(plans: list[Planned], target: str) -> Iterator[str]:
                 yield f"    loses {escape(loss)}"
 
 
-def plan_json(plans: list[Planned], target: str) -> str:
-    """Returns an upgrade's list as JSON."""
-    steps = [
-        {
-            "address": each.address,
-            "guest": each.guest,
-            "step": each.step.value,
-            "why": each.why,
-            "losses": list(each.losses),
-        }
-        for each in plans
-    ]
-    return json.dumps({"target": target, "images": steps}, indent=2)
+def plan_object(plans: list[Planned], target: str) -> dict[str, object]:
+    """Returns an upgrade's list as an object."""
+    return {"target": target, "images": [each._asdict() for each in plans]}

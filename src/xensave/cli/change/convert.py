@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+from functools import partial
 from typing import TextIO
 
 from xensave import catalogue
+from xensave.cli.answer import print_json, print_lines
 from xensave.cli.into import add_operands, beside, heading, into
-from xensave.cli.options import contents, host, host_of, input_format, max_size
+from xensave.cli.options import contents, host, host_of, reading, target
 from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
@@ -43,9 +44,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     add_operands(parser)
-    parser.add_argument(
-        "-t", "--target", metavar="R", required=True, help="the release that shall restore it"
-    )
+    target(parser, "the release that shall restore it")
     parser.add_argument(
         "--from",
         dest="source",
@@ -87,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD[:LEVEL]",
         help="compress the result: zstd, gzip, xz, bzip2 or none (by default as OUT is called)",
     )
-    input_format(parser)
+    reading(parser)
     parser.add_argument(
         "--to",
         choices=frame_names(),
@@ -98,16 +97,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what --to needs and IN lacks: xl's configuration, libvirt's XML, xenopsd's VM record",
     )
-    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Plans, and carries the plan out: for one image, or for each of many."""
-    settings = _settings(args)
-
-    def converted(what: Input, name: str, out: str | None) -> int:
-        return _convert(args, settings, what, name, out)
-
+    converted = partial(_convert, args, _settings(args))
     good = "can be" if args.dry_run else "converted"
     return into("convert", args, converted, good=good, bad="refused", compress=args.compress)
 
@@ -188,12 +182,10 @@ def _print(
     if args.quiet:
         return
     if args.json:
-        text.write(json.dumps(plan_object(plan, refused, source=name, output=out)) + "\n")
+        print_json(plan_object(plan, refused, source=name, output=out), text, indent=None)
         return
     colour = coloured(text, args.color)
     text.write(heading(args, name))
-    for line in plan_lines(plan, width_of(text), refused=judged, colour=colour):
-        text.write(line + "\n")
-    for finding in plan.findings:
-        text.write(finding_line(name, finding, colour=colour) + "\n")
+    print_lines(plan_lines(plan, width_of(text), refused=judged, colour=colour), text)
+    print_lines((finding_line(name, each, colour=colour) for each in plan.findings), text)
     text.flush()

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from xensave.catalogue import series_of
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import images, reading
 from xensave.cli.run import code_of, complain
 from xensave.edit.document.decode import decode_lines
 from xensave.errors import XensaveError
@@ -25,11 +25,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        help="images, directories, globs and tars of them: a document each; - for standard input",
+    images(
+        parser, "images, directories, globs and tars of them: a document each; - for standard input"
     )
     parser.add_argument("--json", action="store_true", help="as it is: errors are JSON too")
     parser.add_argument(
@@ -37,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="take layouts from this Xen release, not the one that the image names",
     )
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:

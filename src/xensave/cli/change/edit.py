@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from xensave.cli.answer import print_json, print_lines
 from xensave.cli.into import add_operands, beside, heading, into
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import reading
 from xensave.diff import Comparison
 from xensave.edit.apply import Edited, Request, edit
 from xensave.edit.assignment import parse_assignment
-from xensave.records.json_text import json_pieces
 from xensave.source import Input
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
@@ -46,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would change")
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not print the changes")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,9 +73,7 @@ def _print(args: argparse.Namespace, done: Edited, name: str, out: str | None) -
     text = beside(out)
     comparison = Comparison(done.changes, None)
     if args.json:
-        text.writelines(json_pieces({"source": name, **comparison_json(comparison)}))
-        text.write("\n")
+        print_json({"source": name, **comparison_json(comparison)}, text, indent=None)
         return
     text.write(heading(args, name))
-    for line in comparison_lines(comparison, width_of(text), volatile=True):
-        text.write(line + "\n")
+    print_lines(comparison_lines(comparison, width_of(text), volatile=True), text)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
+from xensave.cli.answer import print_json
 from xensave.cli.into import add_operands, beside, into
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import reading
 from xensave.cli.running import open_with_memory
 from xensave.source import Input
 
@@ -21,35 +23,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_operands(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes each image."""
-
-    def thinned(what: Input, name: str, out: str | None) -> int:
-        return _thin(args, what, name, out or "-")
-
-    return into("thin", args, thinned, good="written", bad="damaged")
+    return into("thin", args, partial(_thin, args), good="written", bad="damaged")
 
 
-def _thin(args: argparse.Namespace, what: Input, name: str, path: str) -> int:
-    import json
-
+def _thin(args: argparse.Namespace, what: Input, name: str, out: str | None) -> int:
     from xensave.convert.thin import thin
     from xensave.views.text.escape import escape
 
+    path = out or "-"
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         done = thin(image, path)
     text = beside(path)
     if args.json:
-        fields = {
-            "source": name,
-            "output": path,
-            "pages": {"before": done.before, "after": done.after},
-        }
-        text.write(json.dumps(fields) + "\n")
+        pages = {"before": done.before, "after": done.after}
+        print_json({"source": name, "output": path, "pages": pages}, text, indent=None)
     elif not args.quiet:
         text.write(f"{escape(path)}: {done.after:,} of {done.before:,} pages\n")
     return 0

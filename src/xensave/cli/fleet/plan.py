@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.answer import print_json, print_lines
+from xensave.cli.options import target
+
 DESCRIPTION = (
     "Say what an upgrade asks of each guest of a scanned fleet: it restores as it is, after"
     " convert, or must be shut down before. Exit 0: every guest restores, some after convert;"
@@ -15,9 +18,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
-    parser.add_argument(
-        "-t", "--target", metavar="R", required=True, help="a release that was scanned for"
-    )
+    target(parser, "a release that was scanned for")
     parser.add_argument(
         "--script", metavar="FILE", help="write a shell script that converts what must be; - prints"
     )
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plans, and prints the list or writes the script."""
     from xensave.fleet.plan import Step, plan, script
-    from xensave.views.fleet import plan_json, plan_lines
+    from xensave.views.fleet import plan_lines, plan_object
 
     plans = plan(args.table, args.target)
     if args.script is not None:
@@ -40,10 +41,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             _write(args.script, text)
     if args.json:
-        sys.stdout.write(plan_json(plans, args.target) + "\n")
+        print_json(plan_object(plans, args.target))
     elif args.script != "-":
-        for line in plan_lines(plans, args.target):
-            sys.stdout.write(line + "\n")
+        print_lines(plan_lines(plans, args.target))
     fine = all(each.step in (Step.RESTORE, Step.CONVERT) for each in plans)
     return 0 if fine else 1
 

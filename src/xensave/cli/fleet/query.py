@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.answer import print_lines
+
 DESCRIPTION = (
     "Ask a table that `xensave scan` wrote, or is writing. The table is called fleet; its columns"
     " stand in the documentation. SQL reads this table and nothing else. Exit 0: answered;"
@@ -51,6 +53,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         answer = ask(args.table, args.sql, unsafe=args.unsafe)
     form = Form.JSON if args.json else Form(args.format)
-    for line in answer_lines(answer, form, width_of(sys.stdout)):
-        sys.stdout.write(line + "\n")
+    print_lines(answer_lines(answer, form, width_of(sys.stdout)))
     return 0

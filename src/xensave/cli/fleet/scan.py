@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from xensave.cli.answer import print_json
 from xensave.cli.options import positive
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scans, and prints the outcome."""
-    import json
-
     from xensave.cli import INTERRUPTED
     from xensave.fleet.scan import Question, scan
     from xensave.source.watch import Counted, announce
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     result = scan(args.sources, args.output, question, _pool(args, question), tell)
     if args.json:
-        sys.stdout.write(json.dumps(result._asdict()) + "\n")
+        print_json(result._asdict(), indent=None)
     else:
         sys.stdout.write(_sentence(args.output, result))
     if not result.ended:

@@ -5,25 +5,35 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from xensave.cli.answer import print_json, print_lines, print_matrix
 from xensave.cli.many import for_each
-from xensave.cli.options import contents, host, host_of, input_format, max_size, positive, walk
-from xensave.cli.run import complain, wants_json
+from xensave.cli.options import contents, host, host_of, positive, reading, walk
 from xensave.engine.verdict import Verdict
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import UsageError
 from xensave.image import Emulator
-from xensave.image.input import Item, JudgedInput
+from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.value import Policy
 from xensave.toolstack.releases.series import SeriesVerdict
-from xensave.views.answers.verdicts import DEPENDS, REFUSED, RESTORES
+from xensave.views.answers.verdicts import (
+    DEPENDS,
+    REFUSED,
+    RESTORES,
+    assumption_lines,
+    outcome_of,
+    series_line,
+    series_object,
+    summary_line,
+)
 from xensave.views.text.escape import escape
-from xensave.views.text.terminal import coloured, fold_width, width_of
+from xensave.views.text.terminal import coloured, fold_width
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.toolstack.judge import DomainOptions, Judge
+    from xensave.toolstack.judge import DomainOptions
+    from xensave.toolstack.releases.matrix import Row
 
 TROUBLE = 2
 
@@ -83,9 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEPENDS,
         help="the verdict from which on the exit code is 1 (depends: any that does not restore)",
     )
-    input_format(parser)
+    reading(parser)
     walk(parser)
-    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,33 +110,17 @@ def run(args: argparse.Namespace) -> int:
         emulators=contents("emulator", args.emulator, _emulators),
         plugins=installed(),
     )
-    if args.matrix or args.plot:
-        return _matrix(args, judge)
-    report = _Report(args)
+    answers = _Table(args, judge.targets) if args.matrix or args.plot else _Report(args)
 
     def judged(item: Item) -> int:
-        from xensave.image.input import judged_input
-
         opened = judged_input(item, walk=args.walk)
-        answers = [judge.ask(opened, target) for target in judge.targets]
-        for answer in answers:
-            report.add(opened, answer)
-        return max(_code(answer.worst, args.fail_on) for answer in answers)
+        asked = [judge.ask(opened, target) for target in judge.targets]
+        answers.add(opened, asked)
+        return max(_code(answer.worst, args.fail_on) for answer in asked)
 
-    codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
-    report.end(unread=codes.count(2))
-    return max(codes, default=0)
-
-
-def _failed(args: argparse.Namespace) -> Callable[[str, XensaveError], int]:
-    """Returns what tells of an input that is no image, or cannot be read: trouble, not a "no"."""
-
-    def told(_: str, error: XensaveError) -> int:
-        if not args.quiet:
-            complain("check", error, as_json=wants_json(args))
-        return TROUBLE
-
-    return told
+    codes = for_each("check", args.inputs, args, judged, bad_input=TROUBLE)
+    answers.end(codes)
+    return max(codes, default=TROUBLE)
 
 
 def _code(verdict: Verdict, fail_on: str) -> int:
@@ -205,37 +198,29 @@ class _Report:
         self.plain = args.plain
         self.width = sys.maxsize if args.plain else fold_width(sys.stdout)
         self.told: set[str] = set()
-        self.inputs = 0
         self.counts: dict[str, Counter[str]] = {}
 
-    def add(self, judged: JudgedInput, answer: SeriesVerdict) -> None:
-        """Counts a verdict, and prints it if it is one of those asked for."""
-        from xensave.views.answers.verdicts import (
-            assumption_lines,
-            outcome_of,
-            series_json,
-            series_line,
-        )
+    def add(self, judged: JudgedInput, answers: list[SeriesVerdict]) -> None:
+        """Counts the verdicts on an input, and prints those that are asked for."""
+        for answer in answers:
+            outcome = outcome_of(answer.worst)
+            self.counts.setdefault(answer.target, Counter())[outcome] += 1
+            if not self.quiet and self.only in (None, outcome):
+                self._print(judged, answer)
 
-        target, verdict = answer.target, answer.worst
-        outcome = outcome_of(verdict)
-        self.counts.setdefault(target, Counter())[outcome] += 1
-        if self.quiet or self.only not in (None, outcome):
-            return
+    def _print(self, judged: JudgedInput, answer: SeriesVerdict) -> None:
         if self.json:
-            print(series_json(judged.source, answer, judged.member))
+            print_json(series_object(judged.source, answer, judged.member), indent=None)
             return
-        line = series_line(judged.source, answer, colour=self.colour)
-        self._fold(line)
-        for text in [] if self.plain else assumption_lines(verdict):
+        self._fold(series_line(judged.source, answer, colour=self.colour))
+        for text in [] if self.plain else assumption_lines(answer.worst):
             if text not in self.told:
                 self.told.add(text)
                 self._fold(text)
 
-    def end(self, unread: int) -> None:
+    def end(self, codes: list[int]) -> None:
         """Prints the summary of several inputs."""
-        from xensave.views.answers.verdicts import summary_line
-
+        unread = codes.count(TROUBLE)
         if self.json or self.quiet:
             return
         for target, counts in self.counts.items():
@@ -244,39 +229,30 @@ class _Report:
                 self._fold(summary_line(counts, unread, release))
 
     def _fold(self, line: str) -> None:
-        for part in wrapped(line, self.width, after="    "):
-            print(part)
+        print_lines(wrapped(line, self.width, after="    "))
 
 
-def _matrix(args: argparse.Namespace, judge: Judge) -> int:
-    """Prints or draws a table: inputs by targets."""
-    from xensave.toolstack.releases.matrix import Matrix, Row, Split
-    from xensave.views.answers.matrix import matrix_json, matrix_text, plot
+class _Table:
+    """Gathers verdicts, and prints or draws them at the end: inputs by targets."""
 
-    rows: list[Row] = []
+    def __init__(self, args: argparse.Namespace, targets: Sequence[str]) -> None:
+        self.args = args
+        self.targets = tuple(targets)
+        self.rows: list[Row] = []
 
-    def judged(item: Item) -> int:
-        from xensave.image.input import judged_input
+    def add(self, judged: JudgedInput, answers: list[SeriesVerdict]) -> None:
+        """Takes the verdicts on an input as a row."""
+        from xensave.toolstack.releases.matrix import Row, Split
 
-        opened = judged_input(item, walk=args.walk)
-        answers = [judge.ask(opened, target) for target in judge.targets]
         verdicts = tuple(answer.worst for answer in answers)
         splits = tuple(() if answer.alike else (Split((), answer.answers),) for answer in answers)
-        rows.append(Row(opened.source, verdicts, splits))
-        return max(_code(verdict, args.fail_on) for verdict in verdicts)
+        self.rows.append(Row(judged.source, verdicts, splits))
 
-    codes = for_each("check", args.inputs, args, judged, failed=_failed(args))
-    if not rows:
-        return max(codes, default=2)
-    table = Matrix(
-        "What each release makes of it",
-        tuple(judge.targets),
-        tuple(rows),
-    )
-    if args.plot:
-        plot(table, args.plot)
-    if args.json:
-        print(matrix_json(table))
-    elif args.matrix or not args.plot:
-        print(matrix_text(table, width_of(sys.stdout)))
-    return max(codes)
+    def end(self, _codes: list[int]) -> None:
+        """Prints or draws the table; nothing where no input could be judged."""
+        from xensave.toolstack.releases.matrix import Matrix
+
+        if not self.rows:
+            return
+        table = Matrix("What each release makes of it", self.targets, tuple(self.rows))
+        print_matrix(self.args, table, text=self.args.matrix)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import max_size
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError, XensaveError
 from xensave.image import open_image
-from xensave.records.json_text import json_pieces
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
 
@@ -64,11 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with first as old, second as new:
         comparison = compare(old, new, selection)
     if args.json:
-        sys.stdout.writelines(json_pieces(comparison_json(comparison, pages=args.pages), indent=2))
-        sys.stdout.write("\n")
+        print_json(comparison_json(comparison, pages=args.pages))
     else:
-        lines = comparison_lines(
-            comparison, width_of(sys.stdout), volatile=args.volatile, pages=args.pages
-        )
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        width = width_of(sys.stdout)
+        print_lines(comparison_lines(comparison, width, volatile=args.volatile, pages=args.pages))
     return 1 if comparison.differs else 0

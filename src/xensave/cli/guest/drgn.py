@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import read_file, reading
 from xensave.cli.running import open_with_memory
-from xensave.errors import SourceError
 
 DESCRIPTION = (
     "Open drgn's shell over the Linux kernel in an image; `prog` is the program, `image` the image."
@@ -36,15 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="VMCOREINFO as text, in the place of what memory or the vmlinux tells",
     )
     parser.add_argument("--script", metavar="FILE", help="run a script instead of the shell")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Makes the program, and opens the shell."""
     from xensave.drgn import program
 
-    info = _read(args.vmcoreinfo) if args.vmcoreinfo is not None else None
+    info = read_file(args.vmcoreinfo) if args.vmcoreinfo is not None else None
     with open_with_memory(args.image, max_size=args.max_size, format=args.input_format) as image:
         prog = program(image, args.vmlinux, vmcoreinfo=info)
         import drgn
@@ -57,14 +54,7 @@ def run(args: argparse.Namespace) -> int:
                 sys.stderr.write(f"xensave drgn: {error}\n")
         if args.script is not None:
             names = {**default_globals(prog), "image": image, "__file__": args.script}
-            exec(compile(_read(args.script), args.script, "exec"), names)
+            exec(compile(read_file(args.script), args.script, "exec"), names)
         else:
             run_interactive(prog, globals_func=lambda names: {**names, "image": image})
     return 0
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error

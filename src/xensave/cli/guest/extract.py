@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
+from xensave.cli.answer import print_json
 from xensave.cli.into import add_operands, beside, into
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import read_file, reading
 from xensave.cli.running import open_with_memory
-from xensave.errors import SourceError, UsageError
+from xensave.errors import UsageError
 from xensave.source import Input
 
 if TYPE_CHECKING:
@@ -45,27 +45,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Opens each image, and writes its memory."""
     from xensave.dump import Options
 
-    options = Options(_vmcoreinfo(args))
-
-    def extracted(what: Input, name: str, out: str | None) -> int:
-        return _extract(args, options, what, name, out or "-")
-
+    extracted = partial(_extract, args, Options(_vmcoreinfo(args)))
     return into("extract", args, extracted, good="written", bad="not", suffix=f".{args.format}")
 
 
-def _extract(args: argparse.Namespace, options: Options, what: Input, name: str, path: str) -> int:
+def _extract(
+    args: argparse.Namespace, options: Options, what: Input, name: str, out: str | None
+) -> int:
     from xensave.dump import Format, extract
     from xensave.source.watch import Copied, announce
     from xensave.views.text.escape import escape
 
+    path = out or "-"
     copied = Copied(path)
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         announce(copied)
@@ -73,7 +71,7 @@ def _extract(args: argparse.Namespace, options: Options, what: Input, name: str,
     text = beside(path)
     if args.json:
         fields = {"source": name, "output": path, "format": args.format}
-        text.write(json.dumps({**fields, "frames": done.frames, "bytes": done.size}) + "\n")
+        print_json({**fields, "frames": done.frames, "bytes": done.size}, text, indent=None)
     elif not args.quiet:
         about = f"{args.format}, {done.frames:,} frames, {done.size:,} bytes"
         text.write(f"{escape(path)}: {about}\n")
@@ -85,7 +83,4 @@ def _vmcoreinfo(args: argparse.Namespace) -> bytes | None:
         return None
     if args.format != "elf":
         raise UsageError(f"--vmcoreinfo is for --format elf; {args.format} has no place for it")
-    try:
-        return Path(args.vmcoreinfo).read_bytes()
-    except OSError as error:
-        raise SourceError(f"{args.vmcoreinfo}: {error.strerror}") from error
+    return read_file(args.vmcoreinfo)

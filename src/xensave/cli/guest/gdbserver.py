@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from xensave.cli.options import input_format, max_size, number
+from xensave.cli.options import number, reading
 from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
 from xensave.image import Image
@@ -49,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve on standard input and output: (gdb) target remote | xensave gdbserver ...",
     )
     parser.add_argument("--once", action="store_true", help="end after the first connection")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:

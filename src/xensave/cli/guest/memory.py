@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
 
+from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, max_size, number, positive
+from xensave.cli.options import images, number, positive, reading
 from xensave.cli.running import open_with_memory
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
@@ -29,11 +29,9 @@ _SHOWN = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        help="save images and streams, directories, globs and tars of them; - for standard input;"
+    images(
+        parser,
+        "save images and streams, directories, globs and tars of them; - for standard input;"
         " domain:NAME is a guest that runs, which is paused while its memory is read",
     )
     what = parser.add_mutually_exclusive_group()
@@ -59,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-contents", action="store_true", help="do not look at pages: no zeros, no duplicates"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    input_format(parser)
-    max_size(parser)
+    reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,23 +121,21 @@ def _map(image: Image, args: argparse.Namespace) -> None:
         sys.stdout.writelines(map_json(image.name, whole, file_map(image, whole.contents)))
         sys.stdout.write("\n")
         return
-    sys.stdout.writelines(
-        f"{line}\n" for line in map_lines(image.name, whole, width_of(sys.stdout))
-    )
+    print_lines(map_lines(image.name, whole, width_of(sys.stdout)))
 
 
 def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, several: bool) -> None:
     if args.json:
         place = {"address": address, "hex": {"address": hex64(address)}}
         fields = {"source": name, **place, "length": len(data), "bytes": data.hex()}
-        sys.stdout.write(json.dumps(fields) + "\n")
+        print_json(fields, indent=None)
     elif args.hex or several or sys.stdout.isatty():
         from xensave.views.text.escape import escape
         from xensave.views.text.hexdump import hexdump_lines
 
         if several:
             sys.stdout.write(f"{escape(name)}:\n")
-        sys.stdout.writelines(f"{line}\n" for line in hexdump_lines(data, address))
+        print_lines(hexdump_lines(data, address))
     else:
         sys.stdout.flush()
         with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
@@ -164,7 +159,7 @@ def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
             twins["physical"] = hex64(hit.physical)
             place = {"physical": hit.physical, "virtual": virtual, "hex": twins}
             fields = {"source": image.name, **place, "bytes": hit.data.hex()}
-            sys.stdout.write(json.dumps(fields) + "\n")
+            print_json(fields, indent=None)
             continue
         address = f"{virtual[0]:#018x}" if virtual else "-"
         text = escape(hit.data[:_SHOWN].decode("ascii", "backslashreplace"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable
 from itertools import chain
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import version
+from xensave.cli.answer import print_answer
 from xensave.cli.many import told
 from xensave.errors import UsageError, XensaveError
 from xensave.policy.compare import compare_policies
@@ -27,7 +26,6 @@ from xensave.views.guest.policy import (
     refusal_json,
     refusal_line,
 )
-from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
 from xensave.views.text.terminal import width_of
 
@@ -76,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return _restore(args, *hosts)
     old, new = (_policy(host, args.block) for host in hosts)
     comparison = compare_policies(old, new, version(MASTER))
-    _print(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
+    print_answer(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
     return 1 if comparison.differs else 0
 
 
@@ -88,7 +86,7 @@ def _show(args: argparse.Namespace, path: str) -> int:
         return told("policy", args, error)
     lines = policy_lines(policy, width_of(sys.stdout))
     name = [] if args.json or len(args.inputs) == 1 else [f"{escape(path)}:"]
-    _print(args, policy_json(policy), chain(name, lines))
+    print_answer(args, policy_json(policy), chain(name, lines))
     return 0
 
 
@@ -98,10 +96,10 @@ def _restore(args: argparse.Namespace, guest: Host, host: Host) -> int:
     leaves, msrs = guest.entries or entries_of(_policy(guest, args.block))
     answer = restored(leaves, msrs, args.target, host=host, guest=kind)
     if isinstance(answer, PolicyRefusal):
-        _print(args, refusal_json(answer, args.target), [refusal_line(answer, args.target)])
+        print_answer(args, refusal_json(answer, args.target), [refusal_line(answer, args.target)])
         return 1
     comparison = compare_policies(answer.before, answer.policy, version(args.target))
-    _print(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
+    print_answer(args, changes_json(comparison), changes_lines(comparison, width_of(sys.stdout)))
     return 1 if comparison.lost else 0
 
 
@@ -111,11 +109,3 @@ def _policy(host: Host, block: str | None) -> Policy:
     if policy is None:
         raise UsageError(f"{host.name}: has no {name} policy")
     return policy
-
-
-def _print(args: argparse.Namespace, value: dict[str, Json], lines: Iterable[str]) -> None:
-    if args.json:
-        json.dump(value, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)

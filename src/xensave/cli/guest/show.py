@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 
+from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
-from xensave.cli.options import input_format, max_size, walk
+from xensave.cli.options import images, reading, walk
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
@@ -20,11 +20,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        help="save images, libxl or libxc streams and HVM contexts, compressed or not, and"
+    images(
+        parser,
+        "save images, libxl or libxc streams and HVM contexts, compressed or not, and"
         " directories, globs and tars of them; - for standard input",
     )
     what = parser.add_mutually_exclusive_group()
@@ -48,9 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="take layouts from this Xen release, not the one that the image names",
     )
-    input_format(parser)
+    reading(parser)
     walk(parser)
-    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,11 +91,11 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
 
     if specs:
         subjects = [subject for spec in specs for subject in find_subjects(image, spec)]
-        _dump([record_json(subject) for subject in subjects])
+        print_json([record_json(subject) for subject in subjects])
         return
     summary = summary_json(image)
     if not everything:
-        _dump(summary)
+        print_json(summary)
         return
     # Records may be many: each has a line, as it comes.
     head = json.dumps(summary, indent=2).removesuffix("\n}")
@@ -111,13 +108,6 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
     sys.stdout.write("\n  ]\n}\n")
 
 
-def _dump(value: object) -> None:
-    from xensave.records.json_text import json_pieces
-
-    sys.stdout.writelines(json_pieces(value, indent=2))
-    sys.stdout.write("\n")
-
-
 def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:
     """Prints an image; as one of `several` it is set apart, and named above its records."""
     from xensave.views.text.escape import escape
@@ -128,7 +118,7 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool, seve
         from xensave.views.guest.summary import summary_lines
 
         lines = list(summary_lines(image, width))
-        _write([*lines, ""] if several else lines)
+        print_lines([*lines, ""] if several else lines)
         return
     from xensave.image.subjects import all_subjects, find_subjects
     from xensave.views.records.fields import record_lines
@@ -138,12 +128,8 @@ def _print_text(image: Image, specs: list[str] | None, *, everything: bool, seve
     else:
         subjects = list(all_subjects(image))
     if several:
-        _write([f"{escape(image.name)}:"])
+        print_lines([f"{escape(image.name)}:"])
     for subject in subjects:
-        _write(record_lines(subject, width))
+        print_lines(record_lines(subject, width))
     if several:
-        _write([""])
-
-
-def _write(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+        print_lines([""])

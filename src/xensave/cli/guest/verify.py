@@ -7,8 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from xensave.cli.answer import print_answer
 from xensave.cli.many import counted, for_each
-from xensave.cli.options import input_format, max_size
+from xensave.cli.options import reading
 from xensave.cli.run import complain
 from xensave.container.events import Event
 from xensave.errors import SourceError, UsageError, XensaveError
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--in", dest="input", metavar="FD|FILE", help="one more input: a descriptor or a file"
     )
-    input_format(parser, "-f", "--format")
+    reading(parser, "-f", "--format")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="name every record, and print notes"
     )
@@ -73,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"print all findings of a rule, not {_SHOWN_OF_A_RULE} at most (--json always does)",
     )
     parser.add_argument("--rules", action="store_true", help="list the rules, and check nothing")
-    max_size(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json and (args.syslog or args.verbose):
         raise UsageError("--json goes with neither --verbose nor --syslog")
     if args.rules:
-        return _list_rules(as_json=args.json)
+        return _list_rules(args)
     inputs: list[str | int] = list(args.images)
     if args.input is not None:
         inputs.append(int(args.input) if args.input.isdecimal() else args.input)
@@ -215,17 +215,12 @@ def _sayer(args: argparse.Namespace) -> Say:
     return lambda severity, line: syslog.syslog(levels[severity], line)
 
 
-def _list_rules(*, as_json: bool) -> int:
-    import json
-
+def _list_rules(args: argparse.Namespace) -> int:
     from xensave.rules.stream.table import rules
     from xensave.views.text.table import table_lines
 
     rows = [(rule.id, rule.severity, rule.sentence) for rule in rules()]
-    if as_json:
-        keys = ("rule", "severity", "purpose")
-        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
-        return 0
-    for line in table_lines(("rule", "severity", "purpose"), rows, fold_width(sys.stdout)):
-        print(line)
+    head = ("rule", "severity", "purpose")
+    lines = table_lines(head, rows, fold_width(sys.stdout))
+    print_answer(args, [dict(zip(head, row, strict=True)) for row in rows], lines)
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from xensave.cli.answer import print_answer
+from xensave.cli.options import space
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
 
@@ -27,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a release (4.17), a directory of Xen's headers, GITDIR@REV, an xen-syms file, a"
         " vendor's registry (.toml), or a shipped one by name (amazon); two or more",
     )
-    parser.add_argument(
-        "--space", metavar="S", help="another number space than the save records (hvm-param, ...)"
-    )
+    space(parser)
     parser.add_argument(
         "--fail-on",
         choices=(ERROR, WARNING, NOTE),
@@ -52,15 +51,8 @@ def run(args: argparse.Namespace) -> int:
     clashes = find_clashes(
         [claims_of(source, args.space or SAVE_RECORD) for source in args.sources]
     )
-    if args.json:
-        sys.stdout.write(json.dumps(clash_objects(clashes), indent=2) + "\n")
-    else:
-        for line in clash_lines(
-            clashes, width_of(sys.stdout), colour=coloured(sys.stdout, args.color)
-        ):
-            sys.stdout.write(line + "\n")
-        if not clashes:
-            sys.stdout.write("no clash\n")
+    lines = clash_lines(clashes, width_of(sys.stdout), colour=coloured(sys.stdout, args.color))
+    print_answer(args, clash_objects(clashes), lines)
     order = (NOTE, WARNING, ERROR)
     least = order.index(args.fail_on)
     return int(any(order.index(clash.severity) >= least for clash in clashes))

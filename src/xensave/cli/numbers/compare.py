@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+
+from xensave.cli.answer import print_answer
 
 DESCRIPTION = (
     "Say all that changed for a saved guest between two releases: records and layouts, how they "
@@ -32,11 +33,6 @@ def run(args: argparse.Namespace) -> int:
     differences = [
         each for each in compare(args.old, args.new) if not args.only or each.kind in args.only
     ]
-    if args.json:
-        sys.stdout.write(json.dumps([each._asdict() for each in differences], indent=2) + "\n")
-    else:
-        for line in difference_lines(differences, width_of(sys.stdout)):
-            sys.stdout.write(line + "\n")
-        if not differences:
-            sys.stdout.write("nothing changed\n")
+    lines = difference_lines(differences, width_of(sys.stdout))
+    print_answer(args, [each._asdict() for each in differences], lines)
     return int(bool(differences))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable
 
-from xensave.cli.options import number
+from xensave.cli.answer import print_answer
+from xensave.cli.options import number, space
 
 DESCRIPTION = (
     "Say what a larger HVM_SAVE_CODE_MAX costs a release: bytes of handler table, and loop "
@@ -27,38 +26,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the maximum, in decimal or as 0x4100",
     )
-    parser.add_argument(
-        "--space",
-        metavar="S",
-        help="another number space that a limit bounds (hvm-param, elf-note): --max is the limit",
+    space(
+        parser,
+        "another number space that a limit bounds (hvm-param, elf-note): --max is the limit",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Counts, and prints."""
-    from xensave.numbers.cost import cost
+    from xensave.numbers.cost import cost, space_cost
     from xensave.numbers.space import newest
-    from xensave.views.catalogue.numbers import cost_lines, cost_object
+    from xensave.views.catalogue import numbers, spaces
     from xensave.views.text.terminal import width_of
 
+    release, width = args.release or newest(), width_of(sys.stdout)
     if args.space:
-        return _space(args)
-    costs = cost(args.release or newest(), args.max)
-    return _print(cost_object(costs), cost_lines(costs, width_of(sys.stdout)), as_json=args.json)
-
-
-def _space(args: argparse.Namespace) -> int:
-    from xensave.numbers.cost import space_cost
-    from xensave.numbers.space import newest
-    from xensave.views.catalogue.spaces import cost_lines, cost_object
-    from xensave.views.text.terminal import width_of
-
-    costs = space_cost(args.space, args.release or newest(), args.max)
-    return _print(cost_object(costs), cost_lines(costs, width_of(sys.stdout)), as_json=args.json)
-
-
-def _print(whole: dict[str, object], lines: Iterable[str], *, as_json: bool) -> int:
-    text = [json.dumps(whole, indent=2)] if as_json else lines
-    sys.stdout.writelines(f"{line}\n" for line in text)
+        limit = space_cost(args.space, release, args.max)
+        print_answer(args, spaces.cost_object(limit), spaces.cost_lines(limit, width))
+    else:
+        table = cost(release, args.max)
+        print_answer(args, numbers.cost_object(table), numbers.cost_lines(table, width))
     return 0

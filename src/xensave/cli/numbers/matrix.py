@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from xensave.cli.answer import print_matrix
 
 DESCRIPTION = (
     "Show what a typical guest of each release meets on each: it restores, restores with records"
@@ -29,14 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints or draws the matrix."""
     from xensave.toolstack.releases.matrix import release_matrix
-    from xensave.views.answers.matrix import matrix_json, matrix_text, plot
-    from xensave.views.text.terminal import width_of
 
     table = release_matrix(args.type, stream=not args.context)
-    if args.plot:
-        plot(table, args.plot)
-    if args.json:
-        print(matrix_json(table))
-    elif not args.plot:
-        print(matrix_text(table, width_of(sys.stdout)))
+    print_matrix(args, table, text=not args.plot)
     return 0

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from xensave.cli.answer import print_json
 from xensave.errors import SourceError, UsageError
 from xensave.findings import ERROR
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _print(reviewed, args)
     if args.json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
     return code
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
+from itertools import chain
 
+from xensave.cli.answer import print_answer, print_json, print_lines
+from xensave.cli.options import registries_of, registry, space
 from xensave.errors import UsageError
 
 DESCRIPTION = (
@@ -35,17 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(32, 64),
         help="with NAME: the struct as 64 or 32-bit x86 lays it out (64)",
     )
-    parser.add_argument(
-        "--registry",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a vendor's registry to show besides the shipped ones; may be repeated",
-    )
-    parser.add_argument(
-        "--space",
-        metavar="S",
-        help="another number space: hvm-param, hypercall, memory-op, mapspace, hvm-op, dm-op,"
+    registry(parser, "show")
+    space(
+        parser,
+        "another number space: hvm-param, hypercall, memory-op, mapspace, hvm-op, dm-op,"
         " vcpu-op, domctl, sysctl, evtchn-op, grant-op, elf-note, feature, libxc-record,"
         " libxl-record, xenstore-record, arm-save-record",
     )
@@ -133,22 +127,16 @@ def _check(args: argparse.Namespace) -> None:
 
 def _numbers(args: argparse.Namespace) -> None:
     from xensave.catalogue import release
-    from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
     from xensave.numbers.space import newest, release_title, rows
     from xensave.views.catalogue.numbers import space_lines, space_objects
     from xensave.views.text.terminal import width_of
 
-    registries = [shipped_registry(name) for name in shipped_names()]
-    registries += [read_registry(path) for path in args.registry]
     name = args.release or newest()
-    table = rows(name, registries)
-    if args.json:
-        _json(space_objects(table))
-    else:
-        code_max = release(name).code_max
-        title = f"HVM save records, Xen {release_title(name)}; HVM_SAVE_CODE_MAX is {code_max}"
-        sys.stdout.write(f"{title}\n\n")
-        _lines(space_lines(table, width_of(sys.stdout)))
+    table = rows(name, registries_of(args.registry))
+    code_max = release(name).code_max
+    title = f"HVM save records, Xen {release_title(name)}; HVM_SAVE_CODE_MAX is {code_max}"
+    lines = space_lines(table, width_of(sys.stdout))
+    print_answer(args, space_objects(table), chain((title, ""), lines))
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -177,27 +165,27 @@ def _record(args: argparse.Namespace) -> None:
     points = bound_in(name, release)
     if args.json:
         described = layout_object(struct, shaped, binding, release, bits=bits, points=points)
-        _json({**described, "history": history_objects(versions)})
+        print_json({**described, "history": history_objects(versions)})
         return
     width = width_of(sys.stdout)
-    _lines(layout_lines(struct, shaped, binding, release, bits=bits, width=width, points=points))
+    print_lines(
+        layout_lines(struct, shaped, binding, release, bits=bits, width=width, points=points)
+    )
     sys.stdout.write("\n")
-    _lines(history_lines(versions, names_over_time(binding.typecode), width))
+    print_lines(history_lines(versions, names_over_time(binding.typecode), width))
 
 
 def _number(args: argparse.Namespace) -> None:
     """What became of a number that no record has: free, or kept for whom."""
-    from xensave.catalogue.registry import shipped_registries
     from xensave.numbers.space import FREE, Row, newest, release_title, rows
     from xensave.views.catalogue.spaces import number_line
 
     name, number = args.release or newest(), int(args.name, 0)
-    known = next((row for row in rows(name, shipped_registries()) if row.number == number), None)
+    known = next((row for row in rows(name, registries_of([])) if row.number == number), None)
     row = known or Row(number, None, None, None, None, FREE)
-    if args.json:
-        _json({"release": release_title(name), **row._asdict()})
-        return
-    sys.stdout.write(number_line("HVM save records", release_title(name), row) + "\n")
+    title = release_title(name)
+    line = number_line("HVM save records", title, row)
+    print_answer(args, {"release": title, **row._asdict()}, [line])
 
 
 def _source(args: argparse.Namespace) -> None:
@@ -207,10 +195,7 @@ def _source(args: argparse.Namespace) -> None:
     from xensave.views.text.terminal import width_of
 
     claims = claims_of(args.source, args.space or SAVE_RECORD)
-    if args.json:
-        _json(source_object(claims))
-    else:
-        _lines(source_lines(claims, width_of(sys.stdout)))
+    print_answer(args, source_object(claims), source_lines(claims, width_of(sys.stdout)))
 
 
 def _name(text: str, release: str | None) -> str | None:
@@ -232,33 +217,19 @@ def _name(text: str, release: str | None) -> str | None:
 
 def _space(args: argparse.Namespace) -> None:
     from xensave.catalogue import space
-    from xensave.catalogue.registry import read_registry, shipped_registries
     from xensave.numbers.space import newest, release_title
     from xensave.numbers.spaces import limit_at, number_named, space_rows, state_of
     from xensave.views.catalogue.spaces import number_line, space_lines, space_objects
     from xensave.views.text.terminal import width_of
 
     numbers, name = space(args.space), args.release or newest()
-    registries = [*shipped_registries(), *(read_registry(path) for path in args.registry)]
+    title, registries = release_title(name), registries_of(args.registry)
     if args.name:
         row = state_of(args.space, number_named(numbers, args.name), name, registries)
-        if args.json:
-            _json({"release": release_title(name), **row._asdict()})
-        else:
-            sys.stdout.write(number_line(numbers.title, release_title(name), row) + "\n")
+        line = number_line(numbers.title, title, row)
+        print_answer(args, {"release": title, **row._asdict()}, [line])
         return
     table = space_rows(args.space, name, registries)
-    if args.json:
-        _json(space_objects(table))
-        return
     limit = limit_at(args.space, name)
-    _lines(space_lines(numbers.title, release_title(name), limit, table, width_of(sys.stdout)))
-
-
-def _json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _lines(lines: Iterator[str]) -> None:
-    for line in lines:
-        sys.stdout.write(line + "\n")
+    lines = space_lines(numbers.title, title, limit, table, width_of(sys.stdout))
+    print_answer(args, space_objects(table), lines)

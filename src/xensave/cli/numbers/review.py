@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from xensave.cli.options import registry
 from xensave.errors import MissingExtra, SourceError, Truncated, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
@@ -56,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", metavar="RELEASE", help="the release to hold it against")
     parser.add_argument("--used", action="append", default=[], metavar="RANGE",
                         help="numbers that are in use, as 22-34; again for more")  # fmt: skip
-    parser.add_argument("--registry", action="append", default=[], metavar="FILE",
-                        help="a vendor's registry beside those shipped")  # fmt: skip
+    registry(parser, "heed")
     parser.add_argument("--config", metavar="FILE",
                         help="waivers; else .xensave.toml or pyproject.toml")  # fmt: skip
     parser.add_argument("--format", choices=FORMATS, default="text", help="the output's form")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from xensave.cli.options import number
+from xensave.cli.answer import print_answer
+from xensave.cli.options import number, registries_of, registry, space
 
 DESCRIPTION = (
     "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
@@ -32,17 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="numbers that are deployed and should stay: 22-34, or 18,22-24; may be repeated",
     )
-    parser.add_argument(
-        "--registry",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a registry to heed besides the shipped ones; may be repeated",
-    )
+    registry(parser, "heed")
     parser.add_argument("--release", metavar="R", help="the release to be compatible with (master)")
-    parser.add_argument(
-        "--space", metavar="S", help="another number space than the save records (hvm-param, ...)"
-    )
+    space(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -66,24 +58,17 @@ def run(args: argparse.Namespace) -> int:
     """Advises, and prints."""
     from xensave.catalogue import MASTER
     from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX
-    from xensave.catalogue.registry import read_registry, shipped_names, shipped_registry
     from xensave.numbers.suggest import advise
     from xensave.views.catalogue.numbers import advice_lines, advice_object
     from xensave.views.text.terminal import width_of
 
-    registries = [shipped_registry(name) for name in shipped_names()]
-    registries += [read_registry(path) for path in args.registry]
     advice = advise(
         args.vendor,
         count=args.count,
         keep=numbers(args.keep, most=TYPECODE_MAX if args.space is None else 0xFFFFFFFF),
-        registries=registries,
+        registries=registries_of(args.registry),
         release_name=args.release or MASTER,
         space=args.space or SAVE_RECORD,
     )
-    if args.json:
-        sys.stdout.write(json.dumps(advice_object(advice), indent=2) + "\n")
-        return 0
-    for line in advice_lines(advice, width_of(sys.stdout)):
-        sys.stdout.write(line + "\n")
+    print_answer(args, advice_object(advice), advice_lines(advice, width_of(sys.stdout)))
     return 0

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
 
 from xensave.catalogue.points import span
 from xensave.engine.verdict import Refused, Verdict
-from xensave.errors import MissingExtra, SourceError
 from xensave.toolstack.releases.matrix import (
     DEPENDS,
     FIXUP,
@@ -22,20 +20,21 @@ from xensave.toolstack.releases.matrix import (
 )
 from xensave.toolstack.releases.series import Answer
 from xensave.views.answers.verdicts import verdict_object
-from xensave.views.picture import save
+from xensave.views.picture import picture_path, save
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import cells, wrapped
 
+_FORMATS = (".svg", ".png", ".pdf")
 _SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
 _COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
 _LEGEND = ("+ restores", "~ restores, with records extended or converted", "? depends on the host")
 
 
-def matrix_text(table: Matrix, width: int | None = None) -> str:
+def matrix_text(table: Matrix, width: int = sys.maxsize) -> str:
     """Returns the table: a sign or the number of a reason in each cell, the reasons below.
 
-    With a `width` the columns are put below one another in as many blocks as that takes.
+    Columns that do not fit into the width are put below the others, in as many blocks as it takes.
     """
     reasons: dict[str, int] = {}
     shown = [
@@ -52,7 +51,7 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
         for index, column in enumerate(table.columns)
     ]
     lines = [f"{table.title}:"]
-    for start, end in _blocks(widths, None if width is None else width - first):
+    for start, end in _blocks(widths, width - first):
         part = slice(start, end)
         rows = [[label, *row[part]] for label, row in zip(labels, shown, strict=True)]
         head = ["", *table.columns[part]]
@@ -60,11 +59,9 @@ def matrix_text(table: Matrix, width: int | None = None) -> str:
     lines += ["", *_LEGEND]
     if any(any(row.splits) for row in table.rows):
         lines.append("* of some point releases only, see below")
-    for reason, number in reasons.items():
-        text = f"{number} refused: {escape(reason)}"
-        lines += wrapped(text, sys.maxsize if width is None else width, after="  ")
-    for text in _splits(table):
-        lines += wrapped(text, sys.maxsize if width is None else width, after="  ")
+    notes = [f"{number} refused: {escape(reason)}" for reason, number in reasons.items()]
+    for text in [*notes, *_splits(table)]:
+        lines += wrapped(text, width, after="  ")
     return "\n".join(lines)
 
 
@@ -101,11 +98,11 @@ def _met(split: Split, answer: Answer, *, whole: bool, column: bool) -> str:
     return f"{saved}depends on the host{'' if column else f' on {answer.span}'}"
 
 
-def _blocks(widths: list[int], room: int | None) -> Iterator[tuple[int, int]]:
+def _blocks(widths: list[int], room: int) -> Iterator[tuple[int, int]]:
     """Yields ranges of columns that fit in `room` characters; one at least."""
     start = used = 0
     for index, column in enumerate(widths):
-        if room is not None and index > start and used + column + 1 > room:
+        if index > start and used + column + 1 > room:
             yield start, index
             start, used = index, 0
         used += column + 1
@@ -126,8 +123,8 @@ def obstacle(verdict: Refused) -> str:
     return (verdict.record or "the context").partition("[")[0]
 
 
-def matrix_json(table: Matrix) -> str:
-    """Returns the table as JSON: a list of rows, each with its verdicts by column."""
+def matrix_object(table: Matrix) -> dict[str, object]:
+    """Returns the table as an object: a list of rows, each with its verdicts by column."""
     rows = [
         {
             "source": row.label,
@@ -144,7 +141,7 @@ def matrix_json(table: Matrix) -> str:
         }
         for row in table.rows
     ]
-    return json.dumps({"title": table.title, "columns": list(table.columns), "rows": rows})
+    return {"title": table.title, "columns": list(table.columns), "rows": rows}
 
 
 def _points(splits: tuple[Split, ...]) -> Iterator[dict[str, object]]:
@@ -159,32 +156,23 @@ def _points(splits: tuple[Split, ...]) -> Iterator[dict[str, object]]:
 
 
 def plot(table: Matrix, path: str) -> None:
-    """Draws the table into a file, whose suffix says the format (.svg, .png, .pdf).
+    """Draws the table into an .svg, .png or .pdf file.
 
-    Raises UsageError where matplotlib is missing or knows no such format, SourceError where the
+    Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingExtra("drawing", "matplotlib", "plot") from error
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "xensave"
-    import matplotlib.pyplot as plt
+    target = picture_path(path, _FORMATS)
     from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    order = [RESTORES, FIXUP, DEPENDS, REFUSED]
+    order = list(_COLOURS)
     grid = [[order.index(outcome(verdict)) for verdict in row.verdicts] for row in table.rows]
     width, height = len(table.columns), len(table.rows)
-    figure, axes = plt.subplots(figsize=(2 + 0.42 * width, 2 + 0.32 * height))
-    axes.imshow(
-        grid,
-        cmap=ListedColormap([_COLOURS[kind] for kind in order]),
-        vmin=-0.5,
-        vmax=3.5,
-        aspect="auto",
-    )
+    figure = Figure(figsize=(2 + 0.42 * width, 2 + 0.32 * height))
+    axes = figure.subplots()
+    colours = ListedColormap([*_COLOURS.values()])
+    axes.imshow(grid, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, aspect="auto")
     axes.set_xticks(range(width), table.columns, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(range(height), [row.label for row in table.rows], fontsize=8)
     axes.set_xlabel("restored by Xen")
@@ -192,18 +180,12 @@ def plot(table: Matrix, path: str) -> None:
     for at, row in enumerate(table.rows):
         for place, verdict in enumerate(row.verdicts):
             if isinstance(verdict, Refused):
-                name = (
-                    obstacle(verdict).replace(" header", "").replace("_VCPU", "").replace("_", "\n")
-                )
-                axes.text(place, at, name, ha="center", va="center", fontsize=4.5, color="white")
-    handles = [Patch(color=_COLOURS[kind], label=kind) for kind in order]
+                name = obstacle(verdict).replace(" header", "").replace("_VCPU", "")
+                text = name.replace("_", "\n")
+                axes.text(place, at, text, ha="center", va="center", fontsize=4.5, color="white")
+    handles = [Patch(color=colour, label=kind) for kind, colour in _COLOURS.items()]
     axes.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False
     )
     figure.tight_layout()
-    try:
-        save(figure, path)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    finally:
-        plt.close(figure)
+    save(figure, target)

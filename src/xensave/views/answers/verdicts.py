@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -123,11 +122,16 @@ def verdict_object(
 
     Every verdict has every key; what is another kind's is null, "" or empty.
     """
+    fields = {"source": source, "target": target, **_own_object(verdict)}
+    if member is not None:
+        fields["member"] = member
+    return fields
+
+
+def _own_object(verdict: Verdict) -> dict[str, object]:
     refused = verdict if isinstance(verdict, Refused) else Refused("", "")
     other = Accepted() if isinstance(verdict, Refused) else verdict
-    fields: dict[str, object] = {
-        "source": source,
-        "target": target,
+    return {
         "accepted": verdict.accepted,
         "layer": verdict.layer if isinstance(verdict, Refused) else "",
         "errno": verdict.errno,
@@ -145,9 +149,6 @@ def verdict_object(
         "warnings": list(other.warnings),
         "fixups": list(other.fixups),
     }
-    if member is not None:
-        fields["member"] = member
-    return fields
 
 
 def series_object(
@@ -155,16 +156,7 @@ def series_object(
 ) -> dict[str, object]:
     """Returns what a target answers as a JSON object: the worst verdict, and `points` by range."""
     points = [
-        {"releases": list(answer.points), **_own(answer.verdict)} for answer in series.answers
+        {"releases": list(answer.points), **_own_object(answer.verdict)}
+        for answer in series.answers
     ]
     return {**verdict_object(source, series.target, series.worst, member), "points": points}
-
-
-def _own(verdict: Verdict) -> dict[str, object]:
-    whole = verdict_object("", "", verdict)
-    return {key: value for key, value in whole.items() if key not in ("source", "target")}
-
-
-def series_json(source: str, series: SeriesVerdict, member: str | None = None) -> str:
-    """Returns what a target answers as a line of JSON."""
-    return json.dumps(series_object(source, series, member))

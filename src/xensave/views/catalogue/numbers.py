@@ -57,6 +57,8 @@ def space_objects(rows: Sequence[Row]) -> list[Object]:
 
 def clash_lines(clashes: Sequence[Clash], width: int, *, colour: bool) -> Iterator[str]:
     """Yields each clash: what it is, then what either source says."""
+    if not clashes:
+        yield "no clash"
     for clash in clashes:
         severity = painted(clash.severity, clash.severity, colour=colour)
         text = f"{severity}: {escape(clash.message)} [{clash.rule}]"

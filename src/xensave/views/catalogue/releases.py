@@ -27,6 +27,8 @@ _TITLES = {
 
 def difference_lines(differences: Sequence[Difference], width: int) -> Iterator[str]:
     """Yields the differences by kind, each with the commit that made it."""
+    if not differences:
+        yield "nothing changed"
     order = [
         *_TITLES,
         *dict.fromkeys(each.kind for each in differences if each.kind not in _TITLES),
