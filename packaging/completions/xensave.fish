@@ -160,7 +160,7 @@ complete -c xensave -n '_shtab_xensave_using report' -l color -xka "auto always 
 complete -c xensave -n '_shtab_xensave_using report' -l releases -d 'no image, but Xen'"'"'s releases: numbers, layouts, who restores whom, differences'
 complete -c xensave -n '_shtab_xensave_using report' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where the page goes (default: stdout)'
 complete -c xensave -n '_shtab_xensave_using report' -l full -d 'show what may be secret too: xenstore values, the configuration, vector registers'
-complete -c xensave -n '_shtab_xensave_using report' -l walk -d 'read every record of a large image'
+complete -c xensave -n '_shtab_xensave_using report' -l walk -d 'read every record; else of an image of 256 MiB or more, or behind an address, only what stands before and behind its pages, where that can be proved to be whole'
 complete -c xensave -n '_shtab_xensave_using report' -l title -xka "(__fish_complete_path (commandline -ct))" -d 'the title of an index, a fleet or --releases'
 complete -c xensave -n '_shtab_xensave_using report' -l max-size -xka "(__fish_complete_path (commandline -ct))" -d 'the most that an input may decompress to'
 complete -c xensave -n '_shtab_xensave_using report; and test $_shtab_xensave_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'images, directories, globs and tars of them, or a table; - for stdin'

@@ -1,4 +1,4 @@
-"""Output that cannot be written: the reader went away, the disk is full, the stream is closed."""
+"""Where output goes, and what to say where it cannot: no reader, no room, a closed stream."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def no_terminal(out: str | None) -> None:
     """Refuses to write an image onto a terminal. Raises UsageError."""
     if out == "-" and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it, or name a file as OUT")
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a text to a file, which is there whole or not at all; "-" is standard output."""
+    from xensave.source.base import write_all
+    from xensave.source.output import writing
+
+    with writing(path) as output:
+        sys.stdout.flush()
+        write_all(output.fd, memoryview(text.encode("utf-8", "backslashreplace")))
 
 
 def failed(command: str | None, error: OSError) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from types import ModuleType
 from typing import NoReturn
 
 from xensave import __version__
@@ -58,11 +59,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def command_parser(name: str, description: str) -> CommandParser:
-    """Returns a command's parser with the options that all of them take."""
+def command_parser(name: str, module: ModuleType) -> CommandParser:
+    """Returns the parser of a command's module, with the options that all commands take."""
     parser = CommandParser(
         prog=f"xensave {name}",
-        description=description,
+        description=module.DESCRIPTION,
         allow_abbrev=False,
         formatter_class=_formatter,
     )
@@ -73,6 +74,7 @@ def command_parser(name: str, description: str) -> CommandParser:
         default="auto",
         help="colours: auto (on a terminal, or as $NO_COLOR and $FORCE_COLOR say), always, never",
     )
+    module.add_arguments(parser)
     return parser
 
 

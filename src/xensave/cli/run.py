@@ -26,8 +26,7 @@ def run_command(name: str, words: list[str]) -> int:
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
     module = import_module(module_of(name))
-    parser = command_parser(name, module.DESCRIPTION)
-    module.add_arguments(parser)
+    parser = command_parser(name, module)
     try:
         args = parser.read(words)
     except SystemExit as stop:

@@ -11,10 +11,7 @@ from xensave.cli.parser import CommandParser, command_parser
 
 def parser_of(name: str) -> CommandParser:
     """Returns the parser of a command."""
-    module = import_module(module_of(name))
-    parser = command_parser(name, module.DESCRIPTION)
-    module.add_arguments(parser)
-    return parser
+    return command_parser(name, import_module(module_of(name)))
 
 
 def whole_parser() -> argparse.ArgumentParser:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import target
+from xensave.cli.output import write_text
 
 DESCRIPTION = (
     "Say what an upgrade asks of each guest of a scanned fleet: it restores as it is, after"
@@ -35,22 +35,11 @@ def run(args: argparse.Namespace) -> int:
 
     plans = plan(args.table, args.target)
     if args.script is not None:
-        text = "\n".join(script(plans, args.target, args.folder)) + "\n"
-        if args.script == "-":
-            sys.stdout.write(text)
-        else:
-            _write(args.script, text)
+        lines = script(plans, args.target, args.folder)
+        write_text(args.script, "".join(f"{line}\n" for line in lines))
     if args.json:
         print_json(plan_object(plans, args.target))
     elif args.script != "-":
         print_lines(plan_lines(plans, args.target))
     fine = all(each.step in (Step.RESTORE, Step.CONVERT) for each in plans)
     return 0 if fine else 1
-
-
-def _write(path: str, text: str) -> None:
-    from xensave.source.atomic import AtomicFile
-    from xensave.source.base import write_all
-
-    with AtomicFile(path) as fd:
-        write_all(fd, memoryview(text.encode()))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xensave.catalogue import release_names
 from xensave.cli.many import for_each
-from xensave.cli.options import max_size
+from xensave.cli.options import max_size, walk
+from xensave.cli.output import write_text
 from xensave.cli.run import complain
 from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.image.input import Item
-from xensave.source.base import write_all
-from xensave.source.limits import CHUNK
-from xensave.source.output import writing
+from xensave.source.spill import seekable
 
 if TYPE_CHECKING:
     from xensave.report.page import GuestPage
@@ -52,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show what may be secret too: xenstore values, the configuration, vector registers",
     )
-    parser.add_argument("--walk", action="store_true", help="read every record of a large image")
+    walk(parser)
     parser.add_argument(
         "--title", metavar="TEXT", help="the title of an index, a fleet or --releases"
     )
@@ -73,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         from xensave.report.releases import releases_page
 
         title = args.title or "What Xen's releases save"
-        _write(args.output, render.render_releases(releases_page(), title))
+        write_text(args.output, render.render_releases(releases_page(), title))
         return 0
     from xensave.fleet.parts import is_table
 
@@ -83,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
         from xensave.report.fleet import fleet_page
 
         page = fleet_page(args.images[0])
-        _write(args.output, render.render_fleet(page, args.title or "A fleet of saved guests"))
+        write_text(args.output, render.render_fleet(page, args.title or "A fleet of saved guests"))
         return 0
     pages, codes = _pages(args)
     if not pages:
         return max(codes, default=2)
-    _write(args.output, render.render_guests(pages, args.title or "Saved guests"))
+    write_text(args.output, render.render_guests(pages, args.title or "Saved guests"))
     return max(*codes, _tell_troubles(pages))
 
 
@@ -116,7 +111,7 @@ def _pages(args: argparse.Namespace) -> tuple[list[GuestPage], list[int]]:
 
     def gathered(item: Item) -> int:
         name = "standard input" if item.name == "<stdin>" else item.name
-        with _opened(item, args.max_size, walk=args.walk) as image:
+        with _opened(item, walk=args.walk) as image:
             anchor = f"guest-{len(pages) + 1}"
             pages.append(guest_page(image, judge, name, anchor, full=args.full))
         return 0
@@ -124,25 +119,11 @@ def _pages(args: argparse.Namespace) -> tuple[list[GuestPage], list[int]]:
     return pages, for_each("report", args.images, args, gathered)
 
 
-def _write(path: str, text: str) -> None:
-    with writing(path) as output:
-        sys.stdout.flush()
-        write_all(output.fd, memoryview(text.encode("utf-8", "backslashreplace")))
-
-
-@contextmanager
-def _opened(item: Item, max_size: int | None, *, walk: bool) -> Iterator[Image]:
+def _opened(item: Item, *, walk: bool) -> Image:
     """Opens an image; what comes once is put into a file, since it is read several times.
 
     A large one is looked at by a glance, unless `walk` is asked.
     """
     if isinstance(item.what, (str, bytes)):
-        with item.image(walk=walk) as image:
-            yield image
-        return
-    with tempfile.NamedTemporaryFile() as file:
-        while not item.source.at_end():
-            file.write(item.source.read(len(item.source.peek(CHUNK))))
-        file.flush()
-        with open_image(file.name, max_size=max_size) as image:
-            yield image
+        return item.image(walk=walk)
+    return open_image(item.what, source=seekable(item.source))

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from xensave.cli.options import registry
-from xensave.errors import MissingExtra, SourceError, Truncated, UsageError, XensaveError
+from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
 
@@ -31,6 +31,7 @@ _VIEWS = {
     "gitlab": ("gitlab", "gitlab"),
     "rdjson": ("rdjson", "rdjson"),
 }
+_GZIP_MAGIC = b"\x1f\x8b"
 # A thread of mails is a few MiB; a file of this size is no thread.
 _LARGEST = 64 << 20
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
@@ -155,7 +156,8 @@ def read(name: str) -> bytes:
 
     What is packed by gzip, as archives give it, is undone.
 
-    Raises SourceError for more than a thread of mails can be.
+    Raises SourceError or LimitExceeded for more than a thread of mails can be, Truncated or
+    Malformed for gzip data that is damaged.
     """
     try:
         if name == "-":
@@ -165,30 +167,20 @@ def read(name: str) -> bytes:
                 data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SourceError(f"{name}: {error.strerror}") from error
-    if data[:2] == b"\x1f\x8b":
-        data = _unpacked(name, data)
     if len(data) > _LARGEST:
         raise SourceError(f"{name}: more than {_LARGEST >> 20} MiB")
-    return data
+    return _unpacked(name, data) if data.startswith(_GZIP_MAGIC) else data
 
 
 def _unpacked(name: str, data: bytes) -> bytes:
-    from io import BytesIO
+    from xensave.source import open_source, read_all
 
-    from xensave.source.compression.compressed import GZIP, Decompressor
-
-    members = Decompressor(GZIP, BytesIO(data).read, bounded=False)
-    unpacked = bytearray()
     try:
-        while more := members.read(_LARGEST + 1 - len(unpacked)):
-            unpacked += more
-            if len(unpacked) > _LARGEST:
-                break
-    except Truncated as error:
-        raise SourceError(f"{name}: gzip: it ends in the middle") from error
+        with open_source(data, max_size=_LARGEST) as source:
+            return read_all(source, _LARGEST)
     except XensaveError as error:
-        raise SourceError(f"{name}: gzip: {error}") from error
-    return bytes(unpacked)
+        error.source = name
+        raise
 
 
 def _render(result: Result, args: argparse.Namespace) -> str:
