@@ -12,6 +12,7 @@ from xensave.fleet.plan import Planned, by_step
 from xensave.fleet.query import Answer
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
+from xensave.views.text.wrap import plural
 
 
 class Form(StrEnum):
@@ -44,7 +45,7 @@ def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
         ]
         rows = [[_cell(value) for value in row] for row in answer.rows]
         yield from table_lines(answer.columns, rows, width, numeric)
-        yield f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+        yield f"{len(rows)} {plural(len(rows), 'row')}"
 
 
 def _cell(value: object) -> str:

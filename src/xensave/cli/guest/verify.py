@@ -25,7 +25,7 @@ from xensave.views.answers.findings import (
 )
 from xensave.views.records.event import event_line
 from xensave.views.text.terminal import coloured, fold_width
-from xensave.views.text.wrap import wrapped
+from xensave.views.text.wrap import plural, wrapped
 
 DESCRIPTION = (
     "Check images against the specifications of their formats. Exit 0: valid; 1: findings;"
@@ -196,7 +196,7 @@ class _Check:
                 f"{state.domain.type_name} guest of Xen {state.domain.xen_major}."
                 f"{state.domain.xen_minor}"
             )
-        records = f"{state.records} record{'s' if state.records != 1 else ''}"
+        records = f"{state.records} {plural(state.records, 'record')}"
         parts.append(f"{records}, {self.verification.position} bytes")
         return "; ".join(parts)
 

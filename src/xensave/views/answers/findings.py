@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from xensave.findings import ERROR, WARNING, Finding
 from xensave.views.text.colours import painted
 from xensave.views.text.escape import escape
+from xensave.views.text.wrap import plural
 
 
 def finding_line(name: str, finding: Finding, *, colour: bool = False) -> str:
@@ -55,7 +56,7 @@ def summary_line(name: str, counts: Counter[str], about: str) -> str:
     if not counts[ERROR] and not counts[WARNING]:
         return f"{escape(name)}: valid: {about}"
     counted = ", ".join(
-        f"{counts[severity]} {severity}{'s' if counts[severity] != 1 else ''}"
+        f"{counts[severity]} {plural(counts[severity], severity)}"
         for severity in (ERROR, WARNING)
         if counts[severity]
     )

@@ -9,7 +9,7 @@ from xensave.convert.plan import Change, Plan
 from xensave.views.answers.findings import finding_object
 from xensave.views.text.colours import BAD, TITLE, painted
 from xensave.views.text.escape import escape
-from xensave.views.text.wrap import hang
+from xensave.views.text.wrap import hang, plural
 
 _COLUMN = 10
 
@@ -45,17 +45,19 @@ def plan_lines(
 def _refused(plan: Plan) -> str:
     if not plan.changes:
         return "refused"
-    many = "" if len(plan.changes) == 1 else "s"
-    return f"refused; {len(plan.changes)} change{many} found until then"
+    return f"refused; {_changes(plan)} found until then"
 
 
 def _count(plan: Plan) -> str:
     if not plan.changes:
         return "nothing to change"
-    many = "" if len(plan.changes) == 1 else "s"
     lossy = sum(1 for change in plan.changes if change.lost)
     loss = "no state lost" if not lossy else f"{lossy} of them lose{'s' * (lossy == 1)} state"
-    return f"{len(plan.changes)} change{many}, {loss}"
+    return f"{_changes(plan)}, {loss}"
+
+
+def _changes(plan: Plan) -> str:
+    return f"{len(plan.changes)} {plural(len(plan.changes), 'change')}"
 
 
 def _change(change: Change, width: int, colour: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.toolstack.releases.series import Answer, SeriesVerdict
 from xensave.views.text.colours import BAD, GOOD, UNSURE, painted
 from xensave.views.text.escape import escape
+from xensave.views.text.wrap import plural
 
 RESTORES = "restores"
 REFUSED = "refused"
@@ -58,7 +59,7 @@ def _part(answer: Answer, *, colour: bool) -> str:
 def _answer(verdict: Verdict, *, colour: bool) -> str:
     if isinstance(verdict, Refused):
         return _refusal(verdict, colour=colour)
-    loaded = f"{verdict.loaded} record{'s' if verdict.loaded != 1 else ''} loaded"
+    loaded = f"{verdict.loaded} {plural(verdict.loaded, 'record')} loaded"
     if verdict.fixups:
         loaded += f"; {_counted(verdict.fixups)}"
     if isinstance(verdict, Depends):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xensave.views.text.colours import painted
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
-from xensave.views.text.wrap import wrapped
+from xensave.views.text.wrap import plural, wrapped
 
 if TYPE_CHECKING:
     from xensave.numbers.clash import Clash
@@ -27,23 +27,14 @@ def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
     from xensave.numbers.space import folded
 
     head = ("number", "name", "size", "kind", "owner", "state", "note")
-    cells = []
+    cells: list[tuple[str | None, ...]] = []
     due = 0
     for last, row in folded(rows):
         if row.number > due:
             cells.append(_free(due, row.number - 1))
         size = "" if row.size is None else f"{row.size:,}" + ("+" if row.flexible else "")
-        cells.append(
-            (
-                _span(row.number, last),
-                row.name or "",
-                size,
-                row.kind or "",
-                row.owner or "",
-                row.state,
-                row.note,
-            )
-        )
+        numbers = _span(row.number, last)
+        cells.append((numbers, row.name, size, row.kind, row.owner, row.state, row.note))
         due = last + 1
     if due <= _LAST:
         cells.append(_free(due, _LAST))
@@ -179,8 +170,7 @@ def cost_object(cost: Cost) -> Object:
 def _against(size: int, iterations: int) -> str:
     if not size and not iterations:
         return ""
-    plural = "" if abs(size) == 1 else "s"
-    return f"{size:+,} byte{plural}, {iterations:+,} iterations"
+    return f"{size:+,} {plural(abs(size), 'byte')}, {iterations:+,} iterations"
 
 
 def _free(first: int, last: int) -> tuple[str, ...]:

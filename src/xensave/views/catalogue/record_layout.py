@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.catalogue import shape as abi_shape
 from xensave.catalogue.model import Binding, Field, Layout, Shape
 from xensave.numbers.points import Bound, ranges
 from xensave.records.flat import walk
 from xensave.views.text.table import table_lines
-from xensave.views.text.wrap import wrapped
+from xensave.views.text.wrap import plural, wrapped
 
 if TYPE_CHECKING:
     from xensave.numbers.history import Version
@@ -47,9 +48,10 @@ def layout_lines(
     if handlers:
         label = "  handlers: "
         yield from wrapped(", ".join(handlers), width, label, " " * len(label))
-    if found_size(layout, 32) != found_size(layout, 64):
-        other = 32 if bits == 64 else 64
-        yield f"  on {other}-bit x86: {found_size(layout, other)} bytes"
+    other = 32 if bits == 64 else 64
+    size = abi_shape(layout, other).size
+    if size != shape.size:
+        yield f"  on {other}-bit x86: {size} bytes"
     yield ""
     yield from table_lines(
         ("offset", "size", "type", "field"), list(_field_rows(shape.fields)), width, right=(0, 1)
@@ -60,11 +62,6 @@ def _at_points(bound: Bound) -> str:
     if bound.binding is None:
         return f"in {bound.span} none"
     return f"in {bound.span} {bound.binding.layout}, {bound.size} bytes"
-
-
-def found_size(layout: Layout, bits: int) -> int:
-    """Returns the struct's bytes for an ABI: 64 for x86-64, 32 for 32-bit x86."""
-    return layout.x86_32.size if bits == 32 and layout.x86_32 is not None else layout.size
 
 
 def history_lines(
@@ -169,7 +166,7 @@ def _field_rows(fields: tuple[Field, ...]) -> Iterator[tuple[str, str, str, str]
         if field.bits:
             shift, bits = field.bits
             offset = f"{place.offset + shift // 8}" + (f".{shift % 8}" if shift % 8 else "")
-            size = f"{bits} bit{'s' if bits != 1 else ''}"
+            size = f"{bits} {plural(bits, 'bit')}"
         name = (field.name or ("(union)" if field.union else "(struct)")) + dims
         yield offset, size, _kind(field), "  " * len(place.parents) + name
 

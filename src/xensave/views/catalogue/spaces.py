@@ -28,15 +28,7 @@ def space_lines(
     yield ""
     head = ("number", "name", "first", "last", "owner", "state", "note")
     cells = [
-        (
-            number_text(row.number),
-            row.name or "",
-            row.first or "",
-            row.last or "",
-            row.owner or "",
-            row.state,
-            row.note,
-        )
+        (number_text(row.number), row.name, row.first, row.last, row.owner, row.state, row.note)
         for row in rows
     ]
     yield from table_lines(head, cells, width, right=(0,))
@@ -61,12 +53,12 @@ def source_lines(claims: Claims, width: int) -> Iterator[str]:
     """Yields which numbers a tree, a binary or a registry takes, and which it keeps for others."""
     yield from wrapped(f"{escape(claims.source)}: {claims.space}", width)
     yield ""
-    cells = [
+    cells: list[tuple[str | None, ...]] = [
         (
             number_text(row.number),
-            row.name or "",
+            row.name,
             "" if row.size is None else f"{row.size:,}",
-            row.kind or "",
+            row.kind,
             row.owner or "its own",
             "used",
             row.place,

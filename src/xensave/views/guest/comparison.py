@@ -12,7 +12,7 @@ from xensave.records.meaning.leaves import Leaf
 from xensave.records.twins import hex64
 from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
-from xensave.views.text.wrap import hang
+from xensave.views.text.wrap import hang, plural
 
 _COLUMN = 30
 _INLINE = 16
@@ -124,7 +124,7 @@ def _memory_lines(memory: MemoryChange, width: int, *, pages: bool) -> Iterator[
 
 
 def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {plural(count, noun)}"
 
 
 def _change_json(change: Change) -> Json:

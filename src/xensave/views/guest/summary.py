@@ -12,7 +12,7 @@ from xensave.context import Context
 from xensave.image import Emulator, Image
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
-from xensave.views.text.wrap import hang
+from xensave.views.text.wrap import hang, plural
 
 if TYPE_CHECKING:
     from xensave.container.streams.qemu import Section
@@ -106,7 +106,7 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
     """Yields what an image is, as labels and texts that are escaped for a terminal."""
     yield "image", f"{' > '.join(image.containers)}, {image.size:,} bytes"
     name = escape(image.guest) + ", " if image.guest else ""
-    vcpus = f"{image.vcpus} vCPU" + ("" if image.vcpus == 1 else "s")
+    vcpus = f"{image.vcpus} {plural(image.vcpus, 'vCPU')}"
     bits = f" of {image.width} bits" if image.width else ""
     yield "guest", f"{name}{image.type.upper()}{bits}, {vcpus}"
     yield "saved by", _saved_by(image)
@@ -210,7 +210,7 @@ def _section_json(section: Section) -> Json:
         "version": section.version,
         "offset": section.offset,
         "length": section.length,
-        "subsections": [{"name": s.name, "version": s.version} for s in section.subsections],
+        "subsections": [dict(each._asdict()) for each in section.subsections],
     }
 
 

@@ -13,6 +13,7 @@ from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject
 from xensave.records.values import Value
 from xensave.views.text.escape import escape
+from xensave.views.text.hexdump import rows_once
 from xensave.views.text.wrap import hang
 
 _INLINE = 16
@@ -149,18 +150,11 @@ class _Writer:
 
 
 def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:
-    """Yields a hex dump with offsets; lines that repeat the one before are left out as "*"."""
+    """Yields a hex dump with offsets, the last line always; others that repeat one are "*"."""
     row = 32 if width >= len(indent) + 6 + 96 else 16 if width >= len(indent) + 6 + 48 else 8
-    before, skipping = None, False
-    for at in range(0, len(data), row):
-        chunk = data[at : at + row]
-        if chunk == before and at + row < len(data):
-            if not skipping:
-                yield f"{indent}*"
-            skipping = True
-            continue
-        before, skipping = chunk, False
-        yield f"{indent}{at:04x}  {chunk.hex(' ')}"
+    last = (len(data) - 1) // row * row
+    for at, chunk in [*rows_once(data[:last], row), (last, data[last:])]:
+        yield f"{indent}*" if chunk is None else f"{indent}{at:04x}  {chunk.hex(' ')}"
 
 
 def _number(value: int, digits: int) -> str:

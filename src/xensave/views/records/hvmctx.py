@@ -46,9 +46,8 @@ def hvmctx(data: Buffer, domain: int = 0) -> Iterator[str]:
         if typecode == _END:
             yield text
             return
-        name = _names().get(typecode)
-        if name in LINES:
-            layout = _layouts()[name]
+        name, layout = _layouts().get(typecode, ("", None))
+        if layout is not None:
             yield text
             yield _record(name, decode(layout, _take(view, at, layout.size)))
             at += layout.size
@@ -64,14 +63,13 @@ def hvmctx(data: Buffer, domain: int = 0) -> Iterator[str]:
 
 
 @cache
-def _names() -> dict[int, str]:
-    return {binding.typecode: binding.name for binding in catalogue.release(RELEASE).bindings}
-
-
-@cache
-def _layouts() -> dict[str, Layout]:
-    bindings = catalogue.release(RELEASE).bindings
-    return {binding.name: catalogue.layout(binding.layout) for binding in bindings}
+def _layouts() -> dict[int, tuple[str, Layout | None]]:
+    """Returns names and layouts, by typecode, of the records that the tool knows."""
+    return {
+        binding.typecode: (binding.name, catalogue.layout(binding.layout))
+        for binding in catalogue.release(RELEASE).bindings
+        if binding.name in LINES
+    }
 
 
 def _take(view: memoryview, at: int, size: int) -> memoryview:
@@ -87,7 +85,7 @@ def _record(name: str, values: Values) -> str:
     if name == "LAPIC_REGS":
         page = octets(values, "data")
         words = [int.from_bytes(page[i : i + 4], "little") for i in range(0, len(page), 16)]
-        return _fill(LINES[name], {"page": list(words)})
+        return _fill(LINES[name], {"page": [*words]})
     text = _fill(LINES[name], values)
     if name == "CPU" and integer(values, "flags") & _FPU_INITIALISED:
         text += _fill(FPU, decode(FXSAVE, octets(values, "fpu_regs")))

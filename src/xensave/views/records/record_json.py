@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xensave.catalogue.model import Field, Layout
 from xensave.records.flat import element_size, members
 from xensave.records.meaning.explain import has_meaning, meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
 from xensave.records.twins import hex64
-from xensave.records.values import Value
+from xensave.records.values import Value, Values
 
 _WIDE = 8
 
@@ -32,17 +34,9 @@ def record_json(subject: Subject) -> dict[str, Json]:
         "offset": subject.offset,
         "length": subject.length,
         "layout": subject.layout.id if subject.layout else None,
-        "fields": _plain(values),
-        "hex": _twins(subject.layout, values),
-        "meanings": _meanings(subject.name, subject.layout, values),
+        **_fields(subject.name, subject.layout, values),
         "parts": [
-            {
-                "name": part.name,
-                "note": part.note,
-                "fields": _plain(part.values),
-                "hex": _twins(part.layout, part.values),
-                "meanings": _meanings(part.kind, part.layout, part.values),
-            }
+            {"name": part.name, "note": part.note, **_fields(part.kind, part.layout, part.values)}
             for part in parts(subject.name, values)
         ],
         "tail": subject.tail,
@@ -50,6 +44,22 @@ def record_json(subject: Subject) -> dict[str, Json]:
     if subject.note:
         result["note"] = subject.note
     return result
+
+
+def _fields(kind: str, layout: Layout | None, values: Values) -> dict[str, Json]:
+    """Returns fields, and beside them by path what is 64 bits wide and what has a meaning."""
+    twins: dict[str, Json] = {}
+    meanings: dict[str, Json] = {}
+    for field, value, path in _walk(kind, layout.fields if layout else (), values, ""):
+        if isinstance(value, int):
+            if element_size(field) == _WIDE:
+                twins[path] = hex64(value)
+            text = meaning(kind, path, value)
+        else:
+            text = _row_text(field, value)
+        if text:
+            meanings[path] = text
+    return {"fields": _plain(values), "hex": twins, "meanings": meanings}
 
 
 def _plain(value: Value) -> Json:
@@ -60,65 +70,32 @@ def _plain(value: Value) -> Json:
     return value
 
 
-def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    """Returns every field of 64 bits in hexadecimal, by its path."""
-    twins: dict[str, Json] = {}
-    if layout is not None:
-        _widen(layout.fields, values, "", twins)
-    return twins
+def _row_text(field: Field, value: Value) -> str:
+    if not isinstance(value, dict) or field.type not in ROWS:
+        return ""
+    label, _, means = ROWS[field.type](value)
+    return ": ".join(filter(None, (label, means)))
 
 
-def _widen(
-    fields: tuple[Field, ...], values: dict[str, Value], prefix: str, into: dict[str, Json]
-) -> None:
+def _walk(
+    kind: str, fields: tuple[Field, ...], values: dict[str, Value], prefix: str
+) -> Iterator[tuple[Field, Value, str]]:
+    """Yields every struct and integer by its path; arrays of neither use nor meaning are closed."""
     for field, _ in members(fields):
-        if field.fields or element_size(field) == _WIDE:
-            _twin(field, values[field.name], prefix + field.name, into)
+        yield from _walk_value(kind, field, values[field.name], prefix + field.name)
 
 
-def _twin(field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
-    if isinstance(value, dict):
-        _widen(field.fields, value, f"{path}.", into)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _twin(field, item, f"{path}[{index}]", into)
-    elif isinstance(value, int):
-        into[path] = hex64(value)
-
-
-def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    meanings: dict[str, Json] = {}
-    if layout is not None:
-        _of_fields(kind, layout.fields, values, "", meanings)
-    return meanings
-
-
-def _of_fields(
-    kind: str,
-    fields: tuple[Field, ...],
-    values: dict[str, Value],
-    prefix: str,
-    into: dict[str, Json],
-) -> None:
-    for field, _ in members(fields):
-        _of_value(kind, field, values[field.name], prefix + field.name, into)
-
-
-def _of_value(kind: str, field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
-    if isinstance(value, dict):
-        if field.type in ROWS:
-            label, _, means = ROWS[field.type](value)
-            if text := ": ".join(filter(None, (label, means))):
-                into[path] = text
-        _of_fields(kind, field.fields, value, f"{path}.", into)
-    elif isinstance(value, (list, bytes)):
+def _walk_value(
+    kind: str, field: Field, value: Value, path: str
+) -> Iterator[tuple[Field, Value, str]]:
+    if isinstance(value, (list, bytes)):
         # Arrays of plain values may be pages long.
-        if not field.fields and not has_meaning(kind, path):
-            return
-        element = field._replace(dims=field.dims[1:], size=element_size(field))
-        for index, item in enumerate(value):
-            _of_value(kind, element, item, f"{path}[{index}]", into)
-    else:
-        means = meaning(kind, path, value)
-        if means:
-            into[path] = means
+        wide = element_size(field) == _WIDE and not isinstance(value, bytes)
+        if field.fields or wide or has_meaning(kind, path):
+            element = field._replace(dims=field.dims[1:], size=element_size(field))
+            for index, item in enumerate(value):
+                yield from _walk_value(kind, element, item, f"{path}[{index}]")
+        return
+    yield field, value, path
+    if isinstance(value, dict):
+        yield from _walk(kind, field.fields, value, f"{path}.")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from xensave.review.history import Entry
+from xensave.views.review.objects import objection_object
 from xensave.views.text.escape import escape
 
 
@@ -44,16 +45,7 @@ def as_json(entries: Iterable[Entry]) -> Iterator[str]:
             "whole": entry.whole,
             "base": entry.review.base or None if entry.review else None,
             "objections": [
-                {
-                    "rule": o.finding.rule,
-                    "severity": o.finding.severity,
-                    "file": o.finding.place.file,
-                    "line": o.finding.place.line,
-                    "side": "old" if o.removed else "new",
-                    "message": o.finding.message,
-                    "remedy": o.finding.remedy,
-                }
-                for o in (entry.review.objections if entry.review else ())
+                objection_object(each) for each in (entry.review.objections if entry.review else ())
             ],
         }
         for entry in entries

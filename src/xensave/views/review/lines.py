@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xensave.findings import Finding
 from xensave.review.patches.patch import FilePatch, Line, header_path
 from xensave.review.result import Review
 from xensave.rules.numbers.model import Objection
@@ -14,6 +15,12 @@ def patch_of(review: Review, objection: Objection) -> FilePatch | None:
         if file in (patch.path, patch.old, header_path(patch.path)):
             return patch
     return None
+
+
+def advice(finding: Finding, joint: str = " ") -> str:
+    """Returns a finding's message as a sentence, and its remedy behind it."""
+    remedy = f"{joint}{finding.remedy}" if finding.remedy else ""
+    return f"{finding.message}.{remedy}"
 
 
 class Lines:

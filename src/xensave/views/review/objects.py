@@ -15,6 +15,17 @@ def as_json(result: Result) -> str:
 
 
 def _row(review: Review, objection: Objection) -> dict[str, object]:
+    return {
+        **objection_object(objection),
+        "patch": review.title,
+        "version": review.message.version if review.message else None,
+        "base": review.base or None,
+        "settled": objection.settled or None,
+    }
+
+
+def objection_object(objection: Objection) -> dict[str, object]:
+    """Returns an objection as an object, whatever it was raised to."""
     finding = objection.finding
     return {
         "rule": finding.rule,
@@ -25,8 +36,4 @@ def _row(review: Review, objection: Objection) -> dict[str, object]:
         "subject": objection.subject,
         "message": finding.message,
         "remedy": finding.remedy,
-        "patch": review.title,
-        "version": review.message.version if review.message else None,
-        "base": review.base or None,
-        "settled": objection.settled or None,
     }

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.review.result import Result
+from xensave.review.result import Result, objections_of
 from xensave.rules.numbers.model import Objection
+from xensave.views.review.lines import advice
 
 _SEVERITIES = {ERROR: "ERROR", WARNING: "WARNING", NOTE: "INFO"}
 
 
 def rdjson(result: Result) -> str:
     """Returns a diagnostic for each objection of the newest version."""
-    diagnostics = [
-        _diagnostic(objection) for review in result.newest for objection in review.objections
-    ]
+    diagnostics = [_diagnostic(each) for each in objections_of(result.newest)]
     log = {"source": {"name": "xensave"}, "diagnostics": diagnostics}
     return json.dumps(log, indent=2) + "\n"
 
@@ -26,9 +25,8 @@ def _diagnostic(objection: Objection) -> dict[str, object]:
     # A line that is gone cannot carry a remark: that goes to the file.
     if finding.place.line and not objection.removed:
         location["range"] = {"start": {"line": finding.place.line}}
-    remedy = f"\n{finding.remedy}" if finding.remedy else ""
     return {
-        "message": f"{finding.message}.{remedy}",
+        "message": advice(finding, "\n"),
         "location": location,
         "severity": _SEVERITIES[finding.severity],
         "code": {"value": finding.rule},

@@ -8,6 +8,7 @@ from xensave import __version__
 from xensave.review.result import Result, Review
 from xensave.rules.numbers.model import Objection
 from xensave.rules.rows import ROWS, AnyRule
+from xensave.views.review.lines import advice
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -51,12 +52,11 @@ def _result(review: Review, objection: Objection) -> dict[str, object]:
     location: dict[str, object] = {"artifactLocation": {"uri": finding.place.file or "unknown"}}
     if finding.place.line:
         location["region"] = {"startLine": finding.place.line}
-    remedy = f" {finding.remedy}" if finding.remedy else ""
     return {
         "ruleId": finding.rule,
         "ruleIndex": _INDEX[finding.rule],
         "level": finding.severity,
-        "message": {"text": f"{finding.message}.{remedy}"},
+        "message": {"text": advice(finding)},
         "locations": [{"physicalLocation": location}],
         "partialFingerprints": {"subject/v1": f"{finding.rule}:{objection.subject}"},
         "properties": {"patch": review.title, "side": "old" if objection.removed else "new"},

@@ -12,6 +12,7 @@ from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import Lines
 from xensave.views.text.colours import TITLE, painted
 from xensave.views.text.escape import escape
+from xensave.views.text.wrap import plural
 
 _MOST_NAMES = 8
 
@@ -98,8 +99,9 @@ def _count(result: Result) -> str:
     objections = [objection for objection in drawn if not objection.settled]
     settled = len(drawn) - len(objections)
     counts = [
-        _counted(sum(o.finding.severity == severity for o in objections), severity)
+        f"{count} {plural(count, severity)}"
         for severity in (ERROR, WARNING, NOTE)
+        for count in [sum(o.finding.severity == severity for o in objections)]
     ]
     waived = sum(len(review.waived) for review in result.newest)
     several = len({review.series for review in result.reviews}) > 1
@@ -107,7 +109,3 @@ def _count(result: Result) -> str:
     more = [f"{settled} settled"] if settled else []
     more += [f"{waived} waived"] if waived else []
     return newest + ", ".join([*counts, *more])
-
-
-def _counted(count: int, severity: str) -> str:
-    return f"{count} {severity}{'' if count == 1 else 's'}"

@@ -19,20 +19,30 @@ def hexdump_lines(data: bytes, address: int) -> Iterator[str]:
     *
     00000000018445c0
     """
-    before = None
-    starred = False
-    for at in range(0, len(data), _ROW):
-        row = data[at : at + _ROW]
-        if row == before and len(row) == _ROW:
-            if not starred:
-                yield "*"
-            starred = True
+    for at, row in rows_once(data, _ROW):
+        if row is None:
+            yield "*"
             continue
-        before, starred = row, False
         halves = (row[:_GROUP].hex(" "), row[_GROUP:].hex(" "))
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
         yield f"{_address(address + at)}  {halves[0]:<23}  {halves[1]:<23}  |{text}|"
     yield _address(address + len(data))
+
+
+def rows_once(data: bytes, size: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yields rows of so many bytes with their offsets; for all that repeat one, None once.
+
+    >>> [row for _, row in rows_once(b"abababa", 2)]
+    [b'ab', None, b'a']
+    """
+    before, repeated = b"", False
+    for at in range(0, len(data), size):
+        row = data[at : at + size]
+        if row != before:
+            yield at, row
+        elif not repeated:
+            yield at, None
+        before, repeated = row, row == before
 
 
 def _address(value: int) -> str:

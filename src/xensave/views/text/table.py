@@ -14,7 +14,7 @@ _LEAST = 16
 
 def table_lines(
     head: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str | None]],
     width: int,
     right: Sequence[int] = (),
     *,
@@ -23,8 +23,8 @@ def table_lines(
 ) -> Iterator[str]:
     """Yields a table's lines: a head, then the rows; columns numbered in `right` align right.
 
-    Every cell is escaped. Where the last column has little room it goes on a line of its own,
-    unless it aligns right.
+    Every cell is escaped; None is an empty one. Where the last column has little room it goes on
+    a line of its own, unless it aligns right.
 
     >>> for line in table_lines(("number", "name"), [("2", "CPU"), ("16", "CPU_XSAVE")], 80, [0]):
     ...     print(line)
@@ -32,7 +32,7 @@ def table_lines(
          2  CPU
         16  CPU_XSAVE
     """
-    texts = [[escape(cell) for cell in row] for row in (head, *rows)]
+    texts = [[escape(cell or "") for cell in row] for row in (head, *rows)]
     widths = [max(cells(row[at]) for row in texts) for at in range(len(head))]
     start = len(indent) + sum(widths[:-1]) + len(gap) * (len(head) - 1)
     figures = len(head) - 1 in right

@@ -27,6 +27,15 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
+def plural(count: int, noun: str) -> str:
+    """Returns a noun as it stands behind a number.
+
+    >>> plural(1, "page"), plural(0, "page")
+    ('page', 'pages')
+    """
+    return noun if count == 1 else f"{noun}s"
+
+
 def left(text: str, width: int) -> str:
     """Returns text with spaces after it, to fill so many columns."""
     return text + " " * (width - cells(text))
