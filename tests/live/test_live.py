@@ -10,8 +10,9 @@ import pytest
 import xensave
 from xensave.cli import main
 from xensave.errors import SourceError, Unsupported, UsageError
-from xensave.live import libraries, open_domain, opening
+from xensave.live import libraries, opening
 from xensave.live.interface import candidates, interfaces
+from xensave.live.opening import open_domain
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

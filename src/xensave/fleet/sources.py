@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from xensave.errors import SourceError
+from xensave.live import is_domain
 from xensave.source.remote.addresses import Entry, is_address, local_path
 from xensave.source.remote.stores import expand, is_pattern
 
@@ -102,7 +103,7 @@ def as_path(text: str) -> str:
     >>> as_path("-o"), as_path("domain:0"), as_path("a.img")
     ('./-o', './domain:0', 'a.img')
     """
-    return f"./{text}" if text.startswith(("-", "domain:")) else text
+    return f"./{text}" if text.startswith("-") or is_domain(text) else text
 
 
 def _file(path: str) -> Entry:

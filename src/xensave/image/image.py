@@ -13,13 +13,13 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
 from xensave.context import AbsentRecord, Context
-from xensave.errors import Malformed, UsageError
+from xensave.errors import UsageError
 from xensave.image.counted import CountedImage
 from xensave.image.facts.described import details_of
 from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.guest import GuestFacts, GuestType, facts_of
 from xensave.image.facts.pages import PageTally
-from xensave.image.tally import tally
+from xensave.image.tally import BufferedRecord, tally
 from xensave.source import Input, Source
 
 if TYPE_CHECKING:
@@ -152,26 +152,22 @@ class Image(CountedImage):
 
         Raises AbsentRecord where there is none, as in a PV guest's image.
         """
-        parsed = self._find_context()
-        if parsed is None:
-            raise AbsentRecord("the image holds no HVM context")
-        return parsed
+        if self._context is None:
+            record = self._context_record
+            self._context = Context.parse(record.body, self.release, record.body_offset)
+        return self._context
 
     @property
     def context_bytes(self) -> bytes:
         """The HVM context as it lies in the image, whether or not it can be parsed."""
+        return self._context_record.body
+
+    @property
+    def _context_record(self) -> BufferedRecord:
         record = self.tally.last_context
         if record is None:
             raise AbsentRecord("the image holds no HVM context")
-        return record.body
-
-    def _find_context(self) -> Context | None:
-        if self._context is None:
-            record = self.tally.last_context
-            if record is None:
-                return None
-            self._context = Context.parse(record.body, self.release, record.body_offset)
-        return self._context
+        return record
 
     @property
     def has_context(self) -> bool:
@@ -181,9 +177,8 @@ class Image(CountedImage):
     @property
     def vcpus(self) -> int:
         """How many vCPUs were saved."""
-        context = self._find_context()
-        if context is not None:
-            return context.vcpus
+        if self.has_context:
+            return self.context.vcpus
         basic = self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)
         return len({record.body[:4] for record in basic})
 
@@ -250,8 +245,7 @@ class Image(CountedImage):
     def vcpu_numbers(self) -> tuple[int, ...]:
         """The numbers of the vCPUs whose registers were saved, in ascending order."""
         if self.type != "pv":
-            context = self._find_context()
-            records = context.all("CPU") if context is not None else ()
+            records = self.context.all("CPU") if self.has_context else ()
             return tuple(sorted({record.instance for record in records}))
         return tuple(sorted(self.facts.vcpus_pv))
 
@@ -269,11 +263,8 @@ class Image(CountedImage):
     def tsc_info(self) -> TscInfo | None:
         """How the time stamp counter was kept."""
         for record in self.tally.all(LIBXC, libxc.X86_TSC_INFO):
-            try:
+            with record.placed():
                 return TscInfo.parse(record.body)
-            except Malformed as error:
-                error.offset = record.offset
-                raise
         return None
 
     @property

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from xensave.errors import UsageError
+from xensave.live import is_domain
 from xensave.source import Input, Source, open_source
-
-_LIVE = "domain:"
 
 
 def open_input(what: Input, *, max_size: int | None = None, format: str | None = None) -> Source:
@@ -13,10 +12,10 @@ def open_input(what: Input, *, max_size: int | None = None, format: str | None =
 
     Raises SourceError where there is nothing to read.
     """
-    if isinstance(what, str) and what.startswith(_LIVE):
-        from xensave.live import open_domain
+    if is_domain(what):
+        from xensave.live.opening import open_domain
 
-        return open_domain(what)
+        return open_domain(str(what))
     return open_source(what, max_size=max_size, format=format)
 
 

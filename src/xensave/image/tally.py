@@ -1,6 +1,7 @@
 """One pass over an image: every record counted, what is small kept, pages passed over."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import le
 from typing import NamedTuple
 
@@ -57,6 +58,15 @@ class BufferedRecord(NamedTuple):
     body_offset: int
     length: int
     body: bytes
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Lets errors of reading the body say where in the image the record lies."""
+        try:
+            yield
+        except XensaveError as error:
+            error.offset = self.offset
+            raise
 
 
 class _Sum:

@@ -2,9 +2,17 @@
 
 `domain:NAME` and `domain:ID` are read through libxencall, whose interface is stable, by hypercalls
 that are put together here: the HVM context, the CPU policy, HVM params and the TSC's mode become a
-libxc stream without pages. The guest is neither paused nor changed.
+libxc stream without pages. The guest is neither paused nor changed. `xensave.live.opening` opens
+it, `xensave.live.memory` with its memory.
 """
 
-from xensave.live.opening import PREFIX, is_domain, open_domain
+PREFIX = "domain:"
 
-__all__ = ["PREFIX", "is_domain", "open_domain"]
+
+def is_domain(what: object) -> bool:
+    """Tells whether an input is a running guest.
+
+    >>> is_domain("domain:guest1"), is_domain("./domain:guest1")
+    (True, False)
+    """
+    return isinstance(what, str) and what.startswith(PREFIX)

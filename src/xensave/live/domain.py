@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import NamedTuple
 
+from xensave.container.streams.libxc_records import TscInfo
 from xensave.errors import SourceError, Unsupported
 from xensave.live import interface as xen
 from xensave.live.interface import Interface, candidates
@@ -26,20 +26,13 @@ _LEAF_SIZE, _MSR_SIZE = 24, 16
 _MOST_LEAVES, _MOST_MSRS = 1024, 256
 _CONTEXT_LIMIT = 64 << 20
 _TRIES = 4
+_ABSENT = (errno.ENOSYS, errno.EOPNOTSUPP)
+"""What Xen answers to an operation that it does not have."""
 
 MOST_TYPES = 1024
 """The most frames that getpageframeinfo3 takes."""
 TYPE_SHIFT = 28
 """XEN_DOMCTL_PFINFO_LTAB_SHIFT: where a page's type is in what getpageframeinfo3 answers."""
-
-
-class TscState(NamedTuple):
-    """How a domain's TSC is kept: mode, kHz, incarnation, elapsed nanoseconds."""
-
-    mode: int
-    khz: int
-    incarnation: int
-    nsec: int
 
 
 class AbsentDomain(SourceError):
@@ -137,27 +130,22 @@ class Domain:
         leaves = self._hypercalls.buffer(_LEAF_SIZE * _MOST_LEAVES)
         msrs = self._hypercalls.buffer(_MSR_SIZE * _MOST_MSRS)
         question = _POLICY.pack(_MOST_LEAVES, _MOST_MSRS, leaves.address, msrs.address, 0, 0, 0)
-        try:
-            answer = self._ask(xen.operation("get_cpu_policy"), question)
-        except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
-                return None
-            raise self._trouble("get_cpu_policy", error) from error
+        answer = self._operate("get_cpu_policy", question, _ABSENT)
+        if answer is None:
+            return None
         leaf_count, msr_count = _POLICY.unpack_from(answer)[:2]
         return leaves.read(_LEAF_SIZE * leaf_count), msrs.read(_MSR_SIZE * msr_count)
 
-    def tsc(self) -> TscState | None:
+    def tsc(self) -> TscInfo | None:
         """Returns how the TSC is kept; None where this Xen does not say."""
         if not self._interface.tsc:
             return None
-        try:
-            answer = self._ask(xen.operation("gettscinfo"), b"")
-        except OSError as error:
-            # A guest that was not paused may not be asked of it (EINVAL).
-            if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                return None
-            raise self._trouble("gettscinfo", error) from error
-        return TscState(*_TSC.unpack_from(answer))
+        # A guest that was not paused may not be asked of it (EINVAL).
+        answer = self._operate("gettscinfo", b"", (errno.EINVAL, *_ABSENT))
+        if answer is None:
+            return None
+        mode, khz, incarnation, nsec = _TSC.unpack_from(answer)
+        return TscInfo(mode, khz, nsec, incarnation)
 
     def param(self, index: int) -> int:
         """Returns an HVM param; 0 for one that may not be read."""
@@ -202,18 +190,19 @@ class Domain:
             self._types = self._hypercalls.buffer(8 * MOST_TYPES)
         self._types.write(frames)
         question = _TYPES.pack(len(frames) // 8, self._types.address)
-        try:
-            self._ask(xen.operation("getpageframeinfo3"), question)
-        except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
-                return None
-            raise self._trouble("getpageframeinfo3", error) from error
+        if self._operate("getpageframeinfo3", question, _ABSENT) is None:
+            return None
         return self._types.read(len(frames))
 
-    def _operate(self, name: str) -> None:
+    def _operate(
+        self, name: str, question: bytes = b"", absent: tuple[int, ...] = ()
+    ) -> bytes | None:
+        """Does a domctl; None where its errno is one of `absent`: this Xen has no answer."""
         try:
-            self._ask(xen.operation(name), b"")
+            return self._ask(xen.operation(name), question)
         except OSError as error:
+            if error.errno in absent:
+                return None
             raise self._trouble(name, error) from error
 
     def _ask_context(self, size: int, address: int) -> bytes:

@@ -7,13 +7,14 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import POINTER, c_int, c_size_t, c_uint, c_uint32, c_ulong, c_void_p
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from xensave.errors import SourceError
-from xensave.live.libraries import load_library
+from xensave.live.libraries import function, load_library
 
 FOREIGN_MEMORY = "libxenforeignmemory.so.1"
 
@@ -27,26 +28,16 @@ class ForeignMemory:
     """libxenforeignmemory, opened. Raises AbsentLibrary without it, SourceError without a dom0."""
 
     def __init__(self, path: str = FOREIGN_MEMORY) -> None:
-        self._library = load_library(path, "a running guest's memory")
-        open_ = self._library.xenforeignmemory_open
-        open_.restype = ctypes.c_void_p
-        open_.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-        map_ = self._library.xenforeignmemory_map
-        map_.restype = ctypes.c_void_p
-        map_.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_uint32,
-            ctypes.c_int,
-            ctypes.c_size_t,
-            ctypes.POINTER(ctypes.c_ulong),
-            ctypes.POINTER(ctypes.c_int),
-        ]
-        self._library.xenforeignmemory_unmap.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-        ]
-        self._library.xenforeignmemory_close.argtypes = [ctypes.c_void_p]
+        library = load_library(path, "a running guest's memory")
+        open_ = function(library, "xenforeignmemory_open", c_void_p, c_void_p, c_uint)
+        places = POINTER(c_ulong), POINTER(c_int)
+        self._map = function(
+            library, "xenforeignmemory_map", c_void_p, c_void_p, c_uint32, c_int, c_size_t, *places
+        )
+        self._unmap = function(
+            library, "xenforeignmemory_unmap", c_int, c_void_p, c_void_p, c_size_t
+        )
+        self._close = function(library, "xenforeignmemory_close", c_int, c_void_p)
         self._handle: int | None = open_(None, 0)
         if not self._handle:
             raise SourceError(f"{path}: {os.strerror(ctypes.get_errno())}")
@@ -68,22 +59,20 @@ class ForeignMemory:
     def _mapped(self, domain: int, frames: Frames) -> Iterator[tuple[int, Flags]]:
         """Maps frames; yields the address of the first, and which of them have a page."""
         count = len(frames)
-        errors = (ctypes.c_int * count)()
-        numbers = (ctypes.c_ulong * count).from_buffer_copy(frames.tobytes())
+        errors = (c_int * count)()
+        numbers = (c_ulong * count).from_buffer_copy(frames.tobytes())
         ctypes.set_errno(0)
-        address = self._library.xenforeignmemory_map(
-            self._handle, domain, mmap.PROT_READ, count, numbers, errors
-        )
+        address = self._map(self._handle, domain, mmap.PROT_READ, count, numbers, errors)
         if not address:
             code = ctypes.get_errno()
             raise SourceError(f"domain {domain}: its memory cannot be mapped: {os.strerror(code)}")
         try:
             yield address, np.frombuffer(bytes(errors), np.intc) == 0
         finally:
-            self._library.xenforeignmemory_unmap(self._handle, address, count)
+            self._unmap(self._handle, address, count)
 
     def close(self) -> None:
         """Gives back the handle."""
         if self._handle:
-            self._library.xenforeignmemory_close(self._handle)
+            self._close(self._handle)
             self._handle = None

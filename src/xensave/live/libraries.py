@@ -9,14 +9,28 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_uint32,
+    c_uint64,
+    c_ulong,
+    c_void_p,
+)
+from typing import Any, Protocol
 
 from xensave.errors import SourceError
 
 XENCALL = "libxencall.so.1"
 XENSTORE = ("libxenstore.so.4", "libxenstore.so.3.0")
+
+# What xs_directory() and xs_read() take: a handle, a transaction, a path, and where a count goes.
+_READING = (c_void_p, c_uint32, c_char_p, POINTER(c_uint))
 
 
 class Buffer(Protocol):
@@ -73,6 +87,18 @@ def load_library(path: str, what: str) -> ctypes.CDLL:
         ) from error
 
 
+Function = Callable[..., Any]
+"""A function of a library: what it takes and returns is declared to ctypes."""
+
+
+def function(library: ctypes.CDLL, name: str, result: object, *arguments: object) -> Function:
+    """Returns a function of a library, with the types of its result and its arguments declared."""
+    declared = library[name]
+    declared.restype = result  # type: ignore[assignment]  # ctypes keeps its types' type private
+    declared.argtypes = arguments  # type: ignore[assignment]
+    return declared
+
+
 class XenCall:
     """libxencall, opened.
 
@@ -80,19 +106,17 @@ class XenCall:
     """
 
     def __init__(self, path: str = XENCALL) -> None:
-        self._library = load_library(path, "a running guest")
-        open_ = self._library.xencall_open
-        open_.restype = ctypes.c_void_p
-        open_.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-        allocate = self._library.xencall_alloc_buffer
-        allocate.restype = ctypes.c_void_p
-        allocate.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        self._library.xencall_free_buffer.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        self._library.xencall_close.argtypes = [ctypes.c_void_p]
-        for count in (1, 2):
-            call = getattr(self._library, f"xencall{count}")
-            call.argtypes = [ctypes.c_void_p, ctypes.c_uint, *[ctypes.c_uint64] * count]
-            call.restype = ctypes.c_int
+        library = load_library(path, "a running guest")
+        open_ = function(library, "xencall_open", c_void_p, c_void_p, c_uint)
+        self._allocate = function(library, "xencall_alloc_buffer", c_void_p, c_void_p, c_size_t)
+        self._free = function(library, "xencall_free_buffer", None, c_void_p, c_void_p)
+        self._close = function(library, "xencall_close", c_int, c_void_p)
+        self._calls = {
+            count: function(
+                library, f"xencall{count}", c_int, c_void_p, c_uint, *[c_uint64] * count
+            )
+            for count in (1, 2)
+        }
         self._buffers: list[int] = []
         with _silenced():
             ctypes.set_errno(0)
@@ -104,7 +128,7 @@ class XenCall:
     def call(self, number: int, *args: int) -> int:
         """Does a hypercall of one or two arguments. Raises OSError with Xen's errno."""
         ctypes.set_errno(0)
-        result: int = getattr(self._library, f"xencall{len(args)}")(self._handle, number, *args)
+        result: int = self._calls[len(args)](self._handle, number, *args)
         if result < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
@@ -112,7 +136,7 @@ class XenCall:
 
     def buffer(self, size: int) -> CallBuffer:
         """Returns memory, which is zero; it lives until `close`."""
-        address: int | None = self._library.xencall_alloc_buffer(self._handle, size)
+        address: int | None = self._allocate(self._handle, size)
         if not address:
             raise SourceError(f"no {size} bytes for a hypercall: {os.strerror(errno.ENOMEM)}")
         self._buffers.append(address)
@@ -121,10 +145,10 @@ class XenCall:
     def close(self) -> None:
         """Gives back the buffers and the handle."""
         for address in self._buffers:
-            self._library.xencall_free_buffer(self._handle, address)
+            self._free(self._handle, address)
         self._buffers.clear()
         if self._handle:
-            self._library.xencall_close(self._handle)
+            self._close(self._handle)
             self._handle = None
 
 
@@ -155,9 +179,7 @@ def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
     Of several of one name (a guest that is being migrated) the newest counts.
     """
     library = _first_loaded(paths)
-    library.xs_open.restype = ctypes.c_void_p
-    library.xs_open.argtypes = [ctypes.c_ulong]
-    handle = library.xs_open(0)
+    handle = function(library, "xs_open", c_void_p, c_ulong)(0)
     if not handle:
         raise SourceError(f"xenstore cannot be opened: {os.strerror(ctypes.get_errno())}")
     try:
@@ -167,8 +189,7 @@ def domain_of_name(name: str, paths: tuple[str, ...] = XENSTORE) -> int:
             if _read(library, handle, f"/local/domain/{number}/name") == name.encode()
         ]
     finally:
-        library.xs_close.argtypes = [ctypes.c_void_p]
-        library.xs_close(handle)
+        function(library, "xs_close", None, c_void_p)(handle)
     if not result:
         raise SourceError(f"no domain is called {name!r}")
     return max(result)
@@ -184,12 +205,9 @@ def _first_loaded(paths: tuple[str, ...]) -> ctypes.CDLL:
 
 
 def _domains(library: ctypes.CDLL, handle: int) -> list[int]:
-    library.xs_directory.restype = ctypes.POINTER(ctypes.c_char_p)
-    library.xs_directory.argtypes = [
-        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint)
-    ]  # fmt: skip
-    count = ctypes.c_uint(0)
-    words = library.xs_directory(handle, 0, b"/local/domain", ctypes.byref(count))
+    directory = function(library, "xs_directory", POINTER(c_char_p), *_READING)
+    count = c_uint(0)
+    words = directory(handle, 0, b"/local/domain", ctypes.byref(count))
     if not words:
         return []
     result = [words[index] for index in range(count.value)]
@@ -199,20 +217,16 @@ def _domains(library: ctypes.CDLL, handle: int) -> list[int]:
 
 
 def _read(library: ctypes.CDLL, handle: int, path: str) -> bytes | None:
-    library.xs_read.restype = ctypes.c_void_p
-    library.xs_read.argtypes = [
-        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint)
-    ]  # fmt: skip
-    length = ctypes.c_uint(0)
-    result = library.xs_read(handle, 0, path.encode(), ctypes.byref(length))
+    length = c_uint(0)
+    read = function(library, "xs_read", c_void_p, *_READING)
+    result = read(handle, 0, path.encode(), ctypes.byref(length))
     if not result:
         return None
     value = ctypes.string_at(result, length.value)
-    _free(ctypes.c_void_p(result))
+    _free(c_void_p(result))
     return value
 
 
 def _free(pointer: object) -> None:
-    free = ctypes.CDLL(None).free
-    free.argtypes = [ctypes.c_void_p]
-    free(ctypes.cast(pointer, ctypes.c_void_p))  # type: ignore[arg-type]  # any pointer
+    free = function(ctypes.CDLL(None), "free", None, c_void_p)
+    free(ctypes.cast(pointer, c_void_p))  # type: ignore[arg-type]  # any pointer

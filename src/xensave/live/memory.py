@@ -12,12 +12,12 @@ import numpy as np
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
-from xensave.errors import LimitExceeded, SourceError, XensaveError
+from xensave.errors import LimitExceeded, SourceError
 from xensave.live.domain import MOST_TYPES, AbsentDomain, Domain
 from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT
 from xensave.live.foreign import ForeignMemory, Frames
 from xensave.live.libraries import XenCall
-from xensave.live.opening import domain_number
+from xensave.live.opening import domain_number, named
 from xensave.live.pausing import paused
 from xensave.live.snapshot import stream_of
 from xensave.source.base import write_all
@@ -36,29 +36,23 @@ def open_domain_memory(what: str) -> MappedSource:
     The file has no name, and goes with the source. Raises SourceError where there is no such
     guest, no library, no dom0 or no right; Unsupported for a PV guest.
     """
-    try:
-        number = domain_number(what)
-        with (
-            closing(XenCall()) as library,
-            closing(ForeignMemory()) as foreign,
-            tempfile.TemporaryFile(buffering=0) as file,
-        ):
-            domain = Domain(library, number)
-            domain.refuse_pv()
-            own = _pages_of_xen(domain, foreign)
-            with paused(number), _alive(domain):
-                stream = stream_of(domain)
-                end = len(pack_record(libxc.END))
-                write_all(file.fileno(), memoryview(stream)[:-end])
-                _write_memory(file.fileno(), domain, foreign, own)
-                write_all(file.fileno(), memoryview(stream)[-end:])
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
-            return MappedSource(os.dup(file.fileno()), 0, what, owned=True)
-    except XensaveError as error:
-        error.source = what
-        raise
-    except OSError as error:
-        raise SourceError(f"{what}: {error.strerror}") from error
+    with (
+        named(what),
+        closing(XenCall()) as library,
+        closing(ForeignMemory()) as foreign,
+        tempfile.TemporaryFile(buffering=0) as file,
+    ):
+        domain = Domain(library, domain_number(what))
+        domain.refuse_pv()
+        own = _pages_of_xen(domain, foreign)
+        with paused(domain.number), _alive(domain):
+            stream = stream_of(domain)
+            end = len(pack_record(libxc.END))
+            write_all(file.fileno(), memoryview(stream)[:-end])
+            _write_memory(file.fileno(), domain, foreign, own)
+            write_all(file.fileno(), memoryview(stream)[-end:])
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return MappedSource(os.dup(file.fileno()), 0, what, owned=True)
 
 
 @contextmanager

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.live import PREFIX
 from xensave.live.domain import Domain
 from xensave.live.libraries import AbsentLibrary, XenCall, domain_of_name
 from xensave.live.snapshot import stream_of
 from xensave.live.xenctrl import XenCtrlDomain, xenctrl_path
 from xensave.source import MemorySource
 
-PREFIX = "domain:"
 _LAST = 0x7FEF
 """DOMID_FIRST_RESERVED is 0x7ff0."""
-
-
-def is_domain(what: object) -> bool:
-    """Tells whether an input is a running guest.
-
-    >>> is_domain("domain:guest1"), is_domain("./domain:guest1")
-    (True, False)
-    """
-    return isinstance(what, str) and what.startswith(PREFIX)
 
 
 def open_domain(what: str) -> MemorySource:
@@ -30,9 +22,15 @@ def open_domain(what: str) -> MemorySource:
 
     Raises SourceError where there is no such guest, no library, no dom0 or no right.
     """
-    name = _name(what)
+    with named(what):
+        return MemorySource(_asked(_name(what)), what)
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """Lets errors of asking for a guest say which input it was; of the system's: SourceError."""
     try:
-        return MemorySource(_asked(name), what)
+        yield
     except XensaveError as error:
         error.source = what
         raise

@@ -8,7 +8,6 @@ from xensave import catalogue
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import HvmParams, TscInfo
-from xensave.live.domain import TscState
 
 # What libxc saves of the params: tools/libs/guest/xg_sr_save_x86_hvm.c, write_hvm_params().
 SAVED_PARAMS = (
@@ -30,7 +29,7 @@ class Running(Protocol):
     def policy(self) -> tuple[bytes, bytes] | None:
         """Returns the CPU policy's leaves and MSRs, None where they cannot be read."""
 
-    def tsc(self) -> TscState | None:
+    def tsc(self) -> TscInfo | None:
         """Returns how the TSC is kept, None where that is not said."""
 
     def param(self, index: int) -> int:
@@ -60,8 +59,7 @@ def stream_of(domain: Running) -> bytes:
         ]
     tsc = domain.tsc()
     if tsc is not None:
-        body = TscInfo(tsc.mode, tsc.khz, tsc.nsec, tsc.incarnation).to_bytes()
-        parts.append(pack_record(libxc.X86_TSC_INFO, body))
+        parts.append(pack_record(libxc.X86_TSC_INFO, tsc.to_bytes()))
     parts.append(pack_record(libxc.HVM_CONTEXT, context))
     parts.append(pack_record(libxc.HVM_PARAMS, _params(domain)))
     parts.append(pack_record(libxc.END))

@@ -11,10 +11,12 @@ import ctypes
 import ctypes.util
 import errno
 import os
+from ctypes import POINTER, c_int, c_uint, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 from xensave.errors import SourceError
 from xensave.live.interface import XENVER_VERSION
+from xensave.live.libraries import function
 
 _FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu")
 
@@ -25,23 +27,21 @@ class XenCtrlDomain:
     def __init__(self, path: str, number: int) -> None:
         self.number = number
         try:
-            self._library = ctypes.CDLL(path, use_errno=True)
+            library = ctypes.CDLL(path, use_errno=True)
         except OSError as error:
             raise SourceError(f"{path} cannot be loaded: {error}") from error
-        open_ = self._library.xc_interface_open
-        open_.restype = ctypes.c_void_p
-        open_.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
-        self._library.xc_version.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
-        self._library.xc_domain_hvm_getcontext.argtypes = [
-            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
-        ]  # fmt: skip
-        self._library.xc_hvm_param_get.argtypes = [
-            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64)
-        ]  # fmt: skip
+        open_ = function(library, "xc_interface_open", c_void_p, c_void_p, c_void_p, c_uint)
+        version_of = function(library, "xc_version", c_int, c_void_p, c_int, c_void_p)
+        self._get_context = function(
+            library, "xc_domain_hvm_getcontext", c_int, c_void_p, c_uint32, c_void_p, c_uint32
+        )
+        self._get_param = function(
+            library, "xc_hvm_param_get", c_int, c_void_p, c_uint32, c_uint32, POINTER(c_uint64)
+        )
         self._handle: int | None = open_(None, None, 0)
         if not self._handle:
             raise SourceError(f"Xen cannot be asked: {os.strerror(ctypes.get_errno())}")
-        version: int = self._library.xc_version(self._handle, XENVER_VERSION, None)
+        version: int = version_of(self._handle, XENVER_VERSION, None)
         self.xen = (version >> 16, version & 0xFFFF)
 
     def context(self) -> bytes:
@@ -61,12 +61,12 @@ class XenCtrlDomain:
 
     def param(self, index: int) -> int:
         """Returns an HVM param; 0 for one that may not be read."""
-        value = ctypes.c_uint64(0)
-        got = self._library.xc_hvm_param_get(self._handle, self.number, index, ctypes.byref(value))
+        value = c_uint64(0)
+        got = self._get_param(self._handle, self.number, index, ctypes.byref(value))
         return 0 if got < 0 else value.value
 
     def _context(self, buffer: ctypes.Array[ctypes.c_char] | None, size: int) -> int:
-        got: int = self._library.xc_domain_hvm_getcontext(self._handle, self.number, buffer, size)
+        got: int = self._get_context(self._handle, self.number, buffer, size)
         if got >= 0:
             return got
         code = ctypes.get_errno()

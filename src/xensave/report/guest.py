@@ -35,7 +35,7 @@ def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool
     facts = image.facts
     findings = _findings(facts.broken or ())
     if facts.stop is not None:
-        return _damaged(name, anchor, findings, facts.stop, full=full)
+        return GuestPage(anchor, name, name, findings, full, wrong=str(facts.stop))
     parts = _Parts()
     verdicts, assumes = answers(image, judge)
     memory = parts.of(lambda: memory_part(image), MemoryPart())
@@ -77,32 +77,6 @@ class _Parts:
         except XensaveError as error:
             self.troubles[str(error)] = None
             return instead
-
-
-def _damaged(
-    name: str, anchor: str, findings: Table, stop: XensaveError, *, full: bool
-) -> GuestPage:
-    return GuestPage(
-        anchor=anchor,
-        title=name,
-        path=name,
-        facts=(),
-        findings=findings,
-        answers=(),
-        assumes=(),
-        bars=(),
-        records=(),
-        memory=(),
-        memory_facts=(),
-        memory_bars=(),
-        vcpus=(),
-        features=(),
-        policy=(),
-        settings=(),
-        emulator=(),
-        full=full,
-        wrong=str(stop),
-    )
 
 
 def _findings(broken: Sequence[Finding]) -> Table:

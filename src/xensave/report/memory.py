@@ -8,11 +8,10 @@ from xensave.image import Image
 from xensave.image.memory.memory_map import MemoryMap, memory_map
 from xensave.report.charts import bar
 from xensave.report.page import Bar, Fact, Table
-from xensave.views.guest.memory_map import map_facts, range_row
+from xensave.views.guest.memory_map import MAP_HEAD, map_facts, range_row
 
 _ROWS = 200
 _PIECES = 4096
-_HEAD = ("start", "end", "frames", "types", "what")
 
 
 class MemoryPart(NamedTuple):
@@ -64,4 +63,4 @@ def _tables(result: MemoryMap) -> tuple[Table, ...]:
     rows = tuple(range_row(each) for each in result.ranges[:_ROWS])
     left = len(result.ranges) - len(rows)
     note = f"{left:,} more ranges are left out." if left else ""
-    return (Table("Memory map", _HEAD, rows, (0, 1, 2), (0, 1), note),)
+    return (Table("Memory map", MAP_HEAD, rows, (0, 1, 2), (0, 1), note),)

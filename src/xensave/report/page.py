@@ -88,20 +88,20 @@ class GuestPage(NamedTuple):
     anchor: str
     title: str
     path: str
-    facts: tuple[Fact, ...]
     findings: Table
-    answers: tuple[Answer, ...]
-    assumes: tuple[str, ...]
-    bars: tuple[Bar, ...]
-    records: tuple[Table, ...]
-    memory: tuple[Table, ...]
-    memory_facts: tuple[Fact, ...]
-    memory_bars: tuple[Bar, ...]
-    vcpus: tuple[Block, ...]
-    features: tuple[Features, ...]
-    policy: tuple[Table, ...]
-    settings: tuple[Table, ...]
-    emulator: tuple[Table, ...]
     full: bool
+    facts: tuple[Fact, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    assumes: tuple[str, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    records: tuple[Table, ...] = ()
+    memory: tuple[Table, ...] = ()
+    memory_facts: tuple[Fact, ...] = ()
+    memory_bars: tuple[Bar, ...] = ()
+    vcpus: tuple[Block, ...] = ()
+    features: tuple[Features, ...] = ()
+    policy: tuple[Table, ...] = ()
+    settings: tuple[Table, ...] = ()
+    emulator: tuple[Table, ...] = ()
     wrong: str = ""
     troubles: tuple[str, ...] = ()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from xensave.catalogue import MASTER, record_names, release_names
-from xensave.catalogue.model import Cite
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.registry import Registry
 from xensave.engine.domain import HVM, PVH
 from xensave.engine.handlers import table, xsave
 from xensave.engine.handlers.msr import MSRS
 from xensave.engine.loop import load
+from xensave.engine.loop.rule import Rule
 from xensave.numbers.history import Version, history, names_over_time
 from xensave.numbers.space import USED, Row, folded, rows
 from xensave.report.answers import answer_of
@@ -29,34 +30,6 @@ class MatrixRow(NamedTuple):
     label: str
     anchor: str
     cells: tuple[Answer, ...]
-
-
-class DatedRow(Protocol):
-    """A rule of the engine that some releases have."""
-
-    @property
-    def id(self) -> str:
-        """What it is called."""
-
-    @property
-    def record(self) -> str:
-        """The record that it is about, "" for any."""
-
-    @property
-    def since(self) -> tuple[str, ...]:
-        """The releases from which on it is in force."""
-
-    @property
-    def until(self) -> tuple[str, ...]:
-        """The releases from which on it is not."""
-
-    @property
-    def sentence(self) -> str:
-        """What it says."""
-
-    @property
-    def cite(self) -> Cite:
-        """Where Xen has it."""
 
 
 class Matrix(NamedTuple):
@@ -147,21 +120,12 @@ def _layout(version: Version) -> tuple[str, ...]:
 
 def _matrix(kind: str) -> Matrix:
     result = release_matrix(kind)
-    return Matrix(
-        f"A typical {kind.upper()} guest of the row's release on the column's",
-        result.columns,
-        tuple(
-            MatrixRow(
-                row.label,
-                "",
-                tuple(
-                    answer_of(target, verdict)
-                    for target, verdict in zip(result.columns, row.verdicts, strict=True)
-                ),
-            )
-            for row in result.rows
-        ),
+    matrix_rows = tuple(
+        MatrixRow(row.label, "", tuple(map(answer_of, result.columns, row.verdicts)))
+        for row in result.rows
     )
+    title = f"A typical {kind.upper()} guest of the row's release on the column's"
+    return Matrix(title, result.columns, matrix_rows)
 
 
 def _differences() -> Table:
@@ -170,13 +134,13 @@ def _differences() -> Table:
 
 
 def _difference_rows() -> Iterator[tuple[str, ...]]:
-    dated: list[DatedRow] = [*load.DATED, table.DEVICES, *table.RULES, *xsave.DATED]
+    dated: list[Dated | Rule] = [*load.DATED, table.DEVICES, *table.RULES, *xsave.DATED]
     for rule in dated:
         yield (
             rule.id,
             rule.record or "any",
             _span(rule.since, rule.until),
-            getattr(rule, "errno", ""),
+            rule.errno if isinstance(rule, Rule) else "",
             rule.sentence,
             str(rule.cite),
         )

@@ -1,5 +1,6 @@
 """A guest's device model, as libxl's stream carries it."""
 
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.container.events import LIBXL
@@ -12,8 +13,8 @@ from xensave.image.tally import BufferedRecord, Tally
 if TYPE_CHECKING:
     from xensave.container.streams import qemu
 
-_TRADITIONAL = b"QemuDeviceModelRecord"
-_LEGACY = b"DeviceModelRecord0002"
+_OTHERS = ("QemuDeviceModelRecord", "DeviceModelRecord0002")
+"""How the contexts of older device models begin: QEMU traditional's, and libxc's own of QEMU's."""
 
 
 class Emulator(NamedTuple):
@@ -52,13 +53,12 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
     for record in contexts:
         if strict or len(record.body) >= EMULATOR_HEADER_SIZE:
-            states[_header(record)] = record
+            with record.placed():
+                states[EmulatorHeader.parse(record.body)] = record
     for record in stores:
-        try:
-            keys.setdefault(_header(record), []).extend(_pairs(record))
-        except XensaveError:
-            if strict:
-                raise
+        with nullcontext() if strict else suppress(XensaveError), record.placed():
+            header = EmulatorHeader.parse(record.body)
+            keys.setdefault(header, []).extend(parse_xenstore(record.body[EMULATOR_HEADER_SIZE:]))
     return tuple(
         _emulator(header, states.get(header), keys.get(header, []))
         for header in dict.fromkeys([*states, *keys])
@@ -74,62 +74,28 @@ def _as_context(record: BufferedRecord, head: bytes) -> BufferedRecord:
     )
 
 
-def _header(record: BufferedRecord) -> EmulatorHeader:
-    try:
-        return EmulatorHeader.parse(record.body)
-    except XensaveError as error:
-        error.offset = record.offset
-        raise
-
-
-def _pairs(record: BufferedRecord) -> list[tuple[str, str]]:
-    try:
-        return parse_xenstore(record.body[EMULATOR_HEADER_SIZE:])
-    except XensaveError as error:
-        error.offset = record.offset
-        raise
-
-
 def _emulator(
     header: EmulatorHeader, state: BufferedRecord | None, pairs: list[tuple[str, str]]
 ) -> Emulator:
-    data = state.body[EMULATOR_HEADER_SIZE:] if state else b""
-    length = state.length - EMULATOR_HEADER_SIZE if state else 0
-    format_, version = _format(data) if state else ("none", None)
-    return Emulator(
-        kind=header.name,
-        instance=header.emulator_index,
-        format=format_,
-        version=version,
-        length=length,
-        xenstore=tuple(pairs),
-        sections=_sections(state),
-        state=data,
-    )
-
-
-def _sections(state: BufferedRecord | None) -> "tuple[qemu.Section, ...]":
+    whole = Emulator(header.name, header.emulator_index, "none", None, 0, tuple(pairs))
     if state is None:
-        return ()
-    from xensave.container.streams import qemu
-
+        return whole
     data = state.body[EMULATOR_HEADER_SIZE:]
-    if not qemu.is_qemu(data):
-        return ()
-    try:
-        return qemu.sections(data)
-    except XensaveError as error:
-        error.offset = state.offset
-        raise
-
-
-def _format(data: bytes) -> tuple[str, int | None]:
+    whole = whole._replace(length=state.length - EMULATOR_HEADER_SIZE, state=data)
     from xensave.container.streams import qemu
 
-    if qemu.is_qemu(data):
-        return "QEMU migration stream", qemu.stream_version(data)
-    if data.startswith(_TRADITIONAL):
-        return "QemuDeviceModelRecord", None
-    if data.startswith(_LEGACY):
-        return "DeviceModelRecord0002", None
-    return ("unknown" if data else "empty"), None
+    if not qemu.is_qemu(data):
+        return whole._replace(format=_format(data))
+    with state.placed():
+        return whole._replace(
+            format="QEMU migration stream",
+            version=qemu.stream_version(data),
+            sections=qemu.sections(data),
+        )
+
+
+def _format(data: bytes) -> str:
+    for format_ in _OTHERS:
+        if data.startswith(format_.encode()):
+            return format_
+    return "unknown" if data else "empty"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave import catalogue
+from xensave.container.frames.config import Config
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.image.image import Image
 
@@ -69,11 +70,7 @@ def mmio_hole(image: Image) -> SpecialPages | None:
     """Returns the hole below 4 GiB that an HVM or PVH guest keeps for devices; None for PV."""
     if image.type == "pv":
         return None
-    size = image.config.get("b_info")
-    kib = None
-    if isinstance(size, dict):
-        settings = size.get("type.hvm")
-        kib = settings.get("mmio_hole_memkb") if isinstance(settings, dict) else None
+    kib = Config(values=image.config).get("b_info", "type.hvm", "mmio_hole_memkb")
     start = MMIO_START
     if isinstance(kib, int) and 0 < kib < MMIO_END << PAGE_SHIFT - _KIB_SHIFT:
         start = MMIO_END - (kib >> PAGE_SHIFT - _KIB_SHIFT)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROWS_LIMIT = 1 << 14
 """The most ranges that are shown as text."""
 
+MAP_HEAD = ("start", "end", "frames", "types", "what")
+"""The columns of a range, as `range_row` has them."""
+
 _LABEL = 11
 
 
@@ -29,8 +32,7 @@ def map_lines(name: str, memory_map: MemoryMap, width: int) -> Iterator[str]:
         yield f"  {label:<{_LABEL}}{text}"
     yield ""
     rows = [range_row(each) for each in memory_map.ranges[:ROWS_LIMIT]]
-    head = ("start", "end", "frames", "types", "what")
-    yield from table_lines(head, rows, width, [0, 1, 2], indent="  ")
+    yield from table_lines(MAP_HEAD, rows, width, [0, 1, 2], indent="  ")
     left = len(memory_map.ranges) - len(rows)
     if left:
         yield f"  {left:,} more ranges: --json has them all"
