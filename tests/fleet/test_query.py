@@ -11,8 +11,8 @@ pytest.importorskip("duckdb")
 
 from xensave.cli import main
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import Writer, locked
-from xensave.fleet.plan import Step, plan
+from xensave.fleet.parts import PartsWriter, locked
+from xensave.fleet.plan import UpgradeStep, plan
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask, ask_ready, question
 from xensave.fleet.row import rows_of
@@ -60,13 +60,13 @@ def test_a_plan_names_rows_of_an_earlier_scan_for_other_targets(table, tmp_path)
     asked = Question(("4.20.0",))
     settings = asked.settings()
     with locked(str(path)):
-        writer = Writer(str(path), settings)
+        writer = PartsWriter(str(path), settings)
         writer.add(rows_of([Entry("examples/pvh1.ctx", 5232)], asked))
         writer.flush()
         steps = {each.address: each.step for each in plan(str(path), "4.20.0")}
     assert len(steps) == ask(table, "SELECT count(*) FROM fleet").rows[0][0]
-    assert steps.pop("examples/pvh1.ctx") is Step.RESTORE
-    assert set(steps.values()) == {Step.LOOK}
+    assert steps.pop("examples/pvh1.ctx") is UpgradeStep.RESTORE
+    assert set(steps.values()) == {UpgradeStep.LOOK}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
 
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import PATIENCE, Writer, folder_of, locked, parts_of
+from xensave.fleet.parts import PATIENCE, PartsWriter, folder_of, locked, parts_of
 from xensave.fleet.plan import plan, script
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
@@ -282,7 +282,7 @@ def test_rows_are_kept_before_a_part_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr("xensave.fleet.parts.time.monotonic", lambda: clock[0])
     table = str(tmp_path / "fleet.parquet")
     with locked(table):
-        writer = Writer(table, "")
+        writer = PartsWriter(table, "")
         for number in range(3):
             writer.add([error_row(Entry(str(number), -1), "no matter")])
         assert not parts_of(table)

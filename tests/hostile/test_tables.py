@@ -11,7 +11,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 from xensave.errors import SourceError
 from xensave.fleet.parts import SETTINGS_KEY, done, merge
-from xensave.fleet.query import Answer, ask
+from xensave.fleet.query import QueryResult, ask
 from xensave.fleet.schema import schema
 from xensave.views.fleet import Form, answer_lines
 
@@ -75,7 +75,7 @@ def test_parts_that_do_not_fit_each_other(tmp_path):
 
 @pytest.mark.parametrize("form", Form)
 def test_names_of_columns_are_escaped(form):
-    lines = "\n".join(answer_lines(Answer(("a\x1b[2J", "b\u202e"), [(1, "x")]), form, 80))
+    lines = "\n".join(answer_lines(QueryResult(("a\x1b[2J", "b\u202e"), [(1, "x")]), form, 80))
     assert lines.replace("\n", "").isprintable()
     assert "[2J" in lines
 

@@ -122,7 +122,7 @@ def is_table(path: str) -> bool:
         return False
 
 
-class Writer:
+class PartsWriter:
     """Takes rows and writes them in parts; nothing of a part is seen before it is whole."""
 
     def __init__(self, table: str, settings: str) -> None:

@@ -21,7 +21,7 @@ ORDER BY address
 """
 
 
-class Step(StrEnum):
+class UpgradeStep(StrEnum):
     """What is to be done with a guest before an upgrade."""
 
     RESTORE = "restore"
@@ -37,11 +37,11 @@ class Step(StrEnum):
 
 
 _TEXTS = {
-    Step.RESTORE: "restore as they are",
-    Step.DEPENDS: "restore if what is named holds",
-    Step.CONVERT: "restore after convert",
-    Step.SHUT_DOWN: "must be shut down before the upgrade: no conversion is taken",
-    Step.LOOK: "could not be read or judged",
+    UpgradeStep.RESTORE: "restore as they are",
+    UpgradeStep.DEPENDS: "restore if what is named holds",
+    UpgradeStep.CONVERT: "restore after convert",
+    UpgradeStep.SHUT_DOWN: "must be shut down before the upgrade: no conversion is taken",
+    UpgradeStep.LOOK: "could not be read or judged",
 }
 
 
@@ -50,7 +50,7 @@ class Planned(NamedTuple):
 
     address: str
     guest: str | None
-    step: Step
+    step: UpgradeStep
     why: str = ""
     losses: tuple[str, ...] = ()
 
@@ -68,9 +68,9 @@ def plan(table: str, target: str) -> list[Planned]:
     return list(planneds.values())
 
 
-def by_step(plans: Iterable[Planned]) -> dict[Step, list[Planned]]:
+def by_step(plans: Iterable[Planned]) -> dict[UpgradeStep, list[Planned]]:
     """Returns the images of each step that some need, in the order of the steps."""
-    chosen: dict[Step, list[Planned]] = {step: [] for step in Step}
+    chosen: dict[UpgradeStep, list[Planned]] = {step: [] for step in UpgradeStep}
     for each in plans:
         chosen[each.step].append(each)
     return {step: images for step, images in chosen.items() if images}
@@ -80,16 +80,16 @@ def _planned(row: tuple[object, ...]) -> Planned:
     address, guest, error, target, accepted, record, why, depends, convertible, losses = row
     name = guest if isinstance(guest, str) else None
     if error is not None:
-        return Planned(str(address), name, Step.LOOK, str(error))
+        return Planned(str(address), name, UpgradeStep.LOOK, str(error))
     if target is None:
         # A row of an earlier scan, beside the parts of one that did not end.
-        return Planned(str(address), name, Step.LOOK, "was not judged for this target")
+        return Planned(str(address), name, UpgradeStep.LOOK, "was not judged for this target")
     if accepted is None:
-        return Planned(str(address), name, Step.DEPENDS, "; ".join(_texts(depends)))
+        return Planned(str(address), name, UpgradeStep.DEPENDS, "; ".join(_texts(depends)))
     if accepted:
-        return Planned(str(address), name, Step.RESTORE)
+        return Planned(str(address), name, UpgradeStep.RESTORE)
     reason = f"{record}: {why}" if record else str(why)
-    step = Step.CONVERT if convertible else Step.SHUT_DOWN
+    step = UpgradeStep.CONVERT if convertible else UpgradeStep.SHUT_DOWN
     return Planned(str(address), name, step, reason, _texts(losses))
 
 
@@ -111,7 +111,7 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
         yield ""
         yield f"# {len(chosen)} {step.text}"
         for each in chosen:
-            if step is Step.CONVERT and each.address.endswith("\n"):
+            if step is UpgradeStep.CONVERT and each.address.endswith("\n"):
                 # What a shell puts in a word from a command has no newline at its end.
                 yield f"# convert by hand, its name ends with a newline: {_comment(each.address)}"
                 continue
@@ -119,7 +119,7 @@ def script(plans: list[Planned], target: str, folder: str) -> Iterator[str]:
 
 
 def _commands(each: Planned, target: str, folder: str, taken: dict[str, int]) -> Iterator[str]:
-    if each.step is not Step.CONVERT:
+    if each.step is not UpgradeStep.CONVERT:
         why = f": {each.why}" if each.why else ""
         yield f"#   {_comment(each.address)}{_comment(why)}"
         return

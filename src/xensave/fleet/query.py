@@ -11,14 +11,14 @@ from xensave.records.meaning.cpu.features import places
 Value = object
 
 
-class Answer(NamedTuple):
+class QueryResult(NamedTuple):
     """A question's answer: the names of its columns, and its rows."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]]
 
 
-class Question(NamedTuple):
+class ReadyQuestion(NamedTuple):
     """A ready question: its name, what it asks, its SQL with a place for the one argument."""
 
     name: str
@@ -28,34 +28,34 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question(
+    ReadyQuestion(
         "refused-on",
         "the images that a release refuses, and why",
         "SELECT address, guest, v.record, v.errno, v.rule, v.why FROM fleet, "
         "UNNEST(verdicts) AS t(v) WHERE v.target = ? AND v.accepted = false ORDER BY address",
         "RELEASE",
     ),
-    Question(
+    ReadyQuestion(
         "by-reason",
         "how many images each rule refuses, by target",
         "SELECT v.target, v.rule, v.errno, count(*) AS images, min(address) AS example, "
         "min(v.why) AS why FROM fleet, UNNEST(verdicts) AS t(v) WHERE v.accepted = false "
         "GROUP BY ALL ORDER BY images DESC, v.target, v.rule",
     ),
-    Question(
+    ReadyQuestion(
         "needs-feature",
         "the images whose CPU policy has a feature",
         "SELECT address, guest, type, xen FROM fleet "
         "WHERE list_contains(features, lower(?)) ORDER BY address",
         "FEATURE",
     ),
-    Question(
+    ReadyQuestion(
         "not-convertible",
         "the images that are refused and cannot be converted",
         "SELECT address, guest, v.target, v.rule, v.why FROM fleet, UNNEST(verdicts) AS t(v) "
         "WHERE v.accepted = false AND v.convertible = false ORDER BY address, v.target",
     ),
-    Question(
+    ReadyQuestion(
         "errors",
         "the images that could not be read",
         "SELECT address, error FROM fleet WHERE error IS NOT NULL ORDER BY address",
@@ -65,7 +65,9 @@ QUESTIONS = (
 _TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
 
 
-def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False) -> Answer:
+def ask(
+    table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False
+) -> QueryResult:
     """Returns the answer to a question in SQL; the table is called `fleet`.
 
     Only that table can be read: DuckDB's access to files and networks is off and its
@@ -96,7 +98,7 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
             connection.execute("SET lock_configuration = true")
         result = connection.execute(sql, list(arguments))
         columns = tuple(entry[0] for entry in result.description or ())
-        return Answer(columns, cast("list[tuple[Value, ...]]", result.fetchall()))
+        return QueryResult(columns, cast("list[tuple[Value, ...]]", result.fetchall()))
     except duckdb.Error as error:
         raise UsageError(f"DuckDB: {_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -106,7 +108,7 @@ def ask(table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool =
         connection.close()
 
 
-def ask_ready(table: str, name: str, argument: str | None = None) -> Answer:
+def ask_ready(table: str, name: str, argument: str | None = None) -> QueryResult:
     """Returns the answer to a ready question.
 
     Raises what `ask` raises, and UsageError where the table cannot know: no question of that name,
@@ -134,7 +136,7 @@ def check_target(table: str, target: str) -> None:
         raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
 
 
-def question(name: str) -> Question:
+def question(name: str) -> ReadyQuestion:
     """Returns a ready question by its name. Raises UsageError."""
     for known in QUESTIONS:
         if known.name == name:

@@ -17,7 +17,7 @@ from xensave.fleet.scan import Question
 from xensave.fleet.schema import COLUMNS, Row
 from xensave.fleet.sources import may_be_image
 from xensave.image.facts.guest import GuestFacts
-from xensave.image.glance import Reading
+from xensave.image.glance import ReadingMode
 from xensave.image.image import Image, open_image
 from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.hostfile import read_host
@@ -94,7 +94,7 @@ def _facts(facts: GuestFacts) -> Row:
     return {
         "containers": [*facts.layers, *(["HVM context"] if facts.context is not None else [])],
         "complete": facts.stop is None,
-        "read": (Reading.GLANCE if facts.unread else Reading.WALK).value,
+        "read": (ReadingMode.GLANCE if facts.unread else ReadingMode.WALK).value,
         "unread": facts.unread,
         "guest": _text(facts.described.get("c_info", "name")),
         "uuid": _text(facts.described.get("c_info", "uuid")),

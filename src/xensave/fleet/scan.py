@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from xensave import __version__
 from xensave.catalogue.points import asked_for
 from xensave.errors import MissingExtra
-from xensave.fleet.parts import Writer, check_table, done, folder_of, locked, merge
+from xensave.fleet.parts import PartsWriter, check_table, done, folder_of, locked, merge
 from xensave.fleet.schema import VERSION, Row
 from xensave.fleet.sources import entries
 from xensave.source.remote.addresses import Entry, listed
@@ -42,14 +42,14 @@ class Pool(Protocol):
         """Yields each batch's rows as they are done."""
 
 
-class Progress(NamedTuple):
+class ScanProgress(NamedTuple):
     """How far a scan is: images looked at in this run, and how many there are to look at."""
 
     images: int
     of: int
 
 
-class Result(NamedTuple):
+class ScanResult(NamedTuple):
     """What a scan did: rows in the table, images looked at in this run, and errors among those."""
 
     rows: int
@@ -63,8 +63,8 @@ def scan(
     table: str,
     question: Question,
     pool: Pool,
-    tell: Callable[[Progress], None] = lambda _: None,
-) -> Result:
+    tell: Callable[[ScanProgress], None] = lambda _: None,
+) -> ScanResult:
     """Scans sources into a table; what it has already of an unchanged image stays.
 
     The table itself is no image, wherever the sources find it. KeyboardInterrupt ends the scan:
@@ -88,28 +88,28 @@ def _scan(
     table: str,
     question: Question,
     pool: Pool,
-    tell: Callable[[Progress], None],
-) -> Result:
+    tell: Callable[[ScanProgress], None],
+) -> ScanResult:
     settings = question.settings()
     wanted = {listed(entry.address): entry for entry in listing}
     keys = {address: entry.key for address, entry in wanted.items()}
     had = done(table, settings)
     todo = [entry for name, entry in wanted.items() if had.get(name) != keys[name] or _mute(entry)]
-    writer = Writer(table, settings)
+    writer = PartsWriter(table, settings)
     looked_at = errors = 0
     ended = True
-    tell(Progress(0, len(todo)))
+    tell(ScanProgress(0, len(todo)))
     try:
         # An image that is walked takes seconds to hours: what is done is told and kept by itself.
         for rows in pool.rows(_batches(todo, 1 if question.walk else BATCH)):
             writer.add(rows)
             looked_at += len(rows)
             errors += sum(row["error"] is not None for row in rows)
-            tell(Progress(looked_at, len(todo)))
+            tell(ScanProgress(looked_at, len(todo)))
     except KeyboardInterrupt:
         ended = False
     writer.flush()
-    return Result(merge(table, settings, keys), looked_at, errors, ended)
+    return ScanResult(merge(table, settings, keys), looked_at, errors, ended)
 
 
 def _mute(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ VERSION_KEY = b"xensave.fleet.version"
 SETTINGS_KEY = b"xensave.fleet.settings"
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column: its name, its type in Arrow's words, and what it says."""
 
     name: str
@@ -23,41 +23,47 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column(
+    TableColumn(
         "address",
         "string",
         "The path or address of the image; of a path that is no Unicode a `file://` address.",
     ),
-    Column("size", "int64", "Its bytes, as the file system or store counts them."),
-    Column("mtime", "double", "When it was changed, in seconds since 1970."),
-    Column("etag", "string", "The store's entity tag; null for files."),
-    Column("containers", "list<string>", "The layers from the outside in: xl, libxl v2, libxc v3."),
-    Column("complete", "bool", "Whether the stream could be followed to its end."),
-    Column("read", "string", "How it was read: walk (every record) or glance (head and tail)."),
-    Column("unread", "int64", "The bytes of page records that a glance did not look at."),
-    Column("guest", "string", "The guest's name."),
-    Column("uuid", "string", "The guest's UUID."),
-    Column("type", "string", "The guest's type: pv, pvh or hvm."),
-    Column("vcpus", "int32", "The vCPUs that were saved."),
-    Column("memory", "int64", "The guest's memory in bytes, as configured."),
-    Column("xen", "string", "The version of the Xen that saved it."),
-    Column("toolstack", "string", "Who wrote the outermost layer: xl, libxl, libxc, ..."),
-    Column("stream", "int32", "The version of the libxc stream."),
-    Column("records", "list<record>", "Records by layer and type: how many, how many bytes."),
-    Column("features", "list<string>", "The features that the guest's CPU policy has, by name."),
-    Column("max_leaf", "int64", "The policy's highest basic CPUID leaf."),
-    Column("max_subleaf", "int64", "The highest subleaf of leaf 7."),
-    Column("max_extended", "int64", "The highest extended leaf."),
-    Column("msrs", "list<msr>", "The MSRs of the CPU policy."),
-    Column("tsc_mode", "int64", "The mode of X86_TSC_INFO."),
-    Column("viridian", "uint64", "The bits of the param VIRIDIAN."),
-    Column("emulator", "string", "The device model."),
-    Column("emulator_version", "int64", "The version of QEMU's stream."),
-    Column("findings", "list<finding>", "The rules of the formats that it breaks."),
-    Column("verdicts", "list<verdict>", "What each target makes of it."),
-    Column("error", "string", "Why it could not be read; null where it could."),
-    Column("scanned", "double", "When it was looked at, in seconds since 1970."),
-    Column("version", "string", "The version of xensave that looked."),
+    TableColumn("size", "int64", "Its bytes, as the file system or store counts them."),
+    TableColumn("mtime", "double", "When it was changed, in seconds since 1970."),
+    TableColumn("etag", "string", "The store's entity tag; null for files."),
+    TableColumn(
+        "containers", "list<string>", "The layers from the outside in: xl, libxl v2, libxc v3."
+    ),
+    TableColumn("complete", "bool", "Whether the stream could be followed to its end."),
+    TableColumn(
+        "read", "string", "How it was read: walk (every record) or glance (head and tail)."
+    ),
+    TableColumn("unread", "int64", "The bytes of page records that a glance did not look at."),
+    TableColumn("guest", "string", "The guest's name."),
+    TableColumn("uuid", "string", "The guest's UUID."),
+    TableColumn("type", "string", "The guest's type: pv, pvh or hvm."),
+    TableColumn("vcpus", "int32", "The vCPUs that were saved."),
+    TableColumn("memory", "int64", "The guest's memory in bytes, as configured."),
+    TableColumn("xen", "string", "The version of the Xen that saved it."),
+    TableColumn("toolstack", "string", "Who wrote the outermost layer: xl, libxl, libxc, ..."),
+    TableColumn("stream", "int32", "The version of the libxc stream."),
+    TableColumn("records", "list<record>", "Records by layer and type: how many, how many bytes."),
+    TableColumn(
+        "features", "list<string>", "The features that the guest's CPU policy has, by name."
+    ),
+    TableColumn("max_leaf", "int64", "The policy's highest basic CPUID leaf."),
+    TableColumn("max_subleaf", "int64", "The highest subleaf of leaf 7."),
+    TableColumn("max_extended", "int64", "The highest extended leaf."),
+    TableColumn("msrs", "list<msr>", "The MSRs of the CPU policy."),
+    TableColumn("tsc_mode", "int64", "The mode of X86_TSC_INFO."),
+    TableColumn("viridian", "uint64", "The bits of the param VIRIDIAN."),
+    TableColumn("emulator", "string", "The device model."),
+    TableColumn("emulator_version", "int64", "The version of QEMU's stream."),
+    TableColumn("findings", "list<finding>", "The rules of the formats that it breaks."),
+    TableColumn("verdicts", "list<verdict>", "What each target makes of it."),
+    TableColumn("error", "string", "Why it could not be read; null where it could."),
+    TableColumn("scanned", "double", "When it was looked at, in seconds since 1970."),
+    TableColumn("version", "string", "The version of xensave that looked."),
 )
 
 STRUCTS = {

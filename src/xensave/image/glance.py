@@ -32,7 +32,7 @@ _BEHIND_PAGES = frozenset(libxc.RECORDS) - {
 _BEHIND_LIBXC = frozenset(libxl.RECORDS) - {libxl.LIBXC_CONTEXT, libxl.CHECKPOINT_END}
 
 
-class Reading(StrEnum):
+class ReadingMode(StrEnum):
     """How an image was read: every record of it, or its first and last bytes."""
 
     WALK = "walk"

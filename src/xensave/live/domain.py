@@ -39,7 +39,7 @@ class AbsentDomain(SourceError):
     """A domain that there is not, or not any more."""
 
 
-class Domain:
+class RunningDomain:
     """A running domain, asked through a library.
 
     Raises SourceError where there is no such domain, or Xen does not let it be asked.

@@ -13,7 +13,7 @@ from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
 from xensave.errors import LimitExceeded, SourceError
-from xensave.live.domain import MOST_TYPES, AbsentDomain, Domain
+from xensave.live.domain import MOST_TYPES, AbsentDomain, RunningDomain
 from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT
 from xensave.live.foreign import ForeignMemory, Frames
 from xensave.live.libraries import XenCall
@@ -42,7 +42,7 @@ def open_domain_memory(what: str) -> MappedSource:
         closing(ForeignMemory()) as foreign,
         tempfile.TemporaryFile(buffering=0) as file,
     ):
-        domain = Domain(library, domain_number(what))
+        domain = RunningDomain(library, domain_number(what))
         domain.refuse_pv()
         own = _pages_of_xen(domain, foreign)
         with paused(domain.number), _alive(domain):
@@ -56,7 +56,7 @@ def open_domain_memory(what: str) -> MappedSource:
 
 
 @contextmanager
-def _alive(domain: Domain) -> Iterator[None]:
+def _alive(domain: RunningDomain) -> Iterator[None]:
     """Raises AbsentDomain, behind what is done, for a domain that was destroyed meanwhile.
 
     Of one that dies Xen tells ever fewer frames, and no error.
@@ -73,7 +73,7 @@ def _alive(domain: Domain) -> Iterator[None]:
         raise wrong
 
 
-def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> Frames:
+def _pages_of_xen(domain: RunningDomain, foreign: ForeignMemory) -> Frames:
     """Returns where a guest has pages mapped that Xen does not count as its own.
 
     Those are its shared info page and its grant table. Xen tells no type of them, as of frames
@@ -88,7 +88,7 @@ def _pages_of_xen(domain: Domain, foreign: ForeignMemory) -> Frames:
     return np.concatenate(own)
 
 
-def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: Frames) -> None:
+def _write_memory(fd: int, domain: RunningDomain, foreign: ForeignMemory, own: Frames) -> None:
     """Writes PAGE_DATA records of all frames up to the highest, those without pages as XTAB.
 
     All are asked for, as a save does: a PVH guest has memory in the VGA hole, and its ACPI tables
@@ -107,7 +107,7 @@ def _write_memory(fd: int, domain: Domain, foreign: ForeignMemory, own: Frames) 
         write_all(fd, memoryview(head + front + pages))
 
 
-def _types(domain: Domain) -> Iterator[tuple[Frames, Frames]]:
+def _types(domain: RunningDomain) -> Iterator[tuple[Frames, Frames]]:
     """Yields frames and the types of their pages, up to the highest.
 
     Where Xen does not tell types, all frames count as if they had a page.

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.live import PREFIX
-from xensave.live.domain import Domain
+from xensave.live.domain import RunningDomain
 from xensave.live.libraries import AbsentLibrary, XenCall, domain_of_name
 from xensave.live.snapshot import stream_of
 from xensave.live.xenctrl import XenCtrlDomain, xenctrl_path
@@ -53,7 +53,7 @@ def _name(what: str) -> str:
 def _asked(name: str) -> bytes:
     try:
         with closing(XenCall()) as library:
-            return stream_of(Domain(library, _number(name)))
+            return stream_of(RunningDomain(library, _number(name)))
     except AbsentLibrary:
         path = xenctrl_path()
         if path is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from xensave.errors import SourceError, XensaveError
-from xensave.live.domain import AbsentDomain, Domain
+from xensave.live.domain import AbsentDomain, RunningDomain
 from xensave.live.libraries import XenCall
 
 _PAUSED = b"p"
@@ -63,7 +63,7 @@ def _hold(number: int, ready: int, alive: int) -> int:
         signal.signal(each, signal.SIG_IGN)
     try:
         with closing(XenCall()) as library:
-            domain = Domain(library, number)
+            domain = RunningDomain(library, number)
             domain.pause()
             try:
                 os.write(ready, _PAUSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import log2
 
-from xensave.report.page import Bar, Legend, Segment
+from xensave.report.page import Bar, BarSegment, Legend
 
 WIDTH = 1000.0
 COLOURS = 8
@@ -33,7 +33,7 @@ def bar(
     start = 0.0
     for (kind, text, _), width in zip(result, widths, strict=True):
         share = WIDTH * width / total
-        segments.append(Segment(round(start, 2), round(share, 2), _colour(kinds, kind), text))
+        segments.append(BarSegment(round(start, 2), round(share, 2), _colour(kinds, kind), text))
         start += share
     legend = tuple(Legend(_colour(kinds, kind), kind) for kind in kinds[:COLOURS])
     return Bar(caption, tuple(segments), legend)

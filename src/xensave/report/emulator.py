@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from xensave.image import Emulator, Image
-from xensave.report.page import Table
+from xensave.report.page import PageTable
 
 HIDDEN = "left out"
 
 
-def emulator_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
+def emulator_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
     """Returns QEMU's sections, and the keys; their values only with `full`."""
     return tuple(table for emulator in image.emulators for table in _tables(emulator, full=full))
 
 
-def _tables(emulator: Emulator, *, full: bool) -> list[Table]:
+def _tables(emulator: Emulator, *, full: bool) -> list[PageTable]:
     tables = []
     name = f"{emulator.kind} {emulator.instance}"
     if emulator.sections:
@@ -28,10 +28,10 @@ def _tables(emulator: Emulator, *, full: bool) -> list[Table]:
             for section in emulator.sections
         )
         head = ("device", "instance", "version", "bytes", "subsections")
-        tables.append(Table(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)))
+        tables.append(PageTable(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)))
     if emulator.xenstore:
         keys = tuple((key, value if full else HIDDEN) for key, value in emulator.xenstore)
         note = "" if full else "Values are left out: they may be secrets. --full shows them."
         title = f"xenstore keys of {name}"
-        tables.append(Table(title, ("key", "value"), keys, (), (0, 1), note))
+        tables.append(PageTable(title, ("key", "value"), keys, (), (0, 1), note))
     return tables

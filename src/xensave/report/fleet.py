@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from xensave.fleet.plan import Planned, Step, by_step, plan
+from xensave.fleet.plan import Planned, UpgradeStep, by_step, plan
 from xensave.fleet.query import ask, question, targets_of
 from xensave.report.charts import bar
-from xensave.report.page import Bar, Fact, Table
+from xensave.report.page import Bar, PageFact, PageTable
 
 ROWS = 1000
 """The most rows of a table; the rest is counted, and `xensave query` has them."""
@@ -34,19 +34,19 @@ class TargetPart(NamedTuple):
     anchor: str
     target: str
     bar: Bar | None
-    counts: Table
-    reasons: Table
-    guests: tuple[Table, ...]
+    counts: PageTable
+    reasons: PageTable
+    guests: tuple[PageTable, ...]
 
 
 class FleetPage(NamedTuple):
     """A scanned fleet."""
 
     path: str
-    facts: tuple[Fact, ...]
+    facts: tuple[PageFact, ...]
     kinds: tuple[Bar, ...]
     targets: tuple[TargetPart, ...]
-    errors: Table
+    errors: PageTable
 
 
 def fleet_page(table: str) -> FleetPage:
@@ -65,18 +65,20 @@ def fleet_page(table: str) -> FleetPage:
     )
 
 
-def _facts(table: str, targets: Sequence[str]) -> Iterator[Fact]:
+def _facts(table: str, targets: Sequence[str]) -> Iterator[PageFact]:
     images, errors, size, glanced, first, last = ask(table, _COUNTS).rows[0]
-    yield Fact("images", f"{images:,}" + (f", {errors:,} of them unreadable" if errors else ""))
-    yield Fact("bytes", f"{int(str(size or 0)):,}")
-    yield Fact("targets", ", ".join(targets) or "none")
+    yield PageFact("images", f"{images:,}" + (f", {errors:,} of them unreadable" if errors else ""))
+    yield PageFact("bytes", f"{int(str(size or 0)):,}")
+    yield PageFact("targets", ", ".join(targets) or "none")
     if glanced:
-        yield Fact("glances", f"{glanced:,} were looked at by head and tail alone; scan says how")
+        yield PageFact(
+            "glances", f"{glanced:,} were looked at by head and tail alone; scan says how"
+        )
     if isinstance(first, float) and isinstance(last, float):
         times = [
             datetime.fromtimestamp(each, UTC).strftime("%Y-%m-%d %H:%M") for each in (first, last)
         ]
-        yield Fact("looked at", " to ".join(dict.fromkeys(times)) + " UTC")
+        yield PageFact("looked at", " to ".join(dict.fromkeys(times)) + " UTC")
 
 
 def _kinds(table: str, caption: str, column: str) -> Bar | None:
@@ -105,17 +107,17 @@ def _target(
         anchor=anchor,
         target=target,
         bar=bar(f"{len(plans):,} images on Xen {target}", pieces),
-        counts=Table("", ("images", "step"), counts, (0,)),
+        counts=PageTable("", ("images", "step"), counts, (0,)),
         reasons=_cut("Why images are refused", head, _rows(own), right=(2,), code=(0, 1, 3)),
         guests=tuple(
             _guests(step, chosen)
             for step, chosen in steps.items()
-            if step not in (Step.RESTORE, Step.LOOK)
+            if step not in (UpgradeStep.RESTORE, UpgradeStep.LOOK)
         ),
     )
 
 
-def _guests(step: Step, chosen: Sequence[Planned]) -> Table:
+def _guests(step: UpgradeStep, chosen: Sequence[Planned]) -> PageTable:
     head: tuple[str, ...] = ("guest", "image", "why")
     rows: list[tuple[str, ...]] = [(each.guest or "", each.address, each.why) for each in chosen]
     if any(each.losses for each in chosen):
@@ -134,7 +136,7 @@ def _cut(
     rows: Sequence[tuple[str, ...]],
     right: tuple[int, ...] = (),
     code: tuple[int, ...] = (),
-) -> Table:
+) -> PageTable:
     left = len(rows) - ROWS
     note = f"{left:,} more are left out; xensave query lists them." if left > 0 else ""
-    return Table(title, head, tuple(rows[:ROWS]), right, code, note)
+    return PageTable(title, head, tuple(rows[:ROWS]), right, code, note)

@@ -13,7 +13,7 @@ from xensave.report.answers import answers
 from xensave.report.emulator import emulator_tables
 from xensave.report.image_map import image_bars, record_tables
 from xensave.report.memory import MemoryPart, memory_part
-from xensave.report.page import Fact, GuestPage, Table
+from xensave.report.page import GuestPage, PageFact, PageTable
 from xensave.report.registers import vcpu_blocks
 from xensave.report.settings import features, policy_tables, setting_tables
 from xensave.toolstack.judge import Judge
@@ -36,14 +36,14 @@ def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool
     findings = _findings(facts.broken or ())
     if facts.stop is not None:
         return GuestPage(anchor, name, name, findings, full, wrong=str(facts.stop))
-    parts = _Parts()
+    parts = _PageParts()
     verdicts, assumes = answers(image, judge)
     memory = parts.of(lambda: memory_part(image), MemoryPart())
     return GuestPage(
         anchor=anchor,
         title=image.guest or name,
         path=name,
-        facts=parts.of(lambda: tuple(Fact(*each) for each in summary_facts(image)), ()),
+        facts=parts.of(lambda: tuple(PageFact(*each) for each in summary_facts(image)), ()),
         findings=findings,
         answers=verdicts,
         assumes=assumes,
@@ -62,7 +62,7 @@ def guest_page(image: Image, judge: Judge, name: str, anchor: str, *, full: bool
     )
 
 
-class _Parts:
+class _PageParts:
     """Gathers the parts of a page; one that cannot be read is left out, and why is kept."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Parts:
             return instead
 
 
-def _findings(broken: Sequence[Finding]) -> Table:
+def _findings(broken: Sequence[Finding]) -> PageTable:
     seen: Counter[str] = Counter()
     rows = []
     for finding in broken:
@@ -89,4 +89,4 @@ def _findings(broken: Sequence[Finding]) -> Table:
             rows.append(row)
     left = len(broken) - len(rows)
     note = f"{left:,} more of the same rules are left out." if left else ""
-    return Table("", _HEAD, tuple(rows), (), (1, 3), note)
+    return PageTable("", _HEAD, tuple(rows), (), (1, 3), note)

@@ -8,7 +8,7 @@ from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILE
 from xensave.container.streams import libxc
 from xensave.image import Image
 from xensave.report.charts import bar
-from xensave.report.page import Bar, Table
+from xensave.report.page import Bar, PageTable
 from xensave.views.guest.summary import bytes_of, counted
 
 _PAGES = "page contents and frame numbers"
@@ -29,7 +29,7 @@ def image_bars(image: Image) -> tuple[Bar, ...]:
     return (drawn,) if drawn is not None else ()
 
 
-def record_tables(image: Image) -> tuple[Table, ...]:
+def record_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the records of the streams and of the HVM context, with what they cost."""
     size = image.size or 1
     tables = []
@@ -45,7 +45,7 @@ def record_tables(image: Image) -> tuple[Table, ...]:
             for each in image.counts
         )
         head = ("record", "first at", "count", "bytes", "share")
-        tables.append(Table("Records of the streams", head, rows, (1, 2, 3, 4), (0, 1)))
+        tables.append(PageTable("Records of the streams", head, rows, (1, 2, 3, 4), (0, 1)))
     if image.has_context:
         rows = tuple(
             (
@@ -58,7 +58,7 @@ def record_tables(image: Image) -> tuple[Table, ...]:
             for record in image.context
         )
         head = ("record", "type", "at", "bytes", "layout")
-        tables.append(Table("Records of the HVM context", head, rows, (1, 2, 3), (0, 2, 4)))
+        tables.append(PageTable("Records of the HVM context", head, rows, (1, 2, 3), (0, 2, 4)))
     return tuple(tables)
 
 

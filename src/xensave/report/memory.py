@@ -7,7 +7,7 @@ from typing import NamedTuple
 from xensave.image import Image
 from xensave.image.memory.memory_map import MemoryMap, memory_map
 from xensave.report.charts import bar
-from xensave.report.page import Bar, Fact, Table
+from xensave.report.page import Bar, PageFact, PageTable
 from xensave.views.guest.memory_map import MAP_HEAD, map_facts, range_row
 
 _ROWS = 200
@@ -17,19 +17,21 @@ _PIECES = 4096
 class MemoryPart(NamedTuple):
     """What a page says of memory."""
 
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[PageFact, ...] = ()
     bars: tuple[Bar, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[PageTable, ...] = ()
 
 
 def memory_part(image: Image) -> MemoryPart:
     """Returns what there is to say of an image's memory; nothing where it has none."""
     if image.unread:
-        return MemoryPart((Fact("page records", f"{image.unread:,} bytes passed over (--walk)"),))
+        return MemoryPart(
+            (PageFact("page records", f"{image.unread:,} bytes passed over (--walk)"),)
+        )
     if not image.frames:
         return MemoryPart()
     result = memory_map(image)
-    facts = tuple(Fact(label, text) for label, text in map_facts(result))
+    facts = tuple(PageFact(label, text) for label, text in map_facts(result))
     return MemoryPart(facts, _bars(result), _tables(result))
 
 
@@ -59,8 +61,8 @@ def _bars(result: MemoryMap) -> tuple[Bar, ...]:
     return tuple(each for each in bars if each is not None)
 
 
-def _tables(result: MemoryMap) -> tuple[Table, ...]:
+def _tables(result: MemoryMap) -> tuple[PageTable, ...]:
     rows = tuple(range_row(each) for each in result.ranges[:_ROWS])
     left = len(result.ranges) - len(rows)
     note = f"{left:,} more ranges are left out." if left else ""
-    return (Table("Memory map", MAP_HEAD, rows, (0, 1, 2), (0, 1), note),)
+    return (PageTable("Memory map", MAP_HEAD, rows, (0, 1, 2), (0, 1), note),)

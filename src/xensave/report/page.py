@@ -7,14 +7,14 @@ from typing import NamedTuple
 from xensave.toolstack.releases.matrix import Outcome
 
 
-class Fact(NamedTuple):
+class PageFact(NamedTuple):
     """A line of a list of facts."""
 
     label: str
     text: str
 
 
-class Table(NamedTuple):
+class PageTable(NamedTuple):
     """A table: `right` are the columns of figures, `code` those of names and numbers.
 
     `note` stands below it.
@@ -28,7 +28,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-class Segment(NamedTuple):
+class BarSegment(NamedTuple):
     """A piece of a bar: from `start`, `width` wide (of 1,000), in one of the chart's colours."""
 
     start: float
@@ -48,11 +48,11 @@ class Bar(NamedTuple):
     """A bar of segments with its caption, and the legend of its colours."""
 
     caption: str
-    segments: tuple[Segment, ...]
+    segments: tuple[BarSegment, ...]
     legend: tuple[Legend, ...]
 
 
-class Answer(NamedTuple):
+class ReleaseAnswer(NamedTuple):
     """What a release makes of a guest: the outcome in a word, its class, and the reasons."""
 
     release: str
@@ -67,11 +67,11 @@ class Block(NamedTuple):
     """Something that can be opened: a vCPU's registers, a leaf's features."""
 
     title: str
-    tables: tuple[Table, ...]
+    tables: tuple[PageTable, ...]
     open: bool = False
 
 
-class Features(NamedTuple):
+class RegisterFeatures(NamedTuple):
     """The features of a CPUID register, by name."""
 
     register: str
@@ -88,20 +88,20 @@ class GuestPage(NamedTuple):
     anchor: str
     title: str
     path: str
-    findings: Table
+    findings: PageTable
     full: bool
-    facts: tuple[Fact, ...] = ()
-    answers: tuple[Answer, ...] = ()
+    facts: tuple[PageFact, ...] = ()
+    answers: tuple[ReleaseAnswer, ...] = ()
     assumes: tuple[str, ...] = ()
     bars: tuple[Bar, ...] = ()
-    records: tuple[Table, ...] = ()
-    memory: tuple[Table, ...] = ()
-    memory_facts: tuple[Fact, ...] = ()
+    records: tuple[PageTable, ...] = ()
+    memory: tuple[PageTable, ...] = ()
+    memory_facts: tuple[PageFact, ...] = ()
     memory_bars: tuple[Bar, ...] = ()
     vcpus: tuple[Block, ...] = ()
-    features: tuple[Features, ...] = ()
-    policy: tuple[Table, ...] = ()
-    settings: tuple[Table, ...] = ()
-    emulator: tuple[Table, ...] = ()
+    features: tuple[RegisterFeatures, ...] = ()
+    policy: tuple[PageTable, ...] = ()
+    settings: tuple[PageTable, ...] = ()
+    emulator: tuple[PageTable, ...] = ()
     wrong: str = ""
     troubles: tuple[str, ...] = ()

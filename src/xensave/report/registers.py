@@ -9,7 +9,7 @@ from xensave.image import Image
 from xensave.image.subjects import all_subjects
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.subject import Subject
-from xensave.report.page import Block, Table
+from xensave.report.page import Block, PageTable
 
 _PER_VCPU = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VIRIDIAN_VCPU", "VMCE_VCPU", "TSC_ADJUST",
              "CPU_MSR", "CPU_XSAVE", "X86_PV_VCPU_BASIC", "X86_PV_VCPU_EXTENDED",
@@ -48,7 +48,7 @@ def _number(subject: Subject) -> int:
     return int.from_bytes(subject.body[:4], "little")
 
 
-def _tables(subjects: list[Subject], *, full: bool) -> Iterator[Table]:
+def _tables(subjects: list[Subject], *, full: bool) -> Iterator[PageTable]:
     for subject in subjects:
         leaves = {
             path: leaf
@@ -78,6 +78,6 @@ def _shown(path: str, leaf: Leaf, *, full: bool) -> bool:
     return not _TRAPS.search(path) or leaf.value not in (0, "0x0000:0x0")
 
 
-def _table(title: str, leaves: dict[str, Leaf]) -> Table:
+def _table(title: str, leaves: dict[str, Leaf]) -> PageTable:
     rows = tuple((path, leaf.text, leaf.meaning) for path, leaf in leaves.items())
-    return Table(title, ("register", "value", "meaning"), rows, (), (0, 1))
+    return PageTable(title, ("register", "value", "meaning"), rows, (), (0, 1))

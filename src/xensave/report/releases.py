@@ -17,7 +17,7 @@ from xensave.numbers.history import Version, history, names_over_time
 from xensave.numbers.space import USED, Row, folded, rows
 from xensave.report.answers import answer_of
 from xensave.report.charts import bar
-from xensave.report.page import Answer, Bar, Table
+from xensave.report.page import Bar, PageTable, ReleaseAnswer
 from xensave.toolstack.releases.matrix import release_matrix
 from xensave.toolstack.restore import RULES
 
@@ -29,10 +29,10 @@ class MatrixRow(NamedTuple):
 
     label: str
     anchor: str
-    cells: tuple[Answer, ...]
+    cells: tuple[ReleaseAnswer, ...]
 
 
-class Matrix(NamedTuple):
+class ReleaseMatrix(NamedTuple):
     """Who restores whose guest."""
 
     title: str
@@ -45,16 +45,16 @@ class RecordHistory(NamedTuple):
 
     name: str
     bar: Bar | None
-    layouts: Table
+    layouts: PageTable
 
 
 class ReleasesPage(NamedTuple):
     """What a page says of the releases."""
 
-    space: Table
+    space: PageTable
     records: tuple[RecordHistory, ...]
-    matrices: tuple[Matrix, ...]
-    differences: Table
+    matrices: tuple[ReleaseMatrix, ...]
+    differences: PageTable
 
 
 def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
@@ -72,10 +72,10 @@ def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
     )
 
 
-def _space(registries: tuple[Registry, ...]) -> Table:
+def _space(registries: tuple[Registry, ...]) -> PageTable:
     result = tuple(_number(last, row) for last, row in folded(rows(MASTER, registries)))
     head = ("number", "record", "bytes", "owner", "state", "names over time")
-    return Table("", head, result, (0, 2), (1,))
+    return PageTable("", head, result, (0, 2), (1,))
 
 
 def _number(last: int, row: Row) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def _record(name: str) -> RecordHistory:
         pieces.append((kind, f"{each}: {kind}", 1))
     caption = f"{name}: the layout that each release saves, {release_names()[0]} to {MASTER}"
     head = ("layout", "bytes", "saved by", "what changed", "commit")
-    layouts = Table("", head, tuple(map(_layout, versions)), (1,), (0,))
+    layouts = PageTable("", head, tuple(map(_layout, versions)), (1,), (0,))
     return RecordHistory(name, bar(caption, pieces), layouts)
 
 
@@ -118,19 +118,19 @@ def _layout(version: Version) -> tuple[str, ...]:
     )
 
 
-def _matrix(kind: str) -> Matrix:
+def _matrix(kind: str) -> ReleaseMatrix:
     result = release_matrix(kind)
     matrix_rows = tuple(
         MatrixRow(row.label, "", tuple(map(answer_of, result.columns, row.verdicts)))
         for row in result.rows
     )
     title = f"A typical {kind.upper()} guest of the row's release on the column's"
-    return Matrix(title, result.columns, matrix_rows)
+    return ReleaseMatrix(title, result.columns, matrix_rows)
 
 
-def _differences() -> Table:
+def _differences() -> PageTable:
     head = ("rule", "record", "in force", "errno", "what", "where in Xen")
-    return Table("", head, tuple(_difference_rows()), (), (0, 1, 3))
+    return PageTable("", head, tuple(_difference_rows()), (), (0, 1, 3))
 
 
 def _difference_rows() -> Iterator[tuple[str, ...]]:

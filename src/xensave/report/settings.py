@@ -8,24 +8,24 @@ from xensave.records.meaning.bits import bit_names
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.meaning.rows import ROWS
 from xensave.records.values import structs
-from xensave.report.page import Features, Table
+from xensave.report.page import PageTable, RegisterFeatures
 
 _CPUID, _MSRS, _PARAMS = "X86_CPUID_POLICY", "X86_MSR_POLICY", "HVM_PARAMS"
 _REGISTERS = {"a": "eax", "b": "ebx", "c": "ecx", "d": "edx"}
 
 
-def features(image: Image) -> tuple[Features, ...]:
+def features(image: Image) -> tuple[RegisterFeatures, ...]:
     """Returns the features of the CPU policy by leaf and register."""
     result = []
     for path, leaf in _leaves(image, _CPUID).items():
         if leaf.register is not None and isinstance(leaf.value, int) and leaf.value:
             place, _, register = path.rpartition(".")
             names = tuple(bit_names(leaf.value, leaf.register))
-            result.append(Features(f"leaf {place}, {_REGISTERS[register]}", names))
+            result.append(RegisterFeatures(f"leaf {place}, {_REGISTERS[register]}", names))
     return tuple(result)
 
 
-def policy_tables(image: Image) -> tuple[Table, ...]:
+def policy_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the leaves of the CPU policy that are not zero, and its MSRs."""
     tables = []
     rows = []
@@ -37,24 +37,24 @@ def policy_tables(image: Image) -> tuple[Table, ...]:
                     rows.append((row.label, row.value, row.meaning.partition(";")[0]))
     if rows:
         head = ("leaf", "registers", "meaning")
-        tables.append(Table("CPUID leaves that are not zero", head, tuple(rows), (), (0, 1)))
+        tables.append(PageTable("CPUID leaves that are not zero", head, tuple(rows), (), (0, 1)))
     msrs = _leaves(image, _MSRS)
     if msrs:
         values = tuple((name, leaf.text) for name, leaf in msrs.items())
-        tables.append(Table("MSRs of the policy", ("MSR", "value"), values, (), (0, 1)))
+        tables.append(PageTable("MSRs of the policy", ("MSR", "value"), values, (), (0, 1)))
     return tuple(tables)
 
 
-def setting_tables(image: Image, *, full: bool) -> tuple[Table, ...]:
+def setting_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
     """Returns the HVM params and, with `full`, the configuration."""
     tables = []
     params = _leaves(image, _PARAMS)
     if params:
         rows = tuple((name, leaf.text, leaf.meaning) for name, leaf in params.items())
-        tables.append(Table("HVM params", ("param", "value", "meaning"), rows, (), (0, 1)))
+        tables.append(PageTable("HVM params", ("param", "value", "meaning"), rows, (), (0, 1)))
     if full and image.config_text:
         lines = tuple((line,) for line in image.config_text.splitlines())
-        tables.append(Table("Configuration", ("as it was saved",), lines, (), (0,)))
+        tables.append(PageTable("Configuration", ("as it was saved",), lines, (), (0,)))
     return tuple(tables)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from xensave.fleet.plan import Planned, by_step
-from xensave.fleet.query import Answer
+from xensave.fleet.query import QueryResult
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import plural
@@ -23,7 +23,7 @@ class Form(StrEnum):
     JSON = "json"
 
 
-def answer_lines(answer: Answer, form: Form, width: int) -> Iterator[str]:
+def answer_lines(answer: QueryResult, form: Form, width: int) -> Iterator[str]:
     """Yields an answer's lines: a table for people, CSV or a JSON array of objects for programs."""
     if form is Form.JSON:
         yield json.dumps(

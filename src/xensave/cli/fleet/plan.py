@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plans, and prints the list or writes the script."""
-    from xensave.fleet.plan import Step, plan, script
+    from xensave.fleet.plan import UpgradeStep, plan, script
     from xensave.views.fleet import plan_lines, plan_object
 
     plans = plan(args.table, args.target)
@@ -41,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
         print_json(plan_object(plans, args.target))
     elif args.script != "-":
         print_lines(plan_lines(plans, args.target))
-    fine = all(each.step in (Step.RESTORE, Step.CONVERT) for each in plans)
+    fine = all(each.step in (UpgradeStep.RESTORE, UpgradeStep.CONVERT) for each in plans)
     return 0 if fine else 1

@@ -10,7 +10,7 @@ from xensave.cli.answer import print_json
 from xensave.cli.options import positive
 
 if TYPE_CHECKING:
-    from xensave.fleet.scan import Pool, Progress, Question, Result
+    from xensave.fleet.scan import Pool, Question, ScanProgress, ScanResult
 
 DESCRIPTION = (
     "Look at many images and write a row for each into a Parquet table: what it is, and what each"
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     images = Counted("images")
     announce(images)
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: ScanProgress) -> None:
         images.offset, images.size = progress
 
     result = scan(args.sources, args.output, question, _pool(args, question), tell)
@@ -72,7 +72,7 @@ def _pool(args: argparse.Namespace, question: Question) -> Pool:
     return ProcessPool(question, args.jobs)
 
 
-def _sentence(table: str, result: Result) -> str:
+def _sentence(table: str, result: ScanResult) -> str:
     from xensave.views.text.escape import escape
 
     unreadable = f", {result.errors} of them unreadable" if result.errors else ""

@@ -29,7 +29,7 @@ class Run(NamedTuple):
     flexible: bool
 
 
-class Line(NamedTuple):
+class RecordLine(NamedTuple):
     """A record: its number, name and runs."""
 
     typecode: int
@@ -37,7 +37,7 @@ class Line(NamedTuple):
     runs: tuple[Run, ...]
 
 
-def matrix() -> list[Line]:
+def matrix() -> list[RecordLine]:
     """Returns every record by number, and the releases that save each of its layouts.
 
     >>> line = next(line for line in matrix() if line.name == "RTC")
@@ -50,7 +50,8 @@ def matrix() -> list[Line]:
         for binding in release(name).bindings:
             layouts.setdefault((binding.typecode, binding.name), {})[at] = binding.layout
     return [
-        Line(code, name, tuple(_runs(name, by))) for (code, name), by in sorted(layouts.items())
+        RecordLine(code, name, tuple(_runs(name, by)))
+        for (code, name), by in sorted(layouts.items())
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xensave.views.layouts.parts import Described, Member
+from xensave.views.layouts.parts import Described, LayoutMember
 
 _TO_THE_END = "[while(!std::mem::eof())]"
 
@@ -36,7 +36,7 @@ def render(records: Sequence[Described], release: str) -> str:
     return "\n".join(["#include <std/mem.pat>", *lines]) + "\n"
 
 
-def _members(parts: Sequence[Member], prefix: str, definitions: list[str]) -> Iterator[str]:
+def _members(parts: Sequence[LayoutMember], prefix: str, definitions: list[str]) -> Iterator[str]:
     for at, member in enumerate(parts):
         name = f"{prefix}_{member.name or at}"
         if member.bits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from xensave.views.layouts.parts import FLEXIBLE, Described, Member
+from xensave.views.layouts.parts import FLEXIBLE, Described, LayoutMember
 
 _HEAD = """\
 meta:
@@ -49,10 +49,12 @@ def render(records: Sequence[Described], release: str) -> str:
     return text
 
 
-def _type(name: str, parts: Sequence[Member], *, union: bool, depth: int = 1) -> Iterator[str]:
+def _type(
+    name: str, parts: Sequence[LayoutMember], *, union: bool, depth: int = 1
+) -> Iterator[str]:
     indent = "  " * depth
     yield f"{indent}{name}:"
-    inner: list[tuple[str, Member]] = []
+    inner: list[tuple[str, LayoutMember]] = []
     rows = list(_rows(parts, inner))
     if not rows:
         yield f"{indent}  seq: []"
@@ -73,7 +75,7 @@ def _type(name: str, parts: Sequence[Member], *, union: bool, depth: int = 1) ->
 
 
 def _rows(
-    parts: Sequence[Member], inner: list[tuple[str, Member]]
+    parts: Sequence[LayoutMember], inner: list[tuple[str, LayoutMember]]
 ) -> Iterator[tuple[str, list[str]]]:
     pads, anonymous = count(), count()
     for member in parts:
@@ -93,7 +95,7 @@ def _rows(
             yield _id(member.name), [f"type: {kind}", *_repeat(member)]
 
 
-def _repeat(member: Member) -> list[str]:
+def _repeat(member: LayoutMember) -> list[str]:
     if member.items is None:
         return []
     if member.items == FLEXIBLE:

@@ -14,14 +14,14 @@ FLEXIBLE = 0
 _UNITS = (8, 16, 32, 64)
 
 
-class Bit(NamedTuple):
+class BitRun(NamedTuple):
     """Bits of a unit, from the lowest up; those of no field have no name."""
 
     name: str
     width: int
 
 
-class Member(NamedTuple):
+class LayoutMember(NamedTuple):
     """A member: a number, a struct or union, or a unit of bit-fields.
 
     `size` is one element's, `items` None where it is no array. Padding has no name and no bits.
@@ -31,9 +31,9 @@ class Member(NamedTuple):
     size: int
     items: int | None = None
     signed: bool = False
-    members: tuple[Member, ...] = ()
+    members: tuple[LayoutMember, ...] = ()
     union: bool = False
-    bits: tuple[Bit, ...] = ()
+    bits: tuple[BitRun, ...] = ()
     field: Field | None = None
 
     @property
@@ -53,7 +53,7 @@ class Described(NamedTuple):
 
     layout: Layout
     binding: Binding
-    members: tuple[Member, ...]
+    members: tuple[LayoutMember, ...]
 
     @property
     def about(self) -> list[str]:
@@ -74,18 +74,18 @@ def described(layout: Layout, binding: Binding) -> Described:
     return Described(layout, binding, parts(layout.fields, layout.size))
 
 
-def parts(fields: Iterable[Field], size: int, *, union: bool = False) -> tuple[Member, ...]:
+def parts(fields: Iterable[Field], size: int, *, union: bool = False) -> tuple[LayoutMember, ...]:
     """Returns the members of a struct of `size` bytes, which they fill; of a union each alone.
 
-    >>> parts((Field("a", "uint8_t", 0, 1), Field("b", "uint32_t", 4, 4)), 8)[1]
-    Member(name='', size=1, items=3, signed=False, members=(), union=False, bits=(), field=None)
+    >>> parts((Field("a", "uint8_t", 0, 1), Field("b", "uint32_t", 4, 4)), 8)[1][:3]
+    ('', 1, 3)
     """
     if union:
         return tuple(_member(field) for field in fields)
     return tuple(_filled(list(fields), size))
 
 
-def _filled(fields: list[Field], size: int) -> Iterator[Member]:
+def _filled(fields: list[Field], size: int) -> Iterator[LayoutMember]:
     end = 0
     at = 0
     while at < len(fields):
@@ -108,17 +108,17 @@ def _filled(fields: list[Field], size: int) -> Iterator[Member]:
     yield from _padding(size - end)
 
 
-def _padding(size: int) -> Iterator[Member]:
+def _padding(size: int) -> Iterator[LayoutMember]:
     if size > 0:
-        yield Member("", 1, size)
+        yield LayoutMember("", 1, size)
 
 
-def _member(field: Field) -> Member:
+def _member(field: Field) -> LayoutMember:
     size = element_size(field)
     items = prod(field.dims) if field.dims else None
     members = parts(field.fields, size, union=field.union) if field.fields else ()
     signed = not field.type.startswith(("u", "char", "bool")) and not field.fields
-    return Member(field.name, size, items, signed, members, field.union, (), field)
+    return LayoutMember(field.name, size, items, signed, members, field.union, (), field)
 
 
 def _span(field: Field) -> tuple[int, int, str]:
@@ -126,18 +126,18 @@ def _span(field: Field) -> tuple[int, int, str]:
     return field.offset * 8 + shift, width, field.name
 
 
-def _units(fields: list[Field], start: int) -> Iterator[Member]:
+def _units(fields: list[Field], start: int) -> Iterator[LayoutMember]:
     """Bit-fields as units of 1, 2, 4 or 8 bytes that no field crosses: the fewest."""
-    bits: list[Bit] = []
+    bits: list[BitRun] = []
     at = start * 8
     for first, width, name in sorted(map(_span, fields)):
         if first > at:
-            bits.append(Bit("", first - at))
-        bits.append(Bit(name, width))
+            bits.append(BitRun("", first - at))
+        bits.append(BitRun(name, width))
         at = first + width
     if at % 8:
-        bits.append(Bit("", 8 - at % 8))
-    unit: list[Bit] = []
+        bits.append(BitRun("", 8 - at % 8))
+    unit: list[BitRun] = []
     whole = sum(bit.width for bit in bits) in _UNITS
     for bit in bits:
         unit.append(bit)
@@ -148,13 +148,13 @@ def _units(fields: list[Field], start: int) -> Iterator[Member]:
         yield _unit(unit)
 
 
-def _unit(bits: list[Bit]) -> Member:
+def _unit(bits: list[BitRun]) -> LayoutMember:
     width = sum(bit.width for bit in bits)
-    return Member("", width // 8, bits=tuple(bits))
+    return LayoutMember("", width // 8, bits=tuple(bits))
 
 
 def declarations(
-    parts: Sequence[Member],
+    parts: Sequence[LayoutMember],
     pads: Iterator[int],
     *,
     flexible: str,
