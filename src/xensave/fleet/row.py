@@ -150,13 +150,8 @@ def _verdict(image: Image, target: str, verdict: Verdict) -> Row:
     row: Row = {
         "target": target,
         "accepted": verdict.accepted,
-        "layer": None,
-        "record": None,
         "errno": verdict.errno or None,
-        "rule": None,
-        "why": None,
         "depends": [],
-        "convertible": None,
         "losses": [],
     }
     match verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.image import Emulator, Image
-from xensave.report.page import PageTable
+from xensave.report.page import PageTable, filled
 
 HIDDEN = "left out"
 
@@ -13,25 +13,22 @@ def emulator_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
     return tuple(table for emulator in image.emulators for table in _tables(emulator, full=full))
 
 
-def _tables(emulator: Emulator, *, full: bool) -> list[PageTable]:
-    tables = []
+def _tables(emulator: Emulator, *, full: bool) -> tuple[PageTable, ...]:
     name = f"{emulator.kind} {emulator.instance}"
-    if emulator.sections:
-        rows = tuple(
-            (
-                section.name,
-                str(section.instance),
-                str(section.version),
-                f"{section.length:,}",
-                ", ".join(f"{sub.name} (version {sub.version})" for sub in section.subsections),
-            )
-            for section in emulator.sections
+    rows = tuple(
+        (
+            section.name,
+            str(section.instance),
+            str(section.version),
+            f"{section.length:,}",
+            ", ".join(f"{sub.name} (version {sub.version})" for sub in section.subsections),
         )
-        head = ("device", "instance", "version", "bytes", "subsections")
-        tables.append(PageTable(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)))
-    if emulator.xenstore:
-        keys = tuple((key, value if full else HIDDEN) for key, value in emulator.xenstore)
-        note = "" if full else "Values are left out: they may be secrets. --full shows them."
-        title = f"xenstore keys of {name}"
-        tables.append(PageTable(title, ("key", "value"), keys, (), (0, 1), note))
-    return tables
+        for section in emulator.sections
+    )
+    head = ("device", "instance", "version", "bytes", "subsections")
+    keys = tuple((key, value if full else HIDDEN) for key, value in emulator.xenstore)
+    note = "" if full else "Values are left out: they may be secrets. --full shows them."
+    return filled(
+        PageTable(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)),
+        PageTable(f"xenstore keys of {name}", ("key", "value"), keys, (), (0, 1), note),
+    )

@@ -8,7 +8,7 @@ from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILE
 from xensave.container.streams import libxc
 from xensave.image import Image
 from xensave.report.charts import bar
-from xensave.report.page import Bar, PageTable
+from xensave.report.page import Bar, PageTable, filled
 from xensave.views.guest.summary import bytes_of, counted
 
 _PAGES = "page contents and frame numbers"
@@ -32,34 +32,32 @@ def image_bars(image: Image) -> tuple[Bar, ...]:
 def record_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the records of the streams and of the HVM context, with what they cost."""
     size = image.size or 1
-    tables = []
-    if image.counts:
-        firsts = image.tally.firsts
-        rows = tuple(
-            (
-                f"{each.layer} {each.name}",
-                f"{firsts.get((each.layer, each.type), 0):#x}",
-                *counted(image, each),
-                f"{100 * bytes_of(image, each) / size:.3g} %",
-            )
-            for each in image.counts
+    firsts = image.tally.firsts
+    streams = tuple(
+        (
+            f"{each.layer} {each.name}",
+            f"{firsts.get((each.layer, each.type), 0):#x}",
+            *counted(image, each),
+            f"{100 * bytes_of(image, each) / size:.3g} %",
         )
-        head = ("record", "first at", "count", "bytes", "share")
-        tables.append(PageTable("Records of the streams", head, rows, (1, 2, 3, 4), (0, 1)))
-    if image.has_context:
-        rows = tuple(
-            (
-                record.label,
-                str(record.typecode),
-                f"{record.offset:#x}",
-                f"{record.length:,}",
-                record.layout.id if record.layout is not None else "unknown",
-            )
-            for record in image.context
+        for each in image.counts
+    )
+    context = tuple(
+        (
+            record.label,
+            str(record.typecode),
+            f"{record.offset:#x}",
+            f"{record.length:,}",
+            record.layout.id if record.layout is not None else "unknown",
         )
-        head = ("record", "type", "at", "bytes", "layout")
-        tables.append(PageTable("Records of the HVM context", head, rows, (1, 2, 3), (0, 2, 4)))
-    return tuple(tables)
+        for record in (image.context if image.has_context else ())
+    )
+    head = ("record", "first at", "count", "bytes", "share")
+    own = ("record", "type", "at", "bytes", "layout")
+    return filled(
+        PageTable("Records of the streams", head, streams, (1, 2, 3, 4), (0, 1)),
+        PageTable("Records of the HVM context", own, context, (1, 2, 3), (0, 2, 4)),
+    )
 
 
 def _pieces(image: Image) -> Iterator[tuple[str, int, int]]:

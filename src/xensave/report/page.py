@@ -28,6 +28,11 @@ class PageTable(NamedTuple):
     note: str = ""
 
 
+def filled(*tables: PageTable) -> tuple[PageTable, ...]:
+    """Returns the tables that have rows."""
+    return tuple(table for table in tables if table.rows)
+
+
 class BarSegment(NamedTuple):
     """A piece of a bar: from `start`, `width` wide (of 1,000), in one of the chart's colours."""
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from xensave.catalogue import MASTER, record_names, release_names
 from xensave.catalogue.dates import Dated
-from xensave.catalogue.registry import Registry
 from xensave.engine.domain import HVM, PVH
 from xensave.engine.handlers import table, xsave
 from xensave.engine.handlers.msr import MSRS
@@ -57,23 +56,23 @@ class ReleasesPage(NamedTuple):
     differences: PageTable
 
 
-def releases_page(registries: tuple[Registry, ...] = ()) -> ReleasesPage:
-    """Returns the page; numbers that registries keep are in its table of numbers.
+def releases_page() -> ReleasesPage:
+    """Returns the page.
 
     >>> page = releases_page()
     >>> page.space.rows[2][:4]
     ('2', 'CPU', '1,032', 'Xen')
     """
     return ReleasesPage(
-        space=_space(registries),
+        space=_space(),
         records=tuple(_record(name) for name in record_names()),
         matrices=tuple(_matrix(kind) for kind in (HVM, PVH)),
         differences=_differences(),
     )
 
 
-def _space(registries: tuple[Registry, ...]) -> PageTable:
-    result = tuple(_number(last, row) for last, row in folded(rows(MASTER, registries)))
+def _space() -> PageTable:
+    result = tuple(_number(last, row) for last, row in folded(rows(MASTER)))
     head = ("number", "record", "bytes", "owner", "state", "names over time")
     return PageTable("", head, result, (0, 2), (1,))
 

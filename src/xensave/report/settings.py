@@ -8,7 +8,7 @@ from xensave.records.meaning.bits import bit_names
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.meaning.rows import ROWS
 from xensave.records.values import structs
-from xensave.report.page import PageTable, RegisterFeatures
+from xensave.report.page import PageTable, RegisterFeatures, filled
 
 _CPUID, _MSRS, _PARAMS = "X86_CPUID_POLICY", "X86_MSR_POLICY", "HVM_PARAMS"
 _REGISTERS = {"a": "eax", "b": "ebx", "c": "ecx", "d": "edx"}
@@ -27,35 +27,35 @@ def features(image: Image) -> tuple[RegisterFeatures, ...]:
 
 def policy_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the leaves of the CPU policy that are not zero, and its MSRs."""
-    tables = []
-    rows = []
-    for subject in all_subjects(image):
-        if subject.name == _CPUID:
-            for entry in structs(subject.values, "leaves"):
-                row = ROWS["struct leaf"](entry)
-                if row.value != "all zero":
-                    rows.append((row.label, row.value, row.meaning.partition(";")[0]))
-    if rows:
-        head = ("leaf", "registers", "meaning")
-        tables.append(PageTable("CPUID leaves that are not zero", head, tuple(rows), (), (0, 1)))
-    msrs = _leaves(image, _MSRS)
-    if msrs:
-        values = tuple((name, leaf.text) for name, leaf in msrs.items())
-        tables.append(PageTable("MSRs of the policy", ("MSR", "value"), values, (), (0, 1)))
-    return tuple(tables)
+    entries = [
+        ROWS["struct leaf"](entry)
+        for subject in all_subjects(image)
+        if subject.name == _CPUID
+        for entry in structs(subject.values, "leaves")
+    ]
+    leaves = tuple(
+        (row.label, row.value, row.meaning.partition(";")[0])
+        for row in entries
+        if row.value != "all zero"
+    )
+    msrs = tuple((name, leaf.text) for name, leaf in _leaves(image, _MSRS).items())
+    head = ("leaf", "registers", "meaning")
+    return filled(
+        PageTable("CPUID leaves that are not zero", head, leaves, (), (0, 1)),
+        PageTable("MSRs of the policy", ("MSR", "value"), msrs, (), (0, 1)),
+    )
 
 
 def setting_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
     """Returns the HVM params and, with `full`, the configuration."""
-    tables = []
-    params = _leaves(image, _PARAMS)
-    if params:
-        rows = tuple((name, leaf.text, leaf.meaning) for name, leaf in params.items())
-        tables.append(PageTable("HVM params", ("param", "value", "meaning"), rows, (), (0, 1)))
-    if full and image.config_text:
-        lines = tuple((line,) for line in image.config_text.splitlines())
-        tables.append(PageTable("Configuration", ("as it was saved",), lines, (), (0,)))
-    return tuple(tables)
+    params = tuple(
+        (name, leaf.text, leaf.meaning) for name, leaf in _leaves(image, _PARAMS).items()
+    )
+    lines = tuple((line,) for line in image.config_text.splitlines()) if full else ()
+    return filled(
+        PageTable("HVM params", ("param", "value", "meaning"), params, (), (0, 1)),
+        PageTable("Configuration", ("as it was saved",), lines, (), (0,)),
+    )
 
 
 def _leaves(image: Image, name: str) -> dict[str, Leaf]:

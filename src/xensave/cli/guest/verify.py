@@ -32,6 +32,7 @@ DESCRIPTION = (
     " 2: an input could not be read. Takes the options of verify-stream-v2 as well."
 )
 
+_FAILING = {WARNING: (ERROR, WARNING), ERROR: (ERROR,)}
 _NOTES_KEPT = 1000
 _SHOWN_OF_A_RULE = 20
 
@@ -126,11 +127,7 @@ class _Check:
 
     @property
     def code(self) -> int:
-        return int(bool(self.counts[ERROR] or (self.counts[WARNING] and self._warnings_count)))
-
-    @property
-    def _warnings_count(self) -> bool:
-        return bool(self.args.fail_on == WARNING)
+        return int(any(self.counts[severity] for severity in _FAILING[self.args.fail_on]))
 
     def steps(self) -> Iterator[tuple[Event | None, list[Finding]]]:
         """Yields events with findings; where the stream stops, a last finding without event."""

@@ -13,7 +13,6 @@ from xensave.errors import SourceError, UsageError
 from xensave.findings import ERROR
 
 if TYPE_CHECKING:
-    from xensave.review.patchwork.client import Client
     from xensave.review.patchwork.run import Reviewed
 
 DESCRIPTION = (
@@ -60,12 +59,13 @@ def run(args: argparse.Namespace) -> int:
     rows, code = [], 0
     for reviewed in review_all(
         client,
-        _numbers(args, client),
+        list(args.series or client.completed(args.project, args.since)),
         lambda _, mails: review(request, lambda _: mails),
         Done(args.state),
         post=args.post,
     ):
-        code = max(code, 2 if reviewed.error else int(_fails(reviewed)))
+        fails = reviewed.result is not None and reviewed.result.fails(ERROR)
+        code = max(code, 2 if reviewed.error else int(fails))
         if args.json:
             rows.append(_row(reviewed))
         else:
@@ -73,10 +73,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
     return code
-
-
-def _numbers(args: argparse.Namespace, client: Client) -> list[int]:
-    return list(args.series or client.completed(args.project, args.since))
 
 
 def _token(args: argparse.Namespace) -> str:
@@ -91,10 +87,6 @@ def _token(args: argparse.Namespace) -> str:
     if not token or not token.isalnum():
         raise UsageError(f"--post needs a token: in ${TOKEN}, or a file by --token-file")
     return token
-
-
-def _fails(reviewed: Reviewed) -> bool:
-    return reviewed.result is not None and reviewed.result.fails(ERROR)
 
 
 def _print(reviewed: Reviewed, args: argparse.Namespace) -> None:
@@ -124,9 +116,6 @@ def _row(reviewed: Reviewed) -> dict[str, object]:
         "url": reviewed.series.url,
         "error": reviewed.error or None,
         "objections": json.loads(as_json(reviewed.result)) if reviewed.result else [],
-        "checks": [
-            {"patch": check.patch, "state": check.state, "description": check.description}
-            for check in reviewed.checks
-        ],
+        "checks": [check._asdict() for check in reviewed.checks],
         "posted": reviewed.posted,
     }

@@ -91,18 +91,15 @@ def _format(args: argparse.Namespace, names: list[str]) -> int:
     if args.json or args.plot or args.space or args.source or args.layout:
         raise UsageError("--format goes with records and --release alone")
     name = args.release or newest()
-    series = release(name)
+    title = release_title(name)
+    bindings = {binding.name: binding for binding in release(name).bindings}
     wanted = [_name(text, args.release) for text in names]
-    records = [described(layout(b.layout), b) for b in series.bindings]
-    missing = [
-        text
-        for text, record in zip(names, wanted, strict=True)
-        if record not in [each.binding.name for each in records]
-    ]
-    if missing:
-        raise UsageError(f"no record {missing[0]} in Xen {release_title(name)}")
-    chosen = [record for record in records if not names or record.binding.name in wanted]
-    sys.stdout.write(render(args.format, chosen, release_title(name)))
+    for text, record in zip(names, wanted, strict=True):
+        if record not in bindings:
+            raise UsageError(f"no record {text} in Xen {title}")
+    chosen = [each for each in bindings.values() if not names or each.name in wanted]
+    records = [described(layout(binding.layout), binding) for binding in chosen]
+    sys.stdout.write(render(args.format, records, title))
     return 0
 
 

@@ -56,18 +56,10 @@ def _type(
     yield f"{indent}{name}:"
     inner: list[tuple[str, LayoutMember]] = []
     rows = list(_rows(parts, inner))
-    if not rows:
-        yield f"{indent}  seq: []"
-    if rows and not union:
-        yield f"{indent}  seq:"
-        for ident, row in rows:
-            yield f"{indent}    - id: {ident}"
-            yield from (f"{indent}      {word}" for word in row)
-    elif rows:
-        yield f"{indent}  instances:"
-        for ident, row in rows:
-            yield f"{indent}    {ident}:"
-            yield from (f"{indent}      {word}" for word in ("pos: 0", *row))
+    yield f"{indent}  " + ("seq: []" if not rows else "instances:" if union else "seq:")
+    for ident, row in rows:
+        yield f"{indent}    {ident}:" if union else f"{indent}    - id: {ident}"
+        yield from (f"{indent}      {word}" for word in (["pos: 0", *row] if union else row))
     if inner:
         yield f"{indent}  types:"
         for inner_name, member in inner:

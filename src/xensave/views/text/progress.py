@@ -135,21 +135,17 @@ class Meter:
         # What a narrow terminal has no room for goes, from the least telling on: one line it is.
         room = width_of(self._stream)
         label = min(_LABEL, room - _MEDIUM)
-        columns: list[bars.ProgressColumn] = [
-            *([bars.TextColumn(unmarked(name[-label:]))] if label > 0 else []),
-            bars.BarColumn(20 if room >= _WIDE else 8),
-            *(
-                [bars.MofNCompleteColumn()]
-                if isinstance(self._source, Counted)
-                else [
-                    bars.DownloadColumn(binary_units=True),
-                    *([bars.TransferSpeedColumn()] if room >= _MEDIUM else []),
-                ]
-            ),
-            *([bars.TimeRemainingColumn()] if room >= _NARROW else []),
+        counted = isinstance(self._source, Counted)
+        columns: list[tuple[bool, bars.ProgressColumn]] = [
+            (label > 0, bars.TextColumn(unmarked(name[-label:]))),
+            (True, bars.BarColumn(20 if room >= _WIDE else 8)),
+            (counted, bars.MofNCompleteColumn()),
+            (not counted, bars.DownloadColumn(binary_units=True)),
+            (not counted and room >= _MEDIUM, bars.TransferSpeedColumn()),
+            (room >= _NARROW, bars.TimeRemainingColumn()),
         ]
         return bars.Progress(
-            *columns,
+            *(column for wanted, column in columns if wanted),
             console=Console(file=self._stream),
             auto_refresh=False,
             transient=True,
