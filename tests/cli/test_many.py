@@ -83,6 +83,17 @@ def test_a_cut_tar_is_told_after_its_members(folder):
     assert isinstance(found[-1], Unreadable)
 
 
+@pytest.mark.parametrize("words", [["verify"], ["check", "-t", "4.17"], ["show"]])
+def test_a_tar_without_files_is_no_answer(words, tmp_path, capsys):
+    path = tmp_path / "folders.tar"
+    with tarfile.open(path, "w") as tar:
+        folder = tarfile.TarInfo("images")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    assert main([*words, str(path)]) == 2
+    assert capsys.readouterr().err.rstrip().endswith("folders.tar: holds no file")
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_it_goes_on_after_what_cannot_be_read(words, folder, capsys):
     corrupt = folder / "corrupt"

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import random
 import shutil
 import subprocess
 import tracemalloc
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.container.damage import hurt
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC, XENOPSD
@@ -238,16 +238,7 @@ def test_variables_whose_lengths_lie():
     ids=["libvirt", "xenopsd", "xend", "xenopsd of old"],
 )
 def test_every_cut_and_mutation_ends_in_one_clear_error(data):
-    chance = random.Random(7)
-    hurt = [data[:cut] for cut in chance.sample(range(len(data)), 300)]
-    for _ in range(1000):
-        new = bytearray(data)
-        for _ in range(chance.randrange(1, 4)):
-            new[chance.randrange(len(new) if chance.random() < 0.5 else 400)] = chance.randrange(
-                256
-            )
-        hurt.append(bytes(new))
-    for stream in hurt:
+    for stream in hurt(data, 7, head=400, share=0.5):
         try:
             with open_image(stream) as image:
                 assert image.facts

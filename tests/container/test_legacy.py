@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from tests.container.damage import hurt
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC
@@ -251,16 +252,7 @@ def test_differences_that_lie_are_refused():
     ids=["hvm", "pv", "remus"],
 )
 def test_every_cut_and_mutation_ends_in_one_clear_error(stream):
-    chance = random.Random(9)
-    cuts = [stream[:cut] for cut in chance.sample(range(len(stream)), 300)]
-    for _ in range(1000):
-        hurt = bytearray(stream)
-        for _ in range(chance.randrange(1, 4)):
-            hurt[chance.randrange(len(hurt) if chance.random() < 0.3 else 200)] = chance.randrange(
-                256
-            )
-        cuts.append(bytes(hurt))
-    for data in cuts:
+    for data in hurt(stream, 9, head=200, share=0.3):
         for stored in (False, True):
             try:
                 for event in walk(MemorySource(data), "legacy", stored=stored):

@@ -15,8 +15,8 @@ class Format(ABC):
     """A container format; one instance of each kind stands in `formats.FORMATS`.
 
     `name` is the word for `--input-format` and the `layer` of its events; its rules stand in
-    `rules/stream/NAME.py`, a tuple CHECKS. `title` says in a message what it is, `page` is the
-    page of the documentation that says where such files lie and what can be done with them.
+    `rules/stream/formats/NAME.py`, a tuple CHECKS. `title` says in a message what it is, `page` is
+    the page of the documentation that says where such files lie and what can be done with them.
     `records` names its records by type. `trailer` says whether bytes after its end are worth
     telling. A format that `convert` writes names in `inner` the stream in it (libxl or libxc),
     and in `demands` what `front` must be given for it.

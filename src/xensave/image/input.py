@@ -270,12 +270,14 @@ def _begins_as_image(source: Source) -> bool:
 def _tar(source: Source) -> Iterator[Item | Unreadable]:
     import tarfile
 
+    empty = True
     try:
         with tarfile.open(fileobj=_Stream(source), mode="r|") as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() else None
                 if file is None:
                     continue
+                empty = False
                 name = f"{source.name}/{member.name}"
                 if member.size <= CONTEXT_LIMIT:
                     yield _member(name, member.name, file.read(), None)
@@ -283,6 +285,8 @@ def _tar(source: Source) -> Iterator[Item | Unreadable]:
                 with open_source(file) as inner:
                     inner.name = name
                     yield Item(name, member.name, _Stream(inner), inner)
+        if empty:
+            yield Unreadable(source.name, SourceError(f"{source.name}: holds no file"))
     except (tarfile.TarError, EOFError) as error:
         yield Unreadable(source.name, SourceError(f"{source.name}: {error or 'a cut tar'}"))
     except XensaveError as error:
