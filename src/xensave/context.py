@@ -22,11 +22,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xensave import catalogue
-from xensave.catalogue.model import Layout
 from xensave.container.streams import hvm
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
 
 if TYPE_CHECKING:
+    from xensave.catalogue.model import Layout
     from xensave.records.compiled.scalars import Buffer
     from xensave.records.values import Value, Values
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xensave import catalogue
-from xensave.catalogue.load import DATA
+from xensave.catalogue.files import DATA
 from xensave.catalogue.model import EXACT, OWN, PER_DOMAIN, PER_VCPU, SCHEMA, ZEROEXTEND
 from xensave.headers.spaces import description_of
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.catalogue.cstructs import HEAD, check, members
 from xensave import catalogue
-from xensave.catalogue.load import DATA
+from xensave.catalogue.files import DATA
 
 XEN = os.environ.get("XENSAVE_XEN_GIT")
 

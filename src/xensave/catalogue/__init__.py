@@ -10,13 +10,16 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-from xensave.catalogue.load import index, load_record, load_release, load_space
-from xensave.catalogue.model import Binding, Layout, Number, Release, Shape, Space
+from xensave.catalogue.files import index
 from xensave.catalogue.names import MASTER, normalise, point_release, release_names
-from xensave.catalogue.owned import OwnedRange
 from xensave.catalogue.points import series_of
 from xensave.errors import UsageError
+
+if TYPE_CHECKING:
+    from xensave.catalogue.model import Binding, Layout, Number, Release, Shape, Space
+    from xensave.catalogue.owned import OwnedRange
 
 __all__ = [
     "MASTER",
@@ -48,6 +51,9 @@ def release(name: str) -> Release:
 
     Raises UsageError for one that the catalogue does not have.
     """
+    # Whoever asks for the name of a number alone needs no layouts.
+    from xensave.catalogue.load import load_release
+
     whole = load_release(series_of(name))
     point = point_release(name)
     if point is None:
@@ -78,12 +84,14 @@ def record_names() -> list[str]:
 
 def layouts_of(record: str) -> tuple[Layout, ...]:
     """Returns every layout of a record, oldest first. Raises UsageError for an unknown name."""
+    from xensave.catalogue.load import load_record
+
     return load_record(record)
 
 
 def layout(layout_id: str) -> Layout:
     """Returns the layout with that id ("CPU.4"). Raises UsageError where there is none."""
-    for version in load_record(layout_id.rpartition(".")[0]):
+    for version in layouts_of(layout_id.rpartition(".")[0]):
         if version.id == layout_id:
             return version
     raise UsageError(f"no layout {layout_id!r}")
@@ -156,7 +164,7 @@ def layout_for(key: int | str, length: int, release_name: str | None = None) -> 
     sized = _sized(known, length)
     if sized is not None:
         return layout(sized)
-    return own or (load_record(known[0])[-1] if known else None)
+    return own or (layouts_of(known[0])[-1] if known else None)
 
 
 def _sized(records: list[str], length: int) -> str | None:
@@ -171,9 +179,7 @@ def _sized(records: list[str], length: int) -> str | None:
 
 def shape(record_layout: Layout, bits: int = 64) -> Shape:
     """Returns a layout as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
-    if bits == 32 and record_layout.x86_32 is not None:
-        return record_layout.x86_32
-    return Shape(record_layout.size, record_layout.align, record_layout.fields)
+    return record_layout.shape(bits)
 
 
 def space_names() -> list[str]:
@@ -189,6 +195,8 @@ def space(name: str) -> Space:
 
     Raises UsageError for one that the catalogue lacks.
     """
+    from xensave.catalogue.load import load_space
+
     return load_space(name)
 
 
@@ -203,6 +211,6 @@ def numbers_of(space_name: str, release_name: str) -> tuple[Number, ...]:
     place = order.index(series_of(release_name))
     return tuple(
         number
-        for number in load_space(space_name).numbers
+        for number in space(space_name).numbers
         if order.index(number.first) <= place <= order.index(number.last)
     )

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.catalogue.dates import Version, series_numbers
-from xensave.catalogue.load import read_data
+from xensave.catalogue.files import read_data
 
 if TYPE_CHECKING:
     from xensave.catalogue.raw import RawDated, RawFeatures

@@ -1,19 +1,17 @@
-"""Load the catalogue's data files: lazily, each once.
+"""Releases, layouts and other numbered ABIs from the catalogue's data files: each once.
 
-A release costs one small file, a record's layouts another; the index tells which there are. A row
-of JSON has its value's own field names, so that the model is their one description.
+A release costs one small file, a record's layouts another. A row of JSON has its value's own field
+names, so that the model is their one description.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TypeVar
 
+from xensave.catalogue.files import Json, index, read_data
 from xensave.catalogue.model import (
-    SCHEMA,
     Binding,
     Field,
     Layout,
@@ -24,34 +22,9 @@ from xensave.catalogue.model import (
     Variant,
 )
 from xensave.catalogue.owned import Citation, OwnedRange
-from xensave.errors import Malformed, UsageError
-
-if TYPE_CHECKING:
-    from xensave.catalogue.raw import Index
+from xensave.errors import UsageError
 
 T = TypeVar("T")
-Json = dict[str, Any]
-DATA = os.path.join(os.path.dirname(__file__), "data")  # noqa: PTH118, PTH120 - pathlib is slow
-
-
-def read_data(name: str) -> Json:
-    """Returns what a data file holds, but for its head.
-
-    Raises Malformed for data of another schema than this code reads.
-    """
-    with open(f"{DATA}/{name}", "rb") as file:
-        contents: Json = json.loads(file.read())
-    schema = contents.pop("schema")
-    if schema != SCHEMA:
-        raise Malformed(f"catalogue {name}: schema {schema}, expected {SCHEMA}")
-    del contents["producer"]
-    return contents
-
-
-@cache
-def index() -> Index:
-    """Returns the index."""
-    return cast("Index", read_data("index.json"))
 
 
 @cache

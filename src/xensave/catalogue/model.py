@@ -11,8 +11,6 @@ from xensave.catalogue.owned import Citation as Citation  # noqa: PLC0414 - re-e
 from xensave.catalogue.owned import OwnedRange
 from xensave.catalogue.owned import RecordKind as RecordKind  # noqa: PLC0414 - re-exported
 
-SCHEMA = 1
-
 LoadMode: TypeAlias = Literal["exact", "zeroextend", "own"]
 EXACT: Final = "exact"
 ZEROEXTEND: Final = "zeroextend"
@@ -89,6 +87,12 @@ class Layout(NamedTuple):
     flexible: bool = False
     compat: bool = False
     x86_32: Shape | None = None
+
+    def shape(self, bits: int = 64) -> Shape:
+        """Returns it as an ABI lays it out: 64 for x86-64, 32 for 32-bit x86."""
+        if bits == 32 and self.x86_32 is not None:
+            return self.x86_32
+        return Shape(self.size, self.align, self.fields)
 
 
 class Binding(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from xensave.catalogue.load import index
+from xensave.catalogue.files import index
 from xensave.errors import UsageError
 
 MASTER = "master"

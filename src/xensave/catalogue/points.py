@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from xensave.catalogue.load import read_data
+from xensave.catalogue.files import read_data
 from xensave.catalogue.names import normalise, point_release
 from xensave.errors import UsageError
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from xensave.catalogue.load import index
+from xensave.catalogue.files import index
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU, RecordKind
 from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, UsedNumber
 from xensave.catalogue.toml_table import Table, parse

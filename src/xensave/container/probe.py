@@ -1,39 +1,32 @@
 """What an input is, by its first bytes: the formats that are read, then those that are known."""
 
-from typing import NamedTuple
-
 from xensave.container import formats
 from xensave.errors import Malformed, Unsupported
-from xensave.source.compression.compressed import recognise
+from xensave.source.compression import recognise
 
 HEAD_SIZE = 64
 
 
-class Unread(NamedTuple):
-    """What is known and not read: what it is called, and how it begins."""
-
-    title: str
-    magics: tuple[bytes, ...]
-
-
-UNREAD = (
-    Unread(
-        "a device model's state without the guest's",
-        (b"QEVM", b"DeviceModelRecord0002", b"QemuDeviceModelRecord"),
+UNREAD: dict[str, tuple[bytes, ...]] = {
+    "a device model's state without the guest's": (
+        b"QEVM",
+        b"DeviceModelRecord0002",
+        b"QemuDeviceModelRecord",
     ),
-    Unread("a qcow2 disk (qemu-img convert -O raw unpacks it)", (b"QFI\xfb",)),
-    Unread("a VHDX disk (qemu-img convert -O raw unpacks it)", (b"vhdxfile",)),
-    Unread("a VMDK disk (qemu-img convert -O raw unpacks it)", (b"KDMV",)),
-    Unread(
-        "a save file of libvirt's QEMU driver, of no Xen guest",
-        (b"LibvirtQemudSave", b"LibvirtQemudPart"),
+    "a qcow2 disk (qemu-img convert -O raw unpacks it)": (b"QFI\xfb",),
+    "a VHDX disk (qemu-img convert -O raw unpacks it)": (b"vhdxfile",),
+    "a VMDK disk (qemu-img convert -O raw unpacks it)": (b"KDMV",),
+    "a save file of libvirt's QEMU driver, of no Xen guest": (
+        b"LibvirtQemudSave",
+        b"LibvirtQemudPart",
     ),
-    Unread("an ELF file (a core dump is no save image)", (b"\x7fELF",)),
-)
-FOREIGN = (
-    Unread("a zip archive", (b"PK\x03\x04",)),
-    Unread("a program of Windows", (b"MZ\x90\0\x03\0\0\0",)),
-)
+    "an ELF file (a core dump is no save image)": (b"\x7fELF",),
+}
+"""What is known and not read: what it is called, and how it begins."""
+FOREIGN: dict[str, tuple[bytes, ...]] = {
+    "a zip archive": (b"PK\x03\x04",),
+    "a program of Windows": (b"MZ\x90\0\x03\0\0\0",),
+}
 """What two numbers of a legacy stream would be taken for, and is nothing of Xen's."""
 
 
@@ -45,18 +38,18 @@ def probe(head: bytes) -> str:
     >>> probe(b"LibxlFmt" + bytes(8))
     'libxl'
     """
-    for known in FOREIGN:
-        if head.startswith(known.magics):
-            raise Malformed(f"no Xen save image: {known.title}", offset=0)
+    for title, magics in FOREIGN.items():
+        if head.startswith(magics):
+            raise Malformed(f"no Xen save image: {title}", offset=0)
     for candidate in formats.FORMATS:
         if candidate.matches(head):
             return candidate.name
-    for known in UNREAD:
-        if head.startswith(known.magics):
-            raise Unsupported(f"{known.title}, which xensave does not read", offset=0)
+    for title, magics in UNREAD.items():
+        if head.startswith(magics):
+            raise Unsupported(f"{title}, which xensave does not read", offset=0)
     again = recognise(head)
     if again is not None:
-        raise Unsupported(f"compressed once more, by {again.name}: decompress it first", offset=0)
+        raise Unsupported(f"compressed once more, by {again}: decompress it first", offset=0)
     raise Malformed(
         f"no Xen save image: it begins with {head[:16].hex(' ')}, "
         f"expected {', '.join(each.title for each in formats.FORMATS)}",

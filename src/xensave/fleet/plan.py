@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from xensave.fleet.query import ask, check_target
 from xensave.fleet.sources import as_path
-from xensave.source.remote.addresses import local_path
+from xensave.source.remote import local_path
 
 _SQL = """
 SELECT address, guest, error, v.target, v.accepted, v.record, v.why, v.depends,

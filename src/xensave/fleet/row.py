@@ -23,7 +23,8 @@ from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.hostfile import read_host
 from xensave.policy.value import Policy
 from xensave.source import Source, open_source
-from xensave.source.remote.addresses import Entry, listed
+from xensave.source.remote import listed
+from xensave.source.remote.addresses import Entry
 from xensave.toolstack.judge import Judge
 
 _EMPTY: Row = {column.name: None for column in COLUMNS}

@@ -14,7 +14,8 @@ from xensave.errors import MissingExtra
 from xensave.fleet.parts import PartsWriter, check_table, done, folder_of, locked, merge
 from xensave.fleet.schema import VERSION, Row
 from xensave.fleet.sources import entries
-from xensave.source.remote.addresses import Entry, listed
+from xensave.source.remote import listed
+from xensave.source.remote.addresses import Entry
 
 BATCH = 32
 """How many images a worker is handed at once."""

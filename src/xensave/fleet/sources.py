@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from xensave.errors import SourceError
 from xensave.live import is_domain
-from xensave.source.remote.addresses import Entry, is_address, local_path
+from xensave.source.remote import is_address, local_path
+from xensave.source.remote.addresses import Entry
 from xensave.source.remote.stores import expand, is_pattern
 
 _WILD = frozenset("*?[")

@@ -22,7 +22,7 @@ from xensave.image.opening import open_input
 from xensave.source import Input, Source, open_source
 from xensave.source.base import read_all
 from xensave.source.memory import MemorySource, NamedBytes
-from xensave.source.remote.addresses import is_address
+from xensave.source.remote import is_address
 
 CONTEXT_LIMIT = 64 << 20
 """The most bytes of a bare context, and of a member of an archive that is held in memory."""

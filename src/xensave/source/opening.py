@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.source.base import Source
-from xensave.source.compression.compressed import MAGIC_SIZE, Codec, Decompressor, recognise
+from xensave.source.compression import MAGIC_SIZE, recognise
 from xensave.source.memory import MappedSource, MemorySource
 from xensave.source.stream import StreamSource, descriptor_source
 from xensave.source.watch import announce
@@ -77,7 +77,9 @@ def _disk(source: Source, max_size: int | None) -> Source:
         raise
 
 
-def _decompressed(source: Source, codec: Codec, max_size: int | None) -> Source:
+def _decompressed(source: Source, codec: str, max_size: int | None) -> Source:
+    from xensave.source.compression.compressed import Decompressor
+
     # The limit is on what comes out, not on what goes in.
     source.max_size = None
     frames = Decompressor(codec, _puller(source), bounded=max_size is None)
@@ -105,7 +107,7 @@ def _plain(what: Input, max_size: int | None) -> Source:
         if path == "-":
             return _of_descriptor(0, "<stdin>", owned=False, max_size=max_size)
         if "://" in path:
-            from xensave.source.remote.addresses import is_address, local_path
+            from xensave.source.remote import is_address, local_path
 
             if is_address(path):
                 from xensave.source.remote.source import open_address

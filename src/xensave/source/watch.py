@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar, Union
+from typing import TypeVar
 
 from xensave.source.base import Source
 
@@ -38,7 +38,7 @@ def counted(things: Sequence[_Thing], name: str) -> Iterator[_Thing]:
         count.add(1)
 
 
-Reading = Union["Source", Copied]
+Reading = Source | Copied
 Watcher = Callable[[Reading], None]
 
 _watchers: list[Watcher] = []

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from xensave import __version__
-from xensave.catalogue.model import SCHEMA, Layout, Release, Space
+from xensave.catalogue.files import SCHEMA
+from xensave.catalogue.model import Layout, Release, Space
 from xensave.catalogue.owned import Citation, OwnedRange
 from xensave.headers.survey.assemble import Catalogue
 

@@ -1,64 +1,28 @@
-"""Compressed input: recognised by its first bytes, decompressed in a bounded window."""
+"""Compressed input, decompressed in a bounded window."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
 
 from xensave.errors import LimitExceeded, Malformed, Truncated, XensaveError
+from xensave.source.compression import CODECS, MAGIC_SIZE
+from xensave.source.compression.codecs import STARTS, Frame, failures
 from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO
 from xensave.source.stream import Pull
-
-if TYPE_CHECKING:
-    from xensave.source.compression.codecs import Frame
-
-
-class Codec(NamedTuple):
-    """A compression: its name, and the first bytes that tell it."""
-
-    name: str
-    magics: tuple[bytes, ...]
-
-    def start(self) -> "Frame":
-        """Returns a decompressor of one frame."""
-        # Plain input needs none of them.
-        from xensave.source.compression.codecs import STARTS
-
-        return STARTS[self.name]()
-
-
-# Skippable frames (pzstd writes one first) begin with 0x184d2a50 - 0x184d2a5f.
-SKIPPABLE = tuple(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))
-
-GZIP = Codec("gzip", (b"\x1f\x8b\x08",))
-CODECS = (
-    Codec("zstd", (b"\x28\xb5\x2f\xfd", *SKIPPABLE)),
-    Codec("xz", (b"\xfd7zXZ\x00",)),
-    GZIP,
-    Codec("bzip2", (b"BZh",)),
-    Codec("lz4", (b"\x04\x22\x4d\x18",)),
-)
-MAGIC_SIZE = 6
-
-
-def recognise(head: bytes) -> Codec | None:
-    """Returns the compression that the first bytes announce, or None.
-
-    >>> recognise(bytes.fromhex("28b52ffd0458")).name
-    'zstd'
-    """
-    return next((codec for codec in CODECS if head.startswith(codec.magics)), None)
 
 
 class Decompressor:
     """Frames one after another, as one run of bytes.
 
+    `codec` is its name in CODECS.
+
     Raises Malformed for corrupt data, Truncated where the compressed input ends inside a frame,
     and LimitExceeded where it grows out of all proportion and `bounded` is set.
     """
 
-    def __init__(self, codec: Codec, pull: Pull, *, bounded: bool) -> None:
+    def __init__(self, codec: str, pull: Pull, *, bounded: bool) -> None:
         self._codec = codec
         self._pull = pull
         self._bounded = bounded
-        self._frame: Frame | None = codec.start()
+        self._frame: Frame | None = STARTS[codec]()
         self._input = b""
         self._taken = 0
         self._given = 0
@@ -77,18 +41,16 @@ class Decompressor:
                 return out
         return b""
 
-    def _step(self, frame: "Frame", n: int) -> bytes:
+    def _step(self, frame: Frame, n: int) -> bytes:
         if frame.needs_input and not self._input and not self._feed():
             raise Truncated(
                 f"ends inside a frame, after {self._taken} compressed bytes",
                 wanted=1,
                 got=0,
                 offset=self._given,
-                path=f"{self._codec.name} data",
+                path=f"{self._codec} data",
             )
         data, self._input = self._input, b""
-        from xensave.source.compression.codecs import failures
-
         try:
             out = frame.decompress(data, n)
         except failures() as error:
@@ -105,9 +67,9 @@ class Decompressor:
                 continue
             if not self._input:
                 return False
-            if not self._input.startswith(self._codec.magics):
+            if not self._input.startswith(CODECS[self._codec]):
                 raise self._corrupt("bytes that are no frame follow the last one")
-            self._frame = self._codec.start()
+            self._frame = STARTS[self._codec]()
             return True
 
     def _feed(self) -> bool:
@@ -117,13 +79,13 @@ class Decompressor:
         return bool(more)
 
     def _corrupt(self, why: str) -> XensaveError:
-        return Malformed(f"corrupt {self._codec.name} data: {why}", offset=self._given)
+        return Malformed(f"corrupt {self._codec} data: {why}", offset=self._given)
 
     def _check_growth(self) -> None:
         allowed = max(EXPANSION_FLOOR, EXPANSION_RATIO * self._taken)
         if self._bounded and self._given > allowed:
             raise LimitExceeded(
-                f"{self._taken} bytes of {self._codec.name} data became more than {allowed}; "
+                f"{self._taken} bytes of {self._codec} data became more than {allowed}; "
                 "a size given as the limit allows more",
                 offset=self._given,
             )
