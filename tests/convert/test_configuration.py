@@ -5,7 +5,7 @@ import io
 import pytest
 
 from tests.toolstack.corpus import rebuilt, thin
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import OptionalData
 from xensave.convert import Settings, convert
 from xensave.convert.configuration import mended
@@ -80,7 +80,7 @@ def test_a_tsc_mode_that_is_no_more_is_a_named_loss(tmp_path):
     plan = convert(str(source), str(out), Settings("4.17.7", allow_loss=True))
     (change,) = plan.changes
     assert change.loss == (Loss("b_info.tsc_mode", "native_paravirt"),)
-    assert Config.parse(_optional(out)).get("b_info", "tsc_mode") == "default"
+    assert parse_config(_optional(out)).get("b_info", "tsc_mode") == "default"
 
 
 def _optional(path):

@@ -9,7 +9,8 @@ import json
 import pytest
 
 from tests.toolstack.corpus import make, rebuilt, thin
-from xensave.container.frames.config import Config
+from xensave.container.description import Config
+from xensave.container.frames.config import parse_config
 from xensave.image import open_image
 from xensave.policy.steps.default import default_policy
 from xensave.toolstack.libxl.creation import altp2m
@@ -416,7 +417,7 @@ def test_numbers_of_a_configuration():
     text = json.dumps({"a": 1 << 63, "b": (1 << 63) - 1, "c": -(1 << 63)})
     optional = io.BytesIO()
     optional.write(len(text).to_bytes(4, "little") + text.encode())
-    values = Config.parse(optional.getvalue()).values
+    values = parse_config(optional.getvalue()).values
     assert isinstance(values["a"], float)
     assert (values["b"], values["c"]) == ((1 << 63) - 1, -(1 << 63))
 
@@ -452,7 +453,7 @@ def test_it_reads_json_as_libxl_does(name, answers):
 def test_text_behind_the_json_before_4_12():
     optional = len(b"{} more\0").to_bytes(4, "little") + b"{} more\0"
     with open_image(io.BytesIO(rebuilt(thin(PVH), []))) as image:
-        facts = image.facts._replace(config=Config.parse(optional))
+        facts = image.facts._replace(config=parse_config(optional))
     found = {}
     for target in ("4.11.4", "4.12.0"):
         restore = Restore(facts, target_of(target), default_policy(target))

@@ -5,8 +5,6 @@ date is a set: "4.16" begins a rule for 4.16.0 and all that follow, "4.15.1" for
 later ones of 4.15 only when a release of a later series is in the set too.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ features; a word is one of them. The data are read from every tag, see
 `xensave.headers.survey.features`.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -159,7 +157,7 @@ def latest_names() -> dict[tuple[int, int], str]:
     return {(row["word"], row["bit"]): row["name"] for row in sorted(_load()["features"], key=_end)}
 
 
-def _end(row: RawDated) -> bool:
+def _end(row: "RawDated") -> bool:
     spans = row.get("spans")
     return not spans or spans[-1].endswith(":")
 
@@ -176,7 +174,7 @@ def _closure(
     return frozenset(closure)
 
 
-def _holds(row: RawDated, version: Version) -> bool:
+def _holds(row: "RawDated", version: Version) -> bool:
     """Whether a row is in force: always, or in one of its runs "FIRST:END"."""
     spans = row.get("spans")
     return spans is None or any(_within(version, *span.split(":")) for span in spans)
@@ -187,5 +185,5 @@ def _within(version: Version, first: str, end: str) -> bool:
 
 
 @cache
-def _load() -> RawFeatures:
+def _load() -> "RawFeatures":
     return cast("RawFeatures", read_data("features.json"))

@@ -141,6 +141,8 @@ def read_file(path: str) -> bytes:
 
 def host_of(path: str | None) -> Host | None:
     """Returns what the file of --host says, None for none. Raises what `contents` raises."""
+    if path is None:
+        return None
     from xensave.policy.hostfile import read_host
 
     return contents("host", path, read_host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from types import ModuleType
 
@@ -12,7 +13,6 @@ from xensave.cli import module_of
 from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
 from xensave.views.text.escape import escape
-from xensave.views.text.progress import progress
 from xensave.views.text.terminal import fold_width
 from xensave.views.text.wrap import wrapped
 
@@ -40,7 +40,7 @@ def run_command(name: str, words: list[str]) -> int:
 def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     trouble: XensaveError
     try:
-        with progress(sys.stderr, wanted=not _is_quiet(args)):
+        with _progress(args):
             code: int = module.run(args)
     except XensaveError as error:
         trouble = error
@@ -67,8 +67,13 @@ def code_of(error: XensaveError, bad_input: int = BAD_INPUT) -> int:
     return 2 if isinstance(error, (SourceError, UsageError)) else bad_input
 
 
-def _is_quiet(args: argparse.Namespace) -> bool:
-    return bool(getattr(args, "quiet", False))
+def _progress(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """Shows how far a command is, on a terminal."""
+    if getattr(args, "quiet", False) or not sys.stderr.isatty():
+        return nullcontext()
+    from xensave.views.text.progress import progress
+
+    return progress(sys.stderr)
 
 
 def wants_json(args: argparse.Namespace) -> bool:

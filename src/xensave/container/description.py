@@ -8,6 +8,69 @@ from xensave.errors import XensaveError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+_FLAGS = (("True", True), ("False", False))
+
+
+class Config(NamedTuple):
+    """The configuration: its text as it was saved (libxl's JSON, or xl's own syntax), and parsed.
+
+    `values` is {} where the text is no JSON object; `wrong` says why, if it should have been one.
+    `rest` is what follows the object, without blanks.
+    """
+
+    text: str = ""
+    values: Mapping[str, Json] = MappingProxyType({})
+    wrong: XensaveError | None = None
+    rest: str = ""
+
+    def checked(self) -> "Config":
+        """Returns it. Raises what is wrong with it."""
+        if self.wrong is not None:
+            raise self.wrong
+        return self
+
+    def get(self, *path: str) -> object:
+        """Returns a value by its path, None where there is none.
+
+        >>> Config("", {"c_info": {"type": "pvh"}}).get("c_info", "type")
+        'pvh'
+        """
+        place: object = self.values
+        for key in path:
+            if not isinstance(place, Mapping):
+                return None
+            place = place.get(key)
+        return place
+
+    def integer(self, *path: str) -> int | None:
+        """Returns a value that is an integer; None for any other, which libxl takes for none.
+
+        >>> Config("", {"b_info": {"max_vcpus": "2"}}).integer("b_info", "max_vcpus") is None
+        True
+        """
+        value = self.get(*path)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def choice(self, *path: str) -> object:
+        """Returns a value that is a name of an enumeration, in small letters: libxl takes any.
+
+        >>> Config("", {"c_info": {"type": "PVH"}}).choice("c_info", "type")
+        'pvh'
+        """
+        value = self.get(*path)
+        return value.lower() if isinstance(value, str) else value
+
+    def flag(self, *path: str) -> bool | None:
+        """Returns a boolean of libxl's, which is text that begins so; None for the default.
+
+        >>> Config("", {"c_info": {"hap": "False"}}).flag("c_info", "hap")
+        False
+        """
+        value = self.get(*path)
+        if not isinstance(value, str):
+            return None
+        return next((flag for text, flag in _FLAGS if value.startswith(text)), None)
+
 
 class Description(NamedTuple):
     """What stands before a stream, read.

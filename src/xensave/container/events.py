@@ -68,6 +68,8 @@ class Event:
     __slots__ = ("_head", "_source", "body_offset", "end", "header", "kind", "layer", "length",
                  "name", "offset", "pad_length", "raw", "type")  # fmt: skip
 
+    records = 1
+    """How many it stands for (see `runs.PageRun`)."""
     made = False
     """Whether it stands for bytes of another form in the input (see `made.MadeEvent`)."""
 

@@ -18,8 +18,8 @@ class Format(ABC):
     `rules/stream/formats/NAME.py`, a tuple CHECKS. `title` says in a message what it is, `page` is
     the page of the documentation that says where such files lie and what can be done with them.
     `records` names its records by type. `trailer` says whether bytes after its end are worth
-    telling. A format that `convert` writes names in `inner` the stream in it (libxl or libxc),
-    and in `demands` what `front` must be given for it.
+    telling, `pages` whether page records may be in it. A format that `convert` writes names in
+    `inner` the stream in it (libxl or libxc), and in `demands` what `front` must be given for it.
 
     `device_model` is the type of the record that holds a device model's state. libxl's says first
     which one it is; where a format's does not, `model_head` is what libxl would say there.
@@ -33,6 +33,7 @@ class Format(ABC):
     magics: tuple[bytes, ...] = ()
     records: Mapping[int, str] = {}
     trailer = True
+    pages = True
     inner = ""
     demands = ""
     device_model: int | None = None

@@ -1,6 +1,9 @@
 """What an input is, by its first bytes: the formats that are read, then those that are known."""
 
+from itertools import chain
+
 from xensave.container import formats
+from xensave.container.streams.hvm import HVM_FORMAT
 from xensave.errors import Malformed, Unsupported
 from xensave.source.compression import recognise
 
@@ -41,7 +44,8 @@ def probe(head: bytes) -> str:
     for title, magics in FOREIGN.items():
         if head.startswith(magics):
             raise Malformed(f"no Xen save image: {title}", offset=0)
-    for candidate in formats.FORMATS:
+    # No other format begins as a context does: asked first, it spares the import of the others.
+    for candidate in chain((HVM_FORMAT,), formats.FORMATS):
         if candidate.matches(head):
             return candidate.name
     for title, magics in UNREAD.items():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Citation
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import OptionalData
 from xensave.convert.plan import Loss
 from xensave.errors import XensaveError
@@ -83,7 +83,7 @@ def mended(optional: bytes, at: Version) -> tuple[bytes, tuple[tuple[ConfigMend,
     """
     done = []
     for mend in MENDS:
-        before = Config.parse(optional).choice(*mend.path)
+        before = parse_config(optional).choice(*mend.path)
         if not mend.due(before, at):
             continue
         changed = _with_value(optional, mend)
@@ -104,6 +104,6 @@ def _with_value(optional: bytes, mend: ConfigMend) -> bytes | None:
         text = place[1] + b'"%s"' % mend.value.encode()
         config = data.config[: place.start()] + text + data.config[place.end() :]
         changed = data._replace(config=config).to_bytes()
-        if Config.parse(changed).choice(*mend.path) == mend.value:
+        if parse_config(changed).choice(*mend.path) == mend.value:
             return changed
     return None

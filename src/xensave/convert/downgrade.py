@@ -21,11 +21,10 @@ from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.legacy import chunks as c
 from xensave.container.streams.legacy import writer
 from xensave.container.streams.legacy.header import P2M_SIZES
+from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
 from xensave.container.streams.libxc_records import (
     DATALESS_TYPES,
     PAIR,
-    PFN_MASK,
-    TYPE_SHIFT,
     HvmParams,
     P2mFrames,
     PageData,

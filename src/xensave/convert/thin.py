@@ -15,7 +15,8 @@ import numpy.typing as npt
 from xensave.container.events import LIBXC, Event
 from xensave.container.framing import HEADER, padding_size
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import PAIR, PFN_MASK
+from xensave.container.streams.libxc import PFN_MASK
+from xensave.container.streams.libxc_records import PAIR
 from xensave.convert.output import Writer
 from xensave.errors import Unsupported
 from xensave.image import Image

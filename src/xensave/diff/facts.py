@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from xensave.container.description import Json
 from xensave.diff.change import Change, changes_of
-from xensave.image import Emulator, Image
+from xensave.image import Image
+from xensave.image.facts.emulator import Emulator
 from xensave.records.meaning.leaves import Leaf
 
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, XL, Event
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import OptionalData, XlHeader
 from xensave.container.framing import pack_record
 from xensave.container.streams import hvm, libxc
@@ -19,7 +19,7 @@ from xensave.edit.document.config import config_bytes, style_of
 from xensave.edit.document.events import refuse_made
 from xensave.edit.target import changed_body
 from xensave.errors import UsageError
-from xensave.image.facts.guest import release_named
+from xensave.image.facts.stream import release_named
 from xensave.records.codec import decode
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.stream import stream_layout
@@ -72,7 +72,7 @@ class Editor:
         if event.layer != XL or not wanted or not isinstance(event.header, XlHeader):
             return None
         optional = OptionalData.parse(event.body())
-        config = Config.parse(bytes(event.body())).checked()
+        config = parse_config(bytes(event.body())).checked()
         if not config.values:
             raise UsageError(f"{wanted[0].text}: the configuration is no JSON")
         values = json.loads(config.text)

@@ -1,7 +1,5 @@
 """The domain that a context is loaded into: what of it the handlers ask."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.errors import UsageError

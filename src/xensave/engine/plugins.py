@@ -1,7 +1,5 @@
 """Downstream records: handlers that a vendor's own package brings, by entry point or in Python."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -157,7 +155,7 @@ def check_clashes(target: str, plugins: Iterable[Plugin]) -> None:
         raise UsageError("; ".join(lines))
 
 
-def _claims(owner: str, plugins: list[Plugin]) -> Claims:
+def _claims(owner: str, plugins: list[Plugin]) -> "Claims":
     from xensave.numbers.claims import ClaimedRecord, Claims
 
     records = tuple(

@@ -1,7 +1,5 @@
 """What a release answers to a context or an image: one of three values, each with its fields."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 

@@ -5,9 +5,8 @@
 ('hvm', '4.17', 1, '0xb7b9')
 """
 
-from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.image.image import Image, open_image
 from xensave.image.tally import Count
 
-__all__ = ["Count", "Emulator", "GuestFacts", "Image", "open_image"]
+__all__ = ["Count", "GuestFacts", "Image", "open_image"]

@@ -8,7 +8,6 @@ from typing import Self
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
-from xensave.image.glance import glance as glance_at
 from xensave.image.opening import OpenInput, open_input
 from xensave.image.tally import Count, Tally, tally
 from xensave.source import Input, Source
@@ -88,7 +87,9 @@ class CountedImage:
 
         Raises UsageError for a pipe that was read already.
         """
-        yield from glance_at(self._input.again())
+        from xensave.image.glance import glance
+
+        yield from glance(self._input.again())
 
     @property
     def size(self) -> int:

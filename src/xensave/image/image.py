@@ -6,23 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from xensave import catalogue
-from xensave.container.description import Json
+from xensave.container.description import Config, Json
 from xensave.container.events import LIBXC, Event
-from xensave.container.frames.config import Config
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
-from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
 from xensave.context import AbsentRecord, Context
 from xensave.errors import UsageError
 from xensave.image.counted import CountedImage
-from xensave.image.facts.described import details_of
-from xensave.image.facts.emulator import Emulator, emulators
 from xensave.image.facts.guest import GuestFacts, GuestType, facts_of
-from xensave.image.facts.pages import PageTally
 from xensave.image.tally import BufferedRecord, tally
 from xensave.source import Input, Source
 
 if TYPE_CHECKING:
+    from xensave.container.streams.libxc_records import CpuidLeaf, TscInfo
+    from xensave.image.facts.emulator import Emulator
     from xensave.image.memory.vcpu import Vcpu
     from xensave.memory import Memory
 
@@ -71,6 +68,7 @@ class Image(CountedImage):
         SourceError where the input itself fails, UsageError for a pipe that was read already.
         """
         if self._facts is None or self._facts.broken is None:
+            from xensave.image.facts.pages import PageTally
             from xensave.rules.stream.run import Checks
 
             checks, pages = Checks(), PageTally()
@@ -262,19 +260,30 @@ class Image(CountedImage):
     @property
     def tsc_info(self) -> TscInfo | None:
         """How the time stamp counter was kept."""
-        for record in self.tally.all(LIBXC, libxc.X86_TSC_INFO):
-            with record.placed():
-                return TscInfo.parse(record.body)
-        return None
+        records = self.tally.all(LIBXC, libxc.X86_TSC_INFO)
+        if not records:
+            return None
+        from xensave.container.streams.libxc_records import TscInfo
+
+        with records[0].placed():
+            return TscInfo.parse(records[0].body)
 
     @property
     def emulators(self) -> tuple[Emulator, ...]:
         """The device models: kind, stream version, xenstore keys and values."""
+        if not self.tally.kept:
+            return ()
+        from xensave.image.facts.emulator import emulators
+
         return emulators(self.tally)
 
     @property
     def details(self) -> tuple[tuple[str, str], ...]:
         """What the frame around the stream says of the guest: labels and texts."""
+        if self.tally.description is None and not self.tally.kept:
+            return ()
+        from xensave.image.facts.described import details_of
+
         return tuple(details_of(self.tally))
 
 

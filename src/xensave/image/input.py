@@ -4,15 +4,14 @@ Each command that takes images takes them alike, and goes on after what cannot b
 value among the others, for the command to tell.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from xensave.container.frames import xl
+from xensave.container.events import XL
+from xensave.container.formats import format_named
 from xensave.container.streams import hvm
 from xensave.container.streams.hvm import HVM_FORMAT
 from xensave.container.walk import format_of
@@ -146,9 +145,10 @@ def judged_input(item: Item, *, walk: bool = False) -> JudgedInput:
 
 def _nearly_xl(item: Item) -> bool:
     """Tells whether most of xl's magic is there: xl refuses such a file, a stranger's is none."""
-    head = bytes(item.source.peek(_TAR_HEAD))[: len(xl.MAGIC)]
-    alike = sum(byte == other for byte, other in zip(head, xl.MAGIC, strict=False))
-    return len(xl.MAGIC) - alike <= _WRONG_BYTES
+    [magic] = format_named(XL).magics
+    head = bytes(item.source.peek(_TAR_HEAD))[: len(magic)]
+    alike = sum(byte == other for byte, other in zip(head, magic, strict=False))
+    return len(magic) - alike <= _WRONG_BYTES
 
 
 def _is_context(item: Item) -> bool:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import le
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from xensave.container.description import Description
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -16,13 +15,15 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import format_named
-from xensave.container.runs import PageRun, walk_in_runs
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import PFN_MASK
-from xensave.container.walk import walk
+from xensave.container.streams.libxc import PFN_MASK
+from xensave.container.walk import format_of, walk
 from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
-from xensave.image.glance import glance as glance_at
 from xensave.source import Source
+
+if TYPE_CHECKING:
+    from xensave.container.description import Description
+    from xensave.container.runs import PageRun
 
 # What all records that are kept may take together, and what each costs beside its bytes.
 KEEP_LIMIT = 64 << 20
@@ -167,11 +168,10 @@ class Tally:
             self._take(event, 0)
             total = self._sums[key] = _Sum(event.name)
             self.firsts[key] = event.offset
-        many = event.records if isinstance(event, PageRun) else 1
-        total.records += many
-        total.bytes += event.length * many
-        if isinstance(event, PageRun):
-            self._run(event)
+        total.records += event.records
+        total.bytes += event.length * event.records
+        if event.records > 1:
+            self._run(cast("PageRun", event))
         elif key == (LIBXC, libxc.PAGE_DATA):
             self._pages(event)
         elif key == (LIBXC, libxc.CHECKPOINT):
@@ -193,7 +193,7 @@ class Tally:
         self.resent = int.from_bytes(numbers[8:16], "little") & PFN_MASK <= self._last_pfn
         self._last_pfn = int.from_bytes(numbers[-8:], "little") & PFN_MASK
 
-    def _run(self, run: PageRun) -> None:
+    def _run(self, run: "PageRun") -> None:
         """Counts the frames of a run of records, as `_pages` does of each."""
         self.frames += run.count * run.records
         if self.resent or run.count > BATCH_LIMIT:
@@ -238,6 +238,12 @@ def _frames(words: list[int]) -> list[int]:
 
 
 def _events(source: Source, *, glance: bool, apart: bool) -> Iterator[Event]:
+    if not format_of(source).pages:
+        return walk(source)
+    # A bare context has no pages to pass over.
+    from xensave.container.runs import walk_in_runs
+    from xensave.image.glance import glance as glance_at
+
     if glance:
         return glance_at(source)
     return walk(source) if apart else walk_in_runs(source, listed="ends")

@@ -11,7 +11,8 @@ import numpy as np
 
 from xensave.container.framing import HEADER, pack_record
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import DATALESS_TYPES, TYPE_SHIFT, PageData
+from xensave.container.streams.libxc import TYPE_SHIFT
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PageData
 from xensave.errors import LimitExceeded, SourceError
 from xensave.live.domain import MOST_TYPES, AbsentDomain, RunningDomain
 from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT

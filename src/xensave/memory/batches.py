@@ -11,13 +11,8 @@ import numpy.typing as npt
 
 from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import (
-    DATALESS_TYPES,
-    PAGE_TYPES,
-    PAIR,
-    PFN_MASK,
-    TYPE_SHIFT,
-)
+from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR
 from xensave.errors import LimitExceeded, Malformed, Truncated
 from xensave.memory.appendix import Appendix
 from xensave.memory.column import Integers

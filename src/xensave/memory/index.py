@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import LimitExceeded
 from xensave.memory.batches import Batch, Mark, Words
 from xensave.memory.column import Column, Integers

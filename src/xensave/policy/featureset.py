@@ -4,8 +4,6 @@ The words are those that a release's featureset has: registers that it lacks are
 nor compared there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The most that a host can give a guest, as a policy: what a guest's own is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 

@@ -4,8 +4,6 @@ The arrays grew in point releases, so that the same record is refused by one rel
 and taken by the next. Source: xen/include/xen/lib/x86/{cpuid,msr,cpu-policy}.h of every tag.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import NamedTuple
 

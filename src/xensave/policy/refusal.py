@@ -1,7 +1,5 @@
 """What Xen says to a policy that it does not take."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.catalogue.errnos import Errno

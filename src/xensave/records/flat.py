@@ -8,8 +8,6 @@ of structs and a bit-field mean the same everywhere.
 [('pad0', 15), ('rtc_offset', 16)]
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from math import prod

@@ -4,8 +4,6 @@ struct hvm_msr of xen/include/public/arch-x86/hvm/save.h: a flexible array, whic
 fixed size describes.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xensave.image import Emulator, Image
+from xensave.image import Image
+from xensave.image.facts.emulator import Emulator
 from xensave.report.page import PageTable, filled
 
 HIDDEN = "left out"

@@ -1,7 +1,5 @@
 """Many inputs before many targets: each hypervisor is made once."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.points import asked_for
@@ -13,18 +11,17 @@ from xensave.engine.plugins import Plugin
 from xensave.engine.verdict import Layer, Refused, Verdict
 from xensave.errors import Malformed, Truncated, UsageError, XensaveError
 from xensave.image import Image
-from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.image.input import JudgedInput
 from xensave.policy.host import Host
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
-from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.domain import domain_of, vcpus_in
 from xensave.toolstack.releases.series import Answer, SeriesVerdict, ask, dated_records, naming
 
 if TYPE_CHECKING:
     from xensave.engine.pv import PvMemory
+    from xensave.image.facts.emulator import Emulator
 
 
 class DomainOptions(NamedTuple):
@@ -56,7 +53,7 @@ class Judge:
         policy: Policy | None = None,
         *,
         host: Host | None = None,
-        emulators: tuple[Emulator, ...] | None = None,
+        emulators: "tuple[Emulator, ...] | None" = None,
         plugins: tuple[Plugin, ...] = (),
         name_needs: bool = True,
     ) -> None:
@@ -147,6 +144,7 @@ class Judge:
 
 def _unreadable(error: XensaveError) -> Verdict:
     """Returns the refusal of an input without a first header; raises what is not read at all."""
+    from xensave.rules.stream.whole import rule_of
     from xensave.toolstack.libxc.stream import WALKS, reader_of
 
     if not isinstance(error, (Truncated, Malformed)):
@@ -163,7 +161,7 @@ def _unreadable(error: XensaveError) -> Verdict:
     )
 
 
-def memory_of(image: Image, facts: GuestFacts) -> PvMemory | None:
+def memory_of(image: Image, facts: GuestFacts) -> "PvMemory | None":
     """Returns a PV guest's memory, where all of it is there and can be read a second time.
 
     Behind a VERIFY record libxc only compares pages: the new guest's have no contents then.

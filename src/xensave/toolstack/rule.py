@@ -14,7 +14,7 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite, Release
-from xensave.container.frames.config import Config
+from xensave.container.description import Config
 from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Layer

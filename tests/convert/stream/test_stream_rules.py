@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from xensave.container.frames.config import Config
+from xensave.container.description import Config
 from xensave.container.streams.libxc_records import CpuidLeaf, HvmParams
 from xensave.context import ContextRecord
 from xensave.convert.records.msrs import clamp_spec_ctrl, machines_of

@@ -13,7 +13,6 @@ from xensave.cli.many import for_each
 from xensave.cli.options import contents, host, host_of, positive, reading, walk
 from xensave.engine.verdict import Verdict
 from xensave.errors import UsageError
-from xensave.image import Emulator
 from xensave.image.input import Item, JudgedInput, judged_input
 from xensave.policy.value import Policy
 from xensave.toolstack.releases.series import SeriesVerdict
@@ -32,6 +31,7 @@ from xensave.views.text.terminal import coloured, fold_width
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
+    from xensave.image.facts.emulator import Emulator
     from xensave.toolstack.judge import DomainOptions
     from xensave.toolstack.releases.matrix import Row
 

@@ -2,88 +2,21 @@
 
 import json
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
-from typing import NamedTuple
 
-from xensave.container.description import Json
+from xensave.container.description import Config, Json
 from xensave.container.frames.xl import CONFIG_LIMIT, OptionalData
 from xensave.errors import LimitExceeded, Malformed, XensaveError
 
-_FLAGS = (("True", True), ("False", False))
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
-class Config(NamedTuple):
-    """The configuration: its text as it was saved (libxl's JSON, or xl's own syntax), and parsed.
-
-    `values` is {} where the text is no JSON object; `wrong` says why, if it should have been one.
-    `rest` is what follows the object, without blanks.
-    """
-
-    text: str = ""
-    values: Mapping[str, Json] = MappingProxyType({})
-    wrong: XensaveError | None = None
-    rest: str = ""
-
-    @classmethod
-    def parse(cls, optional: bytes) -> "Config":
-        """Reads the optional data of the xl header; what is wrong with it goes into `wrong`."""
-        return _parse(optional)
-
-    def checked(self) -> "Config":
-        """Returns it. Raises what is wrong with it."""
-        if self.wrong is not None:
-            raise self.wrong
-        return self
-
-    def get(self, *path: str) -> object:
-        """Returns a value by its path, None where there is none.
-
-        >>> Config("", {"c_info": {"type": "pvh"}}).get("c_info", "type")
-        'pvh'
-        """
-        place: object = self.values
-        for key in path:
-            if not isinstance(place, Mapping):
-                return None
-            place = place.get(key)
-        return place
-
-    def integer(self, *path: str) -> int | None:
-        """Returns a value that is an integer; None for any other, which libxl takes for none.
-
-        >>> Config("", {"b_info": {"max_vcpus": "2"}}).integer("b_info", "max_vcpus") is None
-        True
-        """
-        value = self.get(*path)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-    def choice(self, *path: str) -> object:
-        """Returns a value that is a name of an enumeration, in small letters: libxl takes any.
-
-        >>> Config("", {"c_info": {"type": "PVH"}}).choice("c_info", "type")
-        'pvh'
-        """
-        value = self.get(*path)
-        return value.lower() if isinstance(value, str) else value
-
-    def flag(self, *path: str) -> bool | None:
-        """Returns a boolean of libxl's, which is text that begins so; None for the default.
-
-        >>> Config("", {"c_info": {"hap": "False"}}).flag("c_info", "hap")
-        False
-        """
-        value = self.get(*path)
-        if not isinstance(value, str):
-            return None
-        return next((flag for text, flag in _FLAGS if value.startswith(text)), None)
-
-
 @lru_cache(maxsize=4)
-def _parse(optional: bytes) -> Config:
-    """Reads a configuration once for all who ask: the rules, the facts, the summary."""
+def parse_config(optional: bytes) -> Config:
+    """Reads the optional data of the xl header; what is wrong with it goes into `wrong`.
+
+    It is read once for all who ask: the rules, the facts, the summary.
+    """
     try:
         data = OptionalData.parse(optional)
     except XensaveError as error:

@@ -106,6 +106,7 @@ class HvmContext(Format):
     title = "an HVM context"
     page = "docs/reference/formats/xl.md"
     trailer = False
+    pages = False
 
     def matches(self, head: bytes) -> bool:
         """Tells a context by HEADER's descriptor and magic, whatever length it claims.

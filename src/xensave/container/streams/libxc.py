@@ -25,6 +25,9 @@ HVM = 2
 DOMAIN_TYPES = {PV: "x86 PV", HVM: "x86 HVM"}
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
+PFN_MASK = (1 << 52) - 1
+TYPE_SHIFT = 60
+"""The page type stands above a PFN in its word."""
 
 END = 0x00
 PAGE_DATA = 0x01

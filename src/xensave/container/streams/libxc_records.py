@@ -14,10 +14,9 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from xensave.container.streams.libxc import TYPE_SHIFT
 from xensave.errors import Malformed
 
-PFN_MASK = (1 << 52) - 1
-TYPE_SHIFT = 60
 PAGE_TYPES = {
     0x0: "NOTAB",
     0x1: "L1TAB",

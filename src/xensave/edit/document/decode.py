@@ -10,7 +10,7 @@ from xensave.container.streams.libxc import DomainHeader
 from xensave.container.walk import format_of, walk
 from xensave.edit.document.events import event_json, refuse_made
 from xensave.edit.document.members import Json
-from xensave.image.facts.guest import release_named
+from xensave.image.facts.stream import release_named
 from xensave.records.twins import wide_integers
 from xensave.source import Source
 from xensave.source.limits import SKIP_CHUNK

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from xensave.container.streams.libxc_records import PAGE_TYPES, PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.edit.document.members import Json, Members
 from xensave.errors import Malformed
 

@@ -1,7 +1,5 @@
 """CPU_MSR: a list of MSRs, each of which the release and the policy must take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A handler: how one record type is sized, checked and loaded by one release."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

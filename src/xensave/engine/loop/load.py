@@ -1,7 +1,5 @@
 """hvm_load(): the walk over the descriptors, its check pass from 4.19 on, and what it answers."""
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
@@ -72,7 +70,7 @@ class LoopRules(NamedTuple):
     check_pass: bool
 
     @classmethod
-    def of(cls, version: Version, *, check_pass: bool) -> LoopRules:
+    def of(cls, version: Version, *, check_pass: bool) -> "LoopRules":
         """Returns those of a release."""
         return cls(ERRNO_KEPT.holds(version), not LENGTH_FIRST.holds(version), check_pass)
 

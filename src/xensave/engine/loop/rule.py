@@ -1,7 +1,5 @@
 """Rules as data: what a handler requires of a record's body, since and until which release."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 

@@ -24,7 +24,7 @@ from xensave.engine.pv.rule import (
     apply,
 )
 from xensave.engine.verdict import Layer
-from xensave.image.facts.guest import PvVcpu
+from xensave.image.facts.stream import PvVcpu
 from xensave.policy.value import Policy
 from xensave.records.codec import decode
 from xensave.records.stream import stream_layout

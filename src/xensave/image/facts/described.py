@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xensave.container.description import Config
 from xensave.container.formats import format_named
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.image.tally import Tally
 
 
 def config_of(tally: Tally) -> Config:
     """Returns libxl's configuration of the guest, as xl's header has it; an empty one elsewhere."""
-    return Config.parse(tally.config) if _plain(tally) else Config()
+    return parse_config(tally.config) if _plain(tally) else Config()
 
 
 def described_by(tally: Tally) -> Config:
     """Returns what the frame says of the guest, in the shape of libxl's configuration."""
     described = tally.description
     if described is None or _plain(tally):
-        return Config.parse(tally.config)
+        return parse_config(tally.config)
     return Config(described.text, described.config, described.wrong)
 
 

@@ -1,35 +1,25 @@
 """What an image says of a guest, as one value without files: what every reader of it asks about."""
 
-import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from xensave import catalogue
-from xensave.container.events import LEGACY, LIBXC, LIBXL, XL
-from xensave.container.frames.config import Config
-from xensave.container.frames.xl import XlHeader
-from xensave.container.streams import hvm, libxc, libxl
+from xensave.container.description import Config
+from xensave.container.events import LIBXL
+from xensave.container.formats import format_named
+from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc import DomainHeader, ImageHeader
-from xensave.container.streams.libxc_records import (
-    PAIR,
-    PARAM,
-    PV_INFO,
-    TSC_INFO,
-    CpuidLeaf,
-    MsrEntry,
-    PvInfo,
-    TscInfo,
-    policy_leaves,
-    policy_msrs,
-)
-from xensave.container.streams.libxl import LibxlHeader
 from xensave.errors import Truncated, XensaveError
-from xensave.findings import Finding
-from xensave.image.facts.described import config_of, described_by
-from xensave.image.facts.emulator import Emulator, emulators
-from xensave.image.facts.pages import PageFacts
-from xensave.image.tally import BufferedRecord, Count, Tally
+from xensave.image.tally import Count, Tally
+
+if TYPE_CHECKING:
+    from xensave.container.frames.xl import XlHeader
+    from xensave.container.streams.libxc_records import CpuidLeaf, MsrEntry, PvInfo, TscInfo
+    from xensave.container.streams.libxl import LibxlHeader
+    from xensave.findings import Finding
+    from xensave.image.facts.emulator import Emulator
+    from xensave.image.facts.pages import PageFacts
+    from xensave.image.facts.stream import PvVcpu
 
 GuestType: TypeAlias = Literal["pv", "pvh", "hvm"]
 PV: Final = "pv"
@@ -37,25 +27,6 @@ PVH: Final = "pvh"
 HVM: Final = "hvm"
 
 _CPU, _PIC = 2, 3
-
-HeaderT = TypeVar("HeaderT")
-
-
-class PvVcpu(NamedTuple):
-    """What a PV guest's stream holds of a vCPU: each blob as its hypercall takes it, or None."""
-
-    basic: bytes | None = None
-    extended: bytes | None = None
-    xsave: bytes | None = None
-    msrs: bytes | None = None
-
-
-_BLOBS = {
-    libxc.X86_PV_VCPU_BASIC: "basic",
-    libxc.X86_PV_VCPU_EXTENDED: "extended",
-    libxc.X86_PV_VCPU_XSAVE: "xsave",
-    libxc.X86_PV_VCPU_MSRS: "msrs",
-}
 
 
 class GuestFacts(NamedTuple):
@@ -89,8 +60,8 @@ class GuestFacts(NamedTuple):
     name: str = ""
     release: str | None = None
     layers: tuple[str, ...] = ()
-    xl: XlHeader | None = None
-    libxl: LibxlHeader | None = None
+    xl: "XlHeader | None" = None
+    libxl: "LibxlHeader | None" = None
     libxc: ImageHeader | None = None
     domain: DomainHeader | None = None
     config: Config = Config()
@@ -99,19 +70,19 @@ class GuestFacts(NamedTuple):
     counts: tuple[Count, ...] = ()
     firsts: Mapping[tuple[str, int], int] = MappingProxyType({})
     params: tuple[tuple[int, int], ...] = ()
-    leaves: tuple[CpuidLeaf, ...] | None = None
-    msrs: tuple[MsrEntry, ...] | None = None
-    tsc: tuple[TscInfo, ...] = ()
-    info: PvInfo | None = None
-    vcpus_pv: Mapping[int, PvVcpu] = MappingProxyType({})
+    leaves: "tuple[CpuidLeaf, ...] | None" = None
+    msrs: "tuple[MsrEntry, ...] | None" = None
+    tsc: "tuple[TscInfo, ...]" = ()
+    info: "PvInfo | None" = None
+    vcpus_pv: "Mapping[int, PvVcpu]" = MappingProxyType({})
     context: bytes | None = None
-    emulators: tuple[Emulator, ...] = ()
+    emulators: "tuple[Emulator, ...]" = ()
     size: int = 0
     max_pfn: int | None = None
     p2m_pfns: tuple[int, ...] = ()
-    pages: PageFacts | None = None
+    pages: "PageFacts | None" = None
     unread: int = 0
-    broken: tuple[Finding, ...] | None = None
+    broken: "tuple[Finding, ...] | None" = None
     stop: XensaveError | None = None
 
     @property
@@ -131,7 +102,7 @@ class GuestFacts(NamedTuple):
         configured = configured or self.config.choice("c_info", "type")
         if configured == PVH:
             return PVH
-        if configured == HVM or self.has(LIBXL, libxl.EMULATOR_CONTEXT) or self.context is None:
+        if configured == HVM or self._has_model or self.context is None:
             return HVM
         return HVM if _PIC in typecodes(self.context) else PVH
 
@@ -157,6 +128,12 @@ class GuestFacts(NamedTuple):
         """The HVM params by index; of several of one index the last."""
         return dict(self.params)
 
+    @property
+    def _has_model(self) -> bool:
+        """Whether libxl's stream has a device model's state."""
+        layer = [count.type for count in self.counts if count.layer == LIBXL]
+        return bool(layer) and format_named(LIBXL).device_model in layer
+
     def has(self, layer: str, type_: int) -> bool:
         """Tells whether a layer has a record of a type."""
         return any((count.layer, count.type) == (layer, type_) for count in self.counts)
@@ -180,114 +157,31 @@ def facts_of(
     name: str,
     release: str | None = None,
     *,
-    broken: tuple[Finding, ...] | None = None,
-    pages: PageFacts | None = None,
+    broken: "tuple[Finding, ...] | None" = None,
+    pages: "PageFacts | None" = None,
 ) -> GuestFacts:
     """Returns what a pass over an image found, as facts of the guest.
 
     `release` is the release that the caller names; else it is the one that saved the image. What
     cannot be read of a record is left out: the rules say what is wrong with it.
     """
-    domain = _header(tally, f"{LIBXC} domain header", DomainHeader)
     context = tally.last_context
-    leaves = _static(tally, libxc.X86_CPUID_POLICY)
-    msrs = _static(tally, libxc.X86_MSR_POLICY)
     facts = GuestFacts(
         name=name,
+        release=release,
         layers=tuple(dict.fromkeys(tally.layers)),
-        xl=_header(tally, f"{XL} header", XlHeader),
-        libxl=_header(tally, f"{LIBXL} header", LibxlHeader),
-        libxc=_header(tally, f"{LIBXC} image header", ImageHeader),
-        domain=domain,
-        config=config_of(tally),
-        described=described_by(tally),
-        legacy=f"{LEGACY} header" in tally.headers,
         counts=tuple(tally.counts.values()),
         firsts=MappingProxyType(dict(tally.firsts)),
-        params=tuple(_params(tally.all(LIBXC, libxc.HVM_PARAMS))),
-        leaves=None if leaves is None else policy_leaves(leaves),
-        msrs=None if msrs is None else policy_msrs(msrs),
-        tsc=tuple(
-            TscInfo(*TSC_INFO.unpack(record.body))
-            for record in tally.all(LIBXC, libxc.X86_TSC_INFO)
-            if len(record.body) == TSC_INFO.size
-        ),
-        info=_info(tally.all(LIBXC, libxc.X86_PV_INFO)),
-        vcpus_pv=_vcpus(tally),
         context=context.body if context is not None else None,
-        emulators=emulators(tally, strict=False),
         size=tally.size,
-        max_pfn=_max_pfn(tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES)),
-        p2m_pfns=_p2m_pfns(tally),
         pages=pages,
         unread=tally.unread,
         broken=broken,
         stop=tally.stop,
     )
-    return facts._replace(release=release if release is not None else release_named(domain))
+    if not tally.headers and not tally.counts:
+        return facts
+    # A bare context has nothing of a stream.
+    from xensave.image.facts.stream import with_stream
 
-
-def release_named(domain: DomainHeader | None) -> str | None:
-    """Returns the release that a domain header names; None where the catalogue has none such."""
-    named = domain.xen if domain is not None else None
-    return named if named in catalogue.release_names() else None
-
-
-def _header(tally: Tally, label: str, kind: type[HeaderT]) -> HeaderT | None:
-    header = tally.headers.get(label)
-    return header if isinstance(header, kind) else None
-
-
-def _params(records: list[BufferedRecord]) -> Iterator[tuple[int, int]]:
-    for record in records:
-        if len(record.body) >= PAIR.size:
-            count = PAIR.unpack_from(record.body)[0]
-            room = (len(record.body) - PAIR.size) // PARAM.size
-            end = PAIR.size + PARAM.size * min(count, room)
-            yield from PARAM.iter_unpack(record.body[PAIR.size : end])
-
-
-def _static(tally: Tally, type_: int) -> bytes | None:
-    """Returns the last record of static data of a type: one behind STATIC_DATA_END has no say."""
-    end = tally.firsts.get((LIBXC, libxc.STATIC_DATA_END))
-    bodies = [
-        record.body for record in tally.all(LIBXC, type_) if end is None or record.offset < end
-    ]
-    return bodies[-1] if bodies else None
-
-
-def _info(records: list[BufferedRecord]) -> PvInfo | None:
-    for record in records:
-        if len(record.body) >= PV_INFO.size:
-            return PvInfo(*PV_INFO.unpack_from(record.body))
-    return None
-
-
-def _vcpus(tally: Tally) -> dict[int, PvVcpu]:
-    vcpus: dict[int, PvVcpu] = {}
-    for type_, field in _BLOBS.items():
-        for record in tally.all(LIBXC, type_):
-            if len(record.body) > PAIR.size:
-                number = PAIR.unpack_from(record.body)[0]
-                blob = {field: record.body[PAIR.size :]}
-                vcpus[number] = vcpus.get(number, PvVcpu())._replace(**blob)
-    return dict(sorted(vcpus.items()))
-
-
-def _max_pfn(records: list[BufferedRecord]) -> int | None:
-    ends = [PAIR.unpack_from(record.body)[1] for record in records if len(record.body) >= PAIR.size]
-    return max(ends, default=None)
-
-
-def _p2m_pfns(tally: Tally) -> tuple[int, ...]:
-    """Returns the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
-    frames: dict[int, int] = {}
-    info = _info(tally.all(LIBXC, libxc.X86_PV_INFO))
-    per_frame = libxc.PAGE_SIZE // (info.guest_width if info and info.guest_width else 8)
-    for record in tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
-        if len(record.body) >= PAIR.size:
-            words = (len(record.body) - PAIR.size) // 8
-            start = PAIR.unpack_from(record.body)[0]
-            listed = struct.unpack_from(f"<{words}Q", record.body, PAIR.size)
-            frames.update(enumerate(listed, start // per_frame))
-    return tuple(frames.values())
+    return with_stream(facts, tally)

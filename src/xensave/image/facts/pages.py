@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import PAIR, PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
+from xensave.container.streams.libxc_records import PAIR
 
 _UNPOPULATED = (0xD, 0xF)
 """BROKEN and XTAB: no page is allocated for them."""

@@ -6,8 +6,6 @@ HLE and RTM on hosts with MSR TSX_CTRL (4.14.0 - 4.14.2, 4.15.0), ITSC of domain
 migrate (4.14), and the host's own address width where its policy says a smaller one.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Dated, Version

@@ -1,7 +1,5 @@
 """The inner nodes of a compiled layout: structs, unions, and arrays of them."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple

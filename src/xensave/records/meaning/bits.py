@@ -4,8 +4,6 @@ A register is a table of (lowest bit, width, name): a field of more than one bit
 its value. Bits that no name covers are shown by number, so that nothing set goes unseen.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """What a stream rule is, and what a check says when a record breaks one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 

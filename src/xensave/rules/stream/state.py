@@ -17,9 +17,8 @@ from xensave.container.events import (
     Header,
 )
 from xensave.container.formats import FORMATS
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import CONFIG_LIMIT
-from xensave.container.runs import PageRun
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.errors import Truncated
@@ -71,7 +70,7 @@ class State:
     def update(self, event: Event) -> None:
         """Takes in a header or record."""
         if event.kind == RECORD:
-            self.records += event.records if isinstance(event, PageRun) else 1
+            self.records += event.records
             # Types that nobody knows may be as many as there are records.
             if event.type in self._known.get(event.layer, ()):
                 self.types[event.layer].add(event.type)
@@ -97,7 +96,7 @@ class State:
         elif isinstance(header, libxc.DomainHeader):
             self.domain, self.guest = header, header.type
         if event.layer == XL and 0 < event.length <= CONFIG_LIMIT:
-            configured = Config.parse(bytes(event.body())).choice("c_info", "type")
+            configured = parse_config(bytes(event.body())).choice("c_info", "type")
             self.configured = configured if isinstance(configured, str) else ""
         if header is not None and header.begins:
             self.headers[event.layer] = header

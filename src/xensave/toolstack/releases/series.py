@@ -4,10 +4,8 @@ Point releases differ where a dated row begins or ends between them. Those that 
 answer alike, and are asked once.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -60,6 +58,7 @@ RESTORERS = (
 """The modules whose rows a whole image is judged by."""
 
 _ANY = "<release>"
+_DEEPEST = 8
 _POINT = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -193,15 +192,13 @@ def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
 
 def dates_of(module: ModuleType) -> Iterator[str]:
     """Yields the point releases that a module's rows name."""
-    for name, value in vars(module).items():
-        if not name.startswith("__"):
-            yield from _dates(value, 0)
+    yield from _dates([value for name, value in vars(module).items() if not name.startswith("__")])
 
 
-def _dates(value: object, depth: int) -> Iterator[str]:
-    if isinstance(value, str):
-        if _POINT.fullmatch(value) and series_numbers(value)[2]:
-            yield value
-    elif isinstance(value, (tuple, list)) and depth < 8:
-        for each in value:
+def _dates(rows: Iterable[object], depth: int = 0) -> Iterator[str]:
+    for each in rows:
+        if isinstance(each, str):
+            if _POINT.fullmatch(each) and series_numbers(each)[2]:
+                yield each
+        elif isinstance(each, (tuple, list)) and depth < _DEEPEST:
             yield from _dates(each, depth + 1)

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from xensave.container.events import LIBXC
-from xensave.container.frames.xl import MESSAGE
 from xensave.container.streams import libxc
 from xensave.context import Context
-from xensave.image import Emulator, Image
+from xensave.image import Image
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import hang, plural
@@ -17,6 +16,7 @@ from xensave.views.text.wrap import hang, plural
 if TYPE_CHECKING:
     from xensave.container.streams.qemu import Section
     from xensave.image import Count
+    from xensave.image.facts.emulator import Emulator
     from xensave.views.records.record_json import Json
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -132,6 +132,8 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
 
 
 def _trailer(image: Image) -> str:
+    from xensave.container.frames.xl import MESSAGE
+
     what = f"{image.tally.trailer:,} bytes after the end of the stream"
     head = image.tally.trailing[: len(MESSAGE)]
     if head and MESSAGE.startswith(head):

@@ -1,7 +1,7 @@
 """How far it is, on a terminal: bytes, rate and time left, once a second has passed.
 
 A thread looks at the offset of the input that was opened last, so that no reader has to report.
-Without a terminal there is no thread, and rich is not imported.
+Rich is imported when there is a line to draw.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, TextIO
+
+from xensave.source.watch import Counted, Reading, watched
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-    from xensave.source.watch import Reading
 
 _PATIENCE = 1.0
 _INTERVAL = 0.2
@@ -24,13 +25,8 @@ _WIDE, _MEDIUM, _NARROW = 88, 48, 34
 
 
 @contextmanager
-def progress(stream: TextIO, *, wanted: bool = True) -> Iterator[None]:
-    """Shows on `stream`, if it is a terminal, how far the reading of inputs in the block is."""
-    if not wanted or not stream.isatty():
-        yield
-        return
-    from xensave.source.watch import watched
-
+def progress(stream: TextIO) -> Iterator[None]:
+    """Shows on `stream`, a terminal, how far the reading of inputs in the block is."""
     meter = Meter(stream)
     out = sys.stdout
     if out.isatty():
@@ -61,8 +57,6 @@ class Meter:
     """Draws the progress of the input opened last, until it is stopped."""
 
     def __init__(self, stream: TextIO) -> None:
-        from threading import Event, RLock, Thread
-
         self._stream = stream
         self._source: Reading | None = None
         self._bar: Progress | None = None
@@ -78,8 +72,6 @@ class Meter:
 
     def watch(self, source: Reading) -> None:
         """Takes an input, or what is counted: an input is one of the things counted."""
-        from xensave.source.watch import Counted
-
         with self._lock:
             if isinstance(self._source, Counted) and not isinstance(source, Counted):
                 return

@@ -6,8 +6,6 @@ not in their initial state, and bit 63 of `xcomp_bv` that the area is compacted.
 SDM volume 1, 13.4; expand_xsave_states() of xen/arch/x86/xstate.c since 4.5.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import NamedTuple
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBXC, XL, Event
 from xensave.container.frames import xl
-from xensave.container.frames.config import Config
+from xensave.container.frames.config import parse_config
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, Rule, refused_by
 from xensave.rules.stream.state import State
@@ -56,7 +56,7 @@ def configuration(event: Event, _: State) -> Iterator[Fault]:
     if event.length > xl.CONFIG_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes of optional data are not looked into")
         return
-    config = Config.parse(bytes(event.body()))
+    config = parse_config(bytes(event.body()))
     if config.wrong is not None and not config.text:
         yield Fault(FITS, config.wrong.message, event.body_offset)
     elif (

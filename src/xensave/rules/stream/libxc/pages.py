@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from xensave.container.events import Event
 from xensave.container.runs import PageRun
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR, PFN_MASK
+from xensave.container.streams.libxc import PFN_MASK
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Fault, Rule, refused_by
 from xensave.rules.stream.state import State
