@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from xensave import catalogue
-from xensave.catalogue.files import DATA
-from xensave.catalogue.model import EXACT, OWN, PER_DOMAIN, PER_VCPU, SCHEMA, ZEROEXTEND
+from xensave.catalogue.files import DATA, SCHEMA
+from xensave.catalogue.model import EXACT, OWN, PER_DOMAIN, PER_VCPU, ZEROEXTEND
 from xensave.headers.spaces import description_of
 
 RELEASES = catalogue.release_names()

@@ -10,6 +10,7 @@ import pytest
 import xensave
 from xensave.context import Context, ContextRecord
 from xensave.records.meaning import bits
+from xensave.records.meaning.cpu.area import PLACES
 from xensave.records.meaning.cpu.fxsave import x87_number
 from xensave.records.meaning.cpu.xsave import COMPACT, COMPONENTS, components, unnamed
 from xensave.records.meaning.explain import MEANINGS, meaning, parts
@@ -40,6 +41,9 @@ def test_components_stand_where_the_guests_cpuid_says():
 
 def test_components_do_not_overlap_and_follow_the_manual():
     """Intel SDM volume 1, table 13-1: what processors report for each component."""
+    assert {c.bit: c.layout.size for c in COMPONENTS} == {
+        bit: size for bit, (_, size) in PLACES.items() if bit
+    }
     places = {c.name: (c.bit, c.offset, c.layout.size) for c in COMPONENTS}
     assert places["AVX"] == (2, 576, 256)
     assert places["BNDREGS"] == (3, 960, 64)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ALL_OF_MSR = "*"
 OLDEST: Version = (4, 14, 0)
+_NEVER: Version = (1 << 17,)
+"""Beyond every release, master too."""
 
 
 class Word(NamedTuple):
@@ -177,11 +179,13 @@ def _closure(
 def _holds(row: "RawDated", version: Version) -> bool:
     """Whether a row is in force: always, or in one of its runs "FIRST:END"."""
     spans = row.get("spans")
-    return spans is None or any(_within(version, *span.split(":")) for span in spans)
+    return spans is None or any(first <= version < end for first, end in map(_span, spans))
 
 
-def _within(version: Version, first: str, end: str) -> bool:
-    return series_numbers(first) <= version and (not end or version < series_numbers(end))
+@cache
+def _span(text: str) -> tuple[Version, Version]:
+    first, _, end = text.partition(":")
+    return series_numbers(first), series_numbers(end) if end else _NEVER
 
 
 @cache

@@ -91,9 +91,13 @@ def _cited(kind: Callable[..., T], row: Json, key: str, **parts: object) -> T:
 
 def _made(kind: Callable[..., T], row: Json, **parts: object) -> T:
     """A value of a row's members, but for the parts that are values already."""
-    members = {name: _frozen(item) for name, item in row.items() if name not in parts}
+    members = {
+        name: _frozen(item) if isinstance(item, list) else item
+        for name, item in row.items()
+        if name not in parts
+    }
     return kind(**members, **parts)
 
 
-def _frozen(item: object) -> object:
-    return tuple(map(_frozen, item)) if isinstance(item, list) else item
+def _frozen(items: list[object]) -> tuple[object, ...]:
+    return tuple([_frozen(item) if isinstance(item, list) else item for item in items])

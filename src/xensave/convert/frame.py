@@ -103,10 +103,11 @@ class FrameConverter:
             return self._of_legacy(event)
         if event.kind == HEADER_KIND and not self._stays_behind(event):
             return self._header(event)
-        known = format_named(event.layer)
-        if event.kind == RECORD and event.type in known.modern and self._down is None:
-            self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
-            return self._stream.frame_record(event, known.modern[event.type])
+        if event.kind == RECORD and event.layer not in (LIBXC, LIBXL) and self._down is None:
+            modern = format_named(event.layer).modern
+            if event.type in modern:
+                self._note(event, REWRITE, event.label, "a stream of today follows, no legacy one")
+                return self._stream.frame_record(event, modern[event.type])
         return (event,) if self._stays_behind(event) else self._stream.convert(event)
 
     def _stays_behind(self, event: Event) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.features import Word, features_of
+from xensave.catalogue.features import features_of
 from xensave.policy.value import NO_REGISTERS, Policy, Registers
 
 _WORD = 0xFFFFFFFF
@@ -24,7 +24,13 @@ class Changed(NamedTuple):
 
 def featureset(policy: Policy, version: Version) -> list[int]:
     """Returns the words of a policy's features."""
-    return [_word(policy, word) for word in features_of(version).words]
+    leaves, msrs = policy.leaves, policy.msrs
+    return [
+        msrs.get(word.leaf, 0) >> (32 if word.register == _HIGH else 0) & _WORD
+        if word.msr
+        else leaves.get((word.leaf, word.subleaf), NO_REGISTERS)[word.register]
+        for word in features_of(version).words
+    ]
 
 
 def with_featureset(policy: Policy, words: Sequence[int], version: Version) -> Policy:
@@ -66,9 +72,3 @@ def changed_features(before: Policy, after: Policy, version: Version) -> Changed
             if (old ^ new) >> bit & 1:
                 (lost if old >> bit & 1 else gained).append(features.name(word, bit))
     return Changed(tuple(lost), tuple(gained))
-
-
-def _word(policy: Policy, word: Word) -> int:
-    if word.msr:
-        return policy.msrs.get(word.leaf, 0) >> (32 if word.register == _HIGH else 0) & _WORD
-    return policy.leaf(word.leaf, word.subleaf)[word.register]

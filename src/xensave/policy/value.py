@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
+from xensave.records.meaning.cpu.area import HEADER_END, place_of
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 from xensave.records.meaning.cpu.features import places
-from xensave.records.meaning.cpu.xsave import HEADER_END, place_of
 
 AMD = "AuthenticAMD"
 HYGON = "HygonGenuine"

@@ -4,7 +4,8 @@ Source: docs/specs/libxl-migration-stream.pandoc; tools/libs/light/libxl_sr_stre
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from xensave.container.events import LIBXL, Event
@@ -179,18 +180,23 @@ class Libxl(Format):
 
     def walk(self, source: Source, *, stored: bool = False) -> Iterator[Event]:
         """Yields the header and the records, those of the libxc stream in their place."""
-        yield read_header(source, LIBXL, "header", size=SIZE, parse=LibxlHeader.parse)
-        while True:
-            event = read_record(source, LIBXL, RECORDS)
-            yield event
-            event.finish()
-            if event.type == LIBXC_CONTEXT:
-                yield from libxc.LIBXC_FORMAT.walk(source, _checkpoint)
-            elif event.type == END:
-                return
+        return chain.from_iterable(_parts(source))
 
 
 LIBXL_FORMAT = Libxl()
+
+
+def _parts(source: Source) -> Iterator[Iterable[Event]]:
+    """Yields each header and record, and libxc's stream as it is."""
+    yield (read_header(source, LIBXL, "header", size=SIZE, parse=LibxlHeader.parse),)
+    while True:
+        event = read_record(source, LIBXL, RECORDS)
+        yield (event,)
+        event.finish()
+        if event.type == LIBXC_CONTEXT:
+            yield libxc.LIBXC_FORMAT.walk(source, _checkpoint)
+        elif event.type == END:
+            return
 
 
 def _checkpoint(source: Source, domain: Event) -> Iterator[Event]:

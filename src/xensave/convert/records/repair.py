@@ -15,7 +15,7 @@ from xensave.context import Context, ContextRecord
 from xensave.errors import LimitExceeded, Truncated
 from xensave.findings import WARNING, Finding, Place
 from xensave.records import msr_list
-from xensave.records.meaning.cpu.xsave import standard_size
+from xensave.records.meaning.cpu.area import standard_size
 from xensave.records.values import integer, integers, structs
 
 CPU_MSR = 20

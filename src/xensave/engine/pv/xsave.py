@@ -15,7 +15,7 @@ from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, XSAVE, PvRecord, PvRule
 from xensave.engine.verdict import Layer
-from xensave.records.meaning.cpu.xsave import HEADER_END, LEGACY_SIZE
+from xensave.records.meaning.cpu.area import HEADER_END, LEGACY_SIZE
 
 _CITE = Cite("arch_do_domctl")
 _HEAD = 16

@@ -227,8 +227,11 @@ def _caches(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
             leaves[4, subleaf] = a & 0xFFFFC3FF, b, c, d & 0x7
 
 
+_NOT_AMD = (2, 3, 9, 0xA, *(EXTENDED | leaf for leaf in (9, *range(0xB, 0x19), 0x1B, 0x1C)))
+
+
 def _amd(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
-    gone = [2, 3, 9, 0xA, *(EXTENDED | leaf for leaf in (9, *range(0xB, 0x19), 0x1B, 0x1C))]
+    gone = list(_NOT_AMD)
     if LATE_LEAVES_CLEARED.holds(version):
         gone += [EXTENDED | leaf for leaf in range(0x1D, 0x21)]
     for leaf in gone:
@@ -247,5 +250,5 @@ def _amd(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
 
 def _mask(leaves: dict[tuple[int, int], Registers], leaf: int, masks: Registers) -> None:
     if (leaf, 0) in leaves:
-        a, b, c, d = (value & mask for value, mask in zip(leaves[leaf, 0], masks, strict=True))
-        leaves[leaf, 0] = a, b, c, d
+        (a, b, c, d), (mask_a, mask_b, mask_c, mask_d) = leaves[leaf, 0], masks
+        leaves[leaf, 0] = a & mask_a, b & mask_b, c & mask_c, d & mask_d

@@ -13,7 +13,7 @@ from xensave.findings import Finding, Place
 from xensave.rules.stream.libxc.pages import alike
 from xensave.rules.stream.model import Check, Fault
 from xensave.rules.stream.state import State
-from xensave.rules.stream.table import checks
+from xensave.rules.stream.table import checks_of
 from xensave.rules.stream.whole import rule_of
 from xensave.source import Source
 
@@ -21,24 +21,33 @@ Key = tuple[str, str | int]
 
 
 class _Index:
-    """The checks by what they look at; those of every record of a layer come last."""
+    """The checks by what they look at; those of every record of a layer come last.
+
+    A format's checks are taken in with its first event: what is of other formats needs none.
+    """
 
     def __init__(self) -> None:
         self._by_key: dict[Key, list[Check]] = {}
         self._shared: dict[str, list[Check]] = {}
-        for check in checks():
+        self._layers: set[str] = set()
+
+    def of(self, event: Event) -> list[Check]:
+        """Returns the checks that look at an event."""
+        if event.layer not in self._layers:
+            self._add(event.layer)
+        if event.kind == RECORD:
+            own = self._by_key.get((event.layer, event.type), [])
+            return own + self._shared.get(event.layer, [])
+        return self._by_key.get((event.layer, event.name), [])
+
+    def _add(self, layer: str) -> None:
+        self._layers.add(layer)
+        for check in checks_of(layer):
             if check.types is None:
                 self._shared.setdefault(check.layer, []).append(check)
                 continue
             for key in [check.header] if check.header else check.types:
                 self._by_key.setdefault((check.layer, key), []).append(check)
-
-    def of(self, event: Event) -> list[Check]:
-        """Returns the checks that look at an event."""
-        if event.kind == RECORD:
-            own = self._by_key.get((event.layer, event.type), [])
-            return own + self._shared.get(event.layer, [])
-        return self._by_key.get((event.layer, event.name), [])
 
 
 FINDINGS_KEPT = 16

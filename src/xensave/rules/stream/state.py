@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from contextlib import suppress
 
 from xensave.container.events import (
@@ -16,7 +17,7 @@ from xensave.container.events import (
     Event,
     Header,
 )
-from xensave.container.formats import FORMATS
+from xensave.container.formats import format_named
 from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import CONFIG_LIMIT
 from xensave.container.streams import hvm, libxc, libxl
@@ -43,7 +44,7 @@ class State:
                  "width")  # fmt: skip
 
     def __init__(self) -> None:
-        self._known = {each.name: each.records for each in FORMATS}
+        self._known: dict[str, Collection[int]] = {}
         self.headers: dict[str, Header] = {}
         self.types: dict[str, set[int]] = defaultdict(set)
         self.formats: list[str] = []
@@ -71,8 +72,11 @@ class State:
         """Takes in a header or record."""
         if event.kind == RECORD:
             self.records += event.records
+            known = self._known.get(event.layer)
+            if known is None:
+                known = self._known[event.layer] = format_named(event.layer).records
             # Types that nobody knows may be as many as there are records.
-            if event.type in self._known.get(event.layer, ()):
+            if event.type in known:
                 self.types[event.layer].add(event.type)
             learn = LEARN.get((event.layer, event.type))
             if learn is not None:

@@ -17,7 +17,7 @@ from xensave.rules.stream.model import Check, Rule
 
 def checks() -> tuple[Check, ...]:
     """Returns the checks of every format in `formats.FORMATS`."""
-    return _checks(formats.FORMATS)
+    return tuple(check for each in formats.FORMATS for check in _of_format(each))
 
 
 def rules() -> tuple[Rule, ...]:
@@ -26,11 +26,12 @@ def rules() -> tuple[Rule, ...]:
     return tuple(dict.fromkeys([*listed, *whole.STOPS]))
 
 
+def checks_of(layer: str) -> tuple[Check, ...]:
+    """Returns the checks that a format's own part lists; other formats are not imported."""
+    return _of_format(formats.format_named(layer))
+
+
 @cache
-def _checks(known: tuple[Format, ...]) -> tuple[Check, ...]:
-    return tuple(check for each in known for check in _of_format(each))
-
-
 def _of_format(known: Format) -> tuple[Check, ...]:
     own: tuple[Check, ...] = import_module(f"xensave.rules.stream.formats.{known.name}").CHECKS
     if not known.trailer:

@@ -13,6 +13,8 @@ from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, TextIO
 
 from xensave.source.watch import Counted, Reading, watched
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import width_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -118,10 +120,6 @@ class Meter:
         from rich import progress as bars
         from rich.console import Console
         from rich.markup import escape as unmarked
-
-        from xensave.source.watch import Counted
-        from xensave.views.text.escape import escape
-        from xensave.views.text.terminal import width_of
 
         name = "" if self._source is None else escape(self._source.name).rpartition("/")[2]
         # What a narrow terminal has no room for goes, from the least telling on: one line it is.

@@ -6,17 +6,15 @@ not in their initial state, and bit 63 of `xcomp_bv` that the area is compacted.
 SDM volume 1, 13.4; expand_xsave_states() of xen/arch/x86/xstate.c since 4.5.
 """
 
-from functools import cache
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
+from xensave.records.meaning.cpu.area import HEADER_END, LEGACY_SIZE, PLACES
 from xensave.records.meaning.cpu.fxsave import FXSAVE, XMM
 from xensave.records.overlay import overlay
 from xensave.records.values import Values
 
-LEGACY_SIZE = 512
-HEADER_END = 576
 COMPACT = 1 << 63
 
 _ZMM_HIGH = overlay("zmm_high", "word:u64[4]")
@@ -26,16 +24,20 @@ HEADER = overlay("xsave_header", "xstate_bv:u64 xcomp_bv:u64 reserved:u64[6]")
 
 
 class Component(NamedTuple):
-    """A state component: its bit, name, place in the standard format, and layout.
+    """A state component: its bit, name and layout.
 
     `aligned` says that the compacted format puts it on a multiple of 64 bytes.
     """
 
     bit: int
     name: str
-    offset: int
     layout: Layout
     aligned: bool = False
+
+    @property
+    def offset(self) -> int:
+        """Where it lies in the standard format."""
+        return PLACES[self.bit][0]
 
 
 class State(NamedTuple):
@@ -48,56 +50,22 @@ class State(NamedTuple):
 
 
 COMPONENTS = (
-    Component(2, "AVX", 576, overlay("avx", "ymm_high:xmm[16]", XMM)),
-    Component(3, "BNDREGS", 960, overlay("bndregs", "bnd:bound[4]", _BOUND)),
-    Component(4, "BNDCSR", 1024, overlay("bndcsr", "bndcfgu:u64 bndstatus:u64", size=64)),
-    Component(5, "opmask", 1088, overlay("opmask", "k:u64[8]")),
-    Component(6, "ZMM_Hi256", 1152, overlay("zmm_hi256", "zmm_high:zmm_high[16]", _ZMM_HIGH)),
-    Component(
-        7, "Hi16_ZMM", 1664, overlay("hi16_zmm", "zmm:zmm[16]", overlay("zmm", "word:u64[8]"))
-    ),
-    Component(9, "PKRU", 2688, overlay("pkru", "pkru:u32", size=8)),
-    Component(17, "TILECFG", 2752, overlay("tilecfg", "tilecfg:u8[64]"), True),
+    Component(2, "AVX", overlay("avx", "ymm_high:xmm[16]", XMM)),
+    Component(3, "BNDREGS", overlay("bndregs", "bnd:bound[4]", _BOUND)),
+    Component(4, "BNDCSR", overlay("bndcsr", "bndcfgu:u64 bndstatus:u64", size=64)),
+    Component(5, "opmask", overlay("opmask", "k:u64[8]")),
+    Component(6, "ZMM_Hi256", overlay("zmm_hi256", "zmm_high:zmm_high[16]", _ZMM_HIGH)),
+    Component(7, "Hi16_ZMM", overlay("hi16_zmm", "zmm:zmm[16]", overlay("zmm", "word:u64[8]"))),
+    Component(9, "PKRU", overlay("pkru", "pkru:u32", size=8)),
+    Component(17, "TILECFG", overlay("tilecfg", "tilecfg:u8[64]"), True),
     Component(
         18,
         "TILEDATA",
-        2816,
         overlay("tiledata", "tile:tile[8]", overlay("tile", "row:u8[1024]")),
         True,
     ),
-    Component(62, "LWP", 832, overlay("lwp", "lwp:u8[128]")),
+    Component(62, "LWP", overlay("lwp", "lwp:u8[128]")),
 )
-
-
-@cache
-def _known() -> dict[int, Component]:
-    return {component.bit: component for component in COMPONENTS}
-
-
-def place_of(bit: int) -> tuple[int, int] | None:
-    """Returns a component's offset and size in the standard format; None for one not known.
-
-    >>> place_of(9), place_of(62), place_of(30)
-    ((2688, 8), (832, 128), None)
-    """
-    component = _known().get(bit)
-    return None if component is None else (component.offset, component.layout.size)
-
-
-def standard_size(states: int) -> int | None:
-    """Returns how long an area in the standard format is with these states; None for unknown ones.
-
-    >>> standard_size(0b111), standard_size(1 << 30)
-    (832, None)
-    """
-    size = HEADER_END
-    for bit in range(2, states.bit_length()):
-        if states >> bit & 1:
-            place = place_of(bit)
-            if place is None:
-                return None
-            size = max(size, sum(place))
-    return size
 
 
 def components(area: bytes, enabled: int) -> list[State]:
@@ -112,7 +80,7 @@ def components(area: bytes, enabled: int) -> list[State]:
     in_use, compact = header["xstate_bv"], header["xcomp_bv"]
     if not isinstance(in_use, int) or not isinstance(compact, int):
         raise TypeError("xstate_bv and xcomp_bv are integers")
-    legacy = Component(0, "x87+SSE", 0, FXSAVE)
+    legacy = Component(0, "x87+SSE", FXSAVE)
     states = [State(legacy, 0, bool(in_use & 3), decode(FXSAVE, area[:LEGACY_SIZE]))]
     for component, offset in _places(enabled, compact):
         end = offset + component.layout.size
@@ -146,7 +114,7 @@ def unnamed(area: bytes, enabled: int) -> list[tuple[int, bytes]]:
 def _places(enabled: int, compact: int) -> list[tuple[Component, int]]:
     if not compact & COMPACT:
         return [(c, c.offset) for c in COMPONENTS if enabled >> c.bit & 1]
-    known = _known()
+    known = {component.bit: component for component in COMPONENTS}
     places: list[tuple[Component, int]] = []
     end = HEADER_END
     for bit in range(2, 63):

@@ -148,7 +148,8 @@ def record(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(TOO_LONG, f"{event.length} bytes, libxc takes {LENGTH_MAX} at most")
     elif event.length > OLD_LENGTH_MAX:
         yield Fault(LONG_FOR_OLD, f"{event.length} bytes, before 4.10 {OLD_LENGTH_MAX} at most")
-    yield from zero_padding(event, PADDING)
+    if event.pad_length:
+        yield from zero_padding(event, PADDING)
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:

@@ -67,7 +67,8 @@ def record(event: Event, _: State) -> Iterator[Fault]:
             yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known: libxl refuses it")
         else:
             yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
-    yield from zero_padding(event, PADDING)
+    if event.pad_length:
+        yield from zero_padding(event, PADDING)
 
 
 def marker(event: Event, _: State) -> Iterator[Fault]:
