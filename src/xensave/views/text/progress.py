@@ -1,7 +1,7 @@
 """How far it is, on a terminal: bytes, rate and time left, once a second has passed.
 
 A thread looks at the offset of the input that was opened last, so that no reader has to report.
-Rich is imported when there is a line to draw.
+Without a terminal there is no thread; rich is imported when there is a line to draw.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _WIDE, _MEDIUM, _NARROW = 88, 48, 34
 
 @contextmanager
 def progress(stream: TextIO) -> Iterator[None]:
-    """Shows on `stream`, a terminal, how far the reading of inputs in the block is."""
+    """Shows on `stream`, if it is a terminal, how far the reading of inputs in the block is."""
+    if not stream.isatty():
+        yield
+        return
     meter = Meter(stream)
     out = sys.stdout
     if out.isatty():
