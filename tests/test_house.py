@@ -98,7 +98,6 @@ TWICE = {
     "Change",
     "Changed",
     "Check",
-    "Codec",
     "Comparison",
     "Config",
     "Description",

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from xensave.records.json_text import json_pieces
-
 if TYPE_CHECKING:
     from xensave.toolstack.releases.matrix import Matrix
 
@@ -20,6 +18,8 @@ def print_lines(lines: Iterable[str], out: TextIO | None = None) -> None:
 
 def print_json(value: object, out: TextIO | None = None, *, indent: int | None = 2) -> None:
     """Prints a value as a document; without `indent` it is a line."""
+    from xensave.records.json_text import json_pieces
+
     stream = out or sys.stdout
     stream.writelines(json_pieces(value, indent=indent))
     stream.write("\n")

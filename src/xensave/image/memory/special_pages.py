@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.container.frames.config import Config
+from xensave.container.description import Config
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.image.image import Image
 
