@@ -46,8 +46,9 @@ def compare(
 ) -> Comparison:
     """Compares two images; what `selection` leaves out does not count.
 
-    Each is walked at most twice, a pipe once. Time grows with the size of both; pages are hashed
-    as they pass. Raises what a walk raises for a damaged image, UsageError for a record to compare
+    Each is walked at most three times, a pipe once. Time grows with the size of both; what two
+    files have is compared where it lies, but for holes of both, other pages are hashed as they
+    pass. Raises what a walk raises for a damaged image, UsageError for a record to compare
     that neither has.
     """
     chosen = selection or Selection()

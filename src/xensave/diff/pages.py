@@ -1,38 +1,25 @@
-"""Memory, page by page: contents are hashed as they are passed, and never held.
-
-A page costs 17 bytes here: its frame, its type and a hash (XXH3, 64 bits; frames are compared one
-by one, so a chance collision hides a change in one of 2^64 pages).
-"""
+"""Memory, page by page: which frames have contents, and of which they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
-from xensave.container.events import LIBXC, Event
-from xensave.container.streams import libxc
-from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.diff.contents import Contents, Hashed, Hasher, Placed, difference
 from xensave.image import Image
 from xensave.memory import build_index
-from xensave.memory.batches import batches, page_data
+from xensave.memory.batches import batches
 from xensave.memory.column import Integers
-
-if TYPE_CHECKING:
-    Hashes = NDArray[np.uint64]
-
-ZERO_HASH = xxhash.xxh3_64_intdigest(bytes(PAGE_SIZE))
 
 
 class Memory(NamedTuple):
-    """The frames with contents in ascending order, and for each its page type and hash."""
+    """The frames with contents in ascending order, and for each its page type and contents."""
 
     frames: Integers
     types: NDArray[np.uint8]
-    hashes: Hashes
+    contents: Contents
 
 
 class MemoryChange(NamedTuple):
@@ -56,56 +43,47 @@ class MemoryChange(NamedTuple):
 
 
 def memory_of(image: Image) -> Memory:
-    """Walks an image once, and hashes its pages: which contents count, `xensave.memory` knows.
+    """Reads which frames an image has contents of, and which of them count: the last.
+
+    A file's stay where they lie. A pipe is read once, and its pages are hashed.
 
     Raises Malformed where a PAGE_DATA record has not as many pages as it lists.
     """
-    pages = _Pages()
+    if image.mapped:
+        index = image.memory.index
+        placed = Placed(image.memory.mapped(), index.offsets)
+        return Memory(index.pfns, index.types.astype(np.uint8), placed)
+    pages = Hasher()
     index = build_index(batches(pages.hashed(image.read_events())))
-    return Memory(index.pfns, index.types.astype(np.uint8), pages.at(index.offsets))
-
-
-class _Pages:
-    """Hashes of pages by the offset of each, in the order of the stream."""
-
-    def __init__(self) -> None:
-        self._offsets: list[Integers] = []
-        self._hashes: list[Hashes] = []
-
-    def hashed(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Passes events on, and hashes the pages of each."""
-        for event in events:
-            if event.is_record(LIBXC, libxc.PAGE_DATA):
-                offsets = page_data(event).offsets
-                if len(offsets):
-                    hashes = np.fromiter(_hashes(event, len(offsets)), np.uint64, len(offsets))
-                    self._offsets.append(offsets)
-                    self._hashes.append(hashes)
-            yield event
-
-    def at(self, offsets: Integers) -> Hashes:
-        """Returns the hashes of the pages at these offsets."""
-        if not self._offsets:
-            return np.empty(0, np.uint64)
-        return np.concatenate(self._hashes)[np.searchsorted(np.concatenate(self._offsets), offsets)]
+    hashed = Hashed(pages.at(index.offsets))
+    return Memory(index.pfns, index.types.astype(np.uint8), hashed)
 
 
 def compare_memory(old: Memory, new: Memory) -> MemoryChange:
     """Compares two memories frame by frame."""
-    common, left, right = np.intersect1d(
-        old.frames, new.frames, assume_unique=True, return_indices=True
-    )
-    differ = old.hashes[left] != new.hashes[right]
-    zeroed = differ & (new.hashes[right] == np.uint64(ZERO_HASH))
+    left, right = _common(old.frames, new.frames)
+    common = old.frames[left]
+    changed, zeroed = difference(old.contents, left, new.contents, right)
     return MemoryChange(
         old=len(old.frames),
         new=len(new.frames),
-        changed=common[differ],
+        changed=common[changed],
         zeroed=common[zeroed],
-        appeared=np.setdiff1d(new.frames, old.frames, assume_unique=True),
-        vanished=np.setdiff1d(old.frames, new.frames, assume_unique=True),
+        appeared=np.delete(new.frames, right),
+        vanished=np.delete(old.frames, left),
         retyped=common[old.types[left] != new.types[right]],
     )
+
+
+def _common(old: Integers, new: Integers) -> tuple[Integers, Integers]:
+    """Returns the positions of the frames that both have, in each; both ascend.
+
+    >>> _common(np.array([1, 3, 4]), np.array([0, 1, 4, 9]))
+    (array([0, 2]), array([1, 2]))
+    """
+    at = np.minimum(np.searchsorted(new, old), len(new) - 1)
+    there = new[at] == old
+    return np.flatnonzero(there), at[there]
 
 
 def ranges(frames: Integers) -> list[tuple[int, int]]:
@@ -118,10 +96,3 @@ def ranges(frames: Integers) -> list[tuple[int, int]]:
         return []
     breaks = np.flatnonzero(np.diff(frames) != 1) + 1
     return [(int(run[0]), int(run[-1])) for run in np.split(frames, breaks)]
-
-
-def _hashes(event: Event, pages: int) -> Iterator[int]:
-    body = memoryview(event.body())
-    start = event.length - PAGE_SIZE * pages
-    for at in range(start, event.length, PAGE_SIZE):
-        yield xxhash.xxh3_64_intdigest(body[at : at + PAGE_SIZE])

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +18,7 @@ from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.contents import Cutter, runs_with_data
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import is_zero, pwritev_all
+from xensave.source.threads import in_threads, let_go
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many more bytes were written."""
@@ -30,17 +29,11 @@ Look: TypeAlias = Callable[[int, bytes | memoryview], None]
 WINDOW = 1 << 20
 """Bytes that are read, looked at and written at once: few enough to stay in a core's cache."""
 
-_JOB = 4
+_WINDOWS = 4
 """Windows that are written, and then let go of, at a time."""
 
 _AHEAD = 4
 """Jobs that a disk reads while others are looked at."""
-
-_WAITING = 3
-"""Jobs that are looked at and not yet written."""
-
-_NEAR = 1 << 16
-"""What lies between the pages of two records is less: a head, and its frames' numbers."""
 
 
 class _Piece(NamedTuple):
@@ -61,6 +54,13 @@ class _Write(NamedTuple):
     at: int
 
 
+class _Job(NamedTuple):
+    """Frames that were looked at, and what is written of them."""
+
+    runs: list[FrameRun]
+    writes: list[_Write]
+
+
 def frames_to_file(
     fd: int,
     runs: Iterable[tuple[int, FrameRun]],
@@ -75,23 +75,9 @@ def frames_to_file(
     Each of `looks` is shown the pages in that order, but for those in a hole of the image's file.
     """
     copier = _Copier(fd, memory, list(looks))
-    waiting: deque[Future[int]] = deque()
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        for job in copier.fetched(_jobs(_pieces(memory, runs))):
-            writes = [write for window in job for write in copier.seen(window)]
-            waiting.append(pool.submit(copier.write, job, writes))
-            if len(waiting) > _WAITING:
-                _tell(waiting.popleft(), progress)
-        while waiting:
-            _tell(waiting.popleft(), progress)
-
-
-def _tell(done: Future[int], progress: Progress | None) -> None:
-    size = done.result()
-    if progress is not None:
-        progress(size)
+    for size in in_threads(copier.jobs(_jobs(_pieces(memory, runs))), copier.write, threads=1):
+        if progress is not None:
+            progress(size)
 
 
 def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_Piece]:
@@ -117,7 +103,7 @@ def _jobs(pieces: Iterable[_Piece]) -> Iterator[list[_Window]]:
             job[-1].append(piece)
             size += piece.run.size
         else:
-            if len(job) == _JOB:
+            if len(job) == _WINDOWS:
                 yield job
                 job = []
             job.append([piece])
@@ -135,7 +121,13 @@ class _Copier:
         self._source = memory.mapped()
         self._looks = looks
 
-    def fetched(self, jobs: Iterator[list[_Window]]) -> Iterator[list[_Window]]:
+    def jobs(self, jobs: Iterator[list[_Window]]) -> Iterator[_Job]:
+        """Yields what is to be written, and of which pages; all of them are looked at here."""
+        for job in self._fetched(jobs):
+            runs = [run for window in job for run, _ in window]
+            yield _Job(runs, [write for window in job for write in self._seen(window)])
+
+    def _fetched(self, jobs: Iterator[list[_Window]]) -> Iterator[list[_Window]]:
         """Yields jobs; the disk reads those that come next meanwhile."""
         ahead: deque[list[_Window]] = deque()
         for job in jobs:
@@ -147,7 +139,7 @@ class _Copier:
                 yield ahead.popleft()
         yield from ahead
 
-    def seen(self, window: _Window) -> Iterator[_Write]:
+    def _seen(self, window: _Window) -> Iterator[_Write]:
         """Yields what is to be written of a window, all of which is looked at."""
         parts: list[memoryview] = []
         start = end = window[0].at
@@ -166,26 +158,12 @@ class _Copier:
         if parts:
             yield _Write(parts, start)
 
-    def write(self, job: list[_Window], writes: list[_Write]) -> int:
-        """Writes what was seen of a job; returns how many bytes the job has."""
-        for parts, at in writes:
+    def write(self, job: _Job) -> int:
+        """Writes what was seen; returns how many bytes its pages have."""
+        for parts, at in job.writes:
             pwritev_all(self._fd, parts, at)
-        runs = [run for window in job for run, _ in window]
-        # At once: what is unmapped costs an interrupt of every processor.
-        for offset, size in _joined(runs):
-            self._source.let_go(offset, size)
-        return sum(run.size for run in runs)
-
-
-def _joined(runs: list[FrameRun]) -> Iterator[tuple[int, int]]:
-    """Yields offset and length of what runs span in the image, those near each other as one."""
-    begin = end = runs[0].offset
-    for run in runs:
-        if not 0 <= run.offset - end <= _NEAR:
-            yield begin, end - begin
-            begin = run.offset
-        end = run.offset + run.size
-    yield begin, end - begin
+        let_go(self._source, ((run.offset, run.size) for run in job.runs))
+        return sum(run.size for run in job.runs)
 
 
 def _filled(pages: memoryview) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.image.opening import OpenInput, open_input
 from xensave.image.tally import Count, Tally, tally
-from xensave.source import Input, Source
+from xensave.source import Input, MemorySource, Source
 
 
 class CountedImage:
@@ -52,6 +52,11 @@ class CountedImage:
     def name(self) -> str:
         """The input's name: its path, or "<stdin>"."""
         return self._input.source.name
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the input lies in memory, as a mapped file does: any place is read at no cost."""
+        return isinstance(self._input.source, MemorySource)
 
     @property
     def tally(self) -> Tally:

@@ -30,7 +30,7 @@ def runs_with_data(memory: Memory) -> Iterator[FrameRun]:
     """
     source = memory.mapped()
     for run in memory.file_runs():
-        for low, high in _pages_with_data(source, run):
+        for low, high in pages_with_data(source, run):
             yield FrameRun(run.pfn + low, high - low, run.offset + (low << PAGE_SHIFT))
 
 
@@ -58,7 +58,7 @@ class Cutter:
             self._run = next(self._runs, None)
 
 
-def _pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
+def pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
     """Yields the pages of a run, counted from its first, that are no hole, or beside one."""
     first = end = 0
     for offset, length in source.data_runs(run.offset, run.size):
