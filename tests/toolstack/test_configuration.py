@@ -158,6 +158,21 @@ CASES = {
     "tpm-of-a-guest": (PVH, [config("vtpms", [{"devid": 0}])], {"4.17.7": DEPENDS}),
     "interrupt-beyond-isa": (PVH, [config("b_info", "irqs", [5000])], {"4.17.7": DEPENDS}),
     "interrupt": (PVH, [config("b_info", "irqs", [5])], {"4.17.7": YES}),
+    # Of libxl__device_usbctrl_setdefault():
+    "usb-controller": (PVH, [config("usbctrls", [{"devid": 0}])], {"4.17.7": YES}),
+    "usb-3-of-pv": (PVH, [config("usbctrls", [{"type": "QUSB", "version": 3}])],
+        {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    "usb-with-32-ports": (PVH, [config("usbctrls", [{"ports": 32}])],
+        {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    "usb-of-usbback": (PVH, [config("usbctrls", [{"type": "pv"}])], {"4.17.7": DEPENDS}),
+    "usb-3": (HVM, [config("usbctrls", [{"version": 3, "ports": 15}])], {"4.17.7": YES}),
+    "usb-2-with-5-ports": (HVM, [config("usbctrls", [{"version": 2, "ports": 5}])],
+        {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    "usb-4": (HVM, [config("usbctrls", [{"version": 4}])],
+        {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    # Of libxl__device_usbdev_add(): is_usbdev_assignable() looks below /sys.
+    "usb-device": (PVH, [config("usbdevs", [{"type.hostdev": {"hostbus": 1}}])],
+        {"4.17.7": DEPENDS}),
     # Of arch_do_domctl(), XEN_DOMCTL_ioport_permission:
     "no-ports": (PVH, [config("b_info", "ioports", [{}])], {"4.17.7": "refused LIBXL_IOPORTS"}),
     "ports-beyond-all": (PVH, [config("b_info", "ioports", [{"first": 0xFFF8, "number": 9}])],
