@@ -170,6 +170,11 @@ CASES = {
         {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
     "usb-4": (HVM, [config("usbctrls", [{"version": 4}])],
         {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    # Of libxl__resolve_domid():
+    "keyboard-of-a-domain": (PVH, [config("vkbs", [{"backend_domname": "driver"}])],
+        {"4.17.7": DEPENDS}),
+    "keyboard-of-dom0": (PVH, [config("vkbs", [{"backend_domname": "Domain-0"}])],
+        {"4.17.7": YES}),
     # Of libxl__device_usbdev_add(): is_usbdev_assignable() looks below /sys.
     "usb-device": (PVH, [config("usbdevs", [{"type.hostdev": {"hostbus": 1}}])],
         {"4.17.7": DEPENDS}),

@@ -18,6 +18,8 @@ _EMULATED_PORTS = {1: 2, 2: 6}
 _XHCI, _XHCI_PORTS = 3, 15
 _DEFAULT_VERSION = 2
 _EMULATED = "devicemodel"
+_BACKENDS_NAMED = ("vkbs", "usbctrls")
+_DOM0 = ("0", "Domain-0")
 
 
 @config_rule(
@@ -68,6 +70,22 @@ def usb_devices(restore: Restore) -> str | None:
     return None
 
 
+@config_rule(
+    id="LIBXL_BACKEND_DOMAINS",
+    stage=Stage.COMPLETION,
+    says="the domain that is a device's backend is there",
+    cite=Cite("libxl__resolve_domid"),
+)
+def backend_domains(restore: Restore) -> str | None:
+    """Leaves a backend that is named to the host; libxl ignores it of other kinds of devices."""
+    for kind in _BACKENDS_NAMED:
+        for each in _listed(restore, kind):
+            name = each.get("backend_domname")
+            if isinstance(name, str) and name not in _DOM0:
+                raise Undecided(f"whether the host has a domain {name!r}, the backend of {kind}")
+    return None
+
+
 def _listed(restore: Restore, name: str) -> Iterator[Mapping[str, object]]:
     """Yields the members of each element of a list; what is no object counts as one without any."""
     listed = restore.config.get(name)
@@ -80,4 +98,4 @@ def _number(values: Mapping[str, object], name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-RULES: tuple[Rule, ...] = (usb_controllers, usb_devices)
+RULES: tuple[Rule, ...] = (usb_controllers, usb_devices, backend_domains)
