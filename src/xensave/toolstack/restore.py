@@ -41,7 +41,6 @@ from xensave.toolstack.libxl import (
     dm_arguments,
     exclusions,
     hardware,
-    ranges,
     resources,
     sizes,
 )
@@ -54,7 +53,6 @@ RULES: tuple[Rule, ...] = (
     *exclusions.RULES,
     *resources.RULES,
     *hardware.RULES,
-    *ranges.RULES,
     *devices.RULES,
     *dm_arguments.RULES,
     *params.RULES,

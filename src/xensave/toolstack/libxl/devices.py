@@ -1,6 +1,7 @@
-"""Devices that a configuration names and libxl looks into before it attaches them.
+"""Devices that a configuration names, and ranges of the host's ports and memory.
 
-Disks and networks are a matter of dom0 (`xensave.toolstack.scope`).
+libxl looks into them, and hands them over, in a restore too: domcreate_launch_dm() and
+domcreate_attach_devices(). Disks and networks are a matter of dom0 (`xensave.toolstack.scope`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from xensave.catalogue.model import Cite
-from xensave.image.facts.guest import HVM
+from xensave.image.facts.guest import HVM, PV
 from xensave.toolstack.libxl.configured import config_rule, domain_type
-from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
 
 _PV_VERSIONS, _PV_PORTS = (1, 2), range(1, 32)
 _EMULATED_PORTS = {1: 2, 2: 6}
@@ -20,6 +21,11 @@ _DEFAULT_VERSION = 2
 _EMULATED = "devicemodel"
 _BACKENDS_NAMED = ("vkbs", "usbctrls")
 _DOM0 = ("0", "Domain-0")
+
+_PORTS = 1 << 16
+_PORT_BITS, _FRAME_BITS = 32, 64
+_HOST_FRAME_BITS = 40
+"""No x86 CPU has more than 52 bits of physical addresses."""
 
 
 @config_rule(
@@ -86,9 +92,50 @@ def backend_domains(restore: Restore) -> str | None:
     return None
 
 
-def _listed(restore: Restore, name: str) -> Iterator[Mapping[str, object]]:
+@config_rule(
+    id="LIBXL_IOPORTS",
+    layer=Layer.XEN,
+    stage=Stage.COMPLETION,
+    says="ports that a guest gets are of the 65,536 that there are",
+    cite=Cite("arch_do_domctl"),
+    errno="EINVAL",
+)
+def ports(restore: Restore) -> str | None:
+    """Refuses no ports, and ports that there are not; leaves others to what dom0 has."""
+    for each in _listed(restore, "b_info", "ioports"):
+        first, number = _number(each, "first"), _number(each, "number")
+        end = (first + number) % (1 << _PORT_BITS)
+        if end <= first or end > _PORTS:
+            return f"{number} ports from {first:#x}"
+        raise Undecided(f"whether dom0 has the ports {first:#x} - {end - 1:#x} to give")
+    return None
+
+
+@config_rule(
+    id="LIBXL_IOMEM",
+    layer=Layer.XEN,
+    stage=Stage.COMPLETION,
+    says="memory of the host that a guest gets is some, and lies where the host has addresses",
+    cite=Cite("do_domctl"),
+    errno="EINVAL",
+)
+def frames(restore: Restore) -> str | None:
+    """Refuses no frames, and frames that no host has; leaves others to what dom0 has."""
+    for each in _listed(restore, "b_info", "iomem"):
+        start, number = _number(each, "start"), _number(each, "number")
+        last = start + number - 1
+        # For number 0 from 0 on Xen takes all that there is, of which dom0 has not all.
+        wraps = last >> _FRAME_BITS or number == 0
+        # Of a PV domain libxc does not ask for the mapping.
+        if wraps or (last >> _HOST_FRAME_BITS and domain_type(restore) != PV):
+            return f"{number} frames from {start:#x}"
+        raise Undecided(f"whether dom0 has the frames {start:#x} - {last:#x} to give")
+    return None
+
+
+def _listed(restore: Restore, *path: str) -> Iterator[Mapping[str, object]]:
     """Yields the members of each element of a list; what is no object counts as one without any."""
-    listed = restore.config.get(name)
+    listed = restore.config.get(*path)
     for each in listed if isinstance(listed, list) else ():
         yield each if isinstance(each, Mapping) else {}
 
@@ -98,4 +145,4 @@ def _number(values: Mapping[str, object], name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-RULES: tuple[Rule, ...] = (usb_controllers, usb_devices, backend_domains)
+RULES: tuple[Rule, ...] = (ports, frames, usb_controllers, usb_devices, backend_domains)
