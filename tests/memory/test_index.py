@@ -1,13 +1,19 @@
 """What a stream leaves in memory is what libxc's restore puts there."""
 
+import random
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
 from tests.container.test_legacy import remus
 from tests.memory import samples
-from tests.memory.samples import memory, page, record
+from tests.memory.samples import PAGE, memory, page, record
 from xensave import open as open_image
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
+from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES
 from xensave.errors import Malformed, Truncated
 from xensave.memory import AbsentPage
 from xensave.testing import streams
@@ -47,6 +53,65 @@ def test_the_last_type_of_an_entry_without_contents_counts():
 def test_the_last_type_counts_wherever_its_run_begins():
     found = memory(record((10, BROKEN, b"")), record((9, XALLOC, b""), (10, XALLOC, b"")))
     assert [found.index.type_of(pfn) for pfn in (9, 10)] == [XALLOC, XALLOC]
+
+
+def sent_at_random(chance, top=48):
+    """Records of frames in any order, each a page type and contents, some of them runs."""
+    records = []
+    for _ in range(chance.randint(1, 9)):
+        first = chance.randrange(top)
+        frames = chance.choice(
+            [chance.sample(range(top), chance.randint(1, 9)), range(first, first + 7)]
+        )
+        kinds = chance.choice([(0,), (0, 1), (0, XTAB), (XTAB,), (XTAB, BROKEN, 0)])
+        records.append([(pfn, chance.choice(kinds), page(chance.randrange(256))) for pfn in frames])
+    return records
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_was_sent_at_random(seed):
+    """Frame by frame, as a receiver's own memory would have it."""
+    records = sent_at_random(random.Random(seed))
+    contents, kinds, new = {}, {}, []
+    for pfn, kind, data in (entry for entries in records for entry in entries):
+        if kind not in DATALESS_TYPES:
+            new.append(pfn not in contents)
+            contents[pfn] = kind, data
+        elif pfn not in contents:
+            kinds[pfn] = kind
+    kinds |= {pfn: kind for pfn, (kind, _) in contents.items()}
+    found = memory(*(record(*entries) for entries in records))
+    index = found.index
+    frames = sorted(contents)
+    assert index.pfns.tolist() == frames
+    assert index.types.tolist() == [kinds[pfn] for pfn in frames]
+    assert {pfn: found.page(pfn) for pfn in frames} == {pfn: contents[pfn][1] for pfn in frames}
+    assert (index.sent, index.listed) == (len(new), sum(map(len, records)))
+    assert sum(each.sent for each in index.passes) == len(new)
+    assert sum(each.first for each in index.passes) == sum(new)
+    every = range(-1, 70)
+    assert [index.type_of(pfn) for pfn in every] == [kinds.get(pfn) for pfn in every]
+    assert [index.find(pfn) for pfn in every] == [sum(f < pfn for f in frames) for pfn in every]
+    offsets = dict(zip(frames, index.offsets.tolist(), strict=True))
+    assert [index.offset_of(pfn) for pfn in every] == [offsets.get(pfn) for pfn in every]
+    assert index.offsets_of(np.array(every)).tolist() == [offsets.get(pfn, -1) for pfn in every]
+    names = Counter(PAGE_TYPES[kind] for kind in kinds.values())
+    assert index.type_counts() == names
+    for first, end in ((0, None), (3, 40), (17, 18)):
+        there = [pfn for pfn in frames if first <= pfn and (end is None or pfn < end)]
+        assert spread(found.file_runs(first, end)) == [(pfn, offsets[pfn]) for pfn in there]
+    assert [pfn for pfn, _ in spread(found.ranges())] == frames
+    assert all(a.pfn + a.frames < b.pfn for a, b in pairwise(found.ranges()))
+
+
+def spread(runs):
+    return [(run.pfn + n, run.offset + n * PAGE) for run in runs for n in range(run.frames)]
+
+
+def test_frames_that_follow_one_another_are_one_run():
+    frames = [(pfn, page(1)) for pfn in range(500)]
+    index = memory(record(*frames[:300]), record(*frames[300:])).index
+    assert (index.firsts.tolist(), index.frames.tolist()) == ([0, 300], [300, 200])
 
 
 def test_pages_after_verify_are_compared():

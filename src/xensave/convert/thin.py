@@ -70,10 +70,7 @@ def thin(image: Image, out: str) -> Thinned:
 
 def _last_contents(pfns: Integers, offsets: Integers, index: PageIndex) -> _Mask:
     """Tells which pages of a record are the last contents of their frames."""
-    if not len(pfns) or not len(index):
-        return np.zeros(len(pfns), np.bool_)
-    at = np.minimum(np.searchsorted(index.pfns, pfns), len(index) - 1)
-    mask: _Mask = (index.pfns[at] == pfns) & (index.offsets_at(at) == offsets)
+    mask: _Mask = index.offsets_of(pfns) == offsets
     return mask
 
 
@@ -110,11 +107,8 @@ def _last_places(pfns: Integers, places: Integers, index: PageIndex) -> Integers
     pfns, places = pfns[order], places[order]
     last = np.concatenate((pfns[1:] != pfns[:-1], [True])) if len(pfns) else pfns.astype(np.bool_)
     pfns, places = pfns[last], places[last]
-    if len(index) and len(pfns):
-        at = np.minimum(np.searchsorted(index.pfns, pfns), len(index) - 1)
-        older = (index.pfns[at] == pfns) & (index.offsets_at(at) > places)
-        places = places[~older]
-    return np.sort(places)
+    older = index.offsets_of(pfns) > places
+    return np.sort(places[~older])
 
 
 def _empty_entries(event: Event) -> tuple[Integers, Integers]:

@@ -85,9 +85,8 @@ def _kernel_map(space: AddressSpace) -> KernelMap:
 
 def _present(memory: Memory, mappings: Mappings) -> Integers:
     """Returns how many frames of each mapping have contents."""
-    pfns = memory.index.pfns
-    first = np.searchsorted(pfns, mappings.first_frames)
-    return np.searchsorted(pfns, mappings.end_frames) - first
+    positions = memory.index.positions
+    return positions(mappings.end_frames) - positions(mappings.first_frames)
 
 
 class Pieces(NamedTuple):

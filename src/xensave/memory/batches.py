@@ -32,14 +32,20 @@ WITH_CONTENTS = np.array([n in PAGE_TYPES and n not in DATALESS_TYPES for n in r
 class Batch(NamedTuple):
     """What one record says of frames.
 
-    `pfns`, `types` and `offsets` are of the frames with contents; `types` is None where all are
-    NOTAB. `empty` holds the entries of frames without: the PFN, and the type in bits 60 - 63.
+    `pfns` and `types` are of the frames with contents, whose pages lie one behind another from
+    `start` on; `types` is None where all are NOTAB. `empty` holds the entries of frames without:
+    the PFN, and the type in bits 60 - 63.
     """
 
     pfns: Integers
-    offsets: Integers
+    start: int
     types: Integers | None
     empty: Words
+
+    @property
+    def offsets(self) -> Integers:
+        """Where each page begins."""
+        return self.start + np.arange(len(self.pfns)) * libxc.PAGE_SIZE
 
 
 class Mark(Enum):
@@ -83,8 +89,7 @@ def _placed(event: Event, appendix: Appendix | None) -> Batch:
     size = libxc.PAGE_SIZE * len(batch.pfns)
     if appendix is None or not event.made or appendix.holds(event.body_offset + event.length):
         return batch
-    start = appendix.add(event.body()[event.length - size :])
-    return batch._replace(offsets=np.arange(start, start + size, libxc.PAGE_SIZE))
+    return batch._replace(start=appendix.add(event.body()[event.length - size :]))
 
 
 def entries(event: Event) -> tuple[Words, npt.NDArray[np.bool_]]:
@@ -147,7 +152,7 @@ def page_data(event: Event) -> Batch:
             f"{event.length} bytes, expected {front} and {libxc.PAGE_SIZE} "
             f"for each of {len(pfns)} pages",
         )
-    return Batch(pfns, np.arange(start, start + size, libxc.PAGE_SIZE), types, empty)
+    return Batch(pfns, start, types, empty)
 
 
 def _malformed(event: Event, message: str) -> Malformed:

@@ -32,14 +32,15 @@ class Column:
     def extend(self, values: Integers) -> None:
         """Appends values."""
         end = self._length + len(values)
-        if end > len(self._room):
-            self._room.resize(max(end, 2 * len(self._room)), refcheck=False)
+        self._make_room(end)
         self._room[self._length : end] = values
         self._length = end
 
     def append(self, value: int) -> None:
         """Appends one value."""
-        self.extend(np.array([value], np.int64))
+        self._make_room(self._length + 1)
+        self._room[self._length] = value
+        self._length += 1
 
     def array(self) -> Integers:
         """Returns what was appended, without a copy; the column must not grow after that."""
@@ -49,3 +50,7 @@ class Column:
         """Returns what was appended, and keeps no room beyond it."""
         self._room.resize(self._length, refcheck=False)
         return self._room
+
+    def _make_room(self, length: int) -> None:
+        if length > len(self._room):
+            self._room.resize(max(length, 2 * len(self._room)), refcheck=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
 
 BUFFER_SIZE = 1 << 16
 _IN_PAGE = PAGE_SIZE - 1
-_WINDOW = 1 << 16
+_WINDOW = 1 << 12
+"""Runs that are made objects of at a time."""
 
 
 class AbsentPage(XensaveError, LookupError):
@@ -111,27 +110,28 @@ class Memory:
 
     def read_some(self, physical: int, n: int) -> memoryview:
         """Returns up to n bytes that lie together in the image; none where the frame is absent."""
-        index = self.index
         pfn, skip = physical >> PAGE_SHIFT, physical & _IN_PAGE
-        at = index.find(pfn)
-        if at == len(index) or index.pfns[at] != pfn:
+        together = self.index.together(pfn)
+        if together is None:
             return memoryview(b"")
-        pages = (min(n, BUFFER_SIZE) + skip + PAGE_SIZE - 1) >> PAGE_SHIFT
-        near = slice(at, at + pages)
-        offsets = index.offsets_at(near)
-        steps = np.arange(len(offsets))
-        follows = (index.pfns[near] == pfn + steps) & (offsets == offsets[0] + steps * PAGE_SIZE)
-        count = len(follows) if follows.all() else int(follows.argmin())
-        size = min(n, (count << PAGE_SHIFT) - skip)
-        return memoryview(self.source.read_range(int(offsets[0]) + skip, size))
+        offset, frames = together
+        size = min(n, (frames << PAGE_SHIFT) - skip)
+        return memoryview(self.source.read_range(offset + skip, size))
 
     def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
         """Yields runs of frames that follow one another in memory and in the image alike."""
-        yield from _runs(self.index, self._between(first, end), together=True)
+        for run in _joined(_runs(self.index, first), together=True):
+            start = max(run.pfn, first)
+            stop = run.pfn + run.frames if end is None else min(run.pfn + run.frames, end)
+            if end is not None and run.pfn >= end:
+                return
+            if start < stop:
+                yield FrameRun(start, stop - start, run.offset + (start - run.pfn << PAGE_SHIFT))
 
     def ranges(self) -> Iterator[FrameRun]:
         """Yields the ranges of frames with contents, in ascending order."""
-        yield from _runs(self.index, self._between(0, None), together=False)
+        for run in _joined(_runs(self.index), together=False):
+            yield run._replace(offset=0)
 
     def mapped(self) -> MemorySource:
         """Returns the source as one that files are copied from, at the offsets of `file_runs`.
@@ -161,15 +161,12 @@ class Memory:
             if pfn not in self or self.page(pfn) != bytes(self.source.read_range(offset, PAGE_SIZE))
         ]
 
-    def _between(self, first: int, end: int | None) -> slice:
-        return slice(self.index.find(first), None if end is None else self.index.find(end))
-
     def _gap(self, physical: int) -> int:
         """Returns how many bytes from an address in an absent frame on have no contents."""
-        at = self.index.find(physical >> PAGE_SHIFT)
-        if at == len(self.index):
+        run = self.index.run_above(physical >> PAGE_SHIFT)
+        if run == len(self.index.firsts):
             return BUFFER_SIZE
-        return min(BUFFER_SIZE, (int(self.index.pfns[at]) << PAGE_SHIFT) - physical)
+        return min(BUFFER_SIZE, (int(self.index.firsts[run]) << PAGE_SHIFT) - physical)
 
     def _absent(self, pfn: int) -> AbsentPage:
         number = self.index.type_of(pfn)
@@ -211,18 +208,23 @@ class _MemoryFile(io.RawIOBase):
         return len(part)
 
 
-def _runs(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
-    """Yields runs, looking at a window of frames at a time: memory does not grow with a guest's."""
-    first, end, _ = part.indices(len(index))
+def _runs(index: PageIndex, pfn: int = 0) -> Iterator[FrameRun]:
+    """Yields the runs of an index from the one of a frame on, a window of them at a time."""
+    columns = (index.firsts, index.frames, index.run_offsets)
+    for at in range(max(index.run_above(pfn + 1) - 1, 0), len(index.firsts), _WINDOW):
+        yield from map(FrameRun, *(column[at : at + _WINDOW].tolist() for column in columns))
+
+
+def _joined(runs: Iterable[FrameRun], *, together: bool) -> Iterator[FrameRun]:
+    """Yields runs, those as one that follow one another in memory, and `together` in the image."""
     before: FrameRun | None = None
-    for at in range(first, end, _WINDOW):
-        for run in _window(index, slice(at, min(at + _WINDOW, end)), together=together):
-            if before is not None and _follows(before, run, together=together):
-                before = before._replace(frames=before.frames + run.frames)
-                continue
-            if before is not None:
-                yield before
-            before = run
+    for run in runs:
+        if before is not None and _follows(before, run, together=together):
+            before = before._replace(frames=before.frames + run.frames)
+            continue
+        if before is not None:
+            yield before
+        before = run
     if before is not None:
         yield before
 
@@ -230,15 +232,3 @@ def _runs(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun
 def _follows(before: FrameRun, run: FrameRun, *, together: bool) -> bool:
     near = run.pfn == before.pfn + before.frames
     return near and (not together or run.offset == before.offset + before.size)
-
-
-def _window(index: PageIndex, part: slice, *, together: bool) -> Iterator[FrameRun]:
-    pfns = index.pfns[part]
-    offsets = index.offsets_at(part)
-    breaks = pfns[1:] != pfns[:-1] + 1
-    if together:
-        breaks |= offsets[1:] != offsets[:-1] + PAGE_SIZE
-    starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-    counts = np.diff(starts, append=len(pfns))
-    for at, count in zip(starts.tolist(), counts.tolist(), strict=True):
-        yield FrameRun(int(pfns[at]), count, int(offsets[at]) if together else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -15,9 +16,6 @@ from xensave.image.memory.special_pages import SpecialPages, mmio_hole, special_
 from xensave.memory.column import Integers
 from xensave.memory.index import PageIndex, Pass
 from xensave.memory.statistics import Statistics, statistics
-
-_WINDOW = 1 << 20
-"""Frames that are looked at at once: memory does not grow with a guest's."""
 
 
 class MapRange(NamedTuple):
@@ -145,18 +143,14 @@ class FileRun(NamedTuple):
 
 def file_map(image: Image, contents: Statistics | None) -> Iterator[FileRun]:
     """Yields where in the (decompressed) image each run of frames lies, in ascending order."""
-    index = image.memory.index
-    if not len(index):
-        return
-    offsets = index.offsets
-    breaks = (np.diff(index.pfns) != 1) | (np.diff(offsets) != PAGE_SIZE)
-    if contents is not None:
-        breaks |= contents.holds_data[1:] != contents.holds_data[:-1]
-    starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-    counts = np.diff(starts, append=len(index))
-    for at, count in zip(starts.tolist(), counts.tolist(), strict=True):
-        zero = None if contents is None else not contents.holds_data[at]
-        yield FileRun(int(index.pfns[at]), count, int(offsets[at]), zero)
+    at = 0
+    for run in image.memory.file_runs():
+        data = None if contents is None else contents.holds_data[at : at + run.frames]
+        breaks = [] if data is None else (np.flatnonzero(data[1:] != data[:-1]) + 1).tolist()
+        for low, high in pairwise([0, *breaks, run.frames]):
+            zero = None if data is None else not data[low]
+            yield FileRun(run.pfn + low, high - low, run.offset + low * PAGE_SIZE, zero)
+        at += run.frames
 
 
 def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
@@ -181,23 +175,16 @@ def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
 
 def _parts(index: PageIndex) -> _Parts:
     """Returns the runs of frames of one type, those with contents and those without."""
-    at = np.concatenate(list(_changes(index)) or [np.empty(0, np.int64)])
-    first, empty = index.pfns[at], index.empty
-    starts = np.concatenate((first, empty.first))
+    firsts, ends, kinds, empty = index.firsts, index.ends, index.run_types, index.empty
+    begins = np.ones(len(firsts), np.bool_)
+    begins[1:] = (firsts[1:] != ends[:-1]) | (kinds[1:] != kinds[:-1])
+    at = np.flatnonzero(begins)
+    starts = np.concatenate((firsts[at], empty.first))
     order = np.argsort(starts, kind="stable")
-    ends = np.concatenate((first + np.diff(at, append=len(index)), empty.first + empty.frames))
-    types = np.concatenate((index.types_at(at), empty.type))
-    return _Parts(starts[order], ends[order], types[order], order < len(at))
-
-
-def _changes(index: PageIndex) -> Iterator[Integers]:
-    """Yields where in an index a run of frames of one type begins, a window at a time."""
-    for first in range(0, len(index), _WINDOW):
-        near = slice(max(first - 1, 0), first + _WINDOW)
-        breaks = (np.diff(index.pfns[near]) != 1) | (np.diff(index.types_at(near)) != 0)
-        if not first:
-            breaks = np.concatenate(([True], breaks))
-        yield np.flatnonzero(breaks) + first
+    lasts = np.append(at[1:], len(firsts))[: len(at)] - 1
+    stops = np.concatenate((ends[lasts], empty.first + empty.frames))
+    types = np.concatenate((kinds[at], empty.type))
+    return _Parts(starts[order], stops[order], types[order], order < len(at))
 
 
 def _cut(parts: _Parts, cuts: Integers) -> _Parts:

@@ -60,13 +60,12 @@ def plot(path: str | os.PathLike[str], memory_map: MemoryMap, index: PageIndex) 
 
 def _stretches(index: PageIndex) -> list[tuple[int, int]]:
     """Returns first and end of the stretches of frames, without the wide gaps between them."""
-    pfns = index.pfns
-    if not len(pfns):
+    if not len(index):
         return [(0, 1)]
-    breaks = np.flatnonzero(np.diff(pfns) > _GAP_LEAST)
-    firsts = [int(pfns[0]), *pfns[breaks + 1].tolist()]
-    ends = [*pfns[breaks].tolist(), int(pfns[-1])]
-    return [(first, end + 1) for first, end in zip(firsts, ends, strict=True)][:_ROWS]
+    wide = index.firsts[1:] - index.ends[:-1] >= _GAP_LEAST
+    firsts = index.firsts[np.append(True, wide)]
+    ends = index.ends[np.append(wide, True)]
+    return list(zip(firsts[:_ROWS].tolist(), ends[:_ROWS].tolist(), strict=True))
 
 
 def _grids(
@@ -75,7 +74,7 @@ def _grids(
     """Returns rows of cells for each stretch; a cell shows the most telling of its frames."""
     total = sum(end - first for first, end in stretches)
     frames_a_cell = max(1, -(-total // (_COLUMNS * _ROWS)))
-    types = index.types
+    pfns, types = index.pfns, index.types
     kinds = np.full(len(index), _DATA, np.int8)
     if memory_map.contents is not None:
         kinds[~memory_map.contents.holds_data] = _ZEROS
@@ -89,6 +88,6 @@ def _grids(
         cells = -(-(end - first) // frames_a_cell)
         rows = -(-cells // _COLUMNS)
         grid = np.full(rows * _COLUMNS, _NOTHING, np.int8)
-        np.maximum.at(grid, (index.pfns[part] - first) // frames_a_cell, kinds[part])
+        np.maximum.at(grid, (pfns[part] - first) // frames_a_cell, kinds[part])
         grids.append(grid.reshape(rows, _COLUMNS))
     return grids
