@@ -7,8 +7,8 @@ import pytest
 from tests.headers.header_trees import one_file, two_files
 from xensave.catalogue.model import Field
 from xensave.errors import LimitExceeded, Malformed, SourceError, UsageError
-from xensave.headers.save import read_headers, read_revision, read_tree
-from xensave.headers.trees.tree import MemoryTree
+from xensave.headers.save import read_tree
+from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, MemoryTree
 
 CLOCK = """
 struct clock {
@@ -182,12 +182,17 @@ def checkout(tmp_path):
 
 @pytest.mark.parametrize("below", ["", "xen", "xen/include", "xen/include/public"])
 def test_directories(checkout, below):
-    assert read_headers(checkout / below).record("S").typecode == 7
+    assert read_tree(DirectoryTree(checkout / below)).record("S").typecode == 7
 
 
 def test_a_directory_that_is_not_there(tmp_path):
     with pytest.raises(SourceError, match="no such directory"):
-        read_headers(tmp_path / "nowhere")
+        read_tree(DirectoryTree(tmp_path / "nowhere"))
+
+
+def read_revision(gitdir, revision):
+    with GitRepository(gitdir) as repository:
+        return read_tree(GitTree(repository, revision))
 
 
 def test_revisions(checkout):

@@ -8,7 +8,6 @@ bytes; with __XEN__ defined its _COMPAT form also makes __HVM_SAVE_TYPE_COMPAT_N
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from xensave.headers.compiled.layout import Struct, canonical_types, layout_of
 from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.text.comments import reservations
 from xensave.headers.text.ctext import without_comments
-from xensave.headers.trees.tree import DirectoryTree, GitRepository, GitTree, Tree, public_prefix
+from xensave.headers.trees.tree import Tree, public_prefix
 
 SAVE_H = "hvm/save.h"
 # Some releases use in save.h what they define in xen.h, without including it.
@@ -94,23 +93,12 @@ def _same(layout: Layout | None, other: Layout | None) -> bool:
     return (layout.size, layout.fields) == (other.size, other.fields)
 
 
-def read_headers(directory: str | os.PathLike[str]) -> HeaderSpace:
-    """Returns the number space of the public headers in a directory: a Xen tree, or headers.
+def read_tree(tree: Tree) -> HeaderSpace:
+    """Returns the number space of the public headers in a tree: Xen's, or headers alone.
 
     Raises Malformed with the compiler's message, file and line for a header that does not
     compile, UsageError where there is no hvm/save.h.
     """
-    return read_tree(DirectoryTree(directory))
-
-
-def read_revision(gitdir: str | os.PathLike[str], revision: str) -> HeaderSpace:
-    """Returns the number space of the public headers at a revision of a git repository."""
-    with GitRepository(gitdir) as repository:
-        return read_tree(GitTree(repository, revision))
-
-
-def read_tree(tree: Tree) -> HeaderSpace:
-    """Returns the number space of the public headers in a tree."""
     prefix = public_prefix(tree)
     private = compile_headers(
         tree, prefix, ROOTS, defines=["__XEN__"], structs=_STRUCTS, constants=_CONSTANTS

@@ -147,9 +147,7 @@ def _record_in_reservation(left: Claims, right: Claims) -> Iterator[Clash]:
                     continue
                 text = f"{_whose(record, user)} lies in {owned}, kept for {owned.owner}"
                 keeps = (keeper, f"{owned} kept for {owned.owner}")
-                yield _between(
-                    "NUMBER_RESERVED", ERROR, record.number, keeps, (user, record), message=text
-                )
+                yield _clash("NUMBER_RESERVED", ERROR, keeps, (user, record), text)
 
 
 def _ranges_overlap(left: Claims, right: Claims) -> Iterator[Clash]:
@@ -162,7 +160,7 @@ def _ranges_overlap(left: Claims, right: Claims) -> Iterator[Clash]:
             text = f"{a} is kept for {a.owner}, {b} for {b.owner}"
             first = max(a.first, b.first)
             texts = (left, f"{a} kept for {a.owner}"), (right, f"{b} kept for {b.owner}")
-            yield _between("RANGES_OVERLAP", ERROR, first, *texts, message=text)
+            yield _clash("RANGES_OVERLAP", ERROR, *texts, text, number=first)
 
 
 def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
@@ -183,9 +181,7 @@ def _number_not_granted(left: Claims, right: Claims) -> Iterator[Clash]:
                 f"given: the largest in {xen.source} is {xen.code_max}"
             )
             texts = (xen, f"free, below {UPSTREAM_LAST + 1}")
-            yield _between(
-                "NUMBER_NOT_GRANTED", ERROR, record.number, texts, (other, record), message=text
-            )
+            yield _clash("NUMBER_NOT_GRANTED", ERROR, texts, (other, record), text)
 
 
 RULES: tuple[Callable[[Claims, Claims], Iterator[Clash]], ...] = (
@@ -201,23 +197,20 @@ RULES: tuple[Callable[[Claims, Claims], Iterator[Clash]], ...] = (
 _Claim = tuple[Claims, ClaimedRecord | str]
 
 
-def _clash(
+def _clash(  # noqa: PLR0917 - a rule, the two claims and what is said of them
     rule: str,
     severity: Severity,
-    left: tuple[Claims, ClaimedRecord],
-    right: tuple[Claims, ClaimedRecord],
+    left: _Claim,
+    right: _Claim,
     message: str,
+    number: int | None = None,
 ) -> Clash:
-    return _between(rule, severity, left[1].number, left, right, message=message)
-
-
-def _between(
-    rule: str, severity: Severity, number: int, left: _Claim, right: _Claim, *, message: str
-) -> Clash:
-    sources = (left[0].source, right[0].source)
-    return Clash(
-        rule, severity, number, sources, (_claim_text(left[1]), _claim_text(right[1])), message
-    )
+    """A clash, by default over the number of the first claim that is a record."""
+    claims = left[1], right[1]
+    if number is None:
+        number = next(claim.number for claim in claims if isinstance(claim, ClaimedRecord))
+    texts = _claim_text(left[1]), _claim_text(right[1])
+    return Clash(rule, severity, number, (left[0].source, right[0].source), texts, message)
 
 
 def _claim_text(claim: ClaimedRecord | str) -> str:

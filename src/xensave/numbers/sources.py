@@ -43,36 +43,6 @@ def claims_of(text: str, space: str = SAVE_RECORD) -> Claims:
 
     Raises UsageError for what is no source, and what the readers of each kind raise.
     """
-    return _claims_of_records(text) if space == SAVE_RECORD else _claims_of_space(text, space)
-
-
-def _claims_of_records(text: str) -> Claims:
-    directory, at, revision = text.rpartition("@")
-    if at and os.path.isdir(directory):  # noqa: PTH112 - pathlib is slow
-        from xensave.headers.save import read_revision
-
-        return header_claims(read_revision(directory, revision), text)
-    if os.path.isdir(text):  # noqa: PTH112
-        from xensave.headers.save import read_headers
-
-        return header_claims(read_headers(text), text)
-    if text.endswith(".toml"):
-        return registry_claims(read_registry(text))
-    if os.path.exists(text):  # noqa: PTH110
-        from xensave.binaries.hypervisor import read_hypervisor
-
-        try:
-            return hypervisor_claims(read_hypervisor(text))
-        except XensaveError as error:
-            error.source = error.source or text
-            raise
-    if text.lower() in shipped_names():
-        return registry_claims(shipped_registry(text))
-    return _named_release(text)
-
-
-def _claims_of_space(text: str, space: str) -> Claims:
-    """The claims of a source of another number space: binaries do not tell these."""
     directory, at, revision = text.rpartition("@")
     if at and os.path.isdir(directory):  # noqa: PTH112 - pathlib is slow
         from xensave.headers.trees.tree import GitRepository, GitTree
@@ -86,17 +56,30 @@ def _claims_of_space(text: str, space: str) -> Claims:
     if text.endswith(".toml"):
         return registry_claims(read_registry(text), space)
     if os.path.exists(text):  # noqa: PTH110
-        raise UsageError(f"{text}: a binary tells save records alone, no {space}")
+        return _binary_claims(text, space)
     if text.lower() in shipped_names():
         return registry_claims(shipped_registry(text), space)
-    records = tuple(
-        ClaimedRecord(number.number, number.name, None, XEN) for number in numbers_of(space, text)
-    )
-    return Claims(f"Xen {release_title(text)}", records, (), upstream=True, space=space)
+    return _named_release(text) if space == SAVE_RECORD else _space_claims(text, space)
+
+
+def _binary_claims(path: str, space: str) -> Claims:
+    from xensave.binaries.hypervisor import read_hypervisor
+
+    if space != SAVE_RECORD:
+        raise UsageError(f"{path}: a binary tells save records alone, no {space}")
+    try:
+        return hypervisor_claims(read_hypervisor(path))
+    except XensaveError as error:
+        error.source = error.source or path
+        raise
 
 
 def _tree_claims(tree: Tree, source: str, space: str) -> Claims:
     """The numbers that a tree's headers state; a number of upstream's stays Xen's."""
+    if space == SAVE_RECORD:
+        from xensave.headers.save import read_tree
+
+        return header_claims(read_tree(tree), source)
     from xensave.headers.spaces import description_of
     from xensave.headers.trees.numbers import read_numbers
 
@@ -105,18 +88,19 @@ def _tree_claims(tree: Tree, source: str, space: str) -> Claims:
     if text is None:
         raise UsageError(f"{source}: no {' or '.join(description.headers[-1])} in it")
     known = {(number.number, number.name) for number in catalogue_space(space).numbers}
-    records = tuple(
-        ClaimedRecord(
-            number.number,
-            number.name,
-            None,
-            XEN if (number.number, number.name) in known else "",
-            place=str(number.place),
-        )
-        for number in text.numbers
-        if number.number is not None and not number.alias
-    )
-    return Claims(source, records, text.reservations, space=space)
+    records = []
+    for n in text.numbers:
+        if n.number is not None and not n.alias:
+            owner = XEN if (n.number, n.name) in known else ""
+            records.append(ClaimedRecord(n.number, n.name, None, owner, place=str(n.place)))
+    return Claims(source, tuple(records), text.reservations, space=space)
+
+
+def _space_claims(release_name: str, space: str) -> Claims:
+    numbers = numbers_of(space, release_name)
+    records = tuple(ClaimedRecord(n.number, n.name, None, XEN) for n in numbers)
+    source = f"Xen {release_title(release_name)}"
+    return Claims(source, records, (), upstream=True, space=space)
 
 
 def _named_release(text: str) -> Claims:
@@ -149,8 +133,8 @@ def _in_points(record: str, name: str) -> Iterator[ClaimedRecord]:
         if bound.binding is not None:
             layouts.setdefault(bound.binding.layout, bound)
     for bound in layouts.values():
-        if bound.binding is not None:
-            binding = bound.binding
+        binding = bound.binding
+        if binding is not None:
             made = _record(binding.typecode, record, layout(binding.layout), XEN, binding.kind)
             yield made._replace(place=bound.span) if len(layouts) > 1 else made
 
