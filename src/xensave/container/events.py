@@ -11,6 +11,7 @@ from xensave.source import Source
 from xensave.source.base import write_all
 
 T = TypeVar("T")
+E = TypeVar("E", bound=XensaveError)
 
 XL = "xl"
 LIBXL = "libxl"
@@ -113,6 +114,11 @@ class Event:
     def is_record(self, layer: str, type_: int) -> bool:
         """Tells whether this is that layer's record of that type."""
         return self.type == type_ and self.layer == layer and self.kind == RECORD
+
+    def fault(self, kind: type[E], message: str, offset: int | None = None) -> E:
+        """Returns an error about it, at its first byte or another offset."""
+        place = self.offset if offset is None else offset
+        return kind(message, offset=place, record=self.label)
 
     def prefix(self, n: int) -> bytes | memoryview:
         """Returns the first n bytes of the body, fewer if it has fewer; the rest stays unread."""

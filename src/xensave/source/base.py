@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
-from xensave.source.limits import CHUNK, READ_LIMIT
+from xensave.source.limits import CHUNK, READ_LIMIT, SKIP_CHUNK
 
 _BLOCK = 4096
 _ZEROS = bytearray(CHUNK)
@@ -111,6 +111,63 @@ class Source(ABC):
             got=got,
             offset=self.offset if start is None else start,
         )
+
+
+class RangeSource(Source):
+    """Bytes of a known length that are read by ranges, forward one after the other."""
+
+    seekable = True
+
+    def __init__(self, name: str, length: int, max_size: int | None) -> None:
+        self.name = name
+        self.offset = 0
+        self.size: int | None = length
+        self.max_size = max_size
+        self._length = length
+
+    @abstractmethod
+    def _range(self, offset: int, n: int) -> memoryview:
+        """Returns n bytes that are there."""
+
+    def view(self, offset: int, n: int) -> memoryview:
+        """Returns n bytes at an offset without moving; Truncated where they are not all there."""
+        if offset + n > self._length:
+            start = min(offset, self._length)
+            raise self._short(n, self._length - start, start)
+        return self._range(offset, n)
+
+    def read(self, n: int) -> memoryview:
+        """Returns the next n bytes."""
+        self._allow(n, READ_LIMIT)
+        part = self._range(self.offset, n)
+        self.offset += n
+        return part
+
+    def peek(self, n: int) -> memoryview:
+        """Returns up to n of the next bytes."""
+        return self._range(self.offset, min(n, self._length - self.offset))
+
+    def skip(self, n: int) -> None:
+        """Moves the offset; nothing is read."""
+        self._allow(n)
+        self.offset += n
+
+    def copy_to(self, out_fd: int, n: int) -> None:
+        """Writes the next n bytes."""
+        self._check(n, None)
+        while n:
+            part = self.read(min(n, SKIP_CHUNK))
+            write_all(out_fd, part)
+            n -= len(part)
+
+    def at_end(self) -> bool:
+        """Tells whether the offset has reached the length."""
+        return self.offset == self._length
+
+    def _allow(self, n: int, limit: int | None = None) -> None:
+        if n > self._length - self.offset:
+            raise self._short(n, self._length - self.offset)
+        self._check(n, limit)
 
 
 def warn_unclosed(source: Source) -> None:

@@ -9,8 +9,7 @@ import struct
 from typing import NamedTuple
 
 from xensave.errors import Malformed, Truncated, Unsupported
-from xensave.source.base import Source, write_all
-from xensave.source.limits import SKIP_CHUNK
+from xensave.source.base import RangeSource, Source
 
 SECTOR = 512
 DIFFERENCING = 4
@@ -36,59 +35,19 @@ class _Layout(NamedTuple):
         return -(-self.block // SECTOR // 8 // SECTOR) * SECTOR
 
 
-class VhdSource(Source):
+class VhdSource(RangeSource):
     """The bytes of the disk that a dynamic VHD holds.
 
     `beneath` is the file, seekable. Raises Malformed for a header whose numbers do not fit, and
     Unsupported for a differencing disk, most of which is in another file.
     """
 
-    seekable = True
-
     def __init__(self, beneath: Source, *, max_size: int | None = None) -> None:
         self._file = beneath
         self._layout = _layout(beneath)
-        self.name = beneath.name
-        self.offset = 0
-        self.size: int | None = self._layout.size
-        self._size = self._layout.size
-        self.max_size = max_size
+        super().__init__(beneath.name, self._layout.size, max_size)
 
-    def read(self, n: int) -> memoryview:
-        """Returns the next n bytes."""
-        self._check(n)
-        part = self.view(self.offset, n)
-        self.offset += n
-        return part
-
-    def peek(self, n: int) -> memoryview:
-        """Returns up to n of the next bytes."""
-        return self.view(self.offset, min(n, self._size - self.offset))
-
-    def skip(self, n: int) -> None:
-        """Moves the offset."""
-        self._check(n, None)
-        if n > self._size - self.offset:
-            raise self._short(n, self._size - self.offset)
-        self.offset += n
-
-    def copy_to(self, out_fd: int, n: int) -> None:
-        """Writes the next n bytes."""
-        self._check(n, None)
-        while n:
-            part = self.read(min(n, SKIP_CHUNK))
-            write_all(out_fd, part)
-            n -= len(part)
-
-    def at_end(self) -> bool:
-        """Tells whether the offset has reached the disk's size."""
-        return self.offset >= self._size
-
-    def view(self, offset: int, n: int) -> memoryview:
-        """Returns n bytes at an offset; Truncated where they are not all there."""
-        if offset + n > self._size:
-            start = min(offset, self._size)
-            raise self._short(n, self._size - start, start)
+    def _range(self, offset: int, n: int) -> memoryview:
         first, within = divmod(offset, self._layout.block)
         if within + n <= self._layout.block:
             return self._part(first, within, n)

@@ -129,10 +129,8 @@ class Xenopsd(Format):
             if event.type in STREAMS:
                 yield from _stream(source, event.type, stored=stored)
             elif event.type == DEMU:
-                raise Unsupported(
-                    "a vGPU's state: it has no length, and nothing tells where it ends",
-                    offset=event.offset,
-                    record=event.label,
+                raise event.fault(
+                    Unsupported, "a vGPU's state: it has no length, and nothing tells where it ends"
                 )
 
     def front(self, metadata: bytes, options: int = 0) -> bytes:

@@ -11,8 +11,9 @@ xen_domctl_ext_vcpucontext (xen/include/public/domctl.h).
 """
 
 import struct
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from itertools import starmap
+from typing import Any, NamedTuple
 
 from xensave.container.streams.libxc import TYPE_SHIFT
 from xensave.errors import Malformed
@@ -107,16 +108,14 @@ class PageData(NamedTuple):
 
         Raises Malformed for a body that does not fit its count.
         """
-        count, reserved = _front(PAIR, front, "PAGE_DATA")
+        count, reserved = _pair(front, "PAGE_DATA")
         if len(front) < PAIR.size + 8 * count:
             raise Malformed(f"{count} PFNs in {len(front)} bytes", record="libxc PAGE_DATA")
         return cls(struct.unpack_from(f"<{count}Q", front, PAIR.size), reserved)
 
     def to_bytes(self) -> bytes:
         """Returns the front; the pages follow it."""
-        return PAIR.pack(len(self.pfns), self.reserved) + struct.pack(
-            f"<{len(self.pfns)}Q", *self.pfns
-        )
+        return PAIR.pack(len(self.pfns), self.reserved) + _pack_words(self.pfns)
 
     @property
     def size(self) -> int:
@@ -139,8 +138,7 @@ class PvInfo(NamedTuple):
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "PvInfo":
         """Reads a body of 8 bytes."""
-        _exactly(PV_INFO, body, "X86_PV_INFO")
-        return cls(*PV_INFO.unpack(body))
+        return cls(*_exactly(PV_INFO, body, "X86_PV_INFO"))
 
     def to_bytes(self) -> bytes:
         """Returns the body."""
@@ -157,7 +155,7 @@ class P2mFrames(NamedTuple):
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "P2mFrames":
         """Reads a body: two 32-bit PFNs, then 64-bit ones."""
-        start, end = _front(PAIR, body, "X86_PV_P2M_FRAMES")
+        start, end = _pair(body, "X86_PV_P2M_FRAMES")
         return cls(start, end, _words(body[PAIR.size :], "X86_PV_P2M_FRAMES"))
 
     def to_bytes(self) -> bytes:
@@ -175,7 +173,7 @@ class VcpuBlob(NamedTuple):
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "VcpuBlob":
         """Reads a body of at least 8 bytes."""
-        vcpu_id, reserved = _front(PAIR, body, "X86_PV_VCPU")
+        vcpu_id, reserved = _pair(body, "X86_PV_VCPU")
         return cls(vcpu_id, bytes(body[PAIR.size :]), reserved)
 
     def to_bytes(self) -> bytes:
@@ -195,8 +193,7 @@ class TscInfo(NamedTuple):
     @classmethod
     def parse(cls, body: bytes | memoryview) -> "TscInfo":
         """Reads a body of 24 bytes."""
-        _exactly(TSC_INFO, body, "X86_TSC_INFO")
-        return cls(*TSC_INFO.unpack(body))
+        return cls(*_exactly(TSC_INFO, body, "X86_TSC_INFO"))
 
     def to_bytes(self) -> bytes:
         """Returns the body."""
@@ -224,7 +221,7 @@ class HvmParams(NamedTuple):
 
         Raises Malformed for a body that does not fit its count.
         """
-        count, reserved = _front(PAIR, body, "HVM_PARAMS")
+        count, reserved = _pair(body, "HVM_PARAMS")
         if len(body) != PAIR.size + PARAM.size * count:
             raise Malformed(f"{count} params in {len(body)} bytes", record="libxc HVM_PARAMS")
         return cls(tuple(PARAM.iter_unpack(body[PAIR.size :])), reserved)
@@ -256,8 +253,7 @@ class MsrEntry(NamedTuple):
 
 def policy_leaves(body: bytes | memoryview) -> tuple[CpuidLeaf, ...]:
     """Returns the whole entries of X86_CPUID_POLICY."""
-    whole = body[: len(body) // LEAF.size * LEAF.size]
-    return tuple(CpuidLeaf(*words) for words in LEAF.iter_unpack(whole))
+    return tuple(starmap(CpuidLeaf, _entries(LEAF, body)))
 
 
 def pack_cpuid_policy(leaves: Iterable[CpuidLeaf]) -> bytes:
@@ -267,8 +263,7 @@ def pack_cpuid_policy(leaves: Iterable[CpuidLeaf]) -> bytes:
 
 def policy_msrs(body: bytes | memoryview) -> tuple[MsrEntry, ...]:
     """Returns the whole entries of X86_MSR_POLICY, or of a PV vCPU's MSRs behind its number."""
-    whole = body[: len(body) // MSR.size * MSR.size]
-    return tuple(MsrEntry(*words) for words in MSR.iter_unpack(whole))
+    return tuple(starmap(MsrEntry, _entries(MSR, body)))
 
 
 def pack_msr_policy(entries: Iterable[MsrEntry]) -> bytes:
@@ -276,18 +271,22 @@ def pack_msr_policy(entries: Iterable[MsrEntry]) -> bytes:
     return b"".join(MSR.pack(*entry) for entry in entries)
 
 
-def _front(layout: struct.Struct, body: bytes | memoryview, name: str) -> tuple[int, int]:
-    if len(body) < layout.size:
-        raise Malformed(
-            f"{len(body)} bytes, at least {layout.size} expected", record=f"libxc {name}"
-        )
-    first, second = layout.unpack_from(body)
+def _pair(body: bytes | memoryview, name: str) -> tuple[int, int]:
+    if len(body) < PAIR.size:
+        raise Malformed(f"{len(body)} bytes, at least {PAIR.size} expected", record=f"libxc {name}")
+    first, second = PAIR.unpack_from(body)
     return first, second
 
 
-def _exactly(layout: struct.Struct, body: bytes | memoryview, name: str) -> None:
+def _exactly(layout: struct.Struct, body: bytes | memoryview, name: str) -> tuple[Any, ...]:
     if len(body) != layout.size:
         raise Malformed(f"{len(body)} bytes, {layout.size} expected", record=f"libxc {name}")
+    return layout.unpack(body)
+
+
+def _entries(layout: struct.Struct, body: bytes | memoryview) -> Iterator[tuple[int, ...]]:
+    """The whole entries of a body; a rest is left out."""
+    return layout.iter_unpack(body[: len(body) // layout.size * layout.size])
 
 
 def _words(data: bytes | memoryview, name: str) -> tuple[int, ...]:

@@ -86,11 +86,6 @@ def zstd_library() -> ModuleType:
     return import_module(_ZSTD)
 
 
-def gzip() -> Frame:
-    """Starts a gzip member."""
-    return _Gzip()
-
-
 def zstd() -> Frame:
     """Starts a zstd frame; a window above ZSTD_WINDOW is refused."""
     library = zstd_library()
@@ -113,17 +108,12 @@ def bzip2() -> Frame:
     return bz2.BZ2Decompressor()
 
 
-def lz4() -> Frame:
-    """Starts an lz4 frame."""
-    return _Lz4()
-
-
 STARTS: dict[str, Callable[[], Frame]] = {
     "zstd": zstd,
     "xz": xz,
-    "gzip": gzip,
+    "gzip": _Gzip,
     "bzip2": bzip2,
-    "lz4": lz4,
+    "lz4": _Lz4,
 }
 """What makes a decompressor, by the compression's name."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xensave.errors import LimitExceeded
-from xensave.source.base import Source, write_all
-from xensave.source.limits import CHUNK, MIB, READ_LIMIT, SKIP_CHUNK
+from xensave.source.base import RangeSource, Source
+from xensave.source.limits import CHUNK, MIB, READ_LIMIT
 from xensave.source.remote.addresses import Entry
 from xensave.source.remote.store import Store
 from xensave.source.remote.stores import store_of
@@ -22,54 +22,21 @@ AHEAD = 8 * MIB
 _BLOCKS = 4
 
 
-class RemoteSource(Source):
+class RemoteSource(RangeSource):
     """A source over an object of a store; what was fetched last stays, within some mebibytes.
 
     Reads that follow each other are fetched in growing ranges, a read elsewhere alone.
     """
 
-    seekable = True
-
     def __init__(self, of: Entry, store: Store, *, max_size: int | None = None) -> None:
-        self.name = of.address
-        self.offset = 0
-        self.size: int | None = of.size
-        self.max_size = max_size
+        super().__init__(of.address, of.size, max_size)
         self.entry = of
         self._store = store
-        self._length = of.size
         self._blocks: list[tuple[int, bytes]] = []
         self._end = -1
         self._ahead = HEAD
 
-    def read(self, n: int) -> memoryview:
-        """Returns the next n bytes."""
-        if n > self._length - self.offset:
-            raise self._short(n, self._length - self.offset)
-        self._check(n)
-        data = self.view(self.offset, n)
-        self.offset += n
-        return data
-
-    def peek(self, n: int) -> memoryview:
-        """Returns up to n of the next bytes."""
-        return self.view(self.offset, min(n, self._length - self.offset))
-
-    def skip(self, n: int) -> None:
-        """Moves the offset; nothing is fetched."""
-        if n > self._length - self.offset:
-            raise self._short(n, self._length - self.offset)
-        self._check(n, None)
-        self.offset += n
-
-    def view(self, offset: int, n: int) -> memoryview:
-        """Returns n bytes at an offset, fetched unless they are there already.
-
-        Raises LimitExceeded above READ_LIMIT.
-        """
-        if offset + n > self._length:
-            start = min(offset, self._length)
-            raise self._short(n, self._length - start, start)
+    def _range(self, offset: int, n: int) -> memoryview:
         if n > READ_LIMIT:
             raise LimitExceeded(f"asked for {n} bytes at once, the limit is {READ_LIMIT}")
         for start, block in self._blocks:
@@ -78,22 +45,11 @@ class RemoteSource(Source):
         start, block = self._load(offset, n)
         return memoryview(block)[offset - start : offset - start + n]
 
-    def copy_to(self, out_fd: int, n: int) -> None:
-        """Writes the next n bytes."""
-        while n:
-            part = self.read(min(n, SKIP_CHUNK))
-            write_all(out_fd, part)
-            n -= len(part)
-
     def again(self) -> RemoteSource:
         """Returns the same object, read from its start."""
         other = RemoteSource(self.entry, self._store, max_size=self.max_size)
         other.format = self.format
         return other
-
-    def at_end(self) -> bool:
-        """Tells whether the offset has reached the size."""
-        return self.offset == self._length
 
     def close(self) -> None:
         """Lets go of what was fetched. Raises SourceError where the object has changed since."""

@@ -46,15 +46,12 @@ class Batches:
         """
         entries = tuple(entry for entry in self._reader.entries if entry != c.HOLE)
         if len(set(entries)) != len(entries):
-            raise Malformed("a PFN twice in one batch", offset=event.offset, record=event.label)
+            raise event.fault(Malformed, "a PFN twice in one batch")
         if not event.length and any(_has_contents(entry) for entry in entries):
             self._pending += entries
             if len(self._pending) > PENDING_LIMIT:
-                raise LimitExceeded(
-                    f"{len(self._pending)} pages are announced, the limit is {PENDING_LIMIT}",
-                    offset=event.offset,
-                    record=event.label,
-                )
+                what = f"{len(self._pending)} pages are announced, the limit is {PENDING_LIMIT}"
+                raise event.fault(LimitExceeded, what)
             return
         made = MadeEvent(
             self._source, LIBXC, RECORD, libxc.RECORDS[libxc.PAGE_DATA], type_=libxc.PAGE_DATA,
@@ -91,21 +88,14 @@ class Batches:
             yield self._record(event, entries, pages)
         self._rest = data[at:]
         if self._rest and not self._pending:
-            raise Malformed(
-                f"{len(self._rest)} bytes follow the last page",
-                offset=event.end - len(self._rest),
-                record=event.label,
-            )
+            what = f"{len(self._rest)} bytes follow the last page"
+            raise event.fault(Malformed, what, event.end - len(self._rest))
 
     def end(self, event: Event) -> Iterator[Event]:
         """Yields what waits at the end of a body. Raises Malformed where pages are missing."""
         missing = sum(_has_contents(entry) for entry in self._pending)
         if missing:
-            raise Malformed(
-                f"{missing} pages were announced and did not come",
-                offset=event.offset,
-                record=event.label,
-            )
+            raise event.fault(Malformed, f"{missing} pages were announced and did not come")
         while self._pending:
             entries = [self._pending.popleft() for _ in range(min(c.MAX_BATCH, len(self._pending)))]
             yield self._record(event, entries, [])
@@ -141,11 +131,8 @@ class Batches:
         """Returns what a page held: zeros, if nothing was sent of it."""
         page = self._latest.get(pfn) or self._in_bodies(pfn) or self._in_places(pfn)
         if page is None and self._forgotten:
-            raise Unsupported(
-                f"PFN {pfn:#x} differs from contents that came too long ago to be kept",
-                offset=event.offset,
-                record=event.label,
-            )
+            what = f"PFN {pfn:#x} differs from contents that came too long ago to be kept"
+            raise event.fault(Unsupported, what)
         return page or bytes(c.PAGE_SIZE)
 
     def _in_bodies(self, pfn: int) -> bytes | None:

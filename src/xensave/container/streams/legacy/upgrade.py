@@ -117,6 +117,10 @@ class Upgrade:
             offset=event.offset, end=event.end, type_=type_, front=body, body_at=at,
         )  # fmt: skip
 
+    def _wait(self, event: Event, type_: int, body: bytes, body_at: int | None = None) -> None:
+        """Keeps a record until its round is complete."""
+        self._state.append(self._record(event, LIBXC, type_, body, body_at))
+
     def _head(self, event: Event, layer: str, name: str, header: Header) -> Event:
         return MadeEvent(
             self._source, layer, HEADER_KIND, name,
@@ -160,9 +164,7 @@ class Upgrade:
     def _end_of_body(self, event: Event) -> Made:
         yield from self._batches.end(event)
         if self._params and self._reader.header.pv:
-            raise Malformed(
-                "HVM params in a PV guest's stream", offset=event.offset, record=event.label
-            )
+            raise event.fault(Malformed, "HVM params in a PV guest's stream")
         if self._params:
             body = HvmParams(tuple(self._params)).to_bytes()
             yield self._record(event, LIBXC, libxc.HVM_PARAMS, body)
@@ -171,21 +173,16 @@ class Upgrade:
         if self._nested and event.length:
             self._keys += xenstore_data(event.body(), self._reader.header.width)
             if len(self._keys) > libxl.XENSTORE_LIMIT:
-                raise LimitExceeded(
-                    f"keys of more than {libxl.XENSTORE_LIMIT} bytes",
-                    offset=event.offset,
-                    record=event.label,
-                )
+                what = f"keys of more than {libxl.XENSTORE_LIMIT} bytes"
+                raise event.fault(LimitExceeded, what)
 
     def _magic(self, event: Event) -> None:
         pairs = zip(c.MAGIC_PARAMS, _MAGIC.unpack(event.raw), strict=True)
         body = HvmParams(tuple(pairs)).to_bytes()
-        self._state.append(self._record(event, LIBXC, libxc.HVM_PARAMS, body, event.offset))
+        self._wait(event, libxc.HVM_PARAMS, body, event.offset)
 
     def _context(self, event: Event) -> None:
-        body = bytes(event.body())
-        record = self._record(event, LIBXC, libxc.HVM_CONTEXT, body, event.body_offset)
-        self._state.append(record)
+        self._wait(event, libxc.HVM_CONTEXT, bytes(event.body()), event.body_offset)
 
     def _vcpu(self, event: Event) -> None:
         """Splits what is saved of a vCPU into a record for each part."""
@@ -197,7 +194,7 @@ class Upgrade:
             parts.append((libxc.X86_PV_VCPU_EXTENDED, c.EXTENDED_VCPU_SIZE))
         for type_, size in parts:
             blob = VcpuBlob(vcpu, bytes(body[at : at + size]))
-            self._state.append(self._record(event, LIBXC, type_, blob.to_bytes()))
+            self._wait(event, type_, blob.to_bytes())
             at += size
         if reader.xsave_size:
             self._xsave(event, vcpu, bytes(body[at:]))
@@ -205,18 +202,14 @@ class Upgrade:
     def _xsave(self, event: Event, vcpu: int, part: bytes) -> None:
         size = _XSAVE.unpack_from(part)[1] if len(part) >= _XSAVE.size else -1
         if size != len(part) - _XSAVE.size:
-            raise Malformed(
-                f"XSAVE state of {size} bytes, the extended info has "
-                f"{self._reader.xsave_size - _XSAVE.size}",
-                offset=event.end - len(part),
-                record=event.label,
-            )
+            wanted = self._reader.xsave_size - _XSAVE.size
+            what = f"XSAVE state of {size} bytes, the extended info has {wanted}"
+            raise event.fault(Malformed, what, event.end - len(part))
         blob = VcpuBlob(vcpu, part[_XSAVE.size :])
-        self._state.append(self._record(event, LIBXC, libxc.X86_PV_VCPU_XSAVE, blob.to_bytes()))
+        self._wait(event, libxc.X86_PV_VCPU_XSAVE, blob.to_bytes())
 
     def _shared_info(self, event: Event) -> None:
-        body = bytes(event.body())
-        self._state.append(self._record(event, LIBXC, libxc.SHARED_INFO, body, event.body_offset))
+        self._wait(event, libxc.SHARED_INFO, bytes(event.body()), event.body_offset)
 
     def _device_model(self, event: Event) -> None:
         data = bytes(event.body())
