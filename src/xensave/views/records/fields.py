@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 
 from xensave.catalogue.model import Field
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
@@ -153,7 +153,7 @@ def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:
     """Yields a hex dump with offsets, the last line always; others that repeat one are "*"."""
     row = 32 if width >= len(indent) + 6 + 96 else 16 if width >= len(indent) + 6 + 48 else 8
     last = (len(data) - 1) // row * row
-    for at, chunk in [*rows_once(data[:last], row), (last, data[last:])]:
+    for at, chunk in chain(rows_once(data, row, last), [(last, data[last:])]):
         yield f"{indent}*" if chunk is None else f"{indent}{at:04x}  {chunk.hex(' ')}"
 
 

@@ -19,7 +19,7 @@ def hexdump_lines(data: bytes, address: int) -> Iterator[str]:
     *
     00000000018445c0
     """
-    for at, row in rows_once(data, _ROW):
+    for at, row in rows_once(data, _ROW, len(data)):
         if row is None:
             yield "*"
             continue
@@ -29,14 +29,14 @@ def hexdump_lines(data: bytes, address: int) -> Iterator[str]:
     yield _address(address + len(data))
 
 
-def rows_once(data: bytes, size: int) -> Iterator[tuple[int, bytes | None]]:
-    """Yields rows of so many bytes with their offsets; for all that repeat one, None once.
+def rows_once(data: bytes, size: int, end: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yields rows of so many bytes up to an end, with their offsets; for all that repeat one None.
 
-    >>> [row for _, row in rows_once(b"abababa", 2)]
+    >>> [row for _, row in rows_once(b"abababa", 2, 7)]
     [b'ab', None, b'a']
     """
     before, repeated = b"", False
-    for at in range(0, len(data), size):
+    for at in range(0, end, size):
         row = data[at : at + size]
         if row != before:
             yield at, row
