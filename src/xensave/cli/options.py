@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from xensave.errors import SourceError, UsageError, XensaveError
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from xensave.policy.host import Host
 
 Contents = TypeVar("Contents")
+
+FILE_LIMIT = 64 << 20
+"""The most that is read of a file that an option names, or of a thread of mails."""
 
 _SIZE = r"(\d{1,20})\s*(?:([kmgt])(?:i?b)?|b)?"
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -64,6 +69,22 @@ def target(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("-t", "--target", metavar="R", required=True, help=what)
 
 
+def repeated(parser: argparse.ArgumentParser, option: str, metavar: str, what: str) -> None:
+    """Declares an option that may be repeated; its values are a list, empty where it is absent."""
+    parser.add_argument(
+        option, metavar=metavar, action="append", default=[], help=f"{what}; may be repeated"
+    )
+
+
+def layouts(parser: argparse.ArgumentParser) -> None:
+    """Declares --release, of which layouts are taken."""
+    parser.add_argument(
+        "--release",
+        metavar="R",
+        help="take layouts from this Xen release, not the one that the image names",
+    )
+
+
 def space(
     parser: argparse.ArgumentParser,
     what: str = "another number space than the save records (hvm-param, ...)",
@@ -74,12 +95,8 @@ def space(
 
 def registry(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declares --registry: files to show or heed, as `verb` says, with those that are shipped."""
-    parser.add_argument(
-        "--registry",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help=f"a vendor's registry to {verb} besides the shipped ones; may be repeated",
+    repeated(
+        parser, "--registry", "FILE", f"a vendor's registry to {verb} besides the shipped ones"
     )
 
 
@@ -131,12 +148,18 @@ def host(parser: argparse.ArgumentParser) -> None:
 
 
 def read_file(path: str) -> bytes:
-    """Returns the bytes of a small file that an option names. Raises SourceError."""
+    """Returns the bytes of a file that is read whole; "-" is standard input.
+
+    Raises SourceError, also for more than FILE_LIMIT bytes.
+    """
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            data = file.read(FILE_LIMIT + 1)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
+    if len(data) > FILE_LIMIT:
+        raise SourceError(f"{path}: more than {FILE_LIMIT >> 20} MiB")
+    return data
 
 
 def host_of(path: str | None) -> Host | None:

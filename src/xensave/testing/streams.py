@@ -144,12 +144,10 @@ def policies() -> bytes:
 
 
 def _version(release: str) -> tuple[int, int]:
-    major, minor = _numbered(catalogue.normalise(release)).split(".")
-    return int(major), int(minor)
-
-
-def _numbered(series: str) -> str:
-    return catalogue.release_names()[-2] if series == catalogue.MASTER else series
+    series = catalogue.normalise(release)
+    numbered = catalogue.release_names()[-2] if series == catalogue.MASTER else series
+    major, minor = map(int, numbered.split("."))
+    return major, minor
 
 
 def libxl_stream(stream: bytes, records: bytes | None = None) -> bytes:

@@ -9,7 +9,7 @@ from typing import TextIO
 from xensave import catalogue
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.into import add_operands, beside, heading, into
-from xensave.cli.options import contents, host, host_of, reading, target
+from xensave.cli.options import contents, host, host_of, reading, repeated, target
 from xensave.cli.run import complain
 from xensave.convert import (
     Plan,
@@ -54,19 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print the plan, and write nothing (OUT not needed)"
     )
-    parser.add_argument(
+    repeated(
+        parser,
         "--map",
-        metavar="N=RECORD",
-        action="append",
-        default=[],
-        help="a record of a downstream becomes one of upstream's: 22=VMCE_VCPU",
+        "N=RECORD",
+        "a record of a downstream becomes one of upstream's: 22=VMCE_VCPU",
     )
-    parser.add_argument(
-        "--drop",
-        metavar="N",
-        action="append",
-        default=[],
-        help="leave a record out, loss or not: 22, or one of a stream, libxc:0x13",
+    repeated(
+        parser, "--drop", "N", "leave a record out, loss or not: 22, or one of a stream, libxc:0x13"
     )
     parser.add_argument("--rules", metavar="FILE", help="a downstream's rules (TOML)")
     parser.add_argument(

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from xensave.catalogue import series_of
 from xensave.cli.many import for_each
-from xensave.cli.options import images, reading
+from xensave.cli.options import images, layouts, reading
 from xensave.cli.run import code_of, complain
 from xensave.edit.document.decode import decode_lines
 from xensave.errors import XensaveError
@@ -29,11 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "images, directories, globs and tars of them: a document each; - for standard input"
     )
     parser.add_argument("--json", action="store_true", help="as it is: errors are JSON too")
-    parser.add_argument(
-        "--release",
-        metavar="R",
-        help="take layouts from this Xen release, not the one that the image names",
-    )
+    layouts(parser)
     reading(parser)
 
 

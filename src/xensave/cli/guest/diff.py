@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from xensave.cli.answer import print_json, print_lines
-from xensave.cli.options import max_size
+from xensave.cli.options import max_size, repeated
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError, XensaveError
 from xensave.image import open_image
@@ -29,13 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME...]",
         help="compare these only: CPU, LAPIC_REGS, HVM_PARAMS, config, xenstore, QEMU, memory",
     )
-    parser.add_argument(
+    repeated(
+        parser,
         "--ignore",
-        metavar="FIELD",
-        action="append",
-        default=[],
-        help="leave out a record or a field (CPU.rip, HPET.timers, memory), or volatile: what"
-        " moves by itself; may be repeated",
+        "FIELD",
+        "leave out a record or a field (CPU.rip, HPET.timers, memory), or volatile: what moves by"
+        " itself",
     )
     parser.add_argument(
         "--volatile", action="store_true", help="show what moves by itself field by field"

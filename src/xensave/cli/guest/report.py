@@ -10,7 +10,7 @@ from xensave.cli.many import for_each
 from xensave.cli.options import max_size, walk
 from xensave.cli.output import write_text
 from xensave.cli.run import complain
-from xensave.errors import MissingExtra, UsageError, XensaveError
+from xensave.errors import UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.image.input import Item
 from xensave.source.spill import seekable
@@ -58,12 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Gathers what the page says, and writes it."""
     if args.releases == bool(args.images):
         raise UsageError("name images, or ask for --releases")
-    try:
-        from xensave.report import render
-    except ModuleNotFoundError as error:
-        if error.name != "jinja2":
-            raise
-        raise MissingExtra("report", "Jinja2", "report") from None
+    from xensave.report import render
+
     if args.releases:
         from xensave.report.releases import releases_page
 

@@ -7,7 +7,7 @@ import sys
 
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
-from xensave.cli.options import images, reading, walk
+from xensave.cli.options import images, layouts, reading, walk
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
@@ -41,11 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hvmctx: the HVM context as Xen 4.17's xen-hvmctx prints it",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--release",
-        metavar="R",
-        help="take layouts from this Xen release, not the one that the image names",
-    )
+    layouts(parser)
     reading(parser)
     walk(parser)
 

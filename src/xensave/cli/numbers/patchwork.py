@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from xensave.cli.answer import print_json
-from xensave.errors import SourceError, UsageError
+from xensave.cli.options import read_file
+from xensave.errors import UsageError
 from xensave.findings import ERROR
 
 if TYPE_CHECKING:
@@ -77,11 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _token(args: argparse.Namespace) -> str:
     if args.token_file:
-        try:
-            with open(args.token_file, encoding="ascii") as file:
-                token = file.read(4096).strip()
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{args.token_file}: {error}") from error
+        token = read_file(args.token_file).decode("ascii", "replace").strip()
     else:
         token = os.environ.get(TOKEN, "").strip()
     if not token or not token.isalnum():

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from xensave.cli.options import registry
-from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
+from xensave.cli.options import FILE_LIMIT, read_file, registry, repeated
+from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
 
@@ -32,8 +32,6 @@ _VIEWS = {
     "rdjson": ("rdjson", "rdjson"),
 }
 _GZIP_MAGIC = b"\x1f\x8b"
-# A thread of mails is a few MiB; a file of this size is no thread.
-_LARGEST = 64 << 20
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
 BAD_INPUT = 2
 
@@ -56,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="every commit up to REV (or: all) that touched the headers"
                         )  # fmt: skip
     parser.add_argument("--base", metavar="RELEASE", help="the release to hold it against")
-    parser.add_argument("--used", action="append", default=[], metavar="RANGE",
-                        help="numbers that are in use, as 22-34; again for more")  # fmt: skip
+    repeated(parser, "--used", "RANGE", "numbers that are in use, as 22-34")
     registry(parser, "heed")
     parser.add_argument("--config", metavar="FILE",
                         help="waivers; else .xensave.toml or pyproject.toml")  # fmt: skip
@@ -159,16 +156,7 @@ def read(name: str) -> bytes:
     Raises SourceError or LimitExceeded for more than a thread of mails can be, Truncated or
     Malformed for gzip data that is damaged.
     """
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(_LARGEST + 1)
-        else:
-            with open(name, "rb") as file:
-                data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise SourceError(f"{name}: {error.strerror}") from error
-    if len(data) > _LARGEST:
-        raise SourceError(f"{name}: more than {_LARGEST >> 20} MiB")
+    data = read_file(name)
     return _unpacked(name, data) if data.startswith(_GZIP_MAGIC) else data
 
 
@@ -176,8 +164,8 @@ def _unpacked(name: str, data: bytes) -> bytes:
     from xensave.source import open_source, read_all
 
     try:
-        with open_source(data, max_size=_LARGEST) as source:
-            return read_all(source, _LARGEST)
+        with open_source(data, max_size=FILE_LIMIT) as source:
+            return read_all(source, FILE_LIMIT)
     except XensaveError as error:
         error.source = name
         raise

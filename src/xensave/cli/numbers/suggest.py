@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from xensave.cli.answer import print_answer
-from xensave.cli.options import number, registries_of, registry, space
+from xensave.cli.options import number, registries_of, registry, repeated, space
 
 DESCRIPTION = (
     "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
@@ -25,12 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", metavar="N", type=number, help="how many new numbers (1, or 0 with --keep)"
     )
-    parser.add_argument(
+    repeated(
+        parser,
         "--keep",
-        metavar="RANGES",
-        action="append",
-        default=[],
-        help="numbers that are deployed and should stay: 22-34, or 18,22-24; may be repeated",
+        "RANGES",
+        "numbers that are deployed and should stay: 22-34, or 18,22-24",
     )
     registry(parser, "heed")
     parser.add_argument("--release", metavar="R", help="the release to be compatible with (master)")
