@@ -50,6 +50,7 @@ RESTORERS = (
     "xensave.toolstack.libxl.dm_arguments",
     "xensave.toolstack.libxl.hardware",
     "xensave.toolstack.libxl.json_types",
+    "xensave.toolstack.libxl.resources",
     "xensave.toolstack.libxl.sizes",
     "xensave.toolstack.libxc.hypercalls",
     "xensave.toolstack.libxc.param_rules",
