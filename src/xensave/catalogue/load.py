@@ -76,7 +76,7 @@ def _layout(record: str, row: Json) -> Layout:
 
 
 def _fields(rows: Iterable[Json]) -> tuple[Field, ...]:
-    return tuple(_made(Field, row, fields=_fields(row.get("fields", ()))) for row in rows)
+    return tuple([_made(Field, row, fields=_fields(row.get("fields", ()))) for row in rows])
 
 
 def _all(kind: Callable[..., T], rows: Iterable[Json]) -> tuple[T, ...]:
