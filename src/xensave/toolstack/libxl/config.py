@@ -74,7 +74,7 @@ def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
     >>> print(*unusable({"b_info": {"cpuid": {"cpuid": []}}}, "4.17.2"))
     b_info.cpuid has no list of MSRs
     """
-    at = At(_order().index(newest(release).name), version(release))
+    at = _at(release)
     yield from _members(values, _ROOT, at, "", _DEPTH)
 
 
@@ -87,7 +87,7 @@ def readable(values: Mapping[str, Json], release: str) -> Mapping[str, Json]:
     >>> readable({"b_info": {"max_vcpus": "2", "kernel": "/boot/linux"}}, "4.17")
     {'b_info': {'kernel': '/boot/linux'}}
     """
-    at = At(_order().index(newest(release).name), version(release))
+    at = _at(release)
     return _readable(values, _ROOT, at, _DEPTH)
 
 
@@ -137,7 +137,7 @@ def unknown(values: Mapping[str, object], release: str) -> Iterator[str]:
     >>> list(unknown({"b_info": {"vpmu": "True", "max_vcpus": 2, "apic": "False"}}, "4.14"))
     ['b_info.vpmu']
     """
-    at = At(_order().index(newest(release).name), version(release))
+    at = _at(release)
     yield from _passed_over(values, _ROOT, at, "", _DEPTH)
 
 
@@ -200,14 +200,22 @@ def reach(path: str) -> Reach:
     return Reach.TYPE
 
 
-def _order() -> list[str]:
-    return catalogue.release_names()
+def _at(release: str) -> At:
+    return At(catalogue.release_names().index(newest(release).name), version(release))
 
 
 def _holds(first: str, last: str, at: int) -> bool:
-    order = _order()
-    newest = len(order) - 1 if order.index(last) == len(order) - 2 else order.index(last)
-    return order.index(first) <= at <= newest
+    """Tells whether a release has a member: what the last one read has, later ones have too."""
+    order = catalogue.release_names()
+    return order.index(first) <= at and (at <= order.index(last) or last == _last_read())
+
+
+@cache
+def _last_read() -> str:
+    """Returns the last release whose libxl_types.idl the data is made of."""
+    groups = [group for type_ in _types().values() for group in type_.values()]
+    lasts = {span[-1] for group in groups for spans in group.values() for span in spans}
+    return max(lasts, key=catalogue.release_names().index)
 
 
 def _members(
