@@ -5,13 +5,20 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from xensave import open as open_image
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
-from xensave.container.streams.libxc_records import PAIR, PARAM, CpuidLeaf, pack_cpuid_policy
+from xensave.container.streams.libxc_records import (
+    PAIR,
+    PARAM,
+    CpuidLeaf,
+    VcpuBlob,
+    pack_cpuid_policy,
+)
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
 from xensave.convert import Refused, Settings
@@ -27,16 +34,18 @@ from xensave.errors import UsageError
 from xensave.image.input import JudgedInput
 from xensave.image.memory.memory_map import memory_map
 from xensave.image.subjects import all_subjects
+from xensave.records.json_text import json_pieces
 from xensave.report.guest import guest_page
 from xensave.rules.stream import verify
 from xensave.source import open_source
 from xensave.testing import streams
-from xensave.testing.pv import pv_stream
+from xensave.testing.pv import BASIC_SIZE, pv_stream
 from xensave.toolstack.judge import Judge
 from xensave.views.guest.comparison import comparison_lines
 from xensave.views.guest.memory_map import map_lines
 from xensave.views.guest.summary import summary_lines
 from xensave.views.records.fields import record_lines
+from xensave.views.records.record_json import record_json
 
 FACTOR = 8
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -62,6 +71,11 @@ def show(data):
 def show_all(data):
     with open_image(data) as image:
         return [list(record_lines(subject, 100)) for subject in all_subjects(image)]
+
+
+def json_all(data):
+    with open_image(data) as image:
+        return [list(json_pieces(record_json(subject))) for subject in all_subjects(image)]
 
 
 def verify_all(data):
@@ -173,7 +187,7 @@ def policies(count):
 
 
 WORK = [
-    show, show_all, verify_all, convert, memory_all, extract_all, compare_with_itself, decode,
+    show, show_all, json_all, verify_all, convert, memory_all, extract_all, compare_with_itself, decode,
     encode, edit_all, report, judge_all,
 ]  # fmt: skip
 
@@ -197,6 +211,25 @@ WORK = [
 def test_linear(function, make, small):
     few, many = make(small), make(small * FACTOR)
     assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
+
+
+def traps(count):
+    """A PV guest's vCPUs, each with 256 entries in its trap table, no two alike."""
+    random = Random(1)
+    bodies = (VcpuBlob(number, random.randbytes(BASIC_SIZE)).to_bytes() for number in range(count))
+    records = b"".join(pack_record(libxc.X86_PV_VCPU_BASIC, body) for body in bodies)
+    end = pack_record(libxc.END)
+    return pv_stream(vcpus=0).removesuffix(end) + records + end
+
+
+@pytest.mark.parametrize(
+    ("function", "most"),
+    [(show_all, 70), (json_all, 40), (report, 65), (decode, 130), (encode, 165)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_entry_of_a_table_costs_few_calls(function, most):
+    """A small image can hold many tables: an entry that costs hundreds of calls takes long."""
+    assert operations(function, traps(9)) - operations(function, traps(1)) <= most * 8 * 256
 
 
 def test_a_conversion_is_linear_in_hvm_params():

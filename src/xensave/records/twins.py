@@ -23,15 +23,25 @@ def wide_integers(value: object) -> dict[str, str]:
     >>> wide_integers({"rip": 1 << 63, "msrs": [{"value": 1 << 60}, {"value": 5}]})
     {'rip': '0x8000000000000000', 'msrs[0].value': '0x1000000000000000'}
     """
-    return {path: hex64(number) for path, number in _integers(value, "") if abs(number) > EXACT}
+    return {path: hex64(number) for path, number in _wide(value, "")}
 
 
-def _integers(value: object, path: str) -> Iterator[tuple[str, int]]:
+def _wide(value: object, path: str) -> Iterator[tuple[str, int]]:
     if isinstance(value, int):
-        yield path, value
+        if abs(value) > EXACT:
+            yield path, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _integers(item, f"{path}.{name}" if path else str(name))
+            # Most are small numbers and texts: no path is made for them.
+            if not _plain(item):
+                yield from _wide(item, f"{path}.{name}" if path else str(name))
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         for index, item in enumerate(value):
-            yield from _integers(item, f"{path}[{index}]")
+            if not _plain(item):
+                yield from _wide(item, f"{path}[{index}]")
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, int):
+        return abs(value) <= EXACT
+    return isinstance(value, (str, bytes))

@@ -49,6 +49,9 @@ def get(values: dict[str, Value], path: str) -> Value:
     >>> get({"timers": [{"cmp": 1}, {"cmp": 2}]}, "timers[1].cmp")
     2
     """
+    if path in values:
+        # Most paths are a single name, and names have neither dots nor brackets.
+        return values[path]
     value: Value = values
     for step in steps(path):
         value = _child(value, step, path)
@@ -78,7 +81,7 @@ def put(values: dict[str, Value], path: str, new: Value) -> None:
 
 def integer(values: dict[str, Value], path: str) -> int:
     """Returns the field at a path, which is an integer; UsageError where it is not."""
-    value = get(values, path)
+    value = values[path] if path in values else get(values, path)
     if isinstance(value, int):
         return value
     raise UsageError(f"field {path} is no integer")

@@ -27,6 +27,18 @@ class PageTable(NamedTuple):
     code: tuple[int, ...] = ()
     note: str = ""
 
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The class of the cells in each column.
+
+        >>> Table("", ("name", "bytes"), (), right=(1,), code=(0,)).looks
+        (' code', 'right')
+        """
+        return tuple(
+            ("right" if column in self.right else "") + (" code" if column in self.code else "")
+            for column in range(len(self.head))
+        )
+
 
 def filled(*tables: PageTable) -> tuple[PageTable, ...]:
     """Returns the tables that have rows."""

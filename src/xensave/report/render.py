@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -66,5 +66,6 @@ def _environment() -> Callable[[str], _Template]:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.globals["zip"] = partial(zip, strict=True)
     get: Callable[[str], _Template] = environment.get_template
     return get

@@ -58,9 +58,13 @@ def number_json(value: int) -> Json:
 
 
 def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, Json]:
+    return _each_json(_written(fields), values)
+
+
+def _each_json(written: list[Field], values: dict[str, Value]) -> dict[str, Json]:
     return {
         field.name: _value_json(field, values[field.name])
-        for field in _written(fields)
+        for field in written
         if field.name in values
     }
 
@@ -78,14 +82,30 @@ def _written(fields: tuple[Field, ...]) -> list[Field]:
 
 def _value_json(field: Field, value: Value) -> Json:
     if isinstance(value, dict):
-        return _to_json(field.fields[:1] if field.union else field.fields, value)
+        return _each_json(_inside(field), value)
     if isinstance(value, list):
-        return [_value_json(field, item) for item in value]
+        # Of an array of structs what is written is looked up once.
+        written = _inside(field)
+        return [
+            _each_json(written, item) if isinstance(item, dict) else _value_json(field, item)
+            for item in value
+        ]
     return value.hex() if isinstance(value, bytes) else number_json(value)
 
 
+def _inside(field: Field) -> list[Field]:
+    return _written(field.fields[:1] if field.union else field.fields)
+
+
 def _from_json(fields: tuple[Field, ...], source: Members) -> dict[str, Value]:
-    known = {field.name: field for field, _ in members(fields)}
+    return _each_value(_known(fields), source)
+
+
+def _known(fields: tuple[Field, ...]) -> dict[str, Field]:
+    return {field.name: field for field, _ in members(fields)}
+
+
+def _each_value(known: dict[str, Field], source: Members) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for name, item in source.items():
         if name not in known:
@@ -100,6 +120,12 @@ def _value(field: Field, item: object, place: str) -> Value:
         plain = len(field.dims) == 1 and not field.fields
         if plain and element.size == 1 and isinstance(item, str):
             return as_octets(item, place)
+        if element.fields and not element.dims:
+            known = _known(element.fields)
+            return [
+                _each_value(known, Members(each, f"{place}[{index}]"))
+                for index, each in enumerate(as_list(item, place))
+            ]
         return [
             _value(element, each, f"{place}[{index}]")
             for index, each in enumerate(as_list(item, place))

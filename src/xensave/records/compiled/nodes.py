@@ -21,13 +21,21 @@ class Array:
 
     def read(self, buffer: Buffer, at: int) -> Value:
         """Returns the elements as a list."""
+        return self._elements(buffer, at)
+
+    def _elements(self, buffer: Buffer, at: int) -> list[Value]:
         element = self.element
+        if isinstance(element, Struct) and element.scalar:
+            return element.read_many(buffer[at : at + self.size])
         return [element.read(buffer, at + index * element.size) for index in range(self.count)]
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
-        """Puts the elements, which must be as many."""
-        for index, item in enumerate(items(value, self.count, path)):
-            self.element.write(buffer, at + index * self.element.size, item, f"{path}[{index}]")
+        """Puts those elements that differ from what is there, of as many as there must be."""
+        wanted = items(value, self.count, path)
+        before = self._elements(buffer, at)
+        for index, (item, old) in enumerate(zip(wanted, before, strict=True)):
+            if item != old:
+                self.element.write(buffer, at + index * self.element.size, item, f"{path}[{index}]")
 
 
 class Flexible:
@@ -78,7 +86,7 @@ class Member(NamedTuple):
 class Struct:
     """A struct or union: its members by name, in the order of their declaration."""
 
-    __slots__ = ("_blank", "_fast", "_names", "_rest", "members", "size")
+    __slots__ = ("_apart", "_blank", "_fast", "_names", "_rest", "_whole", "members", "size")
 
     def __init__(self, members: tuple[Member, ...], size: int) -> None:
         self.size = size
@@ -89,6 +97,18 @@ class Struct:
         self._names = tuple(member.name for member in fast)
         taken = set(self._names)
         self._rest = tuple(m for m in self.members.values() if m.name not in taken)
+        self._whole = struct.Struct(f"{form.format}{max(0, size - form.size)}x")
+        self._apart = _apart(self.members.values())
+
+    @property
+    def scalar(self) -> bool:
+        """Whether every member is an integer or bytes, none over another."""
+        return not self._rest and self._whole.size == self.size > 0
+
+    def read_many(self, buffer: Buffer) -> list[Value]:
+        """Returns each struct of an array of `scalar` ones."""
+        names = self._names
+        return [dict(zip(names, row, strict=True)) for row in self._whole.iter_unpack(buffer)]
 
     def read(self, buffer: Buffer, at: int) -> dict[str, Value]:
         """Returns the members by name."""
@@ -113,7 +133,7 @@ class Struct:
             if member is None:
                 raise UsageError(f"there is no field {where}")
             member.node.write(buffer, at + member.offset, value[name], where)
-        if len(changed) > 1:
+        if len(changed) > 1 and not self._apart:
             self._agree(buffer, at, value, changed, path)
 
     def _agree(
@@ -129,6 +149,16 @@ class Struct:
             if not _holds(after[name], value[name]):
                 where = f"{path}.{name}" if path else name
                 raise UsageError(f"{where} and another member of its union differ: change one")
+
+
+def _apart(members: Iterable[Member]) -> bool:
+    """Whether no member has a byte of another, as those of a union and bit-fields do."""
+    end = 0
+    for member in sorted(members, key=lambda member: member.offset):
+        if member.offset < end or isinstance(member.node, Flexible):
+            return False
+        end = member.offset + member.node.size
+    return True
 
 
 def _holds(value: Value, wanted: Value) -> bool:

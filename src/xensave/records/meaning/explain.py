@@ -181,7 +181,7 @@ def meaning(kind: str, path: str, value: Value) -> str:
     """
     if not isinstance(value, int):
         return ""
-    say = MEANINGS.get(kind, {}).get(_INDEX.sub("", path))
+    say = _say(kind, path)
     if say is None:
         return ""
     indices = _INDEX.findall(path)
@@ -194,7 +194,14 @@ def has_meaning(kind: str, path: str) -> bool:
     >>> has_meaning("MTRR", "msr_mtrr_fixed"), has_meaning("LAPIC_REGS", "data")
     (True, False)
     """
-    return _INDEX.sub("", path) in MEANINGS.get(kind, {})
+    return _say(kind, path) is not None
+
+
+def _say(kind: str, path: str) -> Meaning | None:
+    fields = MEANINGS.get(kind)
+    if fields is None:
+        return None
+    return fields.get(_INDEX.sub("", path) if "[" in path else path)
 
 
 def register_of(kind: str, path: str) -> bits.Register | None:
@@ -203,7 +210,7 @@ def register_of(kind: str, path: str) -> bits.Register | None:
     >>> [bit.name for bit in register_of("CPU", "msr_efer")][:3]
     ['SCE', 'LME', 'LMA']
     """
-    say = MEANINGS.get(kind, {}).get(_INDEX.sub("", path))
+    say = _say(kind, path)
     return say.register if isinstance(say, Flags) else None
 
 

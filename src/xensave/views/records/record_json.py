@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 from xensave.catalogue.model import Field, Layout
 from xensave.records.flat import element_size, members
@@ -10,11 +10,11 @@ from xensave.records.meaning.explain import has_meaning, meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
 from xensave.records.twins import hex64
-from xensave.records.values import Value, Values
+from xensave.records.values import Value
 
 _WIDE = 8
 
-Json = bool | int | str | bytes | None | list["Json"] | dict[str, "Json"]
+Json = bool | int | str | bytes | None | Sequence["Json"] | Mapping[str, "Json"]
 """What `json_pieces` writes: JSON, and bytes that become hexadecimal."""
 
 
@@ -34,9 +34,17 @@ def record_json(subject: Subject) -> dict[str, Json]:
         "offset": subject.offset,
         "length": subject.length,
         "layout": subject.layout.id if subject.layout else None,
-        **_fields(subject.name, subject.layout, values),
+        "fields": values,
+        "hex": _twins(subject.layout, values),
+        "meanings": _meanings(subject.name, subject.layout, values),
         "parts": [
-            {"name": part.name, "note": part.note, **_fields(part.kind, part.layout, part.values)}
+            {
+                "name": part.name,
+                "note": part.note,
+                "fields": part.values,
+                "hex": _twins(part.layout, part.values),
+                "meanings": _meanings(part.kind, part.layout, part.values),
+            }
             for part in parts(subject.name, values)
         ],
         "tail": subject.tail,
@@ -46,56 +54,93 @@ def record_json(subject: Subject) -> dict[str, Json]:
     return result
 
 
-def _fields(kind: str, layout: Layout | None, values: Values) -> dict[str, Json]:
-    """Returns fields, and beside them by path what is 64 bits wide and what has a meaning."""
+def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
+    """Returns every field of 64 bits in hexadecimal, by its path."""
     twins: dict[str, Json] = {}
+    if layout is not None:
+        _widen(layout.fields, values, "", twins)
+    return twins
+
+
+def _widen(
+    fields: tuple[Field, ...], values: dict[str, Value], prefix: str, into: dict[str, Json]
+) -> None:
+    _twin_each(_with_wide(fields), values, prefix, into)
+
+
+def _twin_each(
+    wide: tuple[Field, ...], values: dict[str, Value], prefix: str, into: dict[str, Json]
+) -> None:
+    for field in wide:
+        _twin(field, values[field.name], prefix + field.name, into)
+
+
+def _with_wide(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return tuple(
+        field for field, _ in members(fields) if field.fields or element_size(field) == _WIDE
+    )
+
+
+def _twin(field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
+    if isinstance(value, dict):
+        _widen(field.fields, value, f"{path}.", into)
+    elif isinstance(value, list):
+        # Asked once of an array, not of each element.
+        wide = _with_wide(field.fields)
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                _twin_each(wide, item, f"{path}[{index}].", into)
+            else:
+                _twin(field, item, f"{path}[{index}]", into)
+    elif isinstance(value, int):
+        into[path] = hex64(value)
+
+
+def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
     meanings: dict[str, Json] = {}
-    for field, value, path in _walk(kind, layout.fields if layout else (), values, ""):
-        if isinstance(value, int):
-            if element_size(field) == _WIDE:
-                twins[path] = hex64(value)
-            text = meaning(kind, path, value)
-        else:
-            text = _row_text(field, value)
-        if text:
-            meanings[path] = text
-    return {"fields": _plain(values), "hex": twins, "meanings": meanings}
+    if layout is not None:
+        _of_fields(kind, layout.fields, values, "", meanings)
+    return meanings
 
 
-def _plain(value: Value) -> Json:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _row_text(field: Field, value: Value) -> str:
-    if not isinstance(value, dict) or field.type not in ROWS:
-        return ""
-    label, _, means = ROWS[field.type](value)
-    return ": ".join(filter(None, (label, means)))
-
-
-def _walk(
-    kind: str, fields: tuple[Field, ...], values: dict[str, Value], prefix: str
-) -> Iterator[tuple[Field, Value, str]]:
-    """Yields every struct and integer by its path; arrays of neither use nor meaning are closed."""
+def _of_fields(
+    kind: str,
+    fields: tuple[Field, ...],
+    values: dict[str, Value],
+    prefix: str,
+    into: dict[str, Json],
+) -> None:
     for field, _ in members(fields):
-        yield from _walk_value(kind, field, values[field.name], prefix + field.name)
+        _of_value(kind, field, values[field.name], prefix + field.name, into)
 
 
-def _walk_value(
-    kind: str, field: Field, value: Value, path: str
-) -> Iterator[tuple[Field, Value, str]]:
-    if isinstance(value, (list, bytes)):
-        # Arrays of plain values may be pages long.
-        wide = element_size(field) == _WIDE and not isinstance(value, bytes)
-        if field.fields or wide or has_meaning(kind, path):
-            element = field._replace(dims=field.dims[1:], size=element_size(field))
-            for index, item in enumerate(value):
-                yield from _walk_value(kind, element, item, f"{path}[{index}]")
-        return
-    yield field, value, path
+def _of_value(kind: str, field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
     if isinstance(value, dict):
-        yield from _walk(kind, field.fields, value, f"{path}.")
+        if field.type in ROWS:
+            label, _, means = ROWS[field.type](value)
+            if text := ": ".join(filter(None, (label, means))):
+                into[path] = text
+        _of_fields(kind, field.fields, value, f"{path}.", into)
+    elif isinstance(value, (list, bytes)):
+        # Arrays of plain values may be pages long.
+        if not field.fields and not has_meaning(kind, path):
+            return
+        element = field._replace(dims=field.dims[1:], size=element_size(field))
+        if not element.dims and not _speaks(kind, field.fields, path):
+            element = element._replace(fields=())
+        for index, item in enumerate(value):
+            _of_value(kind, element, item, f"{path}[{index}]", into)
+    else:
+        means = meaning(kind, path, value)
+        if means:
+            into[path] = means
+
+
+def _speaks(kind: str, fields: tuple[Field, ...], path: str) -> bool:
+    """Whether any field within an element means more than its number."""
+    return any(
+        field.type in ROWS
+        or has_meaning(kind, f"{path}.{field.name}")
+        or _speaks(kind, field.fields, f"{path}.{field.name}")
+        for field, _ in members(fields)
+    )

@@ -57,6 +57,9 @@ def wrapped(text: str, width: int, indent: str = "", after: str | None = None) -
     >>> list(wrapped("one two three", 10, "* ", "  "))
     ['* one two', '  three']
     """
+    if cells(indent) + cells(text) <= width:
+        yield (indent + text).rstrip()
+        return
     words = text.lstrip(" ")
     start, line, used = indent + " " * (len(text) - len(words)), "", 0
     for word in words.split(" "):
@@ -86,7 +89,10 @@ def hang(label: str, text: str, width: int, column: int) -> list[str]:
         return [label]
     room = width - column
     below = cells(label) + 1 > column
-    if cells(text) > room and (room < LEAST_ROOM or max(map(cells, text.split(" "))) > room):
+    size = cells(text)
+    if size <= room and not below:
+        return [(left(label, column) + text).rstrip()]
+    if size > room and (room < LEAST_ROOM or max(map(cells, text.split(" "))) > room):
         column, below = len(label) - len(label.lstrip()) + 2, True
     margin = " " * column
     if below:
