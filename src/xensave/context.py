@@ -189,7 +189,7 @@ class Context:
     length otherwise. Iteration yields every record.
     """
 
-    __slots__ = ("offset", "records", "release", "tail")
+    __slots__ = ("_index", "offset", "records", "release", "tail")
 
     def __init__(
         self,
@@ -203,6 +203,7 @@ class Context:
         self.tail = tail
         self.release = release
         self.offset = offset
+        self._index: dict[str | int, dict[int, ContextRecord]] | None = None
 
     @classmethod
     def parse(cls, data: Buffer, release: str | None = None, offset: int = 0) -> Context:
@@ -248,26 +249,31 @@ class Context:
         return hash((self.records, self.tail))
 
     def __contains__(self, key: object) -> bool:
-        return any(_matches(record, key) for record in self.records)
+        name, instance = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+        if isinstance(name, (str, int)) and (instance is None or isinstance(instance, int)):
+            return self.get(name, instance) is not None
+        return False
 
     def __getitem__(self, key: str | int | tuple[str | int, int]) -> ContextRecord:
         """Returns a record: context["CPU", 1], by number context[2, 1], or the first of a name."""
-        for record in self.records:
-            if _matches(record, key):
-                return record
         name, instance = key if isinstance(key, tuple) else (key, None)
+        record = self.get(name, instance)
+        if record is not None:
+            return record
         shown = f"type {name}" if isinstance(name, int) else name
         suffix = "" if instance is None else f"[{instance}]"
         raise AbsentRecord(f"the context holds no {shown}{suffix}", offset=self.offset)
 
     def get(self, name: str | int, instance: int | None = None) -> ContextRecord | None:
         """Returns a record, the first of its name where no instance is asked for, or None."""
-        key = name if instance is None else (name, instance)
-        return next((record for record in self.records if _matches(record, key)), None)
+        if self._index is None:
+            self._index = _indexed(self.records)
+        instances = self._index.get(name, {})
+        return next(iter(instances.values()), None) if instance is None else instances.get(instance)
 
     def all(self, name: str | int) -> tuple[ContextRecord, ...]:
         """Returns every record of a name or typecode, in order; () where there is none."""
-        return tuple(record for record in self.records if _matches(record, name))
+        return tuple(record for record in self.records if name in (record.name, record.typecode))
 
     @property
     def vcpus(self) -> int:
@@ -298,6 +304,10 @@ def _layout_for(typecode: int, length: int, release: str | None) -> Layout | Non
     return catalogue.layout_for(typecode, length, release)
 
 
-def _matches(record: ContextRecord, key: object) -> bool:
-    name, instance = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
-    return name in (record.name, record.typecode) and instance in (None, record.instance)
+def _indexed(records: tuple[ContextRecord, ...]) -> dict[str | int, dict[int, ContextRecord]]:
+    """Returns the first record of each instance, in order, by name and by number."""
+    index: dict[str | int, dict[int, ContextRecord]] = {}
+    for record in records:
+        for name in (record.name, record.typecode):
+            index.setdefault(name, {}).setdefault(record.instance, record)
+    return index

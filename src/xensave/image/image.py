@@ -59,6 +59,8 @@ class Image(CountedImage):
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
         self._memory: Memory | None = None
+        self._type: GuestType | None = None
+        self._pv_bodies: dict[int, bytes] | None = None
 
     @property
     def facts(self) -> GuestFacts:
@@ -117,7 +119,10 @@ class Image(CountedImage):
 
         The configuration says it; without one a guest with an emulator or a PIC is "hvm".
         """
-        return self._tallied.type
+        if self._type is None:
+            # The records of a whole context may have to be looked at.
+            self._type = self._tallied.type
+        return self._type
 
     @property
     def width(self) -> int | None:
@@ -232,12 +237,15 @@ class Image(CountedImage):
         ...     hex(vcpu.registers.rip), vcpu.mode.name, vcpu.read(0xFFFF0, 1).hex()
         ('0xb7b9', 'no paging', 'ea')
         """
-        from xensave.image.memory.vcpu import hvm_vcpu, saved_pv_vcpu
+        from xensave.image.memory.vcpu import hvm_vcpu, pv_bodies, pv_vcpu
 
         if self.type != "pv":
             return hvm_vcpu(self.context["CPU", number], self.memory)
-        basic = self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC)
-        return saved_pv_vcpu(basic, number, self.memory)
+        if self._pv_bodies is None:
+            self._pv_bodies = pv_bodies(self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC))
+        if number not in self._pv_bodies:
+            raise AbsentRecord(f"the image holds no registers of vCPU {number}")
+        return pv_vcpu(self._pv_bodies[number], self.memory)
 
     @property
     def vcpu_numbers(self) -> tuple[int, ...]:

@@ -139,6 +139,6 @@ def _note(record: ContextRecord, release: str | None) -> str:
         notes.append(f"Xen {release} has no record of this number")
     if record.length < record.layout.size:
         notes.append(
-            f"{record.length} of the layout's {record.layout.size} bytes: the rest is shown as zero"
+            f"{record.length} of the layout's {record.layout.size} bytes: the rest counts as zero"
         )
     return "; ".join(notes)

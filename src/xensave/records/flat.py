@@ -70,6 +70,18 @@ def members(fields: tuple[Field, ...], base: int = 0) -> Iterator[tuple[Field, i
             yield from members(field.fields, base + field.offset)
 
 
+def reached(fields: tuple[Field, ...], length: int) -> tuple[Field, ...]:
+    """Returns the fields that begin within so many bytes of a struct.
+
+    >>> from xensave.catalogue import layout
+    >>> [field.name for field in reached(layout("TSC_ADJUST.1").fields, 8)]
+    ['tsc_adjust']
+    >>> reached(layout("TSC_ADJUST.1").fields, 0)
+    ()
+    """
+    return tuple(field for field in fields if field.offset < length or not field.size)
+
+
 class Extent(NamedTuple):
     """Where a path leads: a field, or an element of its array, and its bytes in the record."""
 

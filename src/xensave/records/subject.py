@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xensave.catalogue.model import Layout
+from xensave.catalogue.model import Field, Layout
 from xensave.records.codec import decode, tail
+from xensave.records.flat import reached
 from xensave.records.values import Values
 
 HVM = "hvm"
+
+_CACHE_LIMIT = 4096
+_cut: dict[tuple[int, int], tuple[Layout, Layout]] = {}
 
 
 class Subject(NamedTuple):
@@ -41,6 +45,34 @@ class Subject(NamedTuple):
         return decode(self.layout, self.body, zeroextend=True, offset=self.offset)
 
     @property
+    def fields(self) -> tuple[Field, ...]:
+        """The layout's fields that the body reaches: those beyond a short one count as zero."""
+        return () if self.layout is None else _reached(self.layout, len(self.body)).fields
+
+    @property
+    def reached(self) -> Values:
+        """The values of `fields`."""
+        if self.layout is None:
+            return Values({}, self.body)
+        layout = _reached(self.layout, len(self.body))
+        return decode(layout, self.body, zeroextend=True, offset=self.offset)
+
+    @property
     def tail(self) -> bytes:
         """The bytes beyond the layout."""
         return self.body if self.layout is None else tail(self.layout, self.body)
+
+
+def _reached(layout: Layout, length: int) -> Layout:
+    """Returns a layout with those of its fields that a body reaches: the same one each time."""
+    if length >= layout.size:
+        return layout
+    fields = reached(layout.fields, length)
+    entry = _cut.get((id(layout), len(fields)))
+    if entry is not None and entry[0] is layout:
+        return entry[1]
+    if len(_cut) >= _CACHE_LIMIT:
+        _cut.clear()
+    short = layout._replace(fields=fields)
+    _cut[id(layout), len(fields)] = layout, short
+    return short

@@ -31,7 +31,7 @@ class PageTable(NamedTuple):
     def looks(self) -> tuple[str, ...]:
         """The class of the cells in each column.
 
-        >>> Table("", ("name", "bytes"), (), right=(1,), code=(0,)).looks
+        >>> PageTable("", ("name", "bytes"), (), right=(1,), code=(0,)).looks
         (' code', 'right')
         """
         return tuple(

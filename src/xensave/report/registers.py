@@ -28,18 +28,28 @@ _CONTENTS = re.compile(r"x87\+SSE\.(st|xmm)|AVX\.|ZMM|Hi16|opmask|TILE|fpu_ctxt|
 _TRAPS = re.compile(r"trap_ctxt")
 _RESERVED = re.compile(r"(^|\.)(pad|reserved|res|rsvd)\d*(\[|$)")
 _LONG = 32
+VCPUS_LIMIT = 128
+"""vCPUs that a page shows: an HVM guest has no more (HVM_MAX_VCPUS)."""
 
 
 def vcpu_blocks(image: Image, *, full: bool) -> tuple[Block, ...]:
-    """Returns a block for each vCPU: its registers in groups, then its other records."""
+    """Returns a block for each vCPU: its registers in groups, then its other records.
+
+    Of more than VCPUS_LIMIT the first have one, and the last block says how many do not.
+    """
     result: dict[int, list[Subject]] = {}
     for subject in all_subjects(image):
         if subject.name in _PER_VCPU:
             result.setdefault(_number(subject), []).append(subject)
-    return tuple(
-        Block(f"vCPU {number}", tuple(_tables(subjects, full=full)), open=number == 0)
-        for number, subjects in sorted(result.items())
-    )
+    numbers = sorted(result)
+    blocks = [
+        Block(f"vCPU {number}", tuple(_tables(result[number], full=full)), open=number == 0)
+        for number in numbers[:VCPUS_LIMIT]
+    ]
+    if left := len(numbers) - len(blocks):
+        note = f"vCPUs from {numbers[VCPUS_LIMIT]} on are left out."
+        blocks.append(Block(f"{left:,} more vCPUs", (PageTable("", (), (), note=note),)))
+    return tuple(blocks)
 
 
 def _number(subject: Subject) -> int:
@@ -49,7 +59,8 @@ def _number(subject: Subject) -> int:
 
 
 def _tables(subjects: list[Subject], *, full: bool) -> Iterator[PageTable]:
-    for subject in subjects:
+    # A record of a kind is there once, unless the image is damaged.
+    for subject in subjects[: len(_PER_VCPU)]:
         leaves = {
             path: leaf
             for path, leaf in leaves_of(subject.name, subject.layout, subject.values).items()
@@ -66,6 +77,9 @@ def _tables(subjects: list[Subject], *, full: bool) -> Iterator[PageTable]:
         if leaves:
             note = f"{left} that are zero are left out." if left else ""
             yield _table(subject.name, used)._replace(note=note)
+    more = len(subjects) - len(_PER_VCPU)
+    if more > 0:
+        yield PageTable("", (), (), note=f"{more:,} more records of it are left out.")
 
 
 def _shown(path: str, leaf: Leaf, *, full: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
@@ -87,7 +88,7 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
 
     if specs:
         subjects = [subject for spec in specs for subject in find_subjects(image, spec)]
-        print_json([record_json(subject) for subject in subjects])
+        _list(record_json(subject) for subject in subjects)
         return
     summary = summary_json(image)
     if not everything:
@@ -102,6 +103,18 @@ def _print_json(image: Image, specs: list[str] | None, *, everything: bool) -> N
         sys.stdout.writelines(json_pieces(record_json(subject)))
         separator = ",\n"
     sys.stdout.write("\n  ]\n}\n")
+
+
+def _list(values: Iterable[object]) -> None:
+    """Prints a list, of which one value at a time is in memory."""
+    from xensave.records.json_text import json_pieces
+
+    separator = "[\n  "
+    for value in values:
+        sys.stdout.write(separator)
+        sys.stdout.writelines(piece.replace("\n", "\n  ") for piece in json_pieces(value, indent=2))
+        separator = ",\n  "
+    sys.stdout.write("\n]\n")
 
 
 def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:

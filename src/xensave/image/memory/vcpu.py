@@ -8,8 +8,8 @@ from functools import cached_property
 
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
-from xensave.container.streams.libxc_records import VcpuBlob
-from xensave.context import AbsentRecord, ContextRecord
+from xensave.container.streams.libxc_records import PAIR, VcpuBlob
+from xensave.context import ContextRecord
 from xensave.image.tally import BufferedRecord
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.paging import CR0_PG, CR4_PAE, EFER_LMA, paging_mode
@@ -91,15 +91,10 @@ class Vcpu(AddressSpace):
         return any(own) and own == other
 
 
-def saved_pv_vcpu(records: Sequence[BufferedRecord], number: int, memory: Memory) -> Vcpu:
-    """Returns a vCPU by its X86_PV_VCPU_BASIC records, of which the last counts.
-
-    Raises AbsentRecord for one that was not saved.
-    """
-    for record in reversed(records):
-        if pv_number(record.body) == number:
-            return pv_vcpu(record.body, memory)
-    raise AbsentRecord(f"the image holds no registers of vCPU {number}")
+def pv_bodies(records: Sequence[BufferedRecord]) -> dict[int, bytes]:
+    """Returns the X86_PV_VCPU_BASIC of each vCPU by its number: of several the last counts."""
+    whole = (record.body for record in records if len(record.body) >= PAIR.size)
+    return {pv_number(body): body for body in whole}
 
 
 def hvm_vcpu(record: ContextRecord, memory: Memory) -> Vcpu:

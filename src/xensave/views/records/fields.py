@@ -7,7 +7,7 @@ from itertools import chain, groupby
 
 from xensave.catalogue.model import Field
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
-from xensave.records.flat import element_size
+from xensave.records.flat import element_size, reached
 from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import HVM, Subject
@@ -31,14 +31,14 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
     yield from hang(name, f"type {subject.typecode}, {place}{layout}", width, len(name) + 2)
     if subject.note:
         yield from hang("", escape(subject.note), width, 2)
-    values = subject.values
+    values = subject.reached
     subparts = parts(subject.name, values)
     if subject.layout is not None:
         covered = COVERED.get(subject.name) if subparts else None
         writer = _Writer(subject.name, width, covered)
-        yield from writer.fields(subject.layout.fields, values, "")
+        yield from writer.fields(subject.fields, values, "")
     for part in subparts:
-        yield from part_lines(part, width)
+        yield from part_lines(part, width, len(subject.body))
     if subject.name == "EMULATOR_XENSTORE_DATA":
         yield from _xenstore_lines(subject.body, width)
     elif subject.tail and subject.name != "CPU_XSAVE":
@@ -52,11 +52,14 @@ def _xenstore_lines(body: bytes, width: int) -> Iterator[str]:
         yield from hang(f"  {escape(key)}", escape(value), width, _COLUMN)
 
 
-def part_lines(part: Part, width: int) -> Iterator[str]:
-    """Yields a part's name and its fields."""
+def part_lines(part: Part, width: int, length: int) -> Iterator[str]:
+    """Yields a part's name and its fields, as far as a body of `length` bytes reaches."""
+    fields = reached(part.layout.fields, length - part.offset)
+    if not fields:
+        return
     yield f"  {part.name}" + (f"  {escape(part.note)}" if part.note else "")
     writer = _Writer(part.kind, width, None, indent="    ")
-    yield from writer.fields(part.layout.fields, part.values, "")
+    yield from writer.fields(fields, part.values, "")
 
 
 class _Writer:

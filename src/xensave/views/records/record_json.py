@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from xensave.catalogue.model import Field, Layout
-from xensave.records.flat import element_size, members
+from xensave.catalogue.model import Field
+from xensave.records.flat import element_size, members, reached
 from xensave.records.meaning.explain import has_meaning, meaning, parts
 from xensave.records.meaning.rows import ROWS
 from xensave.records.subject import Subject
@@ -23,9 +23,10 @@ def record_json(subject: Subject) -> dict[str, Json]:
 
     Keys: layer, name, type, instance, offset, length, layout, fields, hex (every integer of 64 bits
     again, by field path: jq and JavaScript round such numbers), meanings (by field path), parts
-    (what byte arrays hold: name, note, fields, hex, meanings), tail (hexadecimal) and note.
+    (what byte arrays hold: name, note, fields, hex, meanings), tail (hexadecimal) and note. Fields
+    that a short body does not reach are left out.
     """
-    values = subject.values
+    values = subject.reached
     result: dict[str, Json] = {
         "layer": subject.layer,
         "name": subject.name,
@@ -34,18 +35,11 @@ def record_json(subject: Subject) -> dict[str, Json]:
         "offset": subject.offset,
         "length": subject.length,
         "layout": subject.layout.id if subject.layout else None,
-        "fields": values,
-        "hex": _twins(subject.layout, values),
-        "meanings": _meanings(subject.name, subject.layout, values),
+        **_contents(subject.name, subject.fields, values),
         "parts": [
-            {
-                "name": part.name,
-                "note": part.note,
-                "fields": part.values,
-                "hex": _twins(part.layout, part.values),
-                "meanings": _meanings(part.kind, part.layout, part.values),
-            }
+            {"name": part.name, "note": part.note, **_contents(part.kind, fields, part.values)}
             for part in parts(subject.name, values)
+            if (fields := reached(part.layout.fields, len(subject.body) - part.offset))
         ],
         "tail": subject.tail,
     }
@@ -54,12 +48,14 @@ def record_json(subject: Subject) -> dict[str, Json]:
     return result
 
 
-def _twins(layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    """Returns every field of 64 bits in hexadecimal, by its path."""
+def _contents(kind: str, fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, Json]:
+    """Returns some fields, every one of 64 bits in hexadecimal, and what they mean."""
     twins: dict[str, Json] = {}
-    if layout is not None:
-        _widen(layout.fields, values, "", twins)
-    return twins
+    meanings: dict[str, Json] = {}
+    _widen(fields, values, "", twins)
+    _of_fields(kind, fields, values, "", meanings)
+    named = {field.name: values[field.name] for field, _ in members(fields)}
+    return {"fields": named, "hex": twins, "meanings": meanings}
 
 
 def _widen(
@@ -94,13 +90,6 @@ def _twin(field: Field, value: Value, path: str, into: dict[str, Json]) -> None:
                 _twin(field, item, f"{path}[{index}]", into)
     elif isinstance(value, int):
         into[path] = hex64(value)
-
-
-def _meanings(kind: str, layout: Layout | None, values: dict[str, Value]) -> dict[str, Json]:
-    meanings: dict[str, Json] = {}
-    if layout is not None:
-        _of_fields(kind, layout.fields, values, "", meanings)
-    return meanings
 
 
 def _of_fields(
