@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import xensave
+from xensave.testing import streams
 
 ROOT = Path(xensave.__file__).parent
 HOUSE = Path(__file__).parents[1] / "docs/explanation/architecture.md"
@@ -156,3 +157,22 @@ def test_only_files_of_the_table_import_late():
     late = {name for name in late if not name.startswith("cli/")}
     assert not late - table, "import at the top, or name the file and its gain in the table"
     assert not table - late, "the table names files that import nothing late"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc")
+def test_numpy_starts_no_threads(tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(streams.hvm_image("4.17", pages=64))
+    words = ["diff", str(image), str(image)]
+    code = f"""
+import os, threading
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+from xensave.cli import main; main({words})
+assert "numpy" in sys.modules
+print(len(os.listdir("/proc/self/task")) - threading.active_count())
+"""
+    script = f"import sys; {path()}{code}"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"

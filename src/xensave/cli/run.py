@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
@@ -25,6 +26,8 @@ def run_command(name: str, words: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A guest's name may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # Nothing multiplies matrices: numpy's import would start a thread for each processor, and wait.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = import_module(module_of(name))
     parser = command_parser(name, module)
     try:

@@ -35,9 +35,10 @@ class Config(NamedTuple):
         >>> Config("", {"c_info": {"type": "pvh"}}).get("c_info", "type")
         'pvh'
         """
-        place: object = self.values
-        for key in path:
-            if not isinstance(place, Mapping):
+        first, *rest = path
+        place: object = self.values.get(first)
+        for key in rest:
+            if not isinstance(place, dict):
                 return None
             place = place.get(key)
         return place

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
+from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
@@ -317,13 +319,17 @@ def _order(objection: Objection) -> tuple[int, int]:
     return objection.order
 
 
+@cache
+def _in_force(version: Version) -> tuple[Rule, ...]:
+    return tuple(each for each in RULES if each.holds(version))
+
+
 def _objections(restore: Restore) -> Iterator[Objection]:
     """Yields everything that stands against a restore, in no order."""
-    for each in RULES:
-        if each.holds(restore.target.version):
-            objection = each.objection(restore)
-            if objection is not None:
-                yield objection
+    for each in _in_force(restore.target.version):
+        objection = each.objection(restore)
+        if objection is not None:
+            yield objection
     yield from stream.unknown_records(restore)
     # Where a record breaks a rule and the stream stops in it, the rule is met first.
     yield from stream.broken_rules(restore)

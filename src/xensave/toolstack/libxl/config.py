@@ -121,7 +121,7 @@ def _is_of(value: object, kind: str) -> bool:
     if kind == "bool":
         return isinstance(value, bool)
     if kind == "pairs" or "fields" in _types().get(kind, {}):
-        return isinstance(value, Mapping)
+        return isinstance(value, dict)
     return isinstance(value, str) or (kind == "string" and value is None)
 
 
@@ -151,12 +151,12 @@ def _passed_over(
         kinds = [kind for kind, first, last in spans if _holds(first, last, at.place)]
         if not kinds:
             yield f"{path}{name}"
-        elif isinstance(value, Mapping) and depth and kinds[0] in _types():
+        elif isinstance(value, dict) and depth and kinds[0] in _types():
             yield from _passed_over(value, kinds[0], at, f"{path}{name}.", depth - 1)
 
 
 def _says_nothing(value: object) -> bool:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return all(map(_says_nothing, value.values()))
     return value in _SAYING_NOTHING or value == []
 
@@ -233,7 +233,7 @@ def _value(value: object, kind: str, at: At, path: str, depth: int) -> Iterator[
     if kind.startswith("["):
         for index, each in enumerate(value if isinstance(value, list) else ()):
             yield from _element(each, kind[1:-1], at, f"{path}[{index}]", depth - 1)
-    elif isinstance(value, Mapping) and "fields" in _types().get(kind, {}):
+    elif isinstance(value, dict) and "fields" in _types().get(kind, {}):
         yield from _members(value, kind, at, f"{path}.", depth - 1)
     else:
         wrong = _scalar(value, kind, at)
