@@ -170,6 +170,15 @@ CASES = {
         {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
     "usb-4": (HVM, [config("usbctrls", [{"version": 4}])],
         {"4.17.7": "refused LIBXL_USB_CONTROLLERS"}),
+    # Of libxl__device_usbctrl_add_xenstore():
+    "usb-controllers-of-one-number": (PVH, [config("usbctrls", [{"devid": 0}, {"devid": 0}])],
+        {"4.17.7": "refused LIBXL_USB_CONTROLLERS_DIFFER"}),
+    "usb-controllers-that-libxl-numbers": (PVH, [config("usbctrls", [{}, {"devid": -1}])],
+        {"4.17.7": YES}),
+    # Of xen9pfsd_spawn(); libxl__device_p9_add() loses what libxl__device_p9_setdefault() refuses.
+    "daemon-of-9pfs": (PVH, [config("p9s", [{"type": "xen_9pfsd", "tag": "a", "path": "/tmp",
+        "security_model": "none"}])], {"4.17.7": YES, "4.20.4": DEPENDS}),
+    "9pfs-of-nothing": (PVH, [config("p9s", [{}])], {"4.17.7": YES, "4.20.4": YES}),
     # Of libxl__resolve_domid():
     "keyboard-of-a-domain": (PVH, [config("vkbs", [{"backend_domname": "driver"}])],
         {"4.17.7": DEPENDS}),

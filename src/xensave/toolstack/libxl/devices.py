@@ -33,7 +33,7 @@ _HOST_FRAME_BITS = 40
     stage=Stage.COMPLETION,
     says="a USB controller is of a version that its kind has, with as many ports",
     cite=Cite("libxl__device_usbctrl_setdefault"),
-    since=("4.7",),
+    since=("4.8",),
 )
 def usb_controllers(restore: Restore) -> str | None:
     """Refuses versions and numbers of ports; leaves what emulates or drives one to dom0."""
@@ -49,6 +49,40 @@ def usb_controllers(restore: Restore) -> str | None:
             raise Undecided("whether dom0 has the driver usbback")
         if kind == _EMULATED and domain_type(restore) != HVM:
             raise Undecided("what becomes of an emulated USB controller without a device model")
+    return None
+
+
+@config_rule(
+    id="LIBXL_USB_CONTROLLERS_DIFFER",
+    stage=Stage.COMPLETION,
+    says="each USB controller has a number of its own",
+    cite=Cite("libxl__device_usbctrl_add_xenstore"),
+    since=("4.7",),
+)
+def usb_numbers(restore: Restore) -> str | None:
+    """Refuses two controllers of one number; -1 leaves it to libxl."""
+    numbers = [_number(each, "devid", -1) for each in _listed(restore, "usbctrls")]
+    twice = [number for number in numbers if number >= 0 and numbers.count(number) > 1]
+    return f"two USB controllers have the number {twice[0]}" if twice else None
+
+
+@config_rule(
+    id="LIBXL_9PFS_DAEMON",
+    stage=Stage.COMPLETION,
+    says="dom0 has the daemon of the 9pfs devices that are its",
+    cite=Cite(
+        "xen9pfsd_spawn",
+        "ab5a6b5986",
+        "tools/libs/light: add backend type for 9pfs PV devices",
+        "4.19",
+    ),
+    since=("4.19",),
+)
+def daemons_of_9pfs(restore: Restore) -> str | None:
+    """Leaves the daemon to dom0: libxl starts it, and waits for it."""
+    kinds = [str(each.get("type")).lower() for each in _listed(restore, "p9s")]
+    if "xen_9pfsd" in kinds:
+        raise Undecided("whether dom0 has the daemon xen-9pfsd")
     return None
 
 
@@ -140,9 +174,17 @@ def _listed(restore: Restore, *path: str) -> Iterator[Mapping[str, object]]:
         yield each if isinstance(each, Mapping) else {}
 
 
-def _number(values: Mapping[str, object], name: str) -> int:
+def _number(values: Mapping[str, object], name: str, absent: int = 0) -> int:
     value = values.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else absent
 
 
-RULES: tuple[Rule, ...] = (ports, frames, usb_controllers, usb_devices, backend_domains)
+RULES: tuple[Rule, ...] = (
+    ports,
+    frames,
+    usb_controllers,
+    usb_numbers,
+    usb_devices,
+    daemons_of_9pfs,
+    backend_domains,
+)
