@@ -227,6 +227,12 @@ CASES = {
     "kernel-of-hvm": (HVM, [config("b_info", "kernel", "/nowhere")], {"4.17.7": DEPENDS}),
     "display-of-hvm": (HVM, [config(*HARDWARE, "sdl", {"enable": "True"})],
         {"4.17.7": DEPENDS}),
+    # Of QEMU's vnc_display_listen_init():
+    "framebuffer-beyond-ports": (PVH, [config("vfbs", [{"vnc": {"display": 70000}}])],
+        {"4.17.7": DEPENDS}),
+    "framebuffer": (PVH, [config("vfbs", [{"vnc": {"display": 1}}])], {"4.17.7": YES}),
+    "framebuffer-of-sdl": (PV, [config("vfbs", [{"sdl": {"enable": "True"}}])],
+        {"4.17.7": DEPENDS}),
     "user-of-the-device-model": (HVM, [config("b_info", "dm_restrict", "True")],
         {"4.17.7": DEPENDS}),
     # libxl__uint64_parse_json() gives up, and xl goes on with what there is.

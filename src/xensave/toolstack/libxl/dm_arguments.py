@@ -7,12 +7,12 @@ Source: libxl__build_device_model_args_new() and dm_spice_options() in libxl_dm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.configured import config_rule
+from xensave.toolstack.libxl.configured import config_rule, domain_type
 from xensave.toolstack.libxl.hardware import traditional
 from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
 
@@ -24,6 +24,7 @@ _SOUND_CARDS_NAMED = ("4.15.4", "4.16.3", "4.17")
 """62ca138c2c "tools/libxl: Replace deprecated -soundhw on QEMU command line" (4.17)."""
 _DRIVES = set("acdn")
 _HVM = ("b_info", "type.hvm")
+_LAST_DISPLAY = 65535 - 5900
 _CHARACTER_DEVICES = ("pty", "null", "none", "vc", "stdio")
 
 
@@ -102,16 +103,36 @@ _CHECKS = (_vnc, _serial, _spice, _usb, _sound)
 @config_rule(
     id="LIBXL_DM_HOST",
     stage=Stage.COMPLETION,
-    says="dom0 has what an HVM guest's device model opens as it starts",
+    says="dom0 has what a guest's device model opens as it starts",
     cite=Cite("libxl__spawn_local_dm"),
-    types=(HVM,),
 )
 def host(restore: Restore) -> str | None:
     """Leaves files, users, displays and devices of the device model to dom0."""
-    if _writes_command_line(restore):
-        for what in (*_asked_of_dom0(restore), *_devices(restore)):
-            raise Undecided(f"whether dom0 has what the device model opens: {what}")
+    opened = list(_framebuffers(restore))
+    if domain_type(restore) == HVM and _writes_command_line(restore):
+        opened += [*_asked_of_dom0(restore), *_devices(restore)]
+        opened += _displays(restore.config.get(*_HVM))
+    if opened:
+        raise Undecided(f"whether dom0 has what the device model opens: {opened[0]}")
     return None
+
+
+def _framebuffers(restore: Restore) -> Iterator[str]:
+    """Yields what paravirtual framebuffers are shown on; QEMU shows them for any type of guest."""
+    listed = restore.config.get("vfbs")
+    for each in listed if isinstance(listed, list) else ():
+        yield from _displays(each)
+        sdl = each.get("sdl") if isinstance(each, Mapping) else None
+        if isinstance(sdl, Mapping) and sdl.get("enable") == "True":
+            yield "a display for SDL"
+
+
+def _displays(values: object) -> Iterator[str]:
+    """Yields a display of VNC's for which there is no port."""
+    vnc = values.get("vnc") if isinstance(values, Mapping) else None
+    number = vnc.get("display") if isinstance(vnc, Mapping) else None
+    if isinstance(number, int) and number > _LAST_DISPLAY:
+        yield f"VNC display {number}"
 
 
 def _asked_of_dom0(restore: Restore) -> Iterator[str]:
