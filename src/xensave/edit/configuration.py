@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from xensave.container.description import Json
 from xensave.diff.facts import config_leaves
 from xensave.edit.assignment import Assignment
-from xensave.edit.document.members import Json
 from xensave.errors import UsageError
 from xensave.records.meaning.leaves import Leaf
 from xensave.records.values import steps

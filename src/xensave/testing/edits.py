@@ -18,6 +18,7 @@ from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.decode import SCHEMA, decode_events
 from xensave.edit.document.encode import Document, write_document
 from xensave.edit.document.members import Json
+from xensave.records.json_text import json_pieces
 from xensave.source import open_source
 
 
@@ -44,7 +45,11 @@ def decoded(image: bytes, *, release: str | None = None) -> dict[str, Json]:
     ['HEADER', 'CPU']
     """
     with open_source(image) as source:
-        return {"xensave": SCHEMA, "image": None, "events": [*decode_events(source, release)]}
+        events = [*decode_events(source, release)]
+    document = {"xensave": SCHEMA, "image": None, "events": events}
+    # Bytes become text, as they do where it is printed.
+    printed: dict[str, Json] = json.loads("".join(json_pieces(document)))
+    return printed
 
 
 def encoded(document: dict[str, Json], image: bytes) -> bytes:

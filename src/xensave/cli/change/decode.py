@@ -11,7 +11,7 @@ from xensave.catalogue import series_of
 from xensave.cli.many import for_each
 from xensave.cli.options import images, layouts, reading
 from xensave.cli.run import code_of, complain
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.errors import XensaveError
 from xensave.image.input import Item
 from xensave.views.errors import error_object
@@ -39,12 +39,13 @@ def run(args: argparse.Namespace) -> int:
 
     def decoded(item: Item) -> int:
         path = item.what if isinstance(item.what, str) else None
-        lines = decode_lines(item.source, path, release)
+        lines = decode_pieces(item.source, path, release)
         # The first event comes before anything is printed: what is no image has no document.
         front = [*islice(lines, 2)]
         try:
             for line in chain(front, lines):
-                sys.stdout.write(f"{line}\n")
+                sys.stdout.writelines(line)
+                sys.stdout.write("\n")
         except XensaveError as error:
             sys.stdout.write(f'], "error": {json.dumps(error_object(error))}}}\n')
             item.source.name_in(error)

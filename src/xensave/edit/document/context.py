@@ -24,10 +24,10 @@ def context_json(body: bytes, release: str | None, offset: int) -> dict[str, Jso
     try:
         context = Context.parse(body, release, offset)
     except XensaveError:
-        return {"body": body.hex()}
+        return {"body": body}
     result: dict[str, Json] = {"records": [_record_json(record) for record in context]}
     if context.tail:
-        result["tail"] = context.tail.hex()
+        result["tail"] = context.tail
     return result
 
 
@@ -62,7 +62,7 @@ def _record_json(record: ContextRecord) -> Json:
     }
     if record.layout is not None:
         return {**result, **body_json(record.layout, record.body)}
-    return {**result, "body": record.body.hex()} if record.body else result
+    return {**result, "body": record.body} if record.body else result
 
 
 def _record_bytes(item: Members) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from xensave.container.events import TRAILER
 from xensave.container.streams.libxc import DomainHeader
@@ -11,6 +12,7 @@ from xensave.container.walk import format_of, walk
 from xensave.edit.document.events import event_json, refuse_made
 from xensave.edit.document.members import Json
 from xensave.image.facts.stream import release_named
+from xensave.records.json_text import json_pieces
 from xensave.records.twins import wide_integers
 from xensave.source import Source
 from xensave.source.limits import SKIP_CHUNK
@@ -19,19 +21,26 @@ SCHEMA = 1
 
 
 def decode_lines(source: Source, path: str | None, release: str | None = None) -> Iterator[str]:
-    """Yields the lines of a JSON document: an object whose `events` are one a line.
+    """Yields the lines that `decode_pieces` does, each as a whole."""
+    return map("".join, decode_pieces(source, path, release))
+
+
+def decode_pieces(
+    source: Source, path: str | None, release: str | None = None
+) -> Iterator[Iterable[str]]:
+    """Yields the lines of a JSON document, each in pieces: an object with an event a line.
 
     `path` is where page contents are to be had when it is encoded again. Raises what a walk
     raises for a damaged image; what stands before the damage was yielded then. Unsupported is a
     legacy stream, which has no records of its own.
     """
-    yield json.dumps({"xensave": SCHEMA, "image": path})[:-1] + ', "events": ['
+    yield (json.dumps({"xensave": SCHEMA, "image": path})[:-1] + ', "events": [',)
     front = "  "
     for item in decode_events(source, release):
         wide = wide_integers(item)
-        yield front + json.dumps({**item, "hex": wide} if wide else item)
+        yield chain((front,), json_pieces({**item, "hex": wide} if wide else item))
         front = ", "
-    yield "]}"
+    yield ("]}",)
 
 
 def decode_events(source: Source, release: str | None = None) -> Iterator[dict[str, Json]]:

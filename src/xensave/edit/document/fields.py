@@ -28,9 +28,9 @@ def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
         result["length"] = len(body)
     rest = tail(layout, body)
     if rest:
-        result["tail"] = rest.hex()
+        result["tail"] = rest
     if body_bytes(layout, Members(result, "")) != body:
-        result["raw"] = body.hex()
+        result["raw"] = body
     return result
 
 
@@ -92,7 +92,7 @@ def _value_json(field: Field, value: Value) -> Json:
             _each_json(written, item) if isinstance(item, dict) else _value_json(field, item)
             for item in value
         ]
-    return value.hex() if isinstance(value, bytes) else number_json(value)
+    return value if isinstance(value, bytes) else number_json(value)
 
 
 def _inside(field: Field) -> list[Field]:
@@ -120,7 +120,7 @@ def _value(field: Field, item: object, place: str) -> Value:
     if field.dims:
         element = field._replace(dims=field.dims[1:], size=element_size(field))
         plain = len(field.dims) == 1 and not field.fields
-        if plain and element.size == 1 and isinstance(item, str):
+        if plain and element.size == 1 and isinstance(item, str | bytes):
             return as_octets(item, place)
         if element.fields and not element.dims:
             known = _known(element.fields)

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from xensave.errors import Malformed
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = "bool | int | float | str | bytes | list[Json] | dict[str, Json] | None"
+"""A member's value; bytes are written in hexadecimal, and read as text of it."""
 
 
 class Members:
@@ -75,7 +76,9 @@ def as_number(value: object, place: str) -> int:
 
 
 def as_octets(value: object, place: str) -> bytes:
-    """Returns bytes from hexadecimal, or Malformed."""
+    """Returns bytes as they are, or from hexadecimal; Malformed else."""
+    if isinstance(value, bytes):
+        return value
     if not isinstance(value, str):
         raise Malformed("bytes in hexadecimal are due here", path=place)
     try:
