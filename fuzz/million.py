@@ -24,10 +24,10 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from fuzz.injuries import injured
 from fuzz.kinds import seeds_of
 from fuzz.log import Failure, Log, Tally
 from fuzz.targets import TARGETS, run
-from xensave.testing.mutate import mutate
 
 SECONDS = 1.0
 GROWTH_KIB = 64 << 10
@@ -54,8 +54,8 @@ def case_of(seed: int, number: int, names: Sequence[str]) -> Case:
     """
     target = Random(f"{seed}/{number}/target").choice(names)
     random = Random(f"{seed}/{number}")
-    data = mutate(random.choice(list(seeds_of(TARGETS[target].kind).values())), random, rounds=5)
-    return Case(target, data)
+    kind = TARGETS[target].kind
+    return Case(target, injured(kind, random.choice(list(seeds_of(kind).values())), random))
 
 
 def _peak_kib() -> int:

@@ -13,7 +13,7 @@ from xensave import open as open_image
 from xensave.dump import Format, Options, extract
 from xensave.dump.kernel_file import read_kernel, vmcoreinfo_of
 from xensave.dump.vmcoreinfo import find_vmcoreinfo
-from xensave.errors import XensaveError
+from xensave.errors import UsageError, XensaveError
 from xensave.image import Image
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def vmlinux(data: bytes) -> None:
     """A kernel's file, and what it would have in a guest's memory."""
     path = Path(folder()) / "vmlinux"
     path.write_bytes(data)
-    vmcoreinfo_of(read_kernel(str(path)), _guest())
+    kernel = read_kernel(str(path))
+    with suppress(UsageError):
+        # The guest runs another kernel: it is asked for this one's banner at every place.
+        vmcoreinfo_of(kernel, _guest())
 
 
 def volatility(data: bytes) -> None:

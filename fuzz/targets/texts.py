@@ -107,7 +107,9 @@ class _Answers:
     """Answers any request with the same bytes."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        # What follows the JSON on a line of its own is the header that names the next page.
+        json_text, _, link = data.rpartition(b"\n")
+        self._data, self._link = (json_text, link) if link.startswith(b"<") else (data, b"")
 
     def open(self, _request: object, timeout: float) -> _Answers:
         return self
@@ -117,9 +119,8 @@ class _Answers:
 
     @property
     def headers(self) -> Message:
-        # What follows the JSON on its own line is given as the header that names the next page.
         headers = Message()
-        headers["Link"] = self._data.rpartition(b"\n")[2].decode("latin-1").translate(BLANKS)
+        headers["Link"] = self._link.decode("latin-1").translate(BLANKS)
         return headers
 
     def __enter__(self) -> _Answers:
@@ -133,9 +134,10 @@ def patchwork(data: bytes) -> None:
     """A server's answers: lists of events, series, and the mails of a series."""
     client = Client(SERVER, pause=0.0, sleep=lambda _: None)
     client._opener = _Answers(data)  # type: ignore[assignment]
-    with suppress(XensaveError):
+    if data.startswith(b"["):
         for _ in client.completed("xen-devel", "2020-01-01"):
             pass
+        return
     mails = [("input", data)]
     for found in review_all(client, [1], lambda *_: review_patches(mails, _setting()), Done(None)):
         json.dumps([check.description for check in found.checks])

@@ -34,6 +34,7 @@ from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
 from xensave.testing import streams
+from xensave.views.review.text import text
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hosts" / "amd.txt"
 
@@ -153,6 +154,43 @@ def test_a_handler_table_of_a_struct_declared_elsewhere_is_an_error():
     assert read_handlers({"save.c": good}).entry_size == 8
     with pytest.raises(Malformed, match="is no array of a struct"):
         read_handlers({"save.c": "} " + table})
+
+
+DEEP = "(" * 5000
+WORDS_OF_A_CODEC = ["base64", "hex", "u\0", "utf-16", "punycode", "undefined"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Date: Mon, 1 Jan 2024 10:00:00 +99999999999999999999",
+        "Date: Mon, 1 Jan 99999999999999999999 10:00:00 +0000",
+        f"From: {DEEP}", f"To: {DEEP}", f"Cc: {DEEP}", "Message-ID: <a@[",
+        *(f"Subject: =?{name}?B?AAAA?=" for name in WORDS_OF_A_CODEC),
+        *(f"Subject: =?{name}?Q?AAAA?=" for name in WORDS_OF_A_CODEC),
+    ],
+)  # fmt: skip
+def test_a_mails_header_that_cannot_be_read_leaves_its_patch(line):
+    mail = (EXAMPLE.parents[1] / "reserve-v1.mbox").read_bytes()
+    name = line.split(":")[0].encode()
+    whole, count = re.subn(
+        rb"(?im)^" + name + rb":.*(\n[ \t].*)*", lambda _: line.encode(), mail, count=1
+    )
+    assert count or name == b"Cc"
+    result = review_patches([("input", whole)], setting_of(Request()))
+    assert any(review.objections for review in result.reviews)
+    text(result)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["Mon, 1 Jan 2024 10:00:00 +99999999999999999999", "Mon, 1 Jan 9999999999 10:00:00 GMT", "no"],
+)
+def test_a_servers_date_that_is_none_is_passed_over(stamp):
+    from xensave.source.remote import http
+
+    assert http._stamp(stamp) is None
+    assert http._stamp("Wed, 21 Oct 2015 07:28:00 GMT") == 1445412480.0
 
 
 def kernel():

@@ -95,7 +95,7 @@ def check_table(table: str) -> None:
     except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {error}") from error
     version = bytes(metadata.get(VERSION_KEY, b"")).decode("ascii", "replace")
-    if not version.isdecimal():
+    if not version.isdecimal() or len(version) > 9:
         raise SourceError(f"{table}: is no table of a fleet: it has no {VERSION_KEY.decode()}")
     if int(version) > VERSION:
         raise SourceError(f"{table}: is version {version} of the table; known up to {VERSION}")

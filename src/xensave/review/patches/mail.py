@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import email
+import email.errors
 import email.header
 import email.policy
 import email.utils
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
 from typing import NamedTuple
@@ -164,24 +166,34 @@ def _mail(text: str) -> Message:
     )
 
 
+_UNREADABLE = (
+    ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError,
+    NameError, email.errors.MessageError,
+)  # fmt: skip
+"""What the email package and the codecs raise for headers, charsets and dates that are none."""
+
+
 def _header(parsed: EmailMessage, name: str) -> str:
     """A header on one line; one that the email package cannot parse is taken as it stands."""
     try:
         value = parsed[name]
-    except (ValueError, IndexError, AttributeError, TypeError):
+    except _UNREADABLE:
         value = next((v for k, v in parsed.raw_items() if k.lower() == name.lower()), "")
+        # Comments within comments are what it cannot follow however deep.
+        value = value.replace("(", " ")
     text = str(value or "")
     if "=?" in text:
         # What the email package leaves encoded, for it holds line ends, say.
-        parts = email.header.decode_header(text)
-        text = str(email.header.make_header([(part, _charset(name)) for part, name in parts]))
+        with suppress(*_UNREADABLE):
+            parts = email.header.decode_header(text)
+            text = str(email.header.make_header([(part, _charset(name)) for part, name in parts]))
     return _printable(" ".join(_CONTROL.sub(" ", text).split()))
 
 
 def _charset(name: str | None) -> str:
     try:
         return codecs.lookup(name or "utf-8").name
-    except LookupError:
+    except (LookupError, ValueError):
         return "latin-1"
 
 
@@ -203,7 +215,7 @@ def _text(parsed: EmailMessage) -> str:
 def _decode(raw: bytes, charset: str) -> str:
     try:
         return raw.decode(charset, "replace")
-    except (LookupError, ValueError):
+    except _UNREADABLE:
         # No such charset, or no name of one.
         return raw.decode("utf-8", "replace")
 
@@ -215,7 +227,7 @@ def _printable(text: str) -> str:
 def _date(text: str) -> datetime | None:
     try:
         return email.utils.parsedate_to_datetime(text) if text else None
-    except (ValueError, TypeError, IndexError):
+    except _UNREADABLE:
         return None
 
 

@@ -211,7 +211,7 @@ def _entry(address: str, answer: _Answer) -> Entry:
     headers = answer.headers
     ranges = answer.status == _PARTIAL
     length = headers.get("Content-Length") if not ranges else _total(answer)
-    known = length is not None and length.isdecimal()
+    known = length is not None and _is_number(length)
     return Entry(
         address,
         int(length) if known and length is not None else -1,
@@ -229,11 +229,16 @@ def _total(answer: _Answer) -> str | None:
 def _place(answer: _Answer) -> int:
     """Returns where the range that came begins; -1 where the server does not say."""
     first = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdecimal() else -1
+    return int(first) if _is_number(first) else -1
+
+
+def _is_number(text: str) -> bool:
+    """Whether a server says a number: Python refuses to read one of thousands of digits."""
+    return text.isdecimal() and len(text) < 20
 
 
 def _stamp(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
