@@ -54,15 +54,18 @@ def handlers_table():
 
 
 def pv_table():
-    rules = [
-        (rule.id, rule.record, span(rule.since, rule.until), rule.errno, rule.says, str(rule.cite))
-        for rule in judge.RULES
+    rows = [
+        (
+            row.id,
+            row.record,
+            span(row.since, row.until),
+            getattr(row, "errno", ""),
+            row.sentence,
+            str(row.cite),
+        )
+        for row in (*judge.RULES, *judge.DATED)
     ]
-    dated = [
-        (each.id, each.record, span(each.since, each.until), "", each.sentence, str(each.cite))
-        for each in judge.DATED
-    ]
-    return table(("rule", "record", "in force", "errno", "what", "where"), [*rules, *dated])
+    return table(("rule", "record", "in force", "errno", "what", "where"), rows)
 
 
 def policy_table():

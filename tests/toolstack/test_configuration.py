@@ -494,7 +494,9 @@ def test_text_behind_the_json_before_4_12():
         restore = Restore(facts, target_of(target), default_policy(target))
         found[target] = alone.holds(restore.target.version) and alone.objection(restore)
     # "YAJL v1 doesn't have this behavior", 544c15c827
-    assert found["4.11.4"].reason.endswith("yajl 2, which refuses it: 'more' follows the JSON")
+    assert found["4.11.4"].refusal.reason.endswith(
+        "yajl 2, which refuses it: 'more' follows the JSON"
+    )
     assert not found["4.11.4"].certain
     assert not found["4.12.0"]
 

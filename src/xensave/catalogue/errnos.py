@@ -17,10 +17,9 @@ Errno: TypeAlias = Literal[
     "ERANGE",
     "ENODATA",
     "ENOTSUP",
-    "EOPNOTSUPP",
     "EOVERFLOW",
 ]
-"""ENOTSUP and EOPNOTSUPP are one number: load handlers are said to answer the first here."""
+"""ENOTSUP stands for EOPNOTSUPP too: they are one number."""
 
 MaybeErrno: TypeAlias = Errno | Literal[""]
 """None, "", where a tool refuses of its own."""

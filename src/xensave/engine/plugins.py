@@ -40,7 +40,7 @@ class Plugin(NamedTuple):
     kind: RecordKind = PER_VCPU
     load: LoadMode = ZEROEXTEND
     device: str | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule[Body], ...] = ()
     checked: bool = False
 
     def handler(self) -> Handler:
@@ -60,7 +60,7 @@ class Plugin(NamedTuple):
         return Handler(binding, spec, rules, device=True, layout=self.layout)
 
 
-def _guarded(plugin: Plugin, rule: Rule) -> Callable[[Body, Machine], str | None]:
+def _guarded(plugin: Plugin, rule: Rule[Body]) -> Callable[[Body, Machine], str | None]:
     """Returns a vendor's test that names itself where it fails in a way of its own."""
 
     def test(body: Body, machine: Machine) -> str | None:

@@ -18,52 +18,48 @@ class Layer(StrEnum):
     XEN = "Xen"
 
 
-class Accepted(NamedTuple):
-    """It restores. `loaded` counts the records that reached a load handler; `last` names the last.
+class Taken(NamedTuple):
+    """What an answer says that is no refusal.
 
-    `fixups` are the records that were extended or converted. Of a whole image, `assumes` is what
-    the answer takes for granted, `warnings` what the guest may miss afterwards.
+    `depends` names what the answer hangs on and the input does not say. `loaded` counts the
+    records that reached a load handler; `last` names the last. `fixups` are the records that were
+    extended or converted. Of a whole image, `assumes` is what the answer takes for granted,
+    `warnings` what the guest may miss afterwards.
     """
 
+    depends: tuple[str, ...] = ()
     loaded: int = 0
     last: str | None = None
     fixups: tuple[str, ...] = ()
     assumes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def errno(self) -> MaybeErrno:
+        """No errno: ""."""
+        return ""
+
+
+class Accepted(Taken):
+    """It restores; `depends` is empty."""
+
+    __slots__ = ()
 
     @property
     def accepted(self) -> bool | None:
         """True: it restores."""
         return True
 
-    @property
-    def errno(self) -> MaybeErrno:
-        """No errno: ""."""
-        return ""
 
+class Depends(Taken):
+    """It hangs on each of `depends`; it restores if all of them hold."""
 
-class Depends(NamedTuple):
-    """It hangs on what the input does not say: `depends` names each such thing.
-
-    The other fields are those of an acceptance, which it is if all of them hold.
-    """
-
-    depends: tuple[str, ...]
-    loaded: int = 0
-    last: str | None = None
-    fixups: tuple[str, ...] = ()
-    assumes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    __slots__ = ()
 
     @property
     def accepted(self) -> bool | None:
         """None: there is no telling."""
         return None
-
-    @property
-    def errno(self) -> MaybeErrno:
-        """No errno: ""."""
-        return ""
 
 
 class Refused(NamedTuple):

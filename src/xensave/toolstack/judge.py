@@ -144,21 +144,13 @@ class Judge:
 
 def _unreadable(error: XensaveError) -> Verdict:
     """Returns the refusal of an input without a first header; raises what is not read at all."""
-    from xensave.rules.stream.whole import rule_of
-    from xensave.toolstack.libxc.stream import WALKS, reader_of
+    from xensave.toolstack.libxc.stream import reader_of, refused_by
 
-    if not isinstance(error, (Truncated, Malformed)):
-        raise error
-    layer = reader_of(error) if isinstance(error, Truncated) else Layer.XL
-    record = error.record if isinstance(error, Truncated) else "xl header"
-    return Refused(
-        rule_of(error).id,
-        error.message,
-        layer=layer,
-        record=record,
-        offset=error.offset,
-        cite=WALKS[layer],
-    )
+    if isinstance(error, Truncated):
+        return refused_by(reader_of(error), error)._replace(record=error.record)
+    if isinstance(error, Malformed):
+        return refused_by(Layer.XL, error)._replace(record="xl header")
+    raise error
 
 
 def memory_of(image: Image, facts: GuestFacts) -> "PvMemory | None":

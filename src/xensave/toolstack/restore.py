@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.engine.domain import Domain
@@ -46,7 +45,7 @@ from xensave.toolstack.libxl import (
     resources,
     sizes,
 )
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, target_of
+from xensave.toolstack.rule import Objection, Restore, Rule, Stage, target_of
 from xensave.toolstack.scope import HOST_POLICY, OLD_TOOLSTACK, granted
 
 RULES: tuple[Rule, ...] = (
@@ -99,13 +98,11 @@ def judge(
     made = domain if domain is not None else domain_of(facts)
     host = _known(host, facts)
     if facts.legacy and not target_of(target).release.stream_read:
-        bare = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
             return Depends((OLD_TOOLSTACK.sentence,))
-        return _assuming(
-            judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins),
-            OLD_TOOLSTACK.sentence,
-        )
+        bare = GuestFacts(facts.name, facts.release, context=facts.context)
+        alone = judge(bare, target, domain=made, policy=policy, host=host, plugins=plugins)
+        return _with(alone, assumes=(OLD_TOOLSTACK.sentence,))
     answer: PolicyRefusal | Restored | Policy | None
     answer = _policy(facts, target, made, host) if policy is None else policy
     in_the_end = _in_the_end(answer, facts, target)
@@ -114,21 +111,20 @@ def judge(
     if isinstance(facts.stop, LimitExceeded):
         return _up_to(facts.stop, objections)
     if checkpointed:
-        objections = [each for each in objections if each.rule != CHECKPOINTED.id]
-    certain = min((each for each in objections if each.certain), key=_order, default=None)
-    if certain is not None:
-        return _refused(certain)
+        objections = [each for each in objections if each.refusal.rule != CHECKPOINTED.id]
+    refusal = _first_refusal(objections)
+    if refusal is not None:
+        return refusal
     # The vCPUs come last, and their rules rely on records that libxc took.
     verdict, assumed = _of_vcpus(restore, made, plugins)
-    doubts = tuple(dict.fromkeys(each.reason for each in objections))
     if isinstance(verdict, Refused):
         elsewhere = _elsewhere(verdict, restore, answer, made, plugins)
         if elsewhere is None:
-            return verdict._replace(reason=verdict.reason + _for_want(answer, restore, made))
+            return _wanting(verdict, answer, restore, made)
         verdict, answer = elsewhere, None
     needed = _of_host(answer, restore, made, name_needs=name_needs)
     assumes = (*needed, *granted(restore), *assumed)
-    return _with(verdict, doubts, assumes, _warnings(answer, restore))
+    return _with(verdict, _doubts(objections), assumes, _warnings(answer, restore))
 
 
 def _as_read(facts: GuestFacts, target: str) -> GuestFacts:
@@ -146,14 +142,14 @@ def _of_vcpus(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Judges a guest's vCPUs under its policy: the verdict, and what is taken for granted."""
     raised, assumed = pv.vcpus(restore)
-    certain = min((each for each in raised if each.certain), key=_order, default=None)
-    if certain is not None:
-        return _refused(certain), assumed
+    refusal = _first_refusal(raised)
+    if refusal is not None:
+        return refusal, assumed
     verdict: Verdict = Accepted()
     if restore.facts.context is not None:
         hypervisor = Hypervisor(restore.target.name, domain, restore.policy, plugins=plugins)
         verdict = hypervisor.load(restore.facts.context)
-    return _with(verdict, tuple(dict.fromkeys(each.reason for each in raised)), (), ()), assumed
+    return _with(verdict, _doubts(raised)), assumed
 
 
 def _elsewhere(
@@ -180,7 +176,7 @@ def _elsewhere(
         if not names and other.policy.vendor != answer.policy.vendor:
             have = f"has a CPU of {other.policy.vendor}"
         doubt = f"whether the target's host {have}; else {refusal.record}: {refusal.reason}"
-        return _with(verdict, (doubt,), (), ())
+        return _with(verdict, (doubt,))
     return None
 
 
@@ -221,21 +217,22 @@ def _known(host: Host | None, facts: GuestFacts) -> Host | None:
     return host if host is not None and host.tells(pv=facts.type == PV) else None
 
 
-def _assuming(verdict: Verdict, assumed: str) -> Verdict:
-    """Returns a verdict that takes one thing more for granted."""
-    if isinstance(verdict, Refused):
-        return verdict
-    return verdict._replace(assumes=(*verdict.assumes, assumed))
-
-
 def _up_to(limit: XensaveError, objections: list[Objection]) -> Verdict:
     """Judges by what stands before a limit: what lies beyond was not looked at."""
     place = (Stage.STREAM, limit.offset or 0)
     before = [each for each in objections if not each.certain or each.order <= place]
-    first = min((each for each in before if each.certain), key=_order, default=None)
-    if first is not None:
-        return _refused(first)
-    return Depends(tuple(dict.fromkeys(each.reason for each in before)))
+    return _first_refusal(before) or Depends(_doubts(before))
+
+
+def _first_refusal(objections: Iterable[Objection]) -> Refused | None:
+    """Returns the certain one of some objections that a restore meets first."""
+    certain = (each for each in objections if each.certain)
+    first = min(certain, key=lambda each: each.order, default=None)
+    return None if first is None else first.refusal
+
+
+def _doubts(objections: Iterable[Objection]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each.refusal.reason for each in objections))
 
 
 def _policy(
@@ -261,21 +258,18 @@ def _in_the_end(
 def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> Iterator[Objection]:
     if isinstance(answer, PolicyRefusal):
         record = "X86_CPUID_POLICY" if answer.leaf is not None else "X86_MSR_POLICY"
-        yield Objection(
+        refusal = Refused(
             answer.rule,
-            Layer.XEN,
-            Stage.STREAM,
-            f"libxc {record}",
             answer.reason,
-            answer.cite,
-            answer.errno,
-            facts.firsts.get((LIBXC, libxc.STATIC_DATA_END)),
+            errno=answer.errno,
+            record=f"libxc {record}",
+            offset=facts.firsts.get((LIBXC, libxc.STATIC_DATA_END)),
+            cite=answer.cite,
         )
+        yield Objection(refusal, Stage.STREAM)
     if isinstance(answer, Restored):
         for doubt in answer.depends:
-            yield Objection(
-                "POLICY_HOST", Layer.XEN, Stage.STREAM, "", doubt, Cite(""), certain=False
-            )
+            yield Objection(Refused("POLICY_HOST", doubt), Stage.STREAM, certain=False)
 
 
 def _of_host(
@@ -294,13 +288,16 @@ def _of_host(
     return (sentence,) if sentence else ()
 
 
-def _for_want(answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain) -> str:
-    """Says which features that the host lacks the guest's state is refused for, "" for none."""
+def _wanting(
+    verdict: Refused, answer: PolicyRefusal | Restored | Policy, restore: Restore, domain: Domain
+) -> Refused:
+    """Returns a refusal that says which features the host lacks that it is for."""
     if restore.host is None or not isinstance(answer, Restored):
-        return ""
+        return verdict
     wanted = culprits(restore.facts, restore.target.name, answer, domain)
     names = " ".join(culprit.feature for culprit in wanted)
-    return f"; the host lacks {names}, which the guest uses" if names else ""
+    lacks = f"; the host lacks {names}, which the guest uses" if names else ""
+    return verdict._replace(reason=f"{verdict.reason}{lacks}")
 
 
 def _warnings(
@@ -313,10 +310,6 @@ def _warnings(
         *(each for each in (lost, *configured) if each),
         *latched(restore.facts, restore.target.name),
     )
-
-
-def _order(objection: Objection) -> tuple[int, int]:
-    return objection.order
 
 
 @cache
@@ -338,25 +331,16 @@ def _objections(restore: Restore) -> Iterator[Objection]:
         yield from params.objections(restore)
 
 
-def _refused(objection: Objection) -> Refused:
-    return Refused(
-        objection.rule,
-        objection.reason,
-        layer=objection.layer,
-        errno=objection.errno,
-        record=objection.record,
-        offset=objection.offset,
-        cite=objection.cite,
-    )
-
-
 def _with(
-    verdict: Verdict, doubts: tuple[str, ...], assumes: tuple[str, ...], warnings: tuple[str, ...]
+    verdict: Verdict,
+    doubts: tuple[str, ...] = (),
+    assumes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Verdict:
     """Returns the engine's verdict with what the toolstack left open, and what is assumed."""
     if isinstance(verdict, Refused):
         return verdict
-    open_points = (*doubts, *verdict.depends) if isinstance(verdict, Depends) else doubts
+    depends = (*doubts, *verdict.depends)
+    outcome = Depends if depends else Accepted
     assumes = (*verdict.assumes, *assumes)
-    shared = (verdict.loaded, verdict.last, verdict.fixups, assumes, warnings)
-    return Depends(open_points, *shared) if open_points else Accepted(*shared)
+    return outcome(depends, verdict.loaded, verdict.last, verdict.fixups, assumes, warnings)

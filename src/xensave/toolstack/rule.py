@@ -17,7 +17,7 @@ from xensave.catalogue.model import Cite, Release
 from xensave.container.description import Config
 from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv import PvMemory
-from xensave.engine.verdict import Layer
+from xensave.engine.verdict import Layer, Refused
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
@@ -76,22 +76,16 @@ class Restore(NamedTuple):
 
 
 class Objection(NamedTuple):
-    """Why a restore fails, or may fail where it is not `certain`."""
+    """How a restore fails, or may fail where it is not `certain`, and at which stage."""
 
-    rule: str
-    layer: Layer
+    refusal: Refused
     stage: Stage
-    record: str
-    reason: str
-    cite: Cite
-    errno: MaybeErrno = ""
-    offset: int | None = None
     certain: bool = True
 
     @property
     def order(self) -> tuple[int, int]:
         """When a restore meets it."""
-        return self.stage, self.offset or 0
+        return self.stage, self.refusal.offset or 0
 
 
 Test = Callable[[Restore], "str | None"]
@@ -137,17 +131,11 @@ class Rule(NamedTuple):
             wrong, certain = str(doubt), False
         if not wrong:
             return None
-        return Objection(
-            self.id,
-            self.layer,
-            self.stage,
-            self.record,
-            wrong,
-            self.cite,
-            self.errno,
-            restore.facts.firsts.get(self.place) if self.place is not None else None,
-            certain,
+        offset = restore.facts.firsts.get(self.place) if self.place is not None else None
+        refusal = Refused(
+            self.id, wrong, self.layer, self.errno, self.record, offset=offset, cite=self.cite
         )
+        return Objection(refusal, self.stage, certain)
 
 
 __all__ = [

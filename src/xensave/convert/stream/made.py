@@ -222,8 +222,7 @@ def check(
             plan,
             record=verdict.record,
         )
-    if isinstance(verdict, answers.Depends):
-        plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
+    plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
     # The result names the target's release; what the guest relies on is what it was saved on.
     relied_on = latched(facts._replace(release=plan.source), plan.target)
     lost = [each for each in (made.lost(facts, plan.source),) if each]

@@ -65,8 +65,8 @@ def _fitted(
     facts = restore.facts._replace(params=tuple(older))
     staying: list[Pair] = []
     for param in settings(restore._replace(facts=facts)):
-        if param.refusal is not None and param.refusal.certain:
-            wrong = param.refusal.reason
+        if param.objection is not None and param.objection.certain:
+            wrong = param.objection.refusal.reason
             changes.append(_refused(where, param.number, param.value, wrong, restore))
         else:
             staying.append((param.number, param.value))

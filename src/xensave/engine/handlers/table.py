@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from xensave.catalogue.dates import Dated, Version, in_force
+from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite, Release
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
+from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Spec
 from xensave.engine.loop.rule import Rule
 
@@ -21,7 +22,7 @@ SPECS: dict[str, Spec] = {
     )
 }
 
-RULES: tuple[Rule, ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
+RULES: tuple[Rule[Body], ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
 
 _FIXUPS = {"CPU": cpu.convert}
 _OWN: dict[str, type[Handler]] = {"CPU_XSAVE": xsave.XsaveHandler, "CPU_MSR": msr.MsrHandler}
@@ -35,13 +36,9 @@ DEVICES = Dated(
 
 
 @cache
-def rules_of(record: str, version: Version) -> tuple[Rule, ...]:
+def rules_of(record: str, version: Version) -> tuple[Rule[Body], ...]:
     """Returns the rules of a record that are in force, in the order that they apply."""
-    return tuple(
-        rule
-        for rule in RULES
-        if rule.record == record and in_force(rule.since, rule.until, version)
-    )
+    return tuple(rule for rule in RULES if rule.record == record and rule.holds(version))
 
 
 _TABLES: dict[tuple[str, Version], dict[int, Handler]] = {}

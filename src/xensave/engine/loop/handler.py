@@ -10,7 +10,7 @@ from xensave.engine.domain import Domain
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Mismatch, Reader
-from xensave.engine.loop.rule import CHECK, LOAD, Refusal, Rule, Undecided
+from xensave.engine.loop.rule import CHECK, LOAD, Refusal, Rule, first_broken
 
 Tests = tuple["Callable[[Body, Machine], str | None]", ...]
 """What rules ask of a body, in their order."""
@@ -80,7 +80,7 @@ class Handler:
         self,
         binding: Binding,
         spec: Spec,
-        rules: tuple[Rule, ...],
+        rules: tuple[Rule[Body], ...],
         *,
         device: bool,
         layout: Layout | None = None,
@@ -180,17 +180,11 @@ class Handler:
         wide = data.ljust(self.size, b"\0")
         return self.fixup(wide, len(data)) if self.fixup is not None else wide
 
-    def _apply(self, rules: tuple[Rule, ...], body: Body, machine: Machine) -> Note:
+    def _apply(self, rules: tuple[Rule[Body], ...], body: Body, machine: Machine) -> Note:
         depends: list[str] = []
-        for rule in rules:
-            try:
-                detail = rule.test(body, machine)
-            except Undecided as unknown:
-                depends.append(f"{self.name}[{body.instance}]: {unknown}")
-                continue
-            if detail is not None:
-                raise Refusal(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
-        return Note("", tuple(depends)) if depends else _NOTHING
-
-
-_NOTHING = Note()
+        label = f"{self.name}[{body.instance}]"
+        broken = first_broken(rules, body, machine, label, depends)
+        if broken is not None:
+            rule, detail = broken
+            raise Refusal(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
+        return Note("", tuple(depends))

@@ -185,9 +185,8 @@ class _Walk:
         except Refusal as refusal:
             return self._refused(refusal, start, rules)
         fixups = tuple(self.fixups)
-        if self.depends:
-            return Depends(tuple(self.depends), self.loaded, self.last, fixups)
-        return Accepted(self.loaded, self.last, fixups)
+        outcome = Depends if self.depends else Accepted
+        return outcome(tuple(self.depends), self.loaded, self.last, fixups)
 
     def _refused(self, refusal: Refusal, start: int, rules: LoopRules) -> Refused:
         typecode = instance = record = None
@@ -236,8 +235,7 @@ def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) ->
         checked = check(data, handlers, machine, rules)
         if isinstance(checked, Refused):
             return checked
-        if isinstance(checked, Depends):
-            walk.depends += checked.depends
+        walk.depends += checked.depends
     return walk.run(rules)
 
 

@@ -1,41 +1,81 @@
-"""Rules as data: what a handler requires of a record's body, since and until which release."""
+"""Rules as data: what Xen requires of a record, since and until which release."""
 
-from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
-from xensave.catalogue.errnos import Errno
+from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
-from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
+from xensave.engine.verdict import Layer
 
 LOAD: Final = "load"
 CHECK: Final = "check"
 
+SubjectT = TypeVar("SubjectT")
 
-class Rule(NamedTuple):
-    """One thing that a release requires of a record.
 
-    `test` is given the body and the machine and returns None where all is well, or the detail of
-    what is not ("cr0 is 0x80000000"). It raises `Undecided` where only the host could tell. The
-    rule is in force from `since` to before `until`, each a set of releases (see
-    `xensave.catalogue.dates`); `stage` is LOAD or CHECK, the pass that applies it.
+class Rule(NamedTuple, Generic[SubjectT]):
+    """One thing that a release requires of a record, or of a PV guest's memory.
+
+    `test` is given the record's body (or what else the rule is on) and the machine, and returns
+    None where all is well, or the detail of what is not ("cr0 is 0x80000000"). It raises
+    `Undecided` where only the host could tell. The rule is in force from `since` to before
+    `until`, each a set of releases (see `xensave.catalogue.dates`); `stage` is LOAD or CHECK, the
+    pass that applies it. `errno` is "" where `layer` refuses of its own. `bits` limits a rule on
+    PV guests to those of that width.
     """
 
     id: str
     record: str
-    errno: Errno
+    errno: MaybeErrno
     sentence: str
-    test: Callable[[Body, Machine], str | None]
+    test: Callable[[SubjectT, Machine], str | None]
     cite: Cite
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     stage: Literal["load", "check"] = LOAD
+    layer: Layer = Layer.XEN
+    bits: int | None = None
+
+    def holds(self, version: Version) -> bool:
+        """Tells whether it is in force in a release."""
+        return in_force(self.since, self.until, version)
+
+
+class Broken(NamedTuple, Generic[SubjectT]):
+    """A rule that is broken, and how."""
+
+    rule: Rule[SubjectT]
+    detail: str
+
+
+def first_broken(
+    rules: Iterable[Rule[SubjectT]],
+    subject: SubjectT,
+    machine: Machine,
+    label: str,
+    depends: list[str],
+) -> Broken[SubjectT] | None:
+    """Returns the first rule that a record breaks; what others leave open goes to `depends`.
+
+    `label` is what the record is called there.
+    """
+    for rule in rules:
+        try:
+            detail = rule.test(subject, machine)
+        except Undecided as unknown:
+            depends.append(f"{label}: {unknown}")
+            continue
+        if detail is not None:
+            return Broken(rule, detail)
+    return None
 
 
 class Refusal(Exception):
     """A handler refuses its record: with an errno, a rule and a reason."""
 
-    def __init__(self, errno: Errno, rule: str, reason: str, cite: Cite) -> None:
+    def __init__(self, errno: MaybeErrno, rule: str, reason: str, cite: Cite) -> None:
         super().__init__(reason)
         self.errno = errno
         self.rule = rule

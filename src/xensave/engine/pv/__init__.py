@@ -5,8 +5,8 @@ the new domain, and hands each to its domctl. What hangs on the contents of page
 descriptor tables is Xen's alone to say; it is taken for granted.
 """
 
-from xensave.engine.pv.judge import PvAnswer, PvGuest, judge_pv
+from xensave.engine.pv.judge import PvAnswer, judge_pv
 from xensave.engine.pv.memory import PvMemory
-from xensave.engine.pv.rule import PvRefusal
+from xensave.engine.pv.rule import PvGuest
 
-__all__ = ["PvAnswer", "PvGuest", "PvMemory", "PvRefusal", "judge_pv"]
+__all__ = ["PvAnswer", "PvGuest", "PvMemory", "judge_pv"]

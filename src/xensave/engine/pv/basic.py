@@ -39,13 +39,13 @@ def is_canonical(address: int) -> bool:
 
 def number(record: PvRecord, machine: Machine) -> str | None:
     """Refuses records of a vCPU that the domain does not have."""
-    wrong = record.vcpu >= record.vcpus
-    return f"vCPU {record.vcpu} of a domain with {record.vcpus}" if wrong else None
+    wrong = record.vcpu >= record.guest.vcpus
+    return f"vCPU {record.vcpu} of a domain with {record.guest.vcpus}" if wrong else None
 
 
 def size(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a context of another size than the guest's width has."""
-    have, want = len(record.content), SIZES[record.bits]
+    have, want = len(record.content), SIZES[record.guest.bits]
     return f"{have} bytes, expected {want}" if have != want else None
 
 
@@ -67,7 +67,7 @@ def descriptors(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a GDT with a descriptor that Xen does not take."""
     if record.memory is None:
         return None
-    return wrong_pages(record.memory, gdt_of(record), record.bits)
+    return wrong_pages(record.memory, gdt_of(record), record.guest.bits)
 
 
 def entry_points(record: PvRecord, machine: Machine) -> str | None:
@@ -102,7 +102,7 @@ def ldt(record: PvRecord, machine: Machine) -> str | None:
 
 def assists(record: PvRecord, machine: Machine) -> str | None:
     """Refuses VM assists of vCPU 0 that Xen does not know."""
-    known = _ASSIST_64 if record.bits == 64 else _ASSIST_32
+    known = _ASSIST_64 if record.guest.bits == 64 else _ASSIST_32
     value = record["vm_assist"]
     if record.vcpu or not value & ~known:
         return None
@@ -155,9 +155,9 @@ def _not_canonical(record: PvRecord, *paths: str) -> str | None:
 NUMBER = PvRule(
     id="PV_VCPU_NUMBER",
     record=BASIC,
-    says="records are of vCPUs of the domain",
-    test=number,
     errno="",
+    sentence="records are of vCPUs of the domain",
+    test=number,
     layer=Layer.LIBXC,
     cite=Cite("handle_x86_pv_vcpu_blob"),
 )
@@ -166,34 +166,35 @@ RULES = (
     PvRule(
         id="PV_BASIC_SIZE",
         record=BASIC,
-        says="a context has the size of the guest's width",
-        test=size,
         errno="",
+        sentence="a context has the size of the guest's width",
+        test=size,
         layer=Layer.LIBXC,
         cite=Cite("handle_x86_pv_vcpu_blob"),
     ),
     PvRule(
         id="PV_FRAMES",
         record=BASIC,
-        says="start info, XenStore and console pages, GDT and page tables are there",
-        test=frames,
         errno="",
+        sentence="start info, XenStore and console pages, GDT and page tables are there",
+        test=frames,
         layer=Layer.LIBXC,
         cite=Cite("process_vcpu_basic"),
     ),
     PvRule(
         id="PV_GDT_COUNT",
         record=BASIC,
-        says="a GDT has at most 7168 entries of the guest's own",
-        test=gdt_count,
         errno="ERANGE",
+        sentence="a GDT has at most 7168 entries of the guest's own",
+        test=gdt_count,
         layer=Layer.LIBXC,
         cite=Cite("process_vcpu_basic"),
     ),
     PvRule(
         id="PV_DR67",
         record=BASIC,
-        says="DR6 and DR7 have 32 bits",
+        errno="EINVAL",
+        sentence="DR6 and DR7 have 32 bits",
         test=debug_control,
         cite=Cite(
             _FUNCTION,
@@ -207,7 +208,8 @@ RULES = (
     PvRule(
         id="PV_BREAKPOINTS",
         record=BASIC,
-        says="breakpoints do not lie in Xen",
+        errno="EINVAL",
+        sentence="breakpoints do not lie in Xen",
         test=breakpoints,
         cite=Cite(
             _FUNCTION,
@@ -220,7 +222,8 @@ RULES = (
     PvRule(
         id="PV_ENTRY_CANONICAL",
         record=BASIC,
-        says="entry points are canonical",
+        errno="EINVAL",
+        sentence="entry points are canonical",
         test=entry_points,
         cite=Cite(_FUNCTION),
         bits=64,
@@ -228,7 +231,8 @@ RULES = (
     PvRule(
         id="PV_BASES_CANONICAL",
         record=BASIC,
-        says="stacks and segment bases are canonical",
+        errno="EINVAL",
+        sentence="stacks and segment bases are canonical",
         test=stacks_and_bases,
         cite=Cite(
             _FUNCTION,
@@ -242,7 +246,8 @@ RULES = (
     PvRule(
         id="PV_TRAPS_CANONICAL",
         record=BASIC,
-        says="trap handlers are canonical",
+        errno="EINVAL",
+        sentence="trap handlers are canonical",
         test=traps,
         cite=Cite(_FUNCTION),
         bits=64,
@@ -250,7 +255,8 @@ RULES = (
     PvRule(
         id="PV_LDT_IN_XEN",
         record=BASIC,
-        says="an LDT does not lie in Xen",
+        errno="EINVAL",
+        sentence="an LDT does not lie in Xen",
         test=ldt_in_xen,
         cite=Cite(_FUNCTION, "40d66baa46", "x86: correct LDT checks", "4.4"),
         bits=64,
@@ -258,7 +264,8 @@ RULES = (
     PvRule(
         id="PV_VM86",
         record=BASIC,
-        says="a 32-bit guest is not in virtual 8086 mode",
+        errno="EINVAL",
+        sentence="a 32-bit guest is not in virtual 8086 mode",
         test=virtual_8086,
         cite=Cite(_FUNCTION, "dbd936248f", "x86: Clamp bits in eflags more aggressively", "4.22"),
         since=("4.21.1", "4.22.0"),
@@ -267,14 +274,16 @@ RULES = (
     PvRule(
         id="PV_LDT",
         record=BASIC,
-        says="an LDT begins with a page and has at most 8192 entries",
+        errno="EINVAL",
+        sentence="an LDT begins with a page and has at most 8192 entries",
         test=ldt,
         cite=Cite(_FUNCTION, "40d66baa46", "x86: correct LDT checks", "4.4"),
     ),
     PvRule(
         id="PV_VM_ASSIST",
         record=BASIC,
-        says="VM assists are known",
+        errno="EINVAL",
+        sentence="VM assists are known",
         test=assists,
         cite=Cite(
             _FUNCTION,
@@ -287,7 +296,8 @@ RULES = (
     PvRule(
         id="PV_USER_TABLE",
         record=BASIC,
-        says="user mode has a page table",
+        errno="EINVAL",
+        sentence="user mode has a page table",
         test=user_table,
         cite=Cite(_FUNCTION),
         bits=64,
@@ -295,14 +305,16 @@ RULES = (
     PvRule(
         id="PV_GDT_DESCRIPTORS",
         record=BASIC,
-        says="descriptors are of code, of data, or call gates to the guest's own code",
+        errno="EINVAL",
+        sentence="descriptors are of code, of data, or call gates to the guest's own code",
         test=descriptors,
         cite=Cite("check_descriptor"),
     ),
     PvRule(
         id="PV_USER_FRAME",
         record=BASIC,
-        says="the page table of user mode is a frame of the guest's",
+        errno="EINVAL",
+        sentence="the page table of user mode is a frame of the guest's",
         test=user_frame,
         cite=Cite(_FUNCTION),
         bits=64,

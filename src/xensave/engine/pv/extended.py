@@ -18,7 +18,7 @@ _MOST = 128
 def number(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a number in the content that no vCPU has."""
     vcpu = record["vcpu"]
-    return f"vcpu is {vcpu} of {record.vcpus}" if vcpu >= record.vcpus else None
+    return f"vcpu is {vcpu} of {record.guest.vcpus}" if vcpu >= record.guest.vcpus else None
 
 
 def most(record: PvRecord, machine: Machine) -> str | None:
@@ -62,16 +62,17 @@ RULES = (
     PvRule(
         id="PV_EXTENDED_MOST",
         record=EXTENDED,
-        says="it has at most 128 bytes",
-        test=most,
         errno="",
+        sentence="it has at most 128 bytes",
+        test=most,
         layer=Layer.LIBXC,
         cite=Cite("handle_x86_pv_vcpu_blob"),
     ),
     PvRule(
         id="PV_EXTENDED_SHORT",
         record=EXTENDED,
-        says="it holds what Xen reads of it; else libxc's stack does, and Xen refuses that",
+        errno="EINVAL",
+        sentence="it holds what Xen reads of it; else libxc's stack does, and Xen refuses that",
         test=short,
         cite=Cite(
             "process_vcpu_extended",
@@ -84,29 +85,32 @@ RULES = (
     PvRule(
         id="PV_EXTENDED_VCPU",
         record=EXTENDED,
-        says="it is of a vCPU of the domain",
-        test=number,
         errno="ESRCH",
+        sentence="it is of a vCPU of the domain",
+        test=number,
         cite=_CITE,
     ),
     PvRule(
         id="PV_EXTENDED_SIZE",
         record=EXTENDED,
-        says="it reaches the machine check registers",
+        errno="EINVAL",
+        sentence="it reaches the machine check registers",
         test=size,
         cite=_CITE,
     ),
     PvRule(
         id="PV_CALLBACKS_CANONICAL",
         record=EXTENDED,
-        says="callbacks are canonical",
+        errno="EINVAL",
+        sentence="callbacks are canonical",
         test=callbacks,
         cite=_CITE,
     ),
     PvRule(
         id="PV_MCG_CAP",
         record=EXTENDED,
-        says="machine check capabilities are ones of a guest",
+        errno="EINVAL",
+        sentence="machine check capabilities are ones of a guest",
         test=capabilities,
         cite=Cite("vmce_restore_vcpu"),
     ),

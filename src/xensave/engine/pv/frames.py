@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
+from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.memory import NOTAB, TABLE, PvMemory
 from xensave.engine.pv.rule import MemoryRule, PvRecord
+from xensave.engine.verdict import Layer
 from xensave.records.stream import root_frame
 
 _LEVELS = {64: 4, 32: 3}
@@ -23,12 +25,12 @@ _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
 
 def start_info(record: PvRecord, memory: PvMemory) -> str | None:
     """Returns what is wrong with the start info page, or with the two frames that it names."""
-    pfn = record["user_regs.rdx" if record.bits == 64 else "user_regs.edx"]
+    pfn = record["user_regs.rdx" if record.guest.bits == 64 else "user_regs.edx"]
     wrong = memory.wrong(pfn, "the start info page")
     if wrong is not None:
         return wrong
     page = memory.memory.page(pfn)
-    store, console, size = _START_INFO[record.bits]
+    store, console, size = _START_INFO[record.guest.bits]
     for name, at in (("the XenStore page", store), ("the console page", console)):
         frame = int.from_bytes(page[at : at + size], "little")
         wrong = memory.wrong(frame, name, None)
@@ -53,15 +55,15 @@ def gdt_of(record: PvRecord) -> Iterator[int]:
 
 
 def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
-    levels = _LEVELS[record.bits]
+    levels = _LEVELS[record.guest.bits]
     for n, pfn in enumerate(gdt_of(record)):
         yield f"GDT frame {n}", pfn, NOTAB
-    yield "cr3", root_frame(record["ctrlreg[3]"], record.bits), levels
-    if record.bits != 32 and record["ctrlreg[1]"] & _PRESENT:
+    yield "cr3", root_frame(record["ctrlreg[3]"], record.guest.bits), levels
+    if record.guest.bits != 32 and record["ctrlreg[1]"] & _PRESENT:
         yield "cr1", record["ctrlreg[1]"] >> 12, levels
 
 
-def frame_of_p2m(memory: PvMemory) -> str | None:
+def frames_of_p2m(memory: PvMemory, machine: Machine) -> str | None:
     """Returns what is wrong with the frames that hold the guest's P2M."""
     for number, pfn in enumerate(memory.p2m):
         what = f"P2M frame {number}"
@@ -73,7 +75,7 @@ def frame_of_p2m(memory: PvMemory) -> str | None:
     return None
 
 
-def page_tables(memory: PvMemory) -> str | None:
+def page_tables(memory: PvMemory, machine: Machine) -> str | None:
     """Returns which entry of a page table lies beyond the P2M: libxc's helper dies of it."""
     import numpy as np
 
@@ -103,15 +105,19 @@ def roots_of(record: PvRecord) -> Iterator[tuple[int, int]]:
 PAGE_TABLES = MemoryRule(
     id="PV_PAGE_TABLES",
     record="PAGE_DATA",
-    says="page tables name frames within the P2M",
+    errno="",
+    sentence="page tables name frames within the P2M",
     test=page_tables,
+    layer=Layer.LIBXC,
     cite=Cite("x86_pv_localise_page"),
 )
 P2M_FRAMES = MemoryRule(
     id="PV_P2M_FRAMES",
     record="X86_PV_P2M_FRAMES",
-    says="the frames that hold the P2M are plain pages",
-    test=frame_of_p2m,
+    errno="",
+    sentence="the frames that hold the P2M are plain pages",
+    test=frames_of_p2m,
+    layer=Layer.LIBXC,
     cite=Cite("update_guest_p2m"),
 )
 RULES = (PAGE_TABLES, P2M_FRAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
@@ -10,6 +9,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.streams.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
+from xensave.engine.loop.rule import first_broken
 from xensave.engine.pv import basic, extended, frames, msrs, tables, xsave
 from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import (
@@ -18,13 +18,11 @@ from xensave.engine.pv.rule import (
     MSRS,
     XSAVE,
     MemoryRule,
+    PvGuest,
     PvRecord,
-    PvRefusal,
     PvRule,
-    apply,
 )
-from xensave.engine.verdict import Layer
-from xensave.image.facts.stream import PvVcpu
+from xensave.engine.verdict import Layer, Refused
 from xensave.policy.value import Policy
 from xensave.records.codec import decode
 from xensave.records.stream import stream_layout
@@ -48,22 +46,10 @@ RULES: tuple[PvRule | MemoryRule, ...] = (
 DATED = (*xsave.DATED, *msrs.DATED, tables.TABLE_TYPES)
 
 
-class PvGuest(NamedTuple):
-    """A PV guest's vCPUs: its width in bits, how many the domain has, and their records.
-
-    `host` is the host's own policy, None where it is not known.
-    """
-
-    bits: int
-    vcpus: int
-    records: Mapping[int, PvVcpu]
-    host: Policy | None = None
-
-
 class PvAnswer(NamedTuple):
     """The first refusal, None where there is none; what hangs on the host or is not known."""
 
-    refusal: PvRefusal | None
+    refusal: Refused | None
     depends: tuple[str, ...] = ()
     assumes: tuple[str, ...] = ()
 
@@ -79,15 +65,25 @@ def judge_pv(
     depends: list[str] = []
     refusal = (
         _first_vcpu(guest)
-        or frames.PAGE_TABLES.refusal(memory)
+        or _of_memory(frames.PAGE_TABLES, memory, machine)
         or _vcpus(guest, machine, memory, depends)
         or _tables(guest, memory)
-        or frames.P2M_FRAMES.refusal(memory)
+        or _of_memory(frames.P2M_FRAMES, memory, machine)
     )
     return PvAnswer(refusal, tuple(depends), () if refusal else (CONTENTS,))
 
 
-def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
+def _of_memory(rule: MemoryRule, memory: PvMemory | None, machine: Machine) -> Refused | None:
+    """Returns the refusal of a memory, None for none, and where the memory is not known."""
+    wrong = rule.test(memory, machine) if memory is not None else None
+    return None if wrong is None else _refused(rule, rule.record, wrong)
+
+
+def _refused(rule: PvRule | MemoryRule, record: str, reason: str) -> Refused:
+    return Refused(rule.id, reason, rule.layer, rule.errno, record, cite=rule.cite)
+
+
+def _tables(guest: PvGuest, memory: PvMemory | None) -> Refused | None:
     """Returns Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
     if memory is None:
         return None
@@ -100,27 +96,34 @@ def _tables(guest: PvGuest, memory: PvMemory | None) -> PvRefusal | None:
     return tables.refusal(memory, roots, {pfn for vcpu in vcpus for pfn in frames.gdt_of(vcpu)})
 
 
-def _first_vcpu(guest: PvGuest) -> PvRefusal | None:
+def _first_vcpu(guest: PvGuest) -> Refused | None:
     """Refuses a guest without vCPU 0's registers."""
     first = guest.records.get(0)
     if first is not None and first.basic is not None:
         return None
     reason = "vCPU 0 has no basic state"
-    return PvRefusal(Layer.LIBXC, BASIC, "", "PV_VCPU_0", reason, Cite("update_vcpu_context"))
+    cite = Cite("update_vcpu_context")
+    return Refused("PV_VCPU_0", reason, Layer.LIBXC, record=BASIC, cite=cite)
 
 
 def _vcpus(
     guest: PvGuest, machine: Machine, memory: PvMemory | None, depends: list[str]
-) -> PvRefusal | None:
+) -> Refused | None:
     for number, vcpu in sorted(guest.records.items()):
         for name, field, rules in _RECORDS:
             content: bytes | None = getattr(vcpu, field)
             if content is None:
                 continue
             record = _record(name, number, content, guest, memory)
-            refusal = apply(rules, record, machine, depends)
-            if refusal is not None:
-                return refusal
+            label = f"{name}[{number}]"
+            asked = (
+                rule
+                for rule in rules
+                if rule.holds(machine.version) and rule.bits in (None, guest.bits)
+            )
+            broken = first_broken(asked, record, machine, label, depends)
+            if broken is not None:
+                return _refused(broken.rule, label, broken.detail)
     return None
 
 
@@ -132,12 +135,4 @@ def _record(
     assert layout is not None, name
     # What libxc does not send Xen finds as the toolstack's buffer has it: zero, it is hoped.
     values = decode(layout, body.ljust(layout.size, b"\0"))
-    return PvRecord(
-        number,
-        values,
-        content,
-        guest.bits,
-        vcpus=guest.vcpus,
-        host=guest.host,
-        memory=memory,
-    )
+    return PvRecord(guest, number, values, content, memory)

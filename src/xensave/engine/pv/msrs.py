@@ -84,8 +84,8 @@ def count(record: PvRecord, machine: Machine) -> str | None:
     wider = known + len(_MASKS)
     if COUNTED_ONCE.holds(machine.version) or have > wider:
         return f"there are {have}, at most {known}"
-    if record.host is not None:
-        return None if record.host.has("dbext") else f"there are {have}, at most {known}"
+    if record.guest.host is not None:
+        return None if record.guest.host.has("dbext") else f"there are {have}, at most {known}"
     raise Undecided(f"whether the host has DBEXT, for {have} MSRs")
 
 
@@ -115,9 +115,9 @@ RULES = (
     PvRule(
         id="PV_MSRS_WHOLE",
         record=MSRS,
-        says="entries are whole",
-        test=whole,
         errno="",
+        sentence="entries are whole",
+        test=whole,
         layer=Layer.LIBXC,
         cite=AUDITED.cite,
         since=AUDITED.since,
@@ -125,7 +125,8 @@ RULES = (
     PvRule(
         id="PV_MSR_COUNT",
         record=MSRS,
-        says="there are no more than Xen knows",
+        errno="EINVAL",
+        sentence="there are no more than Xen knows",
         test=count,
         cite=COUNTED_ONCE.cite,
         since=SET_AT_ALL.since,
@@ -133,7 +134,8 @@ RULES = (
     PvRule(
         id="PV_MSR_VALUE",
         record=MSRS,
-        says="each MSR is one that the guest may have",
+        errno="EINVAL",
+        sentence="each MSR is one that the guest may have",
         test=values,
         cite=_CITE,
         since=SET_AT_ALL.since,

@@ -13,8 +13,7 @@ from collections.abc import Container, Iterable
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.pv.memory import PvMemory
-from xensave.engine.pv.rule import PvRefusal
-from xensave.engine.verdict import Layer
+from xensave.engine.verdict import Refused
 
 _TABLE, _PIN = 0x7, 0x8
 _TOP = 4
@@ -101,7 +100,7 @@ class _Walk:
 
 def refusal(
     memory: PvMemory, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
-) -> PvRefusal | None:
+) -> Refused | None:
     """Returns Xen's refusal of a guest's page tables.
 
     `roots` are those that its vCPUs name, `gdt` the pages of their descriptor tables.
@@ -109,4 +108,6 @@ def refusal(
     wrong = _Walk(memory).wrong(roots, gdt)
     if wrong is None:
         return None
-    return PvRefusal(Layer.XEN, "PAGE_DATA", "EINVAL", TABLE_TYPES.id, wrong, TABLE_TYPES.cite)
+    return Refused(
+        TABLE_TYPES.id, wrong, errno="EINVAL", record=TABLE_TYPES.record, cite=TABLE_TYPES.cite
+    )

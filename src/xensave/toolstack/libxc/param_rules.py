@@ -87,16 +87,6 @@ class ParamRule(NamedTuple):
     periods: tuple[Period, ...]
 
 
-class InForce(NamedTuple):
-    """A rule in one release: whose settings it refuses, and how."""
-
-    id: str
-    names: tuple[str, ...]
-    refuses: Refuses
-    errno: Errno
-    cite: Cite
-
-
 def viridian_features(target: Target) -> int:
     """Returns the bits of the VIRIDIAN param that a release knows."""
     return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
@@ -397,10 +387,10 @@ HVM_PARAM_PAE_ENABLED" (4.14)."""
 
 
 @cache
-def in_release(at: Version) -> tuple[InForce, ...]:
-    """Returns the rules that are in force in a release, in the order in which it asks them."""
+def in_release(at: Version) -> tuple[tuple[ParamRule, Period], ...]:
+    """Returns the rules in force in a release with their periods, in the order of its asking."""
     return tuple(
-        InForce(rule.id, period.names, period.refuses or rule.refuses, period.errno, period.cite)
+        (rule, period)
         for rule in RULES
         for period in rule.periods
         if in_force(period.since, period.until, at)

@@ -11,6 +11,7 @@ from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
+from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import PV
 from xensave.toolstack.libxc.param_rules import DISCARDED, Setting, in_release
 from xensave.toolstack.libxl.configured import config_rule, configured, domain_type
@@ -26,22 +27,12 @@ _INDEX_MASK = (1 << 32) - 1
 """xc_hvm_param_set() takes the index as 32 bits; what libxc itself looks for has all 64."""
 
 
-class ParamRefusal(NamedTuple):
-    """Why a release refuses a setting; where it is not `certain`, only the host can tell."""
-
-    rule: str
-    errno: Errno
-    reason: str
-    cite: Cite
-    certain: bool = True
-
-
 class Param(NamedTuple):
-    """A param as a restore sets it, and what the release makes of it; None where it is taken."""
+    """A param as a restore sets it, and why the release refuses it; None where it is taken."""
 
     number: int
     value: int
-    refusal: ParamRefusal | None = None
+    objection: Objection | None = None
 
 
 def settings(restore: Restore) -> Iterator[Param]:
@@ -56,17 +47,17 @@ def settings(restore: Restore) -> Iterator[Param]:
     discarded = {name for name, since in DISCARDED if begun(since, target.version)}
     for number, value in restore.facts.params:
         name = name_of(number)
-        refusal = None
+        objection = None
         if name in discarded and number <= _INDEX_MASK:
             pass
         elif number & _INDEX_MASK >= limit:
             reason = f"Xen {target.name} has {limit} params"
-            refusal = ParamRefusal("PARAM_INDEX", "EINVAL", reason, Cite("hvmop_set_param"))
+            objection = _objection("PARAM_INDEX", reason, "EINVAL", Cite("hvmop_set_param"))
         else:
-            refusal = _set(name, Setting(value, before.get(name, 0), restore, before))
-        if refusal is None or not refusal.certain:
+            objection = _set(name, Setting(value, before.get(name, 0), restore, before))
+        if objection is None or not objection.certain:
             before[name] = value
-        yield Param(number, value, refusal)
+        yield Param(number, value, objection)
 
 
 def name_of(number: int) -> str:
@@ -75,20 +66,28 @@ def name_of(number: int) -> str:
     return catalogue.space("hvm-param").name_of(index) or f"param {index}"
 
 
-def _set(name: str, setting: Setting) -> ParamRefusal | None:
+def _set(name: str, setting: Setting) -> Objection | None:
     """Returns the first refusal of a setting, or what only the host can tell."""
     doubt = None
-    for each in in_release(setting.restore.target.version):
-        if name not in each.names:
+    for each, period in in_release(setting.restore.target.version):
+        if name not in period.names:
             continue
         try:
-            wrong = each.refuses(setting)
+            wrong = (period.refuses or each.refuses)(setting)
         except Undecided as unknown:
-            doubt = ParamRefusal(each.id, each.errno, str(unknown), each.cite, certain=False)
+            doubt = _objection(each.id, str(unknown), period.errno, period.cite, certain=False)
             continue
         if wrong:
-            return ParamRefusal(each.id, each.errno, wrong, each.cite)
+            return _objection(each.id, wrong, period.errno, period.cite)
     return doubt
+
+
+def _objection(
+    rule: str, reason: str, errno: Errno, cite: Cite, *, certain: bool = True
+) -> Objection:
+    return Objection(
+        Refused(rule, reason, Layer.XEN, errno, RECORD, cite=cite), Stage.STREAM, certain
+    )
 
 
 @config_rule(
@@ -107,13 +106,14 @@ def from_configuration(restore: Restore) -> str | None:
         return None
     before: dict[str, int] = {}
     for name, value in params_set(restore).items():
-        refusal = _set(name, Setting(value, 0, restore, before))
-        if refusal is None:
+        objection = _set(name, Setting(value, 0, restore, before))
+        if objection is None:
             before[name] = value
         elif begun(_HEEDED.get(name, _ALL_HEEDED), restore.target.version):
-            if not refusal.certain:
-                raise Undecided(refusal.reason)
-            return f"{name} = {value:#x}: {refusal.reason}"
+            reason = objection.refusal.reason
+            if not objection.certain:
+                raise Undecided(reason)
+            return f"{name} = {value:#x}: {reason}"
     return None
 
 
@@ -122,23 +122,13 @@ RULES: tuple[Rule, ...] = (from_configuration,)
 
 def objections(restore: Restore) -> Iterator[Objection]:
     """Yields what setting the params comes to, in their order: the first refusal ends it."""
-    for param in settings(restore):
-        refusal = param.refusal
-        if refusal is None:
+    offset = restore.facts.firsts.get(PLACE)
+    for number, value, objection in settings(restore):
+        if objection is None:
             continue
-        reason = refusal.reason
-        if refusal.certain:
-            reason = f"{name_of(param.number)} = {param.value:#x}: {reason}"
-        yield Objection(
-            refusal.rule,
-            Layer.XEN,
-            Stage.STREAM,
-            RECORD,
-            reason,
-            refusal.cite,
-            refusal.errno,
-            restore.facts.firsts.get(PLACE),
-            refusal.certain,
-        )
-        if refusal.certain:
+        refusal = objection.refusal._replace(offset=offset)
+        if objection.certain:
+            reason = f"{name_of(number)} = {value:#x}: {refusal.reason}"
+            yield objection._replace(refusal=refusal._replace(reason=reason))
             return
+        yield objection._replace(refusal=refusal)

@@ -12,6 +12,7 @@ from functools import partial
 from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.engine.pv import PvAnswer, PvGuest, judge_pv
+from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import GuestFacts
 from xensave.records.codec import decode
 from xensave.records.stream import root_frame, stream_layout
@@ -174,15 +175,7 @@ def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
 def _objections(answer: PvAnswer) -> Iterator[Objection]:
     refusal = answer.refusal
     if refusal is not None:
-        record = f"libxc {refusal.record}"
-        yield Objection(
-            refusal.rule,
-            refusal.layer,
-            Stage.COMPLETION,
-            record,
-            refusal.reason,
-            refusal.cite,
-            refusal.errno,
-        )
+        placed = refusal._replace(record=f"libxc {refusal.record}")
+        yield Objection(placed, Stage.COMPLETION)
     for text in answer.depends:
-        yield Objection("PV_VCPU", Layer.XEN, Stage.COMPLETION, "", text, Cite(""), certain=False)
+        yield Objection(Refused("PV_VCPU", text), Stage.COMPLETION, certain=False)

@@ -10,6 +10,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.events import LIBVIRT, LIBXC, LIBXL, XENOPSD, XL
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc
+from xensave.engine.verdict import Refused
 from xensave.errors import LimitExceeded, Truncated, Unsupported, XensaveError
 from xensave.findings import Finding
 from xensave.image.facts.guest import PV
@@ -142,15 +143,16 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
         for count in facts.counts:
             if count.layer != layer or count.type in known or count.type not in named:
                 continue
-            yield Objection(
+            reason = f"Xen {target.name} does not know {layer} records of type {count.type:#x}"
+            refusal = Refused(
                 _UNKNOWN[layer].id,
+                reason,
                 _LAYERS[layer],
-                Stage.STREAM,
-                f"{layer} {count.name}",
-                f"Xen {target.name} does not know {layer} records of type {count.type:#x}",
-                Cite("process_record"),
+                record=f"{layer} {count.name}",
                 offset=facts.firsts.get((count.layer, count.type)),
+                cite=Cite("process_record"),
             )
+            yield Objection(refusal, Stage.STREAM)
 
 
 @cache
@@ -175,29 +177,28 @@ def broken_rules(restore: Restore) -> Iterator[Objection]:
             yield _not_looked_at(finding)
         reader = enforced.get(finding.rule)
         if reader is not None:
-            layer = _LAYERS[reader.layer]
-            yield Objection(
+            refusal = Refused(
                 finding.rule,
-                layer,
-                Stage.HEADER if layer in _FIRST else Stage.STREAM,
-                finding.place.record or reader.layer,
                 finding.message,
-                reader.cite,
+                _LAYERS[reader.layer],
+                record=finding.place.record or reader.layer,
                 offset=finding.place.offset,
+                cite=reader.cite,
             )
+            yield Objection(refusal, _stage_of(refusal.layer))
+
+
+def _stage_of(layer: Layer) -> Stage:
+    return Stage.HEADER if layer in _FIRST else Stage.STREAM
 
 
 def _not_looked_at(finding: Finding) -> Objection:
-    return Objection(
+    refusal = Refused(
         finding.rule,
-        Layer.LIBXL,
-        Stage.STREAM,
-        finding.place.record or LIBXL,
         f"whether {finding.place.record} is in order: {finding.message}",
-        Cite("libxl__restore_emulator_xenstore_data"),
         offset=finding.place.offset,
-        certain=False,
     )
+    return Objection(refusal, Stage.STREAM, certain=False)
 
 
 def stopped(restore: Restore) -> Iterator[Objection]:
@@ -206,29 +207,26 @@ def stopped(restore: Restore) -> Iterator[Objection]:
     if error is None or _ends_for_libxl(restore):
         return
     if _cut_for_libxl(restore):
-        yield Objection(
-            "STREAM_CUT",
-            Layer.LIBXL,
-            Stage.STREAM,
-            error.record or LIBXL,
-            f"what becomes of a record that is cut: libxl does not notice ({error.message})",
-            Cite("datacopier_readable"),
-            offset=error.offset,
-            certain=False,
-        )
+        reason = f"what becomes of a record that is cut: libxl does not notice ({error.message})"
+        doubt = Refused("STREAM_CUT", reason, Layer.LIBXL, offset=error.offset)
+        yield Objection(doubt, Stage.STREAM, certain=False)
         return
     layer = reader_of(error)
     # What lies beyond a limit, or has a form of its own as a vGPU's state has, was not looked at.
     unseen = Unsupported if layer is Layer.XENOPSD else LimitExceeded
-    yield Objection(
+    certain = not isinstance(error, (unseen, LimitExceeded))
+    yield Objection(refused_by(layer, error), _stage_of(layer), certain)
+
+
+def refused_by(layer: Layer, error: XensaveError) -> Refused:
+    """Returns the refusal of a reader that cannot follow a stream."""
+    return Refused(
         rule_of(error).id,
-        layer,
-        Stage.HEADER if layer in _FIRST else Stage.STREAM,
-        error.record or "the stream",
         error.message,
-        WALKS[layer],
+        layer,
+        record=error.record or "the stream",
         offset=error.offset,
-        certain=not isinstance(error, (unseen, LimitExceeded)),
+        cite=WALKS[layer],
     )
 
 

@@ -154,7 +154,8 @@ def _rows() -> Iterator[_Row]:
         text = f"MSR {known.number:#x} ({known.name}) may be loaded"
         yield _Row("load", "CPU_MSR", text, None, known.since, known.until)
     for each in pv.RULES:
-        yield _Row("load", each.record, f"{each.says} ({each.id})", each.cite, each.since, ())
+        text = f"{each.sentence} ({each.id})"
+        yield _Row("load", each.record, text, each.cite, each.since, each.until)
     for refusal in RULES:
         text = f"{refusal.says} ({refusal.id})"
         kind = "toolstack"

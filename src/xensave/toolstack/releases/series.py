@@ -148,11 +148,9 @@ def naming(verdict: Verdict, point: str, name: str) -> Verdict:
 
     if isinstance(verdict, Refused):
         return verdict._replace(reason=named(verdict.reason))
-    assumes, warnings = (tuple(map(named, each)) for each in (verdict.assumes, verdict.warnings))
-    if isinstance(verdict, Depends):
-        depends = tuple(map(named, verdict.depends))
-        return verdict._replace(depends=depends, assumes=assumes, warnings=warnings)
-    return verdict._replace(assumes=assumes, warnings=warnings)
+    texts = (verdict.depends, verdict.assumes, verdict.warnings)
+    depends, assumes, warnings = (tuple(map(named, each)) for each in texts)
+    return verdict._replace(depends=depends, assumes=assumes, warnings=warnings)
 
 
 def representatives(target: str) -> tuple[str, ...]:
