@@ -48,6 +48,7 @@ RESTORERS = (
     "xensave.rules.stream.libxc.static_data",
     "xensave.toolstack.libxl.creation",
     "xensave.toolstack.libxl.dm_arguments",
+    "xensave.toolstack.libxl.exclusions",
     "xensave.toolstack.libxl.hardware",
     "xensave.toolstack.libxl.json_types",
     "xensave.toolstack.libxl.resources",
