@@ -11,7 +11,7 @@ from xensave.policy.value import Policy
 REGISTERS = ("eax", "ebx", "ecx", "edx")
 
 
-class Difference(NamedTuple):
+class RegisterChange(NamedTuple):
     """A register of a leaf (or an MSR, of which `register` is "") with another value."""
 
     leaf: int
@@ -26,7 +26,7 @@ class PolicyComparison(NamedTuple):
 
     lost: tuple[str, ...]
     gained: tuple[str, ...]
-    registers: tuple[Difference, ...]
+    registers: tuple[RegisterChange, ...]
 
     @property
     def differs(self) -> bool:
@@ -43,7 +43,7 @@ def compare_policies(old: Policy, new: Policy, version: Version) -> PolicyCompar
     """
     changed = changed_features(old, new, version)
     differences = [
-        Difference(leaf, subleaf, register, mine, theirs)
+        RegisterChange(leaf, subleaf, register, mine, theirs)
         for leaf, subleaf in sorted(old.leaves.keys() | new.leaves.keys())
         for register, mine, theirs in zip(
             REGISTERS, old.leaf(leaf, subleaf), new.leaf(leaf, subleaf), strict=True
@@ -51,7 +51,7 @@ def compare_policies(old: Policy, new: Policy, version: Version) -> PolicyCompar
         if mine != theirs
     ]
     differences += [
-        Difference(index, 0, "", old.msrs.get(index, 0), new.msrs.get(index, 0))
+        RegisterChange(index, 0, "", old.msrs.get(index, 0), new.msrs.get(index, 0))
         for index in sorted(old.msrs.keys() | new.msrs.keys())
         if old.msrs.get(index, 0) != new.msrs.get(index, 0)
     ]

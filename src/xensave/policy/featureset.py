@@ -4,18 +4,18 @@ The words are those that a release's featureset has: registers that it lacks are
 nor compared there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version
-from xensave.catalogue.features import features_of
+from xensave.catalogue.features import Word, features_of
 from xensave.policy.value import NO_REGISTERS, Policy, Registers
 
 _WORD = 0xFFFFFFFF
 _HIGH = 3
 
 
-class Changed(NamedTuple):
+class FeatureChanges(NamedTuple):
     """Features by name, as the release has them, that a policy lost and gained."""
 
     lost: tuple[str, ...]
@@ -35,8 +35,13 @@ def featureset(policy: Policy, version: Version) -> list[int]:
 
 def with_featureset(policy: Policy, words: Sequence[int], version: Version) -> Policy:
     """Returns a policy with these features and all else as it was."""
+    return with_words(policy, zip(features_of(version).words, words, strict=True))
+
+
+def with_words(policy: Policy, words: Iterable[tuple[Word, int]]) -> Policy:
+    """Returns a policy with these words of features and all else as it was."""
     leaves, msrs = dict(policy.leaves), dict(policy.msrs)
-    for word, value in zip(features_of(version).words, words, strict=True):
+    for word, value in words:
         if word.msr:
             shift = 32 if word.register == _HIGH else 0
             old = msrs.get(word.leaf, 0)
@@ -59,7 +64,7 @@ def replaced(registers: Registers, index: int, value: int) -> Registers:
     return a, b, c, d
 
 
-def changed_features(before: Policy, after: Policy, version: Version) -> Changed:
+def changed_features(before: Policy, after: Policy, version: Version) -> FeatureChanges:
     """Returns which features one policy has and the other has not, by name."""
     features = features_of(version)
     lost: list[str] = []
@@ -71,4 +76,4 @@ def changed_features(before: Policy, after: Policy, version: Version) -> Changed
         for bit in range(32):
             if (old ^ new) >> bit & 1:
                 (lost if old >> bit & 1 else gained).append(features.name(word, bit))
-    return Changed(tuple(lost), tuple(gained))
+    return FeatureChanges(tuple(lost), tuple(gained))

@@ -49,5 +49,4 @@ def _host(release: str, like: Policy, *, pv: bool) -> Host:
 def _of_intel(policy: Policy) -> Policy:
     vendor = INTEL.encode()
     b, d, c = (int.from_bytes(vendor[at : at + 4], "little") for at in (0, 4, 8))
-    leaves = {**policy.leaves, (0, 0): (policy.leaf(0)[0], b, c, d)}
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves({**policy.leaves, (0, 0): (policy.leaf(0)[0], b, c, d)})

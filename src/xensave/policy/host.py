@@ -1,6 +1,6 @@
 """The most that a host can give a guest, as a policy: what a guest's own is compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from xensave.catalogue.dates import Dated, Version
@@ -8,7 +8,7 @@ from xensave.catalogue.features import features_of
 from xensave.catalogue.model import Cite
 from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
-from xensave.policy.value import CPUID_FAULTING, PLATFORM_INFO, CpuidEntry, MsrEntry, Policy
+from xensave.policy.value import CPUID_FAULTING, PLATFORM_INFO, CpuidEntry, Leaves, MsrEntry, Policy
 
 SUBLEAVES_RAISED = Dated(
     "POLICY_MAX_SUBLEAVES",
@@ -93,8 +93,7 @@ class Host(NamedTuple):
 
 def faulting(policy: Policy) -> Policy:
     """Returns a policy with CPUID faulting, which every HVM Max policy offers."""
-    value = policy.msrs.get(PLATFORM_INFO, 0) | CPUID_FAULTING
-    return Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: value}, policy.source)
+    return policy.with_msr(PLATFORM_INFO, policy.msrs.get(PLATFORM_INFO, 0) | CPUID_FAULTING)
 
 
 def raised(policy: Policy, version: Version) -> Policy:
@@ -106,7 +105,7 @@ def raised(policy: Policy, version: Version) -> Policy:
     if LEAVES_RAISED.holds(version):
         leaves[0, 0] = replaced(policy.leaf(0), 0, BASIC_MAX)
         leaves[EXTENDED, 0] = replaced(policy.leaf(EXTENDED), 0, limits.extended)
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves(leaves)
 
 
 def fitted(host: Policy, version: Version) -> Policy:
@@ -118,15 +117,19 @@ def fitted(host: Policy, version: Version) -> Policy:
     leaves = {
         (leaf, subleaf): registers
         for (leaf, subleaf), registers in host.leaves.items()
-        if subleaf <= limits.subleaves.get(leaf, 0)
-        and (leaf <= BASIC_MAX or EXTENDED <= leaf <= limits.extended)
+        if subleaf <= limits.subleaves.get(leaf, 0) and limits.has(leaf)
     }
-    for leaf, most in ((0, BASIC_MAX), (7, limits.feature_subleaf), (EXTENDED, limits.extended)):
+    lower_maxima(leaves, limits.maxima)
+    msrs = {index: value for index, value in host.msrs.items() if index in limits.msrs}
+    return Policy(leaves, msrs, host.source)
+
+
+def lower_maxima(leaves: Leaves, maxima: Mapping[int, int]) -> None:
+    """Lowers what some leaves say in EAX to the most that they may say."""
+    for leaf, most in maxima.items():
         if (leaf, 0) in leaves:
             registers = leaves[leaf, 0]
             leaves[leaf, 0] = replaced(registers, 0, min(registers[0], most))
-    msrs = {index: value for index, value in host.msrs.items() if index in limits.msrs}
-    return Policy(leaves, msrs, host.source)
 
 
 def most_generous(version: Version, like: Policy, *, pv: bool = False) -> Policy:

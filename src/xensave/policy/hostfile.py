@@ -16,10 +16,10 @@ from xensave.catalogue.features import WORDS
 from xensave.errors import LimitExceeded, Malformed
 from xensave.image import open_image
 from xensave.image.opening import open_input
-from xensave.policy.featureset import replaced
+from xensave.policy.featureset import with_words
 from xensave.policy.host import Host, Kind
 from xensave.policy.steps.copy import merged
-from xensave.policy.value import NO_REGISTERS, CpuidEntry, Policy
+from xensave.policy.value import EMPTY, CpuidEntry, Policy
 from xensave.source import Source
 
 TEXT_LIMIT = 1 << 20
@@ -112,8 +112,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Policy]]:
     for line in [*lines, "end policy: 0 leaves, 0 MSRs"]:
         if head := _BLOCK.match(line):
             if name is not None:
-                policy = merged(Policy({}, {}), leaves, msrs)
-                yield name, Policy(policy.leaves, policy.msrs, f"{name} policy")
+                yield name, merged(EMPTY, leaves, msrs, f"{name} policy")
             name, leaves, msrs = head[1], [], []
         elif match := _LEAF.match(line):
             leaf, subleaf, a, b, c, d = (int(word, 16) for word in match.groups())
@@ -129,19 +128,8 @@ def _feature_lines(lines: list[str]) -> Iterator[tuple[str, Policy]]:
         match = _WORDS.fullmatch(line)
         if match:
             for field in _FEATURES.get(match[1], ()):
-                yield field, _of_words([int(word, 16) for word in re.split("[-:]", match[2])])
-
-
-def _of_words(words: list[int]) -> Policy:
-    leaves: dict[tuple[int, int], tuple[int, int, int, int]] = {}
-    msrs: dict[int, int] = {}
-    for word, value in zip(WORDS, words, strict=False):
-        if word.msr:
-            msrs[word.leaf] = msrs.get(word.leaf, 0) | value << (32 if word.register else 0)
-        else:
-            key = word.leaf, word.subleaf
-            leaves[key] = replaced(leaves.get(key, NO_REGISTERS), word.register, value)
-    return Policy(leaves, msrs, "a featureset")
+                words = (int(word, 16) for word in re.split("[-:]", match[2]))
+                yield field, with_words(EMPTY, zip(WORDS, words, strict=False))
 
 
 def _of_image(path: str, source: Source) -> Host:
@@ -149,9 +137,8 @@ def _of_image(path: str, source: Source) -> Host:
         facts = image.facts
         if not facts.leaves:
             raise Malformed("carries no CPU policy")
-        policy = merged(Policy({}, {}), facts.leaves, facts.msrs or ())
-    policy = Policy(policy.leaves, policy.msrs, f"the CPU policy in {path}")
-    entries = (facts.leaves, facts.msrs or ())
+        entries = (facts.leaves, facts.msrs or ())
+    policy = merged(EMPTY, *entries, f"the CPU policy in {path}")
     return _of_guest(path, policy)._replace(entries=entries)
 
 

@@ -7,7 +7,7 @@ and taken by the next. Source: xen/include/xen/lib/x86/{cpuid,msr,cpu-policy}.h 
 from functools import cache
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Dated, Version, begun
+from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.policy.value import PLATFORM_INFO
 
@@ -81,6 +81,18 @@ MSR_10A_WIDE = Dated(
     since=("4.14.6", "4.15.5", "4.16.5", "4.17.2", "4.18.0"),
 )
 
+IN_STREAMS = Dated(
+    "POLICY_IN_STREAMS",
+    "X86_CPUID_POLICY",
+    "Streams carry policies; before, the toolstack gives a guest what it gives a new one.",
+    Cite(
+        "handle_x86_cpuid_policy",
+        "8baf4363e1",
+        "libxc/restore: Handle X86_{CPUID,MSR}_DATA records",
+        "4.14",
+    ),
+    since=("4.14.0",),
+)
 DIFFERENCES = (SUBLEAF_7_1, SUBLEAF_7_2, EXTENDED_21, MSR_10A, MSR_10A_WIDE)
 
 
@@ -98,6 +110,15 @@ class Limits(NamedTuple):
     def feature_subleaf(self) -> int:
         """The last subleaf of leaf 7."""
         return self.subleaves[7]
+
+    @property
+    def maxima(self) -> dict[int, int]:
+        """The most that the leaves say which say where leaves end."""
+        return {0: BASIC_MAX, 7: self.feature_subleaf, EXTENDED: self.extended}
+
+    def has(self, leaf: int) -> bool:
+        """Tells whether there is room for a leaf of a CPU's own."""
+        return leaf <= BASIC_MAX or EXTENDED <= leaf <= self.extended
 
     @property
     def entries(self) -> int:
@@ -130,8 +151,3 @@ def limits_of(version: Version) -> Limits:
         EXTENDED + (0x21 if EXTENDED_21.holds(version) else 0x1C),
         msrs,
     )
-
-
-def streams_carry_policies(version: Version) -> bool:
-    """Tells whether a release's toolstack reads policies from a stream at all."""
-    return begun(("4.14.0",), version)

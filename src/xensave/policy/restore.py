@@ -13,17 +13,16 @@ from xensave.catalogue import series_of
 from xensave.catalogue.dates import Version, version
 from xensave.policy.featureset import changed_features
 from xensave.policy.host import Host, fitted, most_generous
-from xensave.policy.limits import streams_carry_policies
+from xensave.policy.limits import IN_STREAMS
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.steps.clamp import Guest, clamped
 from xensave.policy.steps.compatible import cleared, compatible
 from xensave.policy.steps.copy import copy_cpuid, copy_msrs, merged
 from xensave.policy.steps.default import default_policy, pv_default_policy
 from xensave.policy.steps.invent import invented
-from xensave.policy.value import CpuidEntry, MsrEntry, Policy
+from xensave.policy.value import EMPTY, CpuidEntry, MsrEntry, Policy
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
-EMPTY = Policy({}, {})
 FAULTING = "whether the host has CPUID faulting, which MSR 0xce of the policy offers"
 """HVM guests have it everywhere, PV guests where the CPU has it."""
 
@@ -100,7 +99,7 @@ def restored(
     default = host.default(pv=guest.pv) if host is not None else None
     if default is None:
         default = pv_default_policy(release) if guest.pv else default_policy(release)
-    if not streams_carry_policies(at):
+    if not IN_STREAMS.holds(at):
         # The toolstack gives the domain what it gives a new one; nothing is compared. Of a newer
         # Xen's default it had some features by default too.
         if host is not None:

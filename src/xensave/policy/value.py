@@ -20,6 +20,7 @@ PLATFORM_INFO = 0xCE
 CPUID_FAULTING = 1 << 31
 
 Registers = tuple[int, int, int, int]
+Leaves = dict[tuple[int, int], Registers]
 NO_REGISTERS: Registers = (0, 0, 0, 0)
 
 CpuidEntry = tuple[int, int, int, int, int, int]
@@ -39,9 +40,7 @@ class Policy:
     (True, '0x21f')
     """
 
-    def __init__(
-        self, leaves: dict[tuple[int, int], Registers], msrs: dict[int, int], source: str = ""
-    ) -> None:
+    def __init__(self, leaves: Leaves, msrs: dict[int, int], source: str = "") -> None:
         self.leaves = leaves
         self.msrs = msrs
         self.source = source
@@ -61,6 +60,14 @@ class Policy:
         return self.leaves == other.leaves and self.msrs == other.msrs
 
     __hash__ = None  # type: ignore[assignment]
+
+    def with_leaves(self, leaves: Leaves) -> Policy:
+        """Returns a policy with other leaves and the same MSRs."""
+        return Policy(leaves, self.msrs, self.source)
+
+    def with_msr(self, index: int, value: int) -> Policy:
+        """Returns a policy in which one MSR has another value."""
+        return Policy(self.leaves, {**self.msrs, index: value}, self.source)
 
     def leaf(self, leaf: int, subleaf: int = 0) -> Registers:
         """Returns a leaf's registers, zeroes where the policy lacks it."""
@@ -122,3 +129,6 @@ class Policy:
                 start, length = place_of(index) or (0, 0)
             size = max(size, start + length)
         return size
+
+
+EMPTY = Policy({}, {})

@@ -14,7 +14,7 @@ from xensave.catalogue.model import Cite
 from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.host import fitted, fold_fpu_bits
 from xensave.policy.limits import EXTENDED, limits_of
-from xensave.policy.value import AMD, HYGON, INTEL, NO_REGISTERS, Policy, Registers
+from xensave.policy.value import INTEL, NO_REGISTERS, Leaves, Policy, Registers
 
 _FUNCTION = "recalculate_cpuid_policy"
 TOPOLOGY_ALLOWED = Dated(
@@ -112,7 +112,7 @@ def _maxima(policy: Policy, most: Policy, version: Version) -> Policy:
     last = limits_of(version).extended & 0xFFFF if policy.amd else _EXTENDED_OF_OTHERS
     registers = policy.leaf(EXTENDED)
     leaves[EXTENDED, 0] = replaced(registers, 0, EXTENDED | min(registers[0] & 0xFFFF, last))
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves(leaves)
 
 
 def _features(policy: Policy, most: Policy, version: Version, guest: Guest) -> list[int]:
@@ -163,7 +163,7 @@ def _widths(policy: Policy, most: Policy) -> Policy:
     width = max(width, 36 if policy.has("pae") or policy.has("pse36") else 32)
     linear = 48 if policy.has("lm") else 32
     leaves[EXTENDED | 8, 0] = (a & ~0xFFFF) | linear << 8 | width, b, c, d
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves(leaves)
 
 
 def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
@@ -180,7 +180,7 @@ def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
             if states >> index & 1:
                 a, b, c, _ = most.leaf(_XSTATE_LEAF, index)
                 leaves[_XSTATE_LEAF, index] = a, b, c & 0x3, 0
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves(leaves)
 
 
 def _misc(policy: Policy, version: Version) -> Policy:
@@ -196,17 +196,17 @@ def _misc(policy: Policy, version: Version) -> Policy:
     _mask(leaves, EXTENDED | 8, (~0, ~0, ~0, 0))
     if policy.vendor == INTEL:
         _intel(leaves)
-    elif policy.vendor in (AMD, HYGON):
+    elif policy.amd:
         _amd(leaves, version)
     leaves.pop((0xA, 0), None)
     for leaf, feature in ((0xA, "svm"), (0x19, "page1gb")):
         if not policy.has(feature):
             leaves.pop((EXTENDED | leaf, 0), None)
     _caches(leaves, version)
-    return Policy(leaves, policy.msrs, policy.source)
+    return policy.with_leaves(leaves)
 
 
-def _intel(leaves: dict[tuple[int, int], Registers]) -> None:
+def _intel(leaves: Leaves) -> None:
     a, b, c, d = leaves.get((2, 0), NO_REGISTERS)
     leaves[2, 0] = (a & ~0xFF) | 1, b, c, d
     for leaf in (3, 9, EXTENDED | 5):
@@ -217,7 +217,7 @@ def _intel(leaves: dict[tuple[int, int], Registers]) -> None:
     _mask(leaves, EXTENDED | 8, (0xFFFF, ~0, 0, ~0))
 
 
-def _caches(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
+def _caches(leaves: Leaves, version: Version) -> None:
     """Clears reserved bits of leaf 4, and what follows the last cache."""
     known = True
     for subleaf in range(limits_of(version).subleaves[4] + 1):
@@ -230,7 +230,7 @@ def _caches(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
 _NOT_AMD = (2, 3, 9, 0xA, *(EXTENDED | leaf for leaf in (9, *range(0xB, 0x19), 0x1B, 0x1C)))
 
 
-def _amd(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
+def _amd(leaves: Leaves, version: Version) -> None:
     gone = list(_NOT_AMD)
     if LATE_LEAVES_CLEARED.holds(version):
         gone += [EXTENDED | leaf for leaf in range(0x1D, 0x21)]
@@ -248,7 +248,7 @@ def _amd(leaves: dict[tuple[int, int], Registers], version: Version) -> None:
         _mask(leaves, EXTENDED | 0x21, (~0, 0, ~0, 0))
 
 
-def _mask(leaves: dict[tuple[int, int], Registers], leaf: int, masks: Registers) -> None:
+def _mask(leaves: Leaves, leaf: int, masks: Registers) -> None:
     if (leaf, 0) in leaves:
         (a, b, c, d), (mask_a, mask_b, mask_c, mask_d) = leaves[leaf, 0], masks
         leaves[leaf, 0] = a & mask_a, b & mask_b, c & mask_c, d & mask_d

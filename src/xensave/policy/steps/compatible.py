@@ -6,7 +6,9 @@ on, the vendor. Leaves beyond the policy's own maxima are cleared before.
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import Dated, Version
+from typing import NamedTuple
+
+from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.model import Cite
 from xensave.policy.limits import BASIC_MAX, EXTENDED, limits_of
 from xensave.policy.refusal import PolicyRefusal
@@ -71,34 +73,47 @@ def cleared(policy: Policy, version: Version) -> Policy:
     )
 
 
+class _Maximum(NamedTuple):
+    """A leaf whose EAX says where leaves end, and the rule that it says no more than a host's."""
+
+    leaf: int
+    subleaf: int
+    rule: str
+    what: str
+    cite: Cite
+    since: tuple[str, ...] = ()
+
+
+_MAXIMA = (
+    _Maximum(0, NO_SUBLEAF, "POLICY_HOST_LEAVES", "leaves go", _CITE),
+    _Maximum(
+        7,
+        0,
+        SUBLEAVES_COMPARED.id,
+        "leaf 7 has subleaves",
+        SUBLEAVES_COMPARED.cite,
+        SUBLEAVES_COMPARED.since,
+    ),
+    _Maximum(EXTENDED, NO_SUBLEAF, "POLICY_HOST_EXTENDED", "extended leaves go", _CITE),
+)
+
+
 def compatible(policy: Policy, host: Policy, version: Version) -> PolicyRefusal | None:
     """Returns why a policy is more than a host's maximum, None where it is not."""
-    ours, most = policy.leaf(0), host.leaf(0)
-    if VENDORS_COMPARED.holds(version) and ours[1:] != most[1:]:
+    if VENDORS_COMPARED.holds(version) and policy.leaf(0)[1:] != host.leaf(0)[1:]:
         reason = "the policy's vendor is not the host's"
-        return _refusal(VENDORS_COMPARED.id, reason, VENDORS_COMPARED.cite, 0)
-    if ours[0] > most[0]:
-        reason = f"its leaves go to {ours[0]:#x}, the host's to {most[0]:#x}"
-        return _refusal("POLICY_HOST_LEAVES", reason, _CITE, 0)
-    ours, most = policy.leaf(7), host.leaf(7)
-    if SUBLEAVES_COMPARED.holds(version) and ours[0] > most[0]:
-        reason = f"its leaf 7 has subleaves to {ours[0]:#x}, the host's to {most[0]:#x}"
-        return _refusal(SUBLEAVES_COMPARED.id, reason, SUBLEAVES_COMPARED.cite, 7, 0)
-    ours, most = policy.leaf(EXTENDED), host.leaf(EXTENDED)
-    if ours[0] > most[0]:
-        reason = f"its extended leaves go to {ours[0]:#x}, the host's to {most[0]:#x}"
-        return _refusal("POLICY_HOST_EXTENDED", reason, _CITE, EXTENDED)
+        cite = VENDORS_COMPARED.cite
+        return PolicyRefusal("EINVAL", VENDORS_COMPARED.id, reason, cite, 0, NO_SUBLEAF)
+    for row in _MAXIMA:
+        ours, most = policy.leaf(row.leaf)[0], host.leaf(row.leaf)[0]
+        if in_force(row.since, (), version) and ours > most:
+            reason = f"its {row.what} to {ours:#x}, the host's to {most:#x}"
+            return PolicyRefusal("EINVAL", row.rule, reason, row.cite, row.leaf, row.subleaf)
     more = policy.msrs.get(PLATFORM_INFO, 0) & ~host.msrs.get(PLATFORM_INFO, 0)
     if more:
         reason = f"MSR {PLATFORM_INFO:#x} has bits {more:#x}, which the host cannot give"
         return PolicyRefusal("EINVAL", "POLICY_HOST_MSR", reason, _CITE, msr=PLATFORM_INFO)
     return None
-
-
-def _refusal(
-    rule: str, reason: str, cite: Cite, leaf: int, subleaf: int = NO_SUBLEAF
-) -> PolicyRefusal:
-    return PolicyRefusal("EINVAL", rule, reason, cite, leaf, subleaf)
 
 
 def _typed(policy: Policy, leaf: int, last: int) -> int:

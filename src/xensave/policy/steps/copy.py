@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
-from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
+from xensave.policy.limits import BASIC_MAX, XEN_LEAVES, Limits, limits_of
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
@@ -67,7 +67,9 @@ def copy_msrs(entries: Sequence[MsrEntry], version: Version) -> PolicyRefusal | 
     return None
 
 
-def merged(base: Policy, leaves: Iterable[CpuidEntry], msrs: Iterable[MsrEntry]) -> Policy:
+def merged(
+    base: Policy, leaves: Iterable[CpuidEntry], msrs: Iterable[MsrEntry], source: str = ""
+) -> Policy:
     """Returns a policy with these entries copied over it: what they lack stays as it was.
 
     Of Xen's own leaves only the register that says how many there are is kept.
@@ -76,7 +78,7 @@ def merged(base: Policy, leaves: Iterable[CpuidEntry], msrs: Iterable[MsrEntry])
     for leaf, subleaf, a, b, c, d in leaves:
         key = leaf, 0 if subleaf == NO_SUBLEAF else subleaf
         table[key] = (a, 0, 0, 0) if leaf in XEN_LEAVES else (a, b, c, d)
-    return Policy(table, {**base.msrs, **{index: value for index, _, value in msrs}})
+    return Policy(table, {**base.msrs, **{index: value for index, _, value in msrs}}, source)
 
 
 def _outside(leaf: int, subleaf: int, limits: Limits) -> str:
@@ -85,6 +87,6 @@ def _outside(leaf: int, subleaf: int, limits: Limits) -> str:
     if last is not None:
         beyond = f"leaf {leaf:#x} has no subleaf {subleaf:#x}, they end at {last}"
         return beyond if subleaf > last else ""
-    if EXTENDED <= leaf <= limits.extended or leaf <= BASIC_MAX or leaf in XEN_LEAVES:
+    if limits.has(leaf) or leaf in XEN_LEAVES:
         return f"leaf {leaf:#x} has no subleaves" if subleaf != NO_SUBLEAF else ""
     return f"there is no room for leaf {leaf:#x}: they end at {BASIC_MAX:#x}, {limits.extended:#x}"

@@ -6,10 +6,19 @@ import json
 import os
 from functools import cache
 
-from xensave.catalogue.dates import begun, version
+from xensave.catalogue.dates import Dated, version
+from xensave.catalogue.model import Cite
 from xensave.policy.host import most_generous
 from xensave.policy.steps.clamp import Guest, clamped
 from xensave.policy.value import PLATFORM_INFO, CpuidEntry, Policy
+
+NO_MPX = Dated(
+    "POLICY_DEFAULT_MPX",
+    "X86_CPUID_POLICY",
+    "A domain has no MPX by default.",
+    Cite("calculate_hvm_def_policy", "54463aa79d", "x86/hvm: Disable MPX by default", "4.14"),
+    since=("4.14",),
+)
 
 
 @cache
@@ -17,10 +26,10 @@ def default_policy(release: str) -> Policy:
     """Returns the policy that a release gives a domain on the CPU of the sample images.
 
     That CPU is AMD-like, with PKU, without AVX-512: QEMU's "max" model in software emulation.
-    Until 4.13 domains had MPX by default where the host has it, this one does; from 4.14 not.
+    It has MPX, which domains had by default before `NO_MPX`.
     """
     raw = _load()
-    parts = ["leaves"] if begun(("4.14",), version(release)) else ["leaves", "leaves_until_4.13"]
+    parts = ["leaves"] if NO_MPX.holds(version(release)) else ["leaves", "leaves_until_4.13"]
     leaves = [_entry(row) for part in parts for row in raw[part]]
     msrs = {int(index, 16): int(value, 16) for index, value in raw["msrs"]}
     return Policy.of(leaves, msrs, f"the default CPU policy of Xen {release} on the samples' host")
@@ -31,7 +40,7 @@ def pv_default_policy(release: str) -> Policy:
     """Returns the policy that a release with CPU policies gives a PV domain on the same CPU."""
     policy = default_policy(release)
     at = version(release)
-    faultless = Policy(policy.leaves, {**policy.msrs, PLATFORM_INFO: 0}, policy.source)
+    faultless = policy.with_msr(PLATFORM_INFO, 0)
     return clamped(faultless, most_generous(at, policy, pv=True), at, Guest(pv=True))
 
 

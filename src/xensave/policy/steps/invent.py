@@ -10,8 +10,9 @@ from __future__ import annotations
 from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.policy.featureset import replaced
+from xensave.policy.host import lower_maxima
 from xensave.policy.limits import BASIC_MAX, EXTENDED
-from xensave.policy.value import INTEL, NO_REGISTERS, Policy, Registers
+from xensave.policy.value import INTEL, NO_REGISTERS, Leaves, Policy
 from xensave.records.meaning.cpu.features import places
 
 _CACHES = 4
@@ -73,14 +74,12 @@ def invented(
 
     def switch(name: str, *, on: bool) -> None:
         leaf, subleaf, register, bit = places()[name]
-        registers = leaves.get((leaf, subleaf), (0, 0, 0, 0))
+        registers = leaves.get((leaf, subleaf), NO_REGISTERS)
         value = (registers[register] & ~(1 << bit)) | on << bit
         leaves[leaf, subleaf] = replaced(registers, register, value)
 
-    names = ["rdrand", *(["hle", "rtm"] if TSX_OF_HOST.holds(version) else [])]
-    names += [] if pv else ["mpx"]
-    names += ["htt", "cmp_legacy"] if pv else []
-    for name in names:
+    tsx = ("hle", "rtm") if TSX_OF_HOST.holds(version) else ()
+    for name in ("rdrand", *tsx, *(("htt", "cmp_legacy") if pv else ("mpx",))):
         switch(name, on=physical.has(name))
     switch("itsc", on=False)
     if not pv:
@@ -90,13 +89,11 @@ def invented(
     if LEAVES_CUT.holds(version):
         wide = LEAVES_OF_4_13.holds(version)
         subleaf, extended = (2, 0x21) if wide else (0, 0x1C)
-        for leaf, most in ((0, BASIC_MAX), (7, subleaf), (EXTENDED, EXTENDED | extended)):
-            registers = leaves.get((leaf, 0), (0, 0, 0, 0))
-            leaves[leaf, 0] = replaced(registers, 0, min(registers[0], most))
+        lower_maxima(leaves, {0: BASIC_MAX, 7: subleaf, EXTENDED: EXTENDED | extended})
     return Policy(leaves, default.msrs, "the policy that the toolstack makes up")
 
 
-def _double_topology(leaves: dict[tuple[int, int], Registers], default: Policy) -> None:
+def _double_topology(leaves: Leaves, default: Policy) -> None:
     """Makes room for vCPU n's APIC id of 2n in the numbers that tell of cores and threads."""
     a, b, c, d = leaves.get((1, 0), NO_REGISTERS)
     packages = b >> 16 & 0xFF
