@@ -15,7 +15,7 @@ from xensave.binaries.hypervisor import hypervisor_space
 from xensave.catalogue import space_names
 from xensave.catalogue.owned import SAVE_RECORD
 from xensave.catalogue.registry import read_registry
-from xensave.convert import Refused, Settings, plan_conversion
+from xensave.convert import ConversionRefused, Settings, plan_conversion
 from xensave.convert.rules import load_rules
 from xensave.errors import XensaveError
 from xensave.headers.save import read_tree
@@ -60,7 +60,7 @@ def rules(data: bytes) -> None:
     """Rules for a downstream's records, and a plan that follows them."""
     settings = Settings("4.13", source=RELEASE, rules=load_rules(_file("rules.toml", data)))
     settings.check()
-    with suppress(Refused):
+    with suppress(ConversionRefused):
         printable(plan_lines(plan_conversion(seeds()["amazon.ctx"], settings), 100))
 
 

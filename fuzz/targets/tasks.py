@@ -15,7 +15,7 @@ from fuzz.targets.choice import some
 from fuzz.targets.place import folder
 from xensave import open as open_image
 from xensave.diff import Selection, compare
-from xensave.edit.apply import Request
+from xensave.edit.apply import EditRequest
 from xensave.edit.apply import edit as edited
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.decode import decode_lines
@@ -64,7 +64,7 @@ def edit(data: bytes) -> None:
     """Some changes, judged and forced, of a file that stays as it is."""
     for text in some(CHANGES, data, 3):
         for force in (False, True):
-            request = Request([parse_assignment(text)], "4.17", "4.17", force)
+            request = EditRequest([parse_assignment(text)], "4.17", "4.17", force)
             with suppress(XensaveError):
                 done = edited(data, "/dev/null" if force else None, request)
                 [change.path for change in done.changes]

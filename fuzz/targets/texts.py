@@ -13,7 +13,7 @@ from fuzz.printing import printable
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import version
 from xensave.container.formats import FORMATS
-from xensave.edit.apply import Request, edit
+from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import Malformed, UsageError, XensaveError
@@ -43,7 +43,7 @@ BLANKS = str.maketrans("", "", "\n\t")
 def assignment(data: bytes) -> None:
     """Words of `edit --set`, tried on an image that is whole."""
     change = parse_assignment(data.decode("utf-8", "surrogateescape"))
-    edit(seeds()["kernel"], None, Request([change], "4.17", "4.17", force=True))
+    edit(seeds()["kernel"], None, EditRequest([change], "4.17", "4.17", force=True))
 
 
 def document(data: bytes) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.convert.samples import RELEASES, ROOT, STREAMED, converted, images, to, without_pages
 from xensave import catalogue
 from xensave.context import Context
-from xensave.convert import Refused, Settings
+from xensave.convert import ConversionRefused, Settings
 from xensave.engine import Domain, Hypervisor
 from xensave.errors import XensaveError
 from xensave.image import open_image
@@ -42,7 +42,7 @@ def test_a_real_pvh_context_converts_where_its_control_registers_may_be(target):
     """This guest runs with PKE on: no release before 4.7 lets a guest have that."""
     data = (ROOT / "examples/pvh1.ctx").read_bytes()
     if RELEASES.index(target) < RELEASES.index("4.7") and target != "3.1":
-        with pytest.raises(Refused, match="CR4"):
+        with pytest.raises(ConversionRefused, match="CR4"):
             to(data, target, "4.17")
     else:
         assert accepts(to(data, target, "4.17"), target) is not False
@@ -53,7 +53,7 @@ def test_a_real_pvh_context_converts_where_its_control_registers_may_be(target):
 def test_every_real_image(path, target):
     try:
         data = to(without_pages(path), target)
-    except Refused as refusal:
+    except ConversionRefused as refusal:
         assert RELEASES.index(target) < RELEASES.index("4.10")
         assert "no domain type pvh" in str(refusal)
         return

@@ -18,7 +18,7 @@ from xensave.catalogue.features import WORDS, features_of
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.hvm import DESCRIPTOR
-from xensave.convert import Refused, Settings, plan_conversion
+from xensave.convert import ConversionRefused, Settings, plan_conversion
 from xensave.errors import XensaveError
 from xensave.image import open_image
 from xensave.policy.hostfile import read_host
@@ -135,10 +135,10 @@ def test_the_result_is_what_check_takes_on_that_host(target):
 def test_a_context_that_the_host_refuses_refuses_the_conversion():
     """A guest with protection keys on, alone and in a stream."""
     settings = Settings("4.17.7", "4.17", host=host_file("weak"))
-    with pytest.raises(Refused, match="CR4"):
+    with pytest.raises(ConversionRefused, match="CR4"):
         plan_conversion(str(ROOT / "examples" / "pvh1.ctx"), settings)
     case = CASES["pvh-base-as-saved"]
-    with pytest.raises(Refused, match=r"the host lacks .*pku.*, which the guest uses"):
+    with pytest.raises(ConversionRefused, match=r"the host lacks .*pku.*, which the guest uses"):
         plan_conversion(image_of(case), settings)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.convert.samples import to
-from xensave.convert import Refused, Settings, convert, output
+from xensave.convert import ConversionRefused, Settings, convert, output
 from xensave.errors import SourceError, Truncated
 from xensave.source.atomic import AtomicFile
 from xensave.testing import streams
@@ -89,7 +89,7 @@ def test_in_place(tmp_path):
 def test_a_refusal_and_a_cut_image_write_nothing(tmp_path):
     path, out = tmp_path / "image", tmp_path / "out"
     path.write_bytes(streams.context("4.17"))
-    with pytest.raises(Refused):
+    with pytest.raises(ConversionRefused):
         convert(str(path), str(out), Settings("4.17", "4.17"))
     path.write_bytes(streams.hvm_image("4.17")[:-9])
     with pytest.raises(Truncated):

@@ -13,7 +13,7 @@ from xensave import catalogue
 from xensave.cli import main
 from xensave.context import Context, ContextRecord
 from xensave.diff import compare
-from xensave.edit.apply import Request, edit
+from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.judge import EditRefused
 from xensave.errors import Unsupported, UsageError
@@ -31,7 +31,7 @@ def hvm1():
 
 
 def edited(what, *texts, out, force=False, target="4.17"):
-    request = Request([parse_assignment(text) for text in texts], target, "4.17", force)
+    request = EditRequest([parse_assignment(text) for text in texts], target, "4.17", force)
     return edit(what, str(out), request)
 
 

@@ -21,11 +21,11 @@ from xensave.container.streams.libxc_records import (
 )
 from xensave.container.walk import walk
 from xensave.context import AbsentRecord, Context
-from xensave.convert import Refused, Settings
+from xensave.convert import ConversionRefused, Settings
 from xensave.convert.stream.stream import StreamConverter
 from xensave.diff import Selection, compare
 from xensave.dump import FORMATS, Options, extract
-from xensave.edit.apply import Request, edit
+from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.decode import decode_lines
 from xensave.edit.document.encode import Document, write_document
@@ -86,7 +86,7 @@ def verify_all(data):
 def convert(data):
     converter = StreamConverter(Settings("4.13"))
     # Streams without a guest's state are refused, at their end.
-    with suppress(Refused):
+    with suppress(ConversionRefused):
         for event in walk(open_source(data)):
             converter.convert(event)
 
@@ -120,7 +120,7 @@ def encode(data):
 
 def edit_all(data):
     with suppress(UsageError):
-        edit(data, None, Request([parse_assignment("TSC.nsec=0")], "4.17", "4.17", force=True))
+        edit(data, None, EditRequest([parse_assignment("TSC.nsec=0")], "4.17", "4.17", force=True))
 
 
 def report(data):

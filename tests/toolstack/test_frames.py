@@ -8,7 +8,7 @@ import pytest
 
 from tests.convert.samples import converted
 from xensave.container.frames import xenopsd as x
-from xensave.convert import Refused, Settings, plan_conversion
+from xensave.convert import ConversionRefused, Settings, plan_conversion
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
 from xensave.testing import frames, legacy
@@ -107,13 +107,13 @@ def test_a_vgpu_whose_end_nobody_knows_is_left_open():
 def test_a_conversion_is_judged_so_in_its_frame(name):
     """The record of the VM and QEMU's are no matter of libxc's, where it leaves xenopsd's frame."""
     data, _ = REFUSED[name]
-    with pytest.raises(Refused, match=r"Xen 4\.17\.7 would refuse the result"):
+    with pytest.raises(ConversionRefused, match=r"Xen 4\.17\.7 would refuse the result"):
         plan_conversion(data, Settings(TARGET))
     plan_conversion(data, Settings(TARGET, to="libxc"))
 
 
 def test_what_comes_behind_the_stream_is_judged_as_it_comes():
     """In a pipe: libxc's END is not the last that xenopsd reads."""
-    with pytest.raises(Refused, match="1048584 bytes, xenopsd takes 1048576 at most"):
+    with pytest.raises(ConversionRefused, match="1048584 bytes, xenopsd takes 1048576 at most"):
         converted(REFUSED["much QEMU"][0], Settings(TARGET))
     converted(RESTORED["xenopsd"], Settings(TARGET))

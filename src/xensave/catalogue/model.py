@@ -32,6 +32,11 @@ class Cite(NamedTuple):
     subject: str = ""
     release: str = ""
 
+    @property
+    def citation(self) -> Citation:
+        """The commit alone."""
+        return Citation(self.commit, self.subject, self.release)
+
     def __str__(self) -> str:
         text = f"{self.function}()"
         if self.commit:

@@ -9,16 +9,16 @@
 """
 
 from xensave.convert.apply import convert, plan_conversion
-from xensave.convert.plan import Change, Loss, Plan, Refused
+from xensave.convert.plan import Change, ConversionRefused, Loss, Plan
 from xensave.convert.rules import RecordRule, load_rules, parse_drop, parse_map
 from xensave.convert.settings import Settings
 
 __all__ = [
     "Change",
+    "ConversionRefused",
     "Loss",
     "Plan",
     "RecordRule",
-    "Refused",
     "Settings",
     "convert",
     "load_rules",

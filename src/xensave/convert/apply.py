@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from xensave.container.events import LIBXC, LIBXL, XL, Event
 from xensave.container.streams.libxl import END
 from xensave.container.walk import format_of, walk
-from xensave.convert.downgrade import LegacyFacts
 from xensave.convert.frame import FrameConverter
 from xensave.convert.output import Writer
-from xensave.convert.plan import Plan, Refused
+from xensave.convert.plan import ConversionRefused, Plan
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging
 from xensave.source import Input, Source, open_source
@@ -27,7 +24,8 @@ def plan_conversion(
 ) -> Plan:
     """Returns what a conversion would do; page data is passed over. A pipe is read to its end.
 
-    Raises Refused where the target would not take the result; losses are for `Plan.check`.
+    Raises ConversionRefused where the target would not take the result; losses are for
+    `Plan.check`.
 
     >>> plan = plan_conversion("examples/hvm1.ctx", Settings("4.13", source="4.17"))
     >>> [(change.where.record, change.reason) for change in plan.changes]
@@ -53,7 +51,7 @@ def convert(
     passed on; the output then stops without END, and whoever reads it refuses it too. With
     `compression` the result is compressed.
 
-    Raises Refused, and what a walk raises for a damaged image.
+    Raises ConversionRefused, and what a walk raises for a damaged image.
     """
     with _opened(what, settings, max_size, format) as source:
         # To decompress takes longer than all else: where nothing is seen of a refusal, once.
@@ -62,7 +60,7 @@ def convert(
         try:
             with writing(out, compression) as output:
                 return _pass(source, output.fd, settings, planned, fresh=output.fresh)
-        except Refused:
+        except ConversionRefused:
             if planned is None:
                 # Say all that there is to say, not what was found up to the refusal.
                 _planned(source, settings)
@@ -88,14 +86,7 @@ def _plan(source: Source, settings: Settings) -> FrameConverter:
     return converter
 
 
-class _Planned(NamedTuple):
-    """The plan that was made before anything is written, and what it found for a legacy stream."""
-
-    plan: Plan
-    known: LegacyFacts | None
-
-
-def _planned(source: Source, settings: Settings) -> _Planned | None:
+def _planned(source: Source, settings: Settings) -> FrameConverter | None:
     """Plans first, and refuses what loses state; None where the input cannot be read twice."""
     again = source.again()
     if again is None:
@@ -103,17 +94,22 @@ def _planned(source: Source, settings: Settings) -> _Planned | None:
     with again:
         converter = _plan(again, settings)
         converter.plan.check(allow_loss=settings.allow_loss)
-    return _Planned(converter.plan, converter.legacy_facts)
+    return converter
 
 
 def _pass(
-    source: Source, fd: int, settings: Settings, planned: _Planned | None, *, fresh: bool = False
+    source: Source,
+    fd: int,
+    settings: Settings,
+    planned: FrameConverter | None,
+    *,
+    fresh: bool = False,
 ) -> Plan:
     """Writes the converted image; what was not planned is checked change by change."""
     if planned is None:
         converter = FrameConverter(settings)
     else:
-        converter = FrameConverter(settings, planned.known, Judging.NEVER)
+        converter = FrameConverter(settings, planned.legacy_facts, Judging.NEVER)
     writer = Writer(source, fd, fresh=fresh)
     outer = format_of(source).name
     seen = 0

@@ -14,7 +14,12 @@ from xensave.container.frames.xl import OptionalData
 from xensave.convert.plan import Loss
 from xensave.errors import XensaveError
 from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP_UNTIL
-from xensave.toolstack.libxl.resources import WEIGHTED, default_scheduler, takes_any_scheduler
+from xensave.toolstack.libxl.resources import (
+    ANY_SCHEDULER,
+    WEIGHTED,
+    default_scheduler,
+    takes_any_scheduler,
+)
 
 _PLACES = 64
 """At so many places a member is looked for: each is tried by parsing the whole text."""
@@ -51,11 +56,7 @@ MENDS = (
         _of_another_scheduler,
         "sched_params.sched of the configuration to the host's scheduler",
         "libxl refuses settings of a scheduler that the host does not have; weight and cap stay",
-        Citation(
-            "162fc8295f",
-            "libxl: Restore scheduling parameters after migrate in best-effort fashion",
-            "4.12",
-        ),
+        ANY_SCHEDULER.citation,
     ),
     ConfigMend(
         ("b_info", "tsc_mode"),
@@ -63,7 +64,7 @@ MENDS = (
         _pvrdtscp,
         "tsc_mode of the configuration to default",
         "libxl has no such mode",
-        Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release),
+        NO_PVRDTSCP.citation,
         loses=True,
     ),
 )

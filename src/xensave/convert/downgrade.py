@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from xensave.catalogue.dates import begun, version
 from xensave.catalogue.model import Release
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
 from xensave.container.frames import xl
@@ -31,9 +32,8 @@ from xensave.container.streams.libxc_records import (
     TscInfo,
     VcpuBlob,
 )
-from xensave.convert.plan import DROP, Change, Loss, Plan, Refused, place_of
+from xensave.convert.plan import Noting, Plan, place_of
 from xensave.convert.stream.stream import Output
-from xensave.findings import Place
 from xensave.records.meaning.params import param_name
 
 SINCE = {
@@ -90,19 +90,19 @@ class LegacyFacts:
         return len(next(iter(self.xsave.values()))) if self.xsave else None
 
 
-class Downgrade:
+class Downgrade(Noting):
     """Makes legacy chunks of what a StreamConverter gives for each event.
 
     `known` are the facts of a pass before; without them this is that pass.
     """
 
     def __init__(self, target: Release, plan: Plan, known: LegacyFacts | None) -> None:
+        super().__init__(plan)
         self._target = target
-        self._plan = plan
+        self._version = version(target.name)
         self._known = known
         self.facts = LegacyFacts()
         self._begun = False
-        self._place = Place(offset=0)
 
     def convert(self, event: Event, output: Output) -> Output:
         """Returns the chunks for what an event became."""
@@ -127,7 +127,7 @@ class Downgrade:
         return tuple(chunks)
 
     def finish(self) -> Output:
-        """Returns what follows the pages. Raises Refused where something is missing."""
+        """Returns what follows the pages. Raises ConversionRefused where something is missing."""
         facts = self.facts
         if not self._begun:
             return ()
@@ -157,7 +157,7 @@ class Downgrade:
         return self._since(SINCE[chunk])
 
     def _since(self, release: str) -> bool:
-        return _numbers(self._target.name) >= _numbers(release)
+        return begun((release,), self._version)
 
     def _front(self) -> bytes:
         known = self._known
@@ -316,14 +316,6 @@ class Downgrade:
                 yield writer.xsave(mask | accumulated, xsave[vcpu])
         yield facts.shared
 
-    def _lose(self, name: str, value: str, reason: str) -> None:
-        change = Change(self._place, DROP, name, reason, (Loss(name, value),), 1)
-        self._plan.changes.append(change)
-
-    def refused(self, message: str) -> Refused:
-        """Returns a refusal at the event that was converted last."""
-        return Refused(message, self._plan, offset=self._place.offset, record=self._place.record)
-
 
 def _unpacked(part: Event | bytes) -> tuple[int, bytes]:
     if isinstance(part, Event):
@@ -338,7 +330,3 @@ def _vcpus(context: bytes) -> list[int]:
 
 def _name(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _numbers(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split(".")) if release[0].isdigit() else (99,)

@@ -10,12 +10,12 @@ from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
 from xensave.convert.configuration import mended
 from xensave.convert.downgrade import Downgrade, LegacyFacts
-from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, Refused, place_of
+from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, place_of
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging, Output, StreamConverter
 from xensave.errors import Unsupported
-from xensave.findings import NOTE
+from xensave.findings import NOTE, Place
 from xensave.image import open_image
 from xensave.rules.stream.run import Checks
 from xensave.source import Source
@@ -64,14 +64,14 @@ class FrameConverter:
         return self._frame is not None or self._down is not None
 
     def convert(self, event: Event) -> Output:
-        """Returns what to write for an event. Raises Refused."""
+        """Returns what to write for an event. Raises ConversionRefused."""
         output = self._in_its_frame(event)
         if self._down is not None:
             return self._down.convert(event, output)
         return output if self._frame is None else self._frame.convert(event, output)
 
     def check_whole(self, source: Source | None = None) -> None:
-        """Judges all that was made, libxl's records included. Raises Refused.
+        """Judges all that was made, libxl's records included. Raises ConversionRefused.
 
         With the `source` that it was made of, where that can be read again, a PV guest's page
         tables are looked at too.
@@ -120,13 +120,8 @@ class FrameConverter:
             return ()
         broken = [finding for finding in self._made.look(event) if finding.severity != NOTE]
         if broken:
-            place = broken[0].place
-            raise Refused(
-                f"{broken[0].message} [{broken[0].rule}]",
-                self.plan,
-                offset=place.offset,
-                record=place.record,
-            )
+            message = f"{broken[0].message} [{broken[0].rule}]"
+            raise self.plan.refusal(message, broken[0].place)
         return self._stream.convert(event)
 
     def _header(self, event: Event) -> Output:
@@ -139,7 +134,7 @@ class FrameConverter:
         except Unsupported as error:
             if self._frame is not None:
                 return (event,)
-            raise Refused(error.message, self.plan, offset=0, record=error.record) from error
+            raise self.plan.refusal(error.message, Place(0, error.record)) from error
         if new is None:
             self._note(event, DROP, event.label, "no release that reads today's streams reads it")
             return ()
@@ -158,17 +153,8 @@ class FrameConverter:
         body, done = mended(bytes(event.body()), version(self._settings.target))
         for mend, before in done:
             lost = mend.loss(before)
-            self.plan.changes.append(
-                Change(
-                    place_of(event),
-                    REWRITE,
-                    mend.what,
-                    mend.reason,
-                    lost,
-                    len(lost),
-                    citation=mend.citation,
-                )
-            )
+            change = Change(place_of(event), REWRITE, mend.what, mend.reason, lost, len(lost))
+            self.plan.note(change._replace(citation=mend.citation))
         if not done:
             return event
         return MadeEvent.with_header(event, header._replace(optional_length=len(body)), body)

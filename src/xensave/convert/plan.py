@@ -6,7 +6,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.catalogue.model import Citation
 from xensave.container.events import Event
-from xensave.errors import XensaveError
+from xensave.context import ContextRecord
+from xensave.errors import LimitExceeded, XensaveError
 from xensave.findings import Finding, Place
 
 Action: TypeAlias = Literal["convert", "drop", "insert", "map", "repair", "rewrite"]
@@ -19,6 +20,8 @@ REWRITE: Final = "rewrite"
 
 NAMED_LOSSES = 8
 """How many lost fields of one record are named; the rest are counted."""
+MAX_CHANGES = 20_000
+"""No real guest needs more; a hostile context could ask for millions."""
 
 
 class Loss(NamedTuple):
@@ -68,8 +71,20 @@ class Plan:
         """The changes that lose state which nobody agreed to lose."""
         return tuple(change for change in self.changes if change.lost and not change.accepted)
 
+    def note(self, *changes: Change) -> None:
+        """Takes in changes. Raises LimitExceeded where the plan grows beyond reason."""
+        for change in changes:
+            if len(self.changes) >= MAX_CHANGES:
+                what = f"the plan has over {MAX_CHANGES} changes"
+                raise LimitExceeded(what, offset=change.where.offset)
+            self.changes.append(change)
+
+    def refusal(self, message: str, where: Place) -> ConversionRefused:
+        """Returns a refusal at a place of the image."""
+        return ConversionRefused(message, self, offset=where.offset, record=where.record)
+
     def check(self, *, allow_loss: bool, since: int = 0) -> None:
-        """Raises Refused where a change loses state and that is not allowed.
+        """Raises ConversionRefused where a change loses state and that is not allowed.
 
         `since` passes over so many changes that were checked before.
         """
@@ -78,7 +93,26 @@ class Plan:
             raise _lossy(lossy[0], len(lossy) - 1, self)
 
 
-class Refused(XensaveError):
+class Noting:
+    """What converts events one by one, and notes in a plan what it does at the last of them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._place = Place(offset=0)
+
+    def _note(self, action: Action, what: str, reason: str) -> None:
+        self._plan.changes.append(Change(self._place, action, what, reason))
+
+    def _lose(self, field: str, value: str, reason: str, what: str = "") -> None:
+        loss = (Loss(field, value),)
+        self._plan.changes.append(Change(self._place, DROP, what or field, reason, loss, 1))
+
+    def refused(self, message: str) -> ConversionRefused:
+        """Returns a refusal at the event that was converted last."""
+        return self._plan.refusal(message, self._place)
+
+
+class ConversionRefused(XensaveError):
     """A conversion that would lose state, or give what the target refuses; `plan` says more."""
 
     def __init__(
@@ -94,13 +128,13 @@ class Refused(XensaveError):
         self.plan = plan
 
 
-class WouldLose(Refused):
+class WouldLose(ConversionRefused):
     """A conversion whose result the target takes, with a loss that nobody agreed to."""
 
 
-def place_of(event: Event) -> Place:
+def place_of(what: Event | ContextRecord) -> Place:
     """Returns where a header or record of the input stands."""
-    return Place(offset=event.offset, record=event.label)
+    return Place(offset=what.offset, record=what.label)
 
 
 def _lossy(change: Change, others: int, plan: Plan) -> WouldLose:
@@ -108,9 +142,6 @@ def _lossy(change: Change, others: int, plan: Plan) -> WouldLose:
     more = f" and {change.lost - 3} more" if change.lost > 3 else ""
     what = "" if change.what == change.where.record else f"{change.what} "
     rest = f" ({others} more lose state)" if others else ""
-    return WouldLose(
-        f"{what}would lose {named}{more}{rest}; --allow-loss accepts that",
-        plan,
-        offset=change.where.offset,
-        record=change.where.record,
-    )
+    message = f"{what}would lose {named}{more}{rest}; --allow-loss accepts that"
+    where = change.where
+    return WouldLose(message, plan, offset=where.offset, record=where.record)

@@ -16,20 +16,9 @@ from xensave.container.events import (
 from xensave.container.format import Format
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc, libxl
-from xensave.convert.plan import (
-    CONVERT,
-    DROP,
-    INSERT,
-    Action,
-    Change,
-    Loss,
-    Plan,
-    Refused,
-    place_of,
-)
+from xensave.convert.plan import CONVERT, DROP, INSERT, Noting, Plan, place_of
 from xensave.convert.stream.stream import Output
 from xensave.errors import UsageError
-from xensave.findings import Place
 from xensave.image.tally import STATE_LIMIT
 
 _STREAM = frozenset({LIBXC, LIBXL})
@@ -44,20 +33,19 @@ def frame_names() -> list[str]:
     return [each.name for each in formats.FORMATS if each.inner]
 
 
-class Reframer:
+class Reframer(Noting):
     """Takes the events of a walk and what they become, and gives the bytes of another frame.
 
     What the new frame demands and the old one does not have must be `metadata`, the user's own
     words: nothing is made up. State that has no place in it (a device model in libxc's stream,
-    UEFI variables in libxl's) is a loss. Raises Refused where a frame cannot be made.
+    UEFI variables in libxl's) is a loss. Raises ConversionRefused where a frame cannot be made.
     """
 
     def __init__(self, to: str, metadata: bytes | None, plan: Plan) -> None:
+        super().__init__(plan)
         self._to: Format = format_named(to)
         self._metadata = metadata
-        self._plan = plan
         self._begun = False
-        self._place = Place(offset=0)
 
     @property
     def to(self) -> str:
@@ -68,7 +56,7 @@ class Reframer:
         """Returns what to write for an event that became `output`."""
         self._place = place_of(event)
         if event.kind == CONTEXT:
-            raise self._refused("an HVM context alone is no guest: it has no memory")
+            raise self.refused("an HVM context alone is no guest: it has no memory")
         if event.layer in _STREAM:
             return (*self._begin(event), *self._stream(event, output))
         if event.kind == TRAILER:
@@ -82,7 +70,7 @@ class Reframer:
     def finish(self) -> Output:
         """Returns what ends the frame."""
         if not self._begun:
-            raise self._refused("there is no stream in it")
+            raise self.refused("there is no stream in it")
         return (self._to.back(),)
 
     def _header(self, event: Event) -> None:
@@ -90,15 +78,14 @@ class Reframer:
         if event.layer == self._to.name and described and self._metadata is None:
             self._metadata = bytes(event.body())
         elif event.layer != self._to.name:
-            reason = f"{self._to.title} is asked for"
-            self._note(DROP, event.label, reason)
+            self._note(DROP, event.label, f"{self._to.title} is asked for")
 
     def _begin(self, event: Event) -> tuple[bytes, ...]:
         if self._begun:
             return ()
         self._begun = True
         if self._to.demands and self._metadata is None:
-            raise self._refused(
+            raise self.refused(
                 f"{self._to.title} begins with {self._to.demands}, which the input does not have: "
                 "give it by --config FILE"
             )
@@ -106,14 +93,14 @@ class Reframer:
         try:
             front = self._to.front(self._metadata or b"", options)
         except UsageError as error:
-            raise self._refused(error.message) from error
+            raise self.refused(error.message) from error
         self._note(INSERT, self._to.title, "it is asked for")
         return (front,)
 
     def _stream(self, event: Event, output: Output) -> Output:
         if event.layer == LIBXC:
             if event.type == libxc.CHECKPOINT and self._to.inner == LIBXC:
-                raise self._refused("a checkpointed stream is libxl's, of a migration to a standby")
+                raise self.refused("a checkpointed stream is libxl's, of a migration to a standby")
             return output
         if event.kind == HEADER_KIND or event.type in (libxl.LIBXC_CONTEXT, libxl.END):
             # The frame's own begin and end the stream.
@@ -141,7 +128,8 @@ class Reframer:
         own, to = format_named(event.layer), self._to
         home = to if to.device_model is not None else format_named(to.inner)
         if event.type != own.device_model or home.device_model is None:
-            self._lose(event, f"{to.title} has no place for it")
+            reason = f"{to.title} has no place for it"
+            self._lose(event.name, f"{event.length} bytes", reason, event.label)
             return ()
         self._note(CONVERT, event.label, f"{home.name} has a record of its own for it")
         state = own.model_head + bytes(self._bounded(event))
@@ -150,16 +138,5 @@ class Reframer:
     def _bounded(self, event: Event) -> bytes | memoryview:
         """Returns a body; xenopsd, for one, takes no longer state of a device model."""
         if event.length > STATE_LIMIT:
-            raise self._refused(f"{event.length} bytes of state, the limit is {STATE_LIMIT}")
+            raise self.refused(f"{event.length} bytes of state, the limit is {STATE_LIMIT}")
         return event.body()
-
-    def _lose(self, event: Event, reason: str) -> None:
-        loss = (Loss(event.name, f"{event.length} bytes"),)
-        change = Change(self._place, DROP, event.label, reason, loss, 1)
-        self._plan.changes.append(change)
-
-    def _note(self, action: Action, what: str, reason: str) -> None:
-        self._plan.changes.append(Change(self._place, action, what, reason))
-
-    def _refused(self, message: str) -> Refused:
-        return Refused(message, self._plan, offset=self._place.offset, record=self._place.record)

@@ -36,14 +36,13 @@ from xensave.catalogue.model import Layout
 from xensave.catalogue.toml_table import Table, read
 from xensave.container.streams import libxc, libxl
 from xensave.context import ContextRecord
+from xensave.convert.plan import DROP, MAP
 from xensave.errors import UsageError
 from xensave.records.overlay import overlay
 
 SCHEMA = 1
 RuleAction: TypeAlias = Literal["keep", "drop", "map"]
 KEEP: Final = "keep"
-DROP: Final = "drop"
-MAP: Final = "map"
 ACTIONS: tuple[RuleAction, ...] = (KEEP, DROP, MAP)
 STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
 

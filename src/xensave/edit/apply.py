@@ -12,7 +12,7 @@ from xensave.convert.output import Writer
 from xensave.diff.change import Change
 from xensave.edit.assignment import Assignment
 from xensave.edit.editor import Editor
-from xensave.edit.judge import Judged
+from xensave.edit.judge import EditedImage
 from xensave.engine.verdict import Verdict
 from xensave.errors import UsageError
 from xensave.source import Input, Source, open_source
@@ -20,7 +20,7 @@ from xensave.source.opening import can_be_read_twice
 from xensave.source.output import writing
 
 
-class Request(NamedTuple):
+class EditRequest(NamedTuple):
     """What shall be changed, and which release shall take the result.
 
     `target` is None for the release that the image names; `release` names the layouts where the
@@ -44,7 +44,7 @@ class Edited(NamedTuple):
 def edit(
     what: Input,
     out: str | None,
-    request: Request,
+    request: EditRequest,
     *,
     max_size: int | None = None,
     format: str | None = None,
@@ -72,21 +72,17 @@ def edit(
         return _write(source, out, request)
 
 
-def _write(source: Source, out: str, request: Request) -> Edited:
+def _write(source: Source, out: str, request: EditRequest) -> Edited:
     with writing(out) as output:
-        return _copied(source, output.fd, request, fresh=output.fresh)
-
-
-def _copied(source: Source, fd: int, request: Request, *, fresh: bool = False) -> Edited:
-    writer = Writer(source, fd, fresh=fresh)
-    done = _Pass(source, request, judged=not request.force, early=True)
-    for event, new in done.run():
-        if new is None:
-            writer.keep(event)
-        else:
-            writer.write(new)
-    writer.close()
-    return done.result
+        writer = Writer(source, output.fd, fresh=output.fresh)
+        done = _Pass(source, request, judged=not request.force, early=True)
+        for event, new in done.run():
+            if new is None:
+                writer.keep(event)
+            else:
+                writer.write(new)
+        writer.close()
+        return done.result
 
 
 class _Pass:
@@ -96,11 +92,11 @@ class _Pass:
     comes after it can be edited.
     """
 
-    def __init__(self, source: Source, request: Request, *, judged: bool, early: bool) -> None:
+    def __init__(self, source: Source, request: EditRequest, *, judged: bool, early: bool) -> None:
         self._source = source
         self._request = request
         self._editor = Editor(request.assignments, request.release)
-        self._judged = Judged() if judged else None
+        self._judged = EditedImage() if judged else None
         self._early = early
         self._settled = False
         self._target: str | None = None
@@ -110,7 +106,7 @@ class _Pass:
         for event in walk(self._source):
             new = self._editor.edit(event)
             if self._judged is not None and not self._settled:
-                self._judged.add(event, new)
+                self._judged.take(event, new)
             if self._early and (event.kind == CONTEXT or event.is_record(LIBXC, libxc.END)):
                 self._settle()
             yield event, new

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from xensave.container.events import HEADER_KIND, Event
 from xensave.container.frames.xl import XL_FORMAT
-from xensave.convert.stream.made import ConvertedEvent
+from xensave.convert.stream.made import ConvertedEvent, Result, refusal_of
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError
-from xensave.image.facts.guest import facts_of
-from xensave.image.facts.pages import PageTally
-from xensave.image.tally import Tally
-from xensave.rules.stream.run import Checks
 from xensave.source import MemorySource
 from xensave.toolstack.restore import judge
 
@@ -23,40 +19,22 @@ class EditRefused(XensaveError):
         self.verdict = verdict
 
 
-class Judged:
-    """The edited image as it grows: its records and what rules they break, without its pages."""
+class EditedImage(Result):
+    """The edited image as it grows."""
 
-    def __init__(self) -> None:
-        self._tally = Tally()
-        self._checks = Checks()
-        self._pages = PageTally()
-
-    def add(self, event: Event, new: bytes | None) -> None:
+    def take(self, event: Event, new: bytes | None) -> None:
         """Takes in an event, or what it became."""
-        made = event if new is None else _edited(event, new)
-        self._tally.add(made)
-        self._checks.add(made)
-        self._pages.add(made)
+        self.add(event if new is None else _edited(event, new))
 
     def check(self, target: str) -> Verdict:
         """Returns the verdict of a release on what was taken in so far.
 
         Raises EditRefused where the release would refuse the image.
         """
-        facts = facts_of(
-            self._tally,
-            "the result",
-            broken=tuple(self._checks.findings),
-            pages=self._pages.facts,
-        )
-        verdict = judge(facts, target)
+        verdict = judge(self.facts(), target)
         if isinstance(verdict, Refused):
-            errno = f" with {verdict.errno}" if verdict.errno else ""
-            raise EditRefused(
-                f"Xen {target} would refuse the result{errno}: {verdict.reason}"
-                " (--force writes it all the same)",
-                verdict,
-            )
+            message = f"{refusal_of(verdict, target)} (--force writes it all the same)"
+            raise EditRefused(message, verdict)
         return verdict
 
 

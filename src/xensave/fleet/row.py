@@ -8,7 +8,7 @@ from functools import cache
 
 from xensave import __version__, catalogue
 from xensave.convert.frame import FrameConverter
-from xensave.convert.plan import Refused as NotConverted
+from xensave.convert.plan import ConversionRefused
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
@@ -184,7 +184,7 @@ def _conversion(image: Image, target: str) -> Row:
         if not converter.plan.changes:
             return {"convertible": False}
         converter.check_whole()
-    except (NotConverted, XensaveError):
+    except (ConversionRefused, XensaveError):
         return {"convertible": False}
     losses = [
         f"{change.where.record}: {loss.field} = {loss.value}"

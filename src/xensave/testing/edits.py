@@ -13,7 +13,7 @@ import io
 import json
 import tempfile
 
-from xensave.edit.apply import Request, edit
+from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.decode import SCHEMA, decode_events
 from xensave.edit.document.encode import Document, write_document
@@ -28,7 +28,9 @@ def edited(image: bytes, *assignments: str, release: str | None = None) -> bytes
     Whether any release takes the result is not asked. `release` names the layouts where the image
     does not. Raises UsageError for an assignment that cannot be carried out.
     """
-    request = Request([parse_assignment(text) for text in assignments], None, release, force=True)
+    request = EditRequest(
+        [parse_assignment(text) for text in assignments], None, release, force=True
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/edited"
         edit(image, path, request)

@@ -3,7 +3,7 @@
 import pytest
 
 from xensave.container.frames import xenopsd as x
-from xensave.convert import Refused, Settings, convert
+from xensave.convert import ConversionRefused, Settings, convert
 from xensave.image import open_image
 from xensave.rules.stream import verify
 from xensave.source import open_source
@@ -58,7 +58,7 @@ MODELS = {
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("image", MODELS.values(), ids=MODELS)
 def test_a_suspend_image_of_old_is_no_frame_of_today(image, width, tmp_path):
-    with pytest.raises(Refused, match="--to xenopsd with --config"):
+    with pytest.raises(ConversionRefused, match="--to xenopsd with --config"):
         converted(image(width), tmp_path)
     assert not (tmp_path / "out").exists()
     libxl = converted(image(width), tmp_path, to="libxl")

@@ -9,7 +9,7 @@ from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import HvmParams, PageData
 from xensave.container.walk import walk
 from xensave.context import Context
-from xensave.convert import Refused, Settings
+from xensave.convert import ConversionRefused, Settings
 from xensave.errors import Truncated
 from xensave.image import open_image
 from xensave.rules.stream.run import Verification
@@ -58,7 +58,7 @@ def test_down_to_version_2_and_up_again():
 
 
 def test_the_real_policies_are_a_loss_below_4_14():
-    with pytest.raises(Refused, match=r"X86_CPUID_POLICY.*--allow-loss"):
+    with pytest.raises(ConversionRefused, match=r"X86_CPUID_POLICY.*--allow-loss"):
         converter = converted(without_pages(EXAMPLE), Settings("4.13"))[1]
         converter.plan.check(allow_loss=False)
 
@@ -206,5 +206,5 @@ def test_kept_records_are_not_what_the_engine_refuses():
 
 
 def test_a_context_that_the_target_refuses_is_not_written():
-    with pytest.raises(Refused, match="EINVAL"):
+    with pytest.raises(ConversionRefused, match="EINVAL"):
         to(streams.context("4.17"), "4.17", "4.17")

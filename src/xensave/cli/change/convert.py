@@ -12,8 +12,8 @@ from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import contents, host, host_of, reading, repeated, target
 from xensave.cli.run import complain
 from xensave.convert import (
+    ConversionRefused,
     Plan,
-    Refused,
     Settings,
     convert,
     load_rules,
@@ -112,7 +112,7 @@ def _convert(
             plan.check(allow_loss=settings.allow_loss)
         else:
             plan = convert(what, out, settings, compression=_compression(args, out), **limits)
-    except Refused as refusal:
+    except ConversionRefused as refusal:
         judged = not isinstance(refusal, WouldLose)
         _print(args, refusal.plan, text, name, out, refused=str(refusal), judged=judged)
         complain("convert", refusal, as_json=False)

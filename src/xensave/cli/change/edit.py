@@ -8,7 +8,7 @@ from xensave.cli.answer import print_json, print_lines
 from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import reading
 from xensave.diff import Comparison
-from xensave.edit.apply import Edited, Request, edit
+from xensave.edit.apply import Edited, EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.source import Input
 from xensave.views.guest.comparison import comparison_json, comparison_lines
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carries out the changes in each image, and says what they were."""
-    request = Request(
+    request = EditRequest(
         [parse_assignment(text) for text in args.assignments],
         args.target or args.release,
         args.release,

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 from xensave import catalogue
 from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
 from xensave.container.streams.hvm import END_TYPECODE, HEADER_TYPECODE
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import CONVERT, DROP, MAP, Action, Change, Plan
+from xensave.convert.plan import CONVERT, DROP, MAP, Action, Change, Plan, place_of
 from xensave.convert.records import downstream, losses
 from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.records.moves import Moves, moves
 from xensave.convert.records.msrs import Machines, fit_msrs
 from xensave.convert.rules import KEEP, RecordRule
-from xensave.errors import LimitExceeded
-from xensave.findings import Place
 from xensave.records.codec import decode
 
 MSRS = "CPU_MSR"
 XSAVE = "CPU_XSAVE"
-
-MAX_CHANGES = 20_000
-"""No real guest needs more; a hostile context could ask for millions."""
 
 
 class ContextConverter:
@@ -66,62 +62,47 @@ class ContextConverter:
                 made.append(new)
         if mapped:
             made = self._placed(made, mapped, _in_order(context.records))
-        if all(map(_same, made, context.records)) and len(made) == len(context.records):
+        if all(map(operator.is_, made, context.records)) and len(made) == len(context.records):
             return context
         return context.with_records(tuple(made))
-
-    def note(self, change: Change) -> None:
-        """Puts a change into the plan. Raises LimitExceeded where it grows beyond reason."""
-        if len(self.plan.changes) >= MAX_CHANGES:
-            raise LimitExceeded(
-                f"the plan has over {MAX_CHANGES} changes", offset=change.where.offset
-            )
-        self.plan.changes.append(change)
 
     def _upstream(self, record: ContextRecord) -> ContextRecord | None:
         if record.typecode == END_TYPECODE:
             return record
         binding = self.target.binding(record.typecode)
         if binding is None:
-            named, lost = losses.of_body(record.body, record.layout)
+            lost = losses.of_body(record.body, record.layout)
             reason = f"{self.target.name} has no handler for typecode {record.typecode}"
-            self.note(Change(_place(record), DROP, record.label, reason, named, lost))
+            self.plan.note(Change(place_of(record), DROP, record.label, reason, *lost))
             return None
-        return self._fitted(record, binding, record.layout)
+        return self._fitted(record, binding)
 
     def _ruled(
         self, rule: RecordRule, record: ContextRecord, release: str | None
     ) -> ContextRecord | None:
         """Applies a rule of --map, --drop or a rules file."""
         outcome = downstream.apply(rule, record, self.target, release)
-        named, lost = outcome.loss
-        action: Action = DROP if outcome.record is None else MAP
-        what = record.label if outcome.record is None else f"{record.label} -> {outcome.name}"
         dropped = outcome.record is None
-        if lost or not outcome.agreed[1]:
-            self.note(Change(_place(record), action, what, rule.reason, named, lost, dropped))
+        what = record.label if dropped else f"{record.label} -> {outcome.name}"
+        action: Action = DROP if dropped else MAP
+        done = (place_of(record), action, what, rule.reason)
+        if outcome.loss[1] or not outcome.agreed[1]:
+            self.plan.note(Change(*done, *outcome.loss, dropped))
         if outcome.agreed[1]:
-            named, lost = outcome.agreed
-            self.note(Change(_place(record), action, what, rule.reason, named, lost, accepted=True))
+            self.plan.note(Change(*done, *outcome.agreed, accepted=True))
         if outcome.record is None or outcome.finished:
             return outcome.record
-        binding = self.target.binding(outcome.record.typecode)
-        if binding is None:
-            return self._upstream(outcome.record)
-        return self._fitted(outcome.record, binding, outcome.record.layout)
+        return self._upstream(outcome.record)
 
-    def _fitted(
-        self, record: ContextRecord, binding: Binding, source: Layout | None
-    ) -> ContextRecord | None:
+    def _fitted(self, record: ContextRecord, binding: Binding) -> ContextRecord | None:
         if binding.name == XSAVE:
             self._xsave[record.instance] = record
         if binding.name == MSRS:
             xsave = self._xsave.get(record.instance)
-            fitted, change = fit_msrs(record, self.machines(), self.target.name, xsave)
-            if change is not None:
-                self.note(change)
+            fitted, changes = fit_msrs(record, self.machines(), self.target.name, xsave)
+            self.plan.note(*changes)
             return fitted
-        target = catalogue.layout(binding.layout)
+        source, target = record.layout, catalogue.layout(binding.layout)
         if source is None or source.id == target.id or target.flexible:
             source = source or target
             if target.flexible or record.length == target.size:
@@ -134,26 +115,14 @@ class ContextConverter:
         body, fixes = fix_up(binding.name, old, target, body, matched.new)
         if body == record.body:
             return record
-        named, lost = self._lost(record, source, matched, binding.name)
+        lost = self._lost(record, source, matched, binding.name)
         steps = [f"{source.id} of {record.length} bytes to {target.id} of {target.size}"]
         steps += [fix.reason for fix in fixes]
-        self.note(
-            Change(
-                _place(record),
-                CONVERT,
-                record.label,
-                "; ".join(steps),
-                named,
-                lost,
-                citation=fixes[0].citation if fixes else _newer(source, target).introduced,
-            )
-        )
+        citation = fixes[0].citation if fixes else _newer(source, target).introduced
+        change = Change(place_of(record), CONVERT, record.label, "; ".join(steps), *lost)
+        self.plan.note(change._replace(citation=citation))
         return ContextRecord(
-            record.typecode,
-            record.instance,
-            body,
-            offset=record.offset,
-            release=self.target.name,
+            record.typecode, record.instance, body, offset=record.offset, release=self.target.name
         )
 
     def _as_before(self, binding: Binding) -> bool:
@@ -189,22 +158,13 @@ class ContextConverter:
             if winner is record:
                 placed.append(record)
                 continue
-            named, lost = losses.of_body(record.body, record.layout)
-            if winner.body == record.body:
-                named, lost = (), 0
+            same = winner.body == record.body
+            lost = losses.NOTHING if same else losses.of_body(record.body, record.layout)
             reason = "the record mapped to it takes its place"
-            self.note(Change(_place(record), DROP, record.label, reason, named, lost))
+            self.plan.note(Change(place_of(record), DROP, record.label, reason, *lost))
         if in_order:
             placed.sort(key=_rank)
         return placed
-
-
-def _place(record: ContextRecord) -> Place:
-    return Place(offset=record.offset, record=record.label)
-
-
-def _same(new: ContextRecord, old: ContextRecord) -> bool:
-    return new is old
 
 
 def _rank(record: ContextRecord) -> int:

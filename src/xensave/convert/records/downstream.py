@@ -7,14 +7,13 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.catalogue.model import Layout, Release
 from xensave.context import ContextRecord
+from xensave.convert.plan import DROP
 from xensave.convert.records import losses
-from xensave.convert.records.losses import Losses
+from xensave.convert.records.losses import NOTHING, Losses
 from xensave.convert.records.moves import Homeless, key_of, moves
-from xensave.convert.rules import DROP, Hook, RecordRule
+from xensave.convert.rules import Hook, RecordRule
 from xensave.errors import Malformed, UsageError, XensaveError
 from xensave.records.codec import decode, encode
-
-NOTHING: Losses = ((), 0)
 
 
 class Outcome(NamedTuple):

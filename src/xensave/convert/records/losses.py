@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xensave.catalogue.model import Layout
 from xensave.convert.plan import NAMED_LOSSES, Loss
@@ -13,14 +13,19 @@ from xensave.records.values import Value
 Losses = tuple[tuple[Loss, ...], int]
 """The first losses by name, and how many there are."""
 
+NOTHING: Losses = ((), 0)
 SHOWN_BYTES = 16
+
+
+def of(every: Iterable[Loss]) -> Losses:
+    """Names the first of some losses, and counts them."""
+    losses = tuple(every)
+    return losses[:NAMED_LOSSES], len(losses)
 
 
 def of_fields(body: bytes, homeless: tuple[Homeless, ...]) -> Losses:
     """Names the homeless fields of a body that are not zero."""
-    return _first(
-        Loss(field.path, _shown(field.of(body))) for field in homeless if any(field.of(body))
-    )
+    return of(Loss(field.path, _shown(field.of(body))) for field in homeless if any(field.of(body)))
 
 
 def of_body(body: bytes, layout: Layout | None) -> Losses:
@@ -31,23 +36,18 @@ def of_body(body: bytes, layout: Layout | None) -> Losses:
     rest = tail(layout, body)
     if any(rest):
         leaves.append(Loss("tail", _shown(rest)))
-    return tuple(leaves[:NAMED_LOSSES]), len(leaves)
+    return of(leaves)
 
 
 def of_bytes(name: str, data: bytes | memoryview) -> Losses:
     """Names a stretch of bytes, if any is not zero."""
-    return ((Loss(name, _shown(bytes(data))),), 1) if any(data) else ((), 0)
+    return ((Loss(name, _shown(bytes(data))),), 1) if any(data) else NOTHING
 
 
 def joined(*parts: Losses) -> Losses:
     """Puts losses of one record together."""
     named = tuple(loss for part, _ in parts for loss in part)
     return named[:NAMED_LOSSES], sum(count for _, count in parts)
-
-
-def _first(loss: Iterator[Loss]) -> Losses:
-    every = tuple(loss)
-    return every[:NAMED_LOSSES], len(every)
 
 
 def _leaves(value: Value, path: str) -> Iterator[Loss]:

@@ -7,14 +7,22 @@ engine's to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
+from typing import Generic, NamedTuple, TypeVar
 
 from xensave.catalogue.dates import version
-from xensave.container.streams.libxc_records import MSR, PAIR
+from xensave.container.streams.libxc_records import (
+    MSR,
+    PAIR,
+    MsrEntry,
+    pack_msr_policy,
+    policy_msrs,
+)
 from xensave.context import ContextRecord
-from xensave.convert.plan import DROP, NAMED_LOSSES, REPAIR, Change, Loss
+from xensave.convert.plan import DROP, REPAIR, Change, Loss, place_of
+from xensave.convert.records import losses
 from xensave.engine.domain import Domain
 from xensave.engine.handlers.msr import spec_ctrl_bits, write
 from xensave.engine.loop.machine import Machine
@@ -28,6 +36,7 @@ from xensave.records.msr_list import SavedMsr, count_of, entries_of, size_for, w
 SPEC_CTRL = 0x48
 
 
+EntryT = TypeVar("EntryT")
 Machines = tuple[Machine, ...]
 """A release under each of the CPU policies that a guest may have there."""
 
@@ -39,30 +48,30 @@ def machines_of(release: str, policies: Sequence[Policy]) -> Machines:
 
 def clamp_spec_ctrl(
     record: ContextRecord, releases: Sequence[Machines]
-) -> tuple[ContextRecord, Change | None]:
+) -> tuple[ContextRecord, tuple[Change, ...]]:
     """Clears the bits of SPEC_CTRL that the guest's policy does not give it on the target.
 
     A guest that ran under a wider policy may have set them; the load refuses the record (ENXIO).
     """
     if not _whole(record):
-        return record, None
+        return record, ()
     valid = -1
     for machines in releases:
         bits = [spec_ctrl_bits(machine.policy, machine.version) for machine in machines]
         masks = [each for each in bits if each is not None]
         if not masks:
-            return record, None
+            return record, ()
         valid &= reduce(or_, masks)
     entries = entries_of(record.body)
     wrong = [entry.value for entry in entries if entry.msr == SPEC_CTRL and entry.value & ~valid]
     if not wrong:
-        return record, None
+        return record, ()
     clamped = [
         entry._replace(value=entry.value & valid) if entry.msr == SPEC_CTRL else entry
         for entry in entries
     ]
     change = Change(
-        Place(offset=record.offset, record=record.label),
+        place_of(record),
         REPAIR,
         f"SPEC_CTRL {wrong[0]:#x} to {wrong[0] & valid:#x}",
         f"the guest's CPU policy gives it the bits {valid:#x} only",
@@ -70,7 +79,7 @@ def clamp_spec_ctrl(
         1,
         accepted=True,
     )
-    return record.with_body(with_entries(record.body, clamped)), change
+    return record.with_body(with_entries(record.body, clamped)), (change,)
 
 
 def fit_msrs(
@@ -78,7 +87,7 @@ def fit_msrs(
     releases: Sequence[Machines],
     target: str,
     xsave: ContextRecord | None = None,
-) -> tuple[ContextRecord | None, Change | None]:
+) -> tuple[ContextRecord | None, tuple[Change, ...]]:
     """Leaves out the MSRs that a release refuses whatever the policy.
 
     None for a record of no other.
@@ -87,59 +96,78 @@ def fit_msrs(
     length is not what its count says is left as it is.
     """
     if not _whole(record):
-        return record, None
+        return record, ()
+    for machine in (machine for machines in releases for machine in machines):
+        machine.reset()
+        if xsave is not None and xsave.layout is not None:
+            machine.set_xcr0_accum(record.instance, xsave.integer("xcr0_accum"))
+
+    def refused(entry: SavedMsr, machine: Machine) -> str:
+        return _refused(entry, record.instance, machine)
+
     entries = entries_of(record.body)
-    wrong: dict[int, str] = {}
-    for machines in releases:
-        for machine in machines:
-            machine.reset()
-            if xsave is not None and xsave.layout is not None:
-                machine.set_xcr0_accum(record.instance, xsave.integer("xcr0_accum"))
-        for at, entry in enumerate(entries):
-            reasons = [_refused(entry, record.instance, machine) for machine in machines]
-            if all(reasons):
-                wrong.setdefault(at, reasons[0])
-    if not wrong:
-        return record, None
-    gone = [entries[at] for at in sorted(wrong)]
-    what = f"{len(gone)} of {len(entries)} MSRs of {record.label}"
-    place = Place(offset=record.offset, record=record.label)
-    lost = [Loss(msr_name(entry.msr), hex(entry.value)) for entry in gone if entry.value]
-    change = _dropped(place, what, lost, target, wrong[min(wrong)])
-    staying = [entry for at, entry in enumerate(entries) if at not in wrong]
-    if not staying:
-        return None, change
-    return record.with_body(with_entries(record.body, staying)), change
+    fitted = _fitted(entries, releases, refused)
+    if not fitted.why:
+        return record, ()
+    lost = [Loss(msr_name(entry.msr), hex(entry.value)) for entry in fitted.gone if entry.value]
+    what = f"{len(fitted.gone)} of {len(entries)} MSRs of {record.label}"
+    change = _dropped(place_of(record), what, lost, target, fitted.why)
+    if not fitted.staying:
+        return None, (change,)
+    return record.with_body(with_entries(record.body, fitted.staying)), (change,)
 
 
 def fit_pv_msrs(
     body: bytes, releases: Sequence[Machines], target: str, where: Place
-) -> tuple[bytes, Change | None]:
+) -> tuple[bytes, tuple[Change, ...]]:
     """Returns X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
 
     XEN_DOMCTL_set_vcpu_msrs refuses the record for any of them. One that is not whole, or not
     longer than its head, is left to the verdict.
     """
-    entries = body[PAIR.size :]
-    if not entries or len(entries) % MSR.size:
-        return body, None
+    if len(body) <= PAIR.size or (len(body) - PAIR.size) % MSR.size:
+        return body, ()
+    entries = policy_msrs(body[PAIR.size :])
     vcpu = PAIR.unpack_from(body)[0]
+
+    def refused(entry: MsrEntry, machine: Machine) -> str:
+        return refused_msr(*entry, vcpu, machine) or ""
+
+    setting = [machines for machines in releases if SET_AT_ALL.holds(machines[0].version)]
+    fitted = _fitted(entries, setting, refused)
+    if not fitted.why:
+        return body, ()
+    lost = [Loss(f"MSR {entry.msr:#x}", hex(entry.value)) for entry in fitted.gone if entry.value]
+    what = f"{len(fitted.gone)} of {len(entries)} MSRs of vCPU {vcpu}"
+    change = _dropped(where, what, lost, target, fitted.why)
+    return body[: PAIR.size] + pack_msr_policy(fitted.staying), (change,)
+
+
+class _Fitted(NamedTuple, Generic[EntryT]):
+    """The MSRs that a target takes, those that it refuses, and why it does so: "" for none."""
+
+    staying: list[EntryT]
+    gone: list[EntryT]
+    why: str
+
+
+def _fitted(
+    entries: Sequence[EntryT],
+    releases: Sequence[Machines],
+    refused: Callable[[EntryT, Machine], str],
+) -> _Fitted[EntryT]:
+    """Parts MSRs into those that stay and those that some release refuses under every policy."""
     wrong: dict[int, str] = {}
     for machines in releases:
-        if not SET_AT_ALL.holds(machines[0].version):
-            continue
-        for index, flags, value in MSR.iter_unpack(entries):
-            reasons = [refused_msr(index, flags, value, vcpu, machine) for machine in machines]
+        for at, entry in enumerate(entries):
+            reasons = [refused(entry, machine) for machine in machines]
             if all(reasons):
-                wrong.setdefault(index, str(reasons[0]))
-    if not wrong:
-        return body, None
-    gone = [entry for entry in MSR.iter_unpack(entries) if entry[0] in wrong]
-    staying = [entry for entry in MSR.iter_unpack(entries) if entry[0] not in wrong]
-    lost = [Loss(f"MSR {index:#x}", hex(value)) for index, _, value in gone if value]
-    what = f"{len(gone)} of {len(gone) + len(staying)} MSRs of vCPU {vcpu}"
-    change = _dropped(where, what, lost, target, next(iter(wrong.values())))
-    return body[: PAIR.size] + b"".join(MSR.pack(*entry) for entry in staying), change
+                wrong.setdefault(at, reasons[0])
+    return _Fitted(
+        [entry for at, entry in enumerate(entries) if at not in wrong],
+        [entries[at] for at in sorted(wrong)],
+        wrong[min(wrong)] if wrong else "",
+    )
 
 
 def _whole(record: ContextRecord) -> bool:
@@ -154,10 +182,10 @@ def _refused(entry: SavedMsr, vcpu: int, machine: Machine) -> str:
     except Refusal as refusal:
         return refusal.reason
     except Undecided:
-        return ""
+        pass
     return ""
 
 
 def _dropped(where: Place, what: str, lost: list[Loss], target: str, reason: str) -> Change:
     reason = f"Xen {target} refuses the record for them: {reason}"
-    return Change(where, DROP, what, reason, tuple(lost[:NAMED_LOSSES]), len(lost))
+    return Change(where, DROP, what, reason, *losses.of(lost))

@@ -12,7 +12,7 @@ from xensave.container.formats import format_named
 from xensave.container.framing import HEADER, record_name
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import policy_leaves, policy_msrs
-from xensave.convert.plan import Plan, Refused
+from xensave.convert.plan import ConversionRefused, Plan
 from xensave.convert.records.msrs import Machines, machines_of
 from xensave.convert.settings import Settings
 from xensave.engine import verdict as answers
@@ -78,19 +78,13 @@ class ConvertedEvent(Event):
         return self._packed[len(self._packed) - self.pad_length :] if self.pad_length else b""
 
 
-class Made:
-    """The converted image as it grows, and the CPU policy that the guest ran under.
+class Result:
+    """An image that is made, as it grows: its records and what rules they break, without pages."""
 
-    The policy says what the guest's state may hold, even where a version 2 stream cannot carry
-    it. A checkpointed stream is judged at each checkpoint, by the newest context and params.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self) -> None:
         self._tally = Tally()
         self._checks = Checks()
         self._pages = PageTally()
-        self._policies: dict[int, bytes] = {}
 
     def add(self, event: Event) -> None:
         """Takes in a header or record of the result, converted or as it was."""
@@ -101,6 +95,30 @@ class Made:
     def seen(self, layer: str, type_: int) -> bool:
         """Tells whether the result has a record of a type."""
         return (layer, type_) in self._tally.firsts
+
+    def facts(self, release: str | None = None) -> GuestFacts:
+        """Returns the facts so far; `release` is the one that the result is of."""
+        broken = tuple(self._checks.findings)
+        return facts_of(self._tally, "the result", release, broken=broken, pages=self._pages.facts)
+
+
+def refusal_of(verdict: answers.Refused, target: str) -> str:
+    """Returns what is said of a result that a release refuses."""
+    errno = f" with {verdict.errno}" if verdict.errno else ""
+    return f"Xen {target} would refuse the result{errno}: {verdict.reason}"
+
+
+class Made(Result):
+    """The converted image as it grows, and the CPU policy that the guest ran under.
+
+    The policy says what the guest's state may hold, even where a version 2 stream cannot carry
+    it. A checkpointed stream is judged at each checkpoint, by the newest context and params.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self._policies: dict[int, bytes] = {}
 
     def ran_under(self, type_: int, body: bytes | memoryview) -> None:
         """Notes X86_CPUID_POLICY or X86_MSR_POLICY of the source, kept or not.
@@ -124,9 +142,8 @@ class Made:
 
     def restores(self) -> tuple[Restore, ...]:
         """Returns the restore of what was made so far, on each kind of the target's points."""
-        facts = self.facts(())
+        facts, host = self.facts(self.settings.target), self.settings.host
         policy = self.policy(facts)
-        host = self.settings.host
         return tuple(
             Restore(facts, target_of(point), policy or policy_of(facts, point, host), host)
             for point in representatives(self.settings.target)
@@ -138,9 +155,8 @@ class Made:
         Each is a release under the policies that the guest may have there: one that is held to, or
         all that a host may give which is not known.
         """
-        facts = self.facts(())
+        facts, host = self.facts(self.settings.target), self.settings.host
         policy = self.policy(facts)
-        host = self.settings.host
         return tuple(
             machines_of(point, (policy,) if policy else policies_of(facts, point, host))
             for point in representatives(self.settings.target)
@@ -166,34 +182,18 @@ class Made:
         msrs = policy_msrs(self._policies.get(libxc.X86_MSR_POLICY, b""))
         return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
 
-    def facts(self, typecodes: Collection[int]) -> GuestFacts:
-        """Returns the facts so far; the context lacks the typecodes kept for a downstream."""
-        guest = facts_of(
-            self._tally,
-            "the result",
-            self.settings.target,
-            broken=tuple(self._checks.findings),
-            pages=self._pages.facts,
-        )
-        if typecodes and guest.context is not None:
-            return guest._replace(context=_without(guest.context, typecodes))
-        return guest
 
-
-def check(
-    made: Made,
-    plan: Plan,
-    typecodes: Collection[int],
-    image: Image | None = None,
-) -> None:
-    """Raises Refused, with the reason, where the target would refuse what was made.
+def check(made: Made, plan: Plan, typecodes: Collection[int], image: Image | None = None) -> None:
+    """Raises ConversionRefused, with the reason, where the target would refuse what was made.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy. Without
     a host, a result without a policy of its own is held to the one that the guest ran under, to
     that of the settings, or to the default of its release. `image` is what it was made of, where
-    its pages can be read.
+    its pages can be read. The context is judged without the typecodes kept for a downstream.
     """
-    facts = made.facts(typecodes)
+    facts = made.facts(plan.target)
+    if typecodes and facts.context is not None:
+        facts = facts._replace(context=_without(facts.context, typecodes))
     if not catalogue.release(plan.target).stream_read:
         # What libxc of old makes of a legacy stream is not modelled: its context alone is judged.
         facts = GuestFacts(facts.name, facts.release, context=facts.context)
@@ -216,12 +216,7 @@ def check(
 
     verdict = ask(plan.target, None, of_point).worst
     if isinstance(verdict, answers.Refused):
-        errno = f" with {verdict.errno}" if verdict.errno else ""
-        raise Refused(
-            f"Xen {plan.target} would refuse the result{errno}: {verdict.reason}",
-            plan,
-            record=verdict.record,
-        )
+        raise ConversionRefused(refusal_of(verdict, plan.target), plan, record=verdict.record)
     plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
     # The result names the target's release; what the guest relies on is what it was saved on.
     relied_on = latched(facts._replace(release=plan.source), plan.target)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, begun
-from xensave.catalogue.model import Citation
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import PAIR, TSC_INFO, TscInfo
@@ -66,10 +65,13 @@ def losses_of(event: Event) -> Losses:
 
 def _foreign(event: Event, context: Circumstances) -> Mended:
     """Leaves out a PV record of an HVM guest, and the reverse."""
-    named, lost = losses_of(event)
     kind = libxc.DOMAIN_TYPES[context.guest]
-    reason = f"libxc refuses it in the stream of an {kind} guest"
-    return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
+    return _left_out(event, f"libxc refuses it in the stream of an {kind} guest")
+
+
+def _left_out(event: Event, reason: str) -> Mended:
+    change = Change(place_of(event), DROP, event.label, reason, *losses_of(event))
+    return Mended(None, (change,))
 
 
 def _pages(event: Event, _: Circumstances) -> Mended | None:
@@ -82,11 +84,8 @@ def _pages(event: Event, _: Circumstances) -> Mended | None:
 
 def _pv_info(event: Event, context: Circumstances) -> Mended | None:
     """Leaves out a second X86_PV_INFO."""
-    if not context.seen(LIBXC, event.type):
-        return None
-    named, lost = losses_of(event)
-    reason = "libxc refuses a second one"
-    return Mended(None, (Change(place_of(event), DROP, event.label, reason, named, lost),))
+    seen = context.seen(LIBXC, event.type)
+    return _left_out(event, "libxc refuses a second one") if seen else None
 
 
 def _tsc(event: Event, context: Circumstances) -> Mended | None:
@@ -99,7 +98,6 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
     gone = info.mode == PVRDTSCP and begun(PVRDTSCP_UNTIL, context.target)
     if not gone and not (info.mode > PVRDTSCP and context.repair):
         return cut
-    cited = Citation(NO_PVRDTSCP.commit, NO_PVRDTSCP.subject, NO_PVRDTSCP.release)
     change = Change(
         place_of(event),
         REWRITE if gone else REPAIR,
@@ -108,7 +106,7 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
         (Loss("mode", f"{info.mode} ({info.mode_name})"),),
         1,
         accepted=not gone,
-        citation=cited if gone else None,
+        citation=NO_PVRDTSCP.citation if gone else None,
     )
     before = cut.changes if cut is not None else ()
     return Mended(info._replace(mode=0).to_bytes(), (*before, change))
@@ -124,10 +122,10 @@ def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
     if not context.repair or not size < event.length <= SHORT_LIMIT:
         return None
     body = bytes(event.body())
-    named, lost = of_bytes("surplus", body[size:])
+    lost = of_bytes("surplus", body[size:])
     reason = f"it has {event.length} bytes, libxc takes {size}"
     what = f"{event.label} cut to {size} bytes"
-    change = Change(place_of(event), REPAIR, what, reason, named, lost, accepted=True)
+    change = Change(place_of(event), REPAIR, what, reason, *lost, accepted=True)
     return Mended(body[:size], (change,))
 
 
@@ -140,10 +138,10 @@ def whole_entries(event: Event, context: Circumstances) -> Mended | None:
         return None
     body = bytes(event.body())
     entries = body[: len(body) // size * size]
-    named, lost = of_bytes("rest", body[len(entries) :])
+    lost = of_bytes("rest", body[len(entries) :])
     what = f"{event.label} cut to {len(entries) // size} entries" if entries else event.label
     reason = f"its {event.length} bytes are no whole entries of {size}"
-    change = Change(place_of(event), REPAIR, what, reason, named, lost, accepted=True)
+    change = Change(place_of(event), REPAIR, what, reason, *lost, accepted=True)
     return Mended(entries or None, (change,))
 
 

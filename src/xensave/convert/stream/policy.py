@@ -14,11 +14,11 @@ from xensave.container.streams.libxc_records import (
     policy_leaves,
     policy_msrs,
 )
-from xensave.convert.plan import CONVERT, DROP, NAMED_LOSSES, Change, Loss
+from xensave.convert.plan import CONVERT, DROP, Change, Loss
+from xensave.convert.records import losses
 from xensave.findings import Place
-from xensave.policy.limits import BASIC_MAX, EXTENDED, XEN_LEAVES, Limits, limits_of
-
-_NO_SUBLEAF = 0xFFFFFFFF
+from xensave.policy.limits import XEN_LEAVES, Limits, limits_of
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
 
 def fit_policy(
@@ -40,25 +40,17 @@ def fit_policy(
 def _leaves(
     leaves: tuple[CpuidLeaf, ...], limits: Limits, where: Place
 ) -> tuple[bytes, tuple[Change, ...]]:
-    capped = [_capped(leaf, limits) for leaf in leaves if _has_room(leaf, limits)]
+    room = [leaf for leaf in leaves if _has_room(leaf, limits)]
     gone = [leaf for leaf in leaves if not _has_room(leaf, limits)]
+    capped = [_capped(leaf, limits) for leaf in room]
     changes = []
     if gone:
         lost = [Loss(_named(leaf), _shown(leaf)) for leaf in gone if any(leaf[2:])]
-        what = f"{len(gone)} of {len(leaves)} CPUID leaves"
-        changes.append(_dropped(where, what, lost))
-    changes += [
-        Change(
-            where,
-            CONVERT,
-            f"{_named(old)}: maximum {old.a:#x} to {new.a:#x}",
-            "the target's own leaves end there",
-        )
-        for old, new in zip(
-            (leaf for leaf in leaves if _has_room(leaf, limits)), capped, strict=True
-        )
-        if old != new
-    ]
+        changes.append(_dropped(where, f"{len(gone)} of {len(leaves)} CPUID leaves", lost))
+    for old, new in zip(room, capped, strict=True):
+        if old != new:
+            what = f"{_named(old)}: maximum {old.a:#x} to {new.a:#x}"
+            changes.append(Change(where, CONVERT, what, "the target's own leaves end there"))
     return pack_cpuid_policy(capped), tuple(changes)
 
 
@@ -67,17 +59,13 @@ def _has_room(leaf: CpuidLeaf, limits: Limits) -> bool:
     last = limits.subleaves.get(leaf.leaf)
     if last is not None:
         return leaf.subleaf <= last
-    known = leaf.leaf <= BASIC_MAX or leaf.leaf in XEN_LEAVES
-    return known or EXTENDED <= leaf.leaf <= limits.extended
+    return limits.has(leaf.leaf) or leaf.leaf in XEN_LEAVES
 
 
 def _capped(leaf: CpuidLeaf, limits: Limits) -> CpuidLeaf:
     """Returns a leaf whose maximum, where it states one, is the target's at most."""
-    most = {
-        (0, _NO_SUBLEAF): BASIC_MAX,
-        (7, 0): limits.feature_subleaf,
-        (EXTENDED, _NO_SUBLEAF): limits.extended,
-    }.get((leaf.leaf, leaf.subleaf))
+    first = 0 if leaf.leaf == 7 else NO_SUBLEAF
+    most = limits.maxima.get(leaf.leaf) if leaf.subleaf == first else None
     return leaf if most is None or leaf.a <= most else leaf._replace(a=most)
 
 
@@ -108,11 +96,11 @@ def _msrs(
 
 def _dropped(where: Place, what: str, lost: list[Loss]) -> Change:
     reason = "XEN_DOMCTL_set_cpu_policy of the target refuses what it has no room for"
-    return Change(where, DROP, what, reason, tuple(lost[:NAMED_LOSSES]), len(lost))
+    return Change(where, DROP, what, reason, *losses.of(lost))
 
 
 def _named(leaf: CpuidLeaf) -> str:
-    subleaf = "" if leaf.subleaf == _NO_SUBLEAF else f":{leaf.subleaf:#x}"
+    subleaf = "" if leaf.subleaf == NO_SUBLEAF else f":{leaf.subleaf:#x}"
     return f"CPUID {leaf.leaf:#x}{subleaf}"
 
 

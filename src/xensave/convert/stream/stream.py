@@ -14,22 +14,25 @@ from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import DROP, INSERT, MAP, REPAIR, REWRITE, Change, Plan, place_of
+from xensave.convert.plan import (
+    DROP,
+    INSERT,
+    MAP,
+    REPAIR,
+    REWRITE,
+    Action,
+    Change,
+    Plan,
+    place_of,
+)
 from xensave.convert.records.context import MSRS, ContextConverter
-from xensave.convert.records.losses import of_bytes
+from xensave.convert.records.losses import NOTHING, Losses, of_bytes
 from xensave.convert.records.msrs import Machines, clamp_spec_ctrl, fit_pv_msrs
 from xensave.convert.records.repair import parse
-from xensave.convert.rules import DROP as DROP_RULE
 from xensave.convert.rules import KEEP, RecordRule, record_of
 from xensave.convert.settings import Settings
 from xensave.convert.stream.made import ConvertedEvent, Made, check
-from xensave.convert.stream.mends import (
-    Circumstances,
-    Mended,
-    losses_of,
-    mend,
-    whole_entries,
-)
+from xensave.convert.stream.mends import Circumstances, losses_of, mend, whole_entries
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
 from xensave.image import Image
@@ -61,8 +64,9 @@ class StreamConverter:
 
     Call `convert` for each event of a walk, in order. Headers are decided at once. Whether the
     target accepts the whole shows where libxc's or libxl's stream ends, or a checkpoint is
-    complete; Refused is raised there, or by `check_whole` where all is read first. For a target
-    that reads legacy streams only the result is the records of version 2 that one is made of.
+    complete; ConversionRefused is raised there, or by `check_whole` where all is read first. For
+    a target that reads legacy streams only the result is the records of version 2 that one is
+    made of.
     """
 
     def __init__(self, settings: Settings, judging: Judging = Judging.AS_IT_COMES) -> None:
@@ -105,7 +109,7 @@ class StreamConverter:
         return (part,)
 
     def check_whole(self, image: Image | None = None) -> None:
-        """Judges all that was made, libxl's records included. Raises Refused.
+        """Judges all that was made, libxl's records included. Raises ConversionRefused.
 
         With the `image` that it was made of a PV guest's page tables are looked at too.
         """
@@ -138,18 +142,28 @@ class StreamConverter:
         """Does as the user says with a record of the stream."""
         if rule.action == KEEP:
             return (event,)
-        if rule.action == DROP_RULE:
-            named, lost = losses_of(event)
-            what = event.label
-            self._note(Change(place_of(event), DROP, what, rule.reason, named, lost, accepted=True))
+        if rule.action == DROP:
+            lost = losses_of(event)
+            where = place_of(event)
+            change = Change(where, DROP, event.label, rule.reason, *lost, accepted=True)
+            self.plan.note(change)
             return ()
         code = record_of(str(rule.to))[1]
         what = f"{event.label} to {event.layer} {code:#x}"
-        self._note(Change(place_of(event), MAP, what, rule.reason))
+        self._note(event, MAP, what, rule.reason)
         return (pack_record(code, event.body()),)
 
-    def _note(self, change: Change) -> None:
-        self._contexts.note(change)
+    def _note(
+        self, event: Event, action: Action, what: str, reason: str, losses: Losses = NOTHING
+    ) -> None:
+        self.plan.note(Change(place_of(event), action, what, reason, *losses))
+
+    def _replaced(self, event: Event, body: bytes | None, changes: tuple[Change, ...]) -> Output:
+        """Returns a record with another body, if anything changes; None for none."""
+        self.plan.note(*changes)
+        if not changes:
+            return (event,)
+        return () if body is None else (pack_record(event.type, body),)
 
     def _judge(self, image: Image | None = None) -> None:
         if self._judging is not Judging.NEVER:
@@ -176,7 +190,7 @@ class StreamConverter:
         reads = " and ".join(str(version) for version in self.target.stream_read)
         reason = f"{self.target.name} writes version {self._version} and reads {reads}"
         what = f"stream version {header.version} to {self._version}"
-        self._note(Change(place_of(event), REWRITE, what, reason))
+        self._note(event, REWRITE, what, reason)
         return (new,)
 
     def _domain_header(self, event: Event, header: libxc.DomainHeader) -> Output:
@@ -188,21 +202,18 @@ class StreamConverter:
         if new != header:
             reason = "the records are laid out as that release has them from here on"
             what = f"Xen {old} to {major}.{minor}"
-            self._note(Change(place_of(event), REWRITE, what, reason))
+            self._note(event, REWRITE, what, reason)
         if header.page_shift & SHIFT_MASK != libxc.PAGE_SHIFT:
             new = new._replace(page_shift=libxc.PAGE_SHIFT)
             what = f"page shift {header.page_shift} to {libxc.PAGE_SHIFT}"
-            self._note(
-                Change(place_of(event), REWRITE, what, "a page of an x86 guest has 4096 bytes")
-            )
+            self._note(event, REWRITE, what, "a page of an x86 guest has 4096 bytes")
         self._guest = header.type
         return (event,) if new == header else (new.to_bytes(),)
 
     def _libxc(self, event: Event) -> Output:
         if event.type == libxc.PAGE_DATA and self._static_done and event.length > PAIR.size:
             return (event,)
-        before = self._static_end(event)
-        return before + self._record(event)
+        return self._static_end(event) + self._record(event)
 
     def _static_end(self, event: Event) -> tuple[bytes, ...]:
         """Returns STATIC_DATA_END where a v3 stream must have it and a v2 stream has none."""
@@ -216,7 +227,7 @@ class StreamConverter:
             self._static_done = False
             return ()
         reason = "version 3 marks the end of static data; a reader of version 2 infers it here"
-        self._note(Change(place_of(event), INSERT, "libxc STATIC_DATA_END", reason))
+        self._note(event, INSERT, "libxc STATIC_DATA_END", reason)
         return (pack_record(libxc.STATIC_DATA_END),)
 
     def _record(self, event: Event) -> Output:
@@ -226,7 +237,7 @@ class StreamConverter:
             return self._static(event)
         mended = mend(event, self._circumstances())
         if mended is not None:
-            return self._mended(event, mended)
+            return self._replaced(event, *mended)
         converted = {
             libxc.HVM_CONTEXT: self._context,
             libxc.HVM_PARAMS: self._params,
@@ -242,23 +253,16 @@ class StreamConverter:
             return self._drop_static(event)
         return self._policy(event) if event.type in POLICIES else self._marker(event)
 
-    def _mended(self, event: Event, mended: Mended) -> Output:
-        for change in mended.changes:
-            self._note(change)
-        return () if mended.body is None else (pack_record(event.type, mended.body),)
-
     def _drop_static(self, event: Event) -> Output:
         """Leaves out what a version 2 stream cannot have."""
-        if event.type == libxc.STATIC_DATA_END:
-            reason = "version 2 has no such record"
-            self._note(Change(place_of(event), DROP, event.label, reason))
-            return ()
-        named, lost = of_bytes("policy", event.body())
-        reason = (
-            f"version 2 has no such record: Xen {self.target.name} makes the guest's policy anew, "
-            "from its configuration and the host's CPU"
-        )
-        self._note(Change(place_of(event), DROP, event.label, reason, named, lost))
+        reason, lost = "version 2 has no such record", NOTHING
+        if event.type != libxc.STATIC_DATA_END:
+            lost = of_bytes("policy", event.body())
+            reason += (
+                f": Xen {self.target.name} makes the guest's policy anew, from its configuration"
+                " and the host's CPU"
+            )
+        self._note(event, DROP, event.label, reason, lost)
         return ()
 
     def _circumstances(self) -> Circumstances:
@@ -269,7 +273,7 @@ class StreamConverter:
         """Leaves out a second STATIC_DATA_END, such as one behind that which was put in."""
         if not self._made.seen(LIBXC, event.type):
             return (event,)
-        self._note(Change(place_of(event), DROP, event.label, "libxc refuses a second one"))
+        self._note(event, DROP, event.label, "libxc refuses a second one")
         return ()
 
     def _policy(self, event: Event) -> Output:
@@ -277,37 +281,22 @@ class StreamConverter:
         body = bytes(event.body()) if mended is None else mended.body or b""
         before = mended.changes if mended is not None else ()
         body, changes = fit_policy(event.type, body, self._first, place_of(event))
-        changes = (*before, *changes)
-        for change in changes:
-            self._note(change)
-        if not changes:
-            return (event,)
         # A record without entries is refused; the guest gets the target's default then.
-        return (pack_record(event.type, body),) if body else ()
+        return self._replaced(event, body or None, (*before, *changes))
 
     def _context(self, event: Event) -> Output:
-        body = event.body()
-        new = self._converted(body, event.body_offset)
-        if new is None:
-            return (event,)
-        return (pack_record(event.type, new),)
+        new = self._converted(event.body(), event.body_offset)
+        return (event,) if new is None else (pack_record(event.type, new),)
 
     def _converted(self, body: bytes | memoryview, offset: int) -> bytes | None:
         """Returns the converted context; None where it stays as it is."""
         source = self.plan.source
         context, mended = parse(body, source, offset, mend=self.settings.repair)
         for change in mended:
-            self.plan.findings.append(change.finding)
-            place = change.finding.place
-            self._note(
-                Change(
-                    place,
-                    REPAIR,
-                    change.done,
-                    change.finding.message,
-                    citation=change.damage.citation,
-                )
-            )
+            finding, cited = change.finding, change.damage.citation
+            self.plan.findings.append(finding)
+            repair = Change(finding.place, REPAIR, change.done, finding.message, citation=cited)
+            self.plan.note(repair)
         clamped = self._clamped(context) if self.settings.repair else context
         new = self._contexts.convert(clamped)
         if new is context and not mended:
@@ -318,12 +307,10 @@ class StreamConverter:
         """Holds SPEC_CTRL to the policy that the guest has."""
         records: list[ContextRecord] = []
         for record in context.records:
-            change = None
             new = record
             if record.name == MSRS:
-                new, change = clamp_spec_ctrl(record, self._machines())
-            if change is not None:
-                self._note(change)
+                new, changes = clamp_spec_ctrl(record, self._machines())
+                self.plan.note(*changes)
             records.append(new)
         same = all(map(operator.is_, records, context.records))
         return context if same else context.with_records(tuple(records))
@@ -332,11 +319,7 @@ class StreamConverter:
         # Made once: later records add nothing that a param's rule asks for, and may be very many.
         self._restores = self._restores or self._made.restores()
         body, changes = convert_params(event.body(), self._restores, place_of(event))
-        for change in changes:
-            self._note(change)
-        if not changes:
-            return (event,)
-        return (pack_record(event.type, body),)
+        return self._replaced(event, body, changes)
 
     def _machines(self) -> tuple[Machines, ...]:
         """Returns what MSRs are set by. Made once: a stream's policies come before its vCPUs."""
@@ -345,13 +328,9 @@ class StreamConverter:
 
     def _pv_msrs(self, event: Event) -> Output:
         """Leaves out the MSRs of a PV vCPU that the target does not set."""
-        body, change = fit_pv_msrs(
-            bytes(event.body()), self._machines(), self.target.name, place_of(event)
-        )
-        if change is None:
-            return (event,)
-        self._note(change)
-        return (pack_record(event.type, body),)
+        body = bytes(event.body())
+        fitted = fit_pv_msrs(body, self._machines(), self.target.name, place_of(event))
+        return self._replaced(event, *fitted)
 
     def _unknown(self, event: Event) -> bool:
         """Whether the target's toolstack would refuse the record: libxl ignores no record."""
@@ -362,12 +341,10 @@ class StreamConverter:
         return event.type not in known_records(f"{event.layer}-record", release)
 
     def _drop_unknown(self, event: Event) -> Output:
-        named, lost = losses_of(event)
         reason = f"the toolstack of {self.target.name} refuses a record of this type"
-        self._note(Change(place_of(event), DROP, event.label, reason, named, lost))
+        self._note(event, DROP, event.label, reason, losses_of(event))
         return ()
 
     def _bare(self, event: Event) -> Output:
-        body = event.body()
-        new = self._converted(body, event.offset)
+        new = self._converted(event.body(), event.offset)
         return (event,) if new is None else (new,)

@@ -22,7 +22,7 @@ _HARD = "vcpu_hard_affinity"
 
 _CREDIT2_DEFAULT = ("4.12",)
 """ec6662445b "Make credit2 the default scheduler" (4.12)."""
-_ANY_SCHEDULER = Cite(
+ANY_SCHEDULER = Cite(
     "domcreate_stream_done",
     "162fc8295f",
     "libxl: Restore scheduling parameters after migrate in best-effort fashion",
@@ -177,7 +177,7 @@ def scheduler(restore: Restore) -> str | None:
 
 def takes_any_scheduler(at: Version) -> bool:
     """Tells whether a release's libxl restores a guest whatever its scheduler was."""
-    return begun((_ANY_SCHEDULER.release,), at)
+    return begun((ANY_SCHEDULER.release,), at)
 
 
 def default_scheduler(at: Version) -> str:
