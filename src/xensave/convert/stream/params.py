@@ -10,7 +10,7 @@ from xensave.convert.plan import CONVERT, DROP, Change, Loss
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
-from xensave.toolstack.libxc.param_rules import viridian_features
+from xensave.toolstack.libxc.param_settings import viridian_features
 from xensave.toolstack.libxc.params import settings
 from xensave.toolstack.rule import Restore
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cache
-from types import MappingProxyType
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version, begun, in_force
+from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
-from xensave.image.facts.guest import PVH
-from xensave.toolstack.rule import Restore, Target, Undecided
+from xensave.toolstack.libxc.param_settings import (
+    LMCE,
+    Refuses,
+    acpi_ioports,
+    acpi_ioports_cut,
+    after,
+    changed,
+    lmce,
+    nested_altp2m,
+    nested_shadow,
+    nested_shadow_amd,
+    pm_timer,
+    unless,
+    viridian,
+)
 
 _SET = "hvm_set_param"
 _ALLOW = "hvm_allow_set_param"
@@ -21,47 +32,7 @@ _S3 = (0, 3)
 _FIP_WIDTHS = (0, 4, 8)
 _IOREQ_PAGES = 64
 _TSS_SIZE = 104
-_LMCE = 1
-_BASE_FREQ = 1
 _DOMID_SELF = 0x7FF0
-_LOW_32 = (1 << 32) - 1
-_EXCLUDE = "altp2m and nested virtualisation exclude each other"
-
-# (since, the bits of the VIRIDIAN param that a release knows)
-_VIRIDIAN_KNOWN = (
-    (("4.15",), 0x1FFF),
-    (("4.13",), 0x3FF),
-    (("4.9",), 0x7F),
-    (("4.7",), 0x3F),
-    (("4.6",), 0xF),
-    (("4.5",), 0x7),
-    (("3.3",), 0x1),
-)
-
-
-class Setting(NamedTuple):
-    """One call of HVMOP_set_param: the param's value, what it was before, and the restore.
-
-    `params` are those that have been set, by name.
-    """
-
-    value: int
-    before: int
-    restore: Restore
-    params: Mapping[str, int] = MappingProxyType({})
-
-
-Refuses = Callable[[Setting], str]
-"""What is wrong with a setting, "" for nothing. Raises Undecided where only the host tells."""
-
-
-def unless(test: Callable[[int], bool], says: str) -> Refuses:
-    """Returns what refuses a setting whose value fails a test, and says so."""
-
-    def refuses(setting: Setting) -> str:
-        return "" if test(setting.value) else says
-
-    return refuses
 
 
 class Period(NamedTuple):
@@ -85,88 +56,6 @@ class ParamRule(NamedTuple):
     says: str
     refuses: Refuses
     periods: tuple[Period, ...]
-
-
-def viridian_features(target: Target) -> int:
-    """Returns the bits of the VIRIDIAN param that a release knows."""
-    return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
-
-
-deprecated = unless(lambda _: False, "it may not be set any more")
-
-
-def changed(setting: Setting) -> str:
-    """Refuses to change a param that was set before."""
-    if setting.before and setting.value != setting.before:
-        return f"it is {setting.before:#x} already"
-    return ""
-
-
-def viridian(setting: Setting) -> str:
-    """Refuses features that the release does not know, and any without the base MSRs."""
-    known = viridian_features(setting.restore.target)
-    if setting.value & ~known:
-        return f"Xen {setting.restore.target.name} knows the features {known:#x}"
-    if not setting.value & _BASE_FREQ:
-        return "the base and frequency MSRs must be among the features"
-    return ""
-
-
-def acpi_ioports_cut(setting: Setting) -> str:
-    """Refuses a location of which 32 bits are neither 0 nor 1."""
-    low = setting._replace(value=setting.value & _LOW_32, before=setting.before & _LOW_32)
-    return acpi_ioports(low)
-
-
-def acpi_ioports(setting: Setting) -> str:
-    """Refuses a location that is neither 0 nor 1."""
-    if setting.value != setting.before and setting.value ^ setting.before != 1:
-        return "the location is 0 or 1"
-    return ""
-
-
-def pm_timer(setting: Setting) -> str:
-    """Refuses the location of a PM timer that the domain has not."""
-    return "the domain has no PM timer" if setting.restore.facts.type == PVH else ""
-
-
-def nested_altp2m(setting: Setting) -> str:
-    """Refuses altp2m of a domain that is made for nested virtualisation."""
-    nested = setting.restore.config.flag("b_info", "nested_hvm")
-    return _EXCLUDE if setting.value and nested else ""
-
-
-def altp2m_after_nested(setting: Setting) -> str:
-    """Refuses altp2m where nested virtualisation has been set."""
-    return _EXCLUDE if setting.value and setting.params.get("NESTEDHVM") else ""
-
-
-def nested_after_altp2m(setting: Setting) -> str:
-    """Refuses nested virtualisation where altp2m has been set."""
-    return _EXCLUDE if setting.value and setting.params.get("ALTP2M") else ""
-
-
-def nested_shadow(setting: Setting) -> str:
-    """Refuses nested virtualisation of a domain with shadow paging."""
-    shadow = setting.restore.config.flag("c_info", "hap") is False
-    return "the domain has shadow paging" if setting.value and shadow else ""
-
-
-def nested_shadow_amd(setting: Setting) -> str:
-    """Refuses it on CPUs of AMD's only."""
-    wrong = nested_shadow(setting)
-    if wrong and setting.restore.on_amd is None:
-        raise Undecided(f"whether the host's CPU is AMD's: {wrong}")
-    return wrong if setting.restore.on_amd else ""
-
-
-def lmce(setting: Setting) -> str:
-    """Refuses LMCE on CPUs without it; on Intel's the host decides."""
-    if not setting.value & _LMCE:
-        return ""
-    if setting.restore.on_amd:
-        return "CPUs of this vendor have no local machine checks"
-    raise Undecided("whether the host's CPU has local machine checks (MCA_CAP)")
 
 
 _MEMORY_EVENTS = tuple(
@@ -224,7 +113,7 @@ RULES = (
     ParamRule(
         id="PARAM_OBSOLETE",
         says="params without a use may not be set",
-        refuses=deprecated,
+        refuses=unless(lambda _: False, "it may not be set any more"),
         periods=(
             Period(("BUFIOREQ_EVTCHN",), Cite("hvmop_set_param"), until=("4.12",)),
             Period(_DEFAULT_SERVER, Cite(_ALLOW), ("4.12",), ("4.14",), "EPERM"),
@@ -319,8 +208,8 @@ RULES = (
         says="altp2m and nested virtualisation exclude each other",
         refuses=nested_altp2m,
         periods=(
-            Period(("ALTP2M",), Cite(_SET), ("4.6",), ("4.15",), refuses=altp2m_after_nested),
-            Period(("NESTEDHVM",), Cite(_SET), ("4.6",), ("4.15",), refuses=nested_after_altp2m),
+            Period(("ALTP2M",), Cite(_SET), ("4.6",), ("4.15",), refuses=after("NESTEDHVM")),
+            Period(("NESTEDHVM",), Cite(_SET), ("4.6",), ("4.15",), refuses=after("ALTP2M")),
             Period(("ALTP2M",), _NESTED_CREATED, ("4.15",)),
         ),
     ),
@@ -370,11 +259,11 @@ RULES = (
     ParamRule(
         id="PARAM_MCA_CAP",
         says="a machine check capability is known",
-        refuses=unless(lambda value: not value & ~_LMCE, f"known is {_LMCE:#x}"),
+        refuses=unless(lambda value: not value & ~LMCE, f"known is {LMCE:#x}"),
         periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),
     ),
     ParamRule(
-        id="PARAM_LMCE",
+        id="PARAMLMCE",
         says="local machine checks need a host that has them",
         refuses=lmce,
         periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),

@@ -13,7 +13,8 @@ from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import PV
-from xensave.toolstack.libxc.param_rules import DISCARDED, Setting, in_release
+from xensave.toolstack.libxc.param_rules import DISCARDED, in_release
+from xensave.toolstack.libxc.param_settings import Setting
 from xensave.toolstack.libxl.configured import config_rule, configured, domain_type
 from xensave.toolstack.libxl.hvm_params import params_set
 from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
