@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from xensave.container.streams import hvm
 
@@ -24,19 +24,13 @@ class State:
     @classmethod
     def of_context(cls, data: bytes) -> State:
         """Returns what the records of a context say; of two alike the later. Raises Truncated."""
-        entries = hvm.iterate(data, end_bare=True)
-        return cls.of_entries((code, inst, bytes(body)) for code, inst, body, _ in entries)
-
-    @classmethod
-    def of_entries(cls, entries: Iterable[tuple[int, int, bytes]]) -> State:
-        """Returns the state of (typecode, instance, body) entries; HEADER is kept apart."""
         bodies: dict[tuple[int, int], bytes] = {}
         header = None
-        for code, instance, body in entries:
+        for code, instance, body, _ in hvm.iterate(data, end_bare=True):
             if code == hvm.HEADER_TYPECODE:
-                header = body
+                header = bytes(body)
             elif code != hvm.END_TYPECODE:
-                bodies[code, instance] = body
+                bodies[code, instance] = bytes(body)
         return cls(bodies, header)
 
     def of(self, typecode: int) -> Iterator[tuple[int, bytes]]:

@@ -60,7 +60,6 @@ RULES: tuple[Rule, ...] = (
     *sizes.RULES,
     *stream.RULES,
     *hypercalls.RULES,
-    *pv.RULES,
     *device_model.RULES,
 )
 """The rules that are rows of their own; the rest are those of params, policies and formats."""
@@ -294,8 +293,7 @@ def _wanting(
     """Returns a refusal that says which features the host lacks that it is for."""
     if restore.host is None or not isinstance(answer, Restored):
         return verdict
-    wanted = culprits(restore.facts, restore.target.name, answer, domain)
-    names = " ".join(culprit.feature for culprit in wanted)
+    names = " ".join(culprits(restore.facts, restore.target.name, answer, domain))
     lacks = f"; the host lacks {names}, which the guest uses" if names else ""
     return verdict._replace(reason=f"{verdict.reason}{lacks}")
 

@@ -26,34 +26,25 @@ class Unseen(NamedTuple):
     what: str
 
 
-def _glanced(restore: Restore) -> bool:
-    return bool(restore.facts.unread)
-
-
-def _emulated(restore: Restore) -> bool:
-    return bool(restore.facts.emulators) and restore.emulators is None
-
-
-def _cut(restore: Restore) -> bool:
-    return restore.facts.cut
-
-
-def _has_devices(restore: Restore) -> bool:
-    config = restore.facts.config
-    return bool(config.get("disks") or config.get("nics"))
-
-
 PAGES = Assumption(
-    Layer.LIBXC, "the records of its pages, which a glance passes over, are sound", _glanced
+    Layer.LIBXC,
+    "the records of its pages, which a glance passes over, are sound",
+    lambda restore: bool(restore.facts.unread),
 )
 EMULATOR = Assumption(
-    Layer.LIBXL, "the target's device model takes the saved state of the source's", _emulated
+    Layer.LIBXL,
+    "the target's device model takes the saved state of the source's",
+    lambda restore: bool(restore.facts.emulators) and restore.emulators is None,
 )
 MEMORY = Assumption(
-    Layer.LIBXC, "the guest has its memory, most of which was taken out of the image", _cut
+    Layer.LIBXC,
+    "the guest has its memory, most of which was taken out of the image",
+    lambda restore: restore.facts.cut,
 )
 DEVICES = Assumption(
-    Layer.LIBXL, "dom0 has the disks and networks that the configuration names", _has_devices
+    Layer.LIBXL,
+    "dom0 has the disks and networks that the configuration names",
+    lambda restore: bool(restore.config.get("disks") or restore.config.get("nics")),
 )
 HOST_POLICY = Assumption(
     Layer.XEN, "the target's host can give the guest the CPU policy that it had"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
-from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
+from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
 from xensave.engine.loop.rule import Refusal, Undecided
@@ -233,7 +233,7 @@ def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
     raise Refusal("ENXIO", "MSR_UNKNOWN", f"no MSR {index:#x} is loaded from a record", _MSRS)
 
 
-class MsrHandler(Handler):
+class MsrHandler(OwnLength):
     """hvm_load_cpu_msrs(): it checks its own length, then writes each MSR."""
 
     __slots__ = ()
@@ -245,15 +245,11 @@ class MsrHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Checks the record and each MSR in it; raises Refusal."""
-        self._admit(reader, machine, _MSRS)
-        _, vcpu, length = reader.descriptor()
-        if length > reader.left - SIZE:
-            reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal("ENODATA", "MSR_LENGTH", reason, _MSRS)
+        vcpu, length = self._admitted(reader, machine, "MSR_LENGTH", _MSRS)
         if length < size_for(1):
             reason = f"its length is {length}, at least {size_for(1)}"
             raise Refusal("EINVAL", "MSR_LENGTH", reason, _MSRS)
-        data = reader.variable(length)
+        data = reader.take(length)
         count = count_of(data)
         if length != size_for(count):
             reason = f"its length is {length}, {count} MSRs take {size_for(count)}"
@@ -270,7 +266,3 @@ class MsrHandler(Handler):
             except Undecided as unknown:
                 depends.append(f"{self.name}[{vcpu}]: {unknown}, for MSR {index:#x}")
         return Note("", tuple(depends))
-
-    def stored(self, body: bytes) -> bytes:
-        """Returns the body as it is: its length is its own."""
-        return body

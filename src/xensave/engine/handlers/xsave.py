@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
-from xensave.engine.loop.handler import VCPU, Handler, Note, Spec
+from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, Reader
 from xensave.engine.loop.rule import Refusal, Undecided
@@ -124,7 +124,7 @@ DATED = (
 )
 
 
-class XsaveHandler(Handler):
+class XsaveHandler(OwnLength):
     """hvm_load_cpu_xsave_states(): it checks its own length."""
 
     __slots__ = ()
@@ -135,35 +135,28 @@ class XsaveHandler(Handler):
 
     def load(self, reader: Reader, machine: Machine) -> Note:
         """Checks and takes the record; raises Refusal."""
-        self._admit(reader, machine, _XSAVE)
-        _, instance, length = reader.descriptor()
-        if length > reader.left - SIZE:
-            reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
-            raise Refusal("ENODATA", "XSAVE_LENGTH", reason, _XSAVE)
-        unknown = "" if machine.policy.has("xsave") else "whether the host has XSAVE"
-        depends = [f"{self.name}[{instance}]: {unknown}"] if unknown else []
+        instance, length = self._admitted(reader, machine, "XSAVE_LENGTH", _XSAVE)
+        label = f"{self.name}[{instance}]"
+        depends = []
+        if not machine.policy.has("xsave"):
+            depends.append(f"{label}: whether the host has XSAVE")
         checked = CHECKED_LENGTH.holds(machine.version)
         if checked and length < _MINIMUM:
             reason = f"its length is {length}, at least {_MINIMUM}"
             raise Refusal("EINVAL", "XSAVE_LENGTH", reason, CHECKED_LENGTH.cite)
-        data = reader.variable(length)
+        data = reader.take(length)
         body = Body(data.ljust(_MINIMUM, b"\0"), self.places, instance, length)
+        fixup = ""
         try:
             if checked:
                 self._validate(body, machine)
                 fixup = self._length(body, machine)
             else:
                 self._old(body, machine)
-                fixup = ""
         except Undecided as doubt:
-            depends.append(f"{self.name}[{instance}]: {doubt}")
-            fixup = ""
+            depends.append(f"{label}: {doubt}")
         machine.set_xcr0_accum(instance, body["xcr0_accum"])
         return Note(fixup, tuple(depends))
-
-    def stored(self, body: bytes) -> bytes:
-        """Returns the body as it is: its length is its own."""
-        return body
 
     def _old(self, body: Body, machine: Machine) -> None:
         """Checks as before lengths were: a mask that the host covers, no longer than the host's."""
@@ -186,28 +179,21 @@ class XsaveHandler(Handler):
             or (not valid_xcr0(accum, machine) and "accumulated XCR0 is not one that a CPU takes")
         )
         if wrong:
-            raise Refusal("EINVAL", "XSAVE_STATES", f"{wrong}: {shown}", self._validator(machine))
-        headed = HEADER_CHECKED.holds(machine.version)
-        if headed and body["save_area.xsave_hdr.xcomp_bv"]:
-            raise Refusal(
-                "ENOTSUP",
-                "XSAVE_COMPACTED",
-                "the area is in the compacted format",
-                HEADER_CHECKED.cite,
-            )
-        if headed and body["save_area.xsave_hdr.reserved"]:
-            raise Refusal(
-                "EIO", "XSAVE_RESERVED", "reserved bytes of its header are set", HEADER_CHECKED.cite
-            )
+            cite = POLICY_CHECKED.cite if POLICY_CHECKED.holds(machine.version) else _XSTATE
+            raise Refusal("EINVAL", "XSAVE_STATES", f"{wrong}: {shown}", cite)
+        if HEADER_CHECKED.holds(machine.version):
+            cite = HEADER_CHECKED.cite
+            if body["save_area.xsave_hdr.xcomp_bv"]:
+                reason = "the area is in the compacted format"
+                raise Refusal("ENOTSUP", "XSAVE_COMPACTED", reason, cite)
+            if body["save_area.xsave_hdr.reserved"]:
+                reason = "reserved bytes of its header are set"
+                raise Refusal("EIO", "XSAVE_RESERVED", reason, cite)
         if accum & ~KNOWN_STATES:
-            raise Refusal(
-                "ENOTSUP", "XSAVE_UNKNOWN", f"Xen does not know the states: {shown}", _XSTATE
-            )
+            reason = f"Xen does not know the states: {shown}"
+            raise Refusal("ENOTSUP", "XSAVE_UNKNOWN", reason, _XSTATE)
         if accum & ~machine.policy.xcr0_max:
             raise Undecided(f"whether the host has the states {accum:#x}")
-
-    def _validator(self, machine: Machine) -> Cite:
-        return POLICY_CHECKED.cite if POLICY_CHECKED.holds(machine.version) else _XSTATE
 
     def _beyond(self, body: Body, machine: Machine) -> str:
         """Returns what is wrong with the accumulated XCR0 beside the policy or the saver's mask."""
@@ -223,17 +209,14 @@ class XsaveHandler(Handler):
         size = _HEAD + machine.policy.xsave_size(body["xcr0_accum"])
         length = body.length
         if length > size:
+            excess = body.data[size:length].lstrip(b"\0")
+            reason = ""
             if not ZERO_EXCESS.holds(machine.version):
-                raise Refusal(
-                    "ENOTSUP",
-                    "XSAVE_OVERLONG",
-                    f"its length is {length}, at most {size}",
-                    ZERO_EXCESS.cite,
-                )
-            excess = body.data[size:length]
-            if excess.count(0) != len(excess):
-                at = size + len(excess) - len(excess.lstrip(b"\0"))
+                reason = f"its length is {length}, at most {size}"
+            elif excess:
+                at = length - len(excess)
                 reason = f"its length is {length}, expected {size}; byte {at} is not zero"
+            if reason:
                 raise Refusal("ENOTSUP", "XSAVE_OVERLONG", reason, ZERO_EXCESS.cite)
             return f"{self.name} from {length} to {size} bytes"
         if length < size and EXACT_LENGTH.holds(machine.version):

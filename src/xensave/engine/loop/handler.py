@@ -144,7 +144,10 @@ class Handler:
 
     def stored(self, body: bytes) -> bytes:
         """Returns the body as the domain keeps it: zero-extended and converted."""
-        return self._widened(body)
+        if len(body) == self.size:
+            return body
+        wide = body.ljust(self.size, b"\0")
+        return self.fixup(wide, len(body)) if self.fixup is not None else wide
 
     def _admit(self, reader: Reader, machine: Machine, cite: Cite) -> None:
         """Checks the domain's device and the instance, which come before the length."""
@@ -169,16 +172,7 @@ class Handler:
                 data = reader.entry(self.typecode, self.compat_size, strict=self.strict)
             except Mismatch:
                 raise Refusal(errno, LENGTH, str(first), cite) from None
-        length = len(data)
-        if length != self.size:
-            data = self._widened(data)
-        return Body(data, self.places, instance, length)
-
-    def _widened(self, data: bytes) -> bytes:
-        if len(data) == self.size:
-            return data
-        wide = data.ljust(self.size, b"\0")
-        return self.fixup(wide, len(data)) if self.fixup is not None else wide
+        return Body(self.stored(data), self.places, instance, len(data))
 
     def _apply(self, rules: tuple[Rule[Body], ...], body: Body, machine: Machine) -> Note:
         depends: list[str] = []
@@ -188,3 +182,22 @@ class Handler:
             rule, detail = broken
             raise Refusal(rule.errno, rule.id, f"{rule.sentence}: {detail}", rule.cite)
         return Note("", tuple(depends))
+
+
+class OwnLength(Handler):
+    """A handler that checks the length of its record itself."""
+
+    __slots__ = ()
+
+    def stored(self, body: bytes) -> bytes:
+        """Returns the body as it is: its length is its own."""
+        return body
+
+    def _admitted(self, reader: Reader, machine: Machine, rule: str, cite: Cite) -> tuple[int, int]:
+        """Returns instance and length of a record that is there in full. Raises Refusal."""
+        self._admit(reader, machine, cite)
+        _, instance, length = reader.descriptor()
+        if length > reader.left - SIZE:
+            reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
+            raise Refusal("ENODATA", rule, reason, cite)
+        return instance, length

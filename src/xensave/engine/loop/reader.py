@@ -54,17 +54,14 @@ class Reader:
             raise Mismatch(f"its length is {claimed}, expected {wanted}")
         if claimed > room:
             raise Mismatch(f"its length is {claimed}, {room} bytes are left")
-        return self._take(claimed)
+        return self.take(claimed)
 
-    def variable(self, length: int) -> bytes:
-        """Takes a record whose handler checked the length itself."""
-        return self._take(length)
+    def take(self, length: int) -> bytes:
+        """Takes a record of which `length` bytes are there."""
+        start = self.cursor + SIZE
+        self.cursor = start + length
+        return self.data[start : self.cursor]
 
     def skip(self, length: int) -> None:
         """Steps over a descriptor and `length` bytes."""
         self.cursor += SIZE + length
-
-    def _take(self, length: int) -> bytes:
-        start = self.cursor + SIZE
-        self.cursor = start + length
-        return self.data[start : self.cursor]

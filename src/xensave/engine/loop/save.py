@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from xensave.catalogue.model import OWN
 from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler
@@ -10,7 +12,7 @@ from xensave.engine.loop.reader import SIZE
 from xensave.engine.state import State
 from xensave.errors import UsageError
 
-_HEADER_SIZE = 24
+_HEADER = struct.Struct("<IIQII")
 _UNKNOWN_CHANGESET = (1 << 64) - 1
 
 Handlers = dict[int, Handler]
@@ -18,7 +20,7 @@ Handlers = dict[int, Handler]
 
 def save_size(handlers: Handlers, machine: Machine) -> int:
     """Returns the bytes that hvm_save_size() sets aside: header, END, and each handler's most."""
-    total = 2 * SIZE + _HEADER_SIZE
+    total = 2 * SIZE + _HEADER.size
     for handler in handlers.values():
         times = machine.domain.vcpus if handler.per_vcpu else 1
         total += times * handler.save_size(machine)
@@ -34,14 +36,13 @@ def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
     strange = sorted({code for code, _ in state.bodies} - set(handlers))
     if strange:
         raise UsageError(f"the release has no handler for typecode {strange[0]}")
-    parts = [_pack(hvm.HEADER_TYPECODE, 0, state.header or _header(machine))]
+    entries = [hvm.Entry(hvm.HEADER_TYPECODE, 0, state.header or _header(machine))]
     for code in sorted(handlers):
         handler = handlers[code]
         for instance, body in state.of(code):
             _check(handler, instance, body, machine)
-            parts.append(_pack(code, instance, body))
-    parts.append(_pack(hvm.END_TYPECODE, 0, b""))
-    return b"".join(parts)
+            entries.append(hvm.Entry(code, instance, body))
+    return hvm.pack_entries([*entries, hvm.Entry(hvm.END_TYPECODE, 0, b"")])
 
 
 def save_one(
@@ -74,14 +75,5 @@ def _check(handler: Handler, instance: int, body: bytes, machine: Machine) -> No
 
 
 def _header(machine: Machine) -> bytes:
-    words = (hvm.HEADER_MAGIC, hvm.HEADER_VERSION)
-    return (
-        b"".join(word.to_bytes(4, "little") for word in words)
-        + _UNKNOWN_CHANGESET.to_bytes(8, "little")
-        + machine.policy.signature.to_bytes(4, "little")
-        + bytes(4)
-    )
-
-
-def _pack(typecode: int, instance: int, body: bytes) -> bytes:
-    return hvm.DESCRIPTOR.pack(typecode, instance, len(body)) + body
+    signature = machine.policy.signature
+    return _HEADER.pack(hvm.HEADER_MAGIC, hvm.HEADER_VERSION, _UNKNOWN_CHANGESET, signature, 0)

@@ -6,7 +6,7 @@ descriptor tables is Xen's alone to say; it is taken for granted.
 """
 
 from xensave.engine.pv.judge import PvAnswer, judge_pv
-from xensave.engine.pv.memory import PvMemory
+from xensave.engine.pv.memory import ListedMemory, PvMemory
 from xensave.engine.pv.rule import PvGuest
 
-__all__ = ["PvAnswer", "PvGuest", "PvMemory", "judge_pv"]
+__all__ = ["ListedMemory", "PvAnswer", "PvGuest", "PvMemory", "judge_pv"]

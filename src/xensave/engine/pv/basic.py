@@ -6,6 +6,7 @@ from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.descriptors import wrong_pages
 from xensave.engine.pv.frames import frames_of, gdt_of, start_info
+from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import BASIC, PvRecord, PvRule
 from xensave.engine.verdict import Layer
 
@@ -65,7 +66,7 @@ def gdt_count(record: PvRecord, machine: Machine) -> str | None:
 
 def descriptors(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a GDT with a descriptor that Xen does not take."""
-    if record.memory is None:
+    if not isinstance(record.memory, PvMemory):
         return None
     return wrong_pages(record.memory, gdt_of(record), record.guest.bits)
 

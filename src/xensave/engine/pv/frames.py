@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.memory import NOTAB, TABLE, PvMemory
+from xensave.engine.pv.memory import NOTAB, TABLE, AnyMemory, PvMemory
 from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.engine.verdict import Layer
 from xensave.records.stream import root_frame
@@ -23,11 +23,14 @@ _FRAME_BITS = 40
 _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
 
 
-def start_info(record: PvRecord, memory: PvMemory) -> str | None:
-    """Returns what is wrong with the start info page, or with the two frames that it names."""
+def start_info(record: PvRecord, memory: AnyMemory) -> str | None:
+    """Returns what is wrong with the start info page, or with the two frames that it names.
+
+    What it names is known where its contents are.
+    """
     pfn = record["user_regs.rdx" if record.guest.bits == 64 else "user_regs.edx"]
     wrong = memory.wrong(pfn, "the start info page")
-    if wrong is not None:
+    if wrong is not None or not isinstance(memory, PvMemory):
         return wrong
     page = memory.memory.page(pfn)
     store, console, size = _START_INFO[record.guest.bits]
@@ -39,7 +42,7 @@ def start_info(record: PvRecord, memory: PvMemory) -> str | None:
     return None
 
 
-def frames_of(record: PvRecord, memory: PvMemory) -> str | None:
+def frames_of(record: PvRecord, memory: AnyMemory) -> str | None:
     """Returns what is wrong with the frames of a vCPU's GDT and page tables."""
     for what, pfn, type_ in _frames(record):
         wrong = memory.wrong(pfn, what, type_)
@@ -63,7 +66,7 @@ def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
         yield "cr1", record["ctrlreg[1]"] >> 12, levels
 
 
-def frames_of_p2m(memory: PvMemory, machine: Machine) -> str | None:
+def frames_of_p2m(memory: AnyMemory, machine: Machine) -> str | None:
     """Returns what is wrong with the frames that hold the guest's P2M."""
     for number, pfn in enumerate(memory.p2m):
         what = f"P2M frame {number}"
@@ -75,8 +78,10 @@ def frames_of_p2m(memory: PvMemory, machine: Machine) -> str | None:
     return None
 
 
-def page_tables(memory: PvMemory, machine: Machine) -> str | None:
+def page_tables(memory: AnyMemory, machine: Machine) -> str | None:
     """Returns which entry of a page table lies beyond the P2M: libxc's helper dies of it."""
+    if not isinstance(memory, PvMemory):
+        return None
     import numpy as np
 
     index = memory.memory.index

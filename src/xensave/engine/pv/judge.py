@@ -9,9 +9,9 @@ from xensave.catalogue.model import Cite
 from xensave.container.streams.libxc_records import PAIR
 from xensave.engine.domain import Domain
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import first_broken
+from xensave.engine.loop.rule import Broken, SubjectT, first_broken
 from xensave.engine.pv import basic, extended, frames, msrs, tables, xsave
-from xensave.engine.pv.memory import PvMemory
+from xensave.engine.pv.memory import AnyMemory, PvMemory
 from xensave.engine.pv.rule import (
     BASIC,
     EXTENDED,
@@ -55,7 +55,7 @@ class PvAnswer(NamedTuple):
 
 
 def judge_pv(
-    version: Version, guest: PvGuest, policy: Policy, memory: PvMemory | None = None
+    version: Version, guest: PvGuest, policy: Policy, memory: AnyMemory | None = None
 ) -> PvAnswer:
     """Returns what a release makes of a PV guest's vCPUs, and of the frames that they name.
 
@@ -65,27 +65,33 @@ def judge_pv(
     depends: list[str] = []
     refusal = (
         _first_vcpu(guest)
-        or _of_memory(frames.PAGE_TABLES, memory, machine)
+        or _of_memory(frames.PAGE_TABLES, memory, machine, depends)
         or _vcpus(guest, machine, memory, depends)
         or _tables(guest, memory)
-        or _of_memory(frames.P2M_FRAMES, memory, machine)
+        or _of_memory(frames.P2M_FRAMES, memory, machine, depends)
     )
     return PvAnswer(refusal, tuple(depends), () if refusal else (CONTENTS,))
 
 
-def _of_memory(rule: MemoryRule, memory: PvMemory | None, machine: Machine) -> Refused | None:
+def _of_memory(
+    rule: MemoryRule, memory: AnyMemory | None, machine: Machine, depends: list[str]
+) -> Refused | None:
     """Returns the refusal of a memory, None for none, and where the memory is not known."""
-    wrong = rule.test(memory, machine) if memory is not None else None
-    return None if wrong is None else _refused(rule, rule.record, wrong)
+    if memory is None:
+        return None
+    return _refused(first_broken([rule], memory, machine, rule.record, depends), rule.record)
 
 
-def _refused(rule: PvRule | MemoryRule, record: str, reason: str) -> Refused:
+def _refused(broken: Broken[SubjectT] | None, record: str) -> Refused | None:
+    if broken is None:
+        return None
+    rule, reason = broken
     return Refused(rule.id, reason, rule.layer, rule.errno, record, cite=rule.cite)
 
 
-def _tables(guest: PvGuest, memory: PvMemory | None) -> Refused | None:
+def _tables(guest: PvGuest, memory: AnyMemory | None) -> Refused | None:
     """Returns Xen's refusal of the page tables that the vCPUs name, or of those that are pinned."""
-    if memory is None:
+    if not isinstance(memory, PvMemory):
         return None
     vcpus = [
         _record(BASIC, number, vcpu.basic, guest, memory)
@@ -107,7 +113,7 @@ def _first_vcpu(guest: PvGuest) -> Refused | None:
 
 
 def _vcpus(
-    guest: PvGuest, machine: Machine, memory: PvMemory | None, depends: list[str]
+    guest: PvGuest, machine: Machine, memory: AnyMemory | None, depends: list[str]
 ) -> Refused | None:
     for number, vcpu in sorted(guest.records.items()):
         for name, field, rules in _RECORDS:
@@ -121,14 +127,14 @@ def _vcpus(
                 for rule in rules
                 if rule.holds(machine.version) and rule.bits in (None, guest.bits)
             )
-            broken = first_broken(asked, record, machine, label, depends)
-            if broken is not None:
-                return _refused(broken.rule, label, broken.detail)
+            refusal = _refused(first_broken(asked, record, machine, label, depends), label)
+            if refusal is not None:
+                return refusal
     return None
 
 
 def _record(
-    name: str, number: int, content: bytes, guest: PvGuest, memory: PvMemory | None
+    name: str, number: int, content: bytes, guest: PvGuest, memory: AnyMemory | None
 ) -> PvRecord:
     body = PAIR.pack(number, 0) + content
     layout = stream_layout(name, len(body))

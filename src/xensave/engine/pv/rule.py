@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.rule import Rule
-from xensave.engine.pv.memory import PvMemory
+from xensave.engine.pv.memory import AnyMemory
 from xensave.image.facts.stream import PvVcpu
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
@@ -54,7 +54,7 @@ class PvRecord:
     __slots__ = ("content", "guest", "memory", "values", "vcpu")
 
     def __init__(
-        self, guest: PvGuest, vcpu: int, values: Values, content: bytes, memory: PvMemory | None
+        self, guest: PvGuest, vcpu: int, values: Values, content: bytes, memory: AnyMemory | None
     ) -> None:
         self.guest = guest
         self.vcpu = vcpu
@@ -67,4 +67,4 @@ class PvRecord:
 
 
 PvRule: TypeAlias = Rule[PvRecord]
-MemoryRule: TypeAlias = Rule[PvMemory]
+MemoryRule: TypeAlias = Rule[AnyMemory]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from xensave.catalogue.dates import version
 from xensave.engine.domain import HVM as HVM_DOMAIN
@@ -24,13 +23,6 @@ from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
 from xensave.policy.steps.clamp import Guest
 from xensave.policy.value import CpuidEntry, MsrEntry, Policy
-
-
-class Culprit(NamedTuple):
-    """A feature that the guest lost, and what refuses its state for want of it."""
-
-    feature: str
-    reason: str
 
 
 def policy_guest(facts: GuestFacts, domain: Domain | None = None) -> Guest:
@@ -65,15 +57,13 @@ def _restored(
 
 def culprits(
     facts: GuestFacts, release: str, answer: Restored, domain: Domain | None = None
-) -> tuple[Culprit, ...]:
-    """Returns the lost features without which alone the guest's state is refused."""
+) -> dict[str, str]:
+    """Returns the lost features without which alone the guest's state is refused, and why."""
     refuses = state_refuses(facts, release, domain)
     if refuses(answer.before) is not None:
-        return ()
-    features = missed(
-        answer.before, answer.lost, version(release), refuses, policy_guest(facts, domain)
-    )
-    return tuple(Culprit(*item) for item in features.items())
+        return {}
+    guest = policy_guest(facts, domain)
+    return missed(answer.before, answer.lost, version(release), refuses, guest)
 
 
 def needs_sentence(

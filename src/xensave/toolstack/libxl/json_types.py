@@ -25,16 +25,14 @@ def _is_integer(value: object) -> bool:
 
 def bitmap(value: object, version: Version) -> str:
     """Returns what is wrong with a bitmap, a list of numbers."""
-    if not isinstance(value, list) or all(map(_is_integer, value)):
-        return ""
-    return "is no list of numbers"
+    wrong = isinstance(value, list) and not all(map(_is_integer, value))
+    return "is no list of numbers" if wrong else ""
 
 
 def strings(value: object, version: Version) -> str:
     """Returns what is wrong with a list of strings."""
-    if not isinstance(value, list) or all(isinstance(each, str) for each in value):
-        return ""
-    return "is no list of strings"
+    wrong = isinstance(value, list) and not all(isinstance(each, str) for each in value)
+    return "is no list of strings" if wrong else ""
 
 
 def pairs(value: object, version: Version) -> str:
