@@ -7,7 +7,7 @@ import pytest
 
 from xensave.catalogue import release_names
 from xensave.engine import Domain, Hypervisor
-from xensave.engine.loop.reader import Reader
+from xensave.engine.loop.reader import ContextCursor
 from xensave.toolstack.releases.typical import typical_context
 
 SEED = 1
@@ -47,14 +47,14 @@ def test_a_damaged_context_never_raises(release):
 
 def test_the_walk_takes_as_many_steps_as_there_are_records(monkeypatch):
     steps = 0
-    look = Reader.descriptor
+    look = ContextCursor.descriptor
 
     def counted(self):
         nonlocal steps
         steps += 1
         return look(self)
 
-    monkeypatch.setattr(Reader, "descriptor", counted)
+    monkeypatch.setattr(ContextCursor, "descriptor", counted)
     header = typical_context("4.17")[:32]
     costs = []
     for records in (1000, 2000):

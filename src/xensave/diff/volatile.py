@@ -9,7 +9,7 @@ from typing import NamedTuple
 _INDEX = re.compile(r"\[\d+\]")
 
 
-class Row(NamedTuple):
+class VolatileField(NamedTuple):
     """A field that moves by itself; `path` is without indices, as `record` is."""
 
     record: str
@@ -21,18 +21,18 @@ _RUNNING = "a counter that runs while the guest is awake"
 _CLOCK = "the date and time"
 
 ROWS = (
-    Row("X86_TSC_INFO", "nsec", "the guest's age"),
-    Row("CPU", "tsc", _RUNNING),
+    VolatileField("X86_TSC_INFO", "nsec", "the guest's age"),
+    VolatileField("CPU", "tsc", _RUNNING),
     # vlapic.c computes it from the time that is left.
-    Row("LAPIC_REGS", "registers.TIMER_CURRENT", _RUNNING),
-    Row("PIT", "channels.count_load_time", _RUNNING),
-    Row("PMTIMER", "tmr_val", _RUNNING),
-    Row("HPET", "mc64", _RUNNING),
-    Row("VIRIDIAN_DOMAIN", "time_ref_count", _RUNNING),
+    VolatileField("LAPIC_REGS", "registers.TIMER_CURRENT", _RUNNING),
+    VolatileField("PIT", "channels.count_load_time", _RUNNING),
+    VolatileField("PMTIMER", "tmr_val", _RUNNING),
+    VolatileField("HPET", "mc64", _RUNNING),
+    VolatileField("VIRIDIAN_DOMAIN", "time_ref_count", _RUNNING),
     # MC146818: seconds, minutes, hours, day of week, of month, month, year.
-    *(Row("RTC", f"cmos_data[{index}]", _CLOCK) for index in (0, 2, 4, 6, 7, 8, 9)),
-    Row("QEMU timer", "state", "QEMU's virtual clock"),
-    Row("QEMU mc146818rtc", "state", _CLOCK),
+    *(VolatileField("RTC", f"cmos_data[{index}]", _CLOCK) for index in (0, 2, 4, 6, 7, 8, 9)),
+    VolatileField("QEMU timer", "state", "QEMU's virtual clock"),
+    VolatileField("QEMU mc146818rtc", "state", _CLOCK),
 )
 
 

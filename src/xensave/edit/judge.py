@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.container.events import HEADER_KIND, Event
 from xensave.container.frames.xl import XL_FORMAT
-from xensave.convert.stream.made import ConvertedEvent, Result, refusal_of
+from xensave.convert.stream.made import ConvertedEvent, GrowingImage, refusal_of
 from xensave.engine.verdict import Refused, Verdict
 from xensave.errors import XensaveError
 from xensave.source import MemorySource
@@ -19,7 +19,7 @@ class EditRefused(XensaveError):
         self.verdict = verdict
 
 
-class EditedImage(Result):
+class EditedImage(GrowingImage):
     """The edited image as it grows."""
 
     def take(self, event: Event, new: bytes | None) -> None:

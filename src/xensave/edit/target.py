@@ -22,7 +22,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 
 
-class Target(NamedTuple):
+class EditTarget(NamedTuple):
     """A field: its value, how many bits it has, and what makes a body with another value of it.
 
     `bits` is 0 where it is no integer. `register` names the bits.
@@ -60,7 +60,7 @@ def _assigned(name: str, layout: Layout, body: bytes, path: str, assignment: Ass
     return register.store(_with_bit(register.value, bit, assignment))
 
 
-def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | None:
+def find_target(name: str, layout: Layout, body: bytes, path: str) -> EditTarget | None:
     """Returns the field at a path, None where there is none.
 
     A path is one of `show --json`, the name of an entry ("STORE_PFN" of HVM_PARAMS, "TSC_AUX" of
@@ -84,7 +84,7 @@ def find_target(name: str, layout: Layout, body: bytes, path: str) -> Target | N
 
 def _in_struct(
     kind: str, layout: Layout, values: Values, path: str, register: Register | None
-) -> Target | None:
+) -> EditTarget | None:
     try:
         value = get(values, path)
     except UsageError:
@@ -100,7 +100,9 @@ def _in_struct(
             put(changed, path, new)
         return encode(layout, changed)
 
-    return Target(value, _width(layout, path, value), register or register_of(kind, path), store)
+    return EditTarget(
+        value, _width(layout, path, value), register or register_of(kind, path), store
+    )
 
 
 def _width(layout: Layout, path: str, value: Value) -> int:
@@ -114,13 +116,13 @@ def _width(layout: Layout, path: str, value: Value) -> int:
     return 0
 
 
-def _new_entry(layout: Layout, values: Values, name: str) -> Target | None:
+def _new_entry(layout: Layout, values: Values, name: str) -> EditTarget | None:
     """Returns an entry that is to be added to a list whose entries name themselves."""
     for field in layout.fields:
         number_of = _NUMBERS.get(field.type)
         index = number_of(name) if number_of is not None and field.dims == (0,) else None
         if index is not None:
-            return Target(0, 64, None, _appending(layout, values, field, index))
+            return EditTarget(0, 64, None, _appending(layout, values, field, index))
     return None
 
 
@@ -180,7 +182,7 @@ def _with_octet(whole: bytes, index: int, new: Value, path: str) -> bytes:
     return whole[:index] + bytes([new]) + whole[index + 1 :]
 
 
-def _new_value(target: Target, assignment: Assignment) -> Value:
+def _new_value(target: EditTarget, assignment: Assignment) -> Value:
     old, text = target.value, assignment.value
     if isinstance(old, int):
         return operated(old, integer_of(text, target.bits), assignment.operator)
@@ -209,7 +211,7 @@ def operated(old: int, number: int, operator: str) -> int:
     return old & number if operator == "&=" else number
 
 
-def _bit(target: Target, name: str, label: str) -> Bit:
+def _bit(target: EditTarget, name: str, label: str) -> Bit:
     table = target.register or ()
     for bit in table:
         if bit.name.lower() == name.lower() and name != "-":

@@ -45,10 +45,10 @@ from xensave.toolstack.libxl import (
     resources,
     sizes,
 )
-from xensave.toolstack.rule import Objection, Restore, Rule, Stage, target_of
+from xensave.toolstack.rule import Restore, RestoreObjection, RestoreRule, Stage, target_of
 from xensave.toolstack.scope import HOST_POLICY, OLD_TOOLSTACK, granted
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     *xl.RULES,
     *creation.RULES,
     *exclusions.RULES,
@@ -216,21 +216,21 @@ def _known(host: Host | None, facts: GuestFacts) -> Host | None:
     return host if host is not None and host.tells(pv=facts.type == PV) else None
 
 
-def _up_to(limit: XensaveError, objections: list[Objection]) -> Verdict:
+def _up_to(limit: XensaveError, objections: list[RestoreObjection]) -> Verdict:
     """Judges by what stands before a limit: what lies beyond was not looked at."""
     place = (Stage.STREAM, limit.offset or 0)
     before = [each for each in objections if not each.certain or each.order <= place]
     return _first_refusal(before) or Depends(_doubts(before))
 
 
-def _first_refusal(objections: Iterable[Objection]) -> Refused | None:
+def _first_refusal(objections: Iterable[RestoreObjection]) -> Refused | None:
     """Returns the certain one of some objections that a restore meets first."""
     certain = (each for each in objections if each.certain)
     first = min(certain, key=lambda each: each.order, default=None)
     return None if first is None else first.refusal
 
 
-def _doubts(objections: Iterable[Objection]) -> tuple[str, ...]:
+def _doubts(objections: Iterable[RestoreObjection]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.refusal.reason for each in objections))
 
 
@@ -254,7 +254,9 @@ def _in_the_end(
     return carried_policy(facts, "the image") or default_policy(target)
 
 
-def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> Iterator[Objection]:
+def _of_policy(
+    answer: PolicyRefusal | Restored | Policy, facts: GuestFacts
+) -> Iterator[RestoreObjection]:
     if isinstance(answer, PolicyRefusal):
         record = "X86_CPUID_POLICY" if answer.leaf is not None else "X86_MSR_POLICY"
         refusal = Refused(
@@ -265,10 +267,10 @@ def _of_policy(answer: PolicyRefusal | Restored | Policy, facts: GuestFacts) -> 
             offset=facts.firsts.get((LIBXC, libxc.STATIC_DATA_END)),
             cite=answer.cite,
         )
-        yield Objection(refusal, Stage.STREAM)
+        yield RestoreObjection(refusal, Stage.STREAM)
     if isinstance(answer, Restored):
         for doubt in answer.depends:
-            yield Objection(Refused("POLICY_HOST", doubt), Stage.STREAM, certain=False)
+            yield RestoreObjection(Refused("POLICY_HOST", doubt), Stage.STREAM, certain=False)
 
 
 def _of_host(
@@ -311,11 +313,11 @@ def _warnings(
 
 
 @cache
-def _in_force(version: Version) -> tuple[Rule, ...]:
+def _in_force(version: Version) -> tuple[RestoreRule, ...]:
     return tuple(each for each in RULES if each.holds(version))
 
 
-def _objections(restore: Restore) -> Iterator[Objection]:
+def _objections(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields everything that stands against a restore, in no order."""
     for each in _in_force(restore.target.version):
         objection = each.objection(restore)

@@ -75,7 +75,7 @@ class Restore(NamedTuple):
         return self.policy.amd if known else None
 
 
-class Objection(NamedTuple):
+class RestoreObjection(NamedTuple):
     """How a restore fails, or may fail where it is not `certain`, and at which stage."""
 
     refusal: Refused
@@ -91,7 +91,7 @@ class Objection(NamedTuple):
 Test = Callable[[Restore], "str | None"]
 
 
-class Rule(NamedTuple):
+class RestoreRule(NamedTuple):
     """One thing that a reader of an image refuses: who, when, since and until which releases.
 
     `record` is what a refusal names; `place` the layer and type of the stream's record, which
@@ -100,7 +100,7 @@ class Rule(NamedTuple):
     which wrote it; () for a rule on values, of which the formats say nothing. `asked` tells of
     which restores it is asked, None for all.
 
-    A row stands above its function as `@partial(Rule, id=...)`.
+    A row stands above its function as `@partial(RestoreRule, id=...)`.
     """
 
     refuses: Test
@@ -121,7 +121,7 @@ class Rule(NamedTuple):
         """Tells whether it is in force in a release."""
         return in_force(self.since, self.until, version)
 
-    def objection(self, restore: Restore) -> Objection | None:
+    def objection(self, restore: Restore) -> RestoreObjection | None:
         """Asks it of a restore."""
         if self.asked is not None and not self.asked(restore):
             return None
@@ -135,14 +135,14 @@ class Rule(NamedTuple):
         refusal = Refused(
             self.id, wrong, self.layer, self.errno, self.record, offset=offset, cite=self.cite
         )
-        return Objection(refusal, self.stage, certain)
+        return RestoreObjection(refusal, self.stage, certain)
 
 
 __all__ = [
     "Layer",
-    "Objection",
     "Restore",
-    "Rule",
+    "RestoreObjection",
+    "RestoreRule",
     "Stage",
     "Target",
     "Undecided",

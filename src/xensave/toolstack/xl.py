@@ -10,7 +10,7 @@ from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
 from xensave.errors import LimitExceeded
 from xensave.toolstack.libxl.config import Reach, Unusable, reach, unknown, unusable
 from xensave.toolstack.libxl.hardware import VIDEO_KB
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 # (flag, since): what xl of a release understands among the mandatory flags.
 _FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
@@ -20,7 +20,7 @@ _ANOTHER_PARSER = ("4.21",)
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_FLAGS",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -42,7 +42,7 @@ def flags(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_CONFIG_ABSENT",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -60,7 +60,7 @@ def configured(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_CONFIG_UNREADABLE",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -84,7 +84,7 @@ def readable(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_CONFIG_TRAILING",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -109,7 +109,7 @@ def alone(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_CONFIG_VALUES",
     layer=Layer.LIBXL,
     stage=Stage.HEADER,
@@ -169,7 +169,7 @@ def _has_json(restore: Restore) -> bool:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_LEGACY_STREAM",
     layer=Layer.LIBXL,
     stage=Stage.STREAM,
@@ -189,7 +189,7 @@ def legacy(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="XL_CONFIG_OWN_SYNTAX",
     layer=Layer.XL,
     stage=Stage.HEADER,
@@ -208,4 +208,4 @@ def own_syntax(restore: Restore) -> str | None:
     raise Undecided("what xl makes of a configuration in its own syntax")
 
 
-RULES: tuple[Rule, ...] = (flags, configured, readable, alone, usable, own_syntax, legacy)
+RULES: tuple[RestoreRule, ...] = (flags, configured, readable, alone, usable, own_syntax, legacy)

@@ -78,7 +78,7 @@ class ConvertedEvent(Event):
         return self._packed[len(self._packed) - self.pad_length :] if self.pad_length else b""
 
 
-class Result:
+class GrowingImage:
     """An image that is made, as it grows: its records and what rules they break, without pages."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ def refusal_of(verdict: answers.Refused, target: str) -> str:
     return f"Xen {target} would refuse the result{errno}: {verdict.reason}"
 
 
-class Made(Result):
+class ConvertedImage(GrowingImage):
     """The converted image as it grows, and the CPU policy that the guest ran under.
 
     The policy says what the guest's state may hold, even where a version 2 stream cannot carry
@@ -183,7 +183,9 @@ class Made(Result):
         return Policy.of(leaves, {entry.msr: entry.value for entry in msrs}, "the image")
 
 
-def check(made: Made, plan: Plan, typecodes: Collection[int], image: Image | None = None) -> None:
+def check(
+    made: ConvertedImage, plan: Plan, typecodes: Collection[int], image: Image | None = None
+) -> None:
     """Raises ConversionRefused, with the reason, where the target would refuse what was made.
 
     The domain is the one that the image describes: its type, vCPUs, params and CPU policy. Without

@@ -31,7 +31,7 @@ from xensave.convert.records.msrs import Machines, clamp_spec_ctrl, fit_pv_msrs
 from xensave.convert.records.repair import parse
 from xensave.convert.rules import KEEP, RecordRule, record_of
 from xensave.convert.settings import Settings
-from xensave.convert.stream.made import ConvertedEvent, Made, check
+from xensave.convert.stream.made import ConvertedEvent, ConvertedImage, check
 from xensave.convert.stream.mends import Circumstances, losses_of, mend, whole_entries
 from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
@@ -76,7 +76,7 @@ class StreamConverter:
         self.plan = Plan(settings.target, settings.source)
         self._contexts = ContextConverter(self.target, self.plan, settings.by_code, self._machines)
         self._ruled_records = settings.by_record
-        self._made = Made(settings)
+        self._made = ConvertedImage(settings)
         self._first = version(asked_for(settings.target)[0])
         self._old_version = self._version = 0
         self._static_done = True

@@ -39,7 +39,7 @@ Part: TypeAlias = "bytes | Slice"
 Object: TypeAlias = "dict[str, Json]"
 
 
-class Codec(NamedTuple):
+class BodyCodec(NamedTuple):
     """How a body is taken apart and put together again; `key` is a member that only it has."""
 
     key: str
@@ -48,10 +48,12 @@ class Codec(NamedTuple):
 
 
 _CODECS = {
-    (LIBXL, libxl.EMULATOR_XENSTORE_DATA): Codec(
+    (LIBXL, libxl.EMULATOR_XENSTORE_DATA): BodyCodec(
         "xenstore", emulator.xenstore_json, emulator.xenstore_bytes
     ),
-    (LIBXL, libxl.EMULATOR_CONTEXT): Codec("sections", emulator.state_json, emulator.state_bytes),
+    (LIBXL, libxl.EMULATOR_CONTEXT): BodyCodec(
+        "sections", emulator.state_json, emulator.state_bytes
+    ),
 }
 
 
@@ -122,7 +124,7 @@ def _rest_json(event: Event) -> Object:
     return {"body": bytes(event.body()).hex()} if event.length else {}
 
 
-def _taken(codec: Codec, body: bytes) -> Object:
+def _taken(codec: BodyCodec, body: bytes) -> Object:
     """Returns a body taken apart, if that gives the same bytes again."""
     try:
         result = codec.take(body)

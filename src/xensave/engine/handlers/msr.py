@@ -7,7 +7,7 @@ from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.reader import SIZE, Reader
+from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.policy.value import Policy
 from xensave.records.msr_list import count_of, entries_of, size_for
@@ -243,7 +243,7 @@ class MsrHandler(OwnLength):
         indices = {msr.number for msr in MSRS if in_force(msr.since, msr.until, machine.version)}
         return SIZE + size_for(len(indices))
 
-    def load(self, reader: Reader, machine: Machine) -> Note:
+    def load(self, reader: ContextCursor, machine: Machine) -> Note:
         """Checks the record and each MSR in it; raises Refusal."""
         vcpu, length = self._admitted(reader, machine, "MSR_LENGTH", _MSRS)
         if length < size_for(1):

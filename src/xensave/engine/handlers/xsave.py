@@ -7,7 +7,7 @@ from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.reader import SIZE, Reader
+from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import Refusal, Undecided
 
 _XSAVE = Cite("hvm_load_cpu_xsave_states")
@@ -133,7 +133,7 @@ class XsaveHandler(OwnLength):
         """Returns the bytes for every state that the host's XCR0 may have, descriptor included."""
         return SIZE + _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
 
-    def load(self, reader: Reader, machine: Machine) -> Note:
+    def load(self, reader: ContextCursor, machine: Machine) -> Note:
         """Checks and takes the record; raises Refusal."""
         instance, length = self._admitted(reader, machine, "XSAVE_LENGTH", _XSAVE)
         label = f"{self.name}[{instance}]"

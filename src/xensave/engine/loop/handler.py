@@ -9,7 +9,7 @@ from xensave.catalogue.model import EXACT, PER_VCPU, Binding, Cite, Layout
 from xensave.engine.domain import Domain
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.reader import SIZE, Mismatch, Reader
+from xensave.engine.loop.reader import SIZE, ContextCursor, Mismatch
 from xensave.engine.loop.rule import CHECK, LOAD, Refusal, Rule, first_broken
 
 Tests = tuple["Callable[[Body, Machine], str | None]", ...]
@@ -122,14 +122,14 @@ class Handler:
         """Returns the bytes that Xen sets aside for it, with descriptors, per vCPU or domain."""
         return max(1, self.binding.instances) * (SIZE + self.size)
 
-    def check(self, reader: Reader, machine: Machine) -> Note:
+    def check(self, reader: ContextCursor, machine: Machine) -> Note:
         """Does what the check handler does. Raises Refusal."""
         cite = Cite(self.binding.check)
         self._admit(reader, machine, cite)
         body = self._entry(reader, "ENODATA", cite)
         return self._apply(self.check_rules, body, machine)
 
-    def load(self, reader: Reader, machine: Machine) -> Note:
+    def load(self, reader: ContextCursor, machine: Machine) -> Note:
         """Does what the load handler does. Raises Refusal."""
         cite = Cite(self.binding.handler)
         self._admit(reader, machine, cite)
@@ -149,7 +149,7 @@ class Handler:
         wide = body.ljust(self.size, b"\0")
         return self.fixup(wide, len(body)) if self.fixup is not None else wide
 
-    def _admit(self, reader: Reader, machine: Machine, cite: Cite) -> None:
+    def _admit(self, reader: ContextCursor, machine: Machine, cite: Cite) -> None:
         """Checks the domain's device and the instance, which come before the length."""
         if self.device is not None and machine.domain.lacks(self.device):
             reason = f"the domain ({machine.domain.type}) has no {self.device}"
@@ -161,7 +161,7 @@ class Handler:
         if self.spec.instance == PAIR and instance > 1:
             raise Refusal("ENOENT", INSTANCE, f"there is no {self.name} {instance}", cite)
 
-    def _entry(self, reader: Reader, errno: Errno, cite: Cite) -> Body:
+    def _entry(self, reader: ContextCursor, errno: Errno, cite: Cite) -> Body:
         instance = reader.descriptor()[1]
         try:
             data = reader.entry(self.typecode, self.size, strict=self.strict)
@@ -193,7 +193,9 @@ class OwnLength(Handler):
         """Returns the body as it is: its length is its own."""
         return body
 
-    def _admitted(self, reader: Reader, machine: Machine, rule: str, cite: Cite) -> tuple[int, int]:
+    def _admitted(
+        self, reader: ContextCursor, machine: Machine, rule: str, cite: Cite
+    ) -> tuple[int, int]:
         """Returns instance and length of a record that is there in full. Raises Refusal."""
         self._admit(reader, machine, cite)
         _, instance, length = reader.descriptor()

@@ -9,7 +9,7 @@ from xensave.container.streams import hvm
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import Handler, Tests
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.reader import SIZE, Mismatch, Reader
+from xensave.engine.loop.reader import SIZE, ContextCursor, Mismatch
 from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
@@ -81,7 +81,7 @@ class _Walk:
     __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "loading", "machine", "reader")
 
     def __init__(
-        self, reader: Reader, handlers: Handlers, machine: Machine, *, loading: bool
+        self, reader: ContextCursor, handlers: Handlers, machine: Machine, *, loading: bool
     ) -> None:
         self.reader = reader
         self.handlers = handlers
@@ -223,14 +223,16 @@ def _passes(tests: Tests, body: Body, machine: Machine) -> bool:
 
 def check(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
     """Does the check pass: no record is loaded, those without a check handler are skipped."""
-    reader = Reader(data, whole_first=rules.whole_first)
+    reader = ContextCursor(data, whole_first=rules.whole_first)
     return _Walk(reader, handlers, machine, loading=False).run(rules)
 
 
 def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) -> Verdict:
     """Does the check pass, where the release has one, and loads."""
     machine.reset()
-    walk = _Walk(Reader(data, whole_first=rules.whole_first), handlers, machine, loading=True)
+    walk = _Walk(
+        ContextCursor(data, whole_first=rules.whole_first), handlers, machine, loading=True
+    )
     if rules.check_pass:
         checked = check(data, handlers, machine, rules)
         if isinstance(checked, Refused):

@@ -11,7 +11,7 @@ class Mismatch(Exception):
     """The descriptor under the cursor is not one that a load of this record takes."""
 
 
-class Reader:
+class ContextCursor:
     """A context under a cursor, as hvm_domain_context_t; `data` is never copied as a whole.
 
     `whole_first` is how releases before `load.LENGTH_FIRST` checked an entry: they wanted room for

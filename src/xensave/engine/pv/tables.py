@@ -30,7 +30,7 @@ TABLE_TYPES = Dated(
 )
 
 
-class _Walk:
+class _TableWalk:
     """One walk from the roots down; `wrong` is the first thing that Xen does not take."""
 
     def __init__(self, memory: PvMemory) -> None:
@@ -105,7 +105,7 @@ def refusal(
 
     `roots` are those that its vCPUs name, `gdt` the pages of their descriptor tables.
     """
-    wrong = _Walk(memory).wrong(roots, gdt)
+    wrong = _TableWalk(memory).wrong(roots, gdt)
     if wrong is None:
         return None
     return Refused(

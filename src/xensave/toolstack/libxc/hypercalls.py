@@ -7,7 +7,7 @@ from functools import partial
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _TSC_MODES = 2
 PVRDTSCP = 3
@@ -16,7 +16,7 @@ PVRDTSCP_UNTIL = ("4.12",)
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="TSC_MODE",
     layer=Layer.XEN,
     stage=Stage.STREAM,
@@ -36,7 +36,7 @@ def tsc_mode(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="PV32",
     layer=Layer.XEN,
     stage=Stage.STREAM,
@@ -61,4 +61,4 @@ def pv32(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (tsc_mode, pv32)
+RULES: tuple[RestoreRule, ...] = (tsc_mode, pv32)

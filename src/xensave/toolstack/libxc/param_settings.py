@@ -27,7 +27,7 @@ _VIRIDIAN_KNOWN = (
 )
 
 
-class Setting(NamedTuple):
+class ParamSetting(NamedTuple):
     """One call of HVMOP_set_param: the param's value, what it was before, and the restore.
 
     `params` are those that have been set, by name.
@@ -39,14 +39,14 @@ class Setting(NamedTuple):
     params: Mapping[str, int] = MappingProxyType({})
 
 
-Refuses = Callable[[Setting], str]
+Refuses = Callable[[ParamSetting], str]
 """What is wrong with a setting, "" for nothing. Raises Undecided where only the host tells."""
 
 
 def unless(test: Callable[[int], bool], says: str) -> Refuses:
     """Returns what refuses a setting whose value fails a test, and says so."""
 
-    def refuses(setting: Setting) -> str:
+    def refuses(setting: ParamSetting) -> str:
         return "" if test(setting.value) else says
 
     return refuses
@@ -57,14 +57,14 @@ def viridian_features(target: Target) -> int:
     return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
 
 
-def changed(setting: Setting) -> str:
+def changed(setting: ParamSetting) -> str:
     """Refuses to change a param that was set before."""
     if setting.before and setting.value != setting.before:
         return f"it is {setting.before:#x} already"
     return ""
 
 
-def viridian(setting: Setting) -> str:
+def viridian(setting: ParamSetting) -> str:
     """Refuses features that the release does not know, and any without the base MSRs."""
     known = viridian_features(setting.restore.target)
     if setting.value & ~known:
@@ -74,25 +74,25 @@ def viridian(setting: Setting) -> str:
     return ""
 
 
-def acpi_ioports_cut(setting: Setting) -> str:
+def acpi_ioports_cut(setting: ParamSetting) -> str:
     """Refuses a location of which 32 bits are neither 0 nor 1."""
     low = setting._replace(value=setting.value & _LOW_32, before=setting.before & _LOW_32)
     return acpi_ioports(low)
 
 
-def acpi_ioports(setting: Setting) -> str:
+def acpi_ioports(setting: ParamSetting) -> str:
     """Refuses a location that is neither 0 nor 1."""
     if setting.value != setting.before and setting.value ^ setting.before != 1:
         return "the location is 0 or 1"
     return ""
 
 
-def pm_timer(setting: Setting) -> str:
+def pm_timer(setting: ParamSetting) -> str:
     """Refuses the location of a PM timer that the domain has not."""
     return "the domain has no PM timer" if setting.restore.facts.type == PVH else ""
 
 
-def nested_altp2m(setting: Setting) -> str:
+def nested_altp2m(setting: ParamSetting) -> str:
     """Refuses altp2m of a domain that is made for nested virtualisation."""
     nested = setting.restore.config.flag("b_info", "nested_hvm")
     return _EXCLUDE if setting.value and nested else ""
@@ -103,13 +103,13 @@ def after(other: str) -> Refuses:
     return lambda setting: _EXCLUDE if setting.value and setting.params.get(other) else ""
 
 
-def nested_shadow(setting: Setting) -> str:
+def nested_shadow(setting: ParamSetting) -> str:
     """Refuses nested virtualisation of a domain with shadow paging."""
     shadow = setting.restore.config.flag("c_info", "hap") is False
     return "the domain has shadow paging" if setting.value and shadow else ""
 
 
-def nested_shadow_amd(setting: Setting) -> str:
+def nested_shadow_amd(setting: ParamSetting) -> str:
     """Refuses it on CPUs of AMD's only."""
     wrong = nested_shadow(setting)
     if wrong and setting.restore.on_amd is None:
@@ -117,7 +117,7 @@ def nested_shadow_amd(setting: Setting) -> str:
     return wrong if setting.restore.on_amd else ""
 
 
-def lmce(setting: Setting) -> str:
+def lmce(setting: ParamSetting) -> str:
     """Refuses LMCE on CPUs without it; on Intel's the host decides."""
     if not setting.value & LMCE:
         return ""

@@ -14,10 +14,10 @@ from xensave.container.streams import libxc
 from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import PV
 from xensave.toolstack.libxc.param_rules import DISCARDED, in_release
-from xensave.toolstack.libxc.param_settings import Setting
+from xensave.toolstack.libxc.param_settings import ParamSetting
 from xensave.toolstack.libxl.configured import config_rule, configured, domain_type
 from xensave.toolstack.libxl.hvm_params import params_set
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreObjection, RestoreRule, Stage, Undecided
 
 RECORD = "libxc HVM_PARAMS"
 PLACE = (LIBXC, libxc.HVM_PARAMS)
@@ -33,7 +33,7 @@ class Param(NamedTuple):
 
     number: int
     value: int
-    objection: Objection | None = None
+    objection: RestoreObjection | None = None
 
 
 def settings(restore: Restore) -> Iterator[Param]:
@@ -55,7 +55,7 @@ def settings(restore: Restore) -> Iterator[Param]:
             reason = f"Xen {target.name} has {limit} params"
             objection = _objection("PARAM_INDEX", reason, "EINVAL", Cite("hvmop_set_param"))
         else:
-            objection = _set(name, Setting(value, before.get(name, 0), restore, before))
+            objection = _set(name, ParamSetting(value, before.get(name, 0), restore, before))
         if objection is None or not objection.certain:
             before[name] = value
         yield Param(number, value, objection)
@@ -67,7 +67,7 @@ def name_of(number: int) -> str:
     return catalogue.space("hvm-param").name_of(index) or f"param {index}"
 
 
-def _set(name: str, setting: Setting) -> Objection | None:
+def _set(name: str, setting: ParamSetting) -> RestoreObjection | None:
     """Returns the first refusal of a setting, or what only the host can tell."""
     doubt = None
     for each, period in in_release(setting.restore.target.version):
@@ -85,8 +85,8 @@ def _set(name: str, setting: Setting) -> Objection | None:
 
 def _objection(
     rule: str, reason: str, errno: Errno, cite: Cite, *, certain: bool = True
-) -> Objection:
-    return Objection(
+) -> RestoreObjection:
+    return RestoreObjection(
         Refused(rule, reason, Layer.XEN, errno, RECORD, cite=cite), Stage.STREAM, certain
     )
 
@@ -107,7 +107,7 @@ def from_configuration(restore: Restore) -> str | None:
         return None
     before: dict[str, int] = {}
     for name, value in params_set(restore).items():
-        objection = _set(name, Setting(value, 0, restore, before))
+        objection = _set(name, ParamSetting(value, 0, restore, before))
         if objection is None:
             before[name] = value
         elif begun(_HEEDED.get(name, _ALL_HEEDED), restore.target.version):
@@ -118,10 +118,10 @@ def from_configuration(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (from_configuration,)
+RULES: tuple[RestoreRule, ...] = (from_configuration,)
 
 
-def objections(restore: Restore) -> Iterator[Objection]:
+def objections(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields what setting the params comes to, in their order: the first refusal ends it."""
     offset = restore.facts.firsts.get(PLACE)
     for number, value, objection in settings(restore):

@@ -13,7 +13,7 @@ from xensave.engine.pv import ListedMemory, PvAnswer, PvGuest, judge_pv
 from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import GuestFacts
 from xensave.toolstack.domain import configured_vcpus
-from xensave.toolstack.rule import Objection, Restore, Stage
+from xensave.toolstack.rule import Restore, RestoreObjection, Stage
 
 
 def is_pv(facts: GuestFacts) -> bool:
@@ -21,7 +21,7 @@ def is_pv(facts: GuestFacts) -> bool:
     return facts.domain is not None and facts.domain.type == libxc.PV
 
 
-def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
+def vcpus(restore: Restore) -> tuple[list[RestoreObjection], tuple[str, ...]]:
     """Returns what stands against a PV guest's vCPUs, and what is taken for granted of them."""
     facts = restore.facts
     if not is_pv(facts) or facts.width not in (32, 64):
@@ -37,10 +37,10 @@ def vcpus(restore: Restore) -> tuple[list[Objection], tuple[str, ...]]:
     return list(_objections(answer)), answer.assumes
 
 
-def _objections(answer: PvAnswer) -> Iterator[Objection]:
+def _objections(answer: PvAnswer) -> Iterator[RestoreObjection]:
     refusal = answer.refusal
     if refusal is not None:
         placed = refusal._replace(record=f"libxc {refusal.record}")
-        yield Objection(placed, Stage.COMPLETION)
+        yield RestoreObjection(placed, Stage.COMPLETION)
     for text in answer.depends:
-        yield Objection(Refused("PV_VCPU", text), Stage.COMPLETION, certain=False)
+        yield RestoreObjection(Refused("PV_VCPU", text), Stage.COMPLETION, certain=False)

@@ -20,7 +20,7 @@ from xensave.rules.stream.model import Reader
 from xensave.rules.stream.table import rules
 from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.libxl.configured import domain_type
-from xensave.toolstack.rule import Layer, Objection, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreObjection, RestoreRule, Stage, Undecided
 
 _UNKNOWN = {LIBXL: LIBXL_RECORD, LIBXC: LIBXC_RECORD}
 _LAYERS = {
@@ -44,7 +44,7 @@ _FIRST = (Layer.XL, Layer.LIBVIRT)
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXC_VERSION",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -67,7 +67,7 @@ def version(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXC_DOMAIN_TYPE",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -93,7 +93,7 @@ def same_type(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXL_STREAM_EMPTY",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -110,7 +110,7 @@ def no_guest(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXC_GUEST_STATE",
     layer=Layer.XEN,
     stage=Stage.COMPLETION,
@@ -131,10 +131,10 @@ def context(restore: Restore) -> str | None:
     return "there is no HVM_CONTEXT: the context that libxc hands over has no HEADER"
 
 
-RULES: tuple[Rule, ...] = (version, same_type, no_guest, context)
+RULES: tuple[RestoreRule, ...] = (version, same_type, no_guest, context)
 
 
-def unknown_records(restore: Restore) -> Iterator[Objection]:
+def unknown_records(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields records of other releases; what no release knows breaks a rule of the formats."""
     facts, target = restore.facts, restore.target
     for layer in (LIBXL, LIBXC):
@@ -152,7 +152,7 @@ def unknown_records(restore: Restore) -> Iterator[Objection]:
                 offset=facts.firsts.get((count.layer, count.type)),
                 cite=Cite("process_record"),
             )
-            yield Objection(refusal, Stage.STREAM)
+            yield RestoreObjection(refusal, Stage.STREAM)
 
 
 @cache
@@ -166,7 +166,7 @@ def _enforced(version: Version) -> dict[str, Reader]:
     }
 
 
-def broken_rules(restore: Restore) -> Iterator[Objection]:
+def broken_rules(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields the rules of the formats that the stream breaks and a reader of the release enforces.
 
     What only the specification demands is `verify`'s to say.
@@ -185,23 +185,23 @@ def broken_rules(restore: Restore) -> Iterator[Objection]:
                 offset=finding.place.offset,
                 cite=reader.cite,
             )
-            yield Objection(refusal, _stage_of(refusal.layer))
+            yield RestoreObjection(refusal, _stage_of(refusal.layer))
 
 
 def _stage_of(layer: Layer) -> Stage:
     return Stage.HEADER if layer in _FIRST else Stage.STREAM
 
 
-def _not_looked_at(finding: Finding) -> Objection:
+def _not_looked_at(finding: Finding) -> RestoreObjection:
     refusal = Refused(
         finding.rule,
         f"whether {finding.place.record} is in order: {finding.message}",
         offset=finding.place.offset,
     )
-    return Objection(refusal, Stage.STREAM, certain=False)
+    return RestoreObjection(refusal, Stage.STREAM, certain=False)
 
 
-def stopped(restore: Restore) -> Iterator[Objection]:
+def stopped(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields why the stream cannot be followed, where a reader stops there as well."""
     error = restore.facts.stop
     if error is None or _ends_for_libxl(restore):
@@ -209,13 +209,13 @@ def stopped(restore: Restore) -> Iterator[Objection]:
     if _cut_for_libxl(restore):
         reason = f"what becomes of a record that is cut: libxl does not notice ({error.message})"
         doubt = Refused("STREAM_CUT", reason, Layer.LIBXL, offset=error.offset)
-        yield Objection(doubt, Stage.STREAM, certain=False)
+        yield RestoreObjection(doubt, Stage.STREAM, certain=False)
         return
     layer = reader_of(error)
     # What lies beyond a limit, or has a form of its own as a vGPU's state has, was not looked at.
     unseen = Unsupported if layer is Layer.XENOPSD else LimitExceeded
     certain = not isinstance(error, (unseen, LimitExceeded))
-    yield Objection(refused_by(layer, error), _stage_of(layer), certain)
+    yield RestoreObjection(refused_by(layer, error), _stage_of(layer), certain)
 
 
 def refused_by(layer: Layer, error: XensaveError) -> Refused:

@@ -11,7 +11,7 @@ from functools import partial
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV, PVH
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Test
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Test
 
 CONFIG = "xl header"
 TYPES = (PV, HVM, PVH)
@@ -42,14 +42,14 @@ def config_rule(
     since: tuple[str, ...] = (),
     until: tuple[str, ...] = (),
     types: tuple[str, ...] = (),
-) -> Callable[[Test], Rule]:
+) -> Callable[[Test], RestoreRule]:
     """Makes a function a rule on a configuration, for domains of some types; () for all."""
 
     def asked(restore: Restore) -> bool:
         return configured(restore) and (not types or domain_type(restore) in types)
 
     return partial(
-        Rule,
+        RestoreRule,
         id=id,
         layer=layer,
         stage=stage,

@@ -7,7 +7,7 @@ from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import PV, PVH
 from xensave.toolstack.libxl.configured import PAGED, TYPES, config_rule, domain_type
 from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested
-from xensave.toolstack.rule import Layer, Restore, Rule, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Undecided
 
 _PVH_SINCE = ("4.10",)
 """Since when libxl has a type pvh."""
@@ -273,7 +273,7 @@ def iommu(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     known_type,
     one_type,
     named,

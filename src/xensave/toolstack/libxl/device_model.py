@@ -19,14 +19,14 @@ from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.configured import domain_type
 from xensave.toolstack.libxl.hardware import traditional
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage
 
 _SHOWN = 8
 CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="QEMU_SECTIONS",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -54,7 +54,7 @@ def _has_model(restore: Restore) -> bool:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="QEMU_STATE_ABSENT",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -74,7 +74,7 @@ def state_present(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="QEMU_STATE_FORMAT",
     layer=Layer.LIBXL,
     stage=Stage.COMPLETION,
@@ -123,4 +123,4 @@ def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...
                 yield f"{section.label} (version {section.version}, it has version {other.version})"
 
 
-RULES: tuple[Rule, ...] = (state_present, state_format, known_sections)
+RULES: tuple[RestoreRule, ...] = (state_present, state_format, known_sections)

@@ -14,7 +14,7 @@ from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.configured import config_rule, domain_type
 from xensave.toolstack.libxl.hardware import traditional
-from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Restore, RestoreRule, Stage, Undecided
 
 _USB_VERSIONS = (1, 2, 3)
 _USB_REDIRECTIONS = range(5)
@@ -170,4 +170,4 @@ def _texts(single: object, several: object) -> Iterator[str]:
     yield from (value for value in values if isinstance(value, str))
 
 
-RULES: tuple[Rule, ...] = (arguments, host)
+RULES: tuple[RestoreRule, ...] = (arguments, host)

@@ -7,7 +7,7 @@ from xensave.image.facts.guest import HVM, PV, PVH
 from xensave.toolstack.libxl.configured import PAGED, config_rule, domain_type
 from xensave.toolstack.libxl.creation import PASSED_THROUGH, on_demand
 from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested, viridian_groups
-from xensave.toolstack.rule import Layer, Restore, Rule, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Undecided
 
 _SETDEFAULT = "libxl__domain_config_setdefault"
 _DEFAULT_VIEWS = 0xFFFFFFFF
@@ -206,7 +206,7 @@ def llc_colors(restore: Restore) -> str | None:
     return "llc_colors" if isinstance(colors, list) and colors else None
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     passthrough_pvh,
     passthrough_disabled,
     devices_on_demand,

@@ -8,7 +8,7 @@ from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.configured import config_rule
-from xensave.toolstack.rule import Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Restore, RestoreRule, Stage, Undecided
 
 TRADITIONAL = "qemu_xen_traditional"
 _TRADITIONAL_UNTIL = ("4.21",)
@@ -139,7 +139,7 @@ def usb(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     device_model,
     built,
     video,

@@ -8,7 +8,7 @@ from xensave.catalogue.dates import Version, begun
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
 from xensave.toolstack.libxl.configured import config_rule, domain_type
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _DOM0_NAME = "Domain-0"
 _PAYLOAD = 4096
@@ -339,7 +339,7 @@ def backends(restore: Restore) -> str | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     name,
     domid,
     vcpu_map,

@@ -8,7 +8,7 @@ from xensave.catalogue.model import Cite
 from xensave.container.streams import libxc
 from xensave.toolstack.libxl.configured import PAGED, config_rule, configured
 from xensave.toolstack.libxl.creation import DEFAULT_KB
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _SLACK_KB = 1024
 """LIBXL_MAXMEM_CONSTANT: what libxl lets a domain have beyond its target."""
@@ -71,7 +71,7 @@ def paging_memory(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXC_HIGHEST_PFN",
     layer=Layer.LIBXC,
     stage=Stage.STREAM,
@@ -94,7 +94,7 @@ def highest_pfn(restore: Restore) -> str | None:
 
 
 @partial(
-    Rule,
+    RestoreRule,
     id="LIBXL_MEMORY",
     layer=Layer.XEN,
     stage=Stage.STREAM,
@@ -202,7 +202,7 @@ def _states_memory(restore: Restore) -> bool:
     return any(restore.config.integer("b_info", name) is not None for name in names)
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     memory_stated,
     paging_memory,
     paging_none,

@@ -14,7 +14,7 @@ from xensave.toolstack.releases.matrix import (
     REFUSED,
     RESTORES,
     Matrix,
-    Row,
+    MatrixRow,
     Split,
     outcome,
 )
@@ -65,7 +65,7 @@ def matrix_text(table: Matrix, width: int = sys.maxsize) -> str:
     return "\n".join(lines)
 
 
-def _splits_of(row: Row) -> tuple[tuple[Split, ...], ...]:
+def _splits_of(row: MatrixRow) -> tuple[tuple[Split, ...], ...]:
     return row.splits or ((),) * len(row.verdicts)
 
 
