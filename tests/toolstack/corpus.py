@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,12 @@ IMAGES = ROOT.parent / "shared" / "data" / "images"
 def _make():
     spec = importlib.util.spec_from_file_location("restores_make", DATA / "make.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # It runs as a script too, and finds its neighbour beside it.
+    sys.path.insert(0, str(DATA))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(DATA))
     return module
 
 
