@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from xensave.diff.volatile import reason
 from xensave.records.meaning.bits import bit_names
@@ -43,9 +43,17 @@ class Change(NamedTuple):
         return (*gained, *(f"-{name}" for name in before if name not in after))
 
 
+T = TypeVar("T")
+
+
+def paired(old: Mapping[str, T], new: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
+    """Yields what two sides have by name, in the order of the old, then the new; None for not."""
+    for name in dict.fromkeys([*old, *new]):
+        yield name, old.get(name), new.get(name)
+
+
 def changes_of(record: str, old: dict[str, Leaf], new: dict[str, Leaf]) -> Iterator[Change]:
     """Yields what differs between two sets of leaves; paths in the order of the old, then new."""
-    for path in dict.fromkeys([*old, *new]):
-        before, after = old.get(path), new.get(path)
+    for path, before, after in paired(old, new):
         if before is None or after is None or before.value != after.value:
             yield Change(record, path, before, after, reason(record, path))

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 from xensave.container.description import Json
-from xensave.diff.change import Change, changes_of
+from xensave.container.streams.qemu import Section
+from xensave.diff.change import Change, changes_of, paired
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
 from xensave.records.meaning.leaves import Leaf
@@ -20,9 +21,7 @@ def fact_changes(old: Image, new: Image) -> Iterator[Change]:
 
 def emulator_changes(old: Image, new: Image) -> Iterator[Change]:
     """Yields the differences of device models: xenstore keys, and QEMU's sections."""
-    before, after = _emulators(old), _emulators(new)
-    for label in dict.fromkeys([*before, *after]):
-        a, b = before.get(label), after.get(label)
+    for label, a, b in paired(_emulators(old), _emulators(new)):
         if a is None or b is None:
             leaf = Leaf(label, (a or b or old.emulators[0]).format)
             yield Change(f"emulator {label}", "", leaf if a else None, leaf if b else None)
@@ -81,8 +80,7 @@ def _xenstore(emulator: Emulator) -> dict[str, Leaf]:
 def _section_changes(a: Emulator, b: Emulator) -> Iterator[Change]:
     before = {section.label: section for section in a.sections}
     after = {section.label: section for section in b.sections}
-    for label in dict.fromkeys([*before, *after]):
-        old, new = before.get(label), after.get(label)
+    for label, old, new in paired(before, after):
         record = f"QEMU {label}"
         if old is None or new is None:
             yield Change(
@@ -92,14 +90,15 @@ def _section_changes(a: Emulator, b: Emulator) -> Iterator[Change]:
                 Leaf(label, f"version {new.version}") if new else None,
             )
             continue
-        sides = []
-        for emulator, section in ((a, old), (b, new)):
-            state = emulator.state[section.offset : section.offset + section.length]
-            leaves = {
-                "version": Leaf(section.version, str(section.version)),
-                "state": Leaf(state, f"{len(state)} bytes"),
-            }
-            for sub in section.subsections:
-                leaves[f"subsection {sub.name}"] = Leaf(sub.version, f"version {sub.version}")
-            sides.append(leaves)
-        yield from changes_of(record, *sides)
+        yield from changes_of(record, _section(a, old), _section(b, new))
+
+
+def _section(emulator: Emulator, section: Section) -> dict[str, Leaf]:
+    state = emulator.state[section.offset : section.offset + section.length]
+    leaves = {
+        "version": Leaf(section.version, str(section.version)),
+        "state": Leaf(state, f"{len(state)} bytes"),
+    }
+    for sub in section.subsections:
+        leaves[f"subsection {sub.name}"] = Leaf(sub.version, f"version {sub.version}")
+    return leaves

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBXC, LIBXL
 from xensave.container.streams import libxc, libxl
-from xensave.diff.change import Change, changes_of
+from xensave.diff.change import Change, changes_of, paired
 from xensave.image import Image
 from xensave.image.subjects import all_subjects, context_tail
 from xensave.records.meaning.cpu.xsave import unnamed
@@ -31,8 +31,7 @@ def record_changes(old: Image, new: Image) -> Iterator[Change]:
     before, after = _by_label(old), _by_label(new)
     yield from _order([*before], [*after])
     yield from _tails(old, new)
-    for label in dict.fromkeys([*before, *after]):
-        a, b = before.get(label), after.get(label)
+    for label, a, b in paired(before, after):
         if a is None or b is None:
             yield Change(label, "", _whole(a), _whole(b))
         elif a.body != b.body:

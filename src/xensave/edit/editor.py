@@ -105,7 +105,7 @@ class Editor:
         return body
 
     def _context(self, event: Event) -> bytes | None:
-        names = {record for assignment in self.assignments for record in [assignment.record]}
+        names = {each.record for each in self.assignments}
         if names <= {CONFIG}:
             return None
         context = Context.parse(bytes(event.body()), self.release, event.body_offset)

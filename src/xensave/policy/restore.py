@@ -96,14 +96,13 @@ def restored(
     guest = guest or Guest()
     series_of(release)
     at = version(release)
-    default = host.default(pv=guest.pv) if host is not None else None
-    if default is None:
-        default = pv_default_policy(release) if guest.pv else default_policy(release)
+    physical = host.physical if host is not None else None
+    default = _default(release, host, pv=guest.pv)
     if not IN_STREAMS.holds(at):
         # The toolstack gives the domain what it gives a new one; nothing is compared. Of a newer
         # Xen's default it had some features by default too.
         if host is not None:
-            default = invented(default, host.physical or default, at, pv=guest.pv)
+            default = invented(default, physical or default, at, pv=guest.pv)
         return Restored(default, default, (), (), made_up=True)
     default = fitted(default, at)
     like = merged(default, leaves or (), ())
@@ -116,23 +115,24 @@ def restored(
 
     policy = put(default, leaves or (), msrs or ())
     if leaves is None and not isinstance(policy, PolicyRefusal):
-        physical = host.physical if host is not None else None
         made = invented(default, physical or default, at, pv=guest.pv, nested=guest.nested)
         policy = put(policy, entries_of(made)[0], ())
     if isinstance(policy, PolicyRefusal):
         return policy
     most = maximum or most_generous(at, policy, pv=guest.pv)
-    final = clamped(policy, most, at, guest, host.physical if host is not None else None)
+    final = clamped(policy, most, at, guest, physical)
     changed = changed_features(policy, final, at)
     faulting = guest.pv and maximum is None and policy.cpuid_faulting
-    return Restored(
-        final,
-        policy,
-        changed.lost,
-        changed.gained,
-        made_up=leaves is None,
-        depends=(FAULTING,) if faulting else (),
-    )
+    depends = (FAULTING,) if faulting else ()
+    return Restored(final, policy, *changed, made_up=leaves is None, depends=depends)
+
+
+def _default(release: str, host: Host | None, *, pv: bool) -> Policy:
+    """Returns what a new domain has: on a host, or where it is not told on the samples' one."""
+    default = host.default(pv=pv) if host is not None else None
+    if default is not None:
+        return default
+    return pv_default_policy(release) if pv else default_policy(release)
 
 
 def entries_of(policy: Policy) -> tuple[list[CpuidEntry], list[MsrEntry]]:

@@ -104,27 +104,19 @@ class Judge:
                 name_needs=name_needs,
             )
 
-        series_verdict = ask(target, None, of_point)
+        verdicts = ask(target, None, of_point)
         if not self.name_needs:
-            return series_verdict
+            return verdicts
+
         # What a guest needs of its host takes ten times as long: once for each different answer.
-        names = (
-            [target]
-            if series_verdict.alike
-            else [answer.points[0] for answer in series_verdict.answers]
-        )
-        return series_verdict._replace(
-            answers=tuple(
-                answer
-                if isinstance(answer.verdict, Refused)
-                else answer._replace(
-                    verdict=naming(
-                        of_point(name, name_needs=True), name, series_verdict.named(answer)
-                    )
-                )
-                for name, answer in zip(names, series_verdict.answers, strict=True)
-            )
-        )
+        def with_needs(answer: Answer) -> Answer:
+            if isinstance(answer.verdict, Refused):
+                return answer
+            name = target if verdicts.alike else answer.points[0]
+            verdict = of_point(name, name_needs=True)
+            return answer._replace(verdict=naming(verdict, name, verdicts.named(answer)))
+
+        return verdicts._replace(answers=tuple(map(with_needs, verdicts.answers)))
 
     def _ask_of_context(self, data: bytes, target: str) -> SeriesVerdict:
         domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
@@ -133,13 +125,12 @@ class Judge:
         )
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:
-        hypervisor = self._made.get((target, domain))
-        if hypervisor is None:
+        if (target, domain) not in self._made:
             theirs = self.host.of_new_hvm if self.host is not None else None
             policy = self.policy or theirs or default_policy(target)
-            hypervisor = Hypervisor(target, domain, policy, plugins=self.plugins)
-            self._made[target, domain] = hypervisor
-        return hypervisor
+            made = Hypervisor(target, domain, policy, plugins=self.plugins)
+            self._made[target, domain] = made
+        return self._made[target, domain]
 
 
 def _unreadable(error: XensaveError) -> Verdict:

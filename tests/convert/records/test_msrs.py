@@ -115,7 +115,7 @@ def test_mpx_is_held_to_the_states_that_the_vcpu_had():
     record = with_msrs((BNDCFGS, 1))["CPU_MSR", 0]
     body = struct.pack("<QQQ", 0x1F, 0x1F, 0x1F).ljust(600, b"\0")
     xsave = ContextRecord(16, 0, body, release="4.17")
-    assert fit_msrs(record, mpx, "4.17.7", xsave) == (record, None)
-    gone, change = fit_msrs(record, mpx, "4.17.7")
+    assert fit_msrs(record, mpx, "4.17.7", xsave) == (record, ())
+    gone, (change,) = fit_msrs(record, mpx, "4.17.7")
     assert gone is None
     assert "never had its states" in change.reason

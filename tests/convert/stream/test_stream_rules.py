@@ -90,11 +90,10 @@ def test_spec_ctrl_is_held_to_the_policy() -> None:
     entry = struct.pack("<IIQ", 0x48, 0, 0x7)
     record = ContextRecord(20, 0, struct.pack("<II", 1, 0) + entry, release="4.17")
     none = [machines_of("4.17.0", [Policy.of((), {}, "a test")])]
-    assert clamp_spec_ctrl(record, none) == (record, None)
+    assert clamp_spec_ctrl(record, none) == (record, ())
     policy = Policy.of(((7, 0, 0, 0, 0, 1 << 26),), {}, "a test")
     ibrsb = [machines_of("4.17.0", [policy])]
-    held, change = clamp_spec_ctrl(record, ibrsb)
+    held, (change,) = clamp_spec_ctrl(record, ibrsb)
     assert held.body[-8:] == struct.pack("<Q", 0x3)
-    assert change is not None
     assert change.what == "SPEC_CTRL 0x7 to 0x3"
-    assert clamp_spec_ctrl(held, ibrsb) == (held, None)
+    assert clamp_spec_ctrl(held, ibrsb) == (held, ())

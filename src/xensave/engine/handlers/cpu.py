@@ -7,7 +7,7 @@ from xensave.catalogue.model import Cite
 from xensave.engine.handlers import efer
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import Rule, Undecided
+from xensave.engine.loop.rule import Rule, Undecided, clear
 
 RECORD = "CPU"
 
@@ -90,11 +90,6 @@ def _vmxe(machine: Machine) -> int:
     return 0
 
 
-def pad0(body: Body, machine: Machine) -> str | None:
-    """Refuses a padding that is not zero."""
-    return f"pad0 is {body['pad0']:#x}" if body["pad0"] else None
-
-
 def _address_bits(machine: Machine) -> int:
     return machine.policy.maxphysaddr
 
@@ -111,17 +106,6 @@ def dr67(body: Body, machine: Machine) -> str | None:
     if body["dr6"] >> 32 or body["dr7"] >> 32:
         return f"dr6 is {body['dr6']:#x}, dr7 {body['dr7']:#x}"
     return None
-
-
-def flags(body: Body, machine: Machine) -> str | None:
-    """Refuses flags other than XEN_X86_FPU_INITIALISED."""
-    return f"flags are {body['flags']:#x}" if body["flags"] & ~_FLAGS_KNOWN else None
-
-
-def tsc_aux(body: Body, machine: Machine) -> str | None:
-    """Refuses a TSC_AUX of more than 32 bits."""
-    value = body["msr_tsc_aux"]
-    return f"msr_tsc_aux is {value:#x}" if value >> 32 else None
 
 
 def pending_event(body: Body, machine: Machine) -> str | None:
@@ -167,7 +151,7 @@ RULES = (
         record=RECORD,
         errno="EINVAL",
         sentence="padding must be zero",
-        test=pad0,
+        test=clear("pad0", ~0),
         cite=Cite(
             "hvm_load_cpu_ctxt", "eb68c40ba5", "x86/HVM: add padding to struct hvm_hw_cpu", "4.7"
         ),
@@ -235,7 +219,7 @@ RULES = (
         record=RECORD,
         errno="EINVAL",
         sentence="only one flag is known",
-        test=flags,
+        test=clear("flags", ~_FLAGS_KNOWN),
         cite=Cite(
             "hvm_load_cpu_ctxt",
             "a3b6844d3b",
@@ -249,7 +233,7 @@ RULES = (
         record=RECORD,
         errno="EINVAL",
         sentence="TSC_AUX has 32 bits",
-        test=tsc_aux,
+        test=clear("msr_tsc_aux", ~0 << 32),
         cite=Cite(
             "hvm_load_cpu_ctxt",
             "5f5a7a6d36",

@@ -7,7 +7,7 @@ from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import PAIR, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import CHECK, Rule
+from xensave.engine.loop.rule import CHECK, Rule, padding
 
 _LINK_CHECK = Cite(
     "irq_check_link",
@@ -24,9 +24,16 @@ _PIT_CHECK = Cite(
 
 _CHECKED = ("4.19",)
 _ROUTE_MAX = 15
-_COUNT_MAX = 0x10000
-_STATE_MAX = 4
-_RW_MODE_MAX = 3
+_CHANNEL_LIMITS = (
+    ("count", 0x10000),
+    ("count_latched", 4),
+    ("read_state", 4),
+    ("write_state", 4),
+    ("rw_mode", 3),
+    ("gate", 1),
+    ("bcd", 1),
+)
+"""The most that each value of a PIT's channel reaches."""
 _ELCR_MASTER = 0xFC
 _ELCR_SLAVE = 0xDE
 
@@ -49,11 +56,6 @@ def route(body: Body, machine: Machine) -> str | None:
         if gsi > _ROUTE_MAX:
             return f"route[{link}] is {gsi}"
     return None
-
-
-def link_padding(body: Body, machine: Machine) -> str | None:
-    """Refuses padding that is not zero."""
-    return f"pad0 is {body.octets('pad0').hex()}" if body["pad0"] else None
 
 
 def pic_output(body: Body, machine: Machine) -> str | None:
@@ -91,16 +93,7 @@ def pit_domain(body: Body, machine: Machine) -> str | None:
 
 
 def _channel(body: Body, channel: str) -> str | None:
-    limits = (
-        ("count", _COUNT_MAX),
-        ("count_latched", _STATE_MAX),
-        ("read_state", _STATE_MAX),
-        ("write_state", _STATE_MAX),
-        ("rw_mode", _RW_MODE_MAX),
-        ("gate", 1),
-        ("bcd", 1),
-    )
-    for name, most in limits:
+    for name, most in _CHANNEL_LIMITS:
         value = body[f"{channel}.{name}"]
         if value > most:
             return f"{channel}.{name} is {value}, at most {most}"
@@ -132,7 +125,7 @@ RULES = (
         record="PCI_LINK",
         errno="EINVAL",
         sentence="padding must be zero",
-        test=link_padding,
+        test=padding("pad0"),
         cite=_LINK_CHECK,
         since=_CHECKED,
         stage=CHECK,

@@ -27,6 +27,7 @@ _SPEC_CTRL_BITS = (
     (0x60, ("rrsba_ctrl",), _INTEL_BITS),
     (0x400, ("bhi_ctrl",), _INTEL_BITS),
 )
+DR_MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
 _BNDCFGS_RESERVED = 0xFFC
 _XCR0_BND = 3 << 3
 _BY_POLICY = ("4.10.0",)
@@ -131,6 +132,11 @@ class Msr(NamedTuple):
     until: tuple[str, ...] = ()
     amd: bool | None = None
 
+    def taken(self, machine: Machine) -> bool:
+        """Tells whether a release takes it on CPUs of the policy's vendor."""
+        vendor = self.amd is None or self.amd == machine.policy.amd
+        return vendor and in_force(self.since, self.until, machine.version)
+
 
 MSRS = (
     Msr(
@@ -210,7 +216,7 @@ MSRS = (
             until=until,
             amd=amd,
         )
-        for number, index in enumerate((0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B))
+        for number, index in enumerate(DR_MASKS)
         for since, until, amd in (
             (("4.5",), _MASKS_BY_POLICY, True),
             (_MASKS_BY_POLICY, (), None),
@@ -222,9 +228,7 @@ MSRS = (
 def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
     """Writes an MSR of a vCPU. Raises Refusal, and Undecided where only the host can tell."""
     for msr in MSRS:
-        if msr.number != index or not in_force(msr.since, msr.until, machine.version):
-            continue
-        if msr.amd is not None and msr.amd != machine.policy.amd:
+        if msr.number != index or not msr.taken(machine):
             continue
         wrong = msr.test(value, vcpu, machine)
         if wrong is None:

@@ -8,7 +8,7 @@ from xensave.engine.domain import LAPIC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import CHECK, Rule
+from xensave.engine.loop.rule import CHECK, Rule, padding
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11
@@ -71,11 +71,6 @@ def mce_caps(body: Body, machine: Machine) -> str | None:
     return f"caps are {caps:#x}, supported {known:#x}" if caps & ~known else None
 
 
-def viridian_padding(body: Body, machine: Machine) -> str | None:
-    """Refuses padding that is not zero."""
-    return f"_pad is {body.octets('_pad').hex()}" if body["_pad"] else None
-
-
 RULES = (
     Rule(
         id="LAPIC_MODE",
@@ -128,7 +123,7 @@ RULES = (
         record="VIRIDIAN_VCPU",
         errno="EINVAL",
         sentence="padding must be zero",
-        test=viridian_padding,
+        test=padding("_pad"),
         cite=Cite(
             "viridian_load_vcpu_ctxt",
             "646c312844",

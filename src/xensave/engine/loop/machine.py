@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.policy.value import Policy
+
+if TYPE_CHECKING:
+    from xensave.engine.loop.handler import Handler
 
 T = TypeVar("T")
 
 _FP_SSE = 0x3
 
 
-class Bounded(Protocol):
-    """What the machine asks a handler."""
-
-    def bound(self, domain: Domain) -> int:
-        """Returns the first instance that a domain does not take."""
-
-
-class Bounds(dict[Bounded, int]):
-    """The first instance that a domain does not take of each handler's record."""
-
-    def __init__(self, domain: Domain) -> None:
-        super().__init__()
-        self._domain = domain
-
-    def __missing__(self, handler: Bounded) -> int:
-        bound = self[handler] = handler.bound(self._domain)
-        return bound
-
-
 class Machine:
     """What the rules ask about, besides the body; `reset` makes it ready for the next load.
 
-    `bounds` says which instances the domain takes.
+    `bounds` says of each handler the first instance that the domain does not take.
 
     `xcr0_accum` is per vCPU what CPU_XSAVE last set, which the MSR record is judged by.
     """
 
     __slots__ = ("_accum", "_worked_out", "bounds", "domain", "policy", "version")
 
-    def __init__(self, version: Version, domain: Domain, policy: Policy) -> None:
+    def __init__(
+        self, version: Version, domain: Domain, policy: Policy, handlers: Iterable[Handler] = ()
+    ) -> None:
         self.version = version
         self.domain = domain
         self.policy = policy
-        self.bounds = Bounds(domain)
+        self.bounds = {handler: handler.bound(domain) for handler in handlers}
         self._accum: dict[int, int] = {}
         self._worked_out: dict[Callable[[Machine], object], object] = {}
 

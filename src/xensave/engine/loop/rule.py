@@ -6,6 +6,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar
 from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
+from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
 from xensave.engine.verdict import Layer
 
@@ -85,3 +86,21 @@ class Refusal(Exception):
 
 class Undecided(Exception):
     """A rule cannot answer without knowing more: about the host, or the guest's memory."""
+
+
+def clear(path: str, bits: int) -> Callable[[Body, Machine], str | None]:
+    """Returns the test that some bits of a member are zero."""
+
+    def test(body: Body, machine: Machine) -> str | None:
+        return f"{path} is {body[path]:#x}" if body[path] & bits else None
+
+    return test
+
+
+def padding(path: str) -> Callable[[Body, Machine], str | None]:
+    """Returns the test that every byte of a member is zero."""
+
+    def test(body: Body, machine: Machine) -> str | None:
+        return f"{path} is {body.octets(path).hex()}" if body[path] else None
+
+    return test

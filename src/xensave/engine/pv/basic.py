@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.descriptors import wrong_pages
@@ -25,7 +27,7 @@ _XEN_START, _XEN_END = 1 << 47, 0xFFFF_8800_0000_0000
 _ASSIST_32 = 0x3F
 _ASSIST_64 = _ASSIST_32 | 1 << 32
 
-_ALWAYS = ("event_callback_eip", "syscall_callback_eip", "failsafe_callback_eip")
+_CALLBACKS = ("event_callback_eip", "syscall_callback_eip", "failsafe_callback_eip")
 _BASES = ("user_regs.rsp", "kernel_sp", "fs_base", "gs_base_kernel", "gs_base_user")
 
 
@@ -71,20 +73,20 @@ def descriptors(record: PvRecord, machine: Machine) -> str | None:
     return wrong_pages(record.memory, gdt_of(record), record.guest.bits)
 
 
-def entry_points(record: PvRecord, machine: Machine) -> str | None:
-    """Refuses entry points and trap handlers that are not canonical."""
-    return _not_canonical(record, "user_regs.rip", *_ALWAYS)
+def canonical(*paths: str) -> Callable[[PvRecord, Machine], str | None]:
+    """Returns the test that addresses are canonical."""
+
+    def test(record: PvRecord, machine: Machine) -> str | None:
+        wrong = (path for path in paths if not is_canonical(record[path]))
+        return next((f"{path} is {record[path]:#x}" for path in wrong), None)
+
+    return test
 
 
 def stacks_and_bases(record: PvRecord, machine: Machine) -> str | None:
     """Refuses stacks and segment bases that are not canonical, and an LDT's base if it has any."""
     ldt = ("ldt_base",) if record["ldt_ents"] else ()
-    return _not_canonical(record, *_BASES, *ldt)
-
-
-def traps(record: PvRecord, machine: Machine) -> str | None:
-    """Refuses a virtual IDT with an address that is not canonical."""
-    return _not_canonical(record, *(f"trap_ctxt[{n}].address" for n in range(_TRAPS)))
+    return canonical(*_BASES, *ldt)(record, machine)
 
 
 def ldt_in_xen(record: PvRecord, machine: Machine) -> str | None:
@@ -144,13 +146,6 @@ def virtual_8086(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a 32-bit guest's vCPU in virtual 8086 mode."""
     flags = record["user_regs.eflags"]
     return f"eflags are {flags:#x}" if flags & _EFLAGS_VM else None
-
-
-def _not_canonical(record: PvRecord, *paths: str) -> str | None:
-    for path in paths:
-        if not is_canonical(record[path]):
-            return f"{path} is {record[path]:#x}"
-    return None
 
 
 NUMBER = PvRule(
@@ -225,7 +220,7 @@ RULES = (
         record=BASIC,
         errno="EINVAL",
         sentence="entry points are canonical",
-        test=entry_points,
+        test=canonical("user_regs.rip", *_CALLBACKS),
         cite=Cite(_FUNCTION),
         bits=64,
     ),
@@ -249,7 +244,7 @@ RULES = (
         record=BASIC,
         errno="EINVAL",
         sentence="trap handlers are canonical",
-        test=traps,
+        test=canonical(*(f"trap_ctxt[{n}].address" for n in range(_TRAPS))),
         cite=Cite(_FUNCTION),
         bits=64,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.catalogue.model import Cite
 from xensave.engine.handlers.vcpu import mca_capabilities
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.basic import NUMBER, is_canonical
+from xensave.engine.pv.basic import NUMBER, canonical
 from xensave.engine.pv.rule import EXTENDED, PvRecord, PvRule
 from xensave.engine.verdict import Layer
 
@@ -38,14 +38,6 @@ def size(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a size that ends before the machine check registers."""
     value = record["size"]
     return f"size is {value}, at least {_VMCE_AT}" if value < _VMCE_AT else None
-
-
-def callbacks(record: PvRecord, machine: Machine) -> str | None:
-    """Refuses callbacks that are not canonical."""
-    for name in ("sysenter_callback_eip", "syscall32_callback_eip"):
-        if not is_canonical(record[name]):
-            return f"{name} is {record[name]:#x}"
-    return None
 
 
 def capabilities(record: PvRecord, machine: Machine) -> str | None:
@@ -103,7 +95,7 @@ RULES = (
         record=EXTENDED,
         errno="EINVAL",
         sentence="callbacks are canonical",
-        test=callbacks,
+        test=canonical("sysenter_callback_eip", "syscall32_callback_eip"),
         cite=_CITE,
     ),
     PvRule(

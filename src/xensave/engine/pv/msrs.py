@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from xensave.catalogue.dates import Dated, in_force
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.container.streams.libxc_records import MSR, policy_msrs
-from xensave.engine.handlers.msr import dr_mask, misc_features, spec_ctrl
+from xensave.engine.handlers.msr import DR_MASKS, Msr, dr_mask, misc_features, spec_ctrl
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
@@ -17,7 +14,6 @@ from xensave.engine.verdict import Layer
 from xensave.records.meaning.cpu.msr import msr_name
 
 _CITE = Cite("arch_do_domctl")
-_MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
 
 SET_AT_ALL = Dated(
     "PV_MSRS_SET",
@@ -53,19 +49,14 @@ def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
     return "it has 32 bits" if value >> 32 else None
 
 
-class PvMsr(NamedTuple):
-    """An MSR that is set in a PV vCPU, since when, and its test."""
-
-    number: int
-    test: Callable[[int, int, Machine], str | None]
-    since: tuple[str, ...]
-
-
 KNOWN = (
-    PvMsr(0x48, spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0")),
-    PvMsr(0x140, misc_features, ("4.8.4", "4.9.2", "4.10.0")),
-    PvMsr(0xC0000103, tsc_aux, ("4.12",)),
-    *(PvMsr(index, dr_mask, ("4.5",)) for index in _MASKS),
+    Msr(0x48, "SPEC_CTRL", spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0")),
+    Msr(0x140, "MISC_FEATURES_ENABLES", misc_features, ("4.8.4", "4.9.2", "4.10.0")),
+    Msr(0xC0000103, "TSC_AUX", tsc_aux, ("4.12",)),
+    *(
+        Msr(index, f"DR{number}_ADDRESS_MASK", dr_mask, ("4.5",))
+        for number, index in enumerate(DR_MASKS)
+    ),
 )
 
 
@@ -78,10 +69,10 @@ def whole(record: PvRecord, machine: Machine) -> str | None:
 def count(record: PvRecord, machine: Machine) -> str | None:
     """Refuses more MSRs than a release knows; on hosts with DBEXT some took 4 more."""
     have = len(record.content) // MSR.size
-    known = sum(in_force(msr.since, (), machine.version) for msr in KNOWN)
+    known = sum(msr.taken(machine) for msr in KNOWN)
     if have <= known:
         return None
-    wider = known + len(_MASKS)
+    wider = known + len(DR_MASKS)
     if COUNTED_ONCE.holds(machine.version) or have > wider:
         return f"there are {have}, at most {known}"
     if record.guest.host is not None:
@@ -104,7 +95,7 @@ def refused_msr(index: int, flags: int, value: int, vcpu: int, machine: Machine)
     if flags:
         return f"{name} has reserved bits {flags:#x}"
     for msr in KNOWN:
-        if msr.number == index and in_force(msr.since, (), machine.version):
+        if msr.number == index and msr.taken(machine):
             wrong = msr.test(value, vcpu, machine)
             return f"{name} is {value:#x}: {wrong}" if wrong else None
     return f"{name} is not one that is set"

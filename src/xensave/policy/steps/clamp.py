@@ -71,6 +71,21 @@ PV32 = 32
 _STATES = (("avx", 1 << 2), ("mpx", 3 << 3), ("avx512f", 7 << 5), ("pku", 1 << 9))
 _TILES = 3 << 17
 
+_Masks = tuple[tuple[int, Registers], ...]
+# What guests see of leaves: on every CPU, and on Intel's beside that.
+_SEEN: _Masks = (
+    (1, (0x0FFF0FFF, 0x00FFFFFF, ~0, ~0)),
+    (EXTENDED | 1, (~0, ~0, ~0, ~COMMON_1D)),
+    (EXTENDED | 7, (0, 0, 0, ~0)),
+    (EXTENDED | 8, (~0, ~0, ~0, 0)),
+)
+_SEEN_ON_INTEL: _Masks = (
+    (EXTENDED, (~0, 0, 0, 0)),
+    (EXTENDED | 1, (0, 0, ~0, ~0)),
+    (EXTENDED | 6, (0, 0, ~0, 0)),
+    (EXTENDED | 8, (0xFFFF, ~0, 0, ~0)),
+)
+
 
 class Guest(NamedTuple):
     """What of a domain its policy depends on: type, paging, nested virtualisation, width."""
@@ -190,10 +205,7 @@ def _misc(policy: Policy, version: Version) -> Policy:
         leaves.pop((leaf, 0), None)
     for subleaf in (0, 1):
         leaves.pop((0xB, subleaf), None)
-    _mask(leaves, 1, (0x0FFF0FFF, 0x00FFFFFF, ~0, ~0))
-    _mask(leaves, EXTENDED | 1, (~0, ~0, ~0, ~COMMON_1D))
-    _mask(leaves, EXTENDED | 7, (0, 0, 0, ~0))
-    _mask(leaves, EXTENDED | 8, (~0, ~0, ~0, 0))
+    _mask(leaves, _SEEN)
     if policy.vendor == INTEL:
         _intel(leaves)
     elif policy.amd:
@@ -211,10 +223,7 @@ def _intel(leaves: Leaves) -> None:
     leaves[2, 0] = (a & ~0xFF) | 1, b, c, d
     for leaf in (3, 9, EXTENDED | 5):
         leaves.pop((leaf, 0), None)
-    _mask(leaves, EXTENDED, (~0, 0, 0, 0))
-    _mask(leaves, EXTENDED | 1, (0, 0, ~0, ~0))
-    _mask(leaves, EXTENDED | 6, (0, 0, ~0, 0))
-    _mask(leaves, EXTENDED | 8, (0xFFFF, ~0, 0, ~0))
+    _mask(leaves, _SEEN_ON_INTEL)
 
 
 def _caches(leaves: Leaves, version: Version) -> None:
@@ -243,12 +252,13 @@ def _amd(leaves: Leaves, version: Version) -> None:
     basic = leaves.get((1, 0), NO_REGISTERS)
     _, b, c, d = leaves.get((EXTENDED | 1, 0), NO_REGISTERS)
     leaves[EXTENDED | 1, 0] = basic[0], b & 0xFF00FFFF, c, d | (basic[3] & COMMON_1D)
-    _mask(leaves, EXTENDED | 8, (0xFFFF, ~0, 0x3F0FF, ~0))
+    _mask(leaves, ((EXTENDED | 8, (0xFFFF, ~0, 0x3F0FF, ~0)),))
     if LEAF_21_CLEARED.holds(version):
-        _mask(leaves, EXTENDED | 0x21, (~0, 0, ~0, 0))
+        _mask(leaves, ((EXTENDED | 0x21, (~0, 0, ~0, 0)),))
 
 
-def _mask(leaves: Leaves, leaf: int, masks: Registers) -> None:
-    if (leaf, 0) in leaves:
-        (a, b, c, d), (mask_a, mask_b, mask_c, mask_d) = leaves[leaf, 0], masks
-        leaves[leaf, 0] = a & mask_a, b & mask_b, c & mask_c, d & mask_d
+def _mask(leaves: Leaves, masks: _Masks) -> None:
+    for leaf, (mask_a, mask_b, mask_c, mask_d) in masks:
+        if (leaf, 0) in leaves:
+            a, b, c, d = leaves[leaf, 0]
+            leaves[leaf, 0] = a & mask_a, b & mask_b, c & mask_c, d & mask_d

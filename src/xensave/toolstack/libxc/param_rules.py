@@ -263,7 +263,7 @@ RULES = (
         periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),
     ),
     ParamRule(
-        id="PARAMLMCE",
+        id="PARAM_LMCE",
         says="local machine checks need a host that has them",
         refuses=lmce,
         periods=(Period(("MCA_CAP",), _MCA, ("4.10",)),),

@@ -42,6 +42,10 @@ WALKS = {
 _FIRST = (Layer.XL, Layer.LIBVIRT)
 """Who reads what stands before a stream, before there is a domain."""
 
+_ENDS = (f"{LIBXL} record header", f"{LIBXL} END")
+"""Where libxl does not notice that the input ends: bytes that are missing count as zero, and a
+header of zeroes is END."""
+
 
 @partial(
     RestoreRule,
@@ -203,10 +207,15 @@ def _not_looked_at(finding: Finding) -> RestoreObjection:
 
 def stopped(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields why the stream cannot be followed, where a reader stops there as well."""
-    error = restore.facts.stop
-    if error is None or _ends_for_libxl(restore):
+    error, facts = restore.facts.stop, restore.facts
+    if error is None:
         return
-    if _cut_for_libxl(restore):
+    record = error.record or ""
+    behind_libxc = facts.libxl is not None and facts.has(LIBXC, libxc.END)
+    cut = behind_libxc and isinstance(error, Truncated) and record.startswith(f"{LIBXL} ")
+    if cut and record in _ENDS:
+        return
+    if cut:
         reason = f"what becomes of a record that is cut: libxl does not notice ({error.message})"
         doubt = Refused("STREAM_CUT", reason, Layer.LIBXL, offset=error.offset)
         yield RestoreObjection(doubt, Stage.STREAM, certain=False)
@@ -233,28 +242,3 @@ def refused_by(layer: Layer, error: XensaveError) -> Refused:
 def reader_of(error: XensaveError) -> Layer:
     """Returns who stops where a stream cannot be followed: the reader of the record at fault."""
     return _LAYERS.get((error.record or "").partition(" ")[0], Layer.LIBXC)
-
-
-def _ends_for_libxl(restore: Restore) -> bool:
-    """Whether the input ends where libxl looks for a record's header, or for END's body.
-
-    The bytes that are missing count as zero then, and a header of zeroes is END.
-    """
-    error = restore.facts.stop
-    return _cut(restore) and error is not None and error.record in _ENDS
-
-
-def _cut_for_libxl(restore: Restore) -> bool:
-    """Whether the input ends in a record of libxl's, the body of which it takes as it comes."""
-    error = restore.facts.stop
-    return _cut(restore) and error is not None and f"{error.record}".startswith(f"{LIBXL} ")
-
-
-def _cut(restore: Restore) -> bool:
-    """Whether the input ends behind libxc's stream."""
-    facts = restore.facts
-    ends = isinstance(facts.stop, Truncated) and facts.libxl is not None
-    return ends and facts.has(LIBXC, libxc.END)
-
-
-_ENDS = (f"{LIBXL} record header", f"{LIBXL} END")

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.dates import Dated, Version, in_force
-from xensave.catalogue.model import Binding, Cite, Release
+from xensave.catalogue.model import Binding, Release
 from xensave.catalogue.points import asked_for
 from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
+from xensave.engine.loop.body import Body
+from xensave.engine.loop.rule import Rule
 from xensave.engine.pv import judge as pv
+from xensave.engine.pv.rule import MemoryRule, PvRule
 from xensave.numbers.changes import changes
 from xensave.policy.limits import DIFFERENCES
 from xensave.policy.steps import clamp
 from xensave.toolstack.libxc import param_rules
 from xensave.toolstack.restore import RULES
-from xensave.toolstack.rule import target_of
+from xensave.toolstack.rule import RestoreRule, target_of
 
 _LOADS = {
     "exact": "of just its length",
@@ -132,49 +135,40 @@ def _streams(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers)) or "legacy"
 
 
-class _Row(NamedTuple):
-    kind: str
-    subject: str
-    text: str
-    cite: Cite | None
-    since: tuple[str, ...]
-    until: tuple[str, ...]
+_Row: TypeAlias = (
+    "Dated | msr.Msr | Rule[Body] | PvRule | MemoryRule | RestoreRule | param_rules.Period"
+)
 
 
-def _rows() -> Iterator[_Row]:
-    """Every dated row there is, in one shape."""
+def _rows() -> Iterator[tuple[str, str, str, _Row]]:
+    """Every dated row there is: kind, subject, text and the row."""
     dated: tuple[Dated, ...] = (*load.DATED, table.DEVICES, *xsave.DATED, *pv.DATED)
     for row in dated:
-        yield _Row("load", row.record or row.id, row.sentence, row.cite, row.since, row.until)
+        yield "load", row.record or row.id, row.sentence, row
     for rule in table.RULES:
-        kind = "check" if rule.stage == "check" else "load"
-        text = f"{rule.sentence} ({rule.errno}, {rule.id})"
-        yield _Row(kind, rule.record, text, rule.cite, rule.since, rule.until)
+        yield rule.stage, rule.record, f"{rule.sentence} ({rule.errno}, {rule.id})", rule
     for known in msr.MSRS:
         text = f"MSR {known.number:#x} ({known.name}) may be loaded"
-        yield _Row("load", "CPU_MSR", text, None, known.since, known.until)
+        yield "load", "CPU_MSR", text, known
     for each in pv.RULES:
-        text = f"{each.sentence} ({each.id})"
-        yield _Row("load", each.record, text, each.cite, each.since, each.until)
+        yield "load", each.record, f"{each.sentence} ({each.id})", each
     for refusal in RULES:
-        text = f"{refusal.says} ({refusal.id})"
-        kind = "toolstack"
-        yield _Row(kind, refusal.record, text, refusal.cite, refusal.since, refusal.until)
+        yield "toolstack", refusal.record, f"{refusal.says} ({refusal.id})", refusal
     for param in param_rules.RULES:
-        for at in param.periods:
-            text = f"{param.says}: {', '.join(at.names)} ({param.id})"
-            yield _Row("toolstack", "HVM_PARAMS", text, at.cite, at.since, at.until)
+        for period in param.periods:
+            text = f"{param.says}: {', '.join(period.names)} ({param.id})"
+            yield "toolstack", "HVM_PARAMS", text, period
     for room in (*DIFFERENCES, *clamp.DIFFERENCES):
-        yield _Row("policy", room.record, room.sentence, room.cite, room.since, room.until)
+        yield "policy", room.record, room.sentence, room
 
 
 def _rules(old: Version, new: Version) -> Iterator[Difference]:
-    for row in _rows():
+    for kind, subject, text, row in _rows():
         before, after = (in_force(row.since, row.until, at) for at in (old, new))
         if before != after:
-            cite = f'{row.cite.commit} "{row.cite.subject}"' if row.cite and row.cite.commit else ""
-            word = "" if after else "no more: "
-            yield Difference(row.kind, row.subject, f"{word}{row.text}", cite)
+            cite = None if isinstance(row, msr.Msr) else row.cite
+            commit = f'{cite.commit} "{cite.subject}"' if cite and cite.commit else ""
+            yield Difference(kind, subject, text if after else f"no more: {text}", commit)
 
 
 def _numbers(old: str, new: str) -> Iterator[Difference]:
