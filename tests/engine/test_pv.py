@@ -159,7 +159,7 @@ def restores(path, host):
         guest = PvGuest(
             bits, facts.config.get("b_info", "max_vcpus"), facts.vcpus_pv, host.physical
         )
-        answer = judge_pv(version("4.17.7"), guest, policy.policy, PvMemory.of(image, bits))
+        answer = judge_pv(version("4.17.7"), guest, policy.policy, PvMemory.of(image, facts))
         return answer.refusal is None
 
 

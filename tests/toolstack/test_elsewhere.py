@@ -74,7 +74,7 @@ def test_a_policy_in_the_stream_decides(facts):
 def test_a_leaf_that_the_stream_lacks_is_the_hosts(facts):
     """The record is merged onto the domain's default policy: SMAP is a bit of leaf 7."""
     guest = using(facts, SMAP, carried=True)
-    leaves = [entry for entry in guest.leaves if entry[0] != 7]
+    leaves = tuple(entry for entry in guest.leaves if entry[0] != 7)
     assert isinstance(judge(guest._replace(leaves=leaves), RELEASE), Depends)
 
 

@@ -41,19 +41,13 @@ class ConfigMend(NamedTuple):
         return (Loss(".".join(self.path), str(before)),) if self.loses else ()
 
 
-def _of_another_scheduler(value: object, at: Version) -> bool:
-    return not takes_any_scheduler(at) and value in WEIGHTED and value != default_scheduler(at)
-
-
-def _pvrdtscp(value: object, at: Version) -> bool:
-    return value == "native_paravirt" and begun(PVRDTSCP_UNTIL, at)
-
-
 MENDS = (
     ConfigMend(
         ("b_info", "sched_params", "sched"),
         "unknown",
-        _of_another_scheduler,
+        lambda value, at: (
+            not takes_any_scheduler(at) and value in WEIGHTED and value != default_scheduler(at)
+        ),
         "sched_params.sched of the configuration to the host's scheduler",
         "libxl refuses settings of a scheduler that the host does not have; weight and cap stay",
         ANY_SCHEDULER.citation,
@@ -61,7 +55,7 @@ MENDS = (
     ConfigMend(
         ("b_info", "tsc_mode"),
         "default",
-        _pvrdtscp,
+        lambda value, at: value == "native_paravirt" and begun(PVRDTSCP_UNTIL, at),
         "tsc_mode of the configuration to default",
         "libxl has no such mode",
         NO_PVRDTSCP.citation,

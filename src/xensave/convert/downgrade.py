@@ -249,7 +249,9 @@ class Downgrade(Noting):
             self._lose("X86_TSC_INFO", f"{facts.tsc.nsec} ns", "it came with Xen 4.0")
         for index, value in facts.params.items():
             yield from self._param(index, value)
-        yield writer.vcpu_info(sorted(facts.basic) if facts.pv else _vcpus(facts.context))
+        entries = hvm.iterate(facts.context) if not facts.pv else ()
+        saved = {entry.instance for entry in entries if entry.typecode == _CPU}
+        yield writer.vcpu_info(sorted(facts.basic if facts.pv else saved))
         yield from self._toolstack()
         if self._has(c.LAST_CHECKPOINT):
             yield writer.marker(c.LAST_CHECKPOINT)
@@ -272,7 +274,11 @@ class Downgrade(Noting):
         if places:
             try:
                 regions = {
-                    phys: (int(each["start_addr"], 16), int(each["size"], 16), _name(each["name"]))
+                    phys: (
+                        int(each["start_addr"], 16),
+                        int(each["size"], 16),
+                        each["name"].encode("utf-8", "surrogateescape"),
+                    )
                     for phys, each in places.items()
                 }
                 yield writer.toolstack(regions)
@@ -322,11 +328,3 @@ def _unpacked(part: Event | bytes) -> tuple[int, bytes]:
         return part.type, bytes(part.body())
     type_, length = HEADER.unpack_from(part)
     return type_, part[HEADER_SIZE : HEADER_SIZE + length]
-
-
-def _vcpus(context: bytes) -> list[int]:
-    return sorted({each.instance for each in hvm.iterate(context) if each.typecode == _CPU})
-
-
-def _name(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

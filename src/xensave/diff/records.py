@@ -30,7 +30,8 @@ def record_changes(old: Image, new: Image) -> Iterator[Change]:
     yield from _bodiless(old, new)
     before, after = _by_label(old), _by_label(new)
     yield from _order([*before], [*after])
-    yield from _tails(old, new)
+    # What lies behind END: of the context, and of the whole input (its first bytes).
+    yield from changes_of("behind END", _tail(old), _tail(new))
     for label, a, b in paired(before, after):
         if a is None or b is None:
             yield Change(label, "", _whole(a), _whole(b))
@@ -55,11 +56,6 @@ def _order(before: list[str], after: list[str]) -> Iterator[Change]:
             follows = f" after {old[place - 1]}" if place else " first"
             yield Change("records", "order", Leaf(a, f"{a}{follows}"), Leaf(b, f"{b}{follows}"))
             return
-
-
-def _tails(old: Image, new: Image) -> Iterator[Change]:
-    """Yields what lies behind END: of the context, and of the whole input (its first bytes)."""
-    yield from changes_of("behind END", _tail(old), _tail(new))
 
 
 def _tail(image: Image) -> dict[str, Leaf]:

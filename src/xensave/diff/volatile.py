@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import NamedTuple
 
 _INDEX = re.compile(r"\[\d+\]")
@@ -36,9 +35,7 @@ ROWS = (
 )
 
 
-@cache
-def _table() -> dict[tuple[str, str], str]:
-    return {(row.record, row.path): row.reason for row in ROWS}
+_REASONS = {(row.record, row.path): row.reason for row in ROWS}
 
 
 def reason(record: str, path: str) -> str:
@@ -48,5 +45,4 @@ def reason(record: str, path: str) -> str:
     ('a counter that runs while the guest is awake', '')
     """
     plain = _INDEX.sub("", record)
-    table = _table()
-    return table.get((plain, path)) or table.get((plain, _INDEX.sub("", path)), "")
+    return _REASONS.get((plain, path)) or _REASONS.get((plain, _INDEX.sub("", path)), "")

@@ -143,12 +143,8 @@ def _appending(
     return append
 
 
-def _param_number(name: str) -> int | None:
-    return catalogue.space("hvm-param").number_of(name)
-
-
 _NUMBERS: dict[str, Callable[[str], int | None]] = {
-    "struct param": _param_number,
+    "struct param": lambda name: catalogue.space("hvm-param").number_of(name),
     "struct msr": msr_number,
     "struct hvm_one_msr": msr_number,
 }

@@ -102,7 +102,7 @@ class Policy:
         """Leaf 1's EAX: family, model and stepping."""
         return self.leaf(1)[0]
 
-    @property
+    @cached_property
     def maxphysaddr(self) -> int:
         """How many bits a guest's physical addresses have."""
         return self.leaf(0x80000008)[0] & 0xFF or 36

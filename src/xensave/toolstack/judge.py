@@ -159,7 +159,7 @@ def memory_of(image: Image, facts: GuestFacts) -> "PvMemory | None":
     if facts.pages is None or not facts.pages.populated or facts.cut:
         return None
     try:
-        return PvMemory.of(image, facts.width)
+        return PvMemory.of(image, facts)
     except UsageError:
         # A pipe: what the stream listed has to do.
         return None

@@ -29,10 +29,6 @@ class Fixup(NamedTuple):
     citation: Citation
 
 
-def _was_pending(*fields: str) -> Callable[[Values], Value]:
-    return lambda old: int(any(old.get(name) for name in fields))
-
-
 VECTORS = ("apic_assist_vector", "vp_assist_vector")
 FLAGS = ("vp_assist_pending", "apic_assist_pending")
 
@@ -48,7 +44,7 @@ FIXUPS = (
         Fixup(
             "VIRIDIAN_VCPU",
             flag,
-            _was_pending(*VECTORS),
+            lambda old: int(any(old.get(name) for name in VECTORS)),
             "a vector other than 0 was an EOI assist pending",
             _PENDING,
         )

@@ -96,7 +96,8 @@ def _match(
     by_place: bool,
 ) -> list[_Part]:
     parts: list[_Part] = []
-    pairs = pair(source, target, name=key_of, place=_place if by_place else _nowhere, alike=_alike)
+    place = _place if by_place else lambda _: None
+    pairs = pair(source, target, name=key_of, place=place, alike=_alike)
     there = {key_of(field): field for field in target}
     for field in source:
         name = path + key_of(field)
@@ -109,10 +110,6 @@ def _match(
             start, goal = at + field.offset, to + other.offset
             parts += _pair(field, other, start, goal, name, by_place=by_place)
     return [*parts, *(path + key_of(field) for field in pairs.added)]
-
-
-def _nowhere(_: Field) -> None:
-    return None
 
 
 def _place(field: Field) -> tuple[object, ...]:

@@ -112,11 +112,6 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
     return Mended(info._replace(mode=0).to_bytes(), (*before, change))
 
 
-def _shared_info(event: Event, context: Circumstances) -> Mended | None:
-    """Cuts what follows the one page of shared info."""
-    return _cut(event, libxc.PAGE_SIZE, context)
-
-
 def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
     """Cuts a record that is longer than it may be."""
     if not context.repair or not size < event.length <= SHORT_LIMIT:
@@ -149,5 +144,5 @@ MENDS: dict[int, Mend] = {
     libxc.PAGE_DATA: _pages,
     libxc.X86_PV_INFO: _pv_info,
     libxc.X86_TSC_INFO: _tsc,
-    libxc.SHARED_INFO: _shared_info,
+    libxc.SHARED_INFO: lambda event, context: _cut(event, libxc.PAGE_SIZE, context),
 }

@@ -90,14 +90,9 @@ def _vmxe(machine: Machine) -> int:
     return 0
 
 
-def _address_bits(machine: Machine) -> int:
-    return machine.policy.maxphysaddr
-
-
 def cr3(body: Body, machine: Machine) -> str | None:
     """Refuses a CR3 beyond the guest's physical addresses."""
-    width = machine.once(_address_bits)
-    value = body["cr3"]
+    width, value = machine.policy.maxphysaddr, body["cr3"]
     return f"cr3 is {value:#x}, addresses have {width} bits" if value >> width else None
 
 

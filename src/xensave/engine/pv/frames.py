@@ -68,8 +68,8 @@ def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
 
 def frames_of_p2m(memory: AnyMemory, machine: Machine) -> str | None:
     """Returns what is wrong with the frames that hold the guest's P2M."""
-    for number, pfn in enumerate(memory.p2m):
-        what = f"P2M frame {number}"
+    for number in memory.frames:
+        what, pfn = f"P2M frame {number}", memory.p2m.get(number)
         if pfn is None:
             return f"{what} was not named"
         wrong = memory.wrong(pfn, what)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from xensave.container.events import LIBXC
-from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import DATALESS_TYPES, PAIR
+from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.container.streams.libxc_records import DATALESS_TYPES
 from xensave.engine.loop.rule import Undecided
 from xensave.image import Image
 from xensave.image.facts.guest import GuestFacts
@@ -21,27 +21,27 @@ TABLE = 0x7
 _LEVELS = 4
 
 
+def _frames(facts: GuestFacts) -> range:
+    """Returns the numbers of the frames that a guest's P2M takes."""
+    per_frame = PAGE_SIZE * 8 // (facts.width or 64)
+    return range(0 if facts.max_pfn is None else facts.max_pfn // per_frame + 1)
+
+
 class PvMemory(NamedTuple):
-    """What libxc knows of a PV guest's memory: its last PFN, the P2M's own frames, its pages."""
+    """What libxc knows of a PV guest's memory: its last PFN, the P2M's own frames, its pages.
+
+    `frames` numbers the frames of the P2M, `p2m` says where those are that were named.
+    """
 
     max_pfn: int
-    p2m: tuple[int | None, ...]
+    frames: range
+    p2m: Mapping[int, int]
     memory: Memory
 
     @classmethod
-    def of(cls, image: Image, bits: int) -> PvMemory:
+    def of(cls, image: Image, facts: GuestFacts) -> PvMemory:
         """Returns a PV image's memory; it is indexed in a pass of its own."""
-        per_frame = libxc.PAGE_SIZE * 8 // bits
-        last = 0
-        frames: dict[int, int] = {}
-        for record in image.tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES):
-            start, end = PAIR.unpack_from(record.body)
-            last = max(last, end)
-            for n in range((len(record.body) - PAIR.size) // 8):
-                at = PAIR.size + 8 * n
-                frames[start // per_frame + n] = int.from_bytes(record.body[at : at + 8], "little")
-        count = last // per_frame + 1
-        return cls(last, tuple(frames.get(n) for n in range(count)), image.memory)
+        return cls(facts.max_pfn or 0, _frames(facts), facts.p2m, image.memory)
 
     def wrong(self, pfn: int, what: str, type_: int | None = NOTAB) -> str | None:
         """Returns what is wrong with a frame that must be there, and of a type unless None."""
@@ -61,13 +61,16 @@ class ListedMemory(NamedTuple):
     """What a stream lists of a PV guest's memory, where its pages are not at hand."""
 
     max_pfn: int | None
-    p2m: tuple[int, ...]
+    frames: range
+    p2m: Mapping[int, int]
     pages: PageFacts | None
 
     @classmethod
     def of(cls, facts: GuestFacts) -> ListedMemory | None:
         """Returns what an image lists; None where most of the memory was taken out of it."""
-        return None if facts.cut else cls(facts.max_pfn, facts.p2m_pfns, facts.pages)
+        if facts.cut:
+            return None
+        return cls(facts.max_pfn, _frames(facts), facts.p2m, facts.pages)
 
     def wrong(self, pfn: int, what: str, type_: int | None = NOTAB) -> str | None:
         """Returns what is wrong with a frame. Raises Undecided where the list cannot tell."""

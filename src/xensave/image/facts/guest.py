@@ -40,8 +40,8 @@ class GuestFacts(NamedTuple):
     the order in which they are set. `leaves` and `msrs` are the CPU policy before
     STATIC_DATA_END, None where there is no such record. `tsc` are the records of that kind, in
     order. `info` is a PV guest's width and page-table levels, `vcpus_pv` its vCPUs by number,
-    `max_pfn` the last PFN of its P2M, `p2m_pfns` the frames that hold the P2M. `context` is the
-    HVM context's bytes. `pages` are the PFNs that the stream lists; None where they were not
+    `max_pfn` the last PFN of its P2M, `p2m` the frames that hold the P2M, by number. `context` is
+    the HVM context's bytes. `pages` are the PFNs that the stream lists; None where they were not
     looked at, or are too many.
 
     `size` is the image's bytes, `unread` those of page records that a glance passed over: counts
@@ -79,7 +79,7 @@ class GuestFacts(NamedTuple):
     emulators: "tuple[Emulator, ...]" = ()
     size: int = 0
     max_pfn: int | None = None
-    p2m_pfns: tuple[int, ...] = ()
+    p2m: "Mapping[int, int]" = MappingProxyType({})
     pages: "PageFacts | None" = None
     unread: int = 0
     broken: "tuple[Finding, ...] | None" = None

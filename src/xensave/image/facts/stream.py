@@ -74,7 +74,7 @@ def with_stream(facts: GuestFacts, tally: Tally) -> GuestFacts:
         vcpus_pv=_vcpus(tally),
         emulators=emulators(tally, strict=False),
         max_pfn=_max_pfn(tally.all(LIBXC, libxc.X86_PV_P2M_FRAMES)),
-        p2m_pfns=_p2m_pfns(tally),
+        p2m=_p2m(tally),
     )
 
 
@@ -130,7 +130,7 @@ def _max_pfn(records: list[BufferedRecord]) -> int | None:
     return max(ends, default=None)
 
 
-def _p2m_pfns(tally: Tally) -> tuple[int, ...]:
+def _p2m(tally: Tally) -> dict[int, int]:
     """Returns the frames of all X86_PV_P2M_FRAMES records; a later one replaces what it covers."""
     frames: dict[int, int] = {}
     info = _info(tally.all(LIBXC, libxc.X86_PV_INFO))
@@ -141,4 +141,4 @@ def _p2m_pfns(tally: Tally) -> tuple[int, ...]:
             start = PAIR.unpack_from(record.body)[0]
             listed = struct.unpack_from(f"<{words}Q", record.body, PAIR.size)
             frames.update(enumerate(listed, start // per_frame))
-    return tuple(frames.values())
+    return frames

@@ -22,7 +22,7 @@ from xensave.policy.needs import Refuses, missed, names_of, needs
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import Restored, restored
 from xensave.policy.steps.clamp import Guest
-from xensave.policy.value import CpuidEntry, MsrEntry, Policy
+from xensave.policy.value import Policy
 
 
 def policy_guest(facts: GuestFacts, domain: Domain | None = None) -> Guest:
@@ -40,19 +40,11 @@ def restored_policy(
     guest = policy_guest(facts, domain)
     if host is not None:
         return restored(facts.leaves, facts.msrs, release, host=host, guest=guest)
-    leaves = None if facts.leaves is None else tuple(facts.leaves)
-    return _restored(leaves, None if facts.msrs is None else tuple(facts.msrs), release, guest)
+    return _restored_anywhere(facts.leaves, facts.msrs, release, guest=guest)
 
 
 # Guests of one host have one policy: a fleet of thousands has a few.
-@lru_cache(maxsize=64)
-def _restored(
-    leaves: tuple[CpuidEntry, ...] | None,
-    msrs: tuple[MsrEntry, ...] | None,
-    release: str,
-    guest: Guest,
-) -> PolicyRefusal | Restored:
-    return restored(leaves, msrs, release, guest=guest)
+_restored_anywhere = lru_cache(maxsize=64)(restored)
 
 
 def culprits(
