@@ -54,11 +54,6 @@ class FrameConverter:
         return self._down.facts if self._down is not None else None
 
     @property
-    def to(self) -> str:
-        """The frame that was asked for, "" for that of the image."""
-        return self._frame.to if self._frame is not None else ""
-
-    @property
     def reframes(self) -> bool:
         """Whether the stream comes into another frame."""
         return self._frame is not None or self._down is not None
@@ -112,7 +107,7 @@ class FrameConverter:
 
     def _stays_behind(self, event: Event) -> bool:
         """Whether an event is of a frame that is left: what its reader refuses does not count."""
-        return self._frame is not None and event.layer not in (LIBXC, LIBXL, self.to)
+        return self._frame is not None and event.layer not in (LIBXC, LIBXL, self._frame.to)
 
     def _of_legacy(self, event: Event) -> Output:
         if event.is_record(LIBXC, libxc.PAGE_DATA) and not any(event.prefix(4)):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from xensave.container.streams import hvm
 
 
-class State:
+class State(NamedTuple):
     """A domain's state: the body of each record by (typecode, instance).
 
     >>> state = State({(2, 0): b"..."})
@@ -15,11 +16,8 @@ class State:
     [(0, b'...')]
     """
 
-    __slots__ = ("bodies", "header")
-
-    def __init__(self, bodies: dict[tuple[int, int], bytes], header: bytes | None = None) -> None:
-        self.bodies = bodies
-        self.header = header
+    bodies: dict[tuple[int, int], bytes]
+    header: bytes | None = None
 
     @classmethod
     def of_context(cls, data: bytes) -> State:

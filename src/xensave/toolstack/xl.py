@@ -18,13 +18,13 @@ _CHECKED = ("4.6",)
 _ANOTHER_PARSER = ("4.21",)
 """7e95dab9eb "libxl: Convert libxl__json_parse() to use json-c" (4.21), which takes more."""
 
+_header_rule = partial(RestoreRule, layer=Layer.XL, stage=Stage.HEADER, record="xl header")
+"""A rule on what stands before the stream; of xl's own, unless the row has another layer."""
+
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_FLAGS",
-    layer=Layer.XL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="mandatory flags are known",
     cite=Cite("create_domain"),
     breaks=("XL_MANDATORY_FLAGS_KNOWN",),
@@ -42,11 +42,8 @@ def flags(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_CONFIG_ABSENT",
-    layer=Layer.XL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="the file holds a configuration",
     cite=Cite("create_domain"),
     breaks=("XL_CONFIG_PRESENT", "XL_CONFIG_BOUNDED"),
@@ -60,11 +57,9 @@ def configured(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_CONFIG_UNREADABLE",
     layer=Layer.LIBXL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="a configuration flagged as JSON is a JSON object",
     cite=Cite("libxl_domain_config_from_json"),
     since=("4.5",),
@@ -84,11 +79,9 @@ def readable(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_CONFIG_TRAILING",
     layer=Layer.LIBXL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="nothing follows the JSON of a configuration",
     cite=Cite(
         "libxl__json_parse",
@@ -109,11 +102,9 @@ def alone(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_CONFIG_VALUES",
     layer=Layer.LIBXL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="the values of a configuration are ones that libxl knows",
     cite=Cite("libxl_domain_config_from_json"),
     since=_CHECKED,
@@ -189,11 +180,8 @@ def legacy(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _header_rule,
     id="XL_CONFIG_OWN_SYNTAX",
-    layer=Layer.XL,
-    stage=Stage.HEADER,
-    record="xl header",
     says="a configuration in xl's own syntax is parsed anew",
     cite=Cite("parse_config_data"),
     breaks=("XL_CONFIG_FLAGGED",),

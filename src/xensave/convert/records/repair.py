@@ -116,10 +116,8 @@ def parse(
     context = Context.parse(_split(memoryview(data), offset, mended), release, offset)
     records: list[ContextRecord] = []
     for record in context.records:
-        new: ContextRecord | None = record
-        for repair in REPAIRS.get(record.name, ()):
-            if new is not None:
-                new = repair(new, mended)
+        repair = REPAIRS.get(record.name)
+        new = repair(record, mended) if repair is not None else record
         if new is not None:
             records.append(new)
     return (context.with_records(tuple(records)) if mended else context), mended
@@ -252,9 +250,9 @@ def _hpet(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:
 
 
 Repair = Callable[[ContextRecord, list[Repaired]], "ContextRecord | None"]
-REPAIRS: dict[str, tuple[Repair, ...]] = {
-    "CPU": (_segments,),
-    "CPU_XSAVE": (_xsave,),
-    "HPET": (_hpet,),
+REPAIRS: dict[str, Repair] = {
+    "CPU": _segments,
+    "CPU_XSAVE": _xsave,
+    "HPET": _hpet,
 }
 """The repairs of whole records, by name."""

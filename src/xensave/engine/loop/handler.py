@@ -203,3 +203,7 @@ class OwnLength(Handler):
             reason = f"its length is {length}, {reader.left - SIZE} bytes are left"
             raise Refusal("ENODATA", rule, reason, cite)
         return instance, length
+
+
+Handlers = dict[int, Handler]
+"""A release's handler table, by typecode."""

@@ -7,7 +7,7 @@ from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
 from xensave.engine.loop.body import Body
-from xensave.engine.loop.handler import Handler, Tests
+from xensave.engine.loop.handler import Handler, Handlers, Tests
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor, Mismatch
 from xensave.engine.loop.rule import Refusal, Undecided
@@ -58,8 +58,6 @@ CHECK_PASS = Dated(
     ("4.19",),
 )
 DATED = (ERRNO_KEPT, LENGTH_FIRST, CHECK_PASS)
-
-Handlers = dict[int, Handler]
 
 
 class LoopRules(NamedTuple):

@@ -6,7 +6,7 @@ import struct
 
 from xensave.catalogue.model import OWN
 from xensave.container.streams import hvm
-from xensave.engine.loop.handler import Handler
+from xensave.engine.loop.handler import Handler, Handlers
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE
 from xensave.engine.state import State
@@ -14,8 +14,6 @@ from xensave.errors import UsageError
 
 _HEADER = struct.Struct("<IIQII")
 _UNKNOWN_CHANGESET = (1 << 64) - 1
-
-Handlers = dict[int, Handler]
 
 
 def save_size(handlers: Handlers, machine: Machine) -> int:

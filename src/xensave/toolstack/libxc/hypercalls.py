@@ -13,17 +13,15 @@ _TSC_MODES = 2
 PVRDTSCP = 3
 NO_PVRDTSCP = Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12")
 PVRDTSCP_UNTIL = ("4.12",)
+_hypercall_rule = partial(RestoreRule, layer=Layer.XEN, stage=Stage.STREAM, errno="EINVAL")
 
 
 @partial(
-    RestoreRule,
+    _hypercall_rule,
     id="TSC_MODE",
-    layer=Layer.XEN,
-    stage=Stage.STREAM,
     record="libxc X86_TSC_INFO",
     says="a TSC mode is one of 0 - 2",
     cite=NO_PVRDTSCP,
-    errno="EINVAL",
     since=PVRDTSCP_UNTIL,
     place=(LIBXC, libxc.X86_TSC_INFO),
 )
@@ -36,10 +34,8 @@ def tsc_mode(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _hypercall_rule,
     id="PV32",
-    layer=Layer.XEN,
-    stage=Stage.STREAM,
     record="libxc X86_PV_INFO",
     says="a 32-bit PV guest needs a hypervisor that runs such",
     cite=Cite(
@@ -48,7 +44,6 @@ def tsc_mode(restore: Restore) -> str | None:
         "x86/pv: Options to disable and/or compile out 32bit PV support",
         "4.14",
     ),
-    errno="EINVAL",
     since=("4.14",),
     place=(LIBXC, libxc.X86_PV_INFO),
 )

@@ -23,14 +23,14 @@ from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage
 
 _SHOWN = 8
 CUT_STATE = f"{LIBXL} EMULATOR_CONTEXT"
+_state_rule = partial(
+    RestoreRule, layer=Layer.LIBXL, stage=Stage.COMPLETION, record="libxl EMULATOR_CONTEXT"
+)
 
 
 @partial(
-    RestoreRule,
+    _state_rule,
     id="QEMU_SECTIONS",
-    layer=Layer.LIBXL,
-    stage=Stage.COMPLETION,
-    record="libxl EMULATOR_CONTEXT",
     says="the target's QEMU has every section of the saved state, and in no older version",
     cite=Cite("qemu_loadvm_section_start_full"),
     place=(LIBXL, libxl.EMULATOR_CONTEXT),
@@ -54,11 +54,8 @@ def _has_model(restore: Restore) -> bool:
 
 
 @partial(
-    RestoreRule,
+    _state_rule,
     id="QEMU_STATE_ABSENT",
-    layer=Layer.LIBXL,
-    stage=Stage.COMPLETION,
-    record="libxl EMULATOR_CONTEXT",
     says="the device model of an HVM guest gets a saved state: libxl starts it with one",
     cite=Cite("libxl__build_device_model_args_new"),
     breaks=("LIBXL_EMULATOR_CONTEXT_PRESENT",),
@@ -74,11 +71,8 @@ def state_present(restore: Restore) -> str | None:
 
 
 @partial(
-    RestoreRule,
+    _state_rule,
     id="QEMU_STATE_FORMAT",
-    layer=Layer.LIBXL,
-    stage=Stage.COMPLETION,
-    record="libxl EMULATOR_CONTEXT",
     says="QEMU's state begins as its migration stream of version 3 does",
     cite=Cite("qemu_loadvm_state"),
     place=(LIBXL, libxl.EMULATOR_CONTEXT),
