@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from xensave.container.formats import format_named
+from xensave.engine.handlers import msr, xsave
 from xensave.engine.handlers import table as handlers
-from xensave.engine.handlers import xsave
-from xensave.engine.handlers.msr import MSRS
 from xensave.engine.loop import load
 from xensave.engine.pv import judge
 from xensave.policy import host, limits
@@ -40,16 +39,11 @@ def table(head, rows):
 
 def handlers_table():
     rows = []
-    for rule in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED):
+    for rule in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED, *msr.DATED):
         checked = " (check)" if getattr(rule, "stage", "load") == "check" else ""
         dates, errno = span(rule.since, rule.until), getattr(rule, "errno", "")
         text = f"{rule.sentence}{checked}"
         rows.append((rule.id, rule.record or "any", dates, errno, text, str(rule.cite)))
-    for msr in MSRS:
-        vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[msr.amd]
-        text = f"MSR {msr.number:#x} ({msr.name}) may be loaded{vendor}"
-        dates = span(msr.since, msr.until)
-        rows.append(("MSR_UNKNOWN", "CPU_MSR", dates, "ENXIO", text, "hvm_load_cpu_msrs()"))
     return table(("rule", "record", "in force", "errno", "what", "where"), rows)
 
 
@@ -138,8 +132,9 @@ def asked_by_xen():
         yield "Xen", row.id, f"libxc {row.record}", row
     for row in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED):
         yield "Xen", row.id, f"HVM {row.record or 'record headers'}", row
-    for msr in MSRS:
-        yield "Xen", f"MSR {msr.name}", "HVM CPU_MSR", msr
+    for known in msr.MSRS:
+        for row in known.rows():
+            yield "Xen", f"MSR {known.name}", f"HVM {row.record}", row
 
 
 def readers_table():

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from xensave.catalogue import MASTER, record_names, release_names
 from xensave.catalogue.dates import Dated
 from xensave.engine.domain import HVM, PVH
-from xensave.engine.handlers import table, xsave
-from xensave.engine.handlers.msr import MSRS
+from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
+from xensave.engine.loop.body import Body
 from xensave.engine.loop.rule import Rule
 from xensave.numbers.history import Version, history, names_over_time
 from xensave.numbers.space import USED, Row, folded, rows
@@ -133,7 +133,13 @@ def _differences() -> PageTable:
 
 
 def _difference_rows() -> Iterator[tuple[str, ...]]:
-    dated: list[Dated | Rule] = [*load.DATED, table.DEVICES, *table.RULES, *xsave.DATED]
+    dated: list[Dated | Rule[Body]] = [
+        *load.DATED,
+        table.DEVICES,
+        *table.RULES,
+        *xsave.DATED,
+        *msr.DATED,
+    ]
     for rule in dated:
         yield (
             rule.id,
@@ -145,11 +151,6 @@ def _difference_rows() -> Iterator[tuple[str, ...]]:
         )
     for row in RULES:
         yield (row.id, row.record, _span(row.since, row.until), row.errno, row.says, str(row.cite))
-    for msr in MSRS:
-        vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[msr.amd]
-        what = f"MSR {msr.number:#x} ({msr.name}) may be loaded{vendor}"
-        span = _span(msr.since, msr.until)
-        yield ("MSR_UNKNOWN", "CPU_MSR", span, "ENXIO", what, "hvm_load_cpu_msrs()")
 
 
 def _span(since: tuple[str, ...], until: tuple[str, ...]) -> str:

@@ -1,9 +1,9 @@
 """CPU_MSR: a list of MSRs, each of which the release and the policy must take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.dates import Dated, Version, begun, in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
@@ -123,19 +123,34 @@ def _host_may(machine: Machine, feature: str, until: tuple[str, ...] = _IBRS_BY_
 
 
 class Msr(NamedTuple):
-    """An MSR that a load takes: its name, since when, on which vendor's CPUs, and its test."""
+    """An MSR that a load takes: its name, its test and since when.
+
+    `amd` says on which vendor's CPUs alone it does so before `everywhere`; None for any.
+    """
 
     number: int
     name: str
     test: Callable[[int, int, Machine], str | None]
     since: tuple[str, ...]
-    until: tuple[str, ...] = ()
     amd: bool | None = None
+    everywhere: tuple[str, ...] = ()
 
     def taken(self, machine: Machine) -> bool:
         """Tells whether a release takes it on CPUs of the policy's vendor."""
         vendor = self.amd is None or self.amd == machine.policy.amd
-        return vendor and in_force(self.since, self.until, machine.version)
+        return begun(self.since, machine.version) and (
+            vendor or begun(self.everywhere, machine.version)
+        )
+
+    def rows(self) -> Iterator[Dated]:
+        """Yields when it may be loaded, and when on every CPU, as rows of their own."""
+        text = f"MSR {self.number:#x} ({self.name}) may be loaded"
+        vendor = {True: " on AMD CPUs", False: " on Intel CPUs", None: ""}[self.amd]
+        cite = Cite("hvm_load_cpu_msrs")
+        yield Dated("MSR_UNKNOWN", "CPU_MSR", f"{text}{vendor}", cite, self.since)
+        if self.everywhere:
+            sentence = f"{text} on every vendor's CPUs"
+            yield Dated("MSR_UNKNOWN", "CPU_MSR", sentence, cite, self.everywhere)
 
 
 MSRS = (
@@ -143,86 +158,49 @@ MSRS = (
         number=0x48,
         name="SPEC_CTRL",
         test=spec_ctrl,
-        since=("4.7.5", "4.8.4", "4.9.2", "4.10.0"),
-        until=("4.10.0",),
+        since=("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0"),
         amd=False,
-    ),
-    Msr(
-        number=0x48,
-        name="SPEC_CTRL",
-        test=spec_ctrl,
-        since=("4.10.1", "4.11.0"),
+        everywhere=("4.10.1", "4.11.0"),
     ),
     Msr(
         number=0x140,
         name="MISC_FEATURES_ENABLES",
         test=misc_features,
         since=("4.8.4", "4.9.2", "4.10.0"),
-        until=_BY_POLICY,
         amd=False,
-    ),
-    Msr(
-        number=0x140,
-        name="MISC_FEATURES_ENABLES",
-        test=misc_features,
-        since=_BY_POLICY,
+        everywhere=_BY_POLICY,
     ),
     Msr(
         number=0xD90,
         name="BNDCFGS",
         test=bndcfgs,
         since=("4.5",),
-        until=("4.13",),
         amd=False,
-    ),
-    Msr(
-        number=0xD90,
-        name="BNDCFGS",
-        test=bndcfgs,
-        since=("4.13",),
+        everywhere=_XSTATE_BY_POLICY,
     ),
     Msr(
         number=0xDA0,
         name="XSS",
         test=xss,
         since=("4.7",),
-        until=("4.13",),
         amd=False,
+        everywhere=_XSTATE_BY_POLICY,
     ),
-    Msr(
-        number=0xDA0,
-        name="XSS",
-        test=xss,
-        since=("4.13",),
-    ),
-    Msr(
-        number=0x6E1,
-        name="PKRS",
-        test=pkrs,
-        since=("4.18",),
-    ),
-    Msr(
-        number=0xC001011F,
-        name="VIRT_SPEC_CTRL",
-        test=virt_spec_ctrl,
-        since=("4.17",),
-    ),
+    Msr(number=0x6E1, name="PKRS", test=pkrs, since=("4.18",)),
+    Msr(number=0xC001011F, name="VIRT_SPEC_CTRL", test=virt_spec_ctrl, since=("4.17",)),
     *(
         Msr(
             number=index,
             name=f"DR{number}_ADDRESS_MASK",
             test=dr_mask,
-            since=since,
-            until=until,
-            amd=amd,
+            since=("4.5",),
+            amd=True,
+            everywhere=_MASKS_BY_POLICY,
         )
         for number, index in enumerate(DR_MASKS)
-        for since, until, amd in (
-            (("4.5",), _MASKS_BY_POLICY, True),
-            (_MASKS_BY_POLICY, (), None),
-        )
     ),
 )
+DATED = tuple(row for msr in MSRS for row in msr.rows())
 
 
 def write(index: int, value: int, vcpu: int, machine: Machine) -> None:
@@ -244,8 +222,7 @@ class MsrHandler(OwnLength):
 
     def save_size(self, machine: Machine) -> int:
         """Returns the bytes for every MSR that the release sends, descriptor included."""
-        indices = {msr.number for msr in MSRS if in_force(msr.since, msr.until, machine.version)}
-        return SIZE + size_for(len(indices))
+        return SIZE + size_for(sum(begun(msr.since, machine.version) for msr in MSRS))
 
     def load(self, reader: ContextCursor, machine: Machine) -> Note:
         """Checks the record and each MSR in it; raises Refusal."""

@@ -135,21 +135,22 @@ def _streams(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers)) or "legacy"
 
 
-_Row: TypeAlias = (
-    "Dated | msr.Msr | Rule[Body] | PvRule | MemoryRule | RestoreRule | param_rules.Period"
-)
+_Row: TypeAlias = "Dated | Rule[Body] | PvRule | MemoryRule | RestoreRule | param_rules.Period"
 
 
 def _rows() -> Iterator[tuple[str, str, str, _Row]]:
     """Every dated row there is: kind, subject, text and the row."""
-    dated: tuple[Dated, ...] = (*load.DATED, table.DEVICES, *xsave.DATED, *pv.DATED)
+    dated: tuple[Dated, ...] = (
+        *load.DATED,
+        table.DEVICES,
+        *xsave.DATED,
+        *msr.DATED,
+        *pv.DATED,
+    )
     for row in dated:
         yield "load", row.record or row.id, row.sentence, row
     for rule in table.RULES:
         yield rule.stage, rule.record, f"{rule.sentence} ({rule.errno}, {rule.id})", rule
-    for known in msr.MSRS:
-        text = f"MSR {known.number:#x} ({known.name}) may be loaded"
-        yield "load", "CPU_MSR", text, known
     for each in pv.RULES:
         yield "load", each.record, f"{each.sentence} ({each.id})", each
     for refusal in RULES:
@@ -166,8 +167,8 @@ def _rules(old: Version, new: Version) -> Iterator[Difference]:
     for kind, subject, text, row in _rows():
         before, after = (in_force(row.since, row.until, at) for at in (old, new))
         if before != after:
-            cite = None if isinstance(row, msr.Msr) else row.cite
-            commit = f'{cite.commit} "{cite.subject}"' if cite and cite.commit else ""
+            cite = row.cite
+            commit = f'{cite.commit} "{cite.subject}"' if cite.commit else ""
             yield Difference(kind, subject, text if after else f"no more: {text}", commit)
 
 
