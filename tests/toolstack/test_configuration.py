@@ -9,7 +9,6 @@ import json
 import pytest
 
 from tests.toolstack.corpus import make, rebuilt, thin
-from xensave.container.description import Config
 from xensave.container.frames.config import parse_config
 from xensave.image import open_image
 from xensave.toolstack.restore import judge

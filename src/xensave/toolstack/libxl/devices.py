@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV
 from xensave.toolstack.libxl.configured import config_rule, domain_type
-from xensave.toolstack.rule import Layer, Restore, Rule, Stage, Undecided
+from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _PV_VERSIONS, _PV_PORTS = (1, 2), range(1, 32)
 _EMULATED_PORTS = {1: 2, 2: 6}
@@ -179,7 +179,7 @@ def _number(values: Mapping[str, object], name: str, absent: int = 0) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else absent
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RestoreRule, ...] = (
     ports,
     frames,
     usb_controllers,
