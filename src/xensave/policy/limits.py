@@ -99,7 +99,8 @@ DIFFERENCES = (SUBLEAF_7_1, SUBLEAF_7_2, EXTENDED_21, MSR_10A, MSR_10A_WIDE)
 class Limits(NamedTuple):
     """A release's room: the last subleaf by leaf, the last extended leaf, the MSRs and widths.
 
-    `entries` and `msr_entries` are the most that the records may have.
+    `entries` are the most leaves that the record may have, MSR_MAX_SERIALISED_ENTRIES is how many
+    `msrs` there are.
     """
 
     subleaves: dict[int, int]
@@ -126,18 +127,13 @@ class Limits(NamedTuple):
         single = BASIC_MAX + 1 - len(self.subleaves) + self.extended - EXTENDED + 1
         return single + len(XEN_LEAVES) + sum(last + 1 for last in self.subleaves.values())
 
-    @property
-    def msr_entries(self) -> int:
-        """MSR_MAX_SERIALISED_ENTRIES."""
-        return len(self.msrs)
-
 
 @cache
 def limits_of(version: Version) -> Limits:
     """Returns the limits of a release that has CPU policies (4.14 on).
 
     >>> limits = limits_of((4, 15, 0))
-    >>> hex(limits.extended), limits.feature_subleaf, limits.entries, limits.msr_entries
+    >>> hex(limits.extended), limits.feature_subleaf, limits.entries, len(limits.msrs)
     ('0x8000001c', 1, 114, 2)
     >>> limits_of((4, 17, 7)).entries
     120

@@ -15,10 +15,11 @@ _OF_EVERY_VCPU = {_CPU, _LAPIC_REGS}
 
 def domain_of(facts: GuestFacts) -> Domain:
     """Returns the domain that an image describes; a bare context describes its vCPUs only."""
+    viridian = catalogue.space("hvm-param").number_of("VIRIDIAN")
     return Domain(
         PVH if facts.type == PVH else HVM,
         configured_vcpus(facts) or vcpus_in(facts.context or b""),
-        viridian=bool(facts.param.get(param_number("VIRIDIAN"), 0)),
+        viridian=viridian is not None and bool(facts.param.get(viridian)),
         nested=facts.config.flag("b_info", "nested_hvm") is True,
         hap=facts.config.flag("c_info", "hap") is not False,
     )
@@ -59,9 +60,3 @@ def vcpus_in(context: bytes) -> int:
     while instances.get(count) == _OF_EVERY_VCPU:
         count += 1
     return max(1, count)
-
-
-def param_number(name: str) -> int:
-    """Returns the index of an HVM param; -1 where no release has one of that name."""
-    number = catalogue.space("hvm-param").number_of(name)
-    return -1 if number is None else number

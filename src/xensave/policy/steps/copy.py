@@ -49,8 +49,8 @@ def copy_msrs(entries: Sequence[MsrEntry], version: Version) -> PolicyRefusal | 
     'ERANGE'
     """
     limits = limits_of(version)
-    if len(entries) > limits.msr_entries:
-        reason = f"{len(entries)} MSRs, at most {limits.msr_entries} are taken"
+    if len(entries) > len(limits.msrs):
+        reason = f"{len(entries)} MSRs, at most {len(limits.msrs)} are taken"
         return PolicyRefusal("E2BIG", "POLICY_MSRS", reason, _MSR)
     for index, flags, value in entries:
         if flags:

@@ -15,7 +15,7 @@ from xensave.engine.domain import HVM as HVM_DOMAIN
 from xensave.engine.domain import PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.pv import PvGuest, judge_pv
-from xensave.engine.verdict import Refused
+from xensave.engine.verdict import Refused, Verdict
 from xensave.image.facts.guest import PV, GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.needs import Refuses, missed, names_of, needs
@@ -105,22 +105,17 @@ def lost_sentence(lost: Sequence[str]) -> str:
 
 def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:
     """Returns a question to a release: is this guest's state refused under a policy, and why."""
-    if facts.type == PV:
-        width = facts.width or 64
-        number = facts.config.get("b_info", "max_vcpus")
-        vcpus = number if isinstance(number, int) else len(facts.vcpus_pv)
-        guest = PvGuest(width, max(1, vcpus), facts.vcpus_pv)
-        at = version(release)
-
-        def of_pv(policy: Policy) -> str | None:
-            refusal = judge_pv(at, guest, policy).refusal
-            return None if refusal is None else f"{refusal.record}: {refusal.reason}"
-
-        return of_pv
+    number = facts.config.get("b_info", "max_vcpus")
+    vcpus = number if isinstance(number, int) else len(facts.vcpus_pv)
+    guest = PvGuest(facts.width or 64, max(1, vcpus), facts.vcpus_pv)
     made = domain or Domain(PVH if facts.type == PVH else HVM_DOMAIN, max(1, facts.vcpus))
 
-    def of_hvm(policy: Policy) -> str | None:
-        verdict = Hypervisor(release, made, policy).load(facts.context or b"")
-        return f"{verdict.record}: {verdict.reason}" if isinstance(verdict, Refused) else None
+    def refuses(policy: Policy) -> str | None:
+        answer: Verdict | None
+        if facts.type == PV:
+            answer = judge_pv(version(release), guest, policy).refusal
+        else:
+            answer = Hypervisor(release, made, policy).load(facts.context or b"")
+        return f"{answer.record}: {answer.reason}" if isinstance(answer, Refused) else None
 
-    return of_hvm
+    return refuses

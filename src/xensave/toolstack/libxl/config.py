@@ -92,22 +92,16 @@ def readable(values: Mapping[str, Json], release: str) -> Mapping[str, Json]:
 
 
 def _readable(values: Mapping[str, Json], type_: str, at: At, depth: int) -> Mapping[str, Json]:
-    changed: dict[str, Json] = {}
-    passed_over = set()
-    for name, kind in _fields(type_, at.place):
-        if name not in values:
-            continue
-        value = values[name]
-        if not _is_of(value, kind):
-            passed_over.add(name)
-        elif isinstance(value, dict) and depth and "fields" in _types().get(kind, {}):
-            inner = _readable(value, kind, at, depth - 1)
-            if inner is not value:
-                changed[name] = dict(inner)
-    if not changed and not passed_over:
-        return values
-    rest = {name: value for name, value in values.items() if name not in passed_over}
-    return {**rest, **changed}
+    kinds = dict(_fields(type_, at.place))
+    result: dict[str, Json] = {}
+    for name, value in values.items():
+        kind = kinds.get(name)
+        if kind is None or not isinstance(value, dict) or "fields" not in _types().get(kind, {}):
+            if kind is None or _is_of(value, kind):
+                result[name] = value
+        else:
+            result[name] = dict(_readable(value, kind, at, depth - 1)) if depth else value
+    return values if result == values else result
 
 
 def _is_of(value: object, kind: str) -> bool:
