@@ -33,7 +33,7 @@ from xensave.views.text.wrap import wrapped
 if TYPE_CHECKING:
     from xensave.image.facts.emulator import Emulator
     from xensave.toolstack.judge import DomainOptions
-    from xensave.toolstack.releases.matrix import MatrixRow
+    from xensave.toolstack.releases.matrix import VerdictRow
 
 TROUBLE = 2
 
@@ -238,15 +238,15 @@ class _Table:
     def __init__(self, args: argparse.Namespace, targets: Sequence[str]) -> None:
         self.args = args
         self.targets = tuple(targets)
-        self.rows: list[MatrixRow] = []
+        self.rows: list[VerdictRow] = []
 
     def add(self, judged: JudgedInput, answers: list[SeriesVerdict]) -> None:
         """Takes the verdicts on an input as a row."""
-        from xensave.toolstack.releases.matrix import MatrixRow, Split
+        from xensave.toolstack.releases.matrix import Split, VerdictRow
 
         verdicts = tuple(answer.worst for answer in answers)
         splits = tuple(() if answer.alike else (Split((), answer.answers),) for answer in answers)
-        self.rows.append(MatrixRow(judged.source, verdicts, splits))
+        self.rows.append(VerdictRow(judged.source, verdicts, splits))
 
     def end(self, _codes: list[int]) -> None:
         """Prints or draws the table; nothing where no input could be judged."""

@@ -39,7 +39,7 @@ class Split(NamedTuple):
     answers: tuple[Answer, ...]
 
 
-class MatrixRow(NamedTuple):
+class VerdictRow(NamedTuple):
     """What stands at the left, and its verdicts by column: of point releases the worst.
 
     `splits` says of each column what its point releases make of those of the row, () where they
@@ -56,7 +56,7 @@ class Matrix(NamedTuple):
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[MatrixRow, ...]
+    rows: tuple[VerdictRow, ...]
 
 
 def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
@@ -80,7 +80,7 @@ def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
     for source in names:
         guests = _guests(source, kind)
         cells = [_cell(source, target, kind, guests, stream=stream) for target in names]
-        rows.append(MatrixRow(source, tuple(map(worst, cells)), tuple(map(_split, cells))))
+        rows.append(VerdictRow(source, tuple(map(worst, cells)), tuple(map(_split, cells))))
     return Matrix("A typical guest of the row's release on the column's", names, tuple(rows))
 
 

@@ -14,8 +14,8 @@ from xensave.toolstack.releases.matrix import (
     REFUSED,
     RESTORES,
     Matrix,
-    MatrixRow,
     Split,
+    VerdictRow,
     outcome,
 )
 from xensave.toolstack.releases.series import Answer
@@ -65,7 +65,7 @@ def matrix_text(table: Matrix, width: int = sys.maxsize) -> str:
     return "\n".join(lines)
 
 
-def _splits_of(row: MatrixRow) -> tuple[tuple[Split, ...], ...]:
+def _splits_of(row: VerdictRow) -> tuple[tuple[Split, ...], ...]:
     return row.splits or ((),) * len(row.verdicts)
 
 
