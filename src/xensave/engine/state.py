@@ -1,7 +1,5 @@
 """The state of a domain as its records: what a save writes, what a load left."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,7 +18,7 @@ class State(NamedTuple):
     header: bytes | None = None
 
     @classmethod
-    def of_context(cls, data: bytes) -> State:
+    def of_context(cls, data: bytes) -> "State":
         """Returns what the records of a context say; of two alike the later. Raises Truncated."""
         bodies: dict[tuple[int, int], bytes] = {}
         header = None

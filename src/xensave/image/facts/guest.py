@@ -79,7 +79,7 @@ class GuestFacts(NamedTuple):
     emulators: "tuple[Emulator, ...]" = ()
     size: int = 0
     max_pfn: int | None = None
-    p2m: "Mapping[int, int]" = MappingProxyType({})
+    p2m: Mapping[int, int] = MappingProxyType({})
     pages: "PageFacts | None" = None
     unread: int = 0
     broken: "tuple[Finding, ...] | None" = None

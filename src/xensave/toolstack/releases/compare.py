@@ -34,7 +34,7 @@ _LOADS = {
 }
 
 
-class Difference(NamedTuple):
+class ReleaseDifference(NamedTuple):
     """One thing that changed: what kind of thing, which, how, and the commit where it is known."""
 
     kind: str
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
     cite: str = ""
 
 
-def compare(old: str, new: str) -> list[Difference]:
+def compare(old: str, new: str) -> list[ReleaseDifference]:
     """Returns what changed from one release to another, and within each that is a series.
 
     A series has what its newest point release has; what came on the way there is of kind "point".
@@ -63,51 +63,53 @@ def compare(old: str, new: str) -> list[Difference]:
     ]
 
 
-def _points(name: str) -> Iterator[Difference]:
+def _points(name: str) -> Iterator[ReleaseDifference]:
     """Yields what changed between the point releases of a series."""
     for older, newer in pairwise(asked_for(name)):
         a, b = target_of(older), target_of(newer)
         for each in (*_records(a.release, b.release), *_rules(a.version, b.version)):
-            yield Difference("point", each.subject, f"from {newer} on {each.text}", each.cite)
+            yield ReleaseDifference(
+                "point", each.subject, f"from {newer} on {each.text}", each.cite
+            )
 
 
-def _records(old: Release, new: Release) -> Iterator[Difference]:
+def _records(old: Release, new: Release) -> Iterator[ReleaseDifference]:
     codes = sorted({b.typecode for b in (*old.bindings, *new.bindings)})
     for code in codes:
         before, after = old.binding(code), new.binding(code)
         if before is None and after is not None:
-            yield Difference("record", after.name, f"new, number {code}, {after.size} bytes")
+            yield ReleaseDifference("record", after.name, f"new, number {code}, {after.size} bytes")
         elif before is not None and after is None:
-            yield Difference("record", before.name, f"gone, number {code}")
+            yield ReleaseDifference("record", before.name, f"gone, number {code}")
         elif before is not None and after is not None:
             yield from _record(before, after)
 
 
-def _record(before: Binding, after: Binding) -> Iterator[Difference]:
+def _record(before: Binding, after: Binding) -> Iterator[ReleaseDifference]:
     name = after.name
     if before.name != name:
-        yield Difference("record", name, f"was called {before.name}")
+        yield ReleaseDifference("record", name, f"was called {before.name}")
     if before.layout != after.layout:
         old, new = catalogue.layout(before.layout), catalogue.layout(after.layout)
         details = "; ".join(map(str, changes(old, new)))
         sizes = f"{old.size} to {new.size} bytes" if old.size != new.size else f"{new.size} bytes"
         cited = max((old, new), key=lambda each: int(each.id.rpartition(".")[2])).introduced
         commit = f'{cited.commit} "{cited.subject}"' if cited else ""
-        yield Difference("layout", name, f"{sizes}: {details}", commit)
+        yield ReleaseDifference("layout", name, f"{sizes}: {details}", commit)
     if before.load != after.load:
         text = f"loads {_LOADS[after.load]}, before {_LOADS[before.load]}"
-        yield Difference("load", name, text)
+        yield ReleaseDifference("load", name, text)
     if before.kind != after.kind:
-        yield Difference("load", name, f"per {after.kind}, before per {before.kind}")
+        yield ReleaseDifference("load", name, f"per {after.kind}, before per {before.kind}")
     if before.compat != after.compat:
         text = f"converts {after.compat} on load" if after.compat else f"no more {before.compat}"
-        yield Difference("load", name, text)
+        yield ReleaseDifference("load", name, text)
     if bool(before.check) != bool(after.check):
         text = f"checked first, by {after.check}" if after.check else "checked first no more"
-        yield Difference("check", name, text)
+        yield ReleaseDifference("check", name, text)
 
 
-def _framing(old: Release, new: Release) -> Iterator[Difference]:
+def _framing(old: Release, new: Release) -> Iterator[ReleaseDifference]:
     for kind, subject, before, after in (
         ("number", "HVM_SAVE_CODE_MAX", old.code_max, new.code_max),
         ("number", "handler table entry", f"{old.entry_size} bytes", f"{new.entry_size} bytes"),
@@ -116,11 +118,11 @@ def _framing(old: Release, new: Release) -> Iterator[Difference]:
         ("stream", "libxc streams read", _streams(old.stream_read), _streams(new.stream_read)),
     ):
         if before != after:
-            yield Difference(kind, subject, f"{after}, before {before}")
+            yield ReleaseDifference(kind, subject, f"{after}, before {before}")
     had = {(r.first, r.last, r.owner) for r in old.reservations}
     for reservation in new.reservations:
         if (reservation.first, reservation.last, reservation.owner) not in had:
-            yield Difference("number", str(reservation), f"reserved for {reservation.owner}")
+            yield ReleaseDifference("number", str(reservation), f"reserved for {reservation.owner}")
 
 
 def _yes(value: bool) -> str:
@@ -163,16 +165,16 @@ def _rows() -> Iterator[tuple[str, str, str, _Row]]:
         yield "policy", room.record, room.sentence, room
 
 
-def _rules(old: Version, new: Version) -> Iterator[Difference]:
+def _rules(old: Version, new: Version) -> Iterator[ReleaseDifference]:
     for kind, subject, text, row in _rows():
         before, after = (in_force(row.since, row.until, at) for at in (old, new))
         if before != after:
             cite = row.cite
             commit = f'{cite.commit} "{cite.subject}"' if cite.commit else ""
-            yield Difference(kind, subject, text if after else f"no more: {text}", commit)
+            yield ReleaseDifference(kind, subject, text if after else f"no more: {text}", commit)
 
 
-def _numbers(old: str, new: str) -> Iterator[Difference]:
+def _numbers(old: str, new: str) -> Iterator[ReleaseDifference]:
     for name in catalogue.space_names():
         space = catalogue.space(name)
         before = {n.number: n.name for n in catalogue.numbers_of(name, old)}
@@ -184,8 +186,8 @@ def _numbers(old: str, new: str) -> Iterator[Difference]:
             text = f"new, {number}" if was is None else f"gone, was {number}"
             if was is not None and now is not None:
                 text = f"was {was}, {number}"
-            yield Difference(name, now or was or "", text)
+            yield ReleaseDifference(name, now or was or "", text)
         for word, values in (("limit", space.limits), ("interface version", space.versions)):
             result, other = dict(values).get(old), dict(values).get(new)
             if result != other and None not in (result, other):
-                yield Difference(name, word, f"{other}, before {result}")
+                yield ReleaseDifference(name, word, f"{other}, before {result}")

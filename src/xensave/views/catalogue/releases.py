@@ -10,7 +10,7 @@ from xensave.views.text.escape import escape
 from xensave.views.text.wrap import wrapped
 
 if TYPE_CHECKING:
-    from xensave.toolstack.releases.compare import Difference
+    from xensave.toolstack.releases.compare import ReleaseDifference
 
 _TITLES = {
     "record": "records",
@@ -25,7 +25,7 @@ _TITLES = {
 }
 
 
-def difference_lines(differences: Sequence[Difference], width: int) -> Iterator[str]:
+def difference_lines(differences: Sequence[ReleaseDifference], width: int) -> Iterator[str]:
     """Yields the differences by kind, each with the commit that made it."""
     if not differences:
         yield "nothing changed"
