@@ -51,7 +51,7 @@ class Finder:
         self._read = 0
 
     def look(self, pfn: int, pages: bytes | memoryview) -> None:
-        """Takes in pages from a frame on. They may come in any order, from several threads."""
+        """Takes in pages from a frame on; they may come in any order."""
         if self._kernel is None:
             self._add(pfn, 0, _names(pages))
             return
