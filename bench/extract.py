@@ -1,6 +1,6 @@
 """Measure `extract` where no page is zero: `python -m bench.extract --folder /dev/shm`.
 
-Each format beside `cp`, in turn, in less than a minute. The guest has no kernel that page tables
+Each format beside `cp`, in turn. The guest has no kernel that page tables
 tell, so that `elf` compares every word of it: a guest with one costs what `raw` does.
 """
 
