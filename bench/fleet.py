@@ -98,7 +98,7 @@ def _store() -> None:
     """Count the ranges that a scan of S3 asks for."""
     import s3fs
 
-    from xensave.source.remote.addresses import Entry
+    from xensave.source.remote.addresses import StoreObject
     from xensave.source.remote.store import Store
 
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
@@ -113,7 +113,7 @@ def _store() -> None:
         ranges: list[int] = []
         fetch = Store.fetch
 
-        def counted(store: Store, of: Entry, start: int, end: int) -> bytes:
+        def counted(store: Store, of: StoreObject, start: int, end: int) -> bytes:
             ranges.append(end - start)
             return fetch(store, of, start, end)
 

@@ -87,7 +87,7 @@ def tables() -> dict[str, bytes]:
     from xensave.fleet.row import rows_of
     from xensave.fleet.scan import Question
     from xensave.fleet.schema import schema
-    from xensave.source.remote.addresses import Entry
+    from xensave.source.remote.addresses import StoreObject
 
     question = Question(("4.13", "4.17"))
     rows = []
@@ -95,7 +95,7 @@ def tables() -> dict[str, bytes]:
         for name in SCANNED:
             path = Path(folder) / name
             path.write_bytes(seeds()[name])
-            (row,) = rows_of([Entry(str(path), len(seeds()[name]), 0.0)], question)
+            (row,) = rows_of([StoreObject(str(path), len(seeds()[name]), 0.0)], question)
             # Of a run's own there is nothing in it.
             rows.append(row | {"address": f"guests/{name}", "scanned": 0.0})
     form = schema(SETTINGS)

@@ -35,7 +35,7 @@ from xensave.report.guest import guest_page
 from xensave.report.render import render_guests
 from xensave.source import open_source
 from xensave.source.opening import VHD
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.toolstack.judge import Judge
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.guest.policy import policy_json, policy_lines, refusal_json, refusal_line
@@ -120,5 +120,5 @@ def scan(data: bytes) -> None:
     """The row of a table."""
     path = Path(folder()) / "image"
     path.write_bytes(data)
-    rows = rows_of([Entry(str(path), len(data), 0.0)], QUESTION)
+    rows = rows_of([StoreObject(str(path), len(data), 0.0)], QUESTION)
     table_of(rows, schema("{}"))

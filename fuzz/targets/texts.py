@@ -23,7 +23,7 @@ from xensave.policy.hostfile import host_of_text, read_host
 from xensave.policy.restore import entries_of, restored
 from xensave.review.patchwork.client import Client
 from xensave.review.patchwork.run import Done, review_all
-from xensave.review.run import Setting, review_patches
+from xensave.review.run import ReviewSetting, review_patches
 from xensave.review.session import Request as ReviewRequest
 from xensave.review.session import setting_of
 from xensave.source import open_source
@@ -88,7 +88,7 @@ def metadata(data: bytes) -> None:
 
 
 @cache
-def _setting() -> Setting:
+def _setting() -> ReviewSetting:
     return setting_of(ReviewRequest())
 
 

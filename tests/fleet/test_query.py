@@ -17,7 +17,7 @@ from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask, ask_ready, question
 from xensave.fleet.row import rows_of
 from xensave.fleet.scan import Question, scan
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.views.schemas import schema
 
 
@@ -61,7 +61,7 @@ def test_a_plan_names_rows_of_an_earlier_scan_for_other_targets(table, tmp_path)
     settings = asked.settings()
     with locked(str(path)):
         writer = PartsWriter(str(path), settings)
-        writer.add(rows_of([Entry("examples/pvh1.ctx", 5232)], asked))
+        writer.add(rows_of([StoreObject("examples/pvh1.ctx", 5232)], asked))
         writer.flush()
         steps = {each.address: each.step for each in plan(str(path), "4.20.0")}
     assert len(steps) == ask(table, "SELECT count(*) FROM fleet").rows[0][0]
@@ -183,15 +183,15 @@ def evil_table(path):
     from xensave.fleet.parts import table_of
     from xensave.fleet.row import error_row
     from xensave.fleet.schema import schema as form
-    from xensave.source.remote.addresses import Entry
+    from xensave.source.remote.addresses import StoreObject
 
     verdict = {"target": "4.13.5", "accepted": False, "record": EVIL, "why": EVIL,
                "convertible": True, "depends": [], "losses": [EVIL]}  # fmt: skip
     refused = {"guest": EVIL, "error": None, "verdicts": [verdict]}
     lost = verdict | {"convertible": False}
-    rows = [error_row(Entry(name, 1), "") | refused for name in NAMES]
-    rows.append(error_row(Entry(f"d/{EVIL}", 1), EVIL))
-    rows.append(error_row(Entry(f"e/{EVIL}", 1), "") | refused | {"verdicts": [lost]})
+    rows = [error_row(StoreObject(name, 1), "") | refused for name in NAMES]
+    rows.append(error_row(StoreObject(f"d/{EVIL}", 1), EVIL))
+    rows.append(error_row(StoreObject(f"e/{EVIL}", 1), "") | refused | {"verdicts": [lost]})
     pq.write_table(table_of(rows, form()), path)
 
 

@@ -23,7 +23,7 @@ from xensave.fleet.row import error_row
 from xensave.fleet.scan import Question, scan
 from xensave.fleet.schema import COLUMNS, STRUCTS, VERSION_KEY
 from xensave.source import open_source, read_all
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.testing import frames, legacy
 
 ROOT = Path(__file__).parents[2]
@@ -284,12 +284,12 @@ def test_rows_are_kept_before_a_part_is_full(tmp_path, monkeypatch):
     with locked(table):
         writer = PartsWriter(table, "")
         for number in range(3):
-            writer.add([error_row(Entry(str(number), -1), "no matter")])
+            writer.add([error_row(StoreObject(str(number), -1), "no matter")])
         assert not parts_of(table)
         clock[0] += PATIENCE
-        writer.add([error_row(Entry("3", -1), "no matter")])
+        writer.add([error_row(StoreObject("3", -1), "no matter")])
         assert [pq.read_table(part).num_rows for part in parts_of(table)] == [4]
-        writer.add([error_row(Entry("4", -1), "no matter")])
+        writer.add([error_row(StoreObject("4", -1), "no matter")])
         assert len(parts_of(table)) == 1
 
 

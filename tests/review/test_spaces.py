@@ -7,7 +7,7 @@ import pytest
 
 from xensave.errors import UsageError
 from xensave.headers.trees.tree import MemoryTree
-from xensave.review.run import Setting, review_patches
+from xensave.review.run import ReviewSetting, review_patches
 from xensave.review.session import Request, review, setting_of
 from xensave.review.spaces import on_trees
 from xensave.review.trees.bases import Bases
@@ -253,6 +253,6 @@ def test_a_mail_of_a_commit_says_what_its_range_says():
     """1 patch, both ways: alone and on its tree."""
     show = ["git", "-C", XEN, "show", "-U3", "0482af4d96"]
     mail = subprocess.run(show, capture_output=True, check=True).stdout
-    setting = Setting(Bases(), base="3.4")
+    setting = ReviewSetting(Bases(), base="3.4")
     [reviewed] = review_patches([("0482af4d96", mail)], setting).reviews
     assert [o.finding.rule for o in reviewed.objections] == ["SPACE_NUMBER_TAKEN"]

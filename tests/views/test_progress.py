@@ -123,7 +123,7 @@ def enough(*_):
     raise SourceError("enough")
 run.GitRepository = nullcontext
 run.series = lambda _: {{"4.16": "abcdefghi", "4.17": "jklmnopqr"}}
-run.read_release = lambda _, tag: time.sleep(0.1) or run.Reading(tag, *[None] * 4)
+run.read_release = lambda _, tag: time.sleep(0.1) or run.ReleaseReading(tag, *[None] * 4)
 run.read_history = enough
 sys.exit(main(["catalogue", "build", "--xen-git", ".", "--out", {out!r}]))
 """

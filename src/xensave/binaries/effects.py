@@ -10,21 +10,21 @@ import operator
 from collections.abc import Callable
 
 from xensave.binaries.code import Instruction, Mem, Reg
-from xensave.binaries.values import WORD, State, Value
+from xensave.binaries.values import WORD, MachineState, Value
 
-Stored = Callable[[State, Mem, Value], None]
-Effect = Callable[[Instruction, State, Stored], None]
+Stored = Callable[[MachineState, Mem, Value], None]
+Effect = Callable[[Instruction, MachineState, Stored], None]
 
 _STACK_POINTER = Reg("rsp", 64)
 _FRAME_POINTER = Reg("rbp", 64)
 
 
-def apply(instruction: Instruction, state: State, stored: Stored) -> None:
+def apply(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     """Changes the state as the instruction would; `stored` is told of each store but a push."""
     EFFECTS.get(instruction.mnemonic, forget)(instruction, state, stored)
 
 
-def forget(instruction: Instruction, state: State, stored: Stored) -> None:
+def forget(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     """Makes everything that the instruction writes unknown."""
     for name in instruction.writes:
         state.registers[name] = state.fresh()
@@ -33,11 +33,11 @@ def forget(instruction: Instruction, state: State, stored: Stored) -> None:
         stored(state, target, state.fresh())
 
 
-def nothing(_instruction: Instruction, _state: State, _stored: Stored) -> None:
+def nothing(_instruction: Instruction, _state: MachineState, _stored: Stored) -> None:
     """Leaves the state alone: compares, fences, no-ops."""
 
 
-def _write(instruction: Instruction, state: State, stored: Stored, value: Value) -> None:
+def _write(instruction: Instruction, state: MachineState, stored: Stored, value: Value) -> None:
     target = instruction.operands[0]
     if isinstance(target, Reg):
         state.set_register(target, value)
@@ -45,11 +45,11 @@ def _write(instruction: Instruction, state: State, stored: Stored, value: Value)
         stored(state, target, state.narrowed(value, target.size * 8))
 
 
-def _move(instruction: Instruction, state: State, stored: Stored) -> None:
+def _move(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     _write(instruction, state, stored, state.read(instruction.operands[1]))
 
 
-def _sign_extend(instruction: Instruction, state: State, stored: Stored) -> None:
+def _sign_extend(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     source = instruction.operands[1]
     value = state.read(source)
     bits = source.bits if isinstance(source, Reg) else 64
@@ -59,38 +59,38 @@ def _sign_extend(instruction: Instruction, state: State, stored: Stored) -> None
     _write(instruction, state, stored, value)
 
 
-def _sign_extend_rax(instruction: Instruction, state: State, stored: Stored) -> None:
+def _sign_extend_rax(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     whole, half = Reg("rax", 64), Reg("rax", 32)
     _sign_extend(instruction._replace(operands=(whole, half)), state, stored)
 
 
-def _load_address(instruction: Instruction, state: State, stored: Stored) -> None:
+def _load_address(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     source = instruction.operands[1]
     value = state.address(source) if isinstance(source, Mem) else state.fresh()
     _write(instruction, state, stored, value)
 
 
-def _push(instruction: Instruction, state: State, _stored: Stored) -> None:
+def _push(instruction: Instruction, state: MachineState, _stored: Stored) -> None:
     value = state.read(instruction.operands[0])
     pointer = state.register(_STACK_POINTER).plus(-8)
     state.set_register(_STACK_POINTER, pointer)
     state.store(pointer, value, 8)
 
 
-def _pop(instruction: Instruction, state: State, stored: Stored) -> None:
+def _pop(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     pointer = state.register(_STACK_POINTER)
     value = state.load(pointer, 8)
     state.set_register(_STACK_POINTER, pointer.plus(8))
     _write(instruction, state, stored, value)
 
 
-def _leave(_instruction: Instruction, state: State, _stored: Stored) -> None:
+def _leave(_instruction: Instruction, state: MachineState, _stored: Stored) -> None:
     frame = state.register(_FRAME_POINTER)
     state.set_register(_STACK_POINTER, frame.plus(8))
     state.set_register(_FRAME_POINTER, state.load(frame, 8))
 
 
-def _exchange(instruction: Instruction, state: State, stored: Stored) -> None:
+def _exchange(instruction: Instruction, state: MachineState, stored: Stored) -> None:
     left, right = instruction.operands
     was_left, was_right = state.read(left), state.read(right)
     _write(instruction, state, stored, was_right)
@@ -100,7 +100,7 @@ def _exchange(instruction: Instruction, state: State, stored: Stored) -> None:
 def _arithmetic(compute: Callable[[int, int], int]) -> Effect:
     """The last two operands computed into the first (imul has forms of two and of three)."""
 
-    def effect(instruction: Instruction, state: State, stored: Stored) -> None:
+    def effect(instruction: Instruction, state: MachineState, stored: Stored) -> None:
         if len(instruction.operands) < 2:
             forget(instruction, state, stored)
             return
@@ -127,7 +127,7 @@ _SUMS = {operator.add, operator.sub}
 
 
 def _step(amount: int) -> Effect:
-    def effect(instruction: Instruction, state: State, stored: Stored) -> None:
+    def effect(instruction: Instruction, state: MachineState, stored: Stored) -> None:
         _write(instruction, state, stored, state.read(instruction.operands[0]).plus(amount))
 
     return effect

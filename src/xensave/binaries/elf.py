@@ -25,7 +25,7 @@ class _Entry(Protocol):
     def __getitem__(self, key: str) -> Any: ...  # noqa: ANN401 - pyelftools has no types
 
 
-class Section(NamedTuple):
+class BinarySection(NamedTuple):
     """A loaded section: `data` is empty for one without bytes in the file (.bss)."""
 
     name: str
@@ -66,7 +66,7 @@ same build
         """Returns the symbol of that name, None where there is none; the first where several."""
         return self.symbols.get(name, [None])[0]
 
-    def section_at(self, address: int) -> Section | None:
+    def section_at(self, address: int) -> BinarySection | None:
         """Returns the section that holds an address."""
         for section in self.sections:
             if section.address <= address < section.address + section.size:
@@ -114,7 +114,7 @@ def damage() -> tuple[type[Exception], ...]:
     return (ELFError, ConstructError, *known)
 
 
-def _parse(data: bytes) -> tuple[list[Section], list[Symbol]]:
+def _parse(data: bytes) -> tuple[list[BinarySection], list[Symbol]]:
     if data[:2] == b"MZ":
         raise Unsupported(
             "a PE image (xen.efi) has no ELF symbols; give the xen-syms of the same build"
@@ -152,7 +152,7 @@ def _loaded(entry: _Entry) -> bool:
     return bool(entry["sh_flags"] & _ALLOCATED and entry["sh_addr"])
 
 
-def _section(entry: _Entry, data: bytes) -> Section:
+def _section(entry: _Entry, data: bytes) -> BinarySection:
     start, size = entry["sh_offset"], entry["sh_size"]
     bare = entry["sh_type"] == "SHT_NOBITS"
     if not bare and start + size > len(data):
@@ -162,7 +162,7 @@ def _section(entry: _Entry, data: bytes) -> Section:
     if entry["sh_addr"] + size > 1 << 64:
         raise Malformed(f"section {entry.name!r} reaches past the last address", offset=start)
     section = b"" if bare else data[start : start + size]
-    return Section(
+    return BinarySection(
         entry.name, entry["sh_addr"], size, section, bool(entry["sh_flags"] & _EXECUTABLE)
     )
 

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xensave.binaries.elf import Binary, Section
+    from xensave.binaries.elf import Binary, BinarySection
 
 _WORD = 4
 _CHUNK = 1 << 20
@@ -33,7 +33,7 @@ def referring(binary: Binary, ranges: Iterable[tuple[int, int]]) -> list[int]:
     return sorted(referrers)
 
 
-def _hits(section: Section, ranges: list[tuple[int, int]]) -> Iterator[int]:
+def _hits(section: BinarySection, ranges: list[tuple[int, int]]) -> Iterator[int]:
     import numpy as np
 
     for start, phase in product(range(0, len(section.data), _CHUNK), range(_WORD)):

@@ -10,11 +10,11 @@ from xensave.errors import Malformed
 
 if TYPE_CHECKING:
     from xensave.binaries.elf import Binary, Symbol
-    from xensave.binaries.trace import Store
+    from xensave.binaries.trace import MemoryStore
     from xensave.binaries.values import Value
 
 
-class Shape(NamedTuple):
+class EntryShape(NamedTuple):
     """A handler-table entry: its bytes, and (offset, bytes) of each field by name."""
 
     size: int
@@ -24,8 +24,10 @@ class Shape(NamedTuple):
 # The check handler came between save and load with c3c6e9b8e8 ("x86/HVM: adjust save/restore
 # hook registration for optional check handler"), in 4.19.
 SHAPES = (
-    Shape(40, {"save": (0, 8), "load": (8, 8), "name": (16, 8), "size": (24, 8), "kind": (32, 4)}),
-    Shape(
+    EntryShape(
+        40, {"save": (0, 8), "load": (8, 8), "name": (16, 8), "size": (24, 8), "kind": (32, 4)}
+    ),
+    EntryShape(
         48,
         {
             "save": (0, 8),
@@ -42,8 +44,8 @@ Entry = dict[str, "Value | None"]
 
 
 def entries(
-    binary: Binary, table: Symbol, stores: Iterable[Store]
-) -> tuple[Shape, dict[int, Entry]]:
+    binary: Binary, table: Symbol, stores: Iterable[MemoryStore]
+) -> tuple[EntryShape, dict[int, Entry]]:
     """Returns the entries by typecode: values by field name, None for one stored in different ways.
 
     Raises Malformed where nothing stores into the table, or no known shape fits what does.
@@ -70,7 +72,7 @@ def _settled(fields: dict[str, set[Value]]) -> Entry:
     return {name: values.pop() if len(values) == 1 else None for name, values in fields.items()}
 
 
-def _fits(binary: Binary, table: Symbol, shape: Shape, stores: list[Store]) -> bool:
+def _fits(binary: Binary, table: Symbol, shape: EntryShape, stores: list[MemoryStore]) -> bool:
     if table.size % shape.size:
         return False
     places = set(shape.fields.values())

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from xensave.binaries.code import Decoder, Imm, Instruction, Mem, Reg
 from xensave.binaries.effects import apply
 from xensave.binaries.elf import Binary
-from xensave.binaries.values import State, Value
+from xensave.binaries.values import MachineState, Value
 from xensave.errors import LimitExceeded
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
@@ -34,7 +34,7 @@ _DEEP = 2
 _STOPS = {"ud2", "hlt", "int3"}
 
 
-class Store(NamedTuple):
+class MemoryStore(NamedTuple):
     """A store of `size` bytes to a known address."""
 
     address: int
@@ -52,7 +52,7 @@ class Call(NamedTuple):
 class Trace(NamedTuple):
     """What a function was seen to do; `complete` is false where the step limit cut it short."""
 
-    stores: list[Store]
+    stores: list[MemoryStore]
     calls: list[Call]
     results: list[Value]
     complete: bool
@@ -137,12 +137,12 @@ class _Run:
         self._starts_function = starts_function
         self._clobbered = clobbered
         self._visits: Counter[tuple[tuple[int, ...], int]] = Counter()
-        self._paths: list[tuple[int, State]] = []
+        self._paths: list[tuple[int, MachineState]] = []
         self._start = 0
         self.trace = Trace([], [], [], True)
 
     def go(self, start: int) -> int:
-        state = State()
+        state = MachineState()
         state.registers["rsp"] = Value(_STACK)
         state.store(Value(_STACK), Value(_END), 8)
         self._start = start
@@ -161,7 +161,7 @@ class _Run:
                 at = goes_on
         return steps
 
-    def _step(self, instruction: Instruction, state: State) -> int | None:
+    def _step(self, instruction: Instruction, state: MachineState) -> int | None:
         """Applies an instruction and says where the path goes on; None where it ends."""
         name = instruction.mnemonic
         if name in _STOPS:
@@ -177,13 +177,13 @@ class _Run:
         apply(instruction, state, self._stored)
         return instruction.next
 
-    def _stored(self, state: State, mem: Mem, value: Value) -> None:
+    def _stored(self, state: MachineState, mem: Mem, value: Value) -> None:
         address = state.address(mem)
         state.store(address, value, mem.size)
         if address.known and not _STACK - (1 << 20) < address.const < _STACK + (1 << 20):
-            self.trace.stores.append(Store(address.const, value, mem.size))
+            self.trace.stores.append(MemoryStore(address.const, value, mem.size))
 
-    def _return(self, state: State) -> int | None:
+    def _return(self, state: MachineState) -> int | None:
         pointer = state.register(Reg("rsp", 64))
         target = state.load(pointer, 8)
         state.registers["rsp"] = pointer.plus(8)
@@ -193,7 +193,7 @@ class _Run:
         self.trace.results.append(state.register(Reg("rax", 64)))
         return None
 
-    def _call(self, instruction: Instruction, state: State) -> int | None:
+    def _call(self, instruction: Instruction, state: MachineState) -> int | None:
         target = instruction.operands[0]
         if isinstance(target, Imm) and target.value in self._follow:
             if instruction.next in state.returns:
@@ -209,7 +209,7 @@ class _Run:
             state.registers[name] = state.fresh()
         return instruction.next
 
-    def _jump(self, instruction: Instruction, state: State) -> int | None:
+    def _jump(self, instruction: Instruction, state: MachineState) -> int | None:
         target = instruction.operands[0]
         if not isinstance(target, Imm):
             return None
@@ -220,18 +220,18 @@ class _Run:
             return self._return(state)
         return self._once(target.value, state)
 
-    def _branch(self, instruction: Instruction, state: State) -> int | None:
+    def _branch(self, instruction: Instruction, state: MachineState) -> int | None:
         target = instruction.operands[0]
         if isinstance(target, Imm) and self._once(target.value, state) is not None:
             self._paths.append((target.value, state.copy()))
         return self._once(instruction.next, state)
 
-    def _once(self, target: int, state: State) -> int | None:
+    def _once(self, target: int, state: MachineState) -> int | None:
         """The target, unless paths have come this way often enough (a loop)."""
         key = (state.returns, target)
         self._visits[key] += 1
         return target if self._visits[key] <= MAX_VISITS else None
 
-    def _seen(self, target: int, state: State) -> None:
+    def _seen(self, target: int, state: MachineState) -> None:
         arguments = tuple(state.register(Reg(name, 64)) for name in ARGUMENTS)
         self.trace.calls.append(Call(target, arguments))

@@ -26,7 +26,7 @@ class Value(NamedTuple):
         return Value(self.const + amount & WORD, self.unknown)
 
 
-class State:
+class MachineState:
     """Registers and the memory written so far, on one path through the code.
 
     Memory is what the path itself stored at known addresses; any other address reads as unknown,
@@ -42,9 +42,9 @@ class State:
         # Of an unknown whose low bits were written apart: how many, and what they are.
         self._low: dict[int, tuple[int, int]] = {}
 
-    def copy(self) -> State:
+    def copy(self) -> MachineState:
         """Returns the same state, to go another way with."""
-        other = State()
+        other = MachineState()
         other.registers = dict(self.registers)
         other.memory = dict(self.memory)
         other.returns = self.returns

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from xensave.catalogue.files import index
 from xensave.catalogue.model import PER_DOMAIN, PER_VCPU, RecordKind
 from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX, OwnedRange, UsedNumber
-from xensave.catalogue.toml_table import Table, parse
+from xensave.catalogue.toml_table import TomlTable, parse
 from xensave.errors import Malformed, SourceError, UsageError
 
 SHIPPED = os.path.join(os.path.dirname(__file__), "registries")  # noqa: PTH118, PTH120
@@ -98,7 +98,7 @@ def parse_registry(text: str, source: str) -> Registry:
         data = parse(text)
     except Malformed as error:
         raise Malformed(error.message, record=source) from error
-    table = Table(data, source)
+    table = TomlTable(data, source)
     table.allow(_FILE_KEYS)
     owner = table.text("owner", required=True) or ""
     tables = list(table.tables("numbers"))
@@ -140,7 +140,7 @@ def shipped_registries() -> list[Registry]:
     return [shipped_registry(name) for name in shipped_names()]
 
 
-def _range(table: Table, owner: str) -> OwnedRange:
+def _range(table: TomlTable, owner: str) -> OwnedRange:
     table.allow(_RANGE_KEYS)
     space = _space(table)
     most = TYPECODE_MAX if space == SAVE_RECORD else _WORD_MAX
@@ -159,7 +159,7 @@ def _range(table: Table, owner: str) -> OwnedRange:
     )
 
 
-def _space(table: Table) -> str:
+def _space(table: TomlTable) -> str:
     space = table.text("space") or SAVE_RECORD
     known = [SAVE_RECORD, *index()["spaces"]]
     if space not in known:
@@ -167,7 +167,7 @@ def _space(table: Table) -> str:
     return space
 
 
-def _used(table: Table, owned: OwnedRange) -> Iterator[UsedNumber]:
+def _used(table: TomlTable, owned: OwnedRange) -> Iterator[UsedNumber]:
     numbers = table.data.get("used", [])
     if numbers == "all":
         if owned.last - owned.first > TYPECODE_MAX:
@@ -186,7 +186,7 @@ def _cited(owned: OwnedRange) -> str | None:
     return owned.citation if isinstance(owned.citation, str) else None
 
 
-def _used_number(table: Table, owned: OwnedRange) -> UsedNumber:
+def _used_number(table: TomlTable, owned: OwnedRange) -> UsedNumber:
     table.allow(_USED_KEYS)
     number = table.number("number", most=_WORD_MAX)
     if number not in owned:

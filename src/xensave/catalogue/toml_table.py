@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, object]:
         raise UsageError(f"{path}: {error.message}") from error
 
 
-class Table:
+class TomlTable:
     """A TOML table at `path` of the file `source`: keys are read as one type each, or refused.
 
     What is refused is of the class `kind`.
@@ -67,9 +67,9 @@ class Table:
         place = f"{self.path}.{key}".strip(".")
         return self.kind(message, record=self.source, path=place or None)
 
-    def inside(self, key: str, data: Mapping[str, object]) -> Table:
+    def inside(self, key: str, data: Mapping[str, object]) -> TomlTable:
         """Returns a table that stands in this one."""
-        return Table(data, self.source, f"{self.path}.{key}".strip("."), self.kind)
+        return TomlTable(data, self.source, f"{self.path}.{key}".strip("."), self.kind)
 
     def allow(self, keys: Sequence[str]) -> None:
         """Refuses any other key."""
@@ -129,7 +129,7 @@ class Table:
             table[name] = item
         return table
 
-    def tables(self, key: str, *, required: bool = True) -> Iterator[Table]:
+    def tables(self, key: str, *, required: bool = True) -> Iterator[TomlTable]:
         """Yields the tables of an array; unless it is required there may be none."""
         items = self.data.get(key, None if required else [])
         if not isinstance(items, list) or (required and not items):

@@ -33,7 +33,7 @@ from typing import Final, Literal, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.model import Layout
-from xensave.catalogue.toml_table import Table, read
+from xensave.catalogue.toml_table import TomlTable, read
 from xensave.container.streams import libxc, libxl
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, MAP
@@ -162,7 +162,7 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
 
     Raises SourceError where there is no such file.
     """
-    table = Table(read(path), path, kind=UsageError)
+    table = TomlTable(read(path), path, kind=UsageError)
     if table.data.get("schema") != SCHEMA:
         raise table.error("schema", f"{table.data.get('schema')!r}, expected {SCHEMA}")
     table.allow(("schema", "record"))
@@ -177,7 +177,7 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
 _KEYS = ("from", "action", "to", "layout", "fields", "set", "ignore", "hook", "reason")
 
 
-def _entry(table: Table) -> RecordRule:
+def _entry(table: TomlTable) -> RecordRule:
     table.allow(_KEYS)
     does: RuleAction | None = MAP if "to" in table.data or "hook" in table.data else None
     action = table.choice("action", ACTIONS, does)
@@ -202,7 +202,7 @@ def _entry(table: Table) -> RecordRule:
     )
 
 
-def _whole(table: Table) -> None:
+def _whole(table: TomlTable) -> None:
     """Raises UsageError where a rule would take the body of a stream's record apart."""
     for key in ("layout", "fields", "set", "ignore", "hook"):
         if key in table.data:
@@ -211,7 +211,7 @@ def _whole(table: Table) -> None:
         _retyped(f"{table.source}: {table.path}", str(table.data["from"]), str(table.data["to"]))
 
 
-def _layout(table: Table) -> Layout | None:
+def _layout(table: TomlTable) -> Layout | None:
     spec = table.text("layout")
     try:
         return None if spec is None else overlay("downstream", spec)
@@ -219,7 +219,7 @@ def _layout(table: Table) -> Layout | None:
         raise table.error("layout", str(error)) from error
 
 
-def _hook(table: Table) -> Hook | None:
+def _hook(table: TomlTable) -> Hook | None:
     """Imports a hook; a rules file with hooks is code, and trusted as such."""
     name = table.text("hook")
     if name is None:

@@ -11,7 +11,7 @@ from xensave.fleet.pool import KILLED
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 
 AHEAD = 4
 """How many batches each worker has waiting."""
@@ -47,11 +47,11 @@ class DaskPool:
         except (OSError, TimeoutError, ValueError) as error:
             raise SourceError(f"{scheduler}: no Dask scheduler answers: {error}") from error
 
-    def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
+    def rows(self, batches: Iterator[Sequence[StoreObject]]) -> Iterator[list[Row]]:
         """Yields each batch's rows as they are done."""
         from distributed import as_completed
 
-        waiting: dict[str, Sequence[Entry]] = {}
+        waiting: dict[str, Sequence[StoreObject]] = {}
         room = AHEAD * max(1, len(self._client.scheduler_info()["workers"]))
         done = as_completed(loop=self._client.loop)
         for batch in islice(batches, room):
@@ -60,7 +60,7 @@ class DaskPool:
             batch = waiting.pop(future.key)
             if future.status == "finished":
                 yield cast("_Future", future).result()
-                again: list[Sequence[Entry]] = list(islice(batches, 1))
+                again: list[Sequence[StoreObject]] = list(islice(batches, 1))
             elif len(batch) > 1:
                 again = [(entry,) for entry in batch]
             else:
@@ -73,7 +73,9 @@ class DaskPool:
         """Lets go of the scheduler; the cluster goes on."""
         self._client.close()
 
-    def _submit(self, batch: Sequence[Entry], waiting: dict[str, Sequence[Entry]]) -> _Future:
+    def _submit(
+        self, batch: Sequence[StoreObject], waiting: dict[str, Sequence[StoreObject]]
+    ) -> _Future:
         # The scheduler gives a dead worker's batch to others, a few times, before it gives it up.
         future = cast(
             "_Future", self._client.submit(rows_of, list(batch), self._question, pure=False)

@@ -15,7 +15,7 @@ from threading import Thread
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 
 KILLED = "its reading killed the worker, twice"
 
@@ -27,12 +27,12 @@ class ProcessPool:
         self._question = question
         self._jobs = jobs or len(os.sched_getaffinity(0))
 
-    def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
+    def rows(self, batches: Iterator[Sequence[StoreObject]]) -> Iterator[list[Row]]:
         """Yields each batch's rows as they are done."""
         if self._jobs == 1:
             yield from (rows_of(batch, self._question) for batch in batches)
             return
-        lost: list[Sequence[Entry]] = []
+        lost: list[Sequence[StoreObject]] = []
         while True:
             yield from self._run(batches, lost)
             if not lost:
@@ -42,10 +42,10 @@ class ProcessPool:
             lost.clear()
 
     def _run(
-        self, batches: Iterator[Sequence[Entry]], lost: list[Sequence[Entry]]
+        self, batches: Iterator[Sequence[StoreObject]], lost: list[Sequence[StoreObject]]
     ) -> Iterator[list[Row]]:
         """Yields rows until all is done or a worker dies; `lost` are the batches that were open."""
-        running: dict[Future[list[Row]], Sequence[Entry]] = {}
+        running: dict[Future[list[Row]], Sequence[StoreObject]] = {}
         with self._executor(self._jobs) as pool:
             try:
                 for batch in islice(batches, 2 * self._jobs):
@@ -65,7 +65,10 @@ class ProcessPool:
                 raise
 
     def _submit(
-        self, pool: ProcessPoolExecutor, batch: Sequence[Entry], lost: list[Sequence[Entry]]
+        self,
+        pool: ProcessPoolExecutor,
+        batch: Sequence[StoreObject],
+        lost: list[Sequence[StoreObject]],
     ) -> Future[list[Row]]:
         try:
             return pool.submit(rows_of, batch, self._question)
@@ -73,7 +76,7 @@ class ProcessPool:
             lost.append(batch)
             raise
 
-    def _one_by_one(self, entries: list[Entry]) -> Iterator[list[Row]]:
+    def _one_by_one(self, entries: list[StoreObject]) -> Iterator[list[Row]]:
         """Yields a row for each image; one that kills the worker again is an error."""
         todo = deque(entries)
         while todo:

@@ -24,7 +24,7 @@ from xensave.policy.hostfile import read_host
 from xensave.policy.value import Policy
 from xensave.source import Source, open_source
 from xensave.source.remote import listed
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.toolstack.judge import Judge
 
 _EMPTY: Row = {column.name: None for column in COLUMNS}
@@ -32,13 +32,13 @@ _LOSSES = 16
 _MOST_KILOBYTES = 1 << 53
 
 
-def rows_of(batch: Sequence[Entry], question: Question) -> list[Row]:
+def rows_of(batch: Sequence[StoreObject], question: Question) -> list[Row]:
     """Returns a row for each of a batch's images; what goes wrong with one is in its row."""
     judge = _judge(question)
     return [row_of(entry, question, judge) for entry in batch]
 
 
-def row_of(entry: Entry, question: Question, judge: Judge) -> Row:
+def row_of(entry: StoreObject, question: Question, judge: Judge) -> Row:
     """Returns an image's row."""
     row = _start(entry)
     if entry.size < 0 and not may_be_image(entry.address):
@@ -66,12 +66,12 @@ def _image(judged: JudgedInput, source: Source, question: Question) -> Image:
     return open_image(source.name, source=source, glance=not question.walk)
 
 
-def error_row(entry: Entry, why: str) -> Row:
+def error_row(entry: StoreObject, why: str) -> Row:
     """Returns the row of an image that could not be read."""
     return _start(entry) | {"error": why}
 
 
-def _start(entry: Entry) -> Row:
+def _start(entry: StoreObject) -> Row:
     return _EMPTY | {
         "address": listed(entry.address),
         "size": entry.size,

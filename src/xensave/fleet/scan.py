@@ -15,7 +15,7 @@ from xensave.fleet.parts import PartsWriter, check_table, done, folder_of, locke
 from xensave.fleet.schema import VERSION, Row
 from xensave.fleet.sources import entries
 from xensave.source.remote import listed
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 
 BATCH = 32
 """How many images a worker is handed at once."""
@@ -39,7 +39,7 @@ class Question(NamedTuple):
 class Pool(Protocol):
     """Workers that make rows of images, in any order."""
 
-    def rows(self, batches: Iterator[Sequence[Entry]]) -> Iterator[list[Row]]:
+    def rows(self, batches: Iterator[Sequence[StoreObject]]) -> Iterator[list[Row]]:
         """Yields each batch's rows as they are done."""
 
 
@@ -85,7 +85,7 @@ def scan(
 
 
 def _scan(
-    listing: Iterable[Entry],
+    listing: Iterable[StoreObject],
     table: str,
     question: Question,
     pool: Pool,
@@ -113,11 +113,11 @@ def _scan(
     return ScanResult(merge(table, settings, keys), looked_at, errors, ended)
 
 
-def _mute(entry: Entry) -> bool:
+def _mute(entry: StoreObject) -> bool:
     """Tells whether nothing says that an image is as it was: a device, an object without dates."""
     return entry.mtime is None and entry.etag is None
 
 
-def _batches(todo: Sequence[Entry], images: int) -> Iterator[Sequence[Entry]]:
+def _batches(todo: Sequence[StoreObject], images: int) -> Iterator[Sequence[StoreObject]]:
     for at in range(0, len(todo), images):
         yield todo[at : at + images]

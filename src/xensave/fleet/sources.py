@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from xensave.errors import SourceError
 from xensave.live import is_domain
 from xensave.source.remote import is_address, local_path
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.stores import expand, is_pattern
 
 _WILD = frozenset("*?[")
 
 
-def entries(sources: Iterable[str], without: Iterable[str] = ()) -> Iterator[Entry]:
+def entries(sources: Iterable[str], without: Iterable[str] = ()) -> Iterator[StoreObject]:
     """Yields the images that sources name, in order, each address once.
 
     A source is a file, a folder (all files in it and below), a pattern, or an address; an
@@ -34,7 +34,7 @@ def entries(sources: Iterable[str], without: Iterable[str] = ()) -> Iterator[Ent
                 yield entry
 
 
-def _expanded(source: str, left_out: frozenset[str]) -> Iterator[Entry]:
+def _expanded(source: str, left_out: frozenset[str]) -> Iterator[StoreObject]:
     if is_address(source):
         yield from _behind(f"{source}**" if source.endswith("/") else source)
         return
@@ -52,7 +52,7 @@ def _expanded(source: str, left_out: frozenset[str]) -> Iterator[Entry]:
         yield _file(path)
 
 
-def _behind(address: str) -> Iterator[Entry]:
+def _behind(address: str) -> Iterator[StoreObject]:
     matched = False
     try:
         for entry in expand(address):
@@ -61,10 +61,10 @@ def _behind(address: str) -> Iterator[Entry]:
     except SourceError:
         if matched or is_pattern(address):
             raise
-        yield Entry(address, -1)
+        yield StoreObject(address, -1)
 
 
-def _folder(path: str, left_out: frozenset[str]) -> Iterator[Entry]:
+def _folder(path: str, left_out: frozenset[str]) -> Iterator[StoreObject]:
     closed: list[OSError] = []
     for parent, folders, names in os.walk(path, onerror=closed.append):
         folders.sort()
@@ -73,7 +73,7 @@ def _folder(path: str, left_out: frozenset[str]) -> Iterator[Entry]:
             if may_be_image(each) and not _is_within(each, left_out):
                 yield _file(each)
     for error in closed:
-        yield Entry(as_path(str(error.filename)), -1)
+        yield StoreObject(as_path(str(error.filename)), -1)
 
 
 def may_be_image(path: str) -> bool:
@@ -107,18 +107,18 @@ def as_path(text: str) -> str:
     return f"./{text}" if text.startswith("-") or is_domain(text) else text
 
 
-def _file(path: str) -> Entry:
+def _file(path: str) -> StoreObject:
     """Returns a file's entry; size -1 says that it is no file, or is not to be had."""
     path = as_path(path)
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
-        return Entry(path, -1)
+        return StoreObject(path, -1)
     if stat.S_ISREG(status.st_mode):
-        return Entry(path, status.st_size, status.st_mtime)
+        return StoreObject(path, status.st_size, status.st_mtime)
     if stat.S_ISBLK(status.st_mode):
-        return Entry(path, _device_size(path))
-    return Entry(path, -1)
+        return StoreObject(path, _device_size(path))
+    return StoreObject(path, -1)
 
 
 def _device_size(path: str) -> int:

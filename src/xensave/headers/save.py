@@ -15,7 +15,7 @@ from typing import NamedTuple
 from xensave.catalogue.model import Layout
 from xensave.errors import Malformed
 from xensave.headers.compiled.clang import Constant, Unit, compile_headers
-from xensave.headers.compiled.layout import Struct, canonical_types, layout_of
+from xensave.headers.compiled.layout import CompiledStruct, canonical_types, layout_of
 from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.text.comments import reservations
 from xensave.headers.text.ctext import without_comments
@@ -41,7 +41,7 @@ _DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 # Neither the compiler's own names nor words of a condition; ia64's header defined the last one.
 _NO_CHOICE = re.compile(r"__\w*|defined|VIOAPIC_IS_IOSAPIC")
 
-_Structs = Mapping[str, Struct]
+_Structs = Mapping[str, CompiledStruct]
 
 
 class _Views(NamedTuple):
@@ -59,7 +59,7 @@ class _Views(NamedTuple):
     chosen_narrow: _Structs | None
 
     @property
-    def whole(self) -> dict[str, tuple[Struct, str]]:
+    def whole(self) -> dict[str, tuple[CompiledStruct, str]]:
         """Every struct, and who sees it where not everyone does."""
         structs = {name: (struct, "") for name, struct in self.public.items()}
         for view, whose in ((self.chosen, CHOICE), (self.tools, TOOLS), (self.xen, HYPERVISOR)):
@@ -274,7 +274,7 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
     return records
 
 
-def _named_after(record: str, structs: _Structs) -> Struct | None:
+def _named_after(record: str, structs: _Structs) -> CompiledStruct | None:
     """Returns the struct named after a record: hvm_hw_cpu_xsave for CPU_XSAVE, hvm_msr for CPU_MSR.
 
     A record without DECLARE_HVM_SAVE_TYPE is one whose length varies: data may follow the struct.

@@ -40,7 +40,7 @@ class UnitCost(NamedTuple):
     of: str
 
 
-class Description(NamedTuple):
+class SpaceDescription(NamedTuple):
     """Where a space's numbers stand, and how their names look.
 
     `headers` are each the paths that one has had, `documents` those of the document which lists
@@ -106,17 +106,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 @cache
-def descriptions() -> tuple[Description, ...]:
+def descriptions() -> tuple[SpaceDescription, ...]:
     """Returns the descriptions of all spaces."""
     rows = json.loads(DESCRIPTIONS.read_text(encoding="utf-8"))["spaces"]
     for row in rows:
         for key, kind in (("limit", Limit), ("cost", UnitCost)):
             if key in row:
                 row[key] = kind(**row[key])
-    return tuple(Description(**row) for row in rows)
+    return tuple(SpaceDescription(**row) for row in rows)
 
 
-def description_of(space: str) -> Description:
+def description_of(space: str) -> SpaceDescription:
     """Returns the description of a space by name. Raises UsageError where there is none."""
     for description in descriptions():
         if description.space == space:

@@ -51,7 +51,7 @@ class FieldExtent(NamedTuple):
         )
 
 
-class Change(NamedTuple):
+class FieldChange(NamedTuple):
     """One difference: `kind` as above, the field's path, and where it lies before and after."""
 
     kind: ChangeKind
@@ -84,7 +84,7 @@ def leaves(fields: tuple[Field, ...]) -> Iterator[FieldExtent]:
         yield FieldExtent(path, offset, field.size, field.bits, prod(field.dims), inner)
 
 
-def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
+def changes(old: Layout, new: Layout) -> tuple[FieldChange, ...]:
     """Returns what a reader of `old` finds changed in `new`, in order of offset.
 
     A field beyond the old size, or in the padding at its end, is APPENDED; one that takes another
@@ -100,12 +100,12 @@ def changes(old: Layout, new: Layout) -> tuple[Change, ...]:
     )
     end = max((leaf.offset + leaf.size for leaf in before), default=0)
     differences = [_changed(*both) for both in pairs.same]
-    differences += [Change(RENAMED, now.path, was, now) for was, now in pairs.renamed]
+    differences += [FieldChange(RENAMED, now.path, was, now) for was, now in pairs.renamed]
     differences += [
-        Change(APPENDED if leaf.offset >= end else ADDED, leaf.path, None, leaf)
+        FieldChange(APPENDED if leaf.offset >= end else ADDED, leaf.path, None, leaf)
         for leaf in pairs.added
     ]
-    differences += [Change(REMOVED, leaf.path, leaf, None) for leaf in pairs.removed]
+    differences += [FieldChange(REMOVED, leaf.path, leaf, None) for leaf in pairs.removed]
     return tuple(sorted((change for change in differences if change is not None), key=_order))
 
 
@@ -123,15 +123,15 @@ def same_wire(old: Layout, new: Layout) -> bool:
     )
 
 
-def _changed(old: FieldExtent, new: FieldExtent) -> Change | None:
+def _changed(old: FieldExtent, new: FieldExtent) -> FieldChange | None:
     if old.place == new.place:
         return None
     if (old.size, old.bits, old.elements) != (new.size, new.bits, new.elements):
-        return Change(RESIZED, new.path, old, new)
-    return Change(MOVED if old.offset != new.offset else CHANGED, new.path, old, new)
+        return FieldChange(RESIZED, new.path, old, new)
+    return FieldChange(MOVED if old.offset != new.offset else CHANGED, new.path, old, new)
 
 
-def _order(change: Change) -> tuple[int, str]:
+def _order(change: FieldChange) -> tuple[int, str]:
     leaf = change.after or change.before
     return (leaf.offset if leaf else 0, change.path)
 

@@ -21,7 +21,7 @@ from xensave.numbers.spaces import limit_at
 PASSES = 2
 
 
-class Table(NamedTuple):
+class TableCost(NamedTuple):
     """A handler table: its entries, their size, and the bytes of all of them.
 
     Each pass of a save (the one that sizes and the one that saves) visits every entry once.
@@ -51,9 +51,9 @@ class Cost(NamedTuple):
     release: str
     code_max: int
     maximum: int
-    today: Table
-    proposed: Table
-    sparse: Table
+    today: TableCost
+    proposed: TableCost
+    sparse: TableCost
 
     @property
     def bytes_more(self) -> int:
@@ -88,9 +88,9 @@ def cost(release_name: str, maximum: int) -> Cost:
         release=release_title(release_name),
         code_max=series.code_max,
         maximum=maximum,
-        today=Table(series.table_entries, series.entry_size),
-        proposed=Table(maximum + 1, series.entry_size),
-        sparse=Table(_registered(series), series.entry_size),
+        today=TableCost(series.table_entries, series.entry_size),
+        proposed=TableCost(maximum + 1, series.entry_size),
+        sparse=TableCost(_registered(series), series.entry_size),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.model import Binding, Layout
-from xensave.numbers.changes import Change, changes
+from xensave.numbers.changes import FieldChange, changes
 from xensave.numbers.space import release_title
 
 
@@ -25,7 +25,7 @@ class Version(NamedTuple):
     converted_by: tuple[str, ...]
     loads: tuple[str, ...]
     since: str | None
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
     points: tuple[str, ...] = ()
 
 

@@ -18,7 +18,7 @@ RETIRED: Final = "retired"
 FREE: Final = "free"
 
 
-class Row(NamedTuple):
+class NumberRow(NamedTuple):
     """A number of a release.
 
     `size` is the bytes of one record, of its fixed part where `flexible`; None where unknown.
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     note: str = ""
 
 
-def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
+def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[NumberRow]:
     """Returns the numbers of a release, in order.
 
     Of upstream's numbers (up to 255) there is a row for each up to the last that anyone holds, of
@@ -56,7 +56,7 @@ def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[Row]:
     table |= {row.number: row for row in _bound(series, release_name)}
     end = max(number for number in [series.code_max, *table] if number <= UPSTREAM_LAST)
     for number in range(end + 1):
-        table.setdefault(number, Row(number, None, None, None, None, FREE))
+        table.setdefault(number, NumberRow(number, None, None, None, None, FREE))
     return [table[number] for number in sorted(table)]
 
 
@@ -67,14 +67,14 @@ def _otherwise(binding: Binding, release_name: str) -> Iterator[str]:
             yield f"{bound.size:,} bytes in {bound.span}"
 
 
-def _bound(series: Release, release_name: str) -> Iterator[Row]:
+def _bound(series: Release, release_name: str) -> Iterator[NumberRow]:
     for binding in series.bindings:
         record_layout = layout(binding.layout)
         note = "fixed part; data follows" if record_layout.flexible else ""
         if binding.instances > 1:
             note = f"{binding.instances} a domain"
         note = "; ".join([*([note] if note else []), *_otherwise(binding, release_name)])
-        yield Row(
+        yield NumberRow(
             number=binding.typecode,
             name=binding.name,
             size=record_layout.size,
@@ -89,7 +89,7 @@ def _bound(series: Release, release_name: str) -> Iterator[Row]:
         )
 
 
-def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[Row]:
+def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[NumberRow]:
     """Rows for what the release itself does not bind; of two for a number the last one holds."""
     yield from _elsewhere(series)
     for registry in registries:
@@ -97,7 +97,7 @@ def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[Row]:
         for owned in registry.ranges_of():
             for number in range(owned.first, owned.last + 1):
                 entry = used.get(number)
-                yield Row(
+                yield NumberRow(
                     number=number,
                     name=entry.name if entry else None,
                     size=entry.size if entry else None,
@@ -111,28 +111,30 @@ def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[Row]:
     for reservation in series.reservations:
         for number in range(reservation.first, reservation.last + 1):
             note = "in use downstream" if number in known else ""
-            yield Row(
+            yield NumberRow(
                 number, None, None, None, reservation.owner, RESERVED, source="headers", note=note
             )
 
 
-def _elsewhere(series: Release) -> Iterator[Row]:
+def _elsewhere(series: Release) -> Iterator[NumberRow]:
     """Numbers that other releases use: retired before this one, or taken after it."""
     names = release_names()
     here = names.index(normalise(series.name))
     for name in reversed(names[here + 1 :]):
         for later in release(name).bindings:
             note = f"{later.name} from {name}"
-            yield Row(later.typecode, None, None, None, None, FREE, note=note)
+            yield NumberRow(later.typecode, None, None, None, None, FREE, note=note)
     for name in names[:here]:
         for old in release(name).bindings:
             size, note = layout(old.layout).size, f"until {name}"
-            yield Row(old.typecode, old.name, size, old.kind, XEN, RETIRED, old.layout, note=note)
+            yield NumberRow(
+                old.typecode, old.name, size, old.kind, XEN, RETIRED, old.layout, note=note
+            )
 
 
-def folded(table: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+def folded(table: Iterable[NumberRow]) -> Iterator[tuple[int, NumberRow]]:
     """Yields (last number, first row) of each run of rows that differ in the number alone."""
-    run: tuple[int, Row] | None = None
+    run: tuple[int, NumberRow] | None = None
     for row in table:
         same = run and run[0] + 1 == row.number and run[1]._replace(number=row.number) == row
         if run and same and row.state != USED:

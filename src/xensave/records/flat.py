@@ -19,7 +19,7 @@ _WORDS = {"8": 1, "16": 2, "32": 4, "64": 8, "char": 1, "bool": 1, "short": 2, "
 _STEP = re.compile(r"([^.\[\]]+)((?:\[\d+\])*)(?:\.|$)")
 
 
-class Place(NamedTuple):
+class FieldPlace(NamedTuple):
     """A field in its record: `offset` is that of its first element from the record's start.
 
     `path` names it without indices ("channels.mode"); an anonymous member has its parent's.
@@ -32,26 +32,26 @@ class Place(NamedTuple):
     parents: tuple[Field, ...] = ()
 
 
-def walk(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[Place]:
+def walk(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[FieldPlace]:
     """Yields every field, a struct or union before its members, in the order of the declaration.
 
     The members of an array of structs come once, at the place of its first element; without
     `into_arrays` they do not come.
     """
-    return _walk(fields, Place(Field("", "", 0, 0), "", 0), into_arrays)
+    return _walk(fields, FieldPlace(Field("", "", 0, 0), "", 0), into_arrays)
 
 
-def _walk(fields: tuple[Field, ...], within: Place, into_arrays: bool) -> Iterator[Place]:
+def _walk(fields: tuple[Field, ...], within: FieldPlace, into_arrays: bool) -> Iterator[FieldPlace]:
     for field in fields:
         path = ".".join(name for name in (within.path, field.name) if name)
-        place = Place(field, path, within.offset + field.offset, within.parents)
+        place = FieldPlace(field, path, within.offset + field.offset, within.parents)
         yield place
         if field.fields and (into_arrays or not field.dims):
             inside = place._replace(parents=(*within.parents, field))
             yield from _walk(field.fields, inside, into_arrays)
 
 
-def leaves(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[Place]:
+def leaves(fields: tuple[Field, ...], *, into_arrays: bool = True) -> Iterator[FieldPlace]:
     """Yields the fields that are not opened further: those that hold a value."""
     for place in walk(fields, into_arrays=into_arrays):
         if not place.field.fields or (place.field.dims and not into_arrays):

@@ -13,7 +13,7 @@ from xensave.engine.loop import load
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.rule import Rule
 from xensave.numbers.history import Version, history, names_over_time
-from xensave.numbers.space import USED, Row, folded, rows
+from xensave.numbers.space import USED, NumberRow, folded, rows
 from xensave.report.answers import answer_of
 from xensave.report.charts import bar
 from xensave.report.page import Bar, PageTable, ReleaseAnswer
@@ -77,7 +77,7 @@ def _space() -> PageTable:
     return PageTable("", head, result, (0, 2), (1,))
 
 
-def _number(last: int, row: Row) -> tuple[str, ...]:
+def _number(last: int, row: NumberRow) -> tuple[str, ...]:
     numbers = str(row.number) if last == row.number else f"{row.number} - {last}"
     names = names_over_time(row.number)
     over_time = ", ".join(f"{name} {first} to {end}" for name, first, end in names)

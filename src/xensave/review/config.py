@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from xensave.catalogue.toml_table import Table, read
+from xensave.catalogue.toml_table import TomlTable, read
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING, Severity
 from xensave.rules.numbers.model import Objection
@@ -56,7 +56,7 @@ class Waiver(NamedTuple):
         )
 
 
-class Config(NamedTuple):
+class ReviewConfig(NamedTuple):
     """What a project states about its reviews."""
 
     waivers: tuple[Waiver, ...] = ()
@@ -72,7 +72,7 @@ class Waived(NamedTuple):
     reason: str
 
 
-def read_config(path: str | os.PathLike[str]) -> Config:
+def read_config(path: str | os.PathLike[str]) -> ReviewConfig:
     """Returns the configuration in a file.
 
     Raises UsageError for one that does not say what it must.
@@ -87,7 +87,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
     return _config(data, str(path))
 
 
-def find_config(folder: str | os.PathLike[str]) -> Config:
+def find_config(folder: str | os.PathLike[str]) -> ReviewConfig:
     """Returns the configuration of a directory or the nearest one above it.
 
     An empty one if none has any.
@@ -99,12 +99,14 @@ def find_config(folder: str | os.PathLike[str]) -> Config:
         for name in (".xensave.toml", "pyproject.toml"):
             if (place / name).is_file():
                 config = read_config(place / name)
-                if name == ".xensave.toml" or config != Config(source=config.source):
+                if name == ".xensave.toml" or config != ReviewConfig(source=config.source):
                     return config
-    return Config()
+    return ReviewConfig()
 
 
-def waive(objections: list[Objection], config: Config) -> tuple[list[Objection], list[Waived]]:
+def waive(
+    objections: list[Objection], config: ReviewConfig
+) -> tuple[list[Objection], list[Waived]]:
     """Returns what stands after the waivers, lowered where they say so, and what goes."""
     standing, waived = [], []
     for objection in objections:
@@ -120,11 +122,11 @@ def waive(objections: list[Objection], config: Config) -> tuple[list[Objection],
     return standing, waived
 
 
-def _config(data: dict[str, object], source: str) -> Config:
-    table = Table(data, source, kind=UsageError)
+def _config(data: dict[str, object], source: str) -> ReviewConfig:
+    table = TomlTable(data, source, kind=UsageError)
     table.allow(_KEYS)
     folder = Path(source).parent
-    return Config(
+    return ReviewConfig(
         tuple(map(_waiver, table.tables("waive", required=False))),
         tuple(table.texts("used")),
         tuple(str(folder / name) for name in table.texts("registries")),
@@ -132,7 +134,7 @@ def _config(data: dict[str, object], source: str) -> Config:
     )
 
 
-def _waiver(table: Table) -> Waiver:
+def _waiver(table: TomlTable) -> Waiver:
     table.allow(_WAIVER_KEYS)
     rule = table.text("rule", required=True) or ""
     if rule not in BY_ID:

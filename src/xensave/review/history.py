@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from xensave.errors import Malformed, UsageError
 from xensave.review.result import Review
-from xensave.review.run import Setting, review_change
+from xensave.review.run import ReviewSetting, review_change
 from xensave.review.trees.revisions import HEADERS, Revisions
 from xensave.rules.numbers.model import Side
 
 EVERYTHING = "all"
 
 
-class Entry(NamedTuple):
+class CommitReview(NamedTuple):
     """A commit and what the rules say of it.
 
     `unread` is the compiler's message where the headers of the commit, or of the one before it,
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     whole: bool = False
 
 
-def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[Entry]:
+def history(revisions: Revisions, revision: str, setting: ReviewSetting) -> Iterator[CommitReview]:
     """Yields every commit up to `revision` that touched the save headers, oldest first.
 
     "all" takes every branch and tag. Of merges only those count that draw an objection against each
@@ -53,7 +53,7 @@ def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[E
             mine = revisions.blobs(commit)
             if any(revisions.blobs(each) == mine for each in (parent, *others)):
                 continue
-        commit_of = Entry(commit, datetime.fromisoformat(when), subject, None)
+        commit_of = CommitReview(commit, datetime.fromisoformat(when), subject, None)
         judged = _judged(revisions, setting, commit_of, parent)
         own = _of_itself(revisions, setting, judged, others) if others else judged
         if own is not None:
@@ -61,8 +61,8 @@ def history(revisions: Revisions, revision: str, setting: Setting) -> Iterator[E
 
 
 def _of_itself(
-    revisions: Revisions, setting: Setting, entry: Entry, others: list[str]
-) -> Entry | None:
+    revisions: Revisions, setting: ReviewSetting, entry: CommitReview, others: list[str]
+) -> CommitReview | None:
     """The entry of a merge with what it draws against each of its parents; None for nothing."""
     if entry.review is None:
         return entry
@@ -76,7 +76,9 @@ def _of_itself(
     return entry._replace(review=entry.review._replace(objections=tuple(objections)))
 
 
-def _judged(revisions: Revisions, setting: Setting, entry: Entry, parent: str) -> Entry:
+def _judged(
+    revisions: Revisions, setting: ReviewSetting, entry: CommitReview, parent: str
+) -> CommitReview:
     """The entry of a commit with what the rules say of it."""
     before, unread = _side(revisions, parent) if parent else (None, "")
     after, unread_after = _side(revisions, entry.commit)

@@ -42,7 +42,7 @@ class Review(NamedTuple):
     unseen: tuple[str, ...] = ()
 
 
-class Progress(NamedTuple):
+class VersionProgress(NamedTuple):
     """From one version of a series to the next: what became of the objections and trailers."""
 
     older: int
@@ -55,7 +55,7 @@ class Progress(NamedTuple):
     dropped: tuple[Trailer, ...]
 
 
-class Result(NamedTuple):
+class ReviewResult(NamedTuple):
     """All that one run reviewed.
 
     `skipped` names patches that touch no save header, `answers` replies that show a diff of their
@@ -64,7 +64,7 @@ class Result(NamedTuple):
     """
 
     reviews: tuple[Review, ...]
-    progress: tuple[Progress, ...] = ()
+    progress: tuple[VersionProgress, ...] = ()
     skipped: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 from xensave.headers.trees.tree import GitTree, Tree
-from xensave.review.config import Config, waive
+from xensave.review.config import ReviewConfig, waive
 from xensave.review.patches.mail import Message, messages
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, parse_diff
 from xensave.review.patches.versions import (
@@ -18,8 +18,8 @@ from xensave.review.patches.versions import (
     series_of,
     trailers_of,
 )
-from xensave.review.result import Result, Review, Untouched
-from xensave.review.series import OnRelease, OnTree, Patch, Step, Stepper, tells
+from xensave.review.result import Review, ReviewResult, Untouched
+from xensave.review.series import OnRelease, OnTree, Patch, PatchStep, Stepper, tells
 from xensave.review.trees.bases import Base, Bases
 from xensave.rules.numbers.model import Change, Objection, Side
 from xensave.rules.numbers.run import objections
@@ -27,19 +27,19 @@ from xensave.rules.numbers.run import objections
 HEADERS = "xen/include/public/hvm/save.h, arch-x86/hvm/save.h or another header of numbers"
 
 
-class Setting(NamedTuple):
+class ReviewSetting(NamedTuple):
     """What every review of one run knows: releases, owners' numbers, waivers, a stated base."""
 
     bases: Bases
     claims: tuple[OwnedRange, ...] = ()
-    config: Config = Config()
+    config: ReviewConfig = ReviewConfig()
     base: str | None = None
 
 
 def review_change(
     before: Side | None,
     after: Side,
-    setting: Setting,
+    setting: ReviewSetting,
     *,
     title: str,
     date: datetime | None = None,
@@ -52,7 +52,9 @@ def review_change(
     return _reviewed([*drawn, *more], base, setting, title)
 
 
-def _base(before: Side | None, after: Side, setting: Setting, date: datetime | None) -> Base | None:
+def _base(
+    before: Side | None, after: Side, setting: ReviewSetting, date: datetime | None
+) -> Base | None:
     """The release that two sides are held against: the one asked for, or the nearest."""
     if setting.base:
         return setting.bases.named(setting.base)
@@ -60,14 +62,14 @@ def _base(before: Side | None, after: Side, setting: Setting, date: datetime | N
     return setting.bases.nearest(side.headers, date, side.version)
 
 
-def _change(before: Side | None, after: Side, base: Base | None, setting: Setting) -> Change:
+def _change(before: Side | None, after: Side, base: Base | None, setting: ReviewSetting) -> Change:
     if base is None:
         return Change(before, after, None, {}, setting.claims)
     return Change(before, after, base.release, base.past, setting.claims, base.saved)
 
 
 def _reviewed(
-    drawn: Iterable[Objection], base: Base | None, setting: Setting, title: str
+    drawn: Iterable[Objection], base: Base | None, setting: ReviewSetting, title: str
 ) -> Review:
     standing, waived = waive(list(drawn), setting.config)
     why = base.why if base else ""
@@ -75,8 +77,8 @@ def _reviewed(
 
 
 def review_patches(
-    inputs: Iterable[tuple[str, bytes]], setting: Setting, tree: Tree | None = None
-) -> Result:
+    inputs: Iterable[tuple[str, bytes]], setting: ReviewSetting, tree: Tree | None = None
+) -> ReviewResult:
     """Reviews mails, commits and diffs, each input a name and its bytes.
 
     With a `tree` they are applied to it and whole headers compared; without one, to the release
@@ -91,7 +93,7 @@ def review_patches(
         versions.setdefault((number, patch.message.version), []).append(patch)
     reviews: list[Review] = []
     skipped: list[str] = []
-    stepped: list[tuple[int, list[tuple[Patch, Step | None]]]] = []
+    stepped: list[tuple[int, list[tuple[Patch, PatchStep | None]]]] = []
     for (number, _), series in sorted(versions.items(), key=lambda item: item[0]):
         series.sort(key=lambda patch: patch.message.number)
         if tree is None and not any(tells(patch) for patch in series):
@@ -122,12 +124,12 @@ def review_patches(
         shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
         raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
     answers = tuple(message.subject for message in thread if message.shown and not message.diff)
-    return Result(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
+    return ReviewResult(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
 
 
 def _steps(
-    series: Sequence[Patch], setting: Setting, tree: Tree | None
-) -> list[tuple[Patch, Step | None]]:
+    series: Sequence[Patch], setting: ReviewSetting, tree: Tree | None
+) -> list[tuple[Patch, PatchStep | None]]:
     """What each patch of a series does. Raises UsageError where one does not apply."""
     known = (setting.bases, setting.claims)
     stepper: Stepper = (
@@ -140,8 +142,8 @@ def _steps(
 
 def _upon_the_last(
     series: Sequence[Patch],
-    stepped: list[tuple[int, list[tuple[Patch, Step | None]]]],
-    setting: Setting,
+    stepped: list[tuple[int, list[tuple[Patch, PatchStep | None]]]],
+    setting: ReviewSetting,
     tree: Tree | None,
 ) -> bool:
     """Puts patches upon the ones before them, as `git am` does, where they do not apply alone.
@@ -168,7 +170,7 @@ def _below(message: Message, tree: Tree) -> Tree:
     return GitTree(tree.repository, message.parent)
 
 
-def _series(done: Sequence[tuple[Patch, Step]], setting: Setting) -> list[Review]:
+def _series(done: Sequence[tuple[Patch, PatchStep]], setting: ReviewSetting) -> list[Review]:
     """The reviews of a series: what only mends an earlier patch of it draws nothing."""
     first = next((step for _, step in done if step.sides), None)
     start, base = (first.sides[0], first.base) if first and first.sides else (None, None)
@@ -202,7 +204,7 @@ def _settled_by(
     key: tuple[str, str],
     at: int,
     whole: Sequence[set[tuple[str, str]]],
-    done: Sequence[tuple[Patch, Step]],
+    done: Sequence[tuple[Patch, PatchStep]],
 ) -> str:
     """The later patch after which the series as a whole no longer draws an objection."""
     if key in whole[-1]:

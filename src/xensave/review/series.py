@@ -28,7 +28,7 @@ from xensave.review.patches.patch import (
     ADDED,
     REMOVED,
     FilePatch,
-    Line,
+    PatchLine,
     header_path,
     is_handler_source,
     is_public_header,
@@ -62,7 +62,7 @@ class Patch(NamedTuple):
         return self.message.title or self.message.source
 
 
-class Step(NamedTuple):
+class PatchStep(NamedTuple):
     """What one patch does. `sides` are the headers before and after it, None where it leaves them.
 
     `more` are objections to numbers of other spaces. `files` have the line numbers of the sides;
@@ -79,7 +79,7 @@ class Step(NamedTuple):
 class Stepper(Protocol):
     """Takes the patches of a series in their order."""
 
-    def step(self, patch: Patch) -> Step | None:
+    def step(self, patch: Patch) -> PatchStep | None:
         """Returns the sides of the next patch; None where it touches nothing that counts."""
         ...
 
@@ -93,7 +93,7 @@ class OnTree:
         self._bases, self._claims = bases, claims
         self._side: Side | None = None
 
-    def step(self, patch: Patch) -> Step | None:
+    def step(self, patch: Patch) -> PatchStep | None:
         """Applies a patch. Raises UsageError where it does not apply."""
         texts: dict[str, str | None] = {}
         files = []
@@ -126,7 +126,7 @@ class OnTree:
         if not seen & set(texts):
             return None
         unseen = tuple(file.path for file in patch.files if not seen & {file.path, file.old})
-        return Step(sides if about else None, tuple(more), None, tuple(files), unseen)
+        return PatchStep(sides if about else None, tuple(more), None, tuple(files), unseen)
 
     def _sides(self, below: Tree, texts: Mapping[str, str | None]) -> tuple[Side, Side]:
         """The headers and handlers before and after; what no file of it touches is read once."""
@@ -180,7 +180,7 @@ class OnRelease:
         every = [file for patch in series for file in patch.files]
         self._known = known_handlers.of_release(self._base.release, every)
 
-    def step(self, patch: Patch) -> Step | None:
+    def step(self, patch: Patch) -> PatchStep | None:
         """Puts a patch on the release."""
         files = self._headers(patch)
         before = self._known
@@ -191,13 +191,13 @@ class OnRelease:
         seen |= {f.path for f in patch.files if space_path(f.path) or space_path(f.old)}
         unseen = tuple(file.path for file in patch.files if file.path not in seen)
         if not files and not sources:
-            return Step(None, more, self._base, patch.files, unseen) if seen else None
+            return PatchStep(None, more, self._base, patch.files, unseen) if seen else None
         sheet: Sheet = graft(self._sheet, files)
         place = _first_change(files or sources)
         first, last = sides(sheet, place)
         self._sheet = sheet
         both = _with_known(first, before), _with_known(last, self._known)
-        return Step(both, more, self._base, patch.files, unseen)
+        return PatchStep(both, more, self._base, patch.files, unseen)
 
     def _headers(self, patch: Patch) -> list[FilePatch]:
         return [f for f in patch.files if header_path(f.path) or f.path in self._created]
@@ -226,7 +226,7 @@ def _refuse_what_needs_a_tree(patch: Patch) -> None:
             )
 
 
-def _used(file: FilePatch) -> tuple[str, Line] | None:
+def _used(file: FilePatch) -> tuple[str, PatchLine] | None:
     """What the save headers use of a public header, where a line of it changes."""
     if not is_public_header(file.path) or not _INCLUDED.search(file.path):
         return None

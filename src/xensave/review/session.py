@@ -10,11 +10,11 @@ from xensave.errors import UsageError
 from xensave.headers.trees.staged import StagedTree
 from xensave.headers.trees.tree import DirectoryTree, GitTree, Tree
 from xensave.review.claims import claims
-from xensave.review.config import Config, find_config, read_config
+from xensave.review.config import ReviewConfig, find_config, read_config
 from xensave.review.handlers import handlers_differ
-from xensave.review.history import Entry, history
-from xensave.review.result import Result, Review, Untouched
-from xensave.review.run import Setting, review_change, review_patches
+from xensave.review.history import CommitReview, history
+from xensave.review.result import Review, ReviewResult, Untouched
+from xensave.review.run import ReviewSetting, review_change, review_patches
 from xensave.review.spaces import numbers_differ, on_trees
 from xensave.review.trees.bases import Bases
 from xensave.review.trees.revisions import HEADERS, Revisions, is_repository, top_of
@@ -34,7 +34,7 @@ class Request(NamedTuple):
     config: str | None = None
 
 
-def review(request: Request, read: Callable[[str], bytes]) -> Result:
+def review(request: Request, read: Callable[[str], bytes]) -> ReviewResult:
     """Reviews what is asked for; `read` gives the bytes of an input.
 
     Patches; with a tree also a range of revisions, what is staged, or the tree as it stands; or
@@ -48,13 +48,13 @@ def review(request: Request, read: Callable[[str], bytes]) -> Result:
         return _in_tree(request, top_of(tree) if request.staged else tree, setting, read)
     if len(request.inputs) == 2 and all(Path(name).is_dir() for name in request.inputs):
         previous, current = (DirectoryTree(name) for name in request.inputs)
-        return Result((_compare(previous, current, setting, " -> ".join(request.inputs)),))
+        return ReviewResult((_compare(previous, current, setting, " -> ".join(request.inputs)),))
     if not request.inputs:
         raise UsageError("nothing to review: give a patch (- is stdin), or --tree")
     return review_patches([(name, read(name)) for name in request.inputs], setting)
 
 
-def review_history(request: Request, revision: str) -> Iterator[Entry]:
+def review_history(request: Request, revision: str) -> Iterator[CommitReview]:
     """Yields the rules over every commit that touched the headers of a repository.
 
     Raises UsageError without a repository.
@@ -65,10 +65,10 @@ def review_history(request: Request, revision: str) -> Iterator[Entry]:
         yield from history(revisions, revision, setting_of(request))
 
 
-def setting_of(request: Request) -> Setting:
+def setting_of(request: Request) -> ReviewSetting:
     """Returns the registries, waivers and base that a request names."""
     config = _config(request)
-    return Setting(
+    return ReviewSetting(
         Bases(),
         claims((*config.registries, *request.registries), (*config.used, *request.used)),
         config,
@@ -76,15 +76,15 @@ def setting_of(request: Request) -> Setting:
     )
 
 
-def _config(request: Request) -> Config:
+def _config(request: Request) -> ReviewConfig:
     if request.config is not None:
         return read_config(request.config)
     return find_config(request.tree or ".")
 
 
 def _in_tree(
-    request: Request, folder: str, setting: Setting, read: Callable[[str], bytes]
-) -> Result:
+    request: Request, folder: str, setting: ReviewSetting, read: Callable[[str], bytes]
+) -> ReviewResult:
     if not is_repository(folder):
         if request.staged:
             raise UsageError(f"{folder}: not a repository, so nothing is staged")
@@ -123,23 +123,23 @@ def _state(request: Request, revisions: Revisions) -> Tree:
 
 
 def _with_tree(
-    request: Request, tree: Tree, setting: Setting, read: Callable[[str], bytes]
-) -> Result:
+    request: Request, tree: Tree, setting: ReviewSetting, read: Callable[[str], bytes]
+) -> ReviewResult:
     """Patches on a tree, or the tree as it stands."""
     if request.inputs:
         inputs = [(name, read(name)) for name in request.inputs]
         return review_patches(inputs, setting, tree)
-    return Result((_compare(None, tree, setting, tree.label),))
+    return ReviewResult((_compare(None, tree, setting, tree.label),))
 
 
-def _compare(before: Tree | None, after: Tree, setting: Setting, title: str) -> Review:
+def _compare(before: Tree | None, after: Tree, setting: ReviewSetting, title: str) -> Review:
     """One tree against another, in the save records and in all other numbers."""
     more = on_trees(before, after, setting.bases, setting.claims)
     sides = None if before is None else read_side(before), read_side(after)
     return review_change(*sides, setting, title=title, more=more)
 
 
-def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
+def _range(revisions: Revisions, wanted: str, setting: ReviewSetting) -> ReviewResult:
     first, last = revisions.ends(wanted)
     before, after, date = revisions.tree(first), revisions.tree(last), revisions.date(last)
     done = review_change(
@@ -150,12 +150,12 @@ def _range(revisions: Revisions, wanted: str, setting: Setting) -> Result:
     return _compared(done, same=same)
 
 
-def _staged(revisions: Revisions, setting: Setting) -> Result:
+def _staged(revisions: Revisions, setting: ReviewSetting) -> ReviewResult:
     tree, title = StagedTree(revisions.repository), "what is staged"
     try:
         head = revisions.tree("HEAD")
     except UsageError:
-        return Result((review_change(None, read_side(tree), setting, title=title),))
+        return ReviewResult((review_change(None, read_side(tree), setting, title=title),))
     done = _compare(head, tree, setting, title)
     same = _texts(head) == _texts(tree) and not _differ(head, tree)
     return _compared(done, same=same)
@@ -165,11 +165,11 @@ def _differ(before: Tree, after: Tree) -> bool:
     return numbers_differ(before, after) or handlers_differ(before, after)
 
 
-def _compared(done: Review, *, same: bool) -> Result:
+def _compared(done: Review, *, same: bool) -> ReviewResult:
     """Headers and handlers that are as they were are nothing to review."""
     if same and not done.objections and not done.waived:
         raise Untouched(f"nothing to review: {done.title} leaves the save headers as they are")
-    return Result((done,))
+    return ReviewResult((done,))
 
 
 def _texts(tree: GitTree | StagedTree) -> list[str | None]:

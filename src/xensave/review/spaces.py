@@ -16,7 +16,7 @@ from xensave.catalogue.model import Space
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 from xensave.findings import Place
-from xensave.headers.spaces import Description, descriptions
+from xensave.headers.spaces import SpaceDescription, descriptions
 from xensave.headers.text.ctext import begins_in_comment, ends_in_comment
 from xensave.headers.text.numbers import SpaceNumber, SpaceText, read_document, read_text
 from xensave.headers.trees.numbers import read_file, read_numbers
@@ -28,7 +28,7 @@ from xensave.rules.numbers.reservation import unlike
 from xensave.rules.spaces.model import SpaceChange
 from xensave.rules.spaces.run import objections
 
-_Read = Callable[[str, str, Description], SpaceText]
+_Read = Callable[[str, str, SpaceDescription], SpaceText]
 
 
 def space_path(path: str | None) -> bool:
@@ -76,7 +76,7 @@ def on_trees(
     return raised
 
 
-def _nearest(text: SpaceText | None, description: Description, releases: Sequence[str]) -> str:
+def _nearest(text: SpaceText | None, description: SpaceDescription, releases: Sequence[str]) -> str:
     """The release whose numbers are most like a file's; of several alike the last, "" for none."""
     mine = {(n.name, n.number) for n in text.numbers if not n.alias} if text else set()
     space = catalogue.space(description.space)
@@ -141,7 +141,7 @@ class SpacesAlone:
         numbers = _numbers(description.space, release, Place(file=path))
         return SpaceText(path, numbers) if numbers else None
 
-    def _file(self, description: Description, file: FilePatch) -> SpaceChange:
+    def _file(self, description: SpaceDescription, file: FilePatch) -> SpaceChange:
         document = file.path in description.documents
         read: _Read = read_document if document else read_text
         values = {n.macro: n.number for n in catalogue.space(description.space).numbers}
@@ -157,7 +157,7 @@ class SpacesAlone:
         self._states[key] = (release, after)
         return replace(_change(description, before, after, release), claims=self._claims)
 
-    def _start(self, description: Description, old: SpaceText) -> tuple[str, SpaceText]:
+    def _start(self, description: SpaceDescription, old: SpaceText) -> tuple[str, SpaceText]:
         """The release whose numbers agree best with the lines that the patch shows; the newest."""
         space = catalogue.space(description.space)
         shown = {(n.name, n.number) for n in old.numbers}
@@ -192,7 +192,7 @@ class _Excerpt(NamedTuple):
     places: list[int]
 
     def read(
-        self, path: str, description: Description, read: _Read, values: dict[str, int]
+        self, path: str, description: SpaceDescription, read: _Read, values: dict[str, int]
     ) -> SpaceText:
         text = "\n".join(self.lines)
         if read is read_text:
@@ -277,7 +277,7 @@ def numbers_differ(before: Tree, after: Tree) -> bool:
 
 
 def _change(
-    description: Description,
+    description: SpaceDescription,
     before: SpaceText | None,
     after: SpaceText,
     release: str,

@@ -14,8 +14,8 @@ from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
 
 if TYPE_CHECKING:
-    from xensave.review.history import Entry
-    from xensave.review.result import Result
+    from xensave.review.history import CommitReview
+    from xensave.review.result import ReviewResult
     from xensave.review.session import Request
 
 DESCRIPTION = (
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     if args.history is not None:
         return _history(request, args)
-    from xensave.review.result import Result, Untouched
+    from xensave.review.result import ReviewResult, Untouched
     from xensave.review.session import review
 
     try:
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"xensave review: {escape(error.message)}\n")
         if args.format in _VIEWS:
             # Who reads a document is to find one, if an empty one.
-            sys.stdout.write(_render(Result(()), args))
+            sys.stdout.write(_render(ReviewResult(()), args))
         return 0
     sys.stdout.write(_render(result, args))
     return 1 if result.fails(args.fail_on) else 0
@@ -115,9 +115,9 @@ def _rules(args: argparse.Namespace) -> str:
     from xensave.views.review.rules import rules
 
     if args.format == "sarif":
-        from xensave.review.result import Result
+        from xensave.review.result import ReviewResult
 
-        return _render(Result(()), args)
+        return _render(ReviewResult(()), args)
     if args.format not in ("text", "json"):
         raise UsageError(f"--rules has no {args.format}: text, json and sarif hold rules")
     if args.format == "json":
@@ -171,10 +171,10 @@ def _unpacked(name: str, data: bytes) -> bytes:
         raise
 
 
-def _render(result: Result, args: argparse.Namespace) -> str:
+def _render(result: ReviewResult, args: argparse.Namespace) -> str:
     if args.format in _VIEWS:
         module, function = _VIEWS[args.format]
-        view: Callable[[Result], str] = getattr(
+        view: Callable[[ReviewResult], str] = getattr(
             import_module(f"xensave.views.review.{module}"), function
         )
         return view(result)
@@ -198,7 +198,7 @@ def _history(request: Request, args: argparse.Namespace) -> int:
         raise UsageError("--history takes no input beside --tree")
     unread: list[str] = []
 
-    def told() -> Iterator[Entry]:
+    def told() -> Iterator[CommitReview]:
         for entry in review_history(request, args.history):
             unread.extend([entry.commit] if entry.unread else [])
             yield entry

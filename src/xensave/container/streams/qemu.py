@@ -38,7 +38,7 @@ class Subsection(NamedTuple):
     version: int
 
 
-class Section(NamedTuple):
+class QemuSection(NamedTuple):
     """The state of one device: `offset` and `length` are of its whole section in the stream.
 
     `name` and `instance` are what the QEMU that restores it looks a device up by; `version` must
@@ -79,7 +79,7 @@ def stream_version(data: bytes) -> int:
     return int.from_bytes(data[4:8], "big")
 
 
-def sections(data: bytes) -> tuple[Section, ...]:
+def sections(data: bytes) -> tuple[QemuSection, ...]:
     r"""Returns the sections of a stream, in order.
 
     Raises Malformed for more of them than SECTIONS_LIMIT. Bytes of a device that look like a
@@ -101,7 +101,7 @@ def sections(data: bytes) -> tuple[Section, ...]:
     )
 
 
-def _heads(data: bytes, end: int) -> Iterator[Section]:
+def _heads(data: bytes, end: int) -> Iterator[QemuSection]:
     """Yields what looks like the header of a section."""
     count = 0
     for match in _HEADER.finditer(data, 8, end):
@@ -118,7 +118,7 @@ def _heads(data: bytes, end: int) -> Iterator[Section]:
             raise Malformed(
                 f"more than {SECTIONS_LIMIT:,} sections of QEMU's state", record="QEMU stream"
             )
-        yield Section(
+        yield QemuSection(
             name=name[0].decode("ascii"),
             instance=int.from_bytes(data[stop : stop + 4], "big"),
             version=version,
@@ -128,7 +128,7 @@ def _heads(data: bytes, end: int) -> Iterator[Section]:
         )
 
 
-def _with_footers(data: bytes, heads: list[Section]) -> list[Section]:
+def _with_footers(data: bytes, heads: list[QemuSection]) -> list[QemuSection]:
     """Keeps the headers that come right after a footer, if the stream has footers."""
     if not heads:
         return heads
@@ -160,7 +160,7 @@ def _devices(text: bytes) -> set[tuple[str, int]] | None:
         return None
 
 
-def _subsections(data: bytes, head: Section, end: int) -> tuple[Subsection, ...]:
+def _subsections(data: bytes, head: QemuSection, end: int) -> tuple[Subsection, ...]:
     """Returns the subsections in a section: their names begin with their parent's and a slash."""
     result = []
     for match in _SUBSECTION.finditer(data, head.offset, end):

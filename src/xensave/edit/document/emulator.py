@@ -67,7 +67,7 @@ def _header(source: Members) -> EmulatorHeader:
     return EmulatorHeader(*words)
 
 
-def _section_json(state: bytes, section: qemu.Section) -> Json:
+def _section_json(state: bytes, section: qemu.QemuSection) -> Json:
     start = section.offset + len(section.header)
     result: dict[str, Json] = {
         "name": section.name,
@@ -82,7 +82,7 @@ def _section_json(state: bytes, section: qemu.Section) -> Json:
 
 
 def _section_bytes(source: Members) -> bytes:
-    section = qemu.Section(
+    section = qemu.QemuSection(
         name=source.text("name"),
         instance=source.number("instance"),
         version=source.number("version"),

@@ -14,7 +14,7 @@ import threading
 from typing import IO
 
 from xensave.errors import LimitExceeded, MissingExtra, UsageError
-from xensave.headers.compiled.job import Answer, Job
+from xensave.headers.compiled.job import Job, ParserAnswer
 from xensave.headers.compiled.limits import ANSWER, FIELDS, MEMORY, SECONDS
 
 _MAIN = "from xensave.headers.compiled.worker import main; main()"
@@ -33,7 +33,7 @@ class Child:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def ask(self, job: Job, label: str) -> Answer:
+    def ask(self, job: Job, label: str) -> ParserAnswer:
         """Returns what a compilation gives.
 
         Raises LimitExceeded, which names `label`, above a limit.
@@ -48,7 +48,7 @@ class Child:
                 line = b""
             if not line.endswith(b"\n"):
                 raise LimitExceeded(f"{label}: its headers take {self._end(line)}")
-        answer: Answer = json.loads(line)
+        answer: ParserAnswer = json.loads(line)
         if answer["limit"]:
             raise LimitExceeded(f"{label}: its headers take {_WORDS[answer['limit']]}")
         return answer

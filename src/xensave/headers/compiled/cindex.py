@@ -97,7 +97,7 @@ FIXED_ARRAY: object = ci.TypeKind.CONSTANTARRAY
 ARRAYS: tuple[object, ...] = (FIXED_ARRAY, ci.TypeKind.INCOMPLETEARRAY, ci.TypeKind.VARIABLEARRAY)
 
 
-class Index:
+class ClangIndex:
     """libclang, loaded: it parses files that are given as text."""
 
     def __init__(self) -> None:
@@ -118,8 +118,8 @@ class Index:
         return unit
 
 
-def load() -> Index:
+def load() -> ClangIndex:
     """Loads libclang, its parser included, by a parse of nothing."""
-    index = Index()
+    index = ClangIndex()
     index.parse("nothing.c", [], {"nothing.c": ""})
     return index

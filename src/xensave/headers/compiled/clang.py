@@ -16,7 +16,7 @@ from xensave.errors import LimitExceeded, Malformed, UsageError
 from xensave.findings import Place
 from xensave.headers.compiled import job as jobs
 from xensave.headers.compiled.child import ask
-from xensave.headers.compiled.layout import Struct, structs_of
+from xensave.headers.compiled.layout import CompiledStruct, structs_of
 from xensave.headers.compiled.limits import TEXT
 from xensave.headers.trees.tree import Tree
 
@@ -75,7 +75,7 @@ class Constant(NamedTuple):
 class Unit(NamedTuple):
     """What headers give for one ABI: the structs and constants wanted, and the texts by path."""
 
-    structs: dict[str, Struct]
+    structs: dict[str, CompiledStruct]
     constants: list[Constant]
     texts: dict[str, str]
 
@@ -171,7 +171,7 @@ def _place(prefix: str, place: Place) -> Place:
     return place._replace(file=path_of(prefix, place.file or ""))
 
 
-def _refuse(answer: jobs.Answer, tree: Tree, prefix: str) -> None:
+def _refuse(answer: jobs.ParserAnswer, tree: Tree, prefix: str) -> None:
     """Raises the first error.
 
     Where a file was not found, the sentence is ours, not the system's.

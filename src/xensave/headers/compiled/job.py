@@ -47,7 +47,7 @@ class TypeAnswer(TypedDict):
     fields: list[FieldAnswer]
 
 
-class Answer(TypedDict):
+class ParserAnswer(TypedDict):
     """What one compilation gives. `structs` is by tag: an index of `types`, and where it stands.
 
     `error` is the first error: its file, line and text. `strays` are files asked for beyond
@@ -62,6 +62,6 @@ class Answer(TypedDict):
     limit: Literal["", "fields", "memory", "parse"]
 
 
-def nothing(limit: Literal["", "fields", "memory", "parse"] = "") -> Answer:
+def nothing(limit: Literal["", "fields", "memory", "parse"] = "") -> ParserAnswer:
     """Returns an answer without content."""
-    return Answer(types=[], structs={}, constants=[], error=None, strays=[], limit=limit)
+    return ParserAnswer(types=[], structs={}, constants=[], error=None, strays=[], limit=limit)

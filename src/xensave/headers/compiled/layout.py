@@ -8,11 +8,11 @@ from typing import NamedTuple
 from xensave.catalogue.model import Field, Layout
 from xensave.errors import LimitExceeded, Malformed
 from xensave.findings import Place
-from xensave.headers.compiled.job import Answer, FieldAnswer
+from xensave.headers.compiled.job import FieldAnswer, ParserAnswer
 from xensave.headers.compiled.limits import LEAVES
 
 
-class Struct(NamedTuple):
+class CompiledStruct(NamedTuple):
     """A struct: its members as fields, and beside each its canonical type and, if any, its struct.
 
     The canonical type is the one without typedefs, as the compiler spells it.
@@ -23,20 +23,20 @@ class Struct(NamedTuple):
     align: int
     fields: tuple[Field, ...]
     canonical: tuple[str, ...]
-    inner: tuple[Struct | None, ...]
+    inner: tuple[CompiledStruct | None, ...]
     place: Place = Place()
 
     def field(self, name: str) -> Field | None:
         """Returns the member of that name."""
         return next((field for field in self.fields if field.name == name), None)
 
-    def member(self, name: str) -> Struct | None:
+    def member(self, name: str) -> CompiledStruct | None:
         """Returns the struct of the member of that name."""
         pairs = zip(self.fields, self.inner, strict=True)
         return next((inner for field, inner in pairs if field.name == name), None)
 
 
-def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
+def canonical_types(struct: CompiledStruct) -> Iterator[tuple[str, str]]:
     """Yields the canonical type of every field of a struct that is no struct, by its path."""
     for field, canonical, inner in zip(struct.fields, struct.canonical, struct.inner, strict=True):
         if inner is None:
@@ -46,7 +46,7 @@ def canonical_types(struct: Struct) -> Iterator[tuple[str, str]]:
             yield f"{field.name}.{path}".strip("."), result
 
 
-def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layout:
+def layout_of(record: str, struct: CompiledStruct, *, open_ended: bool = False) -> Layout:
     """Returns the Layout of a struct. `open_ended` says that data may follow it."""
     return Layout(
         record=record,
@@ -59,14 +59,14 @@ def layout_of(record: str, struct: Struct, *, open_ended: bool = False) -> Layou
     )
 
 
-def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
+def structs_of(answer: ParserAnswer, label: str) -> dict[str, CompiledStruct]:
     """Returns the structs that an answer tells by name. Raises LimitExceeded for too many fields.
 
     A type comes before those that contain it, and its fields are made once, however many do.
 
     Raises Malformed for a struct that is not complete.
     """
-    made: list[Struct] = []
+    made: list[CompiledStruct] = []
     leaves: list[int] = []
     for told in answer["types"]:
         indexes = [field["struct"] for field in told["fields"]]
@@ -80,7 +80,9 @@ def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
         unions = [index is not None and answer["types"][index]["union"] for index in indexes]
         fields = tuple(map(_field, told["fields"], inner, unions))
         canonical = tuple(field["canonical"] for field in told["fields"])
-        made.append(Struct(told["name"], told["size"], told["align"], fields, canonical, inner))
+        made.append(
+            CompiledStruct(told["name"], told["size"], told["align"], fields, canonical, inner)
+        )
     if sum(leaves[index] for index, _ in answer["structs"].values() if index >= 0) > 8 * LEAVES:
         raise LimitExceeded(f"{label}: its structs have more than {8 * LEAVES} fields")
     structs = {}
@@ -91,7 +93,7 @@ def structs_of(answer: Answer, label: str) -> dict[str, Struct]:
     return structs
 
 
-def _field(told: FieldAnswer, struct: Struct | None, union: bool) -> Field:
+def _field(told: FieldAnswer, struct: CompiledStruct | None, union: bool) -> Field:
     bits = told["bits"]
     return Field(
         name=told["name"],

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from xensave.headers.compiled import cindex
 from xensave.headers.compiled.cindex import Cursor, Location, TranslationUnit, Type
-from xensave.headers.compiled.job import Answer, FieldAnswer, Job, Place, TypeAnswer, nothing
+from xensave.headers.compiled.job import FieldAnswer, Job, ParserAnswer, Place, TypeAnswer, nothing
 from xensave.headers.compiled.limits import FIELDS, MEMORY, SECONDS
 
 _PROBE = "xensave_probe_"
@@ -41,7 +41,7 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def answer(index: cindex.Index, job: Job) -> Answer:
+def answer(index: cindex.ClangIndex, job: Job) -> ParserAnswer:
     """Compiles what a job gives, and tells what it wants to know."""
     try:
         return _answer(index, job)
@@ -53,7 +53,7 @@ def answer(index: cindex.Index, job: Job) -> Answer:
         return nothing("parse")
 
 
-def _answer(index: cindex.Index, job: Job) -> Answer:
+def _answer(index: cindex.ClangIndex, job: Job) -> ParserAnswer:
     files = {name: text.encode("utf-8", "replace").decode() for name, text in job["files"].items()}
     unit = index.parse(job["main"], job["args"], files)
     answer = nothing()
@@ -114,7 +114,7 @@ def _enumerators(
 
 
 def _evaluated(
-    index: cindex.Index, job: Job, files: dict[str, str], macros: dict[str, Place]
+    index: cindex.ClangIndex, job: Job, files: dict[str, str], macros: dict[str, Place]
 ) -> Iterator[tuple[str, int, Place]]:
     """Macros with the values that the compiler gives them, each in an enumerator of its own.
 

@@ -17,7 +17,7 @@ from xensave.catalogue.owned import OwnedRange
 from xensave.errors import Malformed
 from xensave.headers.model import HeaderRecord
 from xensave.headers.survey.history import History, LayoutKey, layout_key, layouts_in
-from xensave.headers.survey.reading import Reading
+from xensave.headers.survey.reading import ReleaseReading
 
 UNHANDLED = ("HEADER", "END")
 
@@ -29,7 +29,7 @@ class Catalogue(NamedTuple):
     layouts: tuple[Layout, ...]
 
 
-def assemble(series: dict[str, list[Reading]], history: History) -> Catalogue:
+def assemble(series: dict[str, list[ReleaseReading]], history: History) -> Catalogue:
     """Returns the catalogue of the series, each given by its point releases, the oldest first.
 
     A series is what its first release is, for what that one restores, all of them do; the point
@@ -40,7 +40,7 @@ def assemble(series: dict[str, list[Reading]], history: History) -> Catalogue:
     return Catalogue(tuple(releases), tuple(_layouts(series, ids, history)))
 
 
-def _ids(series: dict[str, list[Reading]]) -> dict[LayoutKey, str]:
+def _ids(series: dict[str, list[ReleaseReading]]) -> dict[LayoutKey, str]:
     ids: dict[LayoutKey, str] = {}
     counts: dict[str, int] = {}
     for points in series.values():
@@ -54,7 +54,7 @@ def _ids(series: dict[str, list[Reading]]) -> dict[LayoutKey, str]:
 
 
 def _layouts(
-    series: dict[str, list[Reading]], ids: dict[LayoutKey, str], history: History
+    series: dict[str, list[ReleaseReading]], ids: dict[LayoutKey, str], history: History
 ) -> list[Layout]:
     newest: dict[str, tuple[Layout, Layout | None]] = {}
     users: dict[str, list[str]] = {}
@@ -99,7 +99,7 @@ def _shape(layout: Layout, narrow: Layout | None) -> Shape | None:
 
 
 def _release(
-    name: str, points: list[Reading], ids: dict[LayoutKey, str], history: History
+    name: str, points: list[ReleaseReading], ids: dict[LayoutKey, str], history: History
 ) -> Release:
     first = points[0]
     bindings = _bindings(first, ids)
@@ -126,13 +126,13 @@ def _release(
     )
 
 
-def _code_max(reading: Reading) -> int:
+def _code_max(reading: ReleaseReading) -> int:
     if reading.space.code_max is None:
         raise Malformed(f"{reading.ref}: no HVM_SAVE_CODE_MAX")
     return reading.space.code_max
 
 
-def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...]:
+def _bindings(reading: ReleaseReading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...]:
     handlers = {handler.record: handler for handler in reading.table.handlers}
     bindings = []
     for record in reading.space.records:
@@ -166,7 +166,7 @@ def _bindings(reading: Reading, ids: dict[LayoutKey, str]) -> tuple[Binding, ...
 
 
 def _variants(
-    points: list[Reading], base: tuple[Binding, ...], ids: dict[LayoutKey, str]
+    points: list[ReleaseReading], base: tuple[Binding, ...], ids: dict[LayoutKey, str]
 ) -> tuple[Variant, ...]:
     """Points releases that bind otherwise than the first, those alike together."""
     merged: dict[Variant, list[str]] = {}
@@ -181,5 +181,5 @@ def _variants(
     return tuple(variant._replace(refs=tuple(refs)) for variant, refs in merged.items())
 
 
-def _numbers(reading: Reading) -> tuple[int, int, bool]:
+def _numbers(reading: ReleaseReading) -> tuple[int, int, bool]:
     return _code_max(reading), reading.table.entry_size, reading.table.check_pass

@@ -29,7 +29,7 @@ _WORD = re.compile(r"/\* .* word (\d+) .*\*/")
 Fact = TypeVar("Fact")
 
 
-class Feature(NamedTuple):
+class FeatureRow(NamedTuple):
     """A feature of a release: its word and bit, and the attributes of its comment."""
 
     name: str
@@ -38,25 +38,25 @@ class Feature(NamedTuple):
     attributes: str
 
 
-class Reading(NamedTuple):
+class FeatureReading(NamedTuple):
     """What a release says: its features, its dependencies, the number of its words."""
 
-    features: frozenset[Feature]
+    features: frozenset[FeatureRow]
     dependencies: frozenset[tuple[str, str]]
     words: int
 
 
-def read_features(repository: GitRepository, ref: str) -> Reading:
+def read_features(repository: GitRepository, ref: str) -> FeatureReading:
     """Reads a revision's features. Raises Malformed where a file is not as it always was."""
     header, generator = (repository.read(f"{ref}:{path}") for path in (HEADER, GENERATOR))
     if header is None or generator is None:
         raise Malformed(f"{ref}: no {HEADER} or {GENERATOR}")
     features = frozenset(
-        Feature(name, int(word) + int(bit) // 32, int(bit) % 32, attributes)
+        FeatureRow(name, int(word) + int(bit) // 32, int(bit) % 32, attributes)
         for name, word, bit, attributes in _FEATURE.findall(header)
     )
     words = max(int(word) for word in _WORD.findall(header)) + 1
-    return Reading(features, frozenset(_dependencies(ref, generator)), words)
+    return FeatureReading(features, frozenset(_dependencies(ref, generator)), words)
 
 
 def _dependencies(ref: str, text: str) -> Iterable[tuple[str, str]]:

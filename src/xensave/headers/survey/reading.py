@@ -23,7 +23,7 @@ HANDLER_SOURCES = ("xen/arch/x86/*.c", "xen/common/*.c")
 STREAM_SOURCES = ("tools/libxc/xc_sr_*", "tools/libs/*sr_*")
 
 
-class Reading(NamedTuple):
+class ReleaseReading(NamedTuple):
     """What one revision says.
 
     `streams` is the libxc stream version written, and those read: (0, ()) for the legacy stream.
@@ -36,11 +36,11 @@ class Reading(NamedTuple):
     streams: tuple[int, tuple[int, ...]]
 
 
-def read_release(repository: GitRepository, ref: str) -> Reading:
+def read_release(repository: GitRepository, ref: str) -> ReleaseReading:
     """Returns everything the catalogue keeps of one revision."""
     tree = GitTree(repository, ref)
     pattern = f"{TABLE}|{REGISTER}|{REGISTER_CALL}"
-    return Reading(
+    return ReleaseReading(
         ref=ref,
         commit=tree.commit,
         space=read_tree(tree),

@@ -9,7 +9,7 @@ from pathlib import Path
 from xensave.headers.survey.assemble import assemble
 from xensave.headers.survey.features import survey_features
 from xensave.headers.survey.history import read_history
-from xensave.headers.survey.reading import Reading, read_release, version_of
+from xensave.headers.survey.reading import ReleaseReading, read_release, version_of
 from xensave.headers.survey.series import MASTER, points, series
 from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
@@ -26,7 +26,7 @@ def build(
     """
     with GitRepository(gitdir) as repository:
         names = series(repository)
-        readings: dict[str, list[Reading]] = {name: [] for name in names}
+        readings: dict[str, list[ReleaseReading]] = {name: [] for name in names}
         tags = [(name, ref) for name, refs in names.items() for ref in refs]
         for name, ref in counted(tags, "releases"):
             readings[name].append(read_release(repository, ref))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xensave.catalogue.model import Number, Space
 from xensave.headers.compiled.clang import compile_headers
-from xensave.headers.spaces import Description, descriptions
+from xensave.headers.spaces import SpaceDescription, descriptions
 from xensave.headers.text.numbers import read_text
 from xensave.headers.trees.tree import GitRepository, GitTree, Tree
 from xensave.source.watch import counted
@@ -17,7 +17,7 @@ from xensave.source.watch import counted
 _DEFINES = ("__XEN_TOOLS__", "INCLUDE_ENDIAN_H=<endian.h>")
 
 
-def read_space(tree: Tree, description: Description) -> list[tuple[str, int]]:
+def read_space(tree: Tree, description: SpaceDescription) -> list[tuple[str, int]]:
     """Returns a tree's macros of a space and their values; none where it lacks a header."""
     present = [
         next((path for path in paths if tree.read(path) is not None), None)
@@ -51,7 +51,7 @@ def survey_spaces(repository: GitRepository, refs: dict[str, str]) -> list[Space
     return [_survey(trees, description) for description in counted(descriptions(), "number spaces")]
 
 
-def _survey(trees: dict[str, GitTree], description: Description) -> Space:
+def _survey(trees: dict[str, GitTree], description: SpaceDescription) -> Space:
     named: dict[tuple[int, str], Number] = {}
     limits: list[tuple[str, int]] = []
     versions: list[tuple[str, int]] = []
@@ -80,7 +80,7 @@ def _survey(trees: dict[str, GitTree], description: Description) -> Space:
     )
 
 
-def _retired(tree: Tree, description: Description) -> list[tuple[str, int]]:
+def _retired(tree: Tree, description: SpaceDescription) -> list[tuple[str, int]]:
     """Numbers whose definitions a header keeps in comments."""
     text = next(filter(None, (tree.read(path) for path in description.headers[-1])), "")
     return [

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import Place
-from xensave.headers.spaces import Description, descriptions
+from xensave.headers.spaces import SpaceDescription, descriptions
 from xensave.headers.text.comments import reservations
 from xensave.headers.text.ctext import without_comments
 
@@ -99,7 +99,7 @@ class SpaceText(NamedTuple):
 
 
 def read_text(
-    text: str, path: str, description: Description, known: Mapping[str, int] | None = None
+    text: str, path: str, description: SpaceDescription, known: Mapping[str, int] | None = None
 ) -> SpaceText:
     r"""Reads what a header states of a space; `known` are macros that stand elsewhere.
 
@@ -151,7 +151,7 @@ def _nearest(
     stated_ranges: list[OwnedRange],
     code: str,
     numbers: list[SpaceNumber],
-    of: tuple[str, Description],
+    of: tuple[str, SpaceDescription],
     lines: _Lines,
 ) -> list[OwnedRange]:
     """The reservations that stand nearer to a number of this space than to one of another.
@@ -182,7 +182,7 @@ def _nearest(
     ]
 
 
-def read_document(text: str, path: str, description: Description) -> SpaceText:
+def read_document(text: str, path: str, description: SpaceDescription) -> SpaceText:
     """Reads the list of numbers in a document: "0x0000000E: CHECKPOINT"."""
     lines = _Lines(text, path)
     numbers = tuple(
@@ -279,7 +279,7 @@ class _Branches:
         return self._stacks[bisect_right(self._starts, offset) - 1]
 
 
-def _definitions(code: str, description: Description) -> Iterator[tuple[str, str, int]]:
+def _definitions(code: str, description: SpaceDescription) -> Iterator[tuple[str, str, int]]:
     for match in _DEFINE.finditer(code):
         yield match[1], (match[2] or "").replace("\\\n", " ").strip(), match.start(1)
     for match in _ENUMERATOR.finditer(code):
@@ -291,7 +291,7 @@ def _definitions(code: str, description: Description) -> Iterator[tuple[str, str
 
 
 def _retired(
-    text: str, code: str, description: Description, lines: _Lines
+    text: str, code: str, description: SpaceDescription, lines: _Lines
 ) -> Iterator[SpaceNumber]:
     for match in _COMMENTED.finditer(text):
         name = description.name_of(match[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xensave.headers.spaces import Description
+from xensave.headers.spaces import SpaceDescription
 from xensave.headers.text.numbers import SpaceText, read_document, read_text
 from xensave.headers.trees.tree import PUBLIC, Tree
 
@@ -19,7 +19,9 @@ def read_file(tree: Tree, path: str) -> str | None:
     return text
 
 
-def read_numbers(tree: Tree, paths: Sequence[str], description: Description) -> SpaceText | None:
+def read_numbers(
+    tree: Tree, paths: Sequence[str], description: SpaceDescription
+) -> SpaceText | None:
     """Returns what a tree's header, or document, states of a space; None where it has none."""
     for path in paths:
         text = read_file(tree, path)

@@ -33,7 +33,7 @@ class Emulator(NamedTuple):
     version: int | None
     length: int
     xenstore: tuple[tuple[str, str], ...]
-    sections: "tuple[qemu.Section, ...]" = ()
+    sections: "tuple[qemu.QemuSection, ...]" = ()
     state: bytes = b""
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
-from xensave.records.compiled.nodes import Array, Flexible, Member, Struct
+from xensave.records.compiled.nodes import Array, Flexible, StructMember, StructNode
 from xensave.records.compiled.scalars import Bits, Integer, Integers, Node, Octets
 from xensave.records.flat import element_size, members
 
 # As many as no catalogue holds; a caller that makes layouts without end does not leak.
 _CACHE_LIMIT = 4096
-_cache: dict[int, tuple[Layout, Struct]] = {}
+_cache: dict[int, tuple[Layout, StructNode]] = {}
 
 _SIGNED = ("int", "signed", "long", "short", "s8", "s16", "s32", "s64", "__s", "__int")
 
 
-def compiled(layout: Layout) -> Struct:
+def compiled(layout: Layout) -> StructNode:
     """Returns the node of a whole layout; the same layout is compiled once."""
     entry = _cache.get(id(layout))
     if entry is not None and entry[0] is layout:
         return entry[1]
     if len(_cache) >= _CACHE_LIMIT:
         _cache.clear()
-    node = Struct(_members(layout.fields), layout.size)
+    node = StructNode(_members(layout.fields), layout.size)
     _cache[id(layout)] = (layout, node)
     return node
 
@@ -31,8 +31,8 @@ def is_signed(field: Field) -> bool:
     return field.type.removeprefix("const ").startswith(_SIGNED)
 
 
-def _members(fields: tuple[Field, ...]) -> tuple[Member, ...]:
-    return tuple(Member(field.name, at, _node(field)) for field, at in members(fields))
+def _members(fields: tuple[Field, ...]) -> tuple[StructMember, ...]:
+    return tuple(StructMember(field.name, at, _node(field)) for field, at in members(fields))
 
 
 def _node(field: Field) -> Node:
@@ -49,7 +49,7 @@ def _node(field: Field) -> Node:
 def _element(field: Field) -> Node:
     size = element_size(field)
     if field.fields:
-        return Struct(_members(field.fields), size)
+        return StructNode(_members(field.fields), size)
     if size in (1, 2, 4, 8):
         return Integer(size, is_signed(field))
     return Octets(size)

@@ -75,7 +75,7 @@ class Flexible:
         self._fixed(len(value)).write(buffer, at, value, path)
 
 
-class Member(NamedTuple):
+class StructMember(NamedTuple):
     """A named part of a struct: those of an anonymous struct or union are its parent's."""
 
     name: str
@@ -83,12 +83,12 @@ class Member(NamedTuple):
     node: Node
 
 
-class Struct:
+class StructNode:
     """A struct or union: its members by name, in the order of their declaration."""
 
     __slots__ = ("_apart", "_blank", "_fast", "_names", "_rest", "_whole", "members", "size")
 
-    def __init__(self, members: tuple[Member, ...], size: int) -> None:
+    def __init__(self, members: tuple[StructMember, ...], size: int) -> None:
         self.size = size
         self.members = {member.name: member for member in members}
         self._blank = dict.fromkeys(self.members, 0)
@@ -170,10 +170,10 @@ def _holds(value: Value, wanted: Value) -> bool:
     return value == wanted
 
 
-def _one_sweep(members: Iterable[Member]) -> tuple[struct.Struct, list[Member]]:
+def _one_sweep(members: Iterable[StructMember]) -> tuple[struct.Struct, list[StructMember]]:
     """Gathers the scalars and byte arrays that one struct.Struct can read, in offset order."""
     form, end = "<", 0
-    fast: list[Member] = []
+    fast: list[StructMember] = []
     for member in members:
         if member.offset < end:
             continue

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xensave.records.values import Value, integer, integers
 
 
-class Row(NamedTuple):
+class EntryRow(NamedTuple):
     """One element in a line: "IOREQ_SERVER_PFN", "0xfeff0", ""."""
 
     label: str
@@ -16,23 +16,23 @@ class Row(NamedTuple):
     meaning: str
 
 
-def _msr(entry: dict[str, Value]) -> Row:
+def _msr(entry: dict[str, Value]) -> EntryRow:
     from xensave.records.meaning.cpu.msr import msr_name
 
     index = integer(entry, "index")
     value = integer(entry, "value" if "value" in entry else "val")
     name = msr_name(index)
-    return Row(f"{name} ({index:#x})" if name else f"MSR {index:#x}", f"{value:#018x}", "")
+    return EntryRow(f"{name} ({index:#x})" if name else f"MSR {index:#x}", f"{value:#018x}", "")
 
 
-def _param(entry: dict[str, Value]) -> Row:
+def _param(entry: dict[str, Value]) -> EntryRow:
     from xensave.records.meaning.params import param_meaning, param_name
 
     index, value = integer(entry, "index"), integer(entry, "value")
-    return Row(f"{param_name(index)} ({index})", f"{value:#x}", param_meaning(index, value))
+    return EntryRow(f"{param_name(index)} ({index})", f"{value:#x}", param_meaning(index, value))
 
 
-def _leaf(entry: dict[str, Value]) -> Row:
+def _leaf(entry: dict[str, Value]) -> EntryRow:
     from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning
 
     leaf, subleaf = integer(entry, "leaf"), integer(entry, "subleaf")
@@ -40,35 +40,35 @@ def _leaf(entry: dict[str, Value]) -> Row:
     label = f"{leaf:#010x}" + ("" if subleaf == NO_SUBLEAF else f".{subleaf}")
     words = f"a {a:08x}  b {b:08x}  c {c:08x}  d {d:08x}"
     if not (a or b or c or d):
-        return Row(label, "all zero", "")
-    return Row(label, words, leaf_meaning(leaf, subleaf, (a, b, c, d)))
+        return EntryRow(label, "all zero", "")
+    return EntryRow(label, words, leaf_meaning(leaf, subleaf, (a, b, c, d)))
 
 
-def _st(entry: dict[str, Value]) -> Row:
+def _st(entry: dict[str, Value]) -> EntryRow:
     from xensave.records.meaning.cpu.fxsave import x87_number
 
     significand, exponent = integer(entry, "significand"), integer(entry, "exponent")
     number = x87_number(significand, exponent)
-    return Row("", f"{exponent:#06x} {significand:016x}", number if number != "0" else "")
+    return EntryRow("", f"{exponent:#06x} {significand:016x}", number if number != "0" else "")
 
 
-def _wide(entry: dict[str, Value]) -> Row:
-    return Row("", f"0x{integer(entry, 'high'):016x}{integer(entry, 'low'):016x}", "")
+def _wide(entry: dict[str, Value]) -> EntryRow:
+    return EntryRow("", f"0x{integer(entry, 'high'):016x}{integer(entry, 'low'):016x}", "")
 
 
-def _words(entry: dict[str, Value]) -> Row:
+def _words(entry: dict[str, Value]) -> EntryRow:
     words = reversed(integers(entry, "word"))
-    return Row("", "0x" + "".join(f"{word:016x}" for word in words), "")
+    return EntryRow("", "0x" + "".join(f"{word:016x}" for word in words), "")
 
 
-def _trap(entry: dict[str, Value]) -> Row:
+def _trap(entry: dict[str, Value]) -> EntryRow:
     vector, flags = integer(entry, "vector"), integer(entry, "flags")
     target = f"{integer(entry, 'cs'):#06x}:{integer(entry, 'address'):#x}"
     masks = ", masks events" if flags & 4 else ""
-    return Row("", target, f"vector {vector:#x}, DPL {flags & 3}{masks}")
+    return EntryRow("", target, f"vector {vector:#x}, DPL {flags & 3}{masks}")
 
 
-ROWS: dict[str, Callable[[dict[str, Value]], Row]] = {
+ROWS: dict[str, Callable[[dict[str, Value]], EntryRow]] = {
     "struct hvm_one_msr": _msr,
     "struct msr": _msr,
     "struct param": _param,

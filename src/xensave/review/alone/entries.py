@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from xensave.errors import LimitExceeded, UsageError
 from xensave.headers.compiled.clang import STUB_NAMES
-from xensave.review.alone.facts import WITHIN, Fact, Kind
+from xensave.review.alone.facts import WITHIN, HeaderFact, Kind
 from xensave.review.alone.statements import facts, substance
 from xensave.review.patches.patch import (
     ADDED,
@@ -18,8 +18,8 @@ from xensave.review.patches.patch import (
     HUNKS,
     REMOVED,
     Hunk,
-    Line,
     LineKind,
+    PatchLine,
     untold,
 )
 
@@ -38,16 +38,16 @@ NESTING = 64
 """How deep conditionals may lie within each other: 63 is what C99 (5.2.4.1) demands at least."""
 
 
-class Entry(NamedTuple):
+class HunkFact(NamedTuple):
     """A fact of a hunk: REMOVED, ADDED or CONTEXT, with the line that shows it."""
 
-    fact: Fact
+    fact: HeaderFact
     kind: LineKind
-    line: Line
+    line: PatchLine
 
 
 @lru_cache(maxsize=HUNKS)
-def entries(hunk: Hunk, path: str) -> tuple[Entry, ...]:
+def entries(hunk: Hunk, path: str) -> tuple[HunkFact, ...]:
     """Returns the facts of a hunk.
 
     Raises UsageError for a change that cannot be judged by its lines.
@@ -81,19 +81,19 @@ def _same_code(hunk: Hunk) -> bool:
     return old == new
 
 
-def _side(hunk: Hunk, lines: list[Line], changed: LineKind) -> list[Entry]:
+def _side(hunk: Hunk, lines: list[PatchLine], changed: LineKind) -> list[HunkFact]:
     """The facts of one side; one with a changed line in it is changed, wherever it is broken."""
     side = []
     for fact in facts([line.text for line in lines], hunk.section):
         mine = lines[fact.first : fact.last + 1]
         touched = [line for line in mine if line.kind == changed]
         side.append(
-            Entry(fact, changed if touched else CONTEXT, touched[0] if touched else mine[0])
+            HunkFact(fact, changed if touched else CONTEXT, touched[0] if touched else mine[0])
         )
     return side
 
 
-def _unwrapped(sheet: list[Entry], path: str) -> list[Entry]:
+def _unwrapped(sheet: list[HunkFact], path: str) -> list[HunkFact]:
     """Without the lines of conditionals that go as a whole, of which the first branch counts."""
     opened: list[int] = []
     drop: set[int] = set()
@@ -112,7 +112,7 @@ def _unwrapped(sheet: list[Entry], path: str) -> list[Entry]:
     return [entry for at, entry in enumerate(sheet) if at not in drop]
 
 
-def _beside_the_first(sheet: list[Entry], block: range) -> set[int]:
+def _beside_the_first(sheet: list[HunkFact], block: range) -> set[int]:
     """The directives of a conditional, and what its later branches only repeat."""
     first: set[tuple[str, str, tuple[int | str, ...]]] = set()
     beside = set()
@@ -129,13 +129,13 @@ def _beside_the_first(sheet: list[Entry], block: range) -> set[int]:
     return beside
 
 
-def _first_branch(sheet: list[Entry], path: str) -> list[Entry]:
+def _first_branch(sheet: list[HunkFact], path: str) -> list[HunkFact]:
     """Of a conditional's branches that stay, the first counts; another may only say the same.
 
     A flexible array is written in three ways under #if, #elif and #else, for one. A conditional
     that a patch adds is left to the compiler.
     """
-    chosen: list[Entry] = []
+    chosen: list[HunkFact] = []
     first: set[tuple[str, str, tuple[int | str, ...]]] = set()
     other = False
     for entry in sheet:
@@ -160,7 +160,7 @@ def _first_branch(sheet: list[Entry], path: str) -> list[Entry]:
     return chosen
 
 
-def _without_respaced(sheet: Sequence[Entry]) -> list[Entry]:
+def _without_respaced(sheet: Sequence[HunkFact]) -> list[HunkFact]:
     """Without what is removed and added again in other words of the same meaning."""
     sides = [
         {_meaning(e.fact) for e in sheet if e.kind == kind and e.fact.kind not in WITHIN}
@@ -170,12 +170,12 @@ def _without_respaced(sheet: Sequence[Entry]) -> list[Entry]:
     return [e for e in sheet if e.kind == CONTEXT or _meaning(e.fact) not in both]
 
 
-def _meaning(fact: Fact) -> tuple[object, ...]:
+def _meaning(fact: HeaderFact) -> tuple[object, ...]:
     text = "" if fact.kind is Kind.RESERVE else "".join(fact.text.split())
     return fact.kind, fact.name if fact.kind is not Kind.OTHER else "", fact.value, text
 
 
-def _is_silent(entry: Entry) -> bool:
+def _is_silent(entry: HunkFact) -> bool:
     """Tells whether a change of this bears on no struct and no number.
 
     HVM_SAVE_TYPE and its like only ask of what is bound; after #undef a name is gone, and a use of
@@ -184,9 +184,9 @@ def _is_silent(entry: Entry) -> bool:
     return entry.fact.kind is Kind.OTHER and _SILENT.match(entry.fact.text) is not None
 
 
-def _without_empty(sheet: list[Entry]) -> list[Entry]:
+def _without_empty(sheet: list[HunkFact]) -> list[HunkFact]:
     """Without branches that a patch adds or takes away and that hold nothing."""
-    rest: list[Entry] = []
+    rest: list[HunkFact] = []
     for entry in sheet:
         condition = entry.fact.kind is Kind.CONDITION
         # An #else or #elif that changes, with nothing before the next directive.
@@ -201,12 +201,12 @@ def _without_empty(sheet: list[Entry]) -> list[Entry]:
     return rest
 
 
-def _is_changed_else(entry: Entry) -> bool:
+def _is_changed_else(entry: HunkFact) -> bool:
     changed = entry.kind != CONTEXT and entry.fact.kind is Kind.CONDITION
     return changed and _ELSE.match(entry.fact.name) is not None
 
 
-def _refuse_redefined(sheet: Sequence[Entry], path: str) -> None:
+def _refuse_redefined(sheet: Sequence[HunkFact], path: str) -> None:
     """A name that is first undefined had another value, which the patch does not show."""
     gone = {name for e in sheet for name in _UNDEF.findall(e.fact.text) if e.kind == ADDED}
     for entry in sheet:
@@ -214,7 +214,7 @@ def _refuse_redefined(sheet: Sequence[Entry], path: str) -> None:
             raise untold(f"{path}:{entry.line.new}", f"what {entry.fact.name} was before")
 
 
-def _without_macros(sheet: Sequence[Entry]) -> list[Entry]:
+def _without_macros(sheet: Sequence[HunkFact]) -> list[HunkFact]:
     """Without macros that bind records, where each lays its struct out as it did."""
     bound = [e for e in sheet if e.kind != CONTEXT and _BINDING.match(e.fact.text)]
     shapes = {
@@ -238,7 +238,7 @@ def _shapes(text: str) -> list[str]:
     return ["".join(struct.split()) for struct in re.findall(r"struct[^{}]*\{[^{}]*\}", text)]
 
 
-def _refuse(entry: Entry, path: str) -> None:
+def _refuse(entry: HunkFact, path: str) -> None:
     fact, where = entry.fact, f"{path}:{entry.line.number}"
     removed = entry.kind == REMOVED
     if fact.kind is Kind.OTHER and (removed or _PLACED.match(fact.text)):
@@ -248,7 +248,7 @@ def _refuse(entry: Entry, path: str) -> None:
         raise untold(where, f"what goes with {fact.text!r}")
 
 
-def resized(sheet: Iterable[Entry], path: str) -> None:
+def resized(sheet: Iterable[HunkFact], path: str) -> None:
     """Refuses a constant that gets another value: what it sizes is not in the patch.
 
     Raises UsageError for it.

@@ -30,7 +30,7 @@ WITHIN = frozenset({Kind.OPEN, Kind.MEMBER, Kind.CLOSE})
 Key: TypeAlias = tuple[str, str, tuple[int | str, ...]]
 
 
-class Fact(NamedTuple):
+class HeaderFact(NamedTuple):
     """What a statement states. `name` and `value` identify it; `text` is C to put in its place.
 
     `value` is a number or expression for DECLARE, NUMBER, MAXIMUM, FRAME and CONSTANT, and (first,

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from xensave.errors import LimitExceeded, UsageError
 from xensave.findings import Place
 from xensave.headers.compiled.clang import STUB_NAMES
-from xensave.review.alone.entries import Entry, entries, resized
-from xensave.review.alone.facts import WITHIN, Fact, Kind
-from xensave.review.alone.standin import DESCRIPTOR, Row, Sheet, Struct
-from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, Line, untold
+from xensave.review.alone.entries import HunkFact, entries, resized
+from xensave.review.alone.facts import WITHIN, HeaderFact, Kind
+from xensave.review.alone.standin import DESCRIPTOR, Sheet, SheetRow, SheetStruct
+from xensave.review.patches.patch import ADDED, CONTEXT, REMOVED, FilePatch, Hunk, PatchLine, untold
 
 # A statement of the release's that a patch shows and the rows lack is of no consequence.
 _UNKNOWN_ROWS = frozenset({Kind.CONSTANT, Kind.OTHER, Kind.CONDITION, Kind.INCLUDE, Kind.FRAME})
@@ -55,7 +55,7 @@ def graft(sheet: Sheet, patches: Sequence[FilePatch]) -> Sheet:
 
 
 def _graft_hunk(
-    sheet: Sheet, lines: Sequence[Entry], hunk: Hunk, path: str, created: list[FilePatch]
+    sheet: Sheet, lines: Sequence[HunkFact], hunk: Hunk, path: str, created: list[FilePatch]
 ) -> None:
     conditions = 0
     under: set[int] = set()
@@ -87,7 +87,7 @@ def _graft_hunk(
         raise untold(f"{path}:{hunk.lines[0].new}", "what a conditional that the patch adds spans")
 
 
-def _put_under(sheet: Sheet, entry: Entry, under: set[int]) -> None:
+def _put_under(sheet: Sheet, entry: HunkFact, under: set[int]) -> None:
     """Compiles a statement that stays in the place where a condition that is new spans it.
 
     `under` has the identities of rows that lie there, and no longer in `sheet.outer`.
@@ -98,16 +98,16 @@ def _put_under(sheet: Sheet, entry: Entry, under: set[int]) -> None:
         sheet.extra.append(row)
 
 
-def _opens(entry: Entry) -> int:
+def _opens(entry: HunkFact) -> int:
     """How many conditionals a directive that a patch adds opens, or closes."""
     if entry.kind != ADDED or entry.fact.kind is not Kind.CONDITION:
         return 0
     return -1 if "endif" in entry.fact.name else int("el" not in entry.fact.name[:4])
 
 
-def _chunks(sheet: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _chunks(sheet: Sequence[HunkFact]) -> Iterator[list[HunkFact]]:
     """Runs within one struct, with the directives in them, and every fact outside of any alone."""
-    chunk: list[Entry] = []
+    chunk: list[HunkFact] = []
     for entry in sheet:
         fact = entry.fact
         # A last line that changes comes twice, as it was and as it is.
@@ -130,7 +130,7 @@ def _chunks(sheet: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def _limited(chunks: Iterable[list[Entry]], path: str) -> Iterator[list[Entry]]:
+def _limited(chunks: Iterable[list[HunkFact]], path: str) -> Iterator[list[HunkFact]]:
     """The chunks. Raises LimitExceeded once too many of them show what a struct has."""
     shown = 0
     for chunk in chunks:
@@ -140,16 +140,16 @@ def _limited(chunks: Iterable[list[Entry]], path: str) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def _renames(chunk: list[Entry], entry: Entry) -> bool:
+def _renames(chunk: list[HunkFact], entry: HunkFact) -> bool:
     """Tells whether this is the new first line of a struct that only its old one precedes."""
     return entry.kind == ADDED and [(e.kind, e.fact.kind) for e in chunk] == [(REMOVED, Kind.OPEN)]
 
 
-def _ended(chunk: list[Entry]) -> bool:
+def _ended(chunk: list[HunkFact]) -> bool:
     return bool(chunk) and chunk[-1].fact.kind is Kind.CLOSE and chunk[-1].fact.outer
 
 
-def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]) -> None:
+def _graft_outer(sheet: Sheet, entry: HunkFact, path: str, created: list[FilePatch]) -> None:
     fact, line = entry.fact, entry.line
     if entry.kind == ADDED:
         if fact.kind is Kind.INCLUDE:
@@ -164,12 +164,12 @@ def _graft_outer(sheet: Sheet, entry: Entry, path: str, created: list[FilePatch]
         _mark(row, entry, path)
     elif fact.kind is Kind.CONSTANT and entry.kind == CONTEXT:
         # It may size what the patch adds.
-        sheet.add(Row(fact, CONTEXT, _place(path, line.old), _place(path, line.new)))
+        sheet.add(SheetRow(fact, CONTEXT, _place(path, line.old), _place(path, line.new)))
     elif fact.kind not in _UNKNOWN_ROWS or (fact.kind is Kind.FRAME and entry.kind != CONTEXT):
         raise Misfit(_difference(sheet, fact, line, path))
 
 
-def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
+def _included(entry: HunkFact, path: str, created: list[FilePatch]) -> None:
     """An #include that a patch adds is of a header that it brings, or cannot be judged."""
     name = entry.fact.name.rsplit("/", 1)[-1]
     if entry.fact.name in _HARMLESS or name == "xen.h":
@@ -178,7 +178,7 @@ def _included(entry: Entry, path: str, created: list[FilePatch]) -> None:
         raise untold(f"{path}:{entry.line.new}", f"what {entry.fact.name!r} brings")
 
 
-def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
+def _difference(sheet: Sheet, fact: HeaderFact, line: PatchLine, path: str) -> str:
     text = fact.text if fact.kind is not Kind.RESERVE else line.text.strip()
     there = next(
         (r for r in sheet.outer if (r.fact.kind, r.fact.name) == (fact.kind, fact.name)), None
@@ -187,12 +187,12 @@ def _difference(sheet: Sheet, fact: Fact, line: Line, path: str) -> str:
     return f"{path}:{line.old} is {text!r} in the patch; the release {has}"
 
 
-def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> None:
+def _graft_struct(sheet: Sheet, chunk: list[HunkFact], hunk: Hunk, path: str) -> None:
     """Marks the rows that a chunk shows, and puts what it adds between them."""
     stays = [entry for entry in chunk if entry.kind != ADDED]
     changes = any(entry.kind != CONTEXT for entry in chunk)
     # What earlier patches of the series added lies outside of the release's structs.
-    extra = Struct(DESCRIPTOR._replace(struct=""), sheet.extra)
+    extra = SheetStruct(DESCRIPTOR._replace(struct=""), sheet.extra)
     spots = [
         (struct, spot) for struct in sheet.structs.values() for spot in _spots(struct, stays)
     ] or [(extra, spot) for spot in _spots(extra, stays)]
@@ -216,7 +216,7 @@ def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> No
                 _mark(struct.rows[number], entry, path)
         return
     rows = list(struct.rows)
-    made: list[Row] = []
+    made: list[SheetRow] = []
     at = matched[0][0]
     parts = iter(matched)
     for entry in chunk:
@@ -224,17 +224,17 @@ def _graft_struct(sheet: Sheet, chunk: list[Entry], hunk: Hunk, path: str) -> No
             made.append(_added(entry, path))
             continue
         for number in next(parts):
-            row = Row(rows[number].fact)
+            row = SheetRow(rows[number].fact)
             _mark(row, entry, path)
             made.append(row)
     rows[at : matched[-1][-1] + 1] = made
     if struct.layout.struct:
-        sheet.structs[struct.layout.struct] = Struct(struct.layout, rows)
+        sheet.structs[struct.layout.struct] = SheetStruct(struct.layout, rows)
     else:
         sheet.replace_extra(rows)
 
 
-def _spots(struct: Struct, stays: list[Entry]) -> Iterator[list[range]]:
+def _spots(struct: SheetStruct, stays: list[HunkFact]) -> Iterator[list[range]]:
     """Where a struct has these facts in a row: for each fact the rows that state it."""
     rows = struct.rows
     for start in range(len(rows)):
@@ -251,7 +251,7 @@ def _spots(struct: Struct, stays: list[Entry]) -> Iterator[list[range]]:
                 yield matched
 
 
-def _states(rows: list[Row], at: int, fact: Fact) -> range:
+def _states(rows: list[SheetRow], at: int, fact: HeaderFact) -> range:
     """The rows from one on that state a fact; none where they state another.
 
     A member of a struct type may stand for all rows of that struct.
@@ -268,7 +268,7 @@ def _states(rows: list[Row], at: int, fact: Fact) -> range:
     return range(0)
 
 
-def _may_differ(row: Fact, fact: Fact) -> bool:
+def _may_differ(row: HeaderFact, fact: HeaderFact) -> bool:
     """Tells whether a struct's first or last line may have another name in the header.
 
     What the release has within a struct may be a type of its own in the header; a macro's struct
@@ -279,7 +279,7 @@ def _may_differ(row: Fact, fact: Fact) -> bool:
     return (fact.outer and not row.outer) or (row.outer and not fact.outer)
 
 
-def _end(rows: list[Row], at: int) -> int | None:
+def _end(rows: list[SheetRow], at: int) -> int | None:
     depth = 0
     for number in range(at, len(rows)):
         depth += (rows[number].fact.kind is Kind.OPEN) - (rows[number].fact.kind is Kind.CLOSE)
@@ -288,11 +288,11 @@ def _end(rows: list[Row], at: int) -> int | None:
     return None
 
 
-def _added(entry: Entry, path: str) -> Row:
-    return Row(entry.fact, ADDED, new=_place(path, entry.line.new))
+def _added(entry: HunkFact, path: str) -> SheetRow:
+    return SheetRow(entry.fact, ADDED, new=_place(path, entry.line.new))
 
 
-def _mark(row: Row, entry: Entry, path: str) -> None:
+def _mark(row: SheetRow, entry: HunkFact, path: str) -> None:
     row.kind = entry.kind
     row.old, row.new = _place(path, entry.line.old), _place(path, entry.line.new)
 

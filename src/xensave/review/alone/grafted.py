@@ -15,7 +15,7 @@ from xensave.findings import Place
 from xensave.headers.model import COMPAT, DECLARE, DEFINE, Frame, HeaderRecord, HeaderSpace
 from xensave.headers.trees.tree import MemoryTree
 from xensave.review.alone.facts import Kind
-from xensave.review.alone.standin import DESCRIPTOR, PROLOGUE, Row, Sheet
+from xensave.review.alone.standin import DESCRIPTOR, PROLOGUE, Sheet, SheetRow
 from xensave.review.patches.patch import ADDED, REMOVED, LineKind
 from xensave.review.trees.sides import read_headers_of
 from xensave.rules.numbers.model import Side
@@ -43,7 +43,7 @@ class _Half(NamedTuple):
     name: str
     fallback: Place
     without: LineKind
-    place_of: Callable[[Row], Place | None]
+    place_of: Callable[[SheetRow], Place | None]
 
     def side(self) -> Side:
         sheet = self.sheet
@@ -76,14 +76,14 @@ class _Half(NamedTuple):
             compiled.lines if compiled else {},
         )
 
-    def _rest(self, rows: Iterable[Row]) -> list[Row]:
+    def _rest(self, rows: Iterable[SheetRow]) -> list[SheetRow]:
         return [row for row in rows if row.kind != self.without]
 
-    def _place(self, row: Row) -> Place:
+    def _place(self, row: SheetRow) -> Place:
         return self.place_of(row) or self.fallback
 
     def _maximum(
-        self, compiled: Side | None, rows: Iterable[Row]
+        self, compiled: Side | None, rows: Iterable[SheetRow]
     ) -> tuple[int | None, Place | None]:
         """The largest value that HVM_SAVE_CODE_MAX has: as compiled, or as a row states it."""
         told = compiled.headers if compiled else None
@@ -97,7 +97,7 @@ class _Half(NamedTuple):
                     maximum = value, self._place(row)
         return maximum
 
-    def _compiled(self, rows: Sequence[Row]) -> Side:
+    def _compiled(self, rows: Sequence[SheetRow]) -> Side:
         text = PROLOGUE + "".join(f"{row.fact.text}\n" for row in rows)
         try:
             side = read_headers_of(MemoryTree({_FILE: text}, self.name))
@@ -127,14 +127,14 @@ class _Half(NamedTuple):
             {key: moved(place) for key, place in side.lines.items()},
         )
 
-    def _reservations(self, rows: Iterable[Row]) -> Iterator[OwnedRange]:
+    def _reservations(self, rows: Iterable[SheetRow]) -> Iterator[OwnedRange]:
         for row in rows:
             if row.fact.kind is Kind.RESERVE:
                 first, last = (int(number) for number in row.fact.value)
                 owner = re.sub(r".* reserved for (.*) \*/", r"\1", row.fact.text)
                 yield OwnedRange(first, last, owner, text=row.fact.text, place=self._place(row))
 
-    def _frame(self, compiled: Side | None, rows: Iterable[Row]) -> Frame:
+    def _frame(self, compiled: Side | None, rows: Iterable[SheetRow]) -> Frame:
         """The descriptor as compiled where it is touched, and the constants that rows state."""
         frame = compiled.headers.frame if compiled else Frame()
         constants: dict[str, tuple[int, Place]] = {}
@@ -146,8 +146,8 @@ class _Half(NamedTuple):
 
 
 def _written(
-    sheet: Sheet, rows: list[Row], extra: list[Row], structs: dict[str, list[Row]]
-) -> list[Row]:
+    sheet: Sheet, rows: list[SheetRow], extra: list[SheetRow], structs: dict[str, list[SheetRow]]
+) -> list[SheetRow]:
     """The rows to compile: what is touched, what it needs, and what binds it; none if none is."""
     outer = [row for row in rows if _to_compile(sheet, row, structs)]
     touched = [row for part in structs.values() for row in part]
@@ -156,7 +156,7 @@ def _written(
     constants = [row for row in rows if row.fact.kind is Kind.CONSTANT]
     written = set(map(id, outer))
     symbols = [row for row in rows if row.fact.kind is Kind.NUMBER and id(row) not in written]
-    needed: dict[str, list[Row]] = {}
+    needed: dict[str, list[SheetRow]] = {}
     pending = [*outer, *touched, *extra]
     while pending:
         for tag in re.findall(r"\b(?:struct|union)\s+(\w+)", pending.pop().fact.text):
@@ -176,7 +176,7 @@ def _written(
     return [*constants, *symbols, *stays, *touched, *extra, *outer]
 
 
-def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
+def _to_compile(sheet: Sheet, row: SheetRow, structs: dict[str, list[SheetRow]]) -> bool:
     """Tells whether a row outside of structs needs the compiler: new, symbolic, or changed."""
     fact = row.fact
     if fact.kind is Kind.MAXIMUM:
@@ -193,7 +193,9 @@ def _to_compile(sheet: Sheet, row: Row, structs: dict[str, list[Row]]) -> bool:
     )
 
 
-def _places(rows: Sequence[Row], place_of: Callable[[Row], Place | None]) -> list[Place | None]:
+def _places(
+    rows: Sequence[SheetRow], place_of: Callable[[SheetRow], Place | None]
+) -> list[Place | None]:
     """A place for every row: its own, else the first line that the patch changes in its struct."""
     places = [place_of(row) for row in rows]
     start = None

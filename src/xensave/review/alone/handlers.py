@@ -10,7 +10,7 @@ from xensave.catalogue.model import LoadMode, RecordKind, Release
 from xensave.findings import Place
 from xensave.headers.text.ctext import active_code
 from xensave.headers.text.registrations import Registration, loads_in, registrations
-from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Line, is_handler_source
+from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, PatchLine, is_handler_source
 from xensave.rules.numbers.handler import WITHOUT_HANDLER
 from xensave.rules.numbers.model import Handlers
 
@@ -74,13 +74,13 @@ def patched(known: Known, files: Iterable[FilePatch]) -> Known:
     return Known(loads, kinds, registered, frozenset(words))
 
 
-def _changes(file: FilePatch) -> Iterator[tuple[Sequence[Line], Sequence[Line]]]:
+def _changes(file: FilePatch) -> Iterator[tuple[Sequence[PatchLine], Sequence[PatchLine]]]:
     for hunk in file.hunks:
         if any(line.kind in (ADDED, REMOVED) for line in hunk.lines):
             yield hunk.before, hunk.after
 
 
-def _registered(path: str, lines: Sequence[Line]) -> dict[str, Registration]:
+def _registered(path: str, lines: Sequence[PatchLine]) -> dict[str, Registration]:
     """The registrations that lines of a hunk show whole, each at its line."""
     registered = {}
     for each in registrations(path, "\n".join(line.text for line in lines)):

@@ -15,7 +15,7 @@ from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
 from xensave.findings import Place
 from xensave.headers.text.comments import comment_of
-from xensave.review.alone.facts import Fact, Key, Kind
+from xensave.review.alone.facts import HeaderFact, Key, Kind
 from xensave.review.patches.patch import CONTEXT, REMOVED, LineKind
 
 PROLOGUE = """\
@@ -49,10 +49,10 @@ _KNOWN = re.compile(
 
 
 @dataclass(slots=True)
-class Row:
+class SheetRow:
     """A row: its fact, where the patch shows it, and what the patch does to it."""
 
-    fact: Fact
+    fact: HeaderFact
     kind: LineKind = CONTEXT
     old: Place | None = None
     new: Place | None = None
@@ -64,11 +64,11 @@ class Row:
 
 
 @dataclass(slots=True)
-class Struct:
+class SheetStruct:
     """A struct of the release, `layout` as the catalogue has it, with its rows."""
 
     layout: Layout
-    rows: list[Row]
+    rows: list[SheetRow]
 
     @property
     def touched(self) -> bool:
@@ -84,12 +84,12 @@ class Sheet:
     """
 
     release: Release
-    structs: dict[str, Struct]
-    outer: list[Row]
+    structs: dict[str, SheetStruct]
+    outer: list[SheetRow]
     binds: dict[str, Binding] = field(default_factory=dict)
-    extra: list[Row] = field(default_factory=list)
-    _outer_index: dict[Key, list[Row]] | None = None
-    _extra_index: dict[Key, list[Row]] | None = None
+    extra: list[SheetRow] = field(default_factory=list)
+    _outer_index: dict[Key, list[SheetRow]] | None = None
+    _extra_index: dict[Key, list[SheetRow]] | None = None
 
     def settled(self) -> Sheet:
         """Returns the sheet for the next patch: removed rows are gone, added ones like any other.
@@ -97,12 +97,12 @@ class Sheet:
         Rows that no patch has touched are shared.
         """
         structs = {
-            tag: Struct(struct.layout, _settled(struct.rows)) if struct.touched else struct
+            tag: SheetStruct(struct.layout, _settled(struct.rows)) if struct.touched else struct
             for tag, struct in self.structs.items()
         }
         return Sheet(self.release, structs, _settled(self.outer), self.binds, _settled(self.extra))
 
-    def staying(self, fact: Fact) -> Row | None:
+    def staying(self, fact: HeaderFact) -> SheetRow | None:
         """Returns the first row outside of structs that states a fact and is not changed."""
         row = self.staying_outside(fact)
         if row is None:
@@ -111,35 +111,35 @@ class Sheet:
             row = _first(self._extra_index, fact)
         return row
 
-    def staying_outside(self, fact: Fact) -> Row | None:
+    def staying_outside(self, fact: HeaderFact) -> SheetRow | None:
         """Returns the same among `outer` alone."""
         self._outer_index = self._outer_index or _indexed(self.outer)
         return _first(self._outer_index, fact)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: SheetRow) -> None:
         """Adds a row outside of structs that is no C of the patch's alone."""
         self.outer.append(row)
         if self._outer_index:
             self._outer_index.setdefault(row.fact.key, []).append(row)
 
-    def replace_extra(self, rows: list[Row]) -> None:
+    def replace_extra(self, rows: list[SheetRow]) -> None:
         """Puts other rows in the place of `extra`."""
         self.extra[:] = rows
         self._extra_index = None
 
 
-def _settled(rows: list[Row]) -> list[Row]:
-    return [Row(row.fact) for row in rows if row.kind != REMOVED]
+def _settled(rows: list[SheetRow]) -> list[SheetRow]:
+    return [SheetRow(row.fact) for row in rows if row.kind != REMOVED]
 
 
-def _indexed(rows: list[Row]) -> dict[Key, list[Row]]:
-    index: dict[Key, list[Row]] = {}
+def _indexed(rows: list[SheetRow]) -> dict[Key, list[SheetRow]]:
+    index: dict[Key, list[SheetRow]] = {}
     for row in rows:
         index.setdefault(row.fact.key, []).append(row)
     return index
 
 
-def _first(index: dict[Key, list[Row]], fact: Fact) -> Row | None:
+def _first(index: dict[Key, list[SheetRow]], fact: HeaderFact) -> SheetRow | None:
     rows = index.get(fact.key, [])
     while rows and rows[0].changed:
         # A row that is changed stays so.
@@ -155,46 +155,52 @@ def standin(release: Release) -> Sheet:
         old = catalogue.layout(binding.compat) if binding.compat else None
         for each in (layout, old):
             if each is not None and each.struct not in sheet.structs:
-                sheet.structs[each.struct] = Struct(each, list(map(Row, facts_of(each))))
+                sheet.structs[each.struct] = SheetStruct(each, list(map(SheetRow, facts_of(each))))
         sheet.binds[binding.name] = binding
-        sheet.outer.append(Row(_bound(binding, layout, old)))
-    sheet.structs[DESCRIPTOR.struct] = Struct(DESCRIPTOR, list(map(Row, facts_of(DESCRIPTOR))))
+        sheet.outer.append(SheetRow(_bound(binding, layout, old)))
+    sheet.structs[DESCRIPTOR.struct] = SheetStruct(
+        DESCRIPTOR, list(map(SheetRow, facts_of(DESCRIPTOR)))
+    )
     for reservation in release.reservations:
         text = comment_of(reservation)
         value = (reservation.first, reservation.last)
-        sheet.outer.append(Row(Fact(Kind.RESERVE, reservation.owner.casefold(), value, text)))
+        sheet.outer.append(
+            SheetRow(HeaderFact(Kind.RESERVE, reservation.owner.casefold(), value, text))
+        )
     for name, number in FRAME.items():
-        sheet.outer.append(Row(Fact(Kind.FRAME, name, (number,), f"#define {name} {number:#x}")))
+        sheet.outer.append(
+            SheetRow(HeaderFact(Kind.FRAME, name, (number,), f"#define {name} {number:#x}"))
+        )
     most = "HVM_SAVE_CODE_MAX"
     text = f"#define {most} {release.code_max}"
-    sheet.outer.append(Row(Fact(Kind.MAXIMUM, most, (release.code_max,), text)))
+    sheet.outer.append(SheetRow(HeaderFact(Kind.MAXIMUM, most, (release.code_max,), text)))
     return sheet
 
 
 @cache
-def facts_of(layout: Layout) -> tuple[Fact, ...]:
+def facts_of(layout: Layout) -> tuple[HeaderFact, ...]:
     """Returns the facts of a struct, one for each line of its declaration."""
     struct = layout.struct
     return (
-        Fact(Kind.OPEN, struct, (), f"struct {struct} {{", outer=True),
+        HeaderFact(Kind.OPEN, struct, (), f"struct {struct} {{", outer=True),
         *_members(layout.fields, {struct}),
-        Fact(Kind.CLOSE, "", (), "};", outer=True),
+        HeaderFact(Kind.CLOSE, "", (), "};", outer=True),
     )
 
 
-def _bound(binding: Binding, layout: Layout, old: Layout | None) -> Fact:
+def _bound(binding: Binding, layout: Layout, old: Layout | None) -> HeaderFact:
     """A record whose length varies is bound by a bare number, as CPU_XSAVE and CPU_MSR are."""
     name, code = binding.name, binding.typecode
     if layout.flexible or binding.load == OWN:
-        return Fact(Kind.NUMBER, name, (code,), f"#define {name}_CODE {code}")
+        return HeaderFact(Kind.NUMBER, name, (code,), f"#define {name}_CODE {code}")
     native = f"{name}, {code}, struct {layout.struct}"
     text = f"DECLARE_HVM_SAVE_TYPE({native});"
     if old is not None:
         text = f"DECLARE_HVM_SAVE_TYPE_COMPAT({native}, struct {old.struct}, _fix);"
-    return Fact(Kind.DECLARE, name, (code,), text)
+    return HeaderFact(Kind.DECLARE, name, (code,), text)
 
 
-def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[Fact]:
+def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[HeaderFact]:
     for member in fields:
         dims = "".join(f"[{n}]" for n in member.dims)
         if member.fields:
@@ -203,14 +209,14 @@ def _members(fields: tuple[Field, ...], written: set[str]) -> Iterator[Fact]:
             # A tag is written once; a second use of it is laid out the same without one.
             shown = "" if tag in written else tag
             written.add(tag)
-            yield Fact(Kind.OPEN, tag, (), f"{kind} {shown} {{".replace("  ", " "))
+            yield HeaderFact(Kind.OPEN, tag, (), f"{kind} {shown} {{".replace("  ", " "))
             yield from _members(member.fields, written)
             text = f"}} {member.name}{dims};".replace(" ;", ";")
-            yield Fact(Kind.CLOSE, member.name, (), text)
+            yield HeaderFact(Kind.CLOSE, member.name, (), text)
         else:
             bits = f":{member.bits[1]}" if member.bits else ""
             text = f"{_type(member)} {member.name}{dims}{bits};"
-            yield Fact(Kind.MEMBER, member.name, (), text)
+            yield HeaderFact(Kind.MEMBER, member.name, (), text)
 
 
 def _tag(member: Field) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from xensave.errors import LimitExceeded
 from xensave.headers.text.comments import comment_of, reservations
 from xensave.headers.text.ctext import begins_in_comment, without_comments
-from xensave.review.alone.facts import Fact, Kind
+from xensave.review.alone.facts import HeaderFact, Kind
 
 _DEFINE = re.compile(r"#\s*define\s+(\w+)(\([^)]*\))?(?:\s+(.*))?$", re.DOTALL)
 _CONDITION = re.compile(r"#\s*(if|ifdef|ifndef|elif|else|endif)\b\s*(.*)")
@@ -40,7 +40,7 @@ STATEMENTS = 40_000
 FRAME = ("HVM_FILE_MAGIC", "HVM_FILE_VERSION")
 
 
-def facts(lines: Sequence[str], section: str = "") -> list[Fact]:
+def facts(lines: Sequence[str], section: str = "") -> list[HeaderFact]:
     """Returns the facts that lines of a header state, in the order of their lines.
 
     `section` is what a hunk's @@ line says that it lies in.
@@ -231,7 +231,7 @@ def _makes_struct(code: Sequence[str], index: int) -> bool:
     return opens is not None and "__HVM_SAVE" not in body
 
 
-def _facts_of(piece: _Piece) -> Iterator[Fact]:
+def _facts_of(piece: _Piece) -> Iterator[HeaderFact]:
     """The facts of one statement."""
     text, place = piece.text, (piece.first, piece.last)
     if text.startswith("#"):
@@ -241,19 +241,19 @@ def _facts_of(piece: _Piece) -> Iterator[Fact]:
     if text.endswith("{"):
         opening = _OPEN.match(bare[:-1].strip())
         if opening:
-            yield Fact(Kind.OPEN, opening[2], (), text, *place, outer=not piece.indented)
+            yield HeaderFact(Kind.OPEN, opening[2], (), text, *place, outer=not piece.indented)
         elif bare != "{":
-            yield Fact(Kind.OTHER, text, (), text, *place)
+            yield HeaderFact(Kind.OTHER, text, (), text, *place)
     elif text.startswith("}"):
         closing = _CLOSE.match(bare)
         kind, name = (Kind.CLOSE, closing[1]) if closing else (Kind.OTHER, text)
         outer = closing is not None and not piece.indented
-        yield Fact(kind, name, (), f"{text};", *place, outer=outer)
+        yield HeaderFact(kind, name, (), f"{text};", *place, outer=outer)
     elif "DECLARE_HVM_SAVE_TYPE" in text:
         match = _DECLARE.match(text)
         kind, name = (Kind.DECLARE, match[1]) if match else (Kind.OTHER, text)
         value = _value(match[2], match[2]) if match else ()
-        yield Fact(kind, name, value, f"{text};", *place)
+        yield HeaderFact(kind, name, value, f"{text};", *place)
     elif bare:
         yield from _members(bare, text, place)
 
@@ -264,35 +264,35 @@ def _value(text: str, digits: str) -> tuple[int | str, ...]:
     return (text if number is None else number,)
 
 
-def _members(bare: str, text: str, place: tuple[int, int]) -> Iterator[Fact]:
+def _members(bare: str, text: str, place: tuple[int, int]) -> Iterator[HeaderFact]:
     bitmap = _BITMAP.match(bare)
     if bitmap:
-        yield Fact(Kind.MEMBER, bitmap[1], (), f"{text};", *place)
+        yield HeaderFact(Kind.MEMBER, bitmap[1], (), f"{text};", *place)
         return
     member = _MEMBER.match(bare)
     if member is None or member[1].split()[0] in _NOT_TYPES or member[1] in ("struct", "union"):
         if not re.fullmatch(r"(?:struct|union)\s+\w+", bare):
-            yield Fact(Kind.OTHER, text, (), f"{text};", *place)
+            yield HeaderFact(Kind.OTHER, text, (), f"{text};", *place)
         return
     attributes = " ".join(_ATTRIBUTE.findall(text))
     for declarator in member[2].split(","):
         name = _NAME.match(declarator.strip())
         made = f"{member[1]} {declarator.strip()} {attributes}".strip()
-        yield Fact(Kind.MEMBER, name[1] if name else "", (), f"{made};", *place)
+        yield HeaderFact(Kind.MEMBER, name[1] if name else "", (), f"{made};", *place)
 
 
-def _directive(text: str, place: tuple[int, int]) -> Fact:
+def _directive(text: str, place: tuple[int, int]) -> HeaderFact:
     define, include = _DEFINE.match(text), _INCLUDE.match(text)
     plain = " ".join(text.split())
     if _CONDITION.match(text):
-        return Fact(Kind.CONDITION, plain, (), text, *place)
+        return HeaderFact(Kind.CONDITION, plain, (), text, *place)
     if include:
-        return Fact(Kind.INCLUDE, include[1].strip('"<>'), (), text, *place)
+        return HeaderFact(Kind.INCLUDE, include[1].strip('"<>'), (), text, *place)
     if define is None or define[2]:
-        return Fact(Kind.OTHER, plain, (), text, *place)
+        return HeaderFact(Kind.OTHER, plain, (), text, *place)
     body = (define[3] or "").strip()
     kind, name = _defined(define[1])
-    return Fact(kind, name, _value(body, body.strip("() ")), text, *place)
+    return HeaderFact(kind, name, _value(body, body.strip("() ")), text, *place)
 
 
 def _defined(name: str) -> tuple[Kind, str]:
@@ -334,13 +334,13 @@ def _is_foreign(word: str, condition: str) -> bool:
     return bool(asked) and plain and all(_FOREIGN.fullmatch(name) for name in asked)
 
 
-def _reserved(lines: Sequence[str]) -> list[Fact]:
+def _reserved(lines: Sequence[str]) -> list[HeaderFact]:
     """Reservations stand in comments, which a hunk may cut at either end."""
     text = "\n".join(lines)
     if begins_in_comment(lines):
         text = f"/*{text}"
     return [
-        Fact(
+        HeaderFact(
             Kind.RESERVE,
             reservation.owner.casefold(),
             (reservation.first, reservation.last),

@@ -41,7 +41,7 @@ def untold(where: str, what: str) -> UsageError:
     return UsageError(f"{where}: {what} cannot be told without the tree; give it with --tree")
 
 
-class Line(NamedTuple):
+class PatchLine(NamedTuple):
     """A line of a hunk: REMOVED, ADDED or CONTEXT, and its number before and after."""
 
     kind: LineKind
@@ -59,17 +59,17 @@ class Hunk(NamedTuple):
     """A hunk: `head` is its @@ line."""
 
     head: str
-    lines: tuple[Line, ...]
+    lines: tuple[PatchLine, ...]
     old_start: int
     section: str
 
     @property
-    def before(self) -> list[Line]:
+    def before(self) -> list[PatchLine]:
         """The lines that the file must have."""
         return [line for line in self.lines if line.kind != ADDED]
 
     @property
-    def after(self) -> list[Line]:
+    def after(self) -> list[PatchLine]:
         """The lines that it then has."""
         return [line for line in self.lines if line.kind != REMOVED]
 
@@ -185,7 +185,7 @@ def _names_of(part: str) -> list[str]:
 
 def _hunk(hunk: object) -> Hunk:
     lines = tuple(
-        Line(line.line_type, line.value.rstrip("\n"), line.source_line_no, line.target_line_no)
+        PatchLine(line.line_type, line.value.rstrip("\n"), line.source_line_no, line.target_line_no)
         for line in hunk  # type: ignore[attr-defined]  # unidiff has no types
         if line.line_type in (REMOVED, ADDED, CONTEXT)
     )

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from xensave.review.patches.mail import Message
 from xensave.review.patches.trailers import Trailer
-from xensave.review.result import Progress, Review, objections_of
+from xensave.review.result import Review, VersionProgress, objections_of
 from xensave.rules.numbers.model import Objection
 
 
@@ -93,7 +93,7 @@ def trailers_of(message: Message, thread: Iterable[Message]) -> tuple[Trailer, .
     return tuple(by_key.values())
 
 
-def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:
+def progress_of(reviews: Sequence[Review]) -> tuple[VersionProgress, ...]:
     """Returns each version of a series compared with the one before it."""
     by_version: dict[tuple[int, int], list[Review]] = {}
     for review in reviews:
@@ -108,11 +108,11 @@ def progress_of(reviews: Sequence[Review]) -> tuple[Progress, ...]:
 
 def _progress(
     older: int, before: Sequence[Review], newer: int, after: Sequence[Review]
-) -> Progress:
+) -> VersionProgress:
     old, new = objections_of(before), objections_of(after)
     had = {trailer.key: trailer for review in before for trailer in review.trailers}
     has = {trailer.key: trailer for review in after for trailer in review.trailers}
-    return Progress(
+    return VersionProgress(
         older,
         newer,
         settled=_without(old, new),

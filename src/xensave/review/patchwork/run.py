@@ -10,13 +10,13 @@ from typing import NamedTuple
 from xensave.errors import Malformed, SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.review.patchwork.client import CheckState, Client, PatchEntry, Series
-from xensave.review.result import Result, Review, Untouched
+from xensave.review.result import Review, ReviewResult, Untouched
 
 CONTEXT = "xensave-review"
 _LONGEST = 250
 
 
-class Check(NamedTuple):
+class PatchCheck(NamedTuple):
     """What is posted to a patch: success, warning or fail, and a line that says why."""
 
     patch: int
@@ -31,8 +31,8 @@ class Reviewed(NamedTuple):
     """
 
     series: Series
-    result: Result | None
-    checks: tuple[Check, ...] = ()
+    result: ReviewResult | None
+    checks: tuple[PatchCheck, ...] = ()
     error: str = ""
     posted: bool = False
 
@@ -72,7 +72,7 @@ class Done:
 def review_all(
     client: Client,
     numbers: Iterable[int],
-    review: Callable[[str, bytes], Result],
+    review: Callable[[str, bytes], ReviewResult],
     done: Done,
     *,
     post: bool = False,
@@ -103,7 +103,9 @@ def review_all(
         yield reviewed
 
 
-def _reviewed(series: Series, mails: bytes, review: Callable[[str, bytes], Result]) -> Reviewed:
+def _reviewed(
+    series: Series, mails: bytes, review: Callable[[str, bytes], ReviewResult]
+) -> Reviewed:
     try:
         result = review(f"series {series.id}", mails)
     except Untouched:
@@ -113,11 +115,11 @@ def _reviewed(series: Series, mails: bytes, review: Callable[[str, bytes], Resul
     return Reviewed(series, result, tuple(_checks(series, result)))
 
 
-def _checks(series: Series, result: Result) -> Iterator[Check]:
+def _checks(series: Series, result: ReviewResult) -> Iterator[PatchCheck]:
     for review in result.newest:
         patch = _patch_of(series, review)
         if patch is not None:
-            yield Check(patch.id, *_state(review))
+            yield PatchCheck(patch.id, *_state(review))
 
 
 def _patch_of(series: Series, review: Review) -> PatchEntry | None:

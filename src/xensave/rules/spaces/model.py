@@ -13,7 +13,7 @@ from typing import TypeAlias
 from xensave.catalogue.model import Space
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Severity
-from xensave.headers.spaces import Description
+from xensave.headers.spaces import SpaceDescription
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
 from xensave.rules.numbers.model import Hit, Rule
 
@@ -27,7 +27,7 @@ class SpaceChange:
     beside a document, after the change. `released` is the interface's version in the base.
     """
 
-    description: Description
+    description: SpaceDescription
     before: SpaceText | None
     after: SpaceText
     space: Space

@@ -11,7 +11,7 @@ from typing import Protocol
 from xensave.source.limits import XZ_MEMORY, ZSTD_WINDOW
 
 
-class Frame(Protocol):
+class CompressedFrame(Protocol):
     """Decompresses one frame: feed it while it needs input, until it is at its end."""
 
     @property
@@ -86,29 +86,31 @@ def zstd_library() -> ModuleType:
     return import_module(_ZSTD)
 
 
-def zstd() -> Frame:
+def zstd() -> CompressedFrame:
     """Starts a zstd frame; a window above ZSTD_WINDOW is refused."""
     library = zstd_library()
     window = library.DecompressionParameter.window_log_max
-    frame: Frame = library.ZstdDecompressor(options={window: ZSTD_WINDOW.bit_length() - 1})
+    frame: CompressedFrame = library.ZstdDecompressor(
+        options={window: ZSTD_WINDOW.bit_length() - 1}
+    )
     return frame
 
 
-def xz() -> Frame:
+def xz() -> CompressedFrame:
     """Starts an xz stream."""
     import lzma
 
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
 
-def bzip2() -> Frame:
+def bzip2() -> CompressedFrame:
     """Starts a bzip2 stream."""
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
-STARTS: dict[str, Callable[[], Frame]] = {
+STARTS: dict[str, Callable[[], CompressedFrame]] = {
     "zstd": zstd,
     "xz": xz,
     "gzip": _Gzip,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xensave.errors import LimitExceeded, Malformed, Truncated, XensaveError
 from xensave.source.compression import CODECS, MAGIC_SIZE
-from xensave.source.compression.codecs import STARTS, Frame, failures
+from xensave.source.compression.codecs import STARTS, CompressedFrame, failures
 from xensave.source.limits import CHUNK, EXPANSION_FLOOR, EXPANSION_RATIO
 from xensave.source.stream import Pull
 
@@ -22,7 +22,7 @@ class Decompressor:
         self._codec = codec
         self._pull = pull
         self._bounded = bounded
-        self._frame: Frame | None = STARTS[codec]()
+        self._frame: CompressedFrame | None = STARTS[codec]()
         self._input = b""
         self._taken = 0
         self._given = 0
@@ -41,7 +41,7 @@ class Decompressor:
                 return out
         return b""
 
-    def _step(self, frame: Frame, n: int) -> bytes:
+    def _step(self, frame: CompressedFrame, n: int) -> bytes:
         if frame.needs_input and not self._input and not self._feed():
             raise Truncated(
                 f"ends inside a frame, after {self._taken} compressed bytes",

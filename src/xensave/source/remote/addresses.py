@@ -12,7 +12,7 @@ Key = tuple[int, float | None, str | None]
 """What tells an object from a later one at its address: size, time of change, entity tag."""
 
 
-class Entry(NamedTuple):
+class StoreObject(NamedTuple):
     """An object: its address, its size in bytes, its seconds of change and its entity tag.
 
     `size` is -1 where the store does not say. `generation` is what Google's store counts versions

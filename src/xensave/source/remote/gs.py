@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol, cast
 
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import Changed, Denied
 from xensave.source.remote.store import FileSystem, Info, Store
 
@@ -21,7 +21,7 @@ class _Gs(Protocol):
 class GsStore(Store):
     """A bucket."""
 
-    def entry(self, address: str) -> Entry:
+    def entry(self, address: str) -> StoreObject:
         """Returns what the bucket says of an object: fsspec's `info` asks for a folder as well."""
         from fsspec.asyn import sync
 
@@ -29,7 +29,7 @@ class GsStore(Store):
         info = self._patient(lambda: cast(Info, sync(fs.loop, fs._get_object, self._path)), address)
         return self._entry_of(address, info)
 
-    def check_unchanged(self, of: Entry) -> None:
+    def check_unchanged(self, of: StoreObject) -> None:
         """Looks again only where the store named no generation."""
         if of.generation is None:
             super().check_unchanged(of)
@@ -41,7 +41,7 @@ class GsStore(Store):
             logger.addHandler(logging.NullHandler())
         return super()._open(address)
 
-    def _range(self, of: Entry, start: int, end: int) -> bytes:
+    def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         if of.generation is None:
             return super()._range(of, start, end)
         try:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeVar, cast
 
 from xensave.errors import LimitExceeded, SourceError
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import SILENCE, Changed, Denied, reason
 from xensave.source.remote.store import Store
 
@@ -68,12 +68,12 @@ class HttpStore(Store):
 
     wild = frozenset("*[")
 
-    def entry(self, address: str) -> Entry:
+    def entry(self, address: str) -> StoreObject:
         """Asks for the first byte alone: whoever gives ranges says then how large the whole is."""
 
-        async def ask(answer: _Answer) -> Entry:
+        async def ask(answer: _Answer) -> StoreObject:
             if answer.status == _NO_SUCH_RANGE:
-                return Entry(address, 0)
+                return StoreObject(address, 0)
             _check(answer)
             return _entry(address, answer)
 
@@ -83,7 +83,7 @@ class HttpStore(Store):
         """Tells whether an address has wild cards; what follows a question mark has none."""
         return super().is_pattern(address.partition("?")[0])
 
-    def matches(self, pattern: str) -> Iterator[Entry]:
+    def matches(self, pattern: str) -> Iterator[StoreObject]:
         """Yields what the links of a server's listings name, each asked for its size."""
         from fsspec.utils import glob_translate
 
@@ -114,10 +114,10 @@ class HttpStore(Store):
     def _links(self, folder: str) -> list[str]:
         return self._patient(lambda: self._http.ls(folder, detail=False), folder)
 
-    def check_unchanged(self, of: Entry) -> None:
+    def check_unchanged(self, of: StoreObject) -> None:
         """Does nothing: each answer was of the object that was seen first."""
 
-    def stream(self, of: Entry) -> Callable[[int], bytes]:
+    def stream(self, of: StoreObject) -> Callable[[int], bytes]:
         """Returns a function that gives the next bytes of an object that comes as a whole."""
         from fsspec.asyn import sync
 
@@ -141,7 +141,7 @@ class HttpStore(Store):
 
         return pull
 
-    def _range(self, of: Entry, start: int, end: int) -> bytes:
+    def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         """Returns a range; a server may give less of it than was asked for."""
 
         async def take(answer: _Answer) -> bytes:
@@ -201,18 +201,18 @@ def _check(answer: _Answer) -> None:
     raise OSError(text)
 
 
-def _check_same(of: Entry, now: Entry) -> None:
+def _check_same(of: StoreObject, now: StoreObject) -> None:
     if now.key != of.key:
         raise Changed
 
 
-def _entry(address: str, answer: _Answer) -> Entry:
+def _entry(address: str, answer: _Answer) -> StoreObject:
     """Returns what an answer says of the whole object."""
     headers = answer.headers
     ranges = answer.status == _PARTIAL
     length = headers.get("Content-Length") if not ranges else _total(answer)
     known = length is not None and _is_number(length)
-    return Entry(
+    return StoreObject(
         address,
         int(length) if known and length is not None else -1,
         _stamp(headers.get("Last-Modified")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import Changed, Denied
 from xensave.source.remote.store import Store
 
@@ -31,10 +31,10 @@ class _Body(Protocol):
 class S3Store(Store):
     """A bucket."""
 
-    def check_unchanged(self, of: Entry) -> None:
+    def check_unchanged(self, of: StoreObject) -> None:
         """Does nothing: each range was of the object that was seen first."""
 
-    def _range(self, of: Entry, start: int, end: int) -> bytes:
+    def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         # s3fs has no way to name the tag of the object that is meant.
         from fsspec.asyn import sync
 

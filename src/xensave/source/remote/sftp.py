@@ -12,7 +12,7 @@ import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
 from xensave.errors import SourceError
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import SILENCE, Changed, Denied
 from xensave.source.remote.store import FileSystem, Store
 
@@ -56,10 +56,10 @@ class Hosts(SFTPFileSystem):
 class SftpStore(Store):
     """A host's files."""
 
-    def check_unchanged(self, of: Entry) -> None:
+    def check_unchanged(self, of: StoreObject) -> None:
         """Does nothing: each range was of the file that was seen first."""
 
-    def matches(self, pattern: str) -> Iterator[Entry]:
+    def matches(self, pattern: str) -> Iterator[StoreObject]:
         """Yields the files that a pattern matches; links are followed."""
         before = pattern[: len(pattern) - len(self._path)]
         listing = self._patient(lambda: self._fs.glob(self._path, detail=True), pattern)
@@ -90,7 +90,7 @@ class SftpStore(Store):
         fs.alive()
         return cast(FileSystem, fs), slash + path
 
-    def _range(self, of: Entry, start: int, end: int) -> bytes:
+    def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         fs = cast(Hosts, self._fs)
         fs.alive()
         with fs.ftp.open(self._path, "rb") as file:

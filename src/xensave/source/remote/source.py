@@ -5,7 +5,7 @@ from __future__ import annotations
 from xensave.errors import LimitExceeded
 from xensave.source.base import RangeSource, Source
 from xensave.source.limits import CHUNK, MIB, READ_LIMIT
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.store import Store
 from xensave.source.remote.stores import store_of
 from xensave.source.stream import StreamSource
@@ -28,7 +28,7 @@ class RemoteSource(RangeSource):
     Reads that follow each other are fetched in growing ranges, a read elsewhere alone.
     """
 
-    def __init__(self, of: Entry, store: Store, *, max_size: int | None = None) -> None:
+    def __init__(self, of: StoreObject, store: Store, *, max_size: int | None = None) -> None:
         super().__init__(of.address, of.size, max_size)
         self.entry = of
         self._store = store
@@ -84,7 +84,7 @@ def open_address(address: str, *, max_size: int | None = None) -> Source:
     return _streamed(of, store, max_size)
 
 
-def _streamed(of: Entry, store: Store, max_size: int | None) -> Source:
+def _streamed(of: StoreObject, store: Store, max_size: int | None) -> Source:
     return StreamSource(
         store.stream(of),
         of.address,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar, cast
 
 from xensave.errors import SourceError, UsageError
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import Changed, Denied, patient
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Store:
         fs, path = url_to_fs(address)
         return cast(FileSystem, fs), str(path)
 
-    def entry(self, address: str) -> Entry:
+    def entry(self, address: str) -> StoreObject:
         """Returns what the store says of one object. Raises SourceError."""
         info = self._patient(lambda: self._fs.info(self._path), address)
         if info.get("type") != "file":
@@ -68,14 +68,14 @@ class Store:
         """Tells whether the path of an address has wild cards; the brackets of a host are none."""
         return bool(self.wild & set(address.partition("://")[2].partition("/")[2]))
 
-    def matches(self, pattern: str) -> Iterator[Entry]:
+    def matches(self, pattern: str) -> Iterator[StoreObject]:
         """Yields the objects that a pattern matches, sorted by name. Raises SourceError."""
         listing = self._patient(lambda: self._fs.glob(self._path, detail=True), pattern)
         for name, info in sorted(listing.items()):
             if info.get("type") == "file":
                 yield self._entry_of(self._fs.unstrip_protocol(name), info)
 
-    def fetch(self, of: Entry, start: int, end: int) -> bytes:
+    def fetch(self, of: StoreObject, start: int, end: int) -> bytes:
         """Returns the bytes from `start` to before `end`, of the object that the entry tells of.
 
         Short answers and failures of the store are tried again. Raises SourceError.
@@ -89,14 +89,14 @@ class Store:
 
         return self._patient(once, of.address)
 
-    def stream(self, of: Entry) -> Callable[[int], bytes]:
+    def stream(self, of: StoreObject) -> Callable[[int], bytes]:
         """Returns a function that gives the next bytes of an object without ranges.
 
         Raises SourceError for a store that gives ranges alone.
         """
         raise SourceError(f"{of.address}: the store gives no ranges")
 
-    def check_unchanged(self, of: Entry) -> None:
+    def check_unchanged(self, of: StoreObject) -> None:
         """Raises SourceError where the object is not the one that the entry tells of.
 
         It is called when the reading is done; a store that holds each range needs it not.
@@ -105,10 +105,10 @@ class Store:
         if self.entry(of.address).key != of.key:
             raise SourceError(f"{of.address}: changed while it was read")
 
-    def _range(self, of: Entry, start: int, end: int) -> bytes:
+    def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         return bytes(self._fs.cat_file(self._path, start, end))
 
-    def _entry_of(self, address: str, info: Info) -> Entry:
+    def _entry_of(self, address: str, info: Info) -> StoreObject:
         size = info.get("size")
         if not isinstance(size, int):
             raise SourceError(f"{address}: the store does not say how large it is")
@@ -119,7 +119,7 @@ class Store:
             mtime = float(changed)
         etag = info.get("ETag") or info.get("etag")
         generation = info.get("generation")
-        return Entry(
+        return StoreObject(
             address,
             size,
             mtime,

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.source.remote.addresses import Entry
+from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.store import Store
 
 
@@ -58,7 +58,7 @@ def is_pattern(address: str) -> bool:
     return store_of(address).is_pattern(address)
 
 
-def expand(address: str) -> Iterator[Entry]:
+def expand(address: str) -> Iterator[StoreObject]:
     """Yields the objects that an address names: itself, or all that its wild cards match.
 
     Raises SourceError where there is none, or the store cannot be reached.

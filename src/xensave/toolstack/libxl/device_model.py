@@ -13,7 +13,7 @@ from functools import partial
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXL
 from xensave.container.streams import libxl, qemu
-from xensave.container.streams.qemu import Section
+from xensave.container.streams.qemu import QemuSection
 from xensave.errors import Truncated
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import HVM
@@ -103,7 +103,7 @@ def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...
     ['apic[0] (version 3, it has version 2)']
     """
     for emulator in saved:
-        known: dict[str, Section] = {
+        known: dict[str, QemuSection] = {
             section.label: section
             for each in target
             if each.kind == emulator.kind

@@ -13,7 +13,7 @@ from xensave.views.text.wrap import plural, wrapped
 if TYPE_CHECKING:
     from xensave.numbers.clash import Clash
     from xensave.numbers.cost import Cost
-    from xensave.numbers.space import Row
+    from xensave.numbers.space import NumberRow
     from xensave.numbers.suggest import Advice, Suggestion
 
 Object = dict[str, object]
@@ -22,7 +22,7 @@ _PAGE = 0x100
 _ROW_KEYS = ("number", "name", "size", "kind", "owner", "state", "layout", "load", "source", "note")
 
 
-def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
+def space_lines(rows: Sequence[NumberRow], width: int) -> Iterator[str]:
     """Yields the number space as a table; runs of numbers that are alike share a line."""
     from xensave.numbers.space import folded
 
@@ -41,7 +41,7 @@ def space_lines(rows: Sequence[Row], width: int) -> Iterator[str]:
     yield from table_lines(head, cells, width, right=(2,))
 
 
-def space_objects(rows: Sequence[Row]) -> list[Object]:
+def space_objects(rows: Sequence[NumberRow]) -> list[Object]:
     """Returns the number space as objects, one a number."""
     return [{key: getattr(row, key) for key in _ROW_KEYS} for row in rows]
 
@@ -142,9 +142,9 @@ def cost_lines(cost: Cost, width: int) -> Iterator[str]:
 
 def cost_object(cost: Cost) -> Object:
     """Returns the cost as an object."""
-    from xensave.numbers.cost import PASSES, Table
+    from xensave.numbers.cost import PASSES, TableCost
 
-    def described(table: Table) -> Object:
+    def described(table: TableCost) -> Object:
         return {
             "entries": table.entries,
             "bytes": table.size,

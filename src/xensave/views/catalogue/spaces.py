@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xensave.catalogue.owned import OwnedRange
     from xensave.numbers.claims import Claims
     from xensave.numbers.cost import SpaceCost
-    from xensave.numbers.space import Row
+    from xensave.numbers.space import NumberRow
     from xensave.numbers.spaces import SpaceRow
 
 Object = dict[str, object]
@@ -39,7 +39,7 @@ def space_objects(rows: Sequence[SpaceRow]) -> list[Object]:
     return [row._asdict() for row in rows]
 
 
-def number_line(title: str, release: str, row: SpaceRow | Row) -> str:
+def number_line(title: str, release: str, row: SpaceRow | NumberRow) -> str:
     """Says in a line what became of one number."""
     name = f"{escape(row.name)}, " if row.name else ""
     owner = f" for {escape(row.owner)}" if row.state == "reserved" and row.owner else ""

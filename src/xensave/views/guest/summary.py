@@ -14,7 +14,7 @@ from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import hang, plural
 
 if TYPE_CHECKING:
-    from xensave.container.streams.qemu import Section
+    from xensave.container.streams.qemu import QemuSection
     from xensave.image import Count
     from xensave.image.facts.emulator import Emulator
     from xensave.views.records.record_json import Json
@@ -205,7 +205,7 @@ def _emulator_json(emulator: Emulator) -> Json:
     }
 
 
-def _section_json(section: Section) -> Json:
+def _section_json(section: QemuSection) -> Json:
     return {
         "name": section.name,
         "instance": section.instance,

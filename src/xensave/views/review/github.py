@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.review.result import Result, objections_of
+from xensave.review.result import ReviewResult, objections_of
 from xensave.rules.numbers.model import Objection
 
 _COMMANDS = {ERROR: "error", WARNING: "warning", NOTE: "notice"}
 
 
-def github(result: Result) -> str:
+def github(result: ReviewResult) -> str:
     """Returns a command for each objection, and a notice where there is none."""
     lines = [_command(objection) for objection in objections_of(result.newest)]
     return "\n".join(lines or ["::notice::xensave review: no objection"]) + "\n"

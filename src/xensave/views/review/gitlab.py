@@ -6,14 +6,14 @@ import hashlib
 import json
 
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.review.result import Result, Review
+from xensave.review.result import Review, ReviewResult
 from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import advice
 
 _SEVERITIES = {ERROR: "critical", WARNING: "major", NOTE: "info"}
 
 
-def gitlab(result: Result) -> str:
+def gitlab(result: ReviewResult) -> str:
     """Returns an issue for each objection of the newest version; an empty array for none."""
     issues = [_issue(review, each) for review in result.newest for each in review.objections]
     return json.dumps(issues, indent=2) + "\n"

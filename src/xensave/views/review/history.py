@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from xensave.review.history import Entry
+from xensave.review.history import CommitReview
 from xensave.views.review.objects import objection_object
 from xensave.views.text.escape import escape
 
 
-def text(entries: Iterable[Entry]) -> Iterator[str]:
+def text(entries: Iterable[CommitReview]) -> Iterator[str]:
     """Yields a line for each commit, its objections under it, and counts at the end."""
     commits = unread = 0
     counts: dict[str, int] = {}
@@ -34,7 +34,7 @@ def text(entries: Iterable[Entry]) -> Iterator[str]:
     yield f"{commits} commits, {unread} of them cannot be read; {counted or 'no objection'}\n"
 
 
-def as_json(entries: Iterable[Entry]) -> Iterator[str]:
+def as_json(entries: Iterable[CommitReview]) -> Iterator[str]:
     """Yields a list with an object for each commit."""
     rows = [
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xensave.findings import Finding
-from xensave.review.patches.patch import FilePatch, Line, header_path
+from xensave.review.patches.patch import FilePatch, PatchLine, header_path
 from xensave.review.result import Review
 from xensave.rules.numbers.model import Objection
 
@@ -31,9 +31,9 @@ class Lines:
 
     def __init__(self, review: Review) -> None:
         self._review = review
-        self._numbered: dict[tuple[int, bool], dict[int, Line]] = {}
+        self._numbered: dict[tuple[int, bool], dict[int, PatchLine]] = {}
 
-    def at(self, objection: Objection) -> Line | None:
+    def at(self, objection: Objection) -> PatchLine | None:
         """Returns the line of a hunk that an objection points at; None where no hunk shows it."""
         patch, wanted = patch_of(self._review, objection), objection.finding.place.line
         if patch is None or wanted is None:
@@ -44,8 +44,8 @@ class Lines:
         return self._numbered[key].get(wanted)
 
 
-def _numbered(patch: FilePatch, removed: bool) -> dict[int, Line]:
-    numbered: dict[int, Line] = {}
+def _numbered(patch: FilePatch, removed: bool) -> dict[int, PatchLine]:
+    numbered: dict[int, PatchLine] = {}
     for hunk in patch.hunks:
         for line in hunk.lines:
             number = line.old if removed else line.new

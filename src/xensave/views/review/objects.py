@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from xensave.review.result import Result, Review
+from xensave.review.result import Review, ReviewResult
 from xensave.rules.numbers.model import Objection
 
 
-def as_json(result: Result) -> str:
+def as_json(result: ReviewResult) -> str:
     """Returns rule, severity, file, line, side, message, remedy and patch of each objection."""
     rows = [_row(review, o) for review in result.reviews for o in review.objections]
     return json.dumps(rows, indent=2, ensure_ascii=True) + "\n"

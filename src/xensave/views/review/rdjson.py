@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.review.result import Result, objections_of
+from xensave.review.result import ReviewResult, objections_of
 from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import advice
 
 _SEVERITIES = {ERROR: "ERROR", WARNING: "WARNING", NOTE: "INFO"}
 
 
-def rdjson(result: Result) -> str:
+def rdjson(result: ReviewResult) -> str:
     """Returns a diagnostic for each objection of the newest version."""
     diagnostics = [_diagnostic(each) for each in objections_of(result.newest)]
     log = {"source": {"name": "xensave"}, "diagnostics": diagnostics}

@@ -11,7 +11,7 @@ from email.utils import format_datetime, formataddr, getaddresses
 from xensave.errors import UsageError
 from xensave.review.patches.mail import Message
 from xensave.review.patches.patch import FilePatch, Hunk
-from xensave.review.result import Result, Review
+from xensave.review.result import Review, ReviewResult
 from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import Lines, patch_of
 from xensave.views.text.escape import escape
@@ -19,7 +19,7 @@ from xensave.views.text.escape import escape
 _WIDTH = 72
 
 
-def reply(result: Result, sender: str | None = None) -> str:
+def reply(result: ReviewResult, sender: str | None = None) -> str:
     """Returns a mail for each patch that draws an objection, as `git send-email` takes them.
 
     Raises UsageError where there is no mail to answer, or nothing to say.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from xensave import __version__
-from xensave.review.result import Result, Review
+from xensave.review.result import Review, ReviewResult
 from xensave.rules.numbers.model import Objection
 from xensave.rules.rows import ROWS, AnyRule
 from xensave.views.review.lines import advice
@@ -16,7 +16,7 @@ SCHEMA = (
 _INDEX = {rule.id: number for number, rule in enumerate(ROWS)}
 
 
-def sarif(result: Result) -> str:
+def sarif(result: ReviewResult) -> str:
     """Returns one run with every rule, every objection, and the waived ones as suppressed."""
     results: list[dict[str, object]] = []
     for review in result.newest:

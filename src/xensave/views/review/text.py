@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.review.config import Waived
-from xensave.review.patches.patch import Line
-from xensave.review.result import Progress, Result, Review, objections_of
+from xensave.review.patches.patch import PatchLine
+from xensave.review.result import Review, ReviewResult, VersionProgress, objections_of
 from xensave.rules.numbers.model import Objection
 from xensave.views.review.lines import Lines
 from xensave.views.text.colours import TITLE, painted
@@ -17,7 +17,7 @@ from xensave.views.text.wrap import plural
 _MOST_NAMES = 8
 
 
-def text(result: Result, *, colour: bool = False) -> str:
+def text(result: ReviewResult, *, colour: bool = False) -> str:
     """Returns the reviews, the comparison of versions, and a line that counts."""
     parts = [line for review in result.reviews for line in _review(review, colour)]
     for progress in result.progress:
@@ -55,7 +55,7 @@ def _several(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + more
 
 
-def _objection(line: Line | None, objection: Objection, colour: bool) -> Iterator[str]:
+def _objection(line: PatchLine | None, objection: Objection, colour: bool) -> Iterator[str]:
     finding = objection.finding
     side = " (removed)" if objection.removed else ""
     severity = painted(finding.severity, finding.severity, colour=colour)
@@ -74,7 +74,7 @@ def _waived(waived: Waived) -> str:
     return f"  waived: {finding.place}: {finding.rule}: {escape(waived.reason)}"
 
 
-def _progress(progress: Progress) -> Iterator[str]:
+def _progress(progress: VersionProgress) -> Iterator[str]:
     yield f"v{progress.newer} after v{progress.older}:"
     for word, objections in (
         ("settled", progress.settled),
@@ -94,7 +94,7 @@ def _progress(progress: Progress) -> Iterator[str]:
     yield ""
 
 
-def _count(result: Result) -> str:
+def _count(result: ReviewResult) -> str:
     drawn = objections_of(result.newest)
     objections = [objection for objection in drawn if not objection.settled]
     settled = len(drawn) - len(objections)

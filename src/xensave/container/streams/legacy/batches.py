@@ -9,7 +9,7 @@ from xensave.container.events import LIBXC, RECORD, Event
 from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
 from xensave.container.streams.legacy import chunks as c
-from xensave.container.streams.legacy.reader import Reader
+from xensave.container.streams.legacy.reader import ChunkReader
 from xensave.container.streams.legacy.remus import decompress
 from xensave.container.streams.libxc_records import PageData
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported
@@ -26,7 +26,7 @@ NOWHERE = 1 << 62
 class Batches:
     """Turns batches into records, and remembers what a difference may refer to."""
 
-    def __init__(self, source: Source, reader: Reader) -> None:
+    def __init__(self, source: Source, reader: ChunkReader) -> None:
         self._source = source
         self._reader = reader
         self._pending: deque[int] = deque()

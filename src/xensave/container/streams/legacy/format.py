@@ -8,7 +8,7 @@ from xensave.container.events import LEGACY, Event
 from xensave.container.format import Format
 from xensave.container.streams.legacy import chunks
 from xensave.container.streams.legacy.header import LegacyHeader, is_legacy, is_pv, told_width
-from xensave.container.streams.legacy.reader import Reader
+from xensave.container.streams.legacy.reader import ChunkReader
 from xensave.container.streams.legacy.upgrade import Upgrade
 from xensave.source import Source
 
@@ -42,7 +42,7 @@ class Legacy(Format):
         are not to tell; `nested` asks for libxl's records around libxc's. Where there is no
         `device_model`, the stream ends with the context.
         """
-        reader = Reader(source, header or self.header(source), device_model=device_model)
+        reader = ChunkReader(source, header or self.header(source), device_model=device_model)
         yield from reader.walk() if stored else Upgrade(source, reader, nested=nested).walk()
 
     def header(

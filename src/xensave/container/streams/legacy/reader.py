@@ -21,7 +21,7 @@ TO_END_LIMIT = 16 << 20
 _INT = struct.Struct("<i")
 
 
-class Reader:
+class ChunkReader:
     """Reads chunk by chunk; what a chunk says of the ones behind it is remembered here.
 
     A PV guest's tail has as many contexts as vCPUs are online, of the sizes that the extended

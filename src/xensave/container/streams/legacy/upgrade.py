@@ -15,7 +15,7 @@ from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.legacy import chunks as c
 from xensave.container.streams.legacy.batches import Batches
-from xensave.container.streams.legacy.reader import Reader, blocks
+from xensave.container.streams.legacy.reader import ChunkReader, blocks
 from xensave.container.streams.legacy.spool import Spool
 from xensave.container.streams.legacy.toolstack import xenstore_data
 from xensave.container.streams.libxc_records import HvmParams, P2mFrames, PvInfo, TscInfo, VcpuBlob
@@ -44,7 +44,7 @@ class Upgrade:
     state of the last. What came of the next one before the input ended does not count.
     """
 
-    def __init__(self, source: Source, reader: Reader, *, nested: bool) -> None:
+    def __init__(self, source: Source, reader: ChunkReader, *, nested: bool) -> None:
         self._source = source
         self._reader = reader
         self._nested = nested

@@ -40,7 +40,7 @@ class Component(NamedTuple):
         return PLACES[self.bit][0]
 
 
-class State(NamedTuple):
+class ComponentState(NamedTuple):
     """A component of one area: `present` where xstate_bv has it, otherwise in initial state."""
 
     component: Component
@@ -68,7 +68,7 @@ COMPONENTS = (
 )
 
 
-def components(area: bytes, enabled: int) -> list[State]:
+def components(area: bytes, enabled: int) -> list[ComponentState]:
     """Returns the components of `enabled` (xcr0_accum) that the area has room for.
 
     The legacy region comes first, as "x87+SSE". Components beyond those of the table are left to
@@ -81,13 +81,13 @@ def components(area: bytes, enabled: int) -> list[State]:
     if not isinstance(in_use, int) or not isinstance(compact, int):
         raise TypeError("xstate_bv and xcomp_bv are integers")
     legacy = Component(0, "x87+SSE", FXSAVE)
-    states = [State(legacy, 0, bool(in_use & 3), decode(FXSAVE, area[:LEGACY_SIZE]))]
+    states = [ComponentState(legacy, 0, bool(in_use & 3), decode(FXSAVE, area[:LEGACY_SIZE]))]
     for component, offset in _places(enabled, compact):
         end = offset + component.layout.size
         if end <= len(area):
             present = bool(in_use >> component.bit & 1)
             values = decode(component.layout, area[offset:end])
-            states.append(State(component, offset, present, values))
+            states.append(ComponentState(component, offset, present, values))
     return states
 
 

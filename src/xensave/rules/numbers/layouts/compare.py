@@ -32,7 +32,7 @@ class Shift(NamedTuple):
         return f"{', '.join(shown[:-1])} and {shown[-1]} move, {names[0]} {way}"
 
 
-class Comparison(NamedTuple):
+class LayoutComparison(NamedTuple):
     """`same` are the fields of one name, `renamed` those of one place; `gone` and `fresh` the rest.
 
     A renamed field is in `gone` and `fresh` too. Fields without a name count as none.
@@ -56,7 +56,7 @@ def compare(
     new: Layout,
     old_types: Mapping[str, str] | None = None,
     new_types: Mapping[str, str] | None = None,
-) -> Comparison:
+) -> LayoutComparison:
     """Compares two layouts. The types are canonical ones by path, where they are known."""
     before = [leaf for leaf in leaves(old, old_types) if leaf.named]
     after = [leaf for leaf in leaves(new, new_types) if leaf.named]
@@ -64,7 +64,7 @@ def compare(
     free = [*pairs.gone, *(leaf for leaf in before if is_filler(leaf))]
     added = _outside(pairs.fresh, free)
     order = {leaf.path: number for number, leaf in enumerate(after)}
-    return Comparison(*pairs, tuple(_shifts(pairs.same, order, added)))
+    return LayoutComparison(*pairs, tuple(_shifts(pairs.same, order, added)))
 
 
 def _place(leaf: AbiField) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
 from xensave.records import flat
-from xensave.records.flat import Place
+from xensave.records.flat import FieldPlace
 
 _FIXED = re.compile(
     r"(?:const |volatile )*(?:u?int(?:8|16|32|64)_t|u?int64_aligned_t|(?:unsigned |signed )?char)"
@@ -116,7 +116,7 @@ def _extent(fields: tuple[Field, ...]) -> int:
     return max((field.offset + field.size for field in fields), default=0)
 
 
-def _leaf(place: Place, canonical: str | None) -> AbiField:
+def _leaf(place: FieldPlace, canonical: str | None) -> AbiField:
     field = place.field
     items = prod(field.dims)
     width = field.size // items if items else field.size
@@ -149,7 +149,7 @@ def _kind(name: str) -> str:
     return "signed" if name.startswith(_SIGNED) else name
 
 
-def _sheltered(place: Place) -> bool:
+def _sheltered(place: FieldPlace) -> bool:
     """Tells whether another member, of fixed width, covers this one in a union around it."""
     chain = (*place.parents, place.field)
     return any(

@@ -10,7 +10,7 @@ from xensave.catalogue import layout
 from xensave.catalogue.model import ZEROEXTEND, Layout
 from xensave.findings import Severity
 from xensave.headers.model import HeaderRecord
-from xensave.rules.numbers.layouts.compare import Comparison, compare
+from xensave.rules.numbers.layouts.compare import LayoutComparison, compare
 from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
 from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
@@ -23,7 +23,7 @@ class _Pair(NamedTuple):
     record: HeaderRecord
     old: Layout
     new: Layout
-    fields: Comparison
+    fields: LayoutComparison
     excuse: str
     severity: Severity | None
 
