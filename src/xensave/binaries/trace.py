@@ -9,7 +9,7 @@ of an unknown and a constant is kept as such.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xensave.binaries.code import Decoder, Imm, Instruction, Mem, Reg
@@ -63,7 +63,7 @@ class Tracer:
 
     def __init__(self, binary: Binary, follow: Iterable[int] = ()) -> None:
         self._binary = binary
-        self._follow = frozenset(follow)
+        self.follow = frozenset(follow)
         self._decoder = Decoder()
         self._decoded: dict[int, Instruction | None] = {}
         self._clobbers: dict[tuple[int, int], frozenset[str]] = {}
@@ -74,22 +74,24 @@ class Tracer:
 
         Raises LimitExceeded where all that was followed comes to more than MAX_TOTAL steps.
         """
-        run = _Run(self._instruction, self._follow, self._starts_function, self._clobbered)
+        run = _Run(self)
         self._left -= run.go(start)
         if self._left < 0:
             raise LimitExceeded(f"more than {MAX_TOTAL:,} instructions to follow")
         return run.trace
 
-    def _instruction(self, address: int) -> Instruction | None:
+    def instruction(self, address: int) -> Instruction | None:
+        """Returns the instruction at an address; None where there is none."""
         if address not in self._decoded:
             code = self._binary.code_at(address, _LONGEST)
             self._decoded[address] = self._decoder.at(code, address) if code else None
         return self._decoded[address]
 
-    def _starts_function(self, address: int) -> bool:
+    def starts_function(self, address: int) -> bool:
+        """Tells whether a function of the symbol table begins at an address."""
         return bool(self._binary.name_at(address))
 
-    def _clobbered(self, target: int, depth: int = 0) -> frozenset[str]:
+    def clobbered(self, target: int, depth: int = 0) -> frozenset[str]:
         """The scratch registers that a call may change.
 
         A compiler that sees the callee keeps values in registers which that one does not write
@@ -108,7 +110,7 @@ class Tracer:
             return _SCRATCH
         at, end, written = target, target + function.size, set[str]()
         while at < end:
-            instruction = self._instruction(at)
+            instruction = self.instruction(at)
             if instruction is None:
                 return _SCRATCH
             written.update(instruction.writes)
@@ -117,7 +119,7 @@ class Tracer:
                 if not isinstance(callee, Imm):
                     return _SCRATCH
                 if not target <= callee.value < end:
-                    written |= self._clobbered(callee.value, depth + 1)
+                    written |= self.clobbered(callee.value, depth + 1)
             at = instruction.next
         return frozenset(written)
 
@@ -125,17 +127,8 @@ class Tracer:
 class _Run:
     """One traversal: paths not yet taken, how often each branch was, and what was seen."""
 
-    def __init__(
-        self,
-        fetch: Callable[[int], Instruction | None],
-        follow: frozenset[int],
-        starts_function: Callable[[int], bool],
-        clobbered: Callable[[int], frozenset[str]],
-    ) -> None:
-        self._fetch = fetch
-        self._follow = follow
-        self._starts_function = starts_function
-        self._clobbered = clobbered
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
         self._visits: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._paths: list[tuple[int, MachineState]] = []
         self._start = 0
@@ -150,7 +143,7 @@ class _Run:
         steps = 0
         while self._paths:
             at, state = self._paths.pop()
-            while instruction := self._fetch(at):
+            while instruction := self._tracer.instruction(at):
                 steps += 1
                 if steps > MAX_STEPS:
                     self.trace = self.trace._replace(complete=False)
@@ -195,7 +188,7 @@ class _Run:
 
     def _call(self, instruction: Instruction, state: MachineState) -> int | None:
         target = instruction.operands[0]
-        if isinstance(target, Imm) and target.value in self._follow:
+        if isinstance(target, Imm) and target.value in self._tracer.follow:
             if instruction.next in state.returns:
                 return None
             pointer = state.register(Reg("rsp", 64)).plus(-8)
@@ -205,7 +198,7 @@ class _Run:
             return target.value
         called = target.value if isinstance(target, Imm) else 0
         self._seen(called, state)
-        for name in self._clobbered(called):
+        for name in self._tracer.clobbered(called):
             state.registers[name] = state.fresh()
         return instruction.next
 
@@ -213,8 +206,8 @@ class _Run:
         target = instruction.operands[0]
         if not isinstance(target, Imm):
             return None
-        leaves = target.value != self._start and self._starts_function(target.value)
-        if leaves and target.value not in self._follow:
+        leaves = target.value != self._start and self._tracer.starts_function(target.value)
+        if leaves and target.value not in self._tracer.follow:
             # A tail call, or a return thunk: the callee's return is this function's.
             self._seen(target.value, state)
             return self._return(state)

@@ -137,10 +137,8 @@ def reservation_of(typecode: int, release_name: str = MASTER) -> OwnedRange | No
     >>> reservation_of(22).owner
     'Amazon'
     """
-    for reservation in release(release_name).reservations:
-        if typecode in reservation:
-            return reservation
-    return None
+    reservations = release(release_name).reservations
+    return next((owned for owned in reservations if typecode in owned), None)
 
 
 def layout_for(key: int | str, length: int, release_name: str | None = None) -> Layout | None:

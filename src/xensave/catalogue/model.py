@@ -205,14 +205,8 @@ class Space(NamedTuple):
 
     def name_of(self, number: int) -> str | None:
         """Returns the name that a number has, or had last; None where it never had one."""
-        for each in reversed(self.numbers):
-            if each.number == number:
-                return each.name
-        return None
+        return next((each.name for each in reversed(self.numbers) if each.number == number), None)
 
     def number_of(self, name: str) -> int | None:
         """Returns the number of a name, or None."""
-        for each in reversed(self.numbers):
-            if each.name == name:
-                return each.number
-        return None
+        return next((each.number for each in reversed(self.numbers) if each.name == name), None)

@@ -27,11 +27,11 @@ class NumberRow(NamedTuple):
     """
 
     number: int
-    name: str | None
-    size: int | None
-    kind: RecordKind | None
-    owner: str | None
-    state: State
+    name: str | None = None
+    size: int | None = None
+    kind: RecordKind | None = None
+    owner: str | None = None
+    state: State = FREE
     layout: str | None = None
     flexible: bool = False
     load: str | None = None
@@ -56,7 +56,7 @@ def rows(release_name: str, registries: Sequence[Registry] = ()) -> list[NumberR
     table |= {row.number: row for row in _bound(series, release_name)}
     end = max(number for number in [series.code_max, *table] if number <= UPSTREAM_LAST)
     for number in range(end + 1):
-        table.setdefault(number, NumberRow(number, None, None, None, None, FREE))
+        table.setdefault(number, NumberRow(number))
     return [table[number] for number in sorted(table)]
 
 
@@ -111,9 +111,8 @@ def _unused(series: Release, registries: Sequence[Registry]) -> Iterator[NumberR
     for reservation in series.reservations:
         for number in range(reservation.first, reservation.last + 1):
             note = "in use downstream" if number in known else ""
-            yield NumberRow(
-                number, None, None, None, reservation.owner, RESERVED, source="headers", note=note
-            )
+            owner = reservation.owner
+            yield NumberRow(number, owner=owner, state=RESERVED, source="headers", note=note)
 
 
 def _elsewhere(series: Release) -> Iterator[NumberRow]:
@@ -123,7 +122,7 @@ def _elsewhere(series: Release) -> Iterator[NumberRow]:
     for name in reversed(names[here + 1 :]):
         for later in release(name).bindings:
             note = f"{later.name} from {name}"
-            yield NumberRow(later.typecode, None, None, None, None, FREE, note=note)
+            yield NumberRow(later.typecode, note=note)
     for name in names[:here]:
         for old in release(name).bindings:
             size, note = layout(old.layout).size, f"until {name}"

@@ -20,12 +20,12 @@ class SpaceRow(NamedTuple):
     """
 
     number: int
-    name: str | None
-    macro: str | None
-    first: str | None
-    last: str | None
-    owner: str | None
-    state: State
+    name: str | None = None
+    macro: str | None = None
+    first: str | None = None
+    last: str | None = None
+    owner: str | None = None
+    state: State = FREE
     source: str | None = None
     note: str = ""
 
@@ -66,7 +66,7 @@ def state_of(
     """
     rows = space_rows(space_name, release_name, registries)
     space_row = next((row for row in rows if row.number == number), None)
-    return space_row or SpaceRow(number, None, None, None, None, None, FREE)
+    return space_row or SpaceRow(number)
 
 
 def number_named(known: Space, text: str) -> int:
@@ -95,9 +95,8 @@ def limit_at(space_name: str, release_name: str) -> int | None:
 def _retired(space_name: str, release_name: str) -> Iterator[SpaceRow]:
     known = space(space_name)
     for number, name in known.retired:
-        yield SpaceRow(
-            number, name, None, None, None, XEN, RETIRED, "headers", "in a comment alone"
-        )
+        note = "in a comment alone"
+        yield SpaceRow(number, name, owner=XEN, state=RETIRED, source="headers", note=note)
     order = release_names()
     here = order.index(series_of(release_name))
     for n in known.numbers:
@@ -113,13 +112,6 @@ def _registered(space_name: str, registry: Registry) -> Iterator[SpaceRow]:
         numbers = {use.number: use for use in owned.used} or dict.fromkeys([owned.first])
         for number, use in numbers.items():
             yield SpaceRow(
-                number,
-                use.name if use else None,
-                None,
-                None,
-                None,
-                registry.owner,
-                RESERVED,
-                registry.source,
-                "in use downstream" if use else f"{owned}",
-            )
+                number, use.name if use else None, owner=registry.owner, state=RESERVED,
+                source=registry.source, note="in use downstream" if use else f"{owned}",
+            )  # fmt: skip

@@ -174,12 +174,12 @@ def _record(args: argparse.Namespace) -> None:
 
 def _number(args: argparse.Namespace) -> None:
     """What became of a number that no record has: free, or kept for whom."""
-    from xensave.numbers.space import FREE, NumberRow, newest, release_title, rows
+    from xensave.numbers.space import NumberRow, newest, release_title, rows
     from xensave.views.catalogue.spaces import number_line
 
     name, number = args.release or newest(), int(args.name, 0)
     known = next((row for row in rows(name, registries_of([])) if row.number == number), None)
-    row = known or NumberRow(number, None, None, None, None, FREE)
+    row = known or NumberRow(number)
     title = release_title(name)
     line = number_line("HVM save records", title, row)
     print_answer(args, {"release": title, **row._asdict()}, [line])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xensave.catalogue.model import Field, Layout
-from xensave.records.compiled.nodes import Array, Flexible, StructMember, StructNode
-from xensave.records.compiled.scalars import Bits, Integer, Integers, Node, Octets
+from xensave.records.compiled.nodes import Flexible, StructMember, StructNode, array_of
+from xensave.records.compiled.scalars import Bits, Integer, Node, Octets
 from xensave.records.flat import element_size, members
 
 # As many as no catalogue holds; a caller that makes layouts without end does not leak.
@@ -42,7 +42,7 @@ def _node(field: Field) -> Node:
     for count in reversed(field.dims):
         if count == 0:
             return Flexible(node)
-        node = _array(node, count)
+        node = array_of(node, count)
     return node
 
 
@@ -53,9 +53,3 @@ def _element(field: Field) -> Node:
     if size in (1, 2, 4, 8):
         return Integer(size, is_signed(field))
     return Octets(size)
-
-
-def _array(element: Node, count: int) -> Node:
-    if isinstance(element, Integer):
-        return Octets(count) if element.size == 1 else Integers(element, count)
-    return Array(element, count)

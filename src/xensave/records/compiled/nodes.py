@@ -38,6 +38,13 @@ class Array:
                 self.element.write(buffer, at + index * self.element.size, item, f"{path}[{index}]")
 
 
+def array_of(element: Node, count: int) -> Node:
+    """Returns a number of elements: bytes and integers are read at once."""
+    if isinstance(element, Integer):
+        return Octets(count) if element.size == 1 else Integers(element, count)
+    return Array(element, count)
+
+
 class Flexible:
     """An array without a length: as many whole elements as the body has bytes for."""
 
@@ -47,16 +54,10 @@ class Flexible:
         self.element = element
         self.size = 0
 
-    def _fixed(self, count: int) -> Node:
-        element = self.element
-        if isinstance(element, Integer):
-            return Octets(count) if element.size == 1 else Integers(element, count)
-        return Array(element, count)
-
     def read(self, buffer: Buffer, at: int) -> Value:
         """Returns the elements that are there."""
         room = max(0, len(buffer) - at)
-        return self._fixed(room // self.element.size).read(buffer, at)
+        return array_of(self.element, room // self.element.size).read(buffer, at)
 
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
         """Puts the elements; the body grows or shrinks with their number.
@@ -72,7 +73,7 @@ class Flexible:
             del buffer[at + wanted : at + present]
         else:
             buffer[at + present : at + present] = bytes(wanted - present)
-        self._fixed(len(value)).write(buffer, at, value, path)
+        array_of(self.element, len(value)).write(buffer, at, value, path)
 
 
 class StructMember(NamedTuple):

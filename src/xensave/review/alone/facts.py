@@ -50,3 +50,8 @@ class HeaderFact(NamedTuple):
     def key(self) -> Key:
         """What must agree for two facts to be one: a member's type is compared apart."""
         return self.kind, self.name, self.value
+
+    @property
+    def deeper(self) -> int:
+        """How much further within structs what follows lies: 1 after OPEN, -1 after CLOSE."""
+        return (self.kind is Kind.OPEN) - (self.kind is Kind.CLOSE)

@@ -282,7 +282,7 @@ def _may_differ(row: HeaderFact, fact: HeaderFact) -> bool:
 def _end(rows: list[SheetRow], at: int) -> int | None:
     depth = 0
     for number in range(at, len(rows)):
-        depth += (rows[number].fact.kind is Kind.OPEN) - (rows[number].fact.kind is Kind.CLOSE)
+        depth += rows[number].fact.deeper
         if depth == 0:
             return number
     return None

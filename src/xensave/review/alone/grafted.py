@@ -201,7 +201,7 @@ def _places(
     start = None
     depth = 0
     for index, row in enumerate(rows):
-        depth += (row.fact.kind is Kind.OPEN) - (row.fact.kind is Kind.CLOSE)
+        depth += row.fact.deeper
         if row.fact.kind is Kind.OPEN and depth == 1:
             start = index
         elif start is not None and row.fact.kind is Kind.CLOSE and depth == 0:

@@ -94,9 +94,7 @@ def review_all(
         if post and reviewed.checks:
             for check in reviewed.checks:
                 client.post_check(check.patch, check.state, CONTEXT, check.description)
-            reviewed = Reviewed(
-                reviewed.series, reviewed.result, reviewed.checks, reviewed.error, posted=True
-            )
+            reviewed = reviewed._replace(posted=True)
         # What a dry run saw is still to be posted by a later one.
         if post:
             done.add(number)
