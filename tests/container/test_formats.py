@@ -29,7 +29,7 @@ from xensave.testing.streams import context, hvm_image
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("known", formats.FORMATS, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", list(formats.FORMATS), ids=lambda known: known.name)
 def test_each_format_has_rules_and_a_page(known):
     assert any(check.layer == known.name for check in checks())
     assert f"`{known.name}`" in (ROOT / known.page).read_text()

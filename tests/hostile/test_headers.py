@@ -6,8 +6,8 @@ import pytest
 
 from xensave.errors import LimitExceeded, Malformed, XensaveError
 from xensave.headers.compiled.limits import FIELDS
-from xensave.headers.save import read_headers, read_tree
-from xensave.headers.trees.tree import FILE_LIMIT, MemoryTree
+from xensave.headers.save import read_tree
+from xensave.headers.trees.tree import FILE_LIMIT, DirectoryTree, MemoryTree
 
 MACRO = "#define DECLARE_HVM_SAVE_TYPE(n, k, s) struct __HVM_SAVE_TYPE_##n { s t; char c[k]; }\n"
 GOOD = "struct hvm_s { uint64_t a; };\nDECLARE_HVM_SAVE_TYPE(S, 1, struct hvm_s);\n"
@@ -70,14 +70,14 @@ def test_a_link_out_of_the_tree_and_a_pipe_in_it_are_absent(target, tmp_path, se
     else:
         (top / "hvm/stray.h").symlink_to(f"../{target}" if target[0] == "." else target)
     with pytest.raises(Malformed, match=r"stray.h', which the tree does not hold"):
-        read_headers(top)
+        read_tree(DirectoryTree(top))
 
 
 def test_a_file_above_the_limit(tmp_path):
     (tmp_path / "hvm").mkdir()
     (tmp_path / "hvm/save.h").write_bytes(b"\n" * (FILE_LIMIT + 1))
     with pytest.raises(LimitExceeded, match="is longer than"):
-        read_headers(tmp_path)
+        read_tree(DirectoryTree(tmp_path))
 
 
 @pytest.mark.parametrize(

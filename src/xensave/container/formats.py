@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
-from typing import overload
 
 from xensave.container.format import Format
 from xensave.errors import UsageError
@@ -22,34 +21,22 @@ _HOMES = {
 }
 
 
-class _Formats(Sequence[Format]):
+@cache
+def _named(name: str) -> Format:
+    module, attribute = _HOMES[name]
+    known: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
+    return known
+
+
+class _Formats:
     """The formats of `_HOMES`, each imported when it is first asked for."""
 
-    @overload
-    def __getitem__(self, at: int) -> Format: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[Format, ...]: ...
-    def __getitem__(self, at: int | slice) -> Format | tuple[Format, ...]:
-        if isinstance(at, slice):
-            return tuple(self)[at]
-        return self.named(list(_HOMES)[at])
-
     def __iter__(self) -> Iterator[Format]:
-        return map(self.named, _HOMES)
-
-    def __len__(self) -> int:
-        return len(_HOMES)
-
-    @staticmethod
-    @cache
-    def named(name: str) -> Format:
-        module, attribute = _HOMES[name]
-        known: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
-        return known
+        return map(_named, _HOMES)
 
 
 _KNOWN = _Formats()
-FORMATS: Sequence[Format] = _KNOWN
+FORMATS: Iterable[Format] = _KNOWN
 
 
 def format_named(name: str) -> Format:
@@ -59,7 +46,7 @@ def format_named(name: str) -> Format:
     'a libxc stream'
     """
     if FORMATS is _KNOWN and name in _HOMES:
-        return _KNOWN.named(name)
+        return _named(name)
     for each in FORMATS:
         if each.name == name:
             return each

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
@@ -74,17 +75,16 @@ class _Views(NamedTuple):
             struct_layout = _struct_layout(name, self.chosen_narrow)
         return struct_layout
 
-    def others(self, name: str, public: Layout | None) -> _Others:
-        """Returns a struct as the others see it, None for each that sees it as everyone does."""
-        views = (self.xen, self.tools, self.chosen)
-        struct_layouts = [None if view is None else _struct_layout(name, view) for view in views]
-        return _Others(*(None if _same(layout, public) else layout for layout in struct_layouts))
-
-
-class _Others(NamedTuple):
-    xen: Layout | None
-    tools: Layout | None
-    chosen: Layout | None
+    def completed(self, record: HeaderRecord, name: str) -> HeaderRecord:
+        """Returns a record with its struct as others see it, None for who sees it as everyone."""
+        xen, tools, chosen = (
+            None if _same(layout, record.layout) else layout
+            for layout in (
+                None if view is None else _struct_layout(name, view)
+                for view in (self.xen, self.tools, self.chosen)
+            )
+        )
+        return replace(record, xen=xen, tools=tools, chosen=chosen)
 
 
 def _same(layout: Layout | None, other: Layout | None) -> bool:
@@ -200,25 +200,19 @@ def _declared(views: _Views) -> list[HeaderRecord]:
         if bound is None or code is None:
             raise Malformed(f"{name} lacks its members t and c", record=record)
         compat = _compat_struct(record, views.xen)
-        layout = layout_of(record, bound)
-        others = views.others(name, layout)
-        records.append(
-            HeaderRecord(
-                name=record,
-                typecode=code.size,
-                form=COMPAT if compat else DECLARE,
-                place=struct.place,
-                layout=layout,
-                x86_32=views.narrow_of(name),
-                compat=_named(record, compat, views.public),
-                compat_x86_32=_named(record, compat, views.narrow),
-                xen=others.xen,
-                tools=others.tools,
-                chosen=others.chosen,
-                only=only,
-                types=dict(canonical_types(bound)),
-            )
+        made = HeaderRecord(
+            name=record,
+            typecode=code.size,
+            form=COMPAT if compat else DECLARE,
+            place=struct.place,
+            layout=layout_of(record, bound),
+            x86_32=views.narrow_of(name),
+            compat=_named(record, compat, views.public),
+            compat_x86_32=_named(record, compat, views.narrow),
+            only=only,
+            types=dict(canonical_types(bound)),
         )
+        records.append(views.completed(made, name))
     return records
 
 
@@ -255,22 +249,16 @@ def _defined(constants: Iterable[Constant], views: _Views) -> list[HeaderRecord]
         name = match[1]
         struct = _named_after(name, views.public)
         narrow = _named_after(name, views.narrow)
-        layout = layout_of(name, struct, open_ended=True) if struct else None
-        others = views.others(struct.name if struct else "", layout)
-        records.append(
-            HeaderRecord(
-                name=name,
-                typecode=constant.value,
-                form=DEFINE,
-                place=constant.place,
-                layout=layout,
-                x86_32=layout_of(name, narrow, open_ended=True) if narrow else None,
-                xen=others.xen,
-                tools=others.tools,
-                chosen=others.chosen,
-                types=dict(canonical_types(struct)) if struct else {},
-            )
+        made = HeaderRecord(
+            name=name,
+            typecode=constant.value,
+            form=DEFINE,
+            place=constant.place,
+            layout=layout_of(name, struct, open_ended=True) if struct else None,
+            x86_32=layout_of(name, narrow, open_ended=True) if narrow else None,
+            types=dict(canonical_types(struct)) if struct else {},
         )
+        records.append(views.completed(made, struct.name if struct else ""))
     return records
 
 
