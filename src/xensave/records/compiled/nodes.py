@@ -25,7 +25,7 @@ class Array:
 
     def _elements(self, buffer: Buffer, at: int) -> list[Value]:
         element = self.element
-        if isinstance(element, Struct) and element.scalar:
+        if isinstance(element, StructNode) and element.scalar:
             return element.read_many(buffer[at : at + self.size])
         return [element.read(buffer, at + index * element.size) for index in range(self.count)]
 
@@ -152,7 +152,7 @@ class StructNode:
                 raise UsageError(f"{where} and another member of its union differ: change one")
 
 
-def _apart(members: Iterable[Member]) -> bool:
+def _apart(members: Iterable[StructMember]) -> bool:
     """Whether no member has a byte of another, as those of a union and bit-fields do."""
     end = 0
     for member in sorted(members, key=lambda member: member.offset):
