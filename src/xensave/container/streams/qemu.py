@@ -87,7 +87,7 @@ def sections(data: bytes) -> tuple[QemuSection, ...]:
 
     >>> timer = b"\x04" + bytes(4) + b"\x05timer" + bytes(4) + b"\0\0\0\2" + bytes(24)
     >>> sections(b"QEVM\0\0\0\3" + timer + b"\0")
-    (Section(name='timer', instance=0, version=2, id=0, offset=8, length=43, subsections=()),)
+    (QemuSection(name='timer', instance=0, version=2, id=0, offset=8, length=43, subsections=()),)
     """
     end, described = _description(data)
     heads = list(_heads(data, end))

@@ -97,8 +97,8 @@ def state_format(restore: Restore) -> str | None:
 def unreadable_sections(saved: tuple[Emulator, ...], target: tuple[Emulator, ...]) -> Iterator[str]:
     """Yields the sections that a target's device model does not take, each with the reason.
 
-    >>> one = Emulator("QEMU upstream", 0, "", 3, 0, (), (Section("apic", 0, 3, 5, 8, 9),))
-    >>> old = one._replace(sections=(Section("apic", 0, 2, 5, 8, 9),))
+    >>> one = Emulator("QEMU upstream", 0, "", 3, 0, (), (QemuSection("apic", 0, 3, 5, 8, 9),))
+    >>> old = one._replace(sections=(QemuSection("apic", 0, 2, 5, 8, 9),))
     >>> list(unreadable_sections((one,), (old,)))
     ['apic[0] (version 3, it has version 2)']
     """
