@@ -92,7 +92,7 @@ class Tracer:
         return bool(self._binary.name_at(address))
 
     def clobbered(self, target: int, depth: int = 0) -> frozenset[str]:
-        """The scratch registers that a call may change.
+        """Returns the scratch registers that a call may change.
 
         A compiler that sees the callee keeps values in registers which that one does not write
         (gcc's -fipa-ra), so a small callee's own instructions are asked.
