@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from xensave.container.description import Json
-from xensave.container.streams.qemu import Section
+from xensave.container.streams.qemu import QemuSection
 from xensave.diff.change import Change, changes_of, paired
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
@@ -93,7 +93,7 @@ def _section_changes(a: Emulator, b: Emulator) -> Iterator[Change]:
         yield from changes_of(record, _section(a, old), _section(b, new))
 
 
-def _section(emulator: Emulator, section: Section) -> dict[str, Leaf]:
+def _section(emulator: Emulator, section: QemuSection) -> dict[str, Leaf]:
     state = emulator.state[section.offset : section.offset + section.length]
     leaves = {
         "version": Leaf(section.version, str(section.version)),
