@@ -62,7 +62,7 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns runs the command line and returns its exit code."""
+    """Runs the command line and returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if sys.stdout is None or sys.stderr is None:
         from xensave.cli.output import stand_in
