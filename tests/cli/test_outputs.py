@@ -60,6 +60,7 @@ def test_a_full_disk_is_told_with_the_files_name(words, tmp_path, plain):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_picture_is_the_same_each_time(tmp_path):
     for name in ("a.svg", "b.svg"):
         assert main(["check", "--plot", str(tmp_path / name), "-t", "4.17", HVM]) == 0

@@ -46,7 +46,7 @@ def save(figure: Figure, path: str) -> None:
     with mpl.rc_context({"svg.hashsalt": "xensave", "svg.fonttype": "none"}):
         metadata = {"Date": None} if kind == "svg" else None
         try:
-            figure.savefig(drawn, format=kind, dpi=_DPI, metadata=metadata)
+            figure.savefig(drawn, format=kind, dpi=_DPI, metadata=metadata, bbox_inches="tight")
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from error
     with writing(path) as output:

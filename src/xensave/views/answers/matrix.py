@@ -187,5 +187,4 @@ def plot(table: Matrix, path: str) -> None:
     axes.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False
     )
-    figure.tight_layout()
     save(figure, target)
