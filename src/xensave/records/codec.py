@@ -17,7 +17,7 @@ from xensave.catalogue.model import Layout
 from xensave.errors import Truncated
 from xensave.records.compiled.compiler import compiled
 from xensave.records.compiled.scalars import Buffer
-from xensave.records.flat import element_size, first_beyond
+from xensave.records.flat import element_size, first_beyond, members, reached
 from xensave.records.values import Value, Values
 
 
@@ -42,6 +42,20 @@ def decode(
     if not zeroextend:
         raise _cut(layout, len(whole), offset)
     return Values(node.read(whole.ljust(layout.size, b"\0"), 0), whole)
+
+
+def decode_reached(layout: Layout, body: Buffer) -> Values:
+    """Returns the fields that begin within a body, which counts as filled with zeros.
+
+    >>> from xensave.catalogue import layout
+    >>> decode_reached(layout("VIRIDIAN_DOMAIN.1"), bytes([1]))
+    {'hypercall_gpa': 1}
+    """
+    whole = bytes(body)
+    if len(whole) >= layout.size:
+        return decode(layout, whole)
+    names = {field.name for field, _ in members(reached(layout.fields, len(whole)))}
+    return Values(compiled(layout).read_some(whole.ljust(layout.size, b"\0"), 0, names), whole)
 
 
 def encode(layout: Layout, values: dict[str, Value]) -> bytes:

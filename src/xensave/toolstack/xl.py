@@ -8,7 +8,7 @@ from xensave.catalogue.dates import begun
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
 from xensave.errors import LimitExceeded
-from xensave.toolstack.libxl.config import Reach, Unusable, reach, unknown, unusable
+from xensave.toolstack.libxl.config import Reach, Unusable, first_unusable, reach, unknown
 from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
@@ -145,8 +145,7 @@ def passed_over(restore: Restore) -> str:
 def _given_up(restore: Restore) -> Unusable | None:
     if not _is_checked(restore):
         return None
-    result = unusable(restore.config.values, restore.target.name)
-    return min(result, key=lambda each: reach(each.path), default=None)
+    return first_unusable(restore.config.values, restore.target.name)
 
 
 def _is_checked(restore: Restore) -> bool:

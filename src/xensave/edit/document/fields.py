@@ -10,7 +10,7 @@ from __future__ import annotations
 from xensave.catalogue.model import Field, Layout
 from xensave.edit.document.members import Json, Members, as_list, as_number, as_octets
 from xensave.errors import Malformed, UsageError
-from xensave.records.codec import decode, encode, tail
+from xensave.records.codec import decode_reached, encode, tail
 from xensave.records.flat import element_size, members, reached
 from xensave.records.values import Value, Values
 
@@ -20,7 +20,7 @@ EXACT = 1 << 53
 
 def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
     """Returns a body as members: `layout`, `fields`, and where needed `length`, `tail`, `raw`."""
-    values = decode(layout, body, zeroextend=True)
+    values = decode_reached(layout, body)
     # Of a short body no more is written than it has: the rest comes back as zero.
     fields = reached(layout.fields, len(body))
     result: dict[str, Json] = {"layout": layout.id, "fields": _to_json(fields, values)}

@@ -1,7 +1,7 @@
 """The inner nodes of a compiled layout: structs, unions, and arrays of them."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from xensave.errors import UsageError
@@ -119,6 +119,14 @@ class StructNode:
             fields[name] = node.read(buffer, at + offset)
         return fields
 
+    def read_some(self, buffer: Buffer, at: int, names: Container[str]) -> dict[str, Value]:
+        """Returns the members of these names, in the order of the struct."""
+        return {
+            name: member.node.read(buffer, at + member.offset)
+            for name, member in self.members.items()
+            if name in names
+        }
+
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
         """Puts those members that differ from what is there; the others are left alone.
 
@@ -126,7 +134,9 @@ class StructNode:
         """
         if not isinstance(value, dict):
             raise UsageError(f"{path} takes its members by name")
-        before = self.read(buffer, at)
+        # All of them come by one sweep, a few are read alone.
+        few = len(value) < len(self.members)
+        before = self.read_some(buffer, at, value) if few else self.read(buffer, at)
         changed = [name for name in value if name not in before or value[name] != before[name]]
         for name in changed:
             where = f"{path}.{name}" if path else name

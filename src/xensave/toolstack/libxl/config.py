@@ -14,13 +14,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.dates import Version, newest, version
 from xensave.container.description import Json
-from xensave.toolstack.libxl.json_types import CHECKS
+from xensave.toolstack.libxl.json_types import CHECKS, dates_of_checks
 
 Spans: TypeAlias = "list[list[str]]"
 
@@ -78,6 +78,47 @@ def unusable(values: Mapping[str, object], release: str) -> Iterator[Unusable]:
     yield from _members(values, _ROOT, at, "", _DEPTH)
 
 
+def first_unusable(values: Mapping[str, object], release: str) -> Unusable | None:
+    """Returns the member at which a release's libxl gives up first, None where it takes them all.
+
+    Releases that differ in nothing that decides it have one answer, which is found once: a
+    configuration of a megabyte has hundreds of thousands of members.
+    """
+    at = _at(release)
+    answers = _answers(_Same(values)).unusable
+    key = at.place, dates_of_checks(at.version)
+    if key not in answers:
+        wrong = unusable(values, release)
+        answers[key] = min(wrong, key=lambda each: reach(each.path), default=None)
+    return answers[key]
+
+
+class _Same:
+    """A configuration, the same only as itself; nobody changes what a header was parsed to."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.values is other.values
+
+    def __hash__(self) -> int:
+        return id(self.values)
+
+
+class _Answers(NamedTuple):
+    """What releases make of one configuration, by what decides it."""
+
+    readable: dict[int, Mapping[str, Json]]
+    unusable: dict[tuple[int, tuple[bool, ...]], Unusable | None]
+
+
+@lru_cache(2)
+def _answers(values: _Same) -> _Answers:
+    """Returns the answers so far: of an image's configuration, and of what one release reads."""
+    return _Answers({}, {})
+
+
 def readable(values: Mapping[str, Json], release: str) -> Mapping[str, Json]:
     """Returns a configuration without the members that a release's libxl does not look at.
 
@@ -88,7 +129,10 @@ def readable(values: Mapping[str, Json], release: str) -> Mapping[str, Json]:
     {'b_info': {'kernel': '/boot/linux'}}
     """
     at = _at(release)
-    return _readable(values, _ROOT, at, _DEPTH)
+    answers = _answers(_Same(values)).readable
+    if at.place not in answers:
+        answers[at.place] = _readable(values, _ROOT, at, _DEPTH)
+    return answers[at.place]
 
 
 def _readable(values: Mapping[str, Json], type_: str, at: At, depth: int) -> Mapping[str, Json]:

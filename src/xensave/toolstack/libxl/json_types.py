@@ -98,3 +98,8 @@ CHECKS: dict[str, Callable[[object, Version], str]] = {
     "cpuid": cpuid,
 }
 """By the kind that data/config.json says of a member."""
+
+
+def dates_of_checks(version: Version) -> tuple[bool, ...]:
+    """Returns what decides the checks of a version: which of the dates are past."""
+    return tuple(begun(dates, version) for dates in (_CPUID_WITH_MSRS, _EMPTY_AGAIN))
