@@ -1,6 +1,7 @@
 """Work grows with the input and no faster: calls are counted, not seconds."""
 
 import io
+import json
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -29,11 +30,14 @@ from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.document.decode import decode_lines
 from xensave.edit.document.encode import Document, write_document
-from xensave.engine import Domain, Hypervisor
-from xensave.errors import Truncated, UsageError
+from xensave.engine import Accepted, Depends, Domain, Hypervisor, Refused
+from xensave.engine.loop import load as load_module
+from xensave.errors import LimitExceeded, Truncated, UsageError
+from xensave.image import tally
 from xensave.image.input import JudgedInput
 from xensave.image.memory.memory_map import memory_map
 from xensave.image.subjects import all_subjects
+from xensave.records.compiled.nodes import Array, StructNode
 from xensave.records.json_text import json_pieces
 from xensave.report.guest import guest_page
 from xensave.report.registers import VCPUS_LIMIT
@@ -42,6 +46,8 @@ from xensave.source import open_source
 from xensave.testing import streams
 from xensave.testing.pv import BASIC_SIZE, pv_stream
 from xensave.toolstack.judge import Judge
+from xensave.toolstack.libxl import config
+from xensave.toolstack.libxl.config import first_unusable, reach, unusable
 from xensave.views.guest.comparison import comparison_lines
 from xensave.views.guest.memory_map import map_lines
 from xensave.views.guest.summary import summary_lines
@@ -292,3 +298,94 @@ def test_the_contents_of_pages_cost_nothing(function):
     few = streams.libxc_stream(streams.page_data(range(10)) * 20)
     many = streams.libxc_stream(streams.page_data(range(100)) * 20)
     assert abs(operations(function, many) - operations(function, few)) < FACTOR
+
+
+def repeated(typecode):
+    """A context with a million records of eight bytes, of one typecode."""
+    real = (EXAMPLES / "pvh1.ctx").read_bytes()
+    return real[:-8] + hvm.DESCRIPTOR.pack(typecode, 0, 0) * 1_000_000 + real[-8:]
+
+
+@pytest.mark.parametrize(("typecode", "known"), [(99, False), (11, True)])
+def test_a_context_of_empty_records_is_judged_as_far_as_a_guest_has_any(typecode, known):
+    """Xen refuses the first of no handler; an RTC without a byte it takes, each time it comes."""
+
+    def ask(data):
+        return Judge(["4.17"]).judge(JudgedInput("input", None, data, None), "4.17")
+
+    context = repeated(typecode)
+    verdict = ask(context)
+    assert isinstance(verdict, Depends if known else Refused)
+    if known:
+        assert verdict.depends == ("whether what follows 65,536 records loads",)
+        assert verdict.loaded == load_module.RECORDS_LIMIT
+    # Each descriptor is unpacked once, to tell how many vCPUs there are.
+    assert operations(ask, context) < 1_000_000 + 40 * load_module.RECORDS_LIMIT * known + 5000
+
+
+@pytest.mark.parametrize("type_", [libxc.VERIFY, OPTIONAL | 0x77, 0x77, libxc.X86_PV_INFO])
+def test_a_stream_of_empty_records_is_looked_at_as_far_as_any_has_them(type_, monkeypatch):
+    monkeypatch.setattr(tally, "EMPTY_LIMIT", 100)
+    few, many = (streams.libxc_stream(pack_record(type_) * count) for count in (101, 10_000))
+    for function in (judge_all, suppressed_show):
+        assert operations(function, many) - operations(function, few) < 300
+    optional = streams.libxc_stream(pack_record(OPTIONAL | 0x77) * 101)
+    verdict = judge_all(optional)
+    assert "more than 100 records without contents" in verdict.depends[0]
+
+
+def test_a_short_record_is_decoded_as_far_as_it_reaches(monkeypatch):
+    """The traps of a vCPU whose registers are cut are read and written by nobody."""
+    read = Counter()
+    for node in (StructNode, Array):
+        original = node.read
+
+        def counted(self, buffer, at, original=original):
+            read[self.size] += 1
+            return original(self, buffer, at)
+
+        monkeypatch.setattr(node, "read", counted)
+    once = decode(empty_pv_vcpus(20))
+    assert max(read, default=0) < BASIC_SIZE // 4
+    read.clear()
+    decode(traps(1))
+    assert max(read) >= BASIC_SIZE // 4
+    assert len(once) == len(decode(empty_pv_vcpus(20)))
+
+
+def disks(count):
+    """An image whose configuration has disks of which it says nothing."""
+    image = streams.hvm_image(vcpus=1, pages=1)
+    stream = image[image.index(b"LibxlFmt") :]
+    values = {
+        "c_info": {"type": "hvm", "name": "guest"},
+        "b_info": {"max_vcpus": 1, "max_memkb": 1 << 20, "target_memkb": 1 << 20, "type.hvm": {}},
+        "disks": [{}] * count,
+    }
+    return streams.xl_image(stream, json.dumps(values).encode() + b"\0")
+
+
+def test_a_configuration_is_looked_at_once_for_releases_that_read_it_alike():
+    def judge_anew(data):
+        config._answers.cache_clear()
+        return judge_all(data)
+
+    assert isinstance(judge_anew(disks(3)), Accepted | Depends)
+    few, many = (operations(judge_anew, disks(count)) for count in (100, 1100))
+    # Three answers: of 4.17.0, 4.17.2 and 4.17.3.
+    assert (many - few) / 1000 < 30
+
+
+def test_releases_that_read_a_configuration_otherwise_have_their_own_answer():
+    values = {"b_info": {"cpuid": {"cpuid": []}, "type.hvm": {"vga.kind": "none"}}}
+    for _ in range(2):
+        for release in ("4.17.1", "4.17.2", "4.2", "4.17.3", "4.17.2"):
+            wrong = unusable(values, release)
+            first = min(wrong, key=lambda each: reach(each.path), default=None)
+            assert first_unusable(values, release) == first
+    assert first_unusable(values, "4.17.1") != first_unusable(values, "4.17.2")
+
+
+def suppressed_show(data):
+    with suppress(LimitExceeded):
+        show(data)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xensave import catalogue
 from xensave.container.streams import hvm
 from xensave.engine.domain import HVM, PVH, Domain
-from xensave.errors import Truncated
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.value import Policy
 
@@ -18,7 +19,7 @@ def domain_of(facts: GuestFacts) -> Domain:
     viridian = catalogue.space("hvm-param").number_of("VIRIDIAN")
     return Domain(
         PVH if facts.type == PVH else HVM,
-        configured_vcpus(facts) or vcpus_in(facts.context or b""),
+        configured_vcpus(facts) or vcpus_in(hvm.keys_of(facts.context or b"")),
         viridian=viridian is not None and bool(facts.param.get(viridian)),
         nested=facts.config.flag("b_info", "nested_hvm") is True,
         hap=facts.config.flag("c_info", "hap") is not False,
@@ -44,18 +45,16 @@ def carried_policy(facts: GuestFacts, source: str) -> Policy | None:
     return Policy.of(facts.leaves, msrs, source)
 
 
-def vcpus_in(context: bytes) -> int:
+def vcpus_in(keys: Iterable[tuple[int, int]]) -> int:
     """Returns how many vCPUs have a CPU and a LAPIC_REGS record, counted from 0; at least 1.
 
-    One damaged record does not make a vCPU: what is not whole is not counted.
+    `keys` are the typecodes and instances of a context. One damaged record does not make a vCPU:
+    what is not whole is not counted.
     """
     instances: dict[int, set[int]] = {}
-    try:
-        for entry in hvm.iterate(context):
-            if entry.typecode in _OF_EVERY_VCPU:
-                instances.setdefault(entry.instance, set()).add(entry.typecode)
-    except Truncated:
-        pass
+    for typecode, instance in keys:
+        if typecode in _OF_EVERY_VCPU:
+            instances.setdefault(instance, set()).add(typecode)
     count = 0
     while instances.get(count) == _OF_EVERY_VCPU:
         count += 1

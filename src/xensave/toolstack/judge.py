@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave.catalogue.points import asked_for
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
+from xensave.container.streams.hvm import keys_of
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
@@ -119,9 +120,10 @@ class Judge:
         return verdicts._replace(answers=tuple(map(with_needs, verdicts.answers)))
 
     def _ask_of_context(self, data: bytes, target: str) -> SeriesVerdict:
-        domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(data)))
+        keys = keys_of(data)
+        domain = self.options.over(Domain(HVM, self.options.vcpus or vcpus_in(keys)))
         return ask(
-            target, dated_records(data), lambda point: self._hypervisor(point, domain).load(data)
+            target, dated_records(keys), lambda point: self._hypervisor(point, domain).load(data)
         )
 
     def _hypervisor(self, target: str, domain: Domain) -> Hypervisor:

@@ -84,6 +84,27 @@ def iterate(data: bytes | memoryview, *, end_bare: bool = False) -> Iterator[Ent
         at = start + length
 
 
+def keys_of(data: bytes) -> dict[tuple[int, int], None]:
+    """Returns each typecode and instance once, in order, as far as a context can be followed.
+
+    No object is made of a record, of which a hostile context has millions. END is among them.
+
+    >>> list(keys_of(bytes([3, 0, 0, 0, 1, 0, 0, 0, 9]) * 2 + bytes(8) + bytes([9])))
+    [(3, 0), (0, 0)]
+    """
+    keys: dict[tuple[int, int], None] = {}
+    unpack, head, size, at = DESCRIPTOR.unpack_from, DESCRIPTOR.size, len(data), 0
+    while at + head <= size:
+        typecode, instance, length = unpack(data, at)
+        at += head + length
+        if at > size:
+            break
+        keys[typecode, instance] = None
+        if typecode == END_TYPECODE:
+            break
+    return keys
+
+
 def pack_entries(entries: Iterable[Entry]) -> bytes:
     """Returns entries as they lie in a context; END is not added."""
     return b"".join(entry.to_bytes() for entry in entries)

@@ -14,6 +14,9 @@ from xensave.engine.loop.rule import Refusal, Undecided
 from xensave.engine.state import State
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 
+RECORDS_LIMIT = 1 << 16
+"""So many records of a context are judged. A guest has at most 128 vCPUs, of 9 records each."""
+
 _HEADER_SIZE = 24
 _HEADER_END = SIZE + _HEADER_SIZE
 _PLAIN_HEADER = hvm.DESCRIPTOR.pack(hvm.HEADER_TYPECODE, 0, _HEADER_SIZE) + struct.pack(
@@ -76,7 +79,8 @@ class LoopRules(NamedTuple):
 class _Walk:
     """One pass over a context."""
 
-    __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "loading", "machine", "reader")
+    __slots__ = ("depends", "fixups", "handlers", "last", "loaded", "loading", "machine", "reader",
+                 "room")  # fmt: skip
 
     def __init__(
         self, reader: ContextCursor, handlers: Handlers, machine: Machine, *, loading: bool
@@ -85,6 +89,7 @@ class _Walk:
         self.handlers = handlers
         self.machine = machine
         self.loading = loading
+        self.room = RECORDS_LIMIT
         self.loaded = 0
         self.last: str | None = None
         self.depends: list[str] = []
@@ -118,7 +123,8 @@ class _Walk:
         data, size, cursor, loaded = reader.data, reader.size, reader.cursor, self.loaded
         find, bounds, unpack = self.handlers.get, machine.bounds, hvm.DESCRIPTOR.unpack_from
         last: tuple[Handler, int] | None = None
-        while size - cursor >= SIZE:
+        room = self.room
+        while room and size - cursor >= SIZE:
             typecode, instance, length = unpack(data, cursor)
             start = cursor + SIZE
             end = start + length
@@ -134,15 +140,16 @@ class _Walk:
                     if not _passes(tests, body, machine):
                         break
             cursor = end
+            room -= 1
             if stops:
                 loaded += 1
                 last = handler, instance
-        reader.cursor = cursor
+        reader.cursor, self.room = cursor, room
         if last is not None:
             self.loaded, self.last = loaded, f"{last[0].name} {last[1]}"
 
     def step(self) -> bool:
-        """Takes one more record; False at END. Raises Refusal."""
+        """Takes one more record; False at END, and behind RECORDS_LIMIT. Raises Refusal."""
         reader = self.reader
         if reader.left < SIZE:
             reason = f"the context does not end with END: {reader.left} bytes are left"
@@ -150,6 +157,10 @@ class _Walk:
         typecode, instance, length = reader.descriptor()
         if typecode == hvm.END_TYPECODE:
             return False
+        if not self.room:
+            self.depends.append(f"whether what follows {RECORDS_LIMIT:,} records loads")
+            return False
+        self.room -= 1
         handler = self.handlers.get(typecode)
         if handler is None:
             reason = f"the release has no handler for typecode {typecode}"

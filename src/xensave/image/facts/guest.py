@@ -1,6 +1,6 @@
 """What an image says of a guest, as one value without files: what every reader of it asks about."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -9,7 +9,7 @@ from xensave.container.events import LIBXL
 from xensave.container.formats import format_named
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc import DomainHeader, ImageHeader
-from xensave.errors import Truncated, XensaveError
+from xensave.errors import XensaveError
 from xensave.image.tally import Count, Tally
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class GuestFacts(NamedTuple):
         """How many vCPUs were saved."""
         if self.context is None:
             return len(self.vcpus_pv)
-        return len({inst for code, inst in _descriptors(self.context) if code == _CPU})
+        return sum(code == _CPU for code, _ in hvm.keys_of(self.context))
 
     @property
     def cut(self) -> bool:
@@ -141,15 +141,7 @@ class GuestFacts(NamedTuple):
 
 def typecodes(context: bytes) -> set[int]:
     """Returns the typecodes of a context's records, as far as it can be followed."""
-    return {typecode for typecode, _ in _descriptors(context)}
-
-
-def _descriptors(context: bytes) -> Iterator[tuple[int, int]]:
-    try:
-        for entry in hvm.iterate(context):
-            yield entry.typecode, entry.instance
-    except Truncated:
-        return
+    return {typecode for typecode, _ in hvm.keys_of(context)}
 
 
 def facts_of(

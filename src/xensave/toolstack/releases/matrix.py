@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.points import points_of
+from xensave.container.streams.hvm import keys_of
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.verdict import Depends, Layer, Refused, Verdict
@@ -121,7 +122,7 @@ def _cell(
         def of_point(point: str) -> Verdict:
             return Hypervisor(point, Domain(kind), policy).load(context)
 
-        return ask(target, dated_records(context), of_point).answers
+        return ask(target, dated_records(keys_of(context)), of_point).answers
 
     return tuple(Split(points, on(context)) for points, context in guests)
 

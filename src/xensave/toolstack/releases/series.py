@@ -15,7 +15,6 @@ from xensave import catalogue
 from xensave.catalogue.dates import series_numbers
 from xensave.catalogue.points import asked_for, points_of, span
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
-from xensave.image.facts.guest import typecodes
 
 LOADERS = {
     "xensave.engine.handlers.cpu": "CPU",
@@ -127,10 +126,10 @@ def ask(
     )
 
 
-def dated_records(context: bytes) -> frozenset[str]:
-    """Returns the names of a context's records whose rules differ between point releases."""
-    typecodes_ = typecodes(context)
-    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in typecodes_)
+def dated_records(keys: Iterable[tuple[int, int]]) -> frozenset[str]:
+    """Returns which records have rules that differ between point releases, by a context's keys."""
+    typecodes = {typecode for typecode, _ in keys}
+    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in typecodes)
 
 
 def _same(left: Verdict, other: Verdict) -> bool:
