@@ -20,8 +20,12 @@ from xensave.container.streams.libxc_records import (
     PARAM,
     CpuidLeaf,
     TscInfo,
+    VcpuBlob,
     pack_cpuid_policy,
 )
+from xensave.container.walk import walk
+from xensave.convert import ConversionRefused, Settings
+from xensave.convert.frame import FrameConverter
 from xensave.dump.kernel_file import read_kernel
 from xensave.errors import Malformed, SourceError
 from xensave.headers.text.registrations import read_handlers
@@ -33,7 +37,7 @@ from xensave.review.session import Request, setting_of
 from xensave.rules.stream.run import verify
 from xensave.source import open_source
 from xensave.source.stream import StreamSource
-from xensave.testing import streams
+from xensave.testing import pv, streams
 from xensave.views.review.text import text
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hosts" / "amd.txt"
@@ -240,3 +244,17 @@ def test_a_mails_charset_that_is_no_name_is_taken_for_utf8(charset):
     assert count == 1
     result = review_patches([("input", mail)], setting_of(Request()))
     assert any(review.objections for review in result.reviews)
+
+
+@pytest.mark.parametrize("number", [4096, 1 << 31])
+def test_a_vcpu_beyond_those_of_a_legacy_stream_is_refused(number):
+    """Its bit in the map of those online took as many bits as its number says."""
+    end = pack_record(libxc.END)
+    blob = VcpuBlob(number, bytes(pv.BASIC_SIZE)).to_bytes()
+    record = pack_record(libxc.X86_PV_VCPU_BASIC, blob)
+    stream = pv.pv_stream(vcpus=1).removesuffix(end) + record + end
+    converter = FrameConverter(Settings("4.5"))
+    with pytest.raises(ConversionRefused, match=f"vCPU {number}, the last"):
+        for event in walk(open_source(stream)):
+            list(converter.convert(event))
+        list(converter.finish())

@@ -251,7 +251,10 @@ class Downgrade(Noting):
             yield from self._param(index, value)
         entries = hvm.iterate(facts.context) if not facts.pv else ()
         saved = {entry.instance for entry in entries if entry.typecode == _CPU}
-        yield writer.vcpu_info(sorted(facts.basic if facts.pv else saved))
+        vcpus = sorted(facts.basic if facts.pv else saved)
+        if vcpus and vcpus[-1] > c.MAX_VCPU_ID:
+            raise self.refused(f"vCPU {vcpus[-1]}, the last of a legacy stream is {c.MAX_VCPU_ID}")
+        yield writer.vcpu_info(vcpus)
         yield from self._toolstack()
         if self._has(c.LAST_CHECKPOINT):
             yield writer.marker(c.LAST_CHECKPOINT)
