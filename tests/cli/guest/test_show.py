@@ -11,6 +11,7 @@ import pytest
 
 from tests.terminal import on_terminal
 from xensave.cli import main
+from xensave.container.streams.hvm import DESCRIPTOR
 
 ROOT = Path(__file__).parents[3]
 HVM = str(ROOT / "examples" / "hvm1.img.zst")
@@ -292,3 +293,21 @@ def test_a_pv_guest_has_32_or_64_bits(capsys, tmp_path, width, levels, bits):
     path.write_bytes(streams.stream_head("4.17", libxc.PV) + info + pack_record(libxc.END))
     assert f"PV of {bits} bits" in show(capsys, str(path))[1]
     assert json.loads(show(capsys, str(path), "--json")[1])["bits"] == bits
+
+
+@pytest.mark.parametrize("words", [[], ["--all"], ["--json", "--all"]])
+@pytest.mark.parametrize("length", [0, 1, 8, 17, 24, 100])
+def test_a_record_that_is_cut_is_shown_as_far_as_it_reaches(capsys, tmp_path, length, words):
+    data = Path(CONTEXT).read_bytes()
+    path = tmp_path / "cut.ctx"
+    at = DESCRIPTOR.size + DESCRIPTOR.unpack_from(data)[2]
+    while at < len(data) - DESCRIPTOR.size:
+        typecode, instance, size = DESCRIPTOR.unpack_from(data, at)
+        body = at + DESCRIPTOR.size
+        short = min(size, length)
+        head = DESCRIPTOR.pack(typecode, instance, short)
+        path.write_bytes(data[:at] + head + data[body : body + short] + data[body + size :])
+        code, out, err = show(capsys, *words, str(path))
+        assert (code, err) == (0, ""), typecode
+        assert out
+        at = body + size
