@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import take_out
 from tests.catalogue.cstructs import HEAD, check, members
 from xensave import catalogue
 from xensave.catalogue.files import DATA
@@ -76,7 +77,7 @@ def shape_checks(type_, shape):
 def unpack(ref, folder):
     archive = git("archive", ref, "xen/include/public")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        take_out(tar, folder)
     return folder / "xen/include/public"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import take_out
 from xensave import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ def test_the_wheel_has_every_file_of_the_package(dist):
 def test_the_source_distribution_tests_itself(dist, tmp_path):
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as tar:
-        tar.extractall(tmp_path, filter="data")
+        take_out(tar, tmp_path)
     (tree,) = tmp_path.iterdir()
     for name in (
         "tests/conftest.py",
