@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import take_out
 from tests.catalogue.cstructs import HEAD, check, members
+from tests.source.archives import take_out
 from xensave import catalogue
 from xensave.catalogue.files import DATA
 

@@ -12,7 +12,7 @@ import pytest
 
 pq = pytest.importorskip("pyarrow.parquet")
 
-from tests.archives import take_out
+from tests.source.archives import take_out
 from xensave.cli import main
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.scan import Question, scan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import take_out
+from tests.source.archives import take_out
 from xensave import __version__
 
 ROOT = Path(__file__).parents[2]
