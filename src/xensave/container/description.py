@@ -1,6 +1,6 @@
 """What a frame says of its guest: the configuration, and what else is worth showing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -51,6 +51,16 @@ class Config(NamedTuple):
         """
         value = self.get(*path)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def structs(self, *path: str) -> Iterator[Mapping[str, object]]:
+        """Yields the members of each element of a list; what is no object counts as without any.
+
+        >>> list(Config("", {"vkbs": [{"devid": 0}, 1]}).structs("vkbs"))
+        [{'devid': 0}, {}]
+        """
+        value = self.get(*path)
+        for each in value if isinstance(value, list) else ():
+            yield each if isinstance(each, Mapping) else {}
 
     def choice(self, *path: str) -> object:
         """Returns a value that is a name of an enumeration, in small letters: libxl takes any.

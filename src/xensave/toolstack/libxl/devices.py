@@ -6,7 +6,7 @@ domcreate_attach_devices(). Disks and networks are a matter of dom0 (`xensave.to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM, PV
@@ -37,7 +37,7 @@ _HOST_FRAME_BITS = 40
 )
 def usb_controllers(restore: Restore) -> str | None:
     """Refuses versions and numbers of ports; leaves what emulates or drives one to dom0."""
-    for number, each in enumerate(_listed(restore, "usbctrls")):
+    for number, each in enumerate(restore.config.structs("usbctrls")):
         kind = each.get("type")
         kind = kind.lower() if isinstance(kind, str) else "auto"
         if kind == "auto" and domain_type(restore) == HVM:
@@ -61,7 +61,7 @@ def usb_controllers(restore: Restore) -> str | None:
 )
 def usb_numbers(restore: Restore) -> str | None:
     """Refuses two controllers of one number; -1 leaves it to libxl."""
-    numbers = [_number(each, "devid", -1) for each in _listed(restore, "usbctrls")]
+    numbers = [_number(each, "devid", -1) for each in restore.config.structs("usbctrls")]
     twice = [number for number in numbers if number >= 0 and numbers.count(number) > 1]
     return f"two USB controllers have the number {twice[0]}" if twice else None
 
@@ -80,7 +80,7 @@ def usb_numbers(restore: Restore) -> str | None:
 )
 def daemons_of_9pfs(restore: Restore) -> str | None:
     """Leaves the daemon to dom0: libxl starts it, and waits for it."""
-    kinds = [str(each.get("type")).lower() for each in _listed(restore, "p9s")]
+    kinds = [str(each.get("type")).lower() for each in restore.config.structs("p9s")]
     if "xen_9pfsd" in kinds:
         raise Undecided("whether dom0 has the daemon xen-9pfsd")
     return None
@@ -105,7 +105,7 @@ def _emulated(version: int, ports: int) -> bool:
 )
 def usb_devices(restore: Restore) -> str | None:
     """Leaves USB devices to the host."""
-    if any(True for _ in _listed(restore, "usbdevs")):
+    if any(True for _ in restore.config.structs("usbdevs")):
         raise Undecided("whether the host has the USB devices that are passed through")
     return None
 
@@ -119,7 +119,7 @@ def usb_devices(restore: Restore) -> str | None:
 def backend_domains(restore: Restore) -> str | None:
     """Leaves a backend that is named to the host; libxl ignores it of other kinds of devices."""
     for kind in _BACKENDS_NAMED:
-        for each in _listed(restore, kind):
+        for each in restore.config.structs(kind):
             name = each.get("backend_domname")
             if isinstance(name, str) and name not in _DOM0:
                 raise Undecided(f"whether the host has a domain {name!r}, the backend of {kind}")
@@ -136,7 +136,7 @@ def backend_domains(restore: Restore) -> str | None:
 )
 def ports(restore: Restore) -> str | None:
     """Refuses no ports, and ports that there are not; leaves others to what dom0 has."""
-    for each in _listed(restore, "b_info", "ioports"):
+    for each in restore.config.structs("b_info", "ioports"):
         first, number = _number(each, "first"), _number(each, "number")
         end = (first + number) % (1 << _PORT_BITS)
         if end <= first or end > _PORTS:
@@ -155,7 +155,7 @@ def ports(restore: Restore) -> str | None:
 )
 def frames(restore: Restore) -> str | None:
     """Refuses no frames, and frames that no host has; leaves others to what dom0 has."""
-    for each in _listed(restore, "b_info", "iomem"):
+    for each in restore.config.structs("b_info", "iomem"):
         start, number = _number(each, "start"), _number(each, "number")
         last = start + number - 1
         # For number 0 from 0 on Xen takes all that there is, of which dom0 has not all.
@@ -165,13 +165,6 @@ def frames(restore: Restore) -> str | None:
             return f"{number} frames from {start:#x}"
         raise Undecided(f"whether dom0 has the frames {start:#x} - {last:#x} to give")
     return None
-
-
-def _listed(restore: Restore, *path: str) -> Iterator[Mapping[str, object]]:
-    """Yields the members of each element of a list; what is no object counts as one without any."""
-    listed = restore.config.get(*path)
-    for each in listed if isinstance(listed, list) else ():
-        yield each if isinstance(each, Mapping) else {}
 
 
 def _number(values: Mapping[str, object], name: str, absent: int = 0) -> int:

@@ -119,10 +119,9 @@ def host(restore: Restore) -> str | None:
 
 def _framebuffers(restore: Restore) -> Iterator[str]:
     """Yields what paravirtual framebuffers are shown on; QEMU shows them for any type of guest."""
-    listed = restore.config.get("vfbs")
-    for each in listed if isinstance(listed, list) else ():
+    for each in restore.config.structs("vfbs"):
         yield from _displays(each)
-        sdl = each.get("sdl") if isinstance(each, Mapping) else None
+        sdl = each.get("sdl")
         if isinstance(sdl, Mapping) and sdl.get("enable") == "True":
             yield "a display for SDL"
 

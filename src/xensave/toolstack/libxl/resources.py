@@ -309,9 +309,7 @@ def event_channels(restore: Restore) -> str | None:
 )
 def channels(restore: Restore) -> str | None:
     """Refuses a channel without a name, without a connection, or to a socket without a path."""
-    listed = restore.config.get("channels")
-    for number, each in enumerate(listed if isinstance(listed, list) else ()):
-        channel = each if isinstance(each, Mapping) else {}
+    for number, channel in enumerate(restore.config.structs("channels")):
         socket = channel.get("connection.socket")
         path = socket.get("path") if isinstance(socket, Mapping) else None
         if not isinstance(channel.get("name"), str):
