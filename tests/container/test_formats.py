@@ -10,7 +10,7 @@ import pytest
 
 from xensave.cli import main
 from xensave.container import formats, walk
-from xensave.container.description import Description
+from xensave.container.description import GuestDescription
 from xensave.container.events import RECORD, Event
 from xensave.container.format import Format
 from xensave.container.probe import HEAD_SIZE, probe
@@ -20,7 +20,7 @@ from xensave.container.streams.libxl import EMULATOR_CONTEXT, QEMU_UPSTREAM, Emu
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.findings import ERROR
 from xensave.image import open_image
-from xensave.rules.stream.model import Check, Fault, Rule
+from xensave.rules.stream.model import Check, Fault, StreamRule
 from xensave.rules.stream.table import checks, rules
 from xensave.source import MemorySource, open_source
 from xensave.testing.frames import plain_stream
@@ -108,13 +108,13 @@ class Toy(Format):
 
     def describe(self, body):
         text = body.decode()
-        return Description({"c_info": {"name": text, "type": "hvm"}}, text)
+        return GuestDescription({"c_info": {"name": text, "type": "hvm"}}, text)
 
     def detail(self, type_, body, length):
         return ("disk", body.decode()) if type_ == DISK else None
 
 
-LONG = Rule("TOY_NAME_SHORT", ERROR, "Names of toys are short.")
+LONG = StreamRule("TOY_NAME_SHORT", ERROR, "Names of toys are short.")
 
 
 def short(event, _):

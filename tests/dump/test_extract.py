@@ -14,7 +14,7 @@ from xensave import open as open_image
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
 from xensave.context import AbsentRecord
-from xensave.dump import FORMATS, Format, Options, extract
+from xensave.dump import FORMATS, DumpFormat, Options, extract
 from xensave.dump.parts import write_stream
 from xensave.errors import LimitExceeded, SourceError
 from xensave.testing import streams
@@ -28,11 +28,11 @@ def note(text, name=b"VMCOREINFO\0\0", size=11, type_=0):
 
 
 def elf_of(guest, tmp_path, options=None):
-    extract(guest, str(tmp_path / "elf"), Format.ELF, options)
+    extract(guest, str(tmp_path / "elf"), DumpFormat.ELF, options)
     return (tmp_path / "elf").read_bytes()
 
 
-@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("format", DumpFormat)
 class TestFiles:
     def test_only_the_owner_may_read(self, format, tmp_path):
         out = tmp_path / "out"
@@ -72,7 +72,7 @@ class TestFiles:
     def test_a_frame_far_up_makes_no_huge_file(self, format, pfn, tmp_path):
         guest = image(record((0, page(1)), (pfn, page(2))))
         out = tmp_path / "out"
-        if format == Format.RAW:
+        if format == DumpFormat.RAW:
             with pytest.raises(LimitExceeded, match="lime and elf hold only what is there"):
                 extract(guest, str(out), format)
             assert list(tmp_path.iterdir()) == []
@@ -81,7 +81,7 @@ class TestFiles:
             assert out.stat().st_size < 1 << 16
 
 
-@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("format", DumpFormat)
 def test_memory_without_registers(format, tmp_path):
     stream = streams.libxc_stream(record((0, page(1))), "4.17")
     with open_image(stream) as guest:
@@ -94,7 +94,7 @@ def test_an_image_without_memory(tmp_path):
         open_image(HVM.parent / "hvm1.ctx") as guest,
         pytest.raises(AbsentRecord, match="no memory"),
     ):
-        extract(guest, str(tmp_path / "out"), Format.ELF)
+        extract(guest, str(tmp_path / "out"), DumpFormat.ELF)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,7 +106,7 @@ def test_raw_spans_what_the_image_lists(tmp_path):
         for part in np.split(words, range(1 << 16, len(words), 1 << 16))
     ]
     guest = image(record((0, page(1))), *records, record((0x300000, page(2))))
-    extract(guest, str(tmp_path / "out"), Format.RAW)
+    extract(guest, str(tmp_path / "out"), DumpFormat.RAW)
     assert (tmp_path / "out").stat().st_size == 0x300001 << 12
     assert (tmp_path / "out").stat().st_blocks < 100
 
@@ -126,7 +126,7 @@ def scattered(tmp_path_factory):
     return path, pages
 
 
-@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("format", DumpFormat)
 def test_pages_in_any_order_come_out_in_theirs(scattered, format, tmp_path):
     path, pages = scattered
     with open_image(path) as guest, open_image(path.read_bytes()) as held:
@@ -137,7 +137,7 @@ def test_pages_in_any_order_come_out_in_theirs(scattered, format, tmp_path):
     whole = (tmp_path / "file").read_bytes()
     assert whole == (tmp_path / "piped").read_bytes() == (tmp_path / "held").read_bytes()
     runs = [range(300), range(320, 1400)]
-    if format is Format.CORE:
+    if format is DumpFormat.CORE:
         runs[:1] = [range(0xA0), range(0xC0, 300)]
     assert all(b"".join(pages[pfn] for pfn in run) in whole for run in runs)
     # 300 pages of zeros in a row take nothing.
@@ -146,7 +146,7 @@ def test_pages_in_any_order_come_out_in_theirs(scattered, format, tmp_path):
 
 def test_raw_has_pages_sent_twice_once(tmp_path):
     records = [record(*((pfn, page(n)) for pfn in range(4))) for n in range(1, 6)]
-    extract(image(*records), str(tmp_path / "out"), Format.RAW)
+    extract(image(*records), str(tmp_path / "out"), DumpFormat.RAW)
     assert (tmp_path / "out").read_bytes() == page(5) * 4
 
 
@@ -184,7 +184,7 @@ class TestVmcoreinfo:
         assert VMCOREINFO not in core[:4096]
 
 
-@pytest.mark.parametrize("format", [Format.RAW, Format.LIME, Format.CORE])
+@pytest.mark.parametrize("format", [DumpFormat.RAW, DumpFormat.LIME, DumpFormat.CORE])
 def test_an_image_in_as_many_runs_as_frames_is_gone_through_once(format, tmp_path, monkeypatch):
     from xensave.memory import Memory
 

@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.memory import samples
 from xensave import open as open_image
-from xensave.dump import Format, extract, vmcoreinfo
+from xensave.dump import DumpFormat, extract, vmcoreinfo
 from xensave.dump.kernel_file import KERNEL_MAP
 from xensave.dump.kernel_map import kernel_map
 from xensave.dump.vmcoreinfo import find_vmcoreinfo
@@ -88,7 +88,7 @@ def test_the_kernel_is_where_it_says(guest, boot):
 
 
 def test_segments_are_where_the_kernel_has_them(guest, boot, tmp_path):
-    extract(guest, str(tmp_path / "elf"), Format.ELF)
+    extract(guest, str(tmp_path / "elf"), DumpFormat.ELF)
     core = ELFFile(io.BytesIO((tmp_path / "elf").read_bytes()))
     physical = [each for each in core.iter_segments("PT_LOAD") if each["p_paddr"] < 1 << 52]
     assert all(each["p_vaddr"] - each["p_paddr"] == boot.direct_map for each in physical)
@@ -113,7 +113,7 @@ def test_drgn_needs_no_vmlinux(guest, boot, source, tmp_path):
 
         prog = program(guest)
     else:
-        extract(guest, str(tmp_path / "elf"), Format.ELF)
+        extract(guest, str(tmp_path / "elf"), DumpFormat.ELF)
         prog = drgn.Program()
         prog.set_core_dump(tmp_path / "elf")
     assert prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL

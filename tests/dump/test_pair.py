@@ -15,7 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.memory import samples
 from tests.memory.blank import pfns_of
-from xensave.dump import Format, extract
+from xensave.dump import DumpFormat, extract
 from xensave.dump.elf import ALIASES_LIMIT
 from xensave.dump.kernel_map import kernel_map
 
@@ -70,7 +70,7 @@ class Guest:
         self.image = samples.pair_image(pair.image)
         self.pv = self.image.type == "pv"
         self.xen = ELFFile(io.BytesIO(samples.pair_bytes(pair.core)))
-        extract(self.image, str(folder / "core"), Format.CORE)
+        extract(self.image, str(folder / "core"), DumpFormat.CORE)
         self.ours = ELFFile(io.BytesIO((folder / "core").read_bytes()))
         self.frames = {}
         if self.pv:
@@ -190,7 +190,7 @@ class TestOurOtherFormats:
     def out(tmp_path_factory):
         folder = tmp_path_factory.mktemp("out")
         with samples.shared_image(samples.PAIR) as image:
-            for format in (Format.RAW, Format.LIME, Format.ELF):
+            for format in (DumpFormat.RAW, DumpFormat.LIME, DumpFormat.ELF):
                 extract(image, str(folder / format), format)
         return folder
 
@@ -247,7 +247,7 @@ def test_elf_has_few_segments_of_a_frame_that_is_mapped_many_times(tmp_path):
         others = kernel_map(image).others
         filler, times = Counter(run.physical for run in others).most_common(1)[0]
         assert times == 480
-        extract(image, str(tmp_path / "elf"), Format.ELF)
+        extract(image, str(tmp_path / "elf"), DumpFormat.ELF)
     with (tmp_path / "elf").open("rb") as file:
         loads = list(ELFFile(file).iter_segments("PT_LOAD"))
     physical = {each["p_offset"]: each["p_paddr"] for each in loads if each["p_paddr"] != INVALID}

@@ -12,7 +12,7 @@ from xensave.catalogue import layout
 from xensave.catalogue.model import Cite
 from xensave.container.streams import hvm
 from xensave.engine import Domain, Hypervisor, Plugin, plugins
-from xensave.engine.loop.rule import CHECK, LOAD, Rule, Undecided
+from xensave.engine.loop.rule import CHECK, LOAD, HandlerRule, Undecided
 from xensave.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def test_a_rule_that_fails_in_its_own_way_is_named(fault):
     def test(body, machine):
         raise fault
 
-    rule = Rule("ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()", "", ""))
+    rule = HandlerRule("ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()", "", ""))
     handler = plugin()._replace(rules=(rule,)).handler()
     message = f"rule ACME_RULE of Acme's ACME fails: {type(fault).__name__}"
     with pytest.raises(UsageError, match=message):
@@ -108,7 +108,9 @@ def test_what_only_the_host_tells_is_left_open_by_either_pass(stage):
     def test(body, machine):
         raise Undecided("whether the host has a doorbell")
 
-    rule = Rule("ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()"), stage=stage)
+    rule = HandlerRule(
+        "ACME_RULE", "ACME", "EINVAL", "it is good", test, Cite("acme()"), stage=stage
+    )
     acme = plugin()._replace(rules=(rule,), checked=True)
     entry = hvm.Entry(acme.typecode, 0, bytes(LAYOUT.size))
     raw = hvm.RawContext.parse((ROOT / "examples" / "hvm1.ctx").read_bytes())

@@ -83,7 +83,7 @@ class Config(NamedTuple):
         return next((flag for text, flag in _FLAGS if value.startswith(text)), None)
 
 
-class Description(NamedTuple):
+class GuestDescription(NamedTuple):
     """What stands before a stream, read.
 
     `config` has the shape of libxl's JSON, whatever it was read from: {"c_info": {"name": ...}}.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 
-from xensave.container.description import Description
+from xensave.container.description import GuestDescription
 from xensave.container.events import HEADER_KIND, Event, Header
 from xensave.container.framing import pack_record
 from xensave.source import Source
@@ -73,9 +73,9 @@ class Format(ABC):
         """Tells whether an event's body says what `describe` reads: by default, of a header's."""
         return event.kind == HEADER_KIND and event.length > 0
 
-    def describe(self, body: bytes) -> Description:
+    def describe(self, body: bytes) -> GuestDescription:
         """Returns what the frame says of its guest."""
-        return Description(text=body.decode("utf-8", "replace"))
+        return GuestDescription(text=body.decode("utf-8", "replace"))
 
     def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
         """Returns a label and a text for `show`, of a record whose body is `length` bytes long.

@@ -9,15 +9,15 @@
 """
 
 from xensave.convert.apply import convert, plan_conversion
-from xensave.convert.plan import Change, ConversionRefused, Loss, Plan
+from xensave.convert.plan import ConversionRefused, Loss, Plan, PlannedChange
 from xensave.convert.rules import RecordRule, load_rules, parse_drop, parse_map
 from xensave.convert.settings import Settings
 
 __all__ = [
-    "Change",
     "ConversionRefused",
     "Loss",
     "Plan",
+    "PlannedChange",
     "RecordRule",
     "Settings",
     "convert",

@@ -10,7 +10,7 @@ from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
 from xensave.convert.configuration import mended
 from xensave.convert.downgrade import Downgrade, LegacyFacts
-from xensave.convert.plan import DROP, REWRITE, Action, Change, Plan, place_of
+from xensave.convert.plan import DROP, REWRITE, Action, Plan, PlannedChange, place_of
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
 from xensave.convert.stream.stream import Judging, Output, StreamConverter
@@ -148,7 +148,9 @@ class FrameConverter:
         body, done = mended(bytes(event.body()), version(self._settings.target))
         for mend, before in done:
             lost = mend.loss(before)
-            change = Change(place_of(event), REWRITE, mend.what, mend.reason, lost, len(lost))
+            change = PlannedChange(
+                place_of(event), REWRITE, mend.what, mend.reason, lost, len(lost)
+            )
             self.plan.note(change._replace(citation=mend.citation))
         if not done:
             return event
@@ -171,4 +173,4 @@ class FrameConverter:
         return (new.to_bytes() + body,)
 
     def _note(self, event: Event, action: Action, what: str, reason: str) -> None:
-        self.plan.changes.append(Change(place_of(event), action, what, reason))
+        self.plan.changes.append(PlannedChange(place_of(event), action, what, reason))

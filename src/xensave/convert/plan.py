@@ -31,7 +31,7 @@ class Loss(NamedTuple):
     value: str
 
 
-class Change(NamedTuple):
+class PlannedChange(NamedTuple):
     """One change: where, what is done (`action`, `what`), why, what is lost, and on whose word.
 
     `accepted` says that the user asked for this very loss (--drop, a rules file): it needs no
@@ -61,17 +61,17 @@ class Plan:
     def __init__(self, target: str, source: str | None = None) -> None:
         self.target = target
         self.source = source
-        self.changes: list[Change] = []
+        self.changes: list[PlannedChange] = []
         self.findings: list[Finding] = []
         self.depends: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
 
     @property
-    def losses(self) -> tuple[Change, ...]:
+    def losses(self) -> tuple[PlannedChange, ...]:
         """The changes that lose state which nobody agreed to lose."""
         return tuple(change for change in self.changes if change.lost and not change.accepted)
 
-    def note(self, *changes: Change) -> None:
+    def note(self, *changes: PlannedChange) -> None:
         """Takes in changes. Raises LimitExceeded where the plan grows beyond reason."""
         for change in changes:
             if len(self.changes) >= MAX_CHANGES:
@@ -101,11 +101,11 @@ class Noting:
         self._place = Place(offset=0)
 
     def _note(self, action: Action, what: str, reason: str) -> None:
-        self._plan.changes.append(Change(self._place, action, what, reason))
+        self._plan.changes.append(PlannedChange(self._place, action, what, reason))
 
     def _lose(self, field: str, value: str, reason: str, what: str = "") -> None:
         loss = (Loss(field, value),)
-        self._plan.changes.append(Change(self._place, DROP, what or field, reason, loss, 1))
+        self._plan.changes.append(PlannedChange(self._place, DROP, what or field, reason, loss, 1))
 
     def refused(self, message: str) -> ConversionRefused:
         """Returns a refusal at the event that was converted last."""
@@ -137,7 +137,7 @@ def place_of(what: Event | ContextRecord) -> Place:
     return Place(offset=what.offset, record=what.label)
 
 
-def _lossy(change: Change, others: int, plan: Plan) -> WouldLose:
+def _lossy(change: PlannedChange, others: int, plan: Plan) -> WouldLose:
     named = ", ".join(f"{loss.field} = {loss.value}" for loss in change.loss[:3])
     more = f" and {change.lost - 3} more" if change.lost > 3 else ""
     what = "" if change.what == change.where.record else f"{change.what} "

@@ -7,8 +7,8 @@
 ['PIC[0]', 'PIC[1]', 'IOAPIC[0]']
 """
 
-from xensave.diff.change import Change
+from xensave.diff.change import FieldDifference
 from xensave.diff.compare import Comparison, compare
 from xensave.diff.selection import Selection
 
-__all__ = ["Change", "Comparison", "Selection", "compare"]
+__all__ = ["Comparison", "FieldDifference", "Selection", "compare"]

@@ -10,7 +10,7 @@ from xensave.records.meaning.bits import bit_names
 from xensave.records.meaning.leaves import Leaf
 
 
-class Change(NamedTuple):
+class FieldDifference(NamedTuple):
     """A field that differs; `old` or `new` is None where that side does not have it.
 
     `record` is "CPU[0]", "config", "QEMU timer[0]"; `path` is the field in it, "" for the record
@@ -52,8 +52,10 @@ def paired(old: Mapping[str, T], new: Mapping[str, T]) -> Iterator[tuple[str, T 
         yield name, old.get(name), new.get(name)
 
 
-def changes_of(record: str, old: dict[str, Leaf], new: dict[str, Leaf]) -> Iterator[Change]:
+def changes_of(
+    record: str, old: dict[str, Leaf], new: dict[str, Leaf]
+) -> Iterator[FieldDifference]:
     """Yields what differs between two sets of leaves; paths in the order of the old, then new."""
     for path, before, after in paired(old, new):
         if before is None or after is None or before.value != after.value:
-            yield Change(record, path, before, after, reason(record, path))
+            yield FieldDifference(record, path, before, after, reason(record, path))

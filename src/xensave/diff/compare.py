@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from xensave.diff.change import Change
+from xensave.diff.change import FieldDifference
 from xensave.diff.facts import emulator_changes, fact_changes
 from xensave.diff.pages import MemoryChange, compare_memory, memory_of
 from xensave.diff.records import names_of, record_changes
@@ -21,17 +21,17 @@ class Comparison(NamedTuple):
     bare context.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[FieldDifference, ...]
     memory: MemoryChange | None
     lacking: tuple[str, ...] = ()
 
     @property
-    def steady(self) -> Iterator[Change]:
+    def steady(self) -> Iterator[FieldDifference]:
         """The changes of what stays while nothing happens."""
         return (change for change in self.changes if not change.volatile)
 
     @property
-    def volatile(self) -> Iterator[Change]:
+    def volatile(self) -> Iterator[FieldDifference]:
         """The changes of what moves by itself: time stamps and running counters."""
         return (change for change in self.changes if change.volatile)
 

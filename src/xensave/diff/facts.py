@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 from xensave.container.description import Json
 from xensave.container.streams.qemu import QemuSection
-from xensave.diff.change import Change, changes_of, paired
+from xensave.diff.change import FieldDifference, changes_of, paired
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
 from xensave.records.meaning.leaves import Leaf
 
 
-def fact_changes(old: Image, new: Image) -> Iterator[Change]:
+def fact_changes(old: Image, new: Image) -> Iterator[FieldDifference]:
     """Yields the differences of headers and configuration."""
     yield from changes_of("image", _headers(old), _headers(new))
     yield from changes_of("config", _config(old), _config(new))
 
 
-def emulator_changes(old: Image, new: Image) -> Iterator[Change]:
+def emulator_changes(old: Image, new: Image) -> Iterator[FieldDifference]:
     """Yields the differences of device models: xenstore keys, and QEMU's sections."""
     for label, a, b in paired(_emulators(old), _emulators(new)):
         if a is None or b is None:
             leaf = Leaf(label, (a or b or old.emulators[0]).format)
-            yield Change(f"emulator {label}", "", leaf if a else None, leaf if b else None)
+            yield FieldDifference(f"emulator {label}", "", leaf if a else None, leaf if b else None)
             continue
         yield from changes_of(f"emulator {label}", _emulator(a), _emulator(b))
         yield from changes_of("xenstore", _xenstore(a), _xenstore(b))
@@ -77,13 +77,13 @@ def _xenstore(emulator: Emulator) -> dict[str, Leaf]:
     return {key: Leaf(value, value) for key, value in emulator.xenstore}
 
 
-def _section_changes(a: Emulator, b: Emulator) -> Iterator[Change]:
+def _section_changes(a: Emulator, b: Emulator) -> Iterator[FieldDifference]:
     before = {section.label: section for section in a.sections}
     after = {section.label: section for section in b.sections}
     for label, old, new in paired(before, after):
         record = f"QEMU {label}"
         if old is None or new is None:
-            yield Change(
+            yield FieldDifference(
                 record,
                 "",
                 Leaf(label, f"version {old.version}") if old else None,

@@ -14,7 +14,7 @@ from xensave.memory.batches import batches
 from xensave.memory.column import Integers
 
 
-class Memory(NamedTuple):
+class PageContents(NamedTuple):
     """The frames with contents in ascending order, and for each its page type and contents."""
 
     frames: Integers
@@ -42,7 +42,7 @@ class MemoryChange(NamedTuple):
         return any(map(len, (self.changed, self.appeared, self.vanished, self.retyped)))
 
 
-def memory_of(image: Image) -> Memory:
+def memory_of(image: Image) -> PageContents:
     """Reads which frames an image has contents of, and which of them count: the last.
 
     A file's stay where they lie. A pipe is read once, and its pages are hashed.
@@ -52,14 +52,14 @@ def memory_of(image: Image) -> Memory:
     if image.mapped:
         index = image.memory.index
         placed = Placed(image.memory.mapped(), index.offsets)
-        return Memory(index.pfns, index.types.astype(np.uint8), placed)
+        return PageContents(index.pfns, index.types.astype(np.uint8), placed)
     pages = Hasher()
     index = build_index(batches(pages.hashed(image.read_events())))
     hashed = Hashed(pages.at(index.offsets))
-    return Memory(index.pfns, index.types.astype(np.uint8), hashed)
+    return PageContents(index.pfns, index.types.astype(np.uint8), hashed)
 
 
-def compare_memory(old: Memory, new: Memory) -> MemoryChange:
+def compare_memory(old: PageContents, new: PageContents) -> MemoryChange:
     """Compares two memories frame by frame."""
     left, right = _common(old.frames, new.frames)
     common = old.frames[left]

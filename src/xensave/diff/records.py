@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBXC, LIBXL
 from xensave.container.streams import libxc, libxl
-from xensave.diff.change import Change, changes_of, paired
+from xensave.diff.change import FieldDifference, changes_of, paired
 from xensave.image import Image
 from xensave.image.subjects import all_subjects, context_tail
 from xensave.records.meaning.cpu.xsave import unnamed
@@ -25,7 +25,7 @@ _ELSEWHERE = {
 _XSAVE_HEADER = 24
 
 
-def record_changes(old: Image, new: Image) -> Iterator[Change]:
+def record_changes(old: Image, new: Image) -> Iterator[FieldDifference]:
     """Yields the records that only one image has, and the fields that differ in the others."""
     yield from _bodiless(old, new)
     before, after = _by_label(old), _by_label(new)
@@ -34,7 +34,7 @@ def record_changes(old: Image, new: Image) -> Iterator[Change]:
     yield from changes_of("behind END", _tail(old), _tail(new))
     for label, a, b in paired(before, after):
         if a is None or b is None:
-            yield Change(label, "", _whole(a), _whole(b))
+            yield FieldDifference(label, "", _whole(a), _whole(b))
         elif a.body != b.body:
             yield from _field_changes(label, a, b)
 
@@ -47,14 +47,16 @@ def names_of(image: Image) -> Iterator[str]:
         yield count.name
 
 
-def _order(before: list[str], after: list[str]) -> Iterator[Change]:
+def _order(before: list[str], after: list[str]) -> Iterator[FieldDifference]:
     """Yields where the records that both have first stand in another order."""
     both = {*before} & {*after}
     old, new = ([label for label in labels if label in both] for labels in (before, after))
     for place, (a, b) in enumerate(zip(old, new, strict=True)):
         if a != b:
             follows = f" after {old[place - 1]}" if place else " first"
-            yield Change("records", "order", Leaf(a, f"{a}{follows}"), Leaf(b, f"{b}{follows}"))
+            yield FieldDifference(
+                "records", "order", Leaf(a, f"{a}{follows}"), Leaf(b, f"{b}{follows}")
+            )
             return
 
 
@@ -67,7 +69,7 @@ def _tail(image: Image) -> dict[str, Leaf]:
     return leaves
 
 
-def _bodiless(old: Image, new: Image) -> Iterator[Change]:
+def _bodiless(old: Image, new: Image) -> Iterator[FieldDifference]:
     """Yields the records without a body (STATIC_DATA_END, VERIFY) that only one image has."""
     before = {(c.layer, c.type): c for c in old.counts if not c.bytes}
     after = {(c.layer, c.type): c for c in new.counts if not c.bytes}
@@ -78,7 +80,9 @@ def _bodiless(old: Image, new: Image) -> Iterator[Change]:
         count = before.get(key) or after[key]
         leaf = Leaf(0, "0 bytes")
         label = f"{count.layer} {count.name}"
-        yield Change(label, "", leaf if key in before else None, leaf if key in after else None)
+        yield FieldDifference(
+            label, "", leaf if key in before else None, leaf if key in after else None
+        )
 
 
 def _by_label(image: Image) -> dict[str, Subject]:
@@ -100,9 +104,9 @@ def _whole(subject: Subject | None) -> Leaf | None:
     return None if subject is None else Leaf(subject.body, f"{subject.length} bytes")
 
 
-def _field_changes(label: str, a: Subject, b: Subject) -> Iterator[Change]:
+def _field_changes(label: str, a: Subject, b: Subject) -> Iterator[FieldDifference]:
     result = list(changes_of(label, _leaves(a), _leaves(b)))
-    yield from result or [Change(label, "padding", _whole(a), _whole(b))]
+    yield from result or [FieldDifference(label, "padding", _whole(a), _whole(b))]
 
 
 def _leaves(subject: Subject) -> dict[str, Leaf]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from xensave.diff.change import Change
+from xensave.diff.change import FieldDifference
 from xensave.errors import UsageError
 
 VOLATILE = "volatile"
@@ -42,10 +42,10 @@ class Selection(NamedTuple):
             if _bare(name) not in known:
                 raise UsageError(f"neither holds a record {name}: nothing to compare")
 
-    def takes(self, change: Change) -> bool:
+    def takes(self, change: FieldDifference) -> bool:
         """Tells whether a change counts.
 
-        >>> Selection(ignore=("CPU.rip",)).takes(Change("CPU[0]", "rip", None, None))
+        >>> Selection(ignore=("CPU.rip",)).takes(FieldDifference("CPU[0]", "rip", None, None))
         False
         """
         if self.records and not any(_names(name, change) for name in self.records):
@@ -60,7 +60,7 @@ def _bare(name: str) -> str:
     return re.split(r"[\[.]", name, maxsplit=1)[0].strip().lower()
 
 
-def _names(wanted: str, change: Change) -> bool:
+def _names(wanted: str, change: FieldDifference) -> bool:
     """Whether a name is that of the change's record or field, or of what these lie in."""
     name = change.name if "[" in wanted else _INDEX.sub("", change.name)
     wanted, name = wanted.lower(), name.lower()

@@ -19,7 +19,7 @@ FILE_MODE = 0o600
 """A dump holds a guest's secrets."""
 
 
-class Format(StrEnum):
+class DumpFormat(StrEnum):
     """A dump's format: an ELF core, memory as it lies, LiME's ranges, or Xen's own dump-core."""
 
     ELF = "elf"
@@ -34,11 +34,11 @@ class Options(NamedTuple):
     vmcoreinfo: bytes | None = None
 
 
-FORMATS: dict[Format, Callable[[Image, Options], Iterable[Part]]] = {
-    Format.ELF: lambda image, options: elf.core(image, options.vmcoreinfo),
-    Format.RAW: lambda image, _: flat.raw(image.memory),
-    Format.LIME: lambda image, _: flat.lime(image.memory),
-    Format.CORE: lambda image, _: xen_core.core(image),
+FORMATS: dict[DumpFormat, Callable[[Image, Options], Iterable[Part]]] = {
+    DumpFormat.ELF: lambda image, options: elf.core(image, options.vmcoreinfo),
+    DumpFormat.RAW: lambda image, _: flat.raw(image.memory),
+    DumpFormat.LIME: lambda image, _: flat.lime(image.memory),
+    DumpFormat.CORE: lambda image, _: xen_core.core(image),
 }
 
 
@@ -52,7 +52,7 @@ class Extracted(NamedTuple):
 def extract(
     image: Image,
     out: str,
-    format: Format,
+    format: DumpFormat,
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
@@ -65,7 +65,7 @@ def extract(
     >>> import os, tempfile
     >>> from xensave import open as open_image
     >>> with open_image("examples/hvm1.img.zst") as image, tempfile.TemporaryDirectory() as folder:
-    ...     extract(image, f"{folder}/memory.lime", Format.LIME)
+    ...     extract(image, f"{folder}/memory.lime", DumpFormat.LIME)
     Extracted(size=16760992, frames=4092)
     """
     if not len(image.memory.index):

@@ -9,7 +9,7 @@ from xensave.container.events import CONTEXT, LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
 from xensave.convert.output import Writer
-from xensave.diff.change import Change
+from xensave.diff.change import FieldDifference
 from xensave.edit.assignment import Assignment
 from xensave.edit.editor import Editor
 from xensave.edit.judge import EditedImage
@@ -36,7 +36,7 @@ class EditRequest(NamedTuple):
 class Edited(NamedTuple):
     """What was changed, and what the target says to it; None where it was not asked."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[FieldDifference, ...]
     verdict: Verdict | None
     target: str | None
 

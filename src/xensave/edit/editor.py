@@ -12,7 +12,7 @@ from xensave.container.framing import pack_record
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.context import Context, ContextRecord
-from xensave.diff.change import Change, changes_of
+from xensave.diff.change import FieldDifference, changes_of
 from xensave.edit.assignment import CONFIG, Assignment
 from xensave.edit.configuration import assign, leaves_of_config
 from xensave.edit.document.config import config_bytes, style_of
@@ -37,7 +37,7 @@ class Editor:
     def __init__(self, assignments: list[Assignment], release: str | None = None) -> None:
         self.assignments = assignments
         self.release = release
-        self.changes: list[Change] = []
+        self.changes: list[FieldDifference] = []
         self._met: Counter[str] = Counter()
 
     def edit(self, event: Event) -> bytes | None:

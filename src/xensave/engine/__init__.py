@@ -15,9 +15,9 @@ from xensave.catalogue.model import Cite
 from xensave.engine.domain import HVM, PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.loop.handler import Handler
-from xensave.engine.loop.rule import Rule, Undecided
+from xensave.engine.loop.rule import HandlerRule, Undecided
 from xensave.engine.plugins import Plugin
-from xensave.engine.state import State
+from xensave.engine.state import DomainState
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
@@ -29,13 +29,13 @@ __all__ = [
     "Cite",
     "Depends",
     "Domain",
+    "DomainState",
     "Handler",
+    "HandlerRule",
     "Hypervisor",
     "Plugin",
     "Policy",
     "Refused",
-    "Rule",
-    "State",
     "Undecided",
     "Verdict",
     "default_policy",

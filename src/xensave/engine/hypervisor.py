@@ -14,7 +14,7 @@ from xensave.engine.loop.handler import Handler
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.save import save_context, save_one, save_size
 from xensave.engine.plugins import Plugin, check_clashes
-from xensave.engine.state import State
+from xensave.engine.state import DomainState
 from xensave.engine.verdict import Accepted, Refused, Verdict
 from xensave.policy.steps.default import default_policy
 from xensave.policy.value import Policy
@@ -69,13 +69,13 @@ class Hypervisor:
         return max(self.release.code_max, *self.handlers)
 
     @property
-    def state(self) -> State:
+    def state(self) -> DomainState:
         """What the last load that was accepted left in the domain, as its records; else empty.
 
         Records are as the handlers keep them: zero-extended and converted.
         """
         if self._loaded is None:
-            return State({})
+            return DomainState({})
         return loop.state_of(self._loaded, self.handlers)
 
     def check(self, context: Contextual) -> Verdict:
@@ -95,7 +95,7 @@ class Hypervisor:
         """Returns the buffer that XEN_DOMCTL_gethvmcontext wants, in bytes."""
         return save_size(self.handlers, self.machine)
 
-    def save(self, state: State | None = None) -> bytes:
+    def save(self, state: DomainState | None = None) -> bytes:
         """Returns the context that the release writes of a domain in this state.
 
         By default the state that the last load left. The bytes are as they came: a Xen that ran
@@ -105,7 +105,9 @@ class Hypervisor:
         """
         return save_context(state if state is not None else self.state, self.handlers, self.machine)
 
-    def save_one(self, typecode: int, instance: int, state: State | None = None) -> bytes | str:
+    def save_one(
+        self, typecode: int, instance: int, state: DomainState | None = None
+    ) -> bytes | str:
         """Returns a record's body as XEN_DOMCTL_gethvmcontext_partial does, or an errno's name."""
         saved = state if state is not None else self.state
         return save_one(saved, typecode, instance, self.handlers, self.machine)

@@ -12,7 +12,7 @@ from xensave.catalogue.model import PER_VCPU, ZEROEXTEND, Binding, Layout, LoadM
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import ANY, VCPU, Handler, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import Refusal, Rule, Undecided
+from xensave.engine.loop.rule import HandlerRule, Refusal, Undecided
 from xensave.errors import UsageError, XensaveError
 from xensave.findings import ERROR
 
@@ -40,7 +40,7 @@ class Plugin(NamedTuple):
     kind: RecordKind = PER_VCPU
     load: LoadMode = ZEROEXTEND
     device: str | None = None
-    rules: tuple[Rule[Body], ...] = ()
+    rules: tuple[HandlerRule[Body], ...] = ()
     checked: bool = False
 
     def handler(self) -> Handler:
@@ -60,7 +60,7 @@ class Plugin(NamedTuple):
         return Handler(binding, spec, rules, device=True, layout=self.layout)
 
 
-def _guarded(plugin: Plugin, rule: Rule[Body]) -> Callable[[Body, Machine], str | None]:
+def _guarded(plugin: Plugin, rule: HandlerRule[Body]) -> Callable[[Body, Machine], str | None]:
     """Returns a vendor's test that names itself where it fails in a way of its own."""
 
     def test(body: Body, machine: Machine) -> str | None:

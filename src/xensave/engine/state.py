@@ -6,10 +6,10 @@ from typing import NamedTuple
 from xensave.container.streams import hvm
 
 
-class State(NamedTuple):
+class DomainState(NamedTuple):
     """A domain's state: the body of each record by (typecode, instance).
 
-    >>> state = State({(2, 0): b"..."})
+    >>> state = DomainState({(2, 0): b"..."})
     >>> list(state.of(2))
     [(0, b'...')]
     """
@@ -18,7 +18,7 @@ class State(NamedTuple):
     header: bytes | None = None
 
     @classmethod
-    def of_context(cls, data: bytes) -> "State":
+    def of_context(cls, data: bytes) -> "DomainState":
         """Returns what the records of a context say; of two alike the later. Raises Truncated."""
         bodies: dict[tuple[int, int], bytes] = {}
         header = None

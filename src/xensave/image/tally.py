@@ -22,7 +22,7 @@ from xensave.errors import LimitExceeded, SourceError, UsageError, XensaveError
 from xensave.source import Source
 
 if TYPE_CHECKING:
-    from xensave.container.description import Description
+    from xensave.container.description import GuestDescription
     from xensave.container.runs import PageRun
 
 # What all records that are kept may take together, and what each costs beside its bytes.
@@ -98,7 +98,7 @@ class Tally:
         self.headers: dict[str, Header] = {}
         self.layers: list[str] = []
         self.config = b""
-        self.description: Description | None = None
+        self.description: GuestDescription | None = None
         self.context: BufferedRecord | None = None
         self._sums: dict[tuple[str, int], _Sum] = {}
         self.kept: dict[tuple[str, int], list[BufferedRecord]] = {}

@@ -17,14 +17,14 @@ OVERLAP = 1 << 12
 """Bytes that are looked at again with what follows: a longer match may be missed or cut."""
 
 
-class Hit(NamedTuple):
+class Match(NamedTuple):
     """Where a pattern was found, and what matched."""
 
     physical: int
     data: bytes
 
 
-def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
+def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Match]:
     """Yields what a pattern matches, in ascending order; a match may cross page boundaries.
 
     A pattern without special characters is found several times as fast.
@@ -47,19 +47,19 @@ def search(memory: Memory, pattern: re.Pattern[bytes]) -> Iterator[Hit]:
     yield from _hits(pattern, buffer, base, len(buffer))
 
 
-def _hits(pattern: re.Pattern[bytes], buffer: bytes, base: int, end: int) -> Iterator[Hit]:
+def _hits(pattern: re.Pattern[bytes], buffer: bytes, base: int, end: int) -> Iterator[Match]:
     """Yields the matches that begin before `end`."""
     literal = _literal(pattern)
     if literal is not None:
         at = buffer.find(literal, 0, end + len(literal) - 1)
         while at >= 0:
-            yield Hit(base + at, literal)
+            yield Match(base + at, literal)
             at = buffer.find(literal, at + len(literal), end + len(literal) - 1)
         return
     for match in pattern.finditer(buffer):
         if match.start() >= end:
             return
-        yield Hit(base + match.start(), match[0])
+        yield Match(base + match.start(), match[0])
 
 
 @lru_cache(16)

@@ -11,7 +11,7 @@ from xensave.catalogue.registry import Registry
 from xensave.numbers.claims import UPSTREAM_LAST, XEN
 from xensave.numbers.points import bound_in
 
-State: TypeAlias = Literal["used", "reserved", "retired", "free"]
+NumberState: TypeAlias = Literal["used", "reserved", "retired", "free"]
 USED: Final = "used"
 RESERVED: Final = "reserved"
 RETIRED: Final = "retired"
@@ -31,7 +31,7 @@ class NumberRow(NamedTuple):
     size: int | None = None
     kind: RecordKind | None = None
     owner: str | None = None
-    state: State = FREE
+    state: NumberState = FREE
     layout: str | None = None
     flexible: bool = False
     load: str | None = None

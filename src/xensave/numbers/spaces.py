@@ -10,7 +10,7 @@ from xensave.catalogue.model import Space
 from xensave.catalogue.registry import Registry
 from xensave.errors import UsageError
 from xensave.numbers.claims import XEN
-from xensave.numbers.space import FREE, RESERVED, RETIRED, USED, State
+from xensave.numbers.space import FREE, RESERVED, RETIRED, USED, NumberState
 
 
 class SpaceRow(NamedTuple):
@@ -25,7 +25,7 @@ class SpaceRow(NamedTuple):
     first: str | None = None
     last: str | None = None
     owner: str | None = None
-    state: State = FREE
+    state: NumberState = FREE
     source: str | None = None
     note: str = ""
 

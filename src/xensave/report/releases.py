@@ -11,7 +11,7 @@ from xensave.engine.domain import HVM, PVH
 from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
 from xensave.engine.loop.body import Body
-from xensave.engine.loop.rule import Rule
+from xensave.engine.loop.rule import HandlerRule
 from xensave.numbers.history import Version, history, names_over_time
 from xensave.numbers.space import USED, NumberRow, folded, rows
 from xensave.report.answers import answer_of
@@ -133,7 +133,7 @@ def _differences() -> PageTable:
 
 
 def _difference_rows() -> Iterator[tuple[str, ...]]:
-    dated: list[Dated | Rule[Body]] = [
+    dated: list[Dated | HandlerRule[Body]] = [
         *load.DATED,
         table.DEVICES,
         *table.RULES,
@@ -145,7 +145,7 @@ def _difference_rows() -> Iterator[tuple[str, ...]]:
             rule.id,
             rule.record or "any",
             _span(rule.since, rule.until),
-            rule.errno if isinstance(rule, Rule) else "",
+            rule.errno if isinstance(rule, HandlerRule) else "",
             rule.sentence,
             str(rule.cite),
         )

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from xensave.findings import Finding
-from xensave.rules.numbers.model import Change, Objection, Rule
+from xensave.rules.numbers.model import Change, NumberRule, Objection
 from xensave.rules.spaces.model import SpaceChange
 
 C = TypeVar("C", Change, SpaceChange)
 
 
-def news(rule: Rule[C], change: C) -> Iterator[Objection]:
+def news(rule: NumberRule[C], change: C) -> Iterator[Objection]:
     """Yields what a rule objects to; what it says of the state before is not held against it."""
     known: set[tuple[str, str]] = set()
     if rule.state and change.before is not None:

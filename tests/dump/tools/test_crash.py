@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.memory import samples
-from xensave.dump import Format, Options, extract
+from xensave.dump import DumpFormat, Options, extract
 
 CRASH = shutil.which("crash")
 pytestmark = pytest.mark.skipif(CRASH is None, reason="needs crash")
@@ -45,9 +45,9 @@ def stack(tmp_path):
 @pytest.mark.parametrize(
     ("name", "format", "last"),
     [
-        (samples.PAIR, Format.ELF, "secondary_startup_64_no_verify"),
-        (samples.PAIR, Format.CORE, "secondary_startup_64_no_verify"),
-        (samples.PV, Format.CORE, "xen_start_kernel"),
+        (samples.PAIR, DumpFormat.ELF, "secondary_startup_64_no_verify"),
+        (samples.PAIR, DumpFormat.CORE, "secondary_startup_64_no_verify"),
+        (samples.PV, DumpFormat.CORE, "xen_start_kernel"),
     ],
 )
 def test_the_stack_of_the_idle_task(name, format, last, stack):
@@ -56,6 +56,6 @@ def test_the_stack_of_the_idle_task(name, format, last, stack):
 
 @pytest.mark.parametrize("name", [samples.PAIR, samples.PV])
 def test_the_stack_of_the_running_vcpu(name, stack):
-    frames = stack(name, Format.CORE, "bt -a", "PID: 11 ")
+    frames = stack(name, DumpFormat.CORE, "bt -a", "PID: 11 ")
     at = frames.index("xen_suspend")
     assert frames[at : at + len(SUSPENDED)] == SUSPENDED

@@ -8,7 +8,7 @@ import pytest
 
 from tests.memory import samples
 from xensave import open as open_image
-from xensave.dump import Format, Options, extract
+from xensave.dump import DumpFormat, Options, extract
 from xensave.dump.kernel_file import place_of, read_kernel, vmcoreinfo_of
 from xensave.errors import Malformed, UsageError
 
@@ -39,7 +39,7 @@ def of_core(name, vmlinux, folder):
     core = folder / "core"
     info = (samples.SHARED / VMCOREINFO).read_bytes()
     with samples.shared_image(name) as image:
-        extract(image, str(core), Format.ELF, Options(info))
+        extract(image, str(core), DumpFormat.ELF, Options(info))
     prog = drgn.Program()
     prog.set_core_dump(core)
     prog.load_debug_info([vmlinux])

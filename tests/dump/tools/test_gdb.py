@@ -16,7 +16,7 @@ import pytest
 from tests.memory import samples
 from tests.memory.samples import HVM
 from xensave import open as open_image
-from xensave.dump import Format, extract
+from xensave.dump import DumpFormat, extract
 from xensave.dump.gdb import Session, listen_tcp, listen_unix
 from xensave.dump.gdb.packets import PACKET_SIZE, Packets, packet
 from xensave.errors import SourceError
@@ -114,7 +114,7 @@ class TestGdb:
 
     def test_from_the_elf(self, vmlinux, tmp_path):
         with samples.shared_image(samples.PAIR) as image:
-            extract(image, str(tmp_path / "elf"), Format.ELF)
+            extract(image, str(tmp_path / "elf"), DumpFormat.ELF)
             done = gdb(vmlinux, tmp_path / "elf", commands=COMMANDS)
             # gdb shows a core's bases only where it knows the thread's address space.
             check(done.stdout, image.vcpu(0), GENERAL[:-2])

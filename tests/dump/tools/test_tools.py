@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.memory import samples
-from xensave.dump import Format, Options, extract
+from xensave.dump import DumpFormat, Options, extract
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "image" / "extract.md"
 GUESTS = {"pvh": samples.PAIR, "pv": samples.PV}
@@ -27,7 +27,7 @@ def table():
     ]
     head, *body = rows
     return {
-        (Format(re.findall(r"`(\w+)`", row[0])[0]), tool): cell
+        (DumpFormat(re.findall(r"`(\w+)`", row[0])[0]), tool): cell
         for row in body
         for tool, cell in zip(head[2:], row[2:], strict=True)
     }

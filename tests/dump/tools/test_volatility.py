@@ -11,7 +11,7 @@ import pytest
 import xensave
 from tests.memory import samples
 from xensave.cli import main
-from xensave.dump import Format, extract
+from xensave.dump import DumpFormat, extract
 
 pytest.importorskip("volatility3")
 
@@ -74,7 +74,7 @@ def test_a_live_stream(vol):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", [Format.ELF, Format.RAW, Format.LIME])
+@pytest.mark.parametrize("format", [DumpFormat.ELF, DumpFormat.RAW, DumpFormat.LIME])
 def test_what_is_extracted(vol, format, tmp_path):
     with samples.shared_image(samples.PAIR) as image:
         extract(image, str(tmp_path / "memory"), format)

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def _extract(
     args: argparse.Namespace, options: Options, what: Input, name: str, out: str | None
 ) -> int:
-    from xensave.dump import Format, extract
+    from xensave.dump import DumpFormat, extract
     from xensave.source.watch import Copied, announce
     from xensave.views.text.escape import escape
 
@@ -67,7 +67,7 @@ def _extract(
     copied = Copied(path)
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         announce(copied)
-        done = extract(image, path, Format(args.format), options, copied.add)
+        done = extract(image, path, DumpFormat(args.format), options, copied.add)
     text = beside(path)
     if args.json:
         fields = {"source": name, "output": path, "format": args.format}

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json, configuration
+from xensave.container.description import GuestDescription, Json, configuration
 from xensave.container.events import LEGACY, LIBVIRT, LIBXL, Event, Header
 from xensave.container.format import Format
 from xensave.container.formats import format_named
@@ -119,14 +119,14 @@ class Libvirt(Format):
         assert isinstance(header, LibvirtHeader)
         return header._replace(version=LEGACY_VERSION if legacy else VERSION)
 
-    def describe(self, body: bytes) -> Description:
+    def describe(self, body: bytes) -> GuestDescription:
         """Returns what the domain's XML says of a guest, in the shape of libxl's configuration."""
         try:
             root = parse_xml(body)
         except XensaveError as error:
-            return Description(wrong=error)
+            return GuestDescription(wrong=error)
         text = body.rstrip(b"\0").decode("utf-8", "replace")
-        return Description(_config(root), text, tuple(_details(root)))
+        return GuestDescription(_config(root), text, tuple(_details(root)))
 
 
 LIBVIRT_FORMAT = Libvirt()

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json, configuration
+from xensave.container.description import GuestDescription, Json, configuration
 from xensave.container.events import XEND, Event, Header
 from xensave.container.format import Format
 from xensave.container.frames import sexp
@@ -78,15 +78,15 @@ class Xend(Format):
         """Returns None for a stream of today: no xend restores one."""
         return header if legacy else None
 
-    def describe(self, body: bytes) -> Description:
+    def describe(self, body: bytes) -> GuestDescription:
         """Returns what the configuration says, in the shape of libxl's."""
         text = body.decode("utf-8", "replace")
         try:
             root = sexp.parse(body, xend=True)
         except XensaveError as error:
             error.record = "xend header"
-            return Description(text=text, wrong=error)
-        return Description(_config(root), text)
+            return GuestDescription(text=text, wrong=error)
+        return GuestDescription(_config(root), text)
 
 
 XEND_FORMAT = Xend()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import NamedTuple
 
-from xensave.container.description import Description, Json, configuration
+from xensave.container.description import GuestDescription, Json, configuration
 from xensave.container.events import HEADER_KIND, RECORD, XENOPSD, Event, Header
 from xensave.container.format import Format
 from xensave.container.frames import sexp
@@ -170,7 +170,7 @@ class Xenopsd(Format):
         """Tells the record of the VM."""
         return event.is_record(XENOPSD, XENOPS)
 
-    def describe(self, body: bytes) -> Description:
+    def describe(self, body: bytes) -> GuestDescription:
         """Returns what the VM's record says of the guest, in the shape of libxl's configuration."""
         text = body.decode("utf-8", "replace")
         try:
@@ -178,8 +178,8 @@ class Xenopsd(Format):
             vm = sexp.parse(sexp.text(outer, "vm_str").encode("utf-8", "surrogateescape"))
         except XensaveError as error:
             error.record = f"{XENOPSD} Xenops"
-            return Description(text=text, wrong=error)
-        return Description(_config(vm), text, tuple(_details(outer, vm)))
+            return GuestDescription(text=text, wrong=error)
+        return GuestDescription(_config(vm), text, tuple(_details(outer, vm)))
 
     def detail(self, type_: int, body: bytes, length: int) -> tuple[str, str] | None:
         """Names the UEFI variables, and tells how much state a TPM has."""

@@ -9,7 +9,7 @@ from xensave import catalogue
 from xensave.catalogue.model import ZEROEXTEND, Binding, Layout, Release
 from xensave.container.streams.hvm import END_TYPECODE, HEADER_TYPECODE
 from xensave.context import Context, ContextRecord
-from xensave.convert.plan import CONVERT, DROP, MAP, Action, Change, Plan, place_of
+from xensave.convert.plan import CONVERT, DROP, MAP, Action, Plan, PlannedChange, place_of
 from xensave.convert.records import downstream, losses
 from xensave.convert.records.fixups import IMPLIED, consumed, fix_up
 from xensave.convert.records.moves import Moves, moves
@@ -73,7 +73,7 @@ class ContextConverter:
         if binding is None:
             lost = losses.of_body(record.body, record.layout)
             reason = f"{self.target.name} has no handler for typecode {record.typecode}"
-            self.plan.note(Change(place_of(record), DROP, record.label, reason, *lost))
+            self.plan.note(PlannedChange(place_of(record), DROP, record.label, reason, *lost))
             return None
         return self._fitted(record, binding)
 
@@ -87,9 +87,9 @@ class ContextConverter:
         action: Action = DROP if dropped else MAP
         done = (place_of(record), action, what, rule.reason)
         if outcome.loss[1] or not outcome.agreed[1]:
-            self.plan.note(Change(*done, *outcome.loss, dropped))
+            self.plan.note(PlannedChange(*done, *outcome.loss, dropped))
         if outcome.agreed[1]:
-            self.plan.note(Change(*done, *outcome.agreed, accepted=True))
+            self.plan.note(PlannedChange(*done, *outcome.agreed, accepted=True))
         if outcome.record is None or outcome.finished:
             return outcome.record
         return self._upstream(outcome.record)
@@ -119,7 +119,7 @@ class ContextConverter:
         steps = [f"{source.id} of {record.length} bytes to {target.id} of {target.size}"]
         steps += [fix.reason for fix in fixes]
         citation = fixes[0].citation if fixes else _newer(source, target).introduced
-        change = Change(place_of(record), CONVERT, record.label, "; ".join(steps), *lost)
+        change = PlannedChange(place_of(record), CONVERT, record.label, "; ".join(steps), *lost)
         self.plan.note(change._replace(citation=citation))
         return ContextRecord(
             record.typecode, record.instance, body, offset=record.offset, release=self.target.name
@@ -161,7 +161,7 @@ class ContextConverter:
             same = winner.body == record.body
             lost = losses.NOTHING if same else losses.of_body(record.body, record.layout)
             reason = "the record mapped to it takes its place"
-            self.plan.note(Change(place_of(record), DROP, record.label, reason, *lost))
+            self.plan.note(PlannedChange(place_of(record), DROP, record.label, reason, *lost))
         if in_order:
             placed.sort(key=_rank)
         return placed

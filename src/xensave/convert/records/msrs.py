@@ -21,7 +21,7 @@ from xensave.container.streams.libxc_records import (
     policy_msrs,
 )
 from xensave.context import ContextRecord
-from xensave.convert.plan import DROP, REPAIR, Change, Loss, place_of
+from xensave.convert.plan import DROP, REPAIR, Loss, PlannedChange, place_of
 from xensave.convert.records import losses
 from xensave.engine.domain import Domain
 from xensave.engine.handlers.msr import spec_ctrl_bits, write
@@ -48,7 +48,7 @@ def machines_of(release: str, policies: Sequence[Policy]) -> Machines:
 
 def clamp_spec_ctrl(
     record: ContextRecord, releases: Sequence[Machines]
-) -> tuple[ContextRecord, tuple[Change, ...]]:
+) -> tuple[ContextRecord, tuple[PlannedChange, ...]]:
     """Clears the bits of SPEC_CTRL that the guest's policy does not give it on the target.
 
     A guest that ran under a wider policy may have set them; the load refuses the record (ENXIO).
@@ -70,7 +70,7 @@ def clamp_spec_ctrl(
         entry._replace(value=entry.value & valid) if entry.msr == SPEC_CTRL else entry
         for entry in entries
     ]
-    change = Change(
+    change = PlannedChange(
         place_of(record),
         REPAIR,
         f"SPEC_CTRL {wrong[0]:#x} to {wrong[0] & valid:#x}",
@@ -87,7 +87,7 @@ def fit_msrs(
     releases: Sequence[Machines],
     target: str,
     xsave: ContextRecord | None = None,
-) -> tuple[ContextRecord | None, tuple[Change, ...]]:
+) -> tuple[ContextRecord | None, tuple[PlannedChange, ...]]:
     """Leaves out the MSRs that a release refuses whatever the policy.
 
     None for a record of no other.
@@ -119,7 +119,7 @@ def fit_msrs(
 
 def fit_pv_msrs(
     body: bytes, releases: Sequence[Machines], target: str, where: Place
-) -> tuple[bytes, tuple[Change, ...]]:
+) -> tuple[bytes, tuple[PlannedChange, ...]]:
     """Returns X86_PV_VCPU_MSRS without the MSRs that a PV vCPU is refused on the target.
 
     XEN_DOMCTL_set_vcpu_msrs refuses the record for any of them. One that is not whole, or not
@@ -186,6 +186,6 @@ def _refused(entry: SavedMsr, vcpu: int, machine: Machine) -> str:
     return ""
 
 
-def _dropped(where: Place, what: str, lost: list[Loss], target: str, reason: str) -> Change:
+def _dropped(where: Place, what: str, lost: list[Loss], target: str, reason: str) -> PlannedChange:
     reason = f"Xen {target} refuses the record for them: {reason}"
-    return Change(where, DROP, what, reason, *losses.of(lost))
+    return PlannedChange(where, DROP, what, reason, *losses.of(lost))

@@ -13,7 +13,7 @@ from xensave.catalogue.dates import Version, begun
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import PAIR, TSC_INFO, TscInfo
-from xensave.convert.plan import DROP, REPAIR, REWRITE, Change, Loss, place_of
+from xensave.convert.plan import DROP, REPAIR, REWRITE, Loss, PlannedChange, place_of
 from xensave.convert.records.losses import Losses, of_bytes
 from xensave.rules.stream.formats.libxc import FOREIGN
 from xensave.rules.stream.libxc.static_data import ENTRY_SIZE
@@ -41,7 +41,7 @@ class Mended(NamedTuple):
     """A record's new body, None where it goes, and the changes that say so."""
 
     body: bytes | None
-    changes: tuple[Change, ...]
+    changes: tuple[PlannedChange, ...]
 
 
 Mend = Callable[[Event, Circumstances], "Mended | None"]
@@ -70,7 +70,7 @@ def _foreign(event: Event, context: Circumstances) -> Mended:
 
 
 def _left_out(event: Event, reason: str) -> Mended:
-    change = Change(place_of(event), DROP, event.label, reason, *losses_of(event))
+    change = PlannedChange(place_of(event), DROP, event.label, reason, *losses_of(event))
     return Mended(None, (change,))
 
 
@@ -78,7 +78,9 @@ def _pages(event: Event, _: Circumstances) -> Mended | None:
     """Leaves out a record that lists no page."""
     if event.length != PAIR.size or any(event.prefix(4)):
         return None
-    change = Change(place_of(event), DROP, "a batch of no pages", "libxc refuses one without a PFN")
+    change = PlannedChange(
+        place_of(event), DROP, "a batch of no pages", "libxc refuses one without a PFN"
+    )
     return Mended(None, (change,))
 
 
@@ -98,7 +100,7 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
     gone = info.mode == PVRDTSCP and begun(PVRDTSCP_UNTIL, context.target)
     if not gone and not (info.mode > PVRDTSCP and context.repair):
         return cut
-    change = Change(
+    change = PlannedChange(
         place_of(event),
         REWRITE if gone else REPAIR,
         f"TSC mode {info.mode} to 0 (default)",
@@ -120,7 +122,7 @@ def _cut(event: Event, size: int, context: Circumstances) -> Mended | None:
     lost = of_bytes("surplus", body[size:])
     reason = f"it has {event.length} bytes, libxc takes {size}"
     what = f"{event.label} cut to {size} bytes"
-    change = Change(place_of(event), REPAIR, what, reason, *lost, accepted=True)
+    change = PlannedChange(place_of(event), REPAIR, what, reason, *lost, accepted=True)
     return Mended(body[:size], (change,))
 
 
@@ -136,7 +138,7 @@ def whole_entries(event: Event, context: Circumstances) -> Mended | None:
     lost = of_bytes("rest", body[len(entries) :])
     what = f"{event.label} cut to {len(entries) // size} entries" if entries else event.label
     reason = f"its {event.length} bytes are no whole entries of {size}"
-    change = Change(place_of(event), REPAIR, what, reason, *lost, accepted=True)
+    change = PlannedChange(place_of(event), REPAIR, what, reason, *lost, accepted=True)
     return Mended(entries or None, (change,))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from xensave import catalogue
 from xensave.container.streams.libxc_records import PAIR, HvmParams
-from xensave.convert.plan import CONVERT, DROP, Change, Loss
+from xensave.convert.plan import CONVERT, DROP, Loss, PlannedChange
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.records.meaning.params import param_name
@@ -31,7 +31,7 @@ Pair = tuple[int, int]
 
 def convert_params(
     body: bytes | memoryview, restores: Sequence[Restore], where: Place
-) -> tuple[bytes, tuple[Change, ...]]:
+) -> tuple[bytes, tuple[PlannedChange, ...]]:
     """Returns the record's new body, and what was changed: () where nothing was.
 
     `restores` are those of this guest on the target's point releases: hvm_set_param() of each is
@@ -50,7 +50,7 @@ def convert_params(
     if len(body) < PAIR.size:
         return bytes(body), ()
     params = HvmParams.parse(body)
-    changes: list[Change] = []
+    changes: list[PlannedChange] = []
     staying = params.params
     for restore in restores:
         staying = _fitted(staying, restore, where, changes)
@@ -58,7 +58,7 @@ def convert_params(
 
 
 def _fitted(
-    pairs: tuple[Pair, ...], restore: Restore, where: Place, changes: list[Change]
+    pairs: tuple[Pair, ...], restore: Restore, where: Place, changes: list[PlannedChange]
 ) -> tuple[Pair, ...]:
     """Returns the params that one release takes."""
     older = [_older(pair, restore, where, changes) for pair in pairs]
@@ -73,7 +73,7 @@ def _fitted(
     return tuple(staying)
 
 
-def _older(pair: Pair, restore: Restore, where: Place, changes: list[Change]) -> Pair:
+def _older(pair: Pair, restore: Restore, where: Place, changes: list[PlannedChange]) -> Pair:
     """Returns a param in the form that the release has: another one, or with fewer features."""
     index, value = pair
     target = restore.target
@@ -82,20 +82,20 @@ def _older(pair: Pair, restore: Restore, where: Place, changes: list[Change]) ->
         new = OLDER[index](value)
         what = f"{param_name(index)} to {param_name(new[0])} = {new[1]:#x}"
         reason = f"{target.name} has HVM params below {limit} only"
-        changes.append(Change(where, CONVERT, what, reason))
+        changes.append(PlannedChange(where, CONVERT, what, reason))
         return new
     features = viridian_features(target)
     if index == VIRIDIAN and value & ~features and value & features:
         reason = f"Xen {target.name} knows the viridian features {features:#x} only"
         loss = (Loss("VIRIDIAN", hex(value & ~features)),)
         what = f"VIRIDIAN = {value & features:#x}"
-        changes.append(Change(where, CONVERT, what, reason, loss, 1))
+        changes.append(PlannedChange(where, CONVERT, what, reason, loss, 1))
         return index, value & features
     return pair
 
 
-def _refused(where: Place, index: int, value: int, wrong: str, restore: Restore) -> Change:
+def _refused(where: Place, index: int, value: int, wrong: str, restore: Restore) -> PlannedChange:
     name = param_name(index)
     reason = f"Xen {restore.target.name} refuses it: {wrong}"
     loss = (Loss(name, hex(value)),) if value else ()
-    return Change(where, DROP, f"{name} = {value:#x}", reason, loss, len(loss))
+    return PlannedChange(where, DROP, f"{name} = {value:#x}", reason, loss, len(loss))

@@ -14,7 +14,7 @@ from xensave.container.streams.libxc_records import (
     policy_leaves,
     policy_msrs,
 )
-from xensave.convert.plan import CONVERT, DROP, Change, Loss
+from xensave.convert.plan import CONVERT, DROP, Loss, PlannedChange
 from xensave.convert.records import losses
 from xensave.findings import Place
 from xensave.policy.limits import XEN_LEAVES, Limits, limits_of
@@ -23,7 +23,7 @@ from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 
 def fit_policy(
     type_: int, body: bytes, target: Version, where: Place
-) -> tuple[bytes, tuple[Change, ...]]:
+) -> tuple[bytes, tuple[PlannedChange, ...]]:
     """Returns a policy record's new body, and what was changed: () where nothing was.
 
     XEN_DOMCTL_set_cpu_policy refuses a leaf or MSR outside its arrays (ERANGE), and a maximum
@@ -39,7 +39,7 @@ def fit_policy(
 
 def _leaves(
     leaves: tuple[CpuidLeaf, ...], limits: Limits, where: Place
-) -> tuple[bytes, tuple[Change, ...]]:
+) -> tuple[bytes, tuple[PlannedChange, ...]]:
     room = [leaf for leaf in leaves if _has_room(leaf, limits)]
     gone = [leaf for leaf in leaves if not _has_room(leaf, limits)]
     capped = [_capped(leaf, limits) for leaf in room]
@@ -50,7 +50,7 @@ def _leaves(
     for old, new in zip(room, capped, strict=True):
         if old != new:
             what = f"{_named(old)}: maximum {old.a:#x} to {new.a:#x}"
-            changes.append(Change(where, CONVERT, what, "the target's own leaves end there"))
+            changes.append(PlannedChange(where, CONVERT, what, "the target's own leaves end there"))
     return pack_cpuid_policy(capped), tuple(changes)
 
 
@@ -71,7 +71,7 @@ def _capped(leaf: CpuidLeaf, limits: Limits) -> CpuidLeaf:
 
 def _msrs(
     msrs: tuple[MsrEntry, ...], limits: Limits, where: Place
-) -> tuple[bytes, tuple[Change, ...]]:
+) -> tuple[bytes, tuple[PlannedChange, ...]]:
     entries: list[MsrEntry] = []
     lost: list[Loss] = []
     gone = 0
@@ -94,9 +94,9 @@ def _msrs(
     return pack_msr_policy(entries), changes
 
 
-def _dropped(where: Place, what: str, lost: list[Loss]) -> Change:
+def _dropped(where: Place, what: str, lost: list[Loss]) -> PlannedChange:
     reason = "XEN_DOMCTL_set_cpu_policy of the target refuses what it has no room for"
-    return Change(where, DROP, what, reason, *losses.of(lost))
+    return PlannedChange(where, DROP, what, reason, *losses.of(lost))
 
 
 def _named(leaf: CpuidLeaf) -> str:

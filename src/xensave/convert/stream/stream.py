@@ -21,8 +21,8 @@ from xensave.convert.plan import (
     REPAIR,
     REWRITE,
     Action,
-    Change,
     Plan,
+    PlannedChange,
     place_of,
 )
 from xensave.convert.records.context import MSRS, ContextConverter
@@ -145,7 +145,7 @@ class StreamConverter:
         if rule.action == DROP:
             lost = losses_of(event)
             where = place_of(event)
-            change = Change(where, DROP, event.label, rule.reason, *lost, accepted=True)
+            change = PlannedChange(where, DROP, event.label, rule.reason, *lost, accepted=True)
             self.plan.note(change)
             return ()
         code = record_of(str(rule.to))[1]
@@ -156,9 +156,11 @@ class StreamConverter:
     def _note(
         self, event: Event, action: Action, what: str, reason: str, losses: Losses = NOTHING
     ) -> None:
-        self.plan.note(Change(place_of(event), action, what, reason, *losses))
+        self.plan.note(PlannedChange(place_of(event), action, what, reason, *losses))
 
-    def _replaced(self, event: Event, body: bytes | None, changes: tuple[Change, ...]) -> Output:
+    def _replaced(
+        self, event: Event, body: bytes | None, changes: tuple[PlannedChange, ...]
+    ) -> Output:
         """Returns a record with another body, if anything changes; None for none."""
         self.plan.note(*changes)
         if not changes:
@@ -295,7 +297,9 @@ class StreamConverter:
         for change in mended:
             finding, cited = change.finding, change.damage.citation
             self.plan.findings.append(finding)
-            repair = Change(finding.place, REPAIR, change.done, finding.message, citation=cited)
+            repair = PlannedChange(
+                finding.place, REPAIR, change.done, finding.message, citation=cited
+            )
             self.plan.note(repair)
         clamped = self._clamped(context) if self.settings.repair else context
         new = self._contexts.convert(clamped)

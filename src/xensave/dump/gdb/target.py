@@ -49,7 +49,7 @@ _FLAG_BITS = {
 }  # fmt: skip
 
 
-class Description(NamedTuple):
+class TargetDescription(NamedTuple):
     """An architecture and its features: registers by feature, in the order of `g` packets."""
 
     architecture: str
@@ -98,7 +98,7 @@ _RAX = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip"
 _EAX = "eax ecx edx ebx esp ebp esi edi eip"
 _CONTROL = "xensave.control"
 
-X86_64 = Description(
+X86_64 = TargetDescription(
     "i386:x86-64",
     {
         "org.gnu.gdb.i386.core": _general(_RAX, 64) + _FLAGS + _SEGMENTS + _FPU,
@@ -110,7 +110,7 @@ X86_64 = Description(
         _CONTROL: [Register("k_gs_base", 64, "int64", "system"), *_control(64)],
     },
 )
-I386 = Description(
+I386 = TargetDescription(
     "i386",
     {
         "org.gnu.gdb.i386.core": _general(_EAX, 32) + _FLAGS + _SEGMENTS + _FPU,
@@ -123,13 +123,13 @@ I386 = Description(
 _NAMES = {"eflags": "rflags", "k_gs_base": "kernel_gs_base"}
 
 
-def description_of(vcpus: list[Vcpu]) -> Description:
+def description_of(vcpus: list[Vcpu]) -> TargetDescription:
     """Returns how vCPUs are described: as 64-bit ones where any is in long mode."""
     long_mode = any(vcpu.registers.efer & EFER_LMA for vcpu in vcpus)
     return X86_64 if long_mode else I386
 
 
-def register_bytes(vcpu: Vcpu, description: Description) -> list[bytes]:
+def register_bytes(vcpu: Vcpu, description: TargetDescription) -> list[bytes]:
     """Returns the contents of each register, little-endian, by number."""
     fpu = dict(_fpu_fields(vcpu.fpu.ljust(_FXSAVE, b"\0")))
     values = vcpu.registers._asdict()

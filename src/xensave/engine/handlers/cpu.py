@@ -7,7 +7,7 @@ from xensave.catalogue.model import Cite
 from xensave.engine.handlers import efer
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import Rule, Undecided, clear
+from xensave.engine.loop.rule import HandlerRule, Undecided, clear
 
 RECORD = "CPU"
 
@@ -141,7 +141,7 @@ def convert(data: bytes, length: int) -> bytes:
 
 
 RULES = (
-    Rule(
+    HandlerRule(
         id="CPU_PAD",
         record=RECORD,
         errno="EINVAL",
@@ -152,7 +152,7 @@ RULES = (
         ),
         since=("4.7",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_CR0",
         record=RECORD,
         errno="EINVAL",
@@ -166,7 +166,7 @@ RULES = (
         ),
         since=("3.2",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_CR4",
         record=RECORD,
         errno="EINVAL",
@@ -181,7 +181,7 @@ RULES = (
         since=("3.2",),
     ),
     *efer.RULES,
-    Rule(
+    HandlerRule(
         id="CPU_DR",
         record=RECORD,
         errno="EINVAL",
@@ -195,7 +195,7 @@ RULES = (
         ),
         since=("4.18",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_CR3",
         record=RECORD,
         errno="EINVAL",
@@ -209,7 +209,7 @@ RULES = (
         ),
         since=("4.14",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_FLAGS",
         record=RECORD,
         errno="EINVAL",
@@ -223,7 +223,7 @@ RULES = (
         ),
         since=("4.7",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_TSC_AUX",
         record=RECORD,
         errno="EINVAL",
@@ -237,7 +237,7 @@ RULES = (
         ),
         since=("4.12",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_PENDING_EVENT",
         record=RECORD,
         errno="EINVAL",
@@ -245,7 +245,7 @@ RULES = (
         test=pending_event,
         cite=Cite("svm_vmcb_restore or vmx_vmcs_restore"),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_ERROR_CODE",
         record=RECORD,
         errno="EINVAL",
@@ -259,7 +259,7 @@ RULES = (
         ),
         since=("4.9",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_SHADOW_CR3",
         record=RECORD,
         errno="EINVAL",

@@ -7,7 +7,7 @@ from xensave.engine.domain import HPET, IOAPIC, PIC, PIT, PM, RTC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import PAIR, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import CHECK, Rule, padding
+from xensave.engine.loop.rule import CHECK, HandlerRule, padding
 
 _LINK_CHECK = Cite(
     "irq_check_link",
@@ -111,7 +111,7 @@ def pit_gate(body: Body, machine: Machine) -> str | None:
 _LINKS = "a link must be routed to an ISA interrupt"
 
 RULES = (
-    Rule(
+    HandlerRule(
         id="PCI_LINK_ROUTE",
         record="PCI_LINK",
         errno="EINVAL",
@@ -120,7 +120,7 @@ RULES = (
         cite=Cite("irq_load_link"),
         until=_CHECKED,
     ),
-    Rule(
+    HandlerRule(
         id="PCI_LINK_PAD",
         record="PCI_LINK",
         errno="EINVAL",
@@ -130,7 +130,7 @@ RULES = (
         since=_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="PCI_LINK_ROUTE",
         record="PCI_LINK",
         errno="EINVAL",
@@ -140,7 +140,7 @@ RULES = (
         since=_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="PIC_OUTPUT",
         record="PIC",
         errno="EDOM",
@@ -150,7 +150,7 @@ RULES = (
         since=_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="PIC_STATE",
         record="PIC",
         errno="EINVAL",
@@ -160,7 +160,7 @@ RULES = (
         since=_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="PIT_RANGE",
         record="PIT",
         errno="EDOM",
@@ -170,7 +170,7 @@ RULES = (
         since=_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="PIT_GATE",
         record="PIT",
         errno="EINVAL",

@@ -6,7 +6,7 @@ from xensave.catalogue.dates import begun, in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import Rule, Undecided
+from xensave.engine.loop.rule import HandlerRule, Undecided
 
 _CPU_EFER = Cite(
     "hvm_efer_valid", "4b898944d3", "x86/HVM: improve EFER validation error messages", "4.6"
@@ -101,7 +101,7 @@ def efer_lmsle(body: Body, machine: Machine) -> str | None:
 
 
 RULES = (
-    Rule(
+    HandlerRule(
         id="CPU_EFER_KNOWN",
         record=RECORD,
         errno="EINVAL",
@@ -116,7 +116,7 @@ RULES = (
         since=("3.2",),
         until=("4.6",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_EFER_KNOWN",
         record=RECORD,
         errno="EINVAL",
@@ -127,7 +127,7 @@ RULES = (
         ),
         since=("4.8.5", "4.9.3", "4.10.2", "4.11.1", "4.12.0"),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_EFER_FEATURE",
         record=RECORD,
         errno="EINVAL",
@@ -136,7 +136,7 @@ RULES = (
         cite=_CPU_EFER,
         since=("3.2",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_EFER_LONG_MODE",
         record=RECORD,
         errno="EINVAL",
@@ -145,7 +145,7 @@ RULES = (
         cite=_CPU_EFER,
         since=("3.2",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_EFER_SVME",
         record=RECORD,
         errno="EINVAL",
@@ -154,7 +154,7 @@ RULES = (
         cite=_CPU_EFER,
         since=("4.2",),
     ),
-    Rule(
+    HandlerRule(
         id="CPU_EFER_LMSLE",
         record=RECORD,
         errno="EINVAL",

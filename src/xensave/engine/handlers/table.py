@@ -9,7 +9,7 @@ from xensave.catalogue.model import Cite, Release
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Spec
-from xensave.engine.loop.rule import Rule
+from xensave.engine.loop.rule import HandlerRule
 
 SPECS: dict[str, Spec] = {
     spec.record: spec
@@ -22,7 +22,7 @@ SPECS: dict[str, Spec] = {
     )
 }
 
-RULES: tuple[Rule[Body], ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
+RULES: tuple[HandlerRule[Body], ...] = (*cpu.RULES, *devices.RULES, *vcpu.RULES)
 
 _FIXUPS = {"CPU": cpu.convert}
 _OWN: dict[str, type[Handler]] = {"CPU_XSAVE": xsave.XsaveHandler, "CPU_MSR": msr.MsrHandler}
@@ -36,7 +36,7 @@ DEVICES = Dated(
 
 
 @cache
-def rules_of(record: str, version: Version) -> tuple[Rule[Body], ...]:
+def rules_of(record: str, version: Version) -> tuple[HandlerRule[Body], ...]:
     """Returns the rules of a record that are in force, in the order that they apply."""
     return tuple(rule for rule in RULES if rule.record == record and rule.holds(version))
 

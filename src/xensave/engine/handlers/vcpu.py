@@ -8,7 +8,7 @@ from xensave.engine.domain import LAPIC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import CHECK, Rule, padding
+from xensave.engine.loop.rule import CHECK, HandlerRule, padding
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11
@@ -72,7 +72,7 @@ def mce_caps(body: Body, machine: Machine) -> str | None:
 
 
 RULES = (
-    Rule(
+    HandlerRule(
         id="LAPIC_MODE",
         record="LAPIC",
         errno="EINVAL",
@@ -84,7 +84,7 @@ RULES = (
         since=("4.5",),
         until=_LAPIC_CHECKED,
     ),
-    Rule(
+    HandlerRule(
         id="LAPIC_MODE",
         record="LAPIC",
         errno="EINVAL",
@@ -99,7 +99,7 @@ RULES = (
         since=_LAPIC_CHECKED,
         stage=CHECK,
     ),
-    Rule(
+    HandlerRule(
         id="MTRR_COUNT",
         record="MTRR",
         errno="EINVAL",
@@ -108,7 +108,7 @@ RULES = (
         cite=Cite("hvm_load_mtrr_msr", "76159f10b1", "x86/HVM: improve MTRR load checks", "4.12"),
         since=("4.12",),
     ),
-    Rule(
+    HandlerRule(
         id="VMCE_CAPS",
         record="VMCE_VCPU",
         errno="EINVAL",
@@ -118,7 +118,7 @@ RULES = (
             "vmce_restore_vcpu", "e1dc98e3c3", "x86/vMCE: save/restore MCA capabilities", "4.2"
         ),
     ),
-    Rule(
+    HandlerRule(
         id="VIRIDIAN_PAD",
         record="VIRIDIAN_VCPU",
         errno="EINVAL",

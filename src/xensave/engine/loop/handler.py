@@ -10,7 +10,7 @@ from xensave.engine.domain import Domain
 from xensave.engine.loop.body import Body, places
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor, Mismatch
-from xensave.engine.loop.rule import CHECK, LOAD, Refusal, Rule, first_broken
+from xensave.engine.loop.rule import CHECK, LOAD, HandlerRule, Refusal, first_broken
 
 Tests = tuple["Callable[[Body, Machine], str | None]", ...]
 """What rules ask of a body, in their order."""
@@ -80,7 +80,7 @@ class Handler:
         self,
         binding: Binding,
         spec: Spec,
-        rules: tuple[Rule[Body], ...],
+        rules: tuple[HandlerRule[Body], ...],
         *,
         device: bool,
         layout: Layout | None = None,
@@ -174,7 +174,7 @@ class Handler:
                 raise Refusal(errno, LENGTH, str(first), cite) from None
         return Body(self.stored(data), self.places, instance, len(data))
 
-    def _apply(self, rules: tuple[Rule[Body], ...], body: Body, machine: Machine) -> Note:
+    def _apply(self, rules: tuple[HandlerRule[Body], ...], body: Body, machine: Machine) -> Note:
         depends: list[str] = []
         label = f"{self.name}[{body.instance}]"
         broken = first_broken(rules, body, machine, label, depends)

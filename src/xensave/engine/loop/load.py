@@ -11,7 +11,7 @@ from xensave.engine.loop.handler import Handler, Handlers, Tests
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor, Mismatch
 from xensave.engine.loop.rule import Refusal, Undecided
-from xensave.engine.state import State
+from xensave.engine.state import DomainState
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 
 RECORDS_LIMIT = 1 << 16
@@ -250,8 +250,8 @@ def load(data: bytes, handlers: Handlers, machine: Machine, rules: LoopRules) ->
     return walk.run(rules)
 
 
-def state_of(data: bytes, handlers: Handlers) -> State:
+def state_of(data: bytes, handlers: Handlers) -> DomainState:
     """Returns what a context that was loaded left behind, as each handler keeps it."""
-    plain = State.of_context(data)
+    plain = DomainState.of_context(data)
     bodies = {key: handlers[key[0]].stored(body) for key, body in plain.bodies.items()}
-    return State(bodies, plain.header)
+    return DomainState(bodies, plain.header)

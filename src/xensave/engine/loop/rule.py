@@ -16,7 +16,7 @@ CHECK: Final = "check"
 SubjectT = TypeVar("SubjectT")
 
 
-class Rule(NamedTuple, Generic[SubjectT]):
+class HandlerRule(NamedTuple, Generic[SubjectT]):
     """One thing that a release requires of a record, or of a PV guest's memory.
 
     `test` is given the record's body (or what else the rule is on) and the machine, and returns
@@ -47,12 +47,12 @@ class Rule(NamedTuple, Generic[SubjectT]):
 class Broken(NamedTuple, Generic[SubjectT]):
     """A rule that is broken, and how."""
 
-    rule: Rule[SubjectT]
+    rule: HandlerRule[SubjectT]
     detail: str
 
 
 def first_broken(
-    rules: Iterable[Rule[SubjectT]],
+    rules: Iterable[HandlerRule[SubjectT]],
     subject: SubjectT,
     machine: Machine,
     label: str,

@@ -9,7 +9,7 @@ from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler, Handlers
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE
-from xensave.engine.state import State
+from xensave.engine.state import DomainState
 from xensave.errors import UsageError
 
 _HEADER = struct.Struct("<IIQII")
@@ -25,7 +25,7 @@ def save_size(handlers: Handlers, machine: Machine) -> int:
     return total
 
 
-def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
+def save_context(state: DomainState, handlers: Handlers, machine: Machine) -> bytes:
     """Returns HEADER, the records by typecode and instance, and END, as hvm_save() writes them.
 
     Raises UsageError for records without a handler, of another length, of devices that the domain
@@ -44,7 +44,7 @@ def save_context(state: State, handlers: Handlers, machine: Machine) -> bytes:
 
 
 def save_one(
-    state: State, typecode: int, instance: int, handlers: Handlers, machine: Machine
+    state: DomainState, typecode: int, instance: int, handlers: Handlers, machine: Machine
 ) -> bytes | str:
     """Returns a record's body, or the errno's name.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
-from xensave.engine.loop.rule import Rule
+from xensave.engine.loop.rule import HandlerRule
 from xensave.engine.pv.memory import AnyMemory
 from xensave.image.facts.stream import PvVcpu
 from xensave.policy.value import Policy
@@ -66,5 +66,5 @@ class PvRecord:
         return integer(self.values, path)
 
 
-PvRule: TypeAlias = Rule[PvRecord]
-MemoryRule: TypeAlias = Rule[AnyMemory]
+PvRule: TypeAlias = HandlerRule[PvRecord]
+MemoryRule: TypeAlias = HandlerRule[AnyMemory]

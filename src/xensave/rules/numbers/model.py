@@ -197,7 +197,7 @@ class Hit(NamedTuple):
 C = TypeVar("C")
 
 
-class Rule(NamedTuple, Generic[C]):
+class NumberRule(NamedTuple, Generic[C]):
     """A row of a table: `state` rules look at one state, the others at what changed.
 
     A state that is looked at as a whole is held to the `state` rules, and to those that `whole`

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from xensave.rules.news import news
-from xensave.rules.numbers.model import Change, Objection, Rule
+from xensave.rules.numbers.model import Change, NumberRule, Objection
 from xensave.rules.numbers.table import RULES
 
 
-def objections(change: Change, rules: Iterable[Rule[Change]] = RULES) -> list[Objection]:
+def objections(change: Change, rules: Iterable[NumberRule[Change]] = RULES) -> list[Objection]:
     """Returns what the rules object to in a change, by file and line.
 
     A rule on a state is asked of both states, and what it says of the earlier one is not held

@@ -13,10 +13,10 @@ from xensave.rules.numbers import (
     reservation,
 )
 from xensave.rules.numbers.layouts import struct, versions
-from xensave.rules.numbers.model import Change, Rule
+from xensave.rules.numbers.model import Change, NumberRule
 
-RULES: tuple[Rule[Change], ...] = (
-    Rule(
+RULES: tuple[NumberRule[Change], ...] = (
+    NumberRule(
         "NUMBER_TAKEN_FROM_OWNER_UNLESS_UPSTREAMED",
         ERROR,
         "A number that another owner uses or has reserved is not given to a new record.",
@@ -24,7 +24,7 @@ RULES: tuple[Rule[Change], ...] = (
         number.number_taken_from_owner,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "NUMBER_REUSED",
         ERROR,
         "A number that a release gave to a record never means another one.",
@@ -32,7 +32,7 @@ RULES: tuple[Rule[Change], ...] = (
         number.number_reused,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "NUMBER_SHARED_BY_RECORDS",
         ERROR,
         "No two records have the same number.",
@@ -40,7 +40,7 @@ RULES: tuple[Rule[Change], ...] = (
         number.number_shared,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "NUMBER_BEYOND_WIRE",
         ERROR,
         "A number fits the 16 bits that a save descriptor has for it.",
@@ -48,35 +48,35 @@ RULES: tuple[Rule[Change], ...] = (
         number.number_beyond_wire,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RECORD_RENUMBERED",
         ERROR,
         "A record keeps its number.",
         "Keep the number; an incompatible record takes a new name and a new number.",
         record.record_renumbered,
     ),
-    Rule(
+    NumberRule(
         "RECORD_RENAMED",
         NOTE,
         "A record keeps its name, which tools and documents know it by.",
         "Keep the name, or tell in the commit message what the old one was.",
         record.record_renamed,
     ),
-    Rule(
+    NumberRule(
         "RECORD_DELETED",
         ERROR,
         "A record that guests were saved with stays declared and loadable.",
         "Keep the declaration and the load handler; stop saving it if it is obsolete.",
         record.record_deleted,
     ),
-    Rule(
+    NumberRule(
         "RECORD_OF_OTHER_STRUCT",
         ERROR,
         "A number that guests carry is never given another struct.",
         "Keep the struct, or give the new one a new name and a new number.",
         record.record_of_other_struct,
     ),
-    Rule(
+    NumberRule(
         "MAXIMUM_BELOW_RECORD",
         ERROR,
         "HVM_SAVE_CODE_MAX is at least the largest number in use.",
@@ -84,21 +84,21 @@ RULES: tuple[Rule[Change], ...] = (
         maximum.maximum_below_record,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "MAXIMUM_RAISED_FOR_NO_RECORD",
         ERROR,
         "HVM_SAVE_CODE_MAX rises only with a record: it costs memory and loop iterations.",
         "Leave HVM_SAVE_CODE_MAX at the largest number in use.",
         maximum.maximum_raised_for_no_record,
     ),
-    Rule(
+    NumberRule(
         "MAXIMUM_RAISED_FAR",
         WARNING,
         "HVM_SAVE_CODE_MAX sizes a table: a record far out leaves most of it empty.",
         "Take the next free number.",
         maximum.maximum_raised_far,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_EXCEEDS_USE",
         ERROR,
         "A reservation covers the numbers that are in use and no headroom.",
@@ -106,7 +106,7 @@ RULES: tuple[Rule[Change], ...] = (
         reservation.reservation_exceeds_use,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_USE_UNSTATED",
         WARNING,
         "It is known which numbers of a reservation are in use.",
@@ -114,7 +114,7 @@ RULES: tuple[Rule[Change], ...] = (
         reservation.reservation_use_unstated,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_FOLLOWS_UPSTREAM_UNLESS_DEPLOYED",
         WARNING,
         "Numbers still to be taken downstream lie apart from those that upstream hands out.",
@@ -122,7 +122,7 @@ RULES: tuple[Rule[Change], ...] = (
         reservation.reservation_follows_upstream,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_OVERLAPS",
         ERROR,
         "A reservation holds no number of a record, another reservation or another's registry.",
@@ -130,7 +130,7 @@ RULES: tuple[Rule[Change], ...] = (
         reservation.reservation_overlaps,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_OUT_OF_RANGE",
         ERROR,
         "A reservation is a range of numbers that descriptors can hold.",
@@ -138,14 +138,14 @@ RULES: tuple[Rule[Change], ...] = (
         reservation.reservation_out_of_range,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_REMOVED",
         ERROR,
         "A reservation stays as long as guests saved with its numbers may come.",
         "Keep the reservation.",
         reservation.reservation_removed,
     ),
-    Rule(
+    NumberRule(
         "RESERVATION_MADE_BY_CODE",
         WARNING,
         "A reservation is a comment: code that no record needs costs, and says nothing more.",
@@ -153,70 +153,70 @@ RULES: tuple[Rule[Change], ...] = (
         placeholder.reservation_made_by_code,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RECORD_SIZE_CHANGED_UNLESS_COMPAT",
         ERROR,
         "What was saved with a record's old size still loads.",
         "Load it zero-extended, add a compat form that converts it, or take a new number.",
         versions.record_size_changed,
     ),
-    Rule(
+    NumberRule(
         "FIELD_CHANGED_UNLESS_COMPAT",
         ERROR,
         "A field keeps its width, sign and number of elements.",
         "Add a field for the new form, or a compat form that converts the old layout.",
         versions.field_changed,
     ),
-    Rule(
+    NumberRule(
         "FIELD_INSERTED_UNLESS_COMPAT",
         ERROR,
         "A new field is appended, so that the ones before it stay where they are.",
         "Append the field at the end of the struct, or use up padding.",
         versions.field_inserted,
     ),
-    Rule(
+    NumberRule(
         "FIELD_MOVED_UNLESS_COMPAT",
         ERROR,
         "A field stays where old guests saved it.",
         "Leave the fields where they are; append new ones at the end.",
         versions.field_moved,
     ),
-    Rule(
+    NumberRule(
         "FIELD_DELETED_UNLESS_COMPAT",
         ERROR,
         "A field that was saved keeps its place.",
         "Keep it as a reserved field of the same size.",
         versions.field_deleted,
     ),
-    Rule(
+    NumberRule(
         "FIELDS_RENAMED",
         WARNING,
         "A field's name says what it means, and its meaning never changes.",
         "Keep the names, or say in the commit message that each still means the same.",
         versions.fields_renamed,
     ),
-    Rule(
+    NumberRule(
         "PADDING_GETS_MEANING",
         WARNING,
         "Padding that becomes a field is 0 in guests saved before, and 0 must be right for them.",
         "Say what 0 means, and treat it so on load.",
         versions.padding_gets_meaning,
     ),
-    Rule(
+    NumberRule(
         "DESCRIPTOR_CHANGED",
         ERROR,
         "The descriptor before each record keeps its form, or no saved context can be read.",
         "Leave struct hvm_save_descriptor as it is.",
         frame.descriptor_changed,
     ),
-    Rule(
+    NumberRule(
         "MAGIC_OR_VERSION_CHANGED",
         ERROR,
         "HVM_FILE_MAGIC and HVM_FILE_VERSION stay, for a load refuses any other.",
         "Leave them; a record of its own tells what is new.",
         frame.magic_or_version_changed,
     ),
-    Rule(
+    NumberRule(
         "STRUCT_SIZE_NOT_MULTIPLE_OF_EIGHT",
         WARNING,
         "A record's struct is a multiple of eight bytes long, as all of Xen's have been since 3.1.",
@@ -224,7 +224,7 @@ RULES: tuple[Rule[Change], ...] = (
         struct.struct_size_not_multiple_of_eight,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "STRUCT_DIFFERS_BETWEEN_ABIS",
         ERROR,
         "A record is the same bytes for 32-bit and 64-bit x86.",
@@ -232,7 +232,7 @@ RULES: tuple[Rule[Change], ...] = (
         struct.struct_differs_between_abis,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "STRUCT_DIFFERS_BETWEEN_XEN_AND_TOOLS",
         ERROR,
         "The hypervisor and its tools see one struct: what one saves the other reads.",
@@ -240,7 +240,7 @@ RULES: tuple[Rule[Change], ...] = (
         struct.struct_differs_between_xen_and_tools,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "FIELD_WIDTH_NOT_FIXED_UNLESS_UNION_FIXES_IT",
         WARNING,
         "A field is of a type of fixed width, or lies in a union that one of fixed width covers.",
@@ -248,7 +248,7 @@ RULES: tuple[Rule[Change], ...] = (
         struct.field_width_not_fixed,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "FIELD_NOT_ALIGNED",
         WARNING,
         "Every field lies at a multiple of its own size.",
@@ -256,7 +256,7 @@ RULES: tuple[Rule[Change], ...] = (
         struct.field_not_aligned,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RECORD_REGISTERED_BY_NO_HANDLER",
         ERROR,
         "Every declared record is registered with HVM_REGISTER_SAVE_RESTORE.",
@@ -264,7 +264,7 @@ RULES: tuple[Rule[Change], ...] = (
         handler.record_registered_by_no_handler,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "HANDLER_REGISTERS_NO_RECORD",
         ERROR,
         "Every registered handler is for a declared record.",
@@ -272,28 +272,28 @@ RULES: tuple[Rule[Change], ...] = (
         handler.handler_registers_no_record,
         state=True,
     ),
-    Rule(
+    NumberRule(
         "RECORD_KIND_CHANGED",
         ERROR,
         "A record stays per domain or per vCPU, for its instance names the one it is of.",
         "Register it as before; a record of another kind takes a new number.",
         handler.record_kind_changed,
     ),
-    Rule(
+    NumberRule(
         "RECORD_LOADS_FEWER_SIZES",
         ERROR,
         "Every size of a record that a release wrote still loads.",
         "Load it zero-extended, or keep the compat form that takes the old size.",
         handler.record_loads_fewer_sizes,
     ),
-    Rule(
+    NumberRule(
         "RESERVED_FIELD_NOT_CHECKED",
         WARNING,
         "A reserved field is checked to be zero on load, or it can never be used.",
         "Refuse the record where the field is not zero.",
         handler.reserved_field_not_checked,
     ),
-    Rule(
+    NumberRule(
         "CHECK_NEEDS_LATER_LOAD",
         WARNING,
         "A check needs nothing that a load sets up, for all checks come before the first load.",

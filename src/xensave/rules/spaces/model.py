@@ -15,7 +15,7 @@ from xensave.catalogue.owned import OwnedRange
 from xensave.findings import NOTE, Severity
 from xensave.headers.spaces import SpaceDescription
 from xensave.headers.text.numbers import SpaceNumber, SpaceText
-from xensave.rules.numbers.model import Hit, Rule
+from xensave.rules.numbers.model import Hit, NumberRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,4 +91,4 @@ class SpaceChange:
         return Hit(at, self.description.limit_macro or "", message, key, removed, remedy=remedy)
 
 
-SpaceRule: TypeAlias = Rule[SpaceChange]
+SpaceRule: TypeAlias = NumberRule[SpaceChange]

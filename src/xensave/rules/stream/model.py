@@ -7,7 +7,7 @@ from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
 from xensave.container.events import Event
 from xensave.findings import Severity
-from xensave.rules.stream.state import State
+from xensave.rules.stream.state import StreamState
 
 
 class Reader(NamedTuple):
@@ -41,7 +41,7 @@ def refused_by(
     return (Reader(layer, Cite(function, commit, subject, release), since, until),)
 
 
-class Rule(NamedTuple):
+class StreamRule(NamedTuple):
     """A rule's id (LAYER_SUBJECT_PREDICATE), its severity, and what it demands in a sentence.
 
     Errors and warnings make a stream invalid. A note says what a reader tolerates, or what the
@@ -58,12 +58,12 @@ class Rule(NamedTuple):
 class Fault(NamedTuple):
     """A rule broken: what was found, and where if not at the record's first byte."""
 
-    rule: Rule
+    rule: StreamRule
     message: str
     offset: int | None = None
 
 
-CheckFunction = Callable[[Event, State], Iterable[Fault]]
+CheckFunction = Callable[[Event, StreamState], Iterable[Fault]]
 
 
 class Check(NamedTuple):
@@ -76,5 +76,5 @@ class Check(NamedTuple):
     layer: str
     types: tuple[int, ...] | None
     function: CheckFunction
-    rules: tuple[Rule, ...]
+    rules: tuple[StreamRule, ...]
     header: str | None = None

@@ -12,7 +12,7 @@ from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
 from xensave.rules.stream.libxc.pages import alike
 from xensave.rules.stream.model import Check, Fault
-from xensave.rules.stream.state import State
+from xensave.rules.stream.state import StreamState
 from xensave.rules.stream.table import checks_of
 from xensave.rules.stream.whole import rule_of
 from xensave.source import Source
@@ -62,7 +62,7 @@ class Checks:
 
     def __init__(self) -> None:
         self._index = _Index()
-        self.state = State()
+        self.state = StreamState()
         self.findings: list[Finding] = []
         self._clean = True
         self._in_run = False
@@ -110,7 +110,7 @@ class Verification:
         self.event: Event | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> StreamState:
         """What it has seen of the stream."""
         return self._checks.state
 

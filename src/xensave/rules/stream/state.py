@@ -28,7 +28,7 @@ CONTEXT_LIMIT = 16 << 20
 """A longer context is not looked into; one of 512 vCPUs has about 8 MiB."""
 
 
-class State:
+class StreamState:
     """Facts of the records so far; rules read them, `update` alone changes them.
 
     `headers` holds the header that began each layer. `version` is the libxc stream's, 0 before its
@@ -118,28 +118,28 @@ def _entries(event: Event) -> int:
     return count
 
 
-def _pv_info(state: State, event: Event) -> None:
+def _pv_info(state: StreamState, event: Event) -> None:
     if event.length:
         state.width = event.prefix(1)[0]
 
 
-def _p2m_frames(state: State, event: Event) -> None:
+def _p2m_frames(state: StreamState, event: Event) -> None:
     if event.length >= PAIR.size:
         state.max_pfn = max(state.max_pfn, PAIR.unpack_from(event.prefix(PAIR.size))[1])
 
 
-def _vcpu(state: State, event: Event) -> None:
+def _vcpu(state: StreamState, event: Event) -> None:
     if event.length > PAIR.size:
         state.vcpu0 |= PAIR.unpack_from(event.prefix(PAIR.size))[0] == 0
 
 
-def _checkpoint(state: State, _: Event) -> None:
+def _checkpoint(state: StreamState, _: Event) -> None:
     # Outside a libxl stream nothing is handed over.
     state.checkpoint = state.seen(LIBXL, libxl.LIBXC_CONTEXT)
     state.control = False
 
 
-def _checkpoint_end(state: State, _: Event) -> None:
+def _checkpoint_end(state: StreamState, _: Event) -> None:
     state.control = state.checkpoint
     state.checkpoint = False
 

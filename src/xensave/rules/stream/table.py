@@ -12,7 +12,7 @@ from xensave.container import formats
 from xensave.container.events import TRAILER
 from xensave.container.format import Format
 from xensave.rules.stream import whole
-from xensave.rules.stream.model import Check, Rule
+from xensave.rules.stream.model import Check, StreamRule
 
 
 def checks() -> tuple[Check, ...]:
@@ -20,7 +20,7 @@ def checks() -> tuple[Check, ...]:
     return tuple(check for each in formats.FORMATS for check in _of_format(each))
 
 
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[StreamRule, ...]:
     """Returns every rule, in the order of the table."""
     listed = [rule for check in checks() for rule in check.rules]
     return tuple(dict.fromkeys([*listed, *whole.STOPS]))

@@ -17,7 +17,7 @@ from xensave.catalogue.points import asked_for
 from xensave.engine.handlers import msr, table, xsave
 from xensave.engine.loop import load
 from xensave.engine.loop.body import Body
-from xensave.engine.loop.rule import Rule
+from xensave.engine.loop.rule import HandlerRule
 from xensave.engine.pv import judge as pv
 from xensave.engine.pv.rule import MemoryRule, PvRule
 from xensave.numbers.changes import changes
@@ -137,7 +137,9 @@ def _streams(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers)) or "legacy"
 
 
-_Row: TypeAlias = "Dated | Rule[Body] | PvRule | MemoryRule | RestoreRule | param_rules.Period"
+_Row: TypeAlias = (
+    "Dated | HandlerRule[Body] | PvRule | MemoryRule | RestoreRule | param_rules.Period"
+)
 
 
 def _rows() -> Iterator[tuple[str, str, str, _Row]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Citation
-from xensave.convert.plan import Change, Plan
+from xensave.convert.plan import Plan, PlannedChange
 from xensave.views.answers.findings import finding_object
 from xensave.views.text.colours import BAD, TITLE, painted
 from xensave.views.text.escape import escape
@@ -23,7 +23,8 @@ def plan_lines(
 
     >>> from xensave.findings import Place
     >>> plan = Plan("4.13", "4.17")
-    >>> plan.changes.append(Change(Place(record="RTC[0]"), "convert", "RTC[0]", "24 bytes to 16"))
+    >>> change = PlannedChange(Place(record="RTC[0]"), "convert", "RTC[0]", "24 bytes to 16")
+    >>> plan.changes.append(change)
     >>> print("\n".join(plan_lines(plan)))
     4.17 to 4.13: 1 change, no state lost
     convert   RTC[0]
@@ -60,7 +61,7 @@ def _changes(plan: Plan) -> str:
     return f"{len(plan.changes)} {plural(len(plan.changes), 'change')}"
 
 
-def _change(change: Change, width: int, colour: bool) -> Iterator[str]:
+def _change(change: PlannedChange, width: int, colour: bool) -> Iterator[str]:
     place = f" at {change.where.offset:#x}" if change.where.offset is not None else ""
     yield from hang(change.action, escape(change.what) + place, width, _COLUMN)
     yield from _beside("why", change.reason, width)
@@ -106,7 +107,7 @@ def plan_object(
     }
 
 
-def _object(change: Change) -> dict[str, object]:
+def _object(change: PlannedChange) -> dict[str, object]:
     return {
         "action": change.action,
         "what": change.what,

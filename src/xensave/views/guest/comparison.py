@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from xensave.diff import Change, Comparison
+from xensave.diff import Comparison, FieldDifference
 from xensave.diff.pages import MemoryChange, ranges
 from xensave.memory.column import Integers
 from xensave.records.meaning.leaves import Leaf
@@ -60,7 +60,7 @@ def comparison_json(comparison: Comparison, *, pages: bool = False) -> dict[str,
     }
 
 
-def _change_lines(change: Change, width: int) -> Iterator[str]:
+def _change_lines(change: FieldDifference, width: int) -> Iterator[str]:
     old, new = change.old, change.new
     label = f"  {escape(change.path)}" if change.path else "  record"
     if old is None or new is None:
@@ -80,7 +80,7 @@ def _text(leaf: Leaf) -> str:
     return escape(leaf.text) or "empty"
 
 
-def _means(change: Change) -> str:
+def _means(change: FieldDifference) -> str:
     if change.volatile:
         return f"  ({change.volatile})"
     if change.bits:
@@ -127,7 +127,7 @@ def _count(count: int, noun: str) -> str:
     return f"{count:,} {plural(count, noun)}"
 
 
-def _change_json(change: Change) -> Json:
+def _change_json(change: FieldDifference) -> Json:
     return {
         "record": change.record,
         "path": change.path,

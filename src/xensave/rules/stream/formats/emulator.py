@@ -9,18 +9,18 @@ from xensave.container.events import LIBXL, Event
 from xensave.container.streams import libxc, libxl, qemu
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
 _XENSTORE_DATA = refused_by("libxl", "libxl__restore_emulator_xenstore_data")
-HEADER = Rule(
+HEADER = StreamRule(
     "LIBXL_EMULATOR_HEADER_COMPLETE",
     ERROR,
     "An emulator record begins with 8 bytes.",
     refused_by("libxl", "process_record"),
 )
-KNOWN = Rule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
-HVM_ONLY = Rule(
+KNOWN = StreamRule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
+HVM_ONLY = StreamRule(
     "LIBXL_EMULATOR_HVM_ONLY",
     ERROR,
     "Only HVM guests have emulators.",
@@ -33,25 +33,29 @@ HVM_ONLY = Rule(
         since=("4.10",),
     ),
 )
-TERMINATED = Rule("LIBXL_XENSTORE_TERMINATED", ERROR, "Xenstore data ends in NUL.", _XENSTORE_DATA)
-PAIRED = Rule("LIBXL_XENSTORE_PAIRED", ERROR, "Xenstore data is keys with values.", _XENSTORE_DATA)
-RELATIVE = Rule(
+TERMINATED = StreamRule(
+    "LIBXL_XENSTORE_TERMINATED", ERROR, "Xenstore data ends in NUL.", _XENSTORE_DATA
+)
+PAIRED = StreamRule(
+    "LIBXL_XENSTORE_PAIRED", ERROR, "Xenstore data is keys with values.", _XENSTORE_DATA
+)
+RELATIVE = StreamRule(
     "LIBXL_XENSTORE_KEY_RELATIVE",
     ERROR,
     "A key is a relative path that is not empty.",
     _XENSTORE_DATA,
 )
-KEYS = Rule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
-PRESENT = Rule(
+KEYS = StreamRule("LIBXL_XENSTORE_KEY_CHARACTERS", WARNING, "Keys consist of A-Z a-z 0-9 - / _ @.")
+PRESENT = StreamRule(
     "LIBXL_EMULATOR_CONTEXT_PRESENT", NOTE, "The stream of an HVM guest has its device model."
 )
-QEMU = Rule("LIBXL_EMULATOR_STATE_QEMU", NOTE, "QEMU's state is a stream of its version 3.")
-SIZE = Rule("LIBXL_XENSTORE_BOUNDED", NOTE, "Xenstore data is of a size to be looked into.")
+QEMU = StreamRule("LIBXL_EMULATOR_STATE_QEMU", NOTE, "QEMU's state is a stream of its version 3.")
+SIZE = StreamRule("LIBXL_XENSTORE_BOUNDED", NOTE, "Xenstore data is of a size to be looked into.")
 
 _KEY = re.compile(r"[A-Za-z0-9/_@-]+\Z")
 
 
-def header(event: Event, state: State) -> Iterator[Fault]:
+def header(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the sub-header, and that the guest is of a kind that has emulators."""
     kind = "pv" if state.guest == libxc.PV else state.configured
     if kind in ("pv", "pvh"):
@@ -64,7 +68,7 @@ def header(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(KNOWN, f"emulator id {head.emulator_id:#x}, expected 0 - 2", event.body_offset)
 
 
-def state(event: Event, _: State) -> Iterator[Fault]:
+def state(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks how the state of a QEMU of today begins."""
     body = bytes(event.prefix(libxl.EMULATOR_HEADER_SIZE + len(qemu.MAGIC) + 4))
     data = body[libxl.EMULATOR_HEADER_SIZE :]
@@ -76,14 +80,14 @@ def state(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(QEMU, f"begins with {data.hex(' ')}: QEMU refuses it", event.body_offset)
 
 
-def end(_: Event, state: State) -> Iterator[Fault]:
+def end(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that an HVM guest's device model came before the end."""
     hvm = state.guest == libxc.HVM and state.configured in ("", "hvm")
     if hvm and not state.seen(LIBXL, libxl.EMULATOR_CONTEXT):
         yield Fault(PRESENT, "no EMULATOR_CONTEXT before it: only a PVH guest has none")
 
 
-def xenstore(event: Event, _: State) -> Iterator[Fault]:
+def xenstore(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the keys and values."""
     if event.length > libxl.XENSTORE_LIMIT:
         yield Fault(SIZE, f"{event.length} bytes are not looked into")

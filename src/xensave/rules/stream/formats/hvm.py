@@ -9,24 +9,26 @@ from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
-from xensave.rules.stream.state import CONTEXT_LIMIT, State
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
+from xensave.rules.stream.state import CONTEXT_LIMIT, StreamState
 
-TSC_LENGTH = Rule(
+TSC_LENGTH = StreamRule(
     "LIBXC_TSC_INFO_LENGTH",
     ERROR,
     "X86_TSC_INFO has 24 bytes.",
     refused_by("libxc", "handle_x86_tsc_info"),
 )
-TSC_RESERVED = Rule("LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero.")
-TSC_MODE = Rule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "The TSC mode is one of 0 - 3.")
-PARAMS_LENGTH = Rule(
+TSC_RESERVED = StreamRule(
+    "LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero."
+)
+TSC_MODE = StreamRule("LIBXC_TSC_INFO_MODE_KNOWN", WARNING, "The TSC mode is one of 0 - 3.")
+PARAMS_LENGTH = StreamRule(
     "LIBXC_HVM_PARAMS_LENGTH",
     ERROR,
     "HVM_PARAMS has 8 bytes, and 16 for each.",
     refused_by("libxc", "handle_hvm_params"),
 )
-PARAMS_SURPLUS = Rule(
+PARAMS_SURPLUS = StreamRule(
     "LIBXC_HVM_PARAMS_ENDS",
     ERROR,
     "Nothing follows the params in HVM_PARAMS.",
@@ -39,16 +41,16 @@ PARAMS_SURPLUS = Rule(
         since=("4.6.6", "4.7.3", "4.8.2", "4.9.0"),
     ),
 )
-PARAMS_RESERVED = Rule(
+PARAMS_RESERVED = StreamRule(
     "LIBXC_HVM_PARAMS_RESERVED_ZERO", ERROR, "HVM_PARAMS' reserved field is zero."
 )
-PARAMS_EMPTY = Rule(
+PARAMS_EMPTY = StreamRule(
     "LIBXC_HVM_PARAMS_NOT_EMPTY", NOTE, "HVM_PARAMS has params; Xen 4.6 - 4.8 left none."
 )
-PARAMS_FIRST = Rule(
+PARAMS_FIRST = StreamRule(
     "LIBXC_HVM_PARAMS_BEFORE_CONTEXT", NOTE, "HVM_PARAMS precedes HVM_CONTEXT; Xen writes it after."
 )
-CONTEXT_EMPTY = Rule(
+CONTEXT_EMPTY = StreamRule(
     "LIBXC_HVM_CONTEXT_NOT_EMPTY",
     ERROR,
     "HVM_CONTEXT has a content.",
@@ -61,16 +63,20 @@ CONTEXT_EMPTY = Rule(
         since=("4.14",),
     ),
 )
-CONTEXT_SIZE = Rule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")
-HEADER = Rule("HVM_HEADER_FIRST", ERROR, "A context begins with HEADER, typecode 1, instance 0.")
-MAGIC = Rule("HVM_HEADER_MAGIC", ERROR, "HEADER's magic is 0x54381286.")
-VERSION = Rule("HVM_HEADER_VERSION_1", ERROR, "HEADER's version is 1.")
-FRAMING = Rule("HVM_RECORDS_COMPLETE", ERROR, "Every record lies within the context, up to END.")
-END_EMPTY = Rule("HVM_END_EMPTY", ERROR, "END has no body.")
-END_LAST = Rule("HVM_END_LAST", WARNING, "Nothing follows END.")
+CONTEXT_SIZE = StreamRule("HVM_CONTEXT_BOUNDED", NOTE, "A context is of a size to be looked into.")
+HEADER = StreamRule(
+    "HVM_HEADER_FIRST", ERROR, "A context begins with HEADER, typecode 1, instance 0."
+)
+MAGIC = StreamRule("HVM_HEADER_MAGIC", ERROR, "HEADER's magic is 0x54381286.")
+VERSION = StreamRule("HVM_HEADER_VERSION_1", ERROR, "HEADER's version is 1.")
+FRAMING = StreamRule(
+    "HVM_RECORDS_COMPLETE", ERROR, "Every record lies within the context, up to END."
+)
+END_EMPTY = StreamRule("HVM_END_EMPTY", ERROR, "END has no body.")
+END_LAST = StreamRule("HVM_END_LAST", WARNING, "Nothing follows END.")
 
 
-def tsc_info(event: Event, _: State) -> Iterator[Fault]:
+def tsc_info(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks X86_TSC_INFO."""
     if event.length != TSC_INFO.size:
         yield Fault(TSC_LENGTH, f"{event.length} bytes, expected {TSC_INFO.size}")
@@ -82,7 +88,7 @@ def tsc_info(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(TSC_MODE, f"mode {mode}, expected 0 - 3")
 
 
-def params(event: Event, state: State) -> Iterator[Fault]:
+def params(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks HVM_PARAMS' count against its length."""
     if state.libxc(libxc.HVM_CONTEXT):
         yield Fault(PARAMS_FIRST, "after HVM_CONTEXT, as Xen itself writes it")
@@ -100,7 +106,7 @@ def params(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(PARAMS_EMPTY, "no params; a reader tolerates it")
 
 
-def context(event: Event, _: State) -> Iterator[Fault]:
+def context(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the framing of a context: HEADER, whole records, END."""
     if not event.length:
         yield Fault(CONTEXT_EMPTY, "no bytes")

@@ -12,31 +12,45 @@ from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import Malformed
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm
-from xensave.rules.stream.model import Check, Fault, Rule
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Check, Fault, StreamRule
+from xensave.rules.stream.state import StreamState
 
-UNIQUE = Rule("LEGACY_BATCH_PFNS_UNIQUE", ERROR, "A batch of a legacy stream has each PFN once.")
-EMPTY = Rule("LEGACY_BATCH_NOT_EMPTY", NOTE, "A batch of a legacy stream says something of a page.")
-TYPE = Rule("LEGACY_PAGE_TYPE_KNOWN", ERROR, "A legacy page's type is one of XEN_DOMCTL_PFINFO_*.")
-IN_P2M = Rule("LEGACY_PFN_IN_P2M", ERROR, "A legacy page's PFN is below the P2M's size.")
-PARAM_GUEST = Rule("LEGACY_PARAM_FITS_GUEST", ERROR, "Only HVM guests have chunks of HVM params.")
-PARAM_PAD = Rule("LEGACY_PARAM_PAD_ZERO", NOTE, "The pad of a legacy HVM param is zero.")
-VCPU_IDS = Rule("LEGACY_VCPUS_BELOW_MAXIMUM", NOTE, "No vCPU above the largest number is online.")
-VCPUS = Rule("LEGACY_VCPU_INFO_PRESENT", ERROR, "A PV guest's legacy stream says who is online.")
-TOOLSTACK = Rule("LEGACY_TOOLSTACK_READABLE", ERROR, "A legacy toolstack chunk is libxl's, whole.")
-MODEL = Rule("LEGACY_DEVICE_MODEL_QEMU", WARNING, "A legacy device model's state is QEMU's.")
-TSC = Rule("LEGACY_TSC_INFO_PRESENT", NOTE, "A legacy stream says how the guest's clock ran.")
+UNIQUE = StreamRule(
+    "LEGACY_BATCH_PFNS_UNIQUE", ERROR, "A batch of a legacy stream has each PFN once."
+)
+EMPTY = StreamRule(
+    "LEGACY_BATCH_NOT_EMPTY", NOTE, "A batch of a legacy stream says something of a page."
+)
+TYPE = StreamRule(
+    "LEGACY_PAGE_TYPE_KNOWN", ERROR, "A legacy page's type is one of XEN_DOMCTL_PFINFO_*."
+)
+IN_P2M = StreamRule("LEGACY_PFN_IN_P2M", ERROR, "A legacy page's PFN is below the P2M's size.")
+PARAM_GUEST = StreamRule(
+    "LEGACY_PARAM_FITS_GUEST", ERROR, "Only HVM guests have chunks of HVM params."
+)
+PARAM_PAD = StreamRule("LEGACY_PARAM_PAD_ZERO", NOTE, "The pad of a legacy HVM param is zero.")
+VCPU_IDS = StreamRule(
+    "LEGACY_VCPUS_BELOW_MAXIMUM", NOTE, "No vCPU above the largest number is online."
+)
+VCPUS = StreamRule(
+    "LEGACY_VCPU_INFO_PRESENT", ERROR, "A PV guest's legacy stream says who is online."
+)
+TOOLSTACK = StreamRule(
+    "LEGACY_TOOLSTACK_READABLE", ERROR, "A legacy toolstack chunk is libxl's, whole."
+)
+MODEL = StreamRule("LEGACY_DEVICE_MODEL_QEMU", WARNING, "A legacy device model's state is QEMU's.")
+TSC = StreamRule("LEGACY_TSC_INFO_PRESENT", NOTE, "A legacy stream says how the guest's clock ran.")
 
 _QEMU = b"QEVM"
 
 
-def _header(state: State) -> LegacyHeader:
+def _header(state: StreamState) -> LegacyHeader:
     header = state.headers[LEGACY]
     assert isinstance(header, LegacyHeader)
     return header
 
 
-def pages(event: Event, state: State) -> Iterator[Fault]:
+def pages(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the entries of a batch; contents are not looked at."""
     header = _header(state)
     words = memoryview(event.raw)[4:].cast("Q" if header.width == 8 else "I")
@@ -59,7 +73,7 @@ def _beyond(entry: int, header: LegacyHeader) -> bool:
     return header.pv and entry & c.PFN_MASK >= header.p2m_size
 
 
-def param(event: Event, state: State) -> Iterator[Fault]:
+def param(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the guest has params, and the pad before one."""
     if _header(state).pv:
         yield Fault(PARAM_GUEST, "in a PV guest's stream: no later Xen restores it")
@@ -68,7 +82,7 @@ def param(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(PARAM_PAD, f"pad is {pad:#x}", event.offset + 4)
 
 
-def vcpu_info(event: Event, _: State) -> Iterator[Fault]:
+def vcpu_info(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the bits of the map against the number of the last vCPU."""
     last = int.from_bytes(event.raw[4:8], "little", signed=True)
     beyond = int.from_bytes(event.body(), "little") >> max(0, last + 1)
@@ -76,7 +90,7 @@ def vcpu_info(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(VCPU_IDS, f"vCPU {last + beyond.bit_length()} is online, {last} is the last")
 
 
-def toolstack(event: Event, state: State) -> Iterator[Fault]:
+def toolstack(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that libxl's converter can read its chunk."""
     header = _header(state)
     try:
@@ -86,7 +100,7 @@ def toolstack(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(TOOLSTACK, error.message, event.body_offset)
 
 
-def end_of_body(_: Event, state: State) -> Iterator[Fault]:
+def end_of_body(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks what a body must have had."""
     if not state.seen(LEGACY, c.TSC_INFO):
         yield Fault(TSC, "no TSC info: a restore takes the host's clock")
@@ -94,7 +108,7 @@ def end_of_body(_: Event, state: State) -> Iterator[Fault]:
         yield Fault(VCPUS, "a PV guest without vCPU info: no context would be restored")
 
 
-def device_model(event: Event, _: State) -> Iterator[Fault]:
+def device_model(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks how the state begins."""
     if bytes(event.prefix(len(_QEMU))) != _QEMU:
         yield Fault(MODEL, f"begins with {bytes(event.prefix(4))!r}, not 'QEVM'", event.body_offset)

@@ -8,22 +8,30 @@ from xensave.container.events import LIBVIRT, Event
 from xensave.container.frames import libvirt
 from xensave.errors import Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
 _OPENS = refused_by(LIBVIRT, "libxlDomainSaveImageOpen")
 _PARSES = refused_by(LIBVIRT, "virDomainDefParseString")
 
-UNUSED = Rule("LIBVIRT_UNUSED_ZERO", NOTE, "The ten unused words of libvirt's header are zero.")
-PRESENT = Rule("LIBVIRT_XML_PRESENT", ERROR, "libvirt's header announces XML.", _OPENS)
-BOUNDED = Rule("LIBVIRT_XML_BOUNDED", WARNING, "libvirt's XML is of a size to be looked into.")
-TERMINATED = Rule("LIBVIRT_XML_TERMINATED", WARNING, "libvirt's XML ends in NUL.")
-PLAIN = Rule("LIBVIRT_XML_PLAIN", WARNING, "libvirt's XML has no DTD, and is not nested deeply.")
-READABLE = Rule("LIBVIRT_XML_READABLE", ERROR, "libvirt's XML is well-formed.", _PARSES)
-DOMAIN = Rule("LIBVIRT_XML_DOMAIN", ERROR, "libvirt's XML is of a domain with a name.", _PARSES)
+UNUSED = StreamRule(
+    "LIBVIRT_UNUSED_ZERO", NOTE, "The ten unused words of libvirt's header are zero."
+)
+PRESENT = StreamRule("LIBVIRT_XML_PRESENT", ERROR, "libvirt's header announces XML.", _OPENS)
+BOUNDED = StreamRule(
+    "LIBVIRT_XML_BOUNDED", WARNING, "libvirt's XML is of a size to be looked into."
+)
+TERMINATED = StreamRule("LIBVIRT_XML_TERMINATED", WARNING, "libvirt's XML ends in NUL.")
+PLAIN = StreamRule(
+    "LIBVIRT_XML_PLAIN", WARNING, "libvirt's XML has no DTD, and is not nested deeply."
+)
+READABLE = StreamRule("LIBVIRT_XML_READABLE", ERROR, "libvirt's XML is well-formed.", _PARSES)
+DOMAIN = StreamRule(
+    "LIBVIRT_XML_DOMAIN", ERROR, "libvirt's XML is of a domain with a name.", _PARSES
+)
 
 
-def header(event: Event, _: State) -> Iterator[Fault]:
+def header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the words of the header."""
     head = event.header
     assert isinstance(head, libvirt.LibvirtHeader)
@@ -33,7 +41,7 @@ def header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(PRESENT, "no XML: libvirt refuses it")
 
 
-def domain_xml(event: Event, _: State) -> Iterator[Fault]:
+def domain_xml(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the XML."""
     if not event.length:
         return

@@ -10,9 +10,9 @@ from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm, release
 from xensave.rules.stream.libxc import pages, pv, static_data
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
 from xensave.rules.stream.record import without_body, zero_padding
-from xensave.rules.stream.state import State
+from xensave.rules.stream.state import StreamState
 
 LENGTH_MAX = 128 << 20
 OLD_LENGTH_MAX = 8 << 20
@@ -22,24 +22,30 @@ SHIFT_MASK = 0x1F
 """What counts of a page shift: a processor shifts a word of 32 bits by so many."""
 
 _PROCESS_RECORD = refused_by("libxc", "process_record")
-OPTIONS = Rule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
-IMAGE_RESERVED = Rule("LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero.")
-DOMAIN_TYPE = Rule("LIBXC_DOMAIN_TYPE_KNOWN", ERROR, "The domain is x86 PV (1) or x86 HVM (2).")
-DOMAIN_RESERVED = Rule("LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's reserved is zero.")
-PAGE_SHIFT = Rule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
-MANDATORY = Rule(
+OPTIONS = StreamRule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
+IMAGE_RESERVED = StreamRule(
+    "LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero."
+)
+DOMAIN_TYPE = StreamRule(
+    "LIBXC_DOMAIN_TYPE_KNOWN", ERROR, "The domain is x86 PV (1) or x86 HVM (2)."
+)
+DOMAIN_RESERVED = StreamRule(
+    "LIBXC_DOMAIN_RESERVED_ZERO", ERROR, "The domain header's reserved is zero."
+)
+PAGE_SHIFT = StreamRule("LIBXC_PAGE_SHIFT_12", ERROR, "A page of an x86 guest has 2^12 bytes.")
+MANDATORY = StreamRule(
     "LIBXC_RECORD_MANDATORY_KNOWN", ERROR, "Mandatory records have a known type.", _PROCESS_RECORD
 )
-UNKNOWN_OPTIONAL = Rule(
+UNKNOWN_OPTIONAL = StreamRule(
     "LIBXC_RECORD_OPTIONAL_KNOWN", NOTE, "Optional records of other types are passed over by libxc."
 )
-TOO_LONG = Rule(
+TOO_LONG = StreamRule(
     "LIBXC_RECORD_LENGTH_BOUNDED",
     ERROR,
     "A record has at most 128 MiB.",
     refused_by("libxc", "read_record"),
 )
-LONG_FOR_OLD = Rule(
+LONG_FOR_OLD = StreamRule(
     "LIBXC_RECORD_LENGTH_8_MIB",
     NOTE,
     "A record has at most 8 MiB, which libxc took before Xen 4.10.",
@@ -52,41 +58,41 @@ LONG_FOR_OLD = Rule(
         until=("4.10",),
     ),
 )
-PAGE_SIZE = Rule(
+PAGE_SIZE = StreamRule(
     "LIBXC_PAGE_SIZE_4096",
     ERROR,
     "The page shift, of which five bits count, makes 4096 bytes.",
     refused_by("libxc", "x86_hvm_setup or x86_pv_setup"),
 )
-CHECKPOINTED = Rule(
+CHECKPOINTED = StreamRule(
     "LIBXC_CHECKPOINT_ABSENT",
     NOTE,
     "A stream in a file has no CHECKPOINT: a plain restore refuses it.",
     refused_by("libxc", "handle_checkpoint"),
 )
-PADDING = Rule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
-GUEST = Rule(
+PADDING = StreamRule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
+GUEST = StreamRule(
     "LIBXC_RECORD_FITS_GUEST",
     ERROR,
     "PV guests have no HVM records, and the reverse.",
     _PROCESS_RECORD,
 )
-EMPTY = Rule(
+EMPTY = StreamRule(
     "LIBXC_MARKER_EMPTY", ERROR, "END, VERIFY, CHECKPOINT and STATIC_DATA_END have no body."
 )
-DEPRECATED = Rule(
+DEPRECATED = StreamRule(
     "LIBXC_TOOLSTACK_ABSENT", ERROR, "TOOLSTACK is deprecated; no reader takes it.", _PROCESS_RECORD
 )
-DIRECTION = Rule(
+DIRECTION = StreamRule(
     "LIBXC_DIRTY_PFN_LIST_BACKWARD",
     ERROR,
     "CHECKPOINT_DIRTY_PFN_LIST goes from secondary to primary only.",
     _PROCESS_RECORD,
 )
-DIRTY_LENGTH = Rule(
+DIRTY_LENGTH = StreamRule(
     "LIBXC_DIRTY_PFN_LIST_LENGTH", ERROR, "CHECKPOINT_DIRTY_PFN_LIST is 8-byte PFNs."
 )
-NO_CONTEXT = Rule(
+NO_CONTEXT = StreamRule(
     "LIBXC_GUEST_STATE_PRESENT",
     WARNING,
     "A restore needs HVM_CONTEXT, or vCPU 0's X86_PV_VCPU_BASIC.",
@@ -107,7 +113,7 @@ HVM_RECORDS = frozenset({libxc.HVM_CONTEXT, libxc.HVM_PARAMS})
 FOREIGN = {libxc.PV: HVM_RECORDS, libxc.HVM: PV_RECORDS}
 
 
-def image_header(event: Event, _: State) -> Iterator[Fault]:
+def image_header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the image header; the walk itself needs its marker, version and byte order."""
     head = event.header
     assert isinstance(head, libxc.ImageHeader)
@@ -119,7 +125,7 @@ def image_header(event: Event, _: State) -> Iterator[Fault]:
         )
 
 
-def domain_header(event: Event, _: State) -> Iterator[Fault]:
+def domain_header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the domain header."""
     head = event.header
     assert isinstance(head, libxc.DomainHeader)
@@ -134,7 +140,7 @@ def domain_header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(DOMAIN_RESERVED, f"reserved field is {head.reserved:#x}")
 
 
-def record(event: Event, state: State) -> Iterator[Fault]:
+def record(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks what every record shares: type, length, padding, and that this guest has it."""
     if event.type not in libxc.RECORDS:
         if event.type & OPTIONAL:
@@ -152,29 +158,29 @@ def record(event: Event, state: State) -> Iterator[Fault]:
         yield from zero_padding(event, PADDING)
 
 
-def marker(event: Event, _: State) -> Iterator[Fault]:
+def marker(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks that a record that only marks a place has no body."""
     yield from without_body(event, EMPTY)
 
 
-def checkpoint(_: Event, __: State) -> Iterator[Fault]:
+def checkpoint(_: Event, __: StreamState) -> Iterator[Fault]:
     """Tells of a checkpoint: Remus and COLO send them, xl restore takes none."""
     yield Fault(CHECKPOINTED, "a checkpoint: only a live restore takes one")
 
 
-def toolstack(_: Event, __: State) -> Iterator[Fault]:
+def toolstack(_: Event, __: StreamState) -> Iterator[Fault]:
     """Refuses the record of libxc's development."""
     yield Fault(DEPRECATED, "a deprecated record: a restore fails")
 
 
-def dirty_pfn_list(event: Event, _: State) -> Iterator[Fault]:
+def dirty_pfn_list(event: Event, _: StreamState) -> Iterator[Fault]:
     """Refuses the record of the back channel in a stream that goes forward."""
     yield Fault(DIRECTION, "belongs to COLO's back channel")
     if event.length % 8:
         yield Fault(DIRTY_LENGTH, f"{event.length} bytes, a multiple of 8 expected")
 
 
-def end(_: Event, state: State) -> Iterator[Fault]:
+def end(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the stream held a guest's state."""
     if state.guest == libxc.HVM and not state.libxc(libxc.HVM_CONTEXT):
         yield Fault(NO_CONTEXT, "END without HVM_CONTEXT before it: a restore would fail")

@@ -10,49 +10,57 @@ from xensave.container.streams import libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.formats import emulator, release
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
 from xensave.rules.stream.record import without_body, zero_padding
-from xensave.rules.stream.state import State
+from xensave.rules.stream.state import StreamState
 
 _PROCESS_RECORD = refused_by("libxl", "process_record")
-OPTIONS = Rule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
-MANDATORY = Rule(
+OPTIONS = StreamRule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
+MANDATORY = StreamRule(
     "LIBXL_RECORD_MANDATORY_KNOWN",
     ERROR,
     "libxl's mandatory records have a known type.",
     _PROCESS_RECORD,
 )
-UNKNOWN_OPTIONAL = Rule(
+UNKNOWN_OPTIONAL = StreamRule(
     "LIBXL_RECORD_OPTIONAL_KNOWN",
     WARNING,
     "libxl refuses optional records of other types as well.",
     _PROCESS_RECORD,
 )
-PADDING = Rule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a libxl record are zero.")
-EMPTY = Rule("LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body.")
-ONCE = Rule("LIBXL_LIBXC_CONTEXT_ONCE", ERROR, "A libxc stream comes once, outside checkpoints.")
-PRESENT = Rule("LIBXL_LIBXC_CONTEXT_PRESENT", WARNING, "A libxc stream comes before END.")
-END_OUTSIDE = Rule("LIBXL_END_OUTSIDE_CHECKPOINT", ERROR, "END does not cut a checkpoint short.")
-CHECKPOINT_END = Rule(
+PADDING = StreamRule("LIBXL_PADDING_ZERO", ERROR, "The bytes that pad a libxl record are zero.")
+EMPTY = StreamRule(
+    "LIBXL_MARKER_EMPTY", ERROR, "END, LIBXC_CONTEXT and CHECKPOINT_END have no body."
+)
+ONCE = StreamRule(
+    "LIBXL_LIBXC_CONTEXT_ONCE", ERROR, "A libxc stream comes once, outside checkpoints."
+)
+PRESENT = StreamRule("LIBXL_LIBXC_CONTEXT_PRESENT", WARNING, "A libxc stream comes before END.")
+END_OUTSIDE = StreamRule(
+    "LIBXL_END_OUTSIDE_CHECKPOINT", ERROR, "END does not cut a checkpoint short."
+)
+CHECKPOINT_END = StreamRule(
     "LIBXL_CHECKPOINT_END_EXPECTED",
     ERROR,
     "CHECKPOINT_END ends what a CHECKPOINT began.",
     _PROCESS_RECORD,
 )
-STATE_EXPECTED = Rule(
+STATE_EXPECTED = StreamRule(
     "LIBXL_CHECKPOINT_STATE_EXPECTED",
     ERROR,
     "CHECKPOINT_STATE stands between two checkpoints.",
     _PROCESS_RECORD,
 )
-STATE_LENGTH = Rule("LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes.")
-STATE_KNOWN = Rule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "A control id is one of 0 - 3.")
-STATE_PADDING = Rule(
+STATE_LENGTH = StreamRule(
+    "LIBXL_CHECKPOINT_STATE_LENGTH", ERROR, "CHECKPOINT_STATE has 4 or 8 bytes."
+)
+STATE_KNOWN = StreamRule("LIBXL_CHECKPOINT_STATE_KNOWN", ERROR, "A control id is one of 0 - 3.")
+STATE_PADDING = StreamRule(
     "LIBXL_CHECKPOINT_STATE_PADDING_ZERO", ERROR, "The padding of a control id is zero."
 )
 
 
-def header(event: Event, _: State) -> Iterator[Fault]:
+def header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the stream's header; the walk itself needs its magic, version and byte order."""
     assert isinstance(event.header, libxl.LibxlHeader)
     unknown = event.header.options & ~libxl.KNOWN_OPTIONS
@@ -60,7 +68,7 @@ def header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(OPTIONS, f"reserved option bits {unknown:#x} are set")
 
 
-def record(event: Event, _: State) -> Iterator[Fault]:
+def record(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks what every record shares: a known type and zero padding."""
     if event.type not in libxl.RECORDS:
         if event.type & OPTIONAL:
@@ -71,12 +79,12 @@ def record(event: Event, _: State) -> Iterator[Fault]:
         yield from zero_padding(event, PADDING)
 
 
-def marker(event: Event, _: State) -> Iterator[Fault]:
+def marker(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks that a record that only marks a place has no body."""
     yield from without_body(event, EMPTY)
 
 
-def context(event: Event, state: State) -> Iterator[Fault]:
+def context(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks where LIBXC_CONTEXT stands."""
     if state.checkpoint:
         yield Fault(ONCE, "a libxc stream begins inside a checkpoint")
@@ -84,7 +92,7 @@ def context(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(ONCE, "a second libxc stream")
 
 
-def end(event: Event, state: State) -> Iterator[Fault]:
+def end(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks what must have come before END."""
     if state.checkpoint:
         yield Fault(END_OUTSIDE, "END before the CHECKPOINT_END that is due")
@@ -92,13 +100,13 @@ def end(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(PRESENT, "END without a libxc stream before it: there is no guest in it")
 
 
-def checkpoint_end(event: Event, state: State) -> Iterator[Fault]:
+def checkpoint_end(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that a checkpoint is open."""
     if not state.checkpoint:
         yield Fault(CHECKPOINT_END, "no CHECKPOINT came before it")
 
 
-def checkpoint_state(event: Event, state: State) -> Iterator[Fault]:
+def checkpoint_state(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks COLO's control record."""
     if not state.control:
         yield Fault(STATE_EXPECTED, "no checkpoint has just ended")

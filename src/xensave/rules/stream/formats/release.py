@@ -13,17 +13,19 @@ from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc, libxl
 from xensave.findings import NOTE
 from xensave.rules.stream.libxc.static_data import OF_VERSION_3
-from xensave.rules.stream.model import Fault, Rule
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Fault, StreamRule
+from xensave.rules.stream.state import StreamState
 
-VERSION = Rule("LIBXC_VERSION_FITS_RELEASE", NOTE, "The stream's version is one of its release.")
-LIBXC_RECORD = Rule(
+VERSION = StreamRule(
+    "LIBXC_VERSION_FITS_RELEASE", NOTE, "The stream's version is one of its release."
+)
+LIBXC_RECORD = StreamRule(
     "LIBXC_RECORD_FITS_RELEASE", NOTE, "The release that wrote a libxc record knows its type."
 )
-LIBXL_RECORD = Rule(
+LIBXL_RECORD = StreamRule(
     "LIBXL_RECORD_FITS_RELEASE", NOTE, "The release that wrote a libxl record knows its type."
 )
-CONFIGURED = Rule(
+CONFIGURED = StreamRule(
     "LIBXC_DOMAIN_TYPE_CONFIGURED", NOTE, "The stream is of the type that the configuration says."
 )
 
@@ -46,7 +48,7 @@ def _reads(release: str) -> tuple[int, ...]:
     return catalogue.release(release).stream_read
 
 
-def domain_header(event: Event, state: State) -> Iterator[Fault]:
+def domain_header(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the stream's version and type, once its release is known."""
     head = event.header
     assert isinstance(head, libxc.DomainHeader)
@@ -62,7 +64,7 @@ def domain_header(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(VERSION, f"version {state.version}, Xen {head.xen} reads {wanted}")
 
 
-def record(event: Event, state: State) -> Iterator[Fault]:
+def record(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the release which wrote it knows the record."""
     release = state.domain.xen if state.domain is not None else None
     if release is None or release not in catalogue.release_names():

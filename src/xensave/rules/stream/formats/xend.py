@@ -8,15 +8,17 @@ from xensave.container.events import XEND, Event
 from xensave.container.frames import sexp
 from xensave.container.frames.xend import XEND_FORMAT
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Check, Fault, StreamRule
+from xensave.rules.stream.state import StreamState
 
-PRESENT = Rule("XEND_CONFIG_PRESENT", ERROR, "xend's header announces a configuration.")
-BOUNDED = Rule("XEND_CONFIG_BOUNDED", WARNING, "xend's configuration is of a configuration's size.")
-READABLE = Rule("XEND_CONFIG_READABLE", ERROR, "xend's configuration is an s-expression.")
+PRESENT = StreamRule("XEND_CONFIG_PRESENT", ERROR, "xend's header announces a configuration.")
+BOUNDED = StreamRule(
+    "XEND_CONFIG_BOUNDED", WARNING, "xend's configuration is of a configuration's size."
+)
+READABLE = StreamRule("XEND_CONFIG_READABLE", ERROR, "xend's configuration is an s-expression.")
 
 
-def header(event: Event, _: State) -> Iterator[Fault]:
+def header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the configuration."""
     if not event.length:
         yield Fault(PRESENT, "no configuration: xend refuses it")

@@ -17,43 +17,47 @@ from xensave.container.frames import xenopsd as x
 from xensave.container.streams import varstored
 from xensave.errors import LimitExceeded, XensaveError
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
-FIRST = Rule("XENOPSD_XENOPS_FIRST", ERROR, "A suspend image's first record is that of the VM.")
-ONCE = Rule("XENOPSD_STREAM_ONCE", ERROR, "A suspend image has one stream.")
-PRESENT = Rule(
+FIRST = StreamRule(
+    "XENOPSD_XENOPS_FIRST", ERROR, "A suspend image's first record is that of the VM."
+)
+ONCE = StreamRule("XENOPSD_STREAM_ONCE", ERROR, "A suspend image has one stream.")
+PRESENT = StreamRule(
     "XENOPSD_STREAM_PRESENT",
     ERROR,
     "A suspend image has a stream before its end.",
     refused_by(XENOPSD, "restore_common"),
 )
-ORDER = Rule("XENOPSD_DEVICES_AFTER_STREAM", ERROR, "Devices' state follows the stream.")
-LENGTH = Rule(
+ORDER = StreamRule("XENOPSD_DEVICES_AFTER_STREAM", ERROR, "Devices' state follows the stream.")
+LENGTH = StreamRule(
     "XENOPSD_LENGTH_FITS_TYPE", ERROR, "A stream's record, and End_of_image, have no length."
 )
-READ = Rule(
+READ = StreamRule(
     "XENOPSD_TYPE_READ",
     ERROR,
     "xenopsd reads the record's type: not Libxl, not Qemu_xen.",
     refused_by(XENOPSD, "process_header"),
 )
-VM = Rule(
+VM = StreamRule(
     "XENOPSD_VM_READABLE",
     ERROR,
     "The VM's record is an s-expression of its fields, the time and the word size among them.",
     refused_by(XENOPSD, "Xenops_record.of_string"),
 )
-DESCRIBED = Rule("XENOPSD_VM_DESCRIBED", ERROR, "The VM's record holds an s-expression of the VM.")
-QEMU_SIZE = Rule(
+DESCRIBED = StreamRule(
+    "XENOPSD_VM_DESCRIBED", ERROR, "The VM's record holds an s-expression of the VM."
+)
+QEMU_SIZE = StreamRule(
     "XENOPSD_QEMU_BOUNDED",
     ERROR,
     "QEMU's state has at most 1 MiB.",
     refused_by(XENOPSD, "consume_qemu_record"),
 )
-QEMU = Rule("XENOPSD_QEMU_SIGNATURE", WARNING, "QEMU's state begins with QEVM.")
-VARIABLES = Rule("XENOPSD_VARIABLES_READABLE", ERROR, "varstored's record is UEFI variables.")
-TPM = Rule("XENOPSD_TPM_BASE64", ERROR, "swtpm's record is base64.")
+QEMU = StreamRule("XENOPSD_QEMU_SIGNATURE", WARNING, "QEMU's state begins with QEVM.")
+VARIABLES = StreamRule("XENOPSD_VARIABLES_READABLE", ERROR, "varstored's record is UEFI variables.")
+TPM = StreamRule("XENOPSD_TPM_BASE64", ERROR, "swtpm's record is base64.")
 
 _DEVICES = (x.QEMU_TRAD, x.QEMU_XEN, x.VARSTORED, x.SWTPM0, x.SWTPM)
 _SIGNATURE = b"QEVM"
@@ -63,7 +67,7 @@ TPM_LIMIT = 16 << 20
 """A longer state of swtpm is not looked into; it has some KiB."""
 
 
-def record(event: Event, state: State) -> Iterator[Fault]:
+def record(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks what every record shares: its place, its length, and that it is read at all."""
     if event.type != x.XENOPS and not state.seen(XENOPSD, x.XENOPS) and _structured(state):
         yield Fault(FIRST, "no record of the VM before it")
@@ -74,29 +78,29 @@ def record(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(LENGTH, f"a length of {length} bytes, expected none", event.offset + 8)
 
 
-def _structured(state: State) -> bool:
+def _structured(state: StreamState) -> bool:
     return state.headers.get(XENOPSD) == x.XenopsdHeader(2)
 
 
-def stream(_: Event, state: State) -> Iterator[Fault]:
+def stream(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that it is the only one."""
     if state.seen(XENOPSD, *x.STREAMS):
         yield Fault(ONCE, "a second stream")
 
 
-def device(_: Event, state: State) -> Iterator[Fault]:
+def device(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the stream came before."""
     if _structured(state) and not state.seen(XENOPSD, *x.STREAMS):
         yield Fault(ORDER, "before the stream, which restores the guest that it belongs to")
 
 
-def end(_: Event, state: State) -> Iterator[Fault]:
+def end(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that there was a stream."""
     if not state.seen(XENOPSD, *x.STREAMS):
         yield Fault(PRESENT, "End_of_image without a stream before it: there is no guest in it")
 
 
-def vm(event: Event, _: State) -> Iterator[Fault]:
+def vm(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the record of the VM."""
     if event.length > sexp.SIZE_LIMIT:
         yield Fault(DESCRIBED, f"{event.length} bytes are no record of a VM")
@@ -135,7 +139,7 @@ def _misses(outer: sexp.Sexp) -> str:
     return "" if _NUMBER.fullmatch(texts["word_size"]) else "its word size is no number"
 
 
-def qemu(event: Event, _: State) -> Iterator[Fault]:
+def qemu(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks QEMU's state: its length and its first bytes."""
     if event.length > x.QEMU_LIMIT:
         yield Fault(QEMU_SIZE, f"{event.length} bytes, xenopsd takes {x.QEMU_LIMIT} at most")
@@ -144,7 +148,7 @@ def qemu(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(QEMU, f"begins with {head!r}", event.body_offset)
 
 
-def variables(event: Event, _: State) -> Iterator[Fault]:
+def variables(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks varstored's record."""
     if event.length > varstored.SIZE_LIMIT:
         yield Fault(VARIABLES, f"{event.length} bytes, varstored takes {varstored.SIZE_LIMIT}")
@@ -155,7 +159,7 @@ def variables(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(VARIABLES, error.message, event.body_offset)
 
 
-def tpm(event: Event, _: State) -> Iterator[Fault]:
+def tpm(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks swtpm's record."""
     if event.length > TPM_LIMIT:
         yield Fault(TPM, f"{event.length} bytes are no state of a TPM")

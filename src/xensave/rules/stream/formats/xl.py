@@ -8,28 +8,30 @@ from xensave.container.events import LIBXC, XL, Event
 from xensave.container.frames import xl
 from xensave.container.frames.config import parse_config
 from xensave.findings import ERROR, NOTE, WARNING
-from xensave.rules.stream.model import Check, Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
 _CREATE_DOMAIN = refused_by("xl", "create_domain")
-BYTE_ORDER = Rule(
+BYTE_ORDER = StreamRule(
     "XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.", _CREATE_DOMAIN
 )
-MANDATORY = Rule(
+MANDATORY = StreamRule(
     "XL_MANDATORY_FLAGS_KNOWN", ERROR, "Only mandatory flags 0 and 1 are set.", _CREATE_DOMAIN
 )
-OPTIONAL = Rule("XL_OPTIONAL_FLAGS_ZERO", WARNING, "No optional flag is set; none is defined.")
-STREAM_V2 = Rule("XL_STREAM_V2_SET", WARNING, "Mandatory flag 1 announces the libxl stream.")
-FITS = Rule(
+OPTIONAL = StreamRule(
+    "XL_OPTIONAL_FLAGS_ZERO", WARNING, "No optional flag is set; none is defined."
+)
+STREAM_V2 = StreamRule("XL_STREAM_V2_SET", WARNING, "Mandatory flag 1 announces the libxl stream.")
+FITS = StreamRule(
     "XL_CONFIG_FITS", ERROR, "The configuration ends within the optional data.", _CREATE_DOMAIN
 )
-JSON = Rule("XL_CONFIG_JSON", ERROR, "A configuration flagged as JSON is JSON.")
-FLAGGED = Rule("XL_CONFIG_FLAGGED", NOTE, "A configuration that is JSON is flagged so.")
-PRESENT = Rule("XL_CONFIG_PRESENT", NOTE, "A configuration has members: xl restores by it.")
-SIZE = Rule("XL_CONFIG_BOUNDED", WARNING, "The optional data is a configuration's size.")
+JSON = StreamRule("XL_CONFIG_JSON", ERROR, "A configuration flagged as JSON is JSON.")
+FLAGGED = StreamRule("XL_CONFIG_FLAGGED", NOTE, "A configuration that is JSON is flagged so.")
+PRESENT = StreamRule("XL_CONFIG_PRESENT", NOTE, "A configuration has members: xl restores by it.")
+SIZE = StreamRule("XL_CONFIG_BOUNDED", WARNING, "The optional data is a configuration's size.")
 
 
-def header(event: Event, _: State) -> Iterator[Fault]:
+def header(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the words of the header."""
     head = event.header
     assert isinstance(head, xl.XlHeader)
@@ -42,14 +44,14 @@ def header(event: Event, _: State) -> Iterator[Fault]:
         yield Fault(OPTIONAL, f"optional flags {head.optional_flags:#x}, none is defined")
 
 
-def modern(_: Event, state: State) -> Iterator[Fault]:
+def modern(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that a libxc stream is announced: without the flag a legacy one is."""
     head = state.headers.get(XL)
     if isinstance(head, xl.XlHeader) and not head.stream_v2:
         yield Fault(STREAM_V2, "mandatory flag 1 of xl's header is clear: xl takes it for legacy")
 
 
-def configuration(event: Event, _: State) -> Iterator[Fault]:
+def configuration(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the optional data."""
     head = event.header
     assert isinstance(head, xl.XlHeader)

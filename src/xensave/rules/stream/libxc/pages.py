@@ -16,32 +16,40 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PFN_MASK
 from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR
 from xensave.findings import ERROR, WARNING
-from xensave.rules.stream.model import Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
 COUNT_LIMIT = 1 << 20
 """More PFNs in one record are not looked into; writers batch 1,024."""
 
 _HANDLE_PAGE_DATA = refused_by("libxc", "handle_page_data")
-SHORT = Rule(
+SHORT = StreamRule(
     "LIBXC_PAGE_DATA_HEADER_COMPLETE", ERROR, "PAGE_DATA begins with 8 bytes.", _HANDLE_PAGE_DATA
 )
-RESERVED = Rule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "PAGE_DATA's reserved field is zero.")
-COUNT = Rule(
+RESERVED = StreamRule("LIBXC_PAGE_DATA_RESERVED_ZERO", ERROR, "PAGE_DATA's reserved field is zero.")
+COUNT = StreamRule(
     "LIBXC_PAGE_DATA_COUNT_POSITIVE", ERROR, "PAGE_DATA has at least one PFN.", _HANDLE_PAGE_DATA
 )
-FIT = Rule("LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "PAGE_DATA's PFNs lie within it.", _HANDLE_PAGE_DATA)
-BATCH = Rule("LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "PAGE_DATA has no more than 1,048,576 PFNs.")
-PFN_RESERVED = Rule("LIBXC_PFN_RESERVED_ZERO", ERROR, "Bits 52 - 59 of a PFN are clear.")
-TYPE = Rule("LIBXC_PAGE_TYPE_KNOWN", ERROR, "A page type is none of 5 - 8.", _HANDLE_PAGE_DATA)
-LENGTH = Rule(
+FIT = StreamRule(
+    "LIBXC_PAGE_DATA_PFNS_FIT", ERROR, "PAGE_DATA's PFNs lie within it.", _HANDLE_PAGE_DATA
+)
+BATCH = StreamRule(
+    "LIBXC_PAGE_DATA_COUNT_BOUNDED", WARNING, "PAGE_DATA has no more than 1,048,576 PFNs."
+)
+PFN_RESERVED = StreamRule("LIBXC_PFN_RESERVED_ZERO", ERROR, "Bits 52 - 59 of a PFN are clear.")
+TYPE = StreamRule(
+    "LIBXC_PAGE_TYPE_KNOWN", ERROR, "A page type is none of 5 - 8.", _HANDLE_PAGE_DATA
+)
+LENGTH = StreamRule(
     "LIBXC_PAGE_DATA_LENGTH",
     ERROR,
     "A page follows for each PFN whose type has data.",
     _HANDLE_PAGE_DATA,
 )
-RANGE = Rule("LIBXC_PFN_IN_P2M", ERROR, "A PV guest's PFNs lie within its P2M.", _HANDLE_PAGE_DATA)
-ORDER = Rule(
+RANGE = StreamRule(
+    "LIBXC_PFN_IN_P2M", ERROR, "A PV guest's PFNs lie within its P2M.", _HANDLE_PAGE_DATA
+)
+ORDER = StreamRule(
     "LIBXC_PAGE_DATA_AFTER_P2M_FRAMES",
     ERROR,
     "A PV guest's P2M frames come before PAGE_DATA.",
@@ -61,7 +69,7 @@ KNOWN = _top_bytes(set(PAGE_TYPES))
 DATALESS = _top_bytes(set(DATALESS_TYPES))
 
 
-def page_data(event: Event, state: State) -> Iterator[Fault]:
+def page_data(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks a record's count, PFNs and length."""
     if state.guest == libxc.PV and not state.libxc(libxc.X86_PV_P2M_FRAMES, libxc.PAGE_DATA):
         yield Fault(ORDER, "no X86_PV_P2M_FRAMES came before it")
@@ -85,7 +93,7 @@ def page_data(event: Event, state: State) -> Iterator[Fault]:
             yield from _range(event, pfns, state.max_pfn)
 
 
-def alike(run: PageRun, state: State) -> bool:
+def alike(run: PageRun, state: StreamState) -> bool:
     """Tells whether the records of a run break no rule, if the record before them breaks none.
 
     They share that record's length and count: what remains is their PFNs.
@@ -143,7 +151,7 @@ def _range(event: Event, pfns: bytes, last: int) -> Iterator[Fault]:
         yield _fault(RANGE, f"outside the P2M, whose last PFN is {last:#x}:", event, pfns, at)
 
 
-def _fault(rule: Rule, message: str, event: Event, pfns: bytes, at: int) -> Fault:
+def _fault(rule: StreamRule, message: str, event: Event, pfns: bytes, at: int) -> Fault:
     word = int.from_bytes(pfns[8 * at : 8 * at + 8], "little")
     where = event.body_offset + PAIR.size + 8 * at
     return Fault(rule, f"{message} pfn[{at}]: {word:#018x}", where)

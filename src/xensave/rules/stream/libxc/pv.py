@@ -8,55 +8,57 @@ from xensave.container.events import Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import MSR, PAIR, PV_INFO
 from xensave.findings import ERROR, NOTE
-from xensave.rules.stream.model import Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
 _HANDLE_X86_PV_INFO = refused_by("libxc", "handle_x86_pv_info")
 _P2M_FRAMES = refused_by("libxc", "handle_x86_pv_p2m_frames")
 _HANDLE_X86_PV_VCPU_BLOB = refused_by("libxc", "handle_x86_pv_vcpu_blob")
-INFO_ONCE = Rule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.", _HANDLE_X86_PV_INFO)
-INFO_LENGTH = Rule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
-INFO_SHORT = Rule(
+INFO_ONCE = StreamRule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.", _HANDLE_X86_PV_INFO)
+INFO_LENGTH = StreamRule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
+INFO_SHORT = StreamRule(
     "LIBXC_PV_INFO_COMPLETE", ERROR, "X86_PV_INFO has its 8 bytes at least.", _HANDLE_X86_PV_INFO
 )
-INFO_VALUES = Rule(
+INFO_VALUES = StreamRule(
     "LIBXC_PV_INFO_COMBINATION",
     ERROR,
     "Width and levels are 4 and 3, or 8 and 4.",
     _HANDLE_X86_PV_INFO,
 )
-INFO_RESERVED = Rule("LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "X86_PV_INFO's reserved field is zero.")
-INFO_FIRST = Rule(
+INFO_RESERVED = StreamRule(
+    "LIBXC_PV_INFO_RESERVED_ZERO", ERROR, "X86_PV_INFO's reserved field is zero."
+)
+INFO_FIRST = StreamRule(
     "LIBXC_PV_INFO_FIRST",
     ERROR,
     "X86_PV_INFO comes before what depends on it.",
     refused_by("libxc", "handle_x86_pv_p2m_frames or handle_shared_info"),
 )
-P2M_LENGTH = Rule(
+P2M_LENGTH = StreamRule(
     "LIBXC_P2M_FRAMES_LENGTH",
     ERROR,
     "X86_PV_P2M_FRAMES has 8 bytes, and 8 for each frame.",
     _P2M_FRAMES,
 )
-P2M_ORDER = Rule(
+P2M_ORDER = StreamRule(
     "LIBXC_P2M_FRAMES_RANGE", ERROR, "A P2M's first PFN is not above its last.", _P2M_FRAMES
 )
-SHARED = Rule(
+SHARED = StreamRule(
     "LIBXC_SHARED_INFO_LENGTH",
     ERROR,
     "SHARED_INFO is one page.",
     refused_by("libxc", "handle_shared_info"),
 )
-VCPU_LENGTH = Rule(
+VCPU_LENGTH = StreamRule(
     "LIBXC_VCPU_HEADER_COMPLETE",
     ERROR,
     "A vCPU's record begins with 8 bytes.",
     _HANDLE_X86_PV_VCPU_BLOB,
 )
-VCPU_RESERVED = Rule(
+VCPU_RESERVED = StreamRule(
     "LIBXC_VCPU_RESERVED_ZERO", ERROR, "The reserved field of a vCPU's record is zero."
 )
-VCPU_EMPTY = Rule(
+VCPU_EMPTY = StreamRule(
     "LIBXC_VCPU_NOT_EMPTY",
     NOTE,
     "A vCPU's record has a content; Xen 4.6 - 4.8 left some empty.",
@@ -69,13 +71,13 @@ VCPU_EMPTY = Rule(
         until=("4.11",),
     ),
 )
-VCPU_SIZE = Rule(
+VCPU_SIZE = StreamRule(
     "LIBXC_VCPU_LENGTH",
     ERROR,
     "A vCPU's content has the size that its hypercall takes.",
     _HANDLE_X86_PV_VCPU_BLOB,
 )
-VCPU_ORDER = Rule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
+VCPU_ORDER = StreamRule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
 
 VALID = {4: 3, 8: 4}
 CONTEXT_SIZE = {4: 2800, 8: 5168}
@@ -85,7 +87,7 @@ EXTENDED_MAX = 128
 XSAVE_MIN = 16
 
 
-def info(event: Event, state: State) -> Iterator[Fault]:
+def info(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks X86_PV_INFO."""
     if state.libxc(libxc.X86_PV_INFO):
         yield Fault(INFO_ONCE, "a second one")
@@ -101,7 +103,7 @@ def info(event: Event, state: State) -> Iterator[Fault]:
         yield Fault(INFO_RESERVED, f"reserved field is {reserved.hex(' ')}", event.body_offset + 2)
 
 
-def p2m_frames(event: Event, state: State) -> Iterator[Fault]:
+def p2m_frames(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the frames' range against the length."""
     yield from needs_info(event, state)
     if event.length < PAIR.size or event.length % 8:
@@ -121,20 +123,20 @@ def p2m_frames(event: Event, state: State) -> Iterator[Fault]:
             )
 
 
-def needs_info(_: Event, state: State) -> Iterator[Fault]:
+def needs_info(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that X86_PV_INFO came before."""
     if not state.libxc(libxc.X86_PV_INFO):
         yield Fault(INFO_FIRST, "no X86_PV_INFO came before it")
 
 
-def shared_info(event: Event, state: State) -> Iterator[Fault]:
+def shared_info(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks SHARED_INFO."""
     yield from needs_info(event, state)
     if event.length != libxc.PAGE_SIZE:
         yield Fault(SHARED, f"{event.length} bytes, expected {libxc.PAGE_SIZE}")
 
 
-def vcpu(event: Event, state: State) -> Iterator[Fault]:
+def vcpu(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the front of a vCPU's record, and how long its content is."""
     if not state.libxc(libxc.PAGE_DATA):
         yield Fault(VCPU_ORDER, "no PAGE_DATA came before it")

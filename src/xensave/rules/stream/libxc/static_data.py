@@ -8,22 +8,22 @@ from xensave.container.events import Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import LEAF, MSR
 from xensave.findings import ERROR
-from xensave.rules.stream.model import Fault, Rule, refused_by
-from xensave.rules.stream.state import State
+from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.state import StreamState
 
-VERSION = Rule(
+VERSION = StreamRule(
     "LIBXC_STATIC_DATA_VERSION_3", ERROR, "Version 2 has no STATIC_DATA_END and no policies."
 )
-ONCE = Rule(
+ONCE = StreamRule(
     "LIBXC_STATIC_DATA_END_ONCE",
     ERROR,
     "STATIC_DATA_END comes once.",
     refused_by("libxc", "handle_static_data_end"),
 )
-FIRST = Rule(
+FIRST = StreamRule(
     "LIBXC_STATIC_DATA_END_FIRST", ERROR, "STATIC_DATA_END comes before memory and registers."
 )
-BEFORE_MEMORY = Rule(
+BEFORE_MEMORY = StreamRule(
     "LIBXC_STATIC_DATA_END_BEFORE_MEMORY",
     ERROR,
     "STATIC_DATA_END comes before PAGE_DATA and X86_PV_P2M_FRAMES.",
@@ -36,14 +36,16 @@ BEFORE_MEMORY = Rule(
         since=("4.14",),
     ),
 )
-LATE = Rule("LIBXC_POLICY_BEFORE_STATIC_DATA_END", ERROR, "Policies come before STATIC_DATA_END.")
-LENGTH = Rule(
+LATE = StreamRule(
+    "LIBXC_POLICY_BEFORE_STATIC_DATA_END", ERROR, "Policies come before STATIC_DATA_END."
+)
+LENGTH = StreamRule(
     "LIBXC_POLICY_LENGTH",
     ERROR,
     "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR).",
     refused_by("libxc", "handle_x86_cpuid_policy or handle_x86_msr_policy"),
 )
-FLAGS = Rule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
+FLAGS = StreamRule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
 
 POLICY_LIMIT = 1 << 20
 ENTRY_SIZE = {libxc.X86_CPUID_POLICY: LEAF.size, libxc.X86_MSR_POLICY: MSR.size}
@@ -67,7 +69,7 @@ CONTENT = (
 MEMORY = (libxc.PAGE_DATA, libxc.X86_PV_P2M_FRAMES)
 
 
-def static_data_end(_: Event, state: State) -> Iterator[Fault]:
+def static_data_end(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the marker belongs here."""
     if state.version == 2:
         yield Fault(VERSION, "in a version 2 stream")
@@ -75,19 +77,19 @@ def static_data_end(_: Event, state: State) -> Iterator[Fault]:
         yield Fault(ONCE, "a second one")
 
 
-def content(_: Event, state: State) -> Iterator[Fault]:
+def content(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks, at the first memory or register record, that the marker came before."""
     if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END) and not state.libxc(*CONTENT):
         yield Fault(FIRST, "STATIC_DATA_END is missing before it")
 
 
-def memory(_: Event, state: State) -> Iterator[Fault]:
+def memory(_: Event, state: StreamState) -> Iterator[Fault]:
     """Checks that the marker came before memory: there the reader looks for it."""
     if state.version == 3 and not state.libxc(libxc.STATIC_DATA_END):
         yield Fault(BEFORE_MEMORY, "STATIC_DATA_END is missing before it")
 
 
-def policy(event: Event, state: State) -> Iterator[Fault]:
+def policy(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks a policy's place and length."""
     if state.version == 2:
         yield Fault(VERSION, "in a version 2 stream")
