@@ -11,7 +11,7 @@ import pytest
 from tests.terminal import on_terminal
 from xensave.cli import main
 from xensave.context import Context
-from xensave.source.atomic import AtomicFile
+from xensave.source.output import AtomicFile
 from xensave.testing.streams import with_vcpus
 
 HVM = "examples/hvm1.ctx"

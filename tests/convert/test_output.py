@@ -13,7 +13,7 @@ import pytest
 from tests.convert.samples import to
 from xensave.convert import ConversionRefused, Settings, convert, output
 from xensave.errors import SourceError, Truncated
-from xensave.source.atomic import AtomicFile
+from xensave.source.output import AtomicFile
 from xensave.testing import streams
 from xensave.testing.sparse import write_sparse_image
 from xensave.testing.streams import restorable_context

@@ -7,14 +7,16 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 from xensave.cli.many import counted, for_each
 from xensave.cli.output import no_terminal
 from xensave.errors import UsageError
-from xensave.image.input import Item
+from xensave.image.input import FileNumber, Item, inputs_among
 from xensave.source import Input
 from xensave.source.compression.compress import Compression
+from xensave.source.inputs import reading
 from xensave.views.text.escape import escape
 
 _PACKED = re.compile(r"\.(zst|zstd|gz|xz|bz2|lz4)$")
@@ -60,6 +62,10 @@ def into(
         return act(inputs[0], inputs[0], out)
     if out is not None and not _is_directory(out):
         raise UsageError(f"several images take a directory as OUT, and {out} is none")
+    if out is not None:
+        # An earlier input's result would be written over one that is still to come.
+        for path in inputs_among(inputs, _files_in(out)):
+            reading(path)
     names: set[str] = set()
 
     def done(item: Item) -> int:
@@ -102,6 +108,16 @@ def operands(words: list[str], *, dry_run: bool | None) -> tuple[list[str], str 
 
 def _is_directory(word: str) -> bool:
     return word != "-" and os.path.isdir(word)  # noqa: PTH112 - pathlib is slow
+
+
+def _files_in(folder: str) -> set[FileNumber]:
+    numbers: set[FileNumber] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                status = entry.stat()
+                numbers.add((status.st_dev, status.st_ino))
+    return numbers
 
 
 def _name_of(item: Item, compress: str | None, suffix: str) -> str:

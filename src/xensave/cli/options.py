@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.source.inputs import reading as reading_file
 
 if TYPE_CHECKING:
     from xensave.catalogue.registry import Registry
@@ -154,6 +155,7 @@ def read_file(path: str) -> bytes:
     """
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            reading_file(file.fileno(), path)
             data = file.read(FILE_LIMIT + 1)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from types import ModuleType
 from xensave.cli import module_of
 from xensave.cli.parser import BadUsage, command_parser
 from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
+from xensave.source.inputs import command_inputs
 from xensave.views.text.escape import escape
 from xensave.views.text.terminal import fold_width
 from xensave.views.text.wrap import wrapped
@@ -43,7 +44,7 @@ def run_command(name: str, words: list[str]) -> int:
 def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
     trouble: XensaveError
     try:
-        with _progress(args):
+        with command_inputs(), _progress(args):
             code: int = module.run(args)
     except XensaveError as error:
         trouble = error

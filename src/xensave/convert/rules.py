@@ -39,6 +39,7 @@ from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, MAP
 from xensave.errors import UsageError
 from xensave.records.overlay import overlay
+from xensave.source.inputs import reading
 
 SCHEMA = 1
 RuleAction: TypeAlias = Literal["keep", "drop", "map"]
@@ -162,6 +163,7 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
 
     Raises SourceError where there is no such file.
     """
+    reading(path)
     table = TomlTable(read(path), path, kind=UsageError)
     if table.data.get("schema") != SCHEMA:
         raise table.error("schema", f"{table.data.get('schema')!r}, expected {SCHEMA}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, VERSION, VERSION_KEY, Row, schema, text_of
-from xensave.source.atomic import AtomicFile
+from xensave.source.output import AtomicFile
 from xensave.source.remote import is_address
 from xensave.source.remote.addresses import Key
 

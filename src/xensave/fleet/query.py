@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 from xensave.errors import MissingExtra, SourceError, UsageError
 from xensave.fleet.parts import faults, files_of
 from xensave.records.meaning.cpu.features import places
+from xensave.source.inputs import reading
 
 Value = object
 
@@ -81,6 +82,8 @@ def ask(
         package = (error.name or "duckdb").partition(".")[0]
         raise MissingExtra("asking a table", package, "fleet") from error
     files = files_of(table)
+    for path in files:
+        reading(path)
     if not files:
         raise SourceError(f"{table}: no such table")
     try:

@@ -7,7 +7,7 @@ value among the others, for the command to tell.
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from xensave.container.events import XL
@@ -20,6 +20,7 @@ from xensave.image.image import Image, open_image
 from xensave.image.opening import open_input
 from xensave.source import Input, Source, open_source
 from xensave.source.base import read_all
+from xensave.source.inputs import reading
 from xensave.source.memory import MemorySource, NamedBytes
 from xensave.source.remote import is_address
 
@@ -28,6 +29,9 @@ CONTEXT_LIMIT = 64 << 20
 
 GLANCE_FROM = 256 << 20
 """Smaller images are walked: that takes a few milliseconds, and sees every page record."""
+
+FileNumber = tuple[int, int]
+"""A file as stat() tells it from others: its device and its number there."""
 
 _SUFFIXES = (".bin", ".ctx")
 _WILD = frozenset("*?[")
@@ -104,13 +108,40 @@ def expand(
                 yield from _directory(word, max_size)
                 continue
             if _is_pattern(word) and not os.path.lexists(word):
-                import glob
-
-                matches = sorted(filter(_at_rest, glob.glob(word, recursive=True)))  # noqa: PTH207
+                matches = _matches(word)
                 if matches:
                     yield from expand(matches, max_size=max_size, format=format)
                     continue
         yield from _file(word, max_size, format)
+
+
+def inputs_among(words: Iterable[str], files: Container[FileNumber]) -> Iterator[str]:
+    """Yields the paths of inputs that words name, of some files told by device and number."""
+    for word in words:
+        if is_address(word) or word == "-":
+            continue
+        if os.path.isdir(word):  # noqa: PTH112 - pathlib is slow
+            for name in _below(word):
+                if _number(name) in files and any(True for _ in _within(name, word, None)):
+                    yield name
+        elif _is_pattern(word) and not os.path.lexists(word):
+            yield from inputs_among(_matches(word), files)
+        elif _number(word) in files:
+            yield word
+
+
+def _number(path: str) -> FileNumber | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib is slow
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _matches(pattern: str) -> list[str]:
+    import glob
+
+    return sorted(filter(_at_rest, glob.glob(pattern, recursive=True)))  # noqa: PTH207
 
 
 def _is_pattern(word: str) -> bool:
@@ -219,19 +250,23 @@ def _is_tar(source: Source) -> bool:
 
 
 def _directory(path: str, max_size: int | None) -> Iterator[Item | Unreadable]:
-    names = [
-        os.path.join(parent, name)  # noqa: PTH118
-        for parent, _, files in os.walk(path)
-        for name in files
-    ]
     empty = True
-    for name in sorted(names):
+    for name in _below(path):
         for each in _within(name, path, max_size):
             empty = False
             yield each
     if empty:
         patterns = " or ".join("*" + suffix for suffix in _SUFFIXES)
         yield Unreadable(path, SourceError(f"{path}: holds no image, and no {patterns}"))
+
+
+def _below(path: str) -> list[str]:
+    """Returns the paths of all files of a directory, however deep."""
+    return sorted(
+        os.path.join(parent, name)  # noqa: PTH118
+        for parent, _, files in os.walk(path)
+        for name in files
+    )
 
 
 def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unreadable]:
@@ -243,6 +278,7 @@ def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unr
         if not os.path.isfile(name) or not (status.st_size or context):  # noqa: PTH113
             return
         if context and status.st_size <= CONTEXT_LIMIT:
+            reading(name)
             with open(name, "rb") as file:
                 item = _member(name, member, file.read(CONTEXT_LIMIT), max_size)
                 yield item._replace(what=name)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
+from xensave.source.inputs import InputFile
 from xensave.source.limits import CHUNK, READ_LIMIT, SKIP_CHUNK
 
 _BLOCK = 4096
@@ -22,7 +23,8 @@ class Source(ABC):
     `offset` counts (decompressed) bytes from the start. `size` is None where it cannot be known
     before the end. `beneath` is the compressed input that is read through this one. Where
     `seekable` is true, `view` gives any range again. `format` is what the caller says that the
-    bytes are, None where they tell it themselves.
+    bytes are, None where they tell it themselves. `file` is the file that they come from, until
+    the source is closed: nothing is written over it meanwhile.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Source(ABC):
     max_size: int | None
     beneath: Source | None = None
     format: str | None = None
+    file: InputFile | None = None
 
     @abstractmethod
     def read(self, n: int) -> memoryview:
@@ -78,7 +81,7 @@ class Source(ABC):
 
     def close(self) -> None:
         """Releases the file; views handed out before stay valid."""
-        return
+        self.file = None
 
     def __enter__(self) -> Self:
         return self

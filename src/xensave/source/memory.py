@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import repeat
 
 from xensave.source.base import Source, warn_unclosed, write_all
+from xensave.source.inputs import InputFile
 from xensave.source.kernel import copy_range
 from xensave.source.limits import MAPPED_WINDOW, READ_LIMIT, SKIP_CHUNK
 
@@ -152,6 +153,8 @@ class MappedSource(MemorySource):
         max_size: int | None = None,
         length: int = 0,
     ) -> None:
+        stat = os.fstat(fd)
+        self.file = InputFile(stat, name)
         # Of a device the system does not tell the length, 0 stands for.
         self._map = mmap.mmap(fd, length, access=mmap.ACCESS_READ)
         # Little of a file is looked at: read-ahead would fetch the pages between, holes included.
@@ -163,7 +166,6 @@ class MappedSource(MemorySource):
         self._mapped = 0
         self._gatherer = _Gatherer()
         self._near = (0, 0, 0)
-        stat = os.fstat(fd)
         # Then it has no hole: to look for one a file system reads every page's state.
         self._whole = 0 < stat.st_size <= stat.st_blocks * _BLOCK
 
@@ -272,6 +274,7 @@ class MappedSource(MemorySource):
             self._owned = False
         # The number may be another file's from now on.
         self._fd = -1
+        self.file = None
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False):

@@ -88,7 +88,9 @@ def _decompressed(source: Source, codec: str, max_size: int | None) -> Source:
         fresh = source.again()
         return None if fresh is None else _decompressed(fresh, codec, max_size)
 
-    return StreamSource(frames.read, source.name, beneath=source, again=again, max_size=max_size)
+    plain = StreamSource(frames.read, source.name, beneath=source, again=again, max_size=max_size)
+    plain.file = source.file
+    return plain
 
 
 def _puller(source: Source) -> Callable[[int], bytes]:
@@ -165,6 +167,10 @@ def _of_descriptor(fd: int, name: str, *, owned: bool, max_size: int | None) -> 
         reason = error.strerror or str(error)
     except OverflowError:
         reason = "no number of a descriptor"
+    except UsageError:
+        if owned:
+            os.close(fd)
+        raise
     if owned:
         os.close(fd)
     raise SourceError(f"{name}: {reason}")

@@ -27,6 +27,7 @@ def seekable(source: Source) -> Source:
     """
     if source.seekable:
         return source
+    file = source.file
     with source:
         try:
             fd = _spilled(source)
@@ -35,7 +36,9 @@ def seekable(source: Source) -> Source:
     if not os.fstat(fd).st_size:
         os.close(fd)
         return MemorySource(b"", source.name)
-    return MappedSource(fd, 0, source.name, owned=True)
+    whole = MappedSource(fd, 0, source.name, owned=True)
+    whole.file = file
+    return whole
 
 
 def mapped(source: Source, ranges: Iterable[tuple[int, int]]) -> MemorySource:

@@ -112,6 +112,7 @@ class StreamSource(Source):
             if fd is not None:
                 os.close(fd)
         self._owned = self._null = None
+        self.file = None
         if self.beneath is not None:
             self.beneath.close()
 

@@ -46,6 +46,7 @@ class VhdSource(RangeSource):
         self._file = beneath
         self._layout = _layout(beneath)
         super().__init__(beneath.name, self._layout.size, max_size)
+        self.file = beneath.file
 
     def _range(self, offset: int, n: int) -> memoryview:
         first, within = divmod(offset, self._layout.block)
@@ -70,6 +71,7 @@ class VhdSource(RangeSource):
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+        self.file = None
 
     def _part(self, block: int, within: int, n: int) -> memoryview:
         """Returns bytes of one block."""

@@ -11,6 +11,7 @@ from xensave.cli.output import no_terminal
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import SourceError, UsageError
 from xensave.source import open_source
+from xensave.source.inputs import reading
 from xensave.source.output import writing
 
 DESCRIPTION = (
@@ -22,7 +23,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("json", metavar="JSON", help="the decoded image; - for standard input")
+    parser.add_argument("document", metavar="JSON", help="the decoded image; - for standard input")
     parser.add_argument(
         "output",
         metavar="OUT",
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reads the document, and writes the image that it describes."""
     no_terminal(args.output)
-    document = _load(args.json)
+    document = _load(args.document)
     path = args.image or document.image
     if not document.needs_image:
         path = None
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _load(path: str) -> Document:
     try:
         with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
+            reading(file.fileno(), path)
             return Document.load(file)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error

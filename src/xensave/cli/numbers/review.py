@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(rule(args.rule, as_json=args.format == "json"))
         return 0
     if args.emit_checker:
+        if args.input:
+            raise UsageError("--emit-checker reads no INPUT")
         from xensave.review.checker import emit
 
         emit(args.emit_checker)

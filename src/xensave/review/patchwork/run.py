@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ from xensave.errors import Malformed, SourceError, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.review.patchwork.client import CheckState, Client, PatchEntry, Series
 from xensave.review.result import Review, ReviewResult, Untouched
+from xensave.source.base import write_all
+from xensave.source.output import writing
 
 CONTEXT = "xensave-review"
 _LONGEST = 250
@@ -51,20 +52,17 @@ class Done:
         return series in self._done
 
     def add(self, series: int) -> None:
-        """Notes a series, and writes the file: beside its place, then renamed.
+        """Notes a series, and writes the file, whole or not at all.
 
-        Raises SourceError where the file cannot be written.
+        Raises SourceError where it cannot be written.
         """
         self._done.add(series)
         if self._path is None:
             return
-        beside = f"{self._path}.new"
+        text = json.dumps({"schema": 1, "series": sorted(self._done)})
         try:
-            with open(beside, "w", encoding="utf-8") as file:
-                json.dump({"schema": 1, "series": sorted(self._done)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self._path)  # noqa: PTH105 - the path is a text
+            with writing(self._path) as output:
+                write_all(output.fd, memoryview(text.encode()))
         except OSError as error:
             raise SourceError(f"{self._path}: {error.strerror or error}") from error
 

@@ -68,7 +68,7 @@ def test_a_picture_is_the_same_each_time(tmp_path):
 
 
 def test_a_file_is_written_whole_where_proc_is_not_mounted(tmp_path, monkeypatch):
-    monkeypatch.setattr("xensave.source.atomic._DESCRIPTORS", str(tmp_path / "none"))
+    monkeypatch.setattr("xensave.source.output._PROC_FDS", str(tmp_path / "none"))
     out = tmp_path / "out.ctx"
     assert main(["convert", HVM, str(out), "--from", "4.17", "-t", "4.17", "-q"]) == 0
     assert out.read_bytes() == Path(HVM).read_bytes()
