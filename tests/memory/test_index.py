@@ -111,7 +111,8 @@ def spread(runs):
 def test_frames_that_follow_one_another_are_one_run():
     frames = [(pfn, page(1)) for pfn in range(500)]
     index = memory(record(*frames[:300]), record(*frames[300:])).index
-    assert (index.firsts.tolist(), index.frames.tolist()) == ([0, 300], [300, 200])
+    (runs,) = index.windows()
+    assert (runs.first.tolist(), runs.frames.tolist()) == ([0, 300], [300, 200])
 
 
 def test_pages_after_verify_are_compared():

@@ -164,9 +164,9 @@ class Memory:
     def _gap(self, physical: int) -> int:
         """Returns how many bytes from an address in an absent frame on have no contents."""
         run = self.index.run_above(physical >> PAGE_SHIFT)
-        if run == len(self.index.firsts):
+        if run == self.index.runs:
             return BUFFER_SIZE
-        return min(BUFFER_SIZE, (int(self.index.firsts[run]) << PAGE_SHIFT) - physical)
+        return min(BUFFER_SIZE, (self.index.first_of(run) << PAGE_SHIFT) - physical)
 
     def _absent(self, pfn: int) -> AbsentPage:
         number = self.index.type_of(pfn)
@@ -209,10 +209,11 @@ class _MemoryFile(io.RawIOBase):
 
 
 def _runs(index: PageIndex, pfn: int = 0) -> Iterator[FrameRun]:
-    """Yields the runs of an index from the one of a frame on, a window of them at a time."""
-    columns = (index.firsts, index.frames, index.run_offsets)
-    for at in range(max(index.run_above(pfn + 1) - 1, 0), len(index.firsts), _WINDOW):
-        yield from map(FrameRun, *(column[at : at + _WINDOW].tolist() for column in columns))
+    """Yields the runs of an index from the one of a frame on."""
+    for runs in index.windows(max(index.run_above(pfn + 1) - 1, 0)):
+        columns = (runs.first, runs.frames, runs.offset)
+        for at in range(0, len(runs.first), _WINDOW):
+            yield from map(FrameRun, *(column[at : at + _WINDOW].tolist() for column in columns))
 
 
 def _joined(runs: Iterable[FrameRun], *, together: bool) -> Iterator[FrameRun]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xxhash
 
 from xensave.container.streams.libxc import PAGE_SIZE
-from xensave.memory.column import Column
+from xensave.memory.column import Column, Integers
 from xensave.memory.contents import contents
 from xensave.memory.physical import Memory
 
@@ -64,8 +64,19 @@ def statistics(memory: Memory) -> Statistics:
         hashes.extend(np.array(digests, np.uint64).view(np.int64))
         sample.add(pages if len(used) == len(pages) else pages[used])
     filled = len(hashes)
-    distinct = len(np.unique(hashes.array()))
+    distinct = _distinct(hashes.release())
     return Statistics(total, total - filled, filled - distinct, sample.estimate(filled), holds_data)
+
+
+def _distinct(values: Integers) -> int:
+    """Returns how many values there are, those alike as one; they are sorted where they lie.
+
+    >>> _distinct(np.array([7, 4, 7]))
+    2
+    """
+    # unique() takes several times as long: it makes a table of what it has seen.
+    values.sort()
+    return int(np.count_nonzero(values[1:] != values[:-1])) + bool(len(values))
 
 
 class _Sample:

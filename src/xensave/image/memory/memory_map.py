@@ -13,7 +13,7 @@ from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.image.image import Image
 from xensave.image.memory.special_pages import SpecialPages, mmio_hole, special_pages
-from xensave.memory.column import Integers
+from xensave.memory.column import Column, Integers
 from xensave.memory.index import PageIndex, Pass
 from xensave.memory.statistics import Statistics, statistics
 
@@ -175,16 +175,24 @@ def _ranges(index: PageIndex, special: tuple[SpecialPages, ...]) -> MapRanges:
 
 def _parts(index: PageIndex) -> _Parts:
     """Returns the runs of frames of one type, those with contents and those without."""
-    firsts, ends, kinds, empty = index.firsts, index.ends, index.run_types, index.empty
-    begins = np.ones(len(firsts), np.bool_)
-    begins[1:] = (firsts[1:] != ends[:-1]) | (kinds[1:] != kinds[:-1])
-    at = np.flatnonzero(begins)
-    starts = np.concatenate((firsts[at], empty.first))
-    order = np.argsort(starts, kind="stable")
-    lasts = np.append(at[1:], len(firsts))[: len(at)] - 1
-    stops = np.concatenate((ends[lasts], empty.first + empty.frames))
-    types = np.concatenate((kinds[at], empty.type))
-    return _Parts(starts[order], stops[order], types[order], order < len(at))
+    starts, stops, types = Column(), Column(), Column()
+    end = kind = -1
+    for runs in index.windows():
+        before = np.append(end, runs.ends)
+        kinds = np.append(kind, runs.type)
+        at = np.flatnonzero((runs.first != before[:-1]) | (kinds[1:] != kinds[:-1]))
+        starts.extend(runs.first[at])
+        stops.extend(before[at])
+        types.extend(kinds[at + 1])
+        end, kind = int(before[-1]), int(kinds[-1])
+    # Each part ends where the one behind it begins; the first of these is before all.
+    stops.append(end)
+    data, empty = len(starts), index.empty
+    first = np.concatenate((starts.release(), empty.first))
+    ends = np.concatenate((stops.release()[1 : data + 1], empty.first + empty.frames))
+    order = np.argsort(first, kind="stable")
+    kinds = np.concatenate((types.release(), empty.type))
+    return _Parts(first[order], ends[order], kinds[order], order < data)
 
 
 def _cut(parts: _Parts, cuts: Integers) -> _Parts:

@@ -62,10 +62,18 @@ def _stretches(index: PageIndex) -> list[tuple[int, int]]:
     """Returns first and end of the stretches of frames, without the wide gaps between them."""
     if not len(index):
         return [(0, 1)]
-    wide = index.firsts[1:] - index.ends[:-1] >= _GAP_LEAST
-    firsts = index.firsts[np.append(True, wide)]
-    ends = index.ends[np.append(wide, True)]
-    return list(zip(firsts[:_ROWS].tolist(), ends[:_ROWS].tolist(), strict=True))
+    stretches: list[tuple[int, int]] = []
+    for runs in index.windows():
+        ends = runs.ends
+        wide = runs.first[1:] - ends[:-1] >= _GAP_LEAST
+        firsts = runs.first[np.append(True, wide)].tolist()
+        lasts = ends[np.append(wide, True)].tolist()
+        if stretches and firsts[0] - stretches[-1][1] < _GAP_LEAST:
+            firsts[0] = stretches.pop()[0]
+        stretches += zip(firsts, lasts, strict=True)
+        if len(stretches) > _ROWS:
+            break
+    return stretches[:_ROWS]
 
 
 def _grids(
