@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -44,6 +45,29 @@ def test_memory_and_registers(guest):
         # A PVH guest may have memory where another has the VGA hole.
         assert image.memory.index.type_of(0xA0) == 0xF
         assert image.context_bytes == CONTEXT.read_bytes()
+    assert guest.read_text() == "pause\nunpause\n"
+
+
+PV_THERE = [frame for frame in range(16) if frame != 5]
+
+
+def test_a_pv_guest(guest):
+    """By its own frame numbers, its tables too; test_pv.py holds the translation to a save."""
+    with open_image("domain:2", source=open_domain_memory("domain:2")) as image:
+        assert (image.type, image.xen, image.vcpu_numbers) == ("pv", "4.17", (0,))
+        assert image.memory.index.pfns.tolist() == PV_THERE
+        assert image.memory.page(3) == bytes([3]) * 4096
+        assert image.memory.index.type_of(2) == 0xC
+        assert image.vcpu(0).registers.cr3 == 2 << 12
+        entries = struct.unpack("<512Q", image.memory.page(2))
+        assert {at: entry for at, entry in enumerate(entries) if entry} == {1: 3 << 12 | 0x67}
+    assert guest.read_text() == "pause\nunpause\n"
+
+
+def test_a_pv_guest_of_a_xen_that_tells_no_types(guest, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("FAKE_NO_TYPES", "1")
+    assert main(["extract", "domain:2", str(tmp_path / "out")]) == 1
+    assert "does not tell the types of a PV guest's pages" in capsys.readouterr().err
     assert guest.read_text() == "pause\nunpause\n"
 
 
@@ -103,10 +127,11 @@ def test_a_guest_with_a_frame_far_up_is_not_paused_for_hours(guest, monkeypatch,
 
 
 @pytest.mark.parametrize("format", ["elf", "raw", "lime", "core"])
-def test_extract(guest, format, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert main(["extract", "domain:guest1", str(out), "--format", format]) == 0
-    assert capsys.readouterr().out.startswith(f"{out}: {format}, 32 frames, ")
+@pytest.mark.parametrize(("name", "frames"), [("guest1", 32), ("paravm", 15)])
+def test_extract(guest, name, frames, format, capsys):
+    out = guest.with_name("out")
+    assert main(["extract", f"domain:{name}", str(out), "--format", format]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: {format}, {frames} frames, ")
     assert guest.read_text() == "pause\nunpause\n"
 
 
@@ -121,10 +146,12 @@ def test_what_looks_into_memory_takes_it_too(guest, tmp_path, capsys):
         assert image.memory.index.pfns.tolist() == THERE
     with open_with_memory("domain:1") as image:
         assert image.memory.page(7) == bytes([7]) * 4096
-    assert guest.read_text() == "pause\nunpause\n" * 4
+    assert main(["memory", "domain:paravm", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["frames"] == 15
+    assert guest.read_text() == "pause\nunpause\n" * 5
 
 
-@pytest.mark.parametrize("name", ["domain:2", "domain:7", "domain:nobody"])
+@pytest.mark.parametrize("name", ["domain:7", "domain:nobody"])
 def test_what_cannot_be_read_is_not_left_paused(guest, name, tmp_path, capsys):
     assert main(["extract", name, str(tmp_path / "out")]) in {1, 2}
     assert capsys.readouterr().err.startswith(f"xensave extract: {name}")
@@ -153,7 +180,8 @@ def test_without_the_right_nothing_is_read(guest, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_kill_resumes_the_guest(guest, library, number, tmp_path):  # noqa: F811 - fixture
+@pytest.mark.parametrize("domain", [1, 2])
+def test_a_kill_resumes_the_guest(guest, library, domain, number, tmp_path):  # noqa: F811 - fixture
     # Whoever runs the tests in the background has SIGINT ignored, and the reader would too.
     code = f"""
 import signal
@@ -163,7 +191,7 @@ from xensave.cli.running import open_with_memory
 from xensave.live import foreign, libraries
 libraries.XenCall.__init__.__defaults__ = ({library!r},)
 foreign.ForeignMemory.__init__.__defaults__ = ({library!r},)
-main(["extract", "domain:1", {str(tmp_path / "out")!r}])
+main(["extract", "domain:{domain}", {str(tmp_path / "out")!r}])
 """
     environment = {**os.environ, "FAKE_SLOW": "60"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=-3) as reader:

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 struct domctl { uint32_t cmd, version; uint16_t domain, pad[3]; union { uint8_t raw[128];
-    struct { uint16_t domain, pad; uint32_t flags; } info;
+    struct { uint16_t domain, pad; uint32_t flags; uint64_t pages[5], shared_info, time; uint32_t online, max_vcpu; } info;
+    struct { uint32_t vcpu; uint8_t online; } vcpu;
+    struct { uint32_t vcpu; uint64_t buffer; } vcpu_context;
     struct { uint32_t size; uint64_t buffer; } context;
     struct { uint32_t mode, khz, incarnation, pad; uint64_t nsec; } tsc;
     struct { uint64_t num, array; } types;
@@ -63,6 +65,46 @@ static int vanished(int now)
     return strstr(text, "gone") ? number("FAKE_VANISH") : 0;
 }
 
+/* The PV guest: its frame N is machine frame PV + N, but that it has no frame 5. Frame 2 is its root table, the last three are its
+   P2M. Machine frame PV_SHARED is its shared info page. */
+enum { PV = 0x100, PV_FRAMES = 16, PV_ROOT = PV + 2, PV_LEAF = PV + 13, PV_LIST, PV_LISTS, PV_SHARED = 0x200 };
+static int pv_owns(unsigned long frame) { return frame >= PV && frame < PV + PV_FRAMES && frame != PV + 5; }
+
+static void pv_page(unsigned long frame, uint64_t *to)
+{
+    memset(to, frame == PV_ROOT || frame == PV_SHARED ? 0 : (int)frame, 4096);
+    switch (frame) {
+    case PV_SHARED: to[386] = PV_FRAMES; to[387] = PV_LISTS; break;
+    case PV_LISTS: to[0] = PV_LIST; break;
+    case PV_LIST: to[0] = PV_LEAF; break;
+    case PV_LEAF: for (int at = 0; at < PV_FRAMES; at++) to[at] = at == 5 ? ~0ul : PV + at; break;
+    /* A frame of its own, one of Xen's, one of another domain's. */
+    case PV_ROOT: to[1] = (PV + 3ul) << 12 | 0x67; to[256] = (PV + 3ul) << 12 | 0x63; to[300] = 0x777ul << 12 | 0x67; break;
+    }
+}
+
+/* What is asked of the PV guest only. */
+static int pv_domctl(struct domctl *ask)
+{
+    uint64_t *to;
+    switch (ask->cmd) {
+    case 13:
+        to = (void *)(uintptr_t)ask->u.vcpu_context.buffer;
+        memset(to, 0, 5168);
+        to[5008 / 8] = (uint64_t)PV_ROOT << 12;
+        return 0;
+    case 14: ask->u.vcpu.online = !ask->u.vcpu.vcpu; return ask->u.vcpu.vcpu > 1 ? fail(ESRCH) : 0;
+    case 36: ask->u.vcpu.vcpu = 64; return 0;
+    case 61:
+        if (number("FAKE_NO_TYPES")) return fail(ENOSYS);
+        to = (void *)(uintptr_t)ask->u.types.array;
+        for (unsigned at = 0; at < ask->u.types.num; at++)
+            to[at] = to[at] == PV_ROOT ? 0xcul << 28 : pv_owns(to[at]) ? 0 : 0xful << 28;
+        return 0;
+    }
+    return fail(ENOSYS);
+}
+
 static int domctl(struct domctl *ask)
 {
     long length;
@@ -73,13 +115,19 @@ static int domctl(struct domctl *ask)
         if (ask->domain > 2) return fail(ESRCH);
         ask->u.info.domain = ask->domain < 1 ? 1 : ask->domain;
         if (vanished(0) == 1) return fail(ESRCH);
-        ask->u.info.flags = ask->u.info.domain == 1 ? 1 << 1 | (vanished(0) == 2) : 0;
+        ask->u.info.flags = (ask->u.info.domain == 1) << 1 | (vanished(0) == 2);
+        ask->u.info.pages[0] = PV_FRAMES;
+        ask->u.info.shared_info = PV_SHARED;
+        ask->u.info.max_vcpu = 1;
         return 0;
     }
-    if (ask->domain != 1 || vanished(0) == 1) return fail(ESRCH);
+    if (ask->domain < 1 || ask->domain > 2 || vanished(0) == 1) return fail(ESRCH);
     switch (ask->cmd) {
     case 3: call("pause", 0, 0); return note("pause");
     case 4: call("unpause", 0, 0); return note("unpause");
+    }
+    if (ask->domain == 2) return pv_domctl(ask);
+    switch (ask->cmd) {
     case 61:
         if (number("FAKE_NO_TYPES")) return fail(ENOSYS);
         if (ask->u.types.num > 1024) return fail(E2BIG);
@@ -162,11 +210,16 @@ int xenforeignmemory_close(void *handle) { free(handle); return 0; }
 void *xenforeignmemory_map(void *handle, uint32_t domain, int protection, size_t pages, const unsigned long *frames, int *errors)
 {
     uint8_t *found = malloc(pages * 4096);
-    if (number("FAKE_SLOW") && !frames[0]) sleep(number("FAKE_SLOW"));
-    if (domain != 1) { errno = ESRCH; return 0; }
+    if (number("FAKE_SLOW") && (!frames[0] || frames[0] == PV)) sleep(number("FAKE_SLOW"));
+    if (domain != 1 && domain != 2) { errno = ESRCH; return 0; }
     call("map", frames[0], pages);
     vanished(1);
     for (size_t at = 0; at < pages; at++) {
+        if (domain == 2) {
+            errors[at] = pv_owns(frames[at]) || frames[at] == PV_SHARED ? 0 : -EINVAL;
+            pv_page(frames[at], (uint64_t *)(found + at * 4096));
+            continue;
+        }
         errors[at] = there(frames[at]) ? 0 : -ENOENT;
         memset(found + at * 4096, (int)frames[at], 4096);
     }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.xen.edited_cases import EDITED, Edited
-from tests.xen.restore_cases import CASES, Case
+from tests.xen.restore_cases import CASES, PV_CASE, Case
 from tests.xen.rig import CannotAskError
 from tests.xen.rig.boot import Session, ask
 from tests.xen.rig.setup import prepare
@@ -65,6 +65,8 @@ def _needed(tests: Iterable[pytest.Item]) -> list[Case | Edited]:
         if isinstance(test, pytest.Function):
             if {"live", "memory"} & set(test.fixturenames):
                 names.add(CASES[0].name)
+            if "pv_memory" in test.fixturenames:
+                names.add(PV_CASE.name)
             if callspec := getattr(test, "callspec", None):
                 names.add(callspec.params["case"].name)
     return [case for case in (*CASES, *EDITED) if case.name in names]

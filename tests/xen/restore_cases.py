@@ -151,3 +151,5 @@ CASES = (
     Case("4.21 in libvirt's frame", XEN421, (into_libvirt,), LONGER_LAPIC),
     Case("4.21 in libvirt's frame converted down", XEN421, (into_libvirt, convert())),
 )
+PV_CASE = next(case for case in CASES if case.name == "legacy")
+"""The PV guest that is looked at while it runs; the PVH guest is that of the first case."""

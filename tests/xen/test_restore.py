@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.xen.edited_cases import EDITED, Edited
-from tests.xen.restore_cases import CASES, TARGET, Case, Refusal
+from tests.xen.restore_cases import CASES, PV_CASE, TARGET, Case, Refusal
 
 # Xen's own words for where a context is refused: an entry that its handler refused (type and
 # instance), or a number that it has no handler for.
@@ -110,6 +110,12 @@ def memory(asked):
     return answer_to(asked, CASES[0])["memory"]
 
 
+@pytest.fixture(scope="module")
+def pv_memory(asked):
+    """How the memory of the legacy stream's PV guest compares with its save."""
+    return answer_to(asked, PV_CASE)["pv_memory"]
+
+
 def test_a_running_guest_as_xen_hvmctx_prints_it(live):
     theirs, again = (live[name].splitlines() for name in ("xen-hvmctx", "xen-hvmctx again"))
     ours = live["by id"].splitlines()
@@ -143,10 +149,20 @@ def test_a_kill_in_the_pause_resumes_the_guest(memory):
 
 
 def test_the_memory_of_a_paused_guest_is_that_of_its_image(memory):
+    is_that_of_its_image(memory)
+    # Where the guest mapped its shared info page and its grant table, which no image holds.
+    assert len(memory["only taken"]) <= 2
+
+
+def test_the_memory_of_a_paused_pv_guest_is_that_of_its_image(pv_memory):
+    """Its page tables too, which Xen has by machine frames."""
+    is_that_of_its_image(pv_memory)
+    assert not pv_memory["only taken"]
+
+
+def is_that_of_its_image(memory):
     assert [memory[name][0] for name in ("save", "saved.raw", "taken.raw")] == [0, 0, 0], memory
     assert "p" in memory["state after"], "it was paused before, and stays so"
     assert memory["mode"] == 0o600
     assert memory["equal"] > 1000
     assert (memory["different"], memory["only saved"]) == ([], [])
-    # Where the guest mapped its shared info page and its grant table, which no image holds.
-    assert len(memory["only taken"]) <= 2

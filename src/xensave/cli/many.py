@@ -18,11 +18,13 @@ def for_each(
     *,
     failed: Callable[[str, XensaveError], int] | None = None,
     bad_input: int = BAD_INPUT,
+    memory: bool = False,
 ) -> list[int]:
     """Calls `act` for each input that the words name, and returns the exit codes, one an input.
 
     An error of one input is told in a line, or by `failed`, and the next one has its turn.
-    `bad_input` is the code of an input that is damaged, or is no image.
+    `bad_input` is the code of an input that is damaged, or is no image. With `memory` guests that
+    run are read with their memory.
     """
 
     def passed_over(name: str, error: XensaveError) -> int:
@@ -35,6 +37,7 @@ def for_each(
         words,
         max_size=getattr(args, "max_size", None),
         format=getattr(args, "input_format", None),
+        memory=memory,
     )
     for each in inputs:
         if isinstance(each, Unreadable):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from xensave.image import Image, open_image
+from xensave.image.opening import open_input
+from xensave.live import is_domain
 from xensave.source import Input
 
 
@@ -11,12 +13,7 @@ def open_with_memory(
 ) -> Image:
     """Opens an image; of a guest that runs also the memory, for which it is paused meanwhile.
 
-    Raises SourceError where there is nothing to read, Unsupported for a PV guest that runs.
+    Raises SourceError where there is nothing to read.
     """
-    from xensave.live import is_domain
-
-    if not is_domain(what):
-        return open_image(what, max_size=max_size, format=format)
-    from xensave.live.memory import open_domain_memory
-
-    return open_image(what, source=open_domain_memory(str(what)))
+    source = open_input(what, memory=True) if is_domain(what) else None
+    return open_image(what, max_size=max_size, format=format, source=source)

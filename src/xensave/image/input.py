@@ -91,13 +91,18 @@ class JudgedInput(NamedTuple):
 
 
 def expand(
-    words: Iterable[str | int], *, max_size: int | None = None, format: str | None = None
+    words: Iterable[str | int],
+    *,
+    max_size: int | None = None,
+    format: str | None = None,
+    memory: bool = False,
 ) -> Iterator[Item | Unreadable]:
     """Yields what each word names: a path, a glob, a directory, a tar, an address, "-" or a number.
 
     In a directory, however deep, count the regular files that begin as an image does and those
     called *.bin and *.ctx; in a tar, compressed or not, every file. `format` is the container
-    format of what is named itself, where its first bytes do not tell it.
+    format of what is named itself, where its first bytes do not tell it. With `memory` a guest
+    that runs is paused, and its memory is read too.
     """
     for word in words:
         if isinstance(word, str) and is_address(word):
@@ -110,9 +115,9 @@ def expand(
             if _is_pattern(word) and not os.path.lexists(word):
                 matches = _matches(word)
                 if matches:
-                    yield from expand(matches, max_size=max_size, format=format)
+                    yield from expand(matches, max_size=max_size, format=format, memory=memory)
                     continue
-        yield from _file(word, max_size, format)
+        yield from _file(word, max_size, format, memory=memory)
 
 
 def inputs_among(words: Iterable[str], files: Container[FileNumber]) -> Iterator[str]:
@@ -212,9 +217,11 @@ def _behind(address: str, max_size: int | None, format: str | None) -> Iterator[
         yield from _file(name, max_size, format)
 
 
-def _file(word: str | int, max_size: int | None, format: str | None) -> Iterator[Item | Unreadable]:
+def _file(
+    word: str | int, max_size: int | None, format: str | None, *, memory: bool = False
+) -> Iterator[Item | Unreadable]:
     try:
-        source = open_input(word, max_size=max_size, format=format)
+        source = open_input(word, max_size=max_size, format=format, memory=memory)
     except XensaveError as error:
         yield Unreadable(str(word), error)
         return

@@ -7,12 +7,19 @@ from xensave.live import is_domain
 from xensave.source import Input, Source, open_source
 
 
-def open_input(what: Input, *, max_size: int | None = None, format: str | None = None) -> Source:
+def open_input(
+    what: Input, *, max_size: int | None = None, format: str | None = None, memory: bool = False
+) -> Source:
     """Opens an input. `domain:NAME` and `domain:ID` are guests that run on this host.
 
-    Raises SourceError where there is nothing to read.
+    With `memory` such a guest is paused, and its memory is read too. Raises SourceError where
+    there is nothing to read; Unsupported for a PV guest that runs, of which only memory is read.
     """
     if is_domain(what):
+        if memory:
+            from xensave.live.memory import open_domain_memory
+
+            return open_domain_memory(str(what))
         from xensave.live.opening import open_domain
 
         return open_domain(str(what))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from typing import NamedTuple
 
 from xensave.container.streams.libxc_records import TscInfo
 from xensave.errors import SourceError, Unsupported
@@ -17,11 +18,19 @@ _HEAD = struct.Struct("<IIH6x")
 _DOMCTL_SIZE = 4096
 _CONTEXT = struct.Struct("<I4xQ")
 _DOMID = struct.Struct("<H")
-_INFO = struct.Struct("<HHI")
+# domain, padding, flags; pages: in all, at most, outstanding, shared, paged out; the shared info
+# page's frame, processor time, vCPUs online, the last vCPU's number.
+_INFO = struct.Struct("<HHI7QII")
+_VCPU = struct.Struct("<I")
+_VCPU_CONTEXT = struct.Struct("<I4xQ")
 _TSC = struct.Struct("<III4xQ")
 _POLICY = struct.Struct("<IIQQIII")
 _PARAM = struct.Struct("<HHIQ")
 _TYPES = struct.Struct("<QQ")
+_VCPU_CONTEXT_SIZES = {64: 5168, 32: 2800}
+"""sizeof(struct vcpu_guest_context), by the guest's width."""
+_ONLINE = 4
+"""Where struct xen_domctl_getvcpuinfo says whether a vCPU is online."""
 _LEAF_SIZE, _MSR_SIZE = 24, 16
 _MOST_LEAVES, _MOST_MSRS = 1024, 256
 _CONTEXT_LIMIT = 64 << 20
@@ -37,6 +46,15 @@ TYPE_SHIFT = 28
 
 class AbsentDomain(SourceError):
     """A domain that there is not, or not any more."""
+
+
+class DomainInfo(NamedTuple):
+    """What Xen says of a domain: its flags, pages and vCPUs; its shared info page's frame."""
+
+    flags: int
+    pages: int
+    shared_info_frame: int
+    max_vcpu: int
 
 
 class RunningDomain:
@@ -69,29 +87,30 @@ class RunningDomain:
                 if error.errno == errno.EACCES:
                     continue
                 raise self._trouble("getdomaininfo", error) from error
-            return each, self._flags(answer)
+            return each, self._info(answer).flags
         raise SourceError(
             f"Xen {self.xen[0]}.{self.xen[1]} has a control interface that is not known here"
         )
 
-    def _flags(self, info: bytes) -> int:
-        """Returns the flags in what getdomaininfo answers. Raises AbsentDomain for another's."""
-        domain, _, flags = _INFO.unpack_from(info)
+    def _info(self, answer: bytes) -> DomainInfo:
+        """Returns what getdomaininfo answers. Raises AbsentDomain where it is of another domain."""
+        domain, _, flags, pages, *_, shared_info, _, _, max_vcpu = _INFO.unpack_from(answer)
         # Xen answers for the first domain from that number on.
         if domain != self.number:
             raise AbsentDomain(f"there is no domain {self.number}")
-        return int(flags)
+        return DomainInfo(flags, pages, shared_info, max_vcpu)
+
+    def info(self) -> DomainInfo:
+        """Returns what Xen says of it now."""
+        try:
+            return self._info(self._ask(xen.operation("getdomaininfo"), b""))
+        except OSError as error:
+            raise self._trouble("getdomaininfo", error) from error
 
     def dies(self) -> bool:
         """Tells whether it is being destroyed, or is so already."""
         try:
-            answer = self._ask(xen.operation("getdomaininfo"), b"")
-        except OSError as error:
-            if error.errno == errno.ESRCH:
-                return True
-            raise self._trouble("getdomaininfo", error) from error
-        try:
-            return bool(self._flags(answer) & xen.DOMINF_DYING)
+            return bool(self.info().flags & xen.DOMINF_DYING)
         except AbsentDomain:
             return True
 
@@ -159,6 +178,26 @@ class RunningDomain:
             raise self._trouble(f"HVM param {index}", error) from error
         value: int = _PARAM.unpack(buffer.read(_PARAM.size))[3]
         return value
+
+    def width(self) -> int:
+        """Returns the bits of a PV guest's words: 64 or 32."""
+        answer = self._operate("get_address_size")
+        assert answer is not None, "no errno is taken for an answer"
+        bits: int = _VCPU.unpack_from(answer)[0]
+        if bits not in _VCPU_CONTEXT_SIZES:
+            raise SourceError(f"domain {self.number} is a guest of {bits} bits")
+        return bits
+
+    def vcpu_context(self, vcpu: int, bits: int) -> bytes | None:
+        """Returns the vcpu_guest_context of a PV guest's vCPU; None of one that is not online."""
+        state = self._operate("getvcpuinfo", _VCPU.pack(vcpu), (errno.ESRCH,))
+        if state is None or not state[_ONLINE]:
+            return None
+        size = _VCPU_CONTEXT_SIZES[bits]
+        # The hypervisor writes what a 64-bit guest has, if the guest is one or not.
+        buffer = self._hypercalls.buffer(max(_VCPU_CONTEXT_SIZES.values()))
+        self._operate("getvcpucontext", _VCPU_CONTEXT.pack(vcpu, buffer.address))
+        return buffer.read(size)
 
     def pause(self) -> None:
         """Pauses it; Xen counts how often."""

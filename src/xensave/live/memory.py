@@ -19,13 +19,12 @@ from xensave.live.domain import TYPE_SHIFT as ANSWER_SHIFT
 from xensave.live.foreign import ForeignMemory, Frames
 from xensave.live.libraries import XenCall
 from xensave.live.opening import domain_number, named
+from xensave.live.p2m import FRAMES_LIMIT
 from xensave.live.pausing import paused
-from xensave.live.snapshot import stream_of
+from xensave.live.pv import RunningPvGuest
+from xensave.live.snapshot import stream_front, stream_of, tsc_record
 from xensave.source.base import write_all
 from xensave.source.memory import MappedSource
-
-FRAMES_LIMIT = 1 << 28
-"""Frames that are asked for in a guest's pause: 1 TiB, a quarter of a million hypercalls."""
 
 _NOTAB, _XTAB = 0x0, 0xF
 _DATALESS = np.isin(np.arange(_XTAB + 1), sorted(DATALESS_TYPES))
@@ -35,7 +34,7 @@ def open_domain_memory(what: str) -> MappedSource:
     """Pauses a guest, reads its state and its memory, resumes it, and returns both as a source.
 
     The file has no name, and goes with the source. Raises SourceError where there is no such
-    guest, no library, no dom0 or no right; Unsupported for a PV guest.
+    guest, no library, no dom0 or no right; Malformed for a PV guest whose P2M leads nowhere.
     """
     with (
         named(what),
@@ -44,16 +43,39 @@ def open_domain_memory(what: str) -> MappedSource:
         tempfile.TemporaryFile(buffering=0) as file,
     ):
         domain = RunningDomain(library, domain_number(what))
-        domain.refuse_pv()
-        own = _pages_of_xen(domain, foreign)
-        with paused(domain.number), _alive(domain):
-            stream = stream_of(domain)
-            end = len(pack_record(libxc.END))
-            write_all(file.fileno(), memoryview(stream)[:-end])
-            _write_memory(file.fileno(), domain, foreign, own)
-            write_all(file.fileno(), memoryview(stream)[-end:])
+        take = _take_hvm if domain.is_hvm else _take_pv
+        take(file.fileno(), domain, foreign)
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         return MappedSource(os.dup(file.fileno()), 0, what, owned=True)
+
+
+def _take_hvm(fd: int, domain: RunningDomain, foreign: ForeignMemory) -> None:
+    own = _pages_of_xen(domain, foreign)
+    with paused(domain.number), _alive(domain):
+        stream = stream_of(domain)
+        end = len(pack_record(libxc.END))
+        write_all(fd, memoryview(stream)[:-end])
+        _write_memory(fd, domain, foreign, own)
+        write_all(fd, memoryview(stream)[-end:])
+
+
+def _take_pv(fd: int, domain: RunningDomain, foreign: ForeignMemory) -> None:
+    with paused(domain.number), _alive(domain):
+        guest = RunningPvGuest(domain, foreign)
+        write_all(fd, memoryview(stream_front(domain, libxc.PV) + guest.front()))
+        for at in range(0, len(guest.pfns), MOST_TYPES):
+            some = slice(at, at + MOST_TYPES)
+            frames, types = guest.frames[some], guest.types[some].copy()
+            pages = _pages_of_types(domain, foreign, frames, types)
+            size = libxc.PAGE_SIZE
+            kinds = types[~_DATALESS[types]].tolist()
+            whole = b"".join(
+                guest.table(pages[place * size : (place + 1) * size], kind)
+                for place, kind in enumerate(kinds)
+            )
+            _write_pages(fd, guest.pfns[some], types, whole)
+        end = pack_record(libxc.END)
+        write_all(fd, memoryview(tsc_record(domain) + guest.back() + end))
 
 
 @contextmanager
@@ -97,15 +119,27 @@ def _write_memory(fd: int, domain: RunningDomain, foreign: ForeignMemory, own: F
     """
     for frames, types in _types(domain):
         types[_DATALESS[types] & np.isin(frames, own)] = _NOTAB
-        wanted = np.flatnonzero(~_DATALESS[types])
-        pages = b""
-        if wanted.size:
-            pages, there = foreign.pages(domain.number, frames[wanted])
-            types[wanted[~there]] = _XTAB
-        words = frames | types << np.uint64(TYPE_SHIFT)
-        front = PageData(tuple(words.tolist())).to_bytes()
-        head = HEADER.pack(libxc.PAGE_DATA, len(front) + len(pages))
-        write_all(fd, memoryview(head + front + pages))
+        _write_pages(fd, frames, types, _pages_of_types(domain, foreign, frames, types))
+
+
+def _pages_of_types(
+    domain: RunningDomain, foreign: ForeignMemory, frames: Frames, types: Frames
+) -> bytes:
+    """Returns the pages of frames whose type has one; the others' types become XTAB."""
+    wanted = np.flatnonzero(~_DATALESS[types])
+    if not wanted.size:
+        return b""
+    pages, there = foreign.pages(domain.number, frames[wanted])
+    types[wanted[~there]] = _XTAB
+    return pages
+
+
+def _write_pages(fd: int, pfns: Frames, types: Frames, pages: bytes) -> None:
+    """Writes a PAGE_DATA record."""
+    words = pfns | types << np.uint64(TYPE_SHIFT)
+    front = PageData(tuple(words.tolist())).to_bytes()
+    head = HEADER.pack(libxc.PAGE_DATA, len(front) + len(pages))
+    write_all(fd, memoryview(head + front + pages))
 
 
 def _types(domain: RunningDomain) -> Iterator[tuple[Frames, Frames]]:

@@ -37,33 +37,46 @@ class Running(Protocol):
 
 
 def stream_of(domain: Running) -> bytes:
-    """Returns the state of a domain at this moment: policy, TSC, context and params.
+    """Returns the state of an HVM guest at this moment: policy, TSC, context and params.
 
     It is a stream of version 3, or of version 2 where Xen does not tell the CPU policy. Raises
     SourceError, and Unsupported for a PV guest.
     """
     context = domain.context()
+    return b"".join(
+        (
+            stream_front(domain, libxc.HVM),
+            tsc_record(domain),
+            pack_record(libxc.HVM_CONTEXT, context),
+            pack_record(libxc.HVM_PARAMS, _params(domain)),
+            pack_record(libxc.END),
+        )
+    )
+
+
+def stream_front(domain: Running, kind: int) -> bytes:
+    """Returns the headers of a domain's stream, and its CPU policy if Xen tells it."""
     policy = domain.policy()
     header = libxc.ImageHeader(version=3 if policy is not None else 2)
     major, minor = domain.xen
-    parts = [
-        header.to_bytes(),
-        libxc.DomainHeader(libxc.HVM, xen_major=major, xen_minor=minor).to_bytes(),
-    ]
-    if policy is not None:
-        leaves, msrs = policy
-        parts += [
-            pack_record(libxc.X86_CPUID_POLICY, leaves),
-            pack_record(libxc.X86_MSR_POLICY, msrs),
-            pack_record(libxc.STATIC_DATA_END),
-        ]
+    front = (
+        header.to_bytes() + libxc.DomainHeader(kind, xen_major=major, xen_minor=minor).to_bytes()
+    )
+    return front if policy is None else front + _policy(*policy)
+
+
+def _policy(leaves: bytes, msrs: bytes) -> bytes:
+    return (
+        pack_record(libxc.X86_CPUID_POLICY, leaves)
+        + pack_record(libxc.X86_MSR_POLICY, msrs)
+        + pack_record(libxc.STATIC_DATA_END)
+    )
+
+
+def tsc_record(domain: Running) -> bytes:
+    """Returns X86_TSC_INFO, nothing where Xen does not say how the TSC is kept."""
     tsc = domain.tsc()
-    if tsc is not None:
-        parts.append(pack_record(libxc.X86_TSC_INFO, tsc.to_bytes()))
-    parts.append(pack_record(libxc.HVM_CONTEXT, context))
-    parts.append(pack_record(libxc.HVM_PARAMS, _params(domain)))
-    parts.append(pack_record(libxc.END))
-    return b"".join(parts)
+    return b"" if tsc is None else pack_record(libxc.X86_TSC_INFO, tsc.to_bytes())
 
 
 def _params(domain: Running) -> bytes:

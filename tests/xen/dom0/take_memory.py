@@ -31,6 +31,12 @@ def taken(domain: int, name: str, run: Run, counted: Callable[[], int]) -> dict[
     while counted() < before + 2 and time.monotonic() < end:
         time.sleep(0.5)
     answer["counted on"] = counted() - before
+    return answer | beside(domain, name, run)
+
+
+def beside(domain: int, name: str, run: Run) -> dict[str, object]:
+    """Return how a guest's memory compares with its save, which leaves it paused."""
+    answer: dict[str, object] = {}
     answer["save"] = run("xl", "save", "-p", name, str(IMAGE), timeout=SECONDS)
     for source, out in ((str(IMAGE), SAVED), (f"domain:{domain}", TAKEN)):
         code, said = run(*OWN, source, str(out), "--format", "raw", timeout=SECONDS)

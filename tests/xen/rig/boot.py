@@ -34,15 +34,9 @@ FATAL = re.compile(rb"Panic on CPU|Kernel panic|Hardware Dom0 (crashed|halted)")
 
 
 # The keys are words of what dom0 wrote down.
-Memory = TypedDict(
-    "Memory",
+Beside = TypedDict(
+    "Beside",
     {
-        "state in the pause": str,
-        "exit": int,
-        "state after the kill": str,
-        "counted on": int,
-        "files before": list[str],
-        "files after": list[str],
         "save": tuple[int, str],
         "saved.raw": tuple[int, str],
         "taken.raw": tuple[int, str],
@@ -54,6 +48,21 @@ Memory = TypedDict(
         "only taken": list[int],
     },
 )
+Killed = TypedDict(
+    "Killed",
+    {
+        "state in the pause": str,
+        "exit": int,
+        "state after the kill": str,
+        "counted on": int,
+        "files before": list[str],
+        "files after": list[str],
+    },
+)
+
+
+class Memory(Beside, Killed):
+    """How a guest's memory compares with its save, and what became of a killed reader."""
 
 
 class Answer(TypedDict):
@@ -70,6 +79,7 @@ class Answer(TypedDict):
     tries: int
     live: NotRequired[dict[str, str]]
     memory: NotRequired[Memory]
+    pv_memory: NotRequired[Beside]
 
 
 class Session(NamedTuple):

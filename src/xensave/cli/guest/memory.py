@@ -10,7 +10,6 @@ import sys
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
 from xensave.cli.options import images, number, positive, reading
-from xensave.cli.running import open_with_memory
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.errors import UsageError
 from xensave.image import Image
@@ -73,16 +72,10 @@ def run(args: argparse.Namespace) -> int:
         nonlocal shown
         several = shown > 0 or item.member is not None or len(args.images) > 1
         shown += 1
-        with _opened(item) as image:
+        with item.image(walk=True) as image:
             return _show(image, args, several=several)
 
-    return max(for_each("memory", args.images, args, show), default=0)
-
-
-def _opened(item: Item) -> Image:
-    from xensave.live import is_domain
-
-    return open_with_memory(item.name) if is_domain(item.name) else item.image(walk=True)
+    return max(for_each("memory", args.images, args, show, memory=True), default=0)
 
 
 def _show(image: Image, args: argparse.Namespace, *, several: bool) -> int:
