@@ -6,6 +6,8 @@ caller can point at the place without parsing a message. The command line prints
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class XensaveError(Exception):
     """The base of every error that xensave raises on purpose.
@@ -33,6 +35,11 @@ class XensaveError(Exception):
         self.record = record
         self.path = path
         self.source: str | None = None
+
+    def about(self, source: str) -> Self:
+        """Returns the error as one of another file than the input that is open."""
+        self.source = source
+        return self
 
     def __str__(self) -> str:
         place = [] if self.source is None else [self.source]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.convert.samples import to
 from xensave.convert import ConversionRefused, Settings, convert, output
-from xensave.errors import SourceError, Truncated
+from xensave.errors import SourceError, Truncated, UsageError
 from xensave.source.output import AtomicFile
 from xensave.testing import streams
 from xensave.testing.sparse import write_sparse_image
@@ -79,11 +79,13 @@ def test_no_such_directory(tmp_path):
         pass
 
 
-def test_in_place(tmp_path):
+def test_not_in_place(tmp_path):
     path = tmp_path / "image"
     path.write_bytes(restorable_context("4.17"))
-    convert(str(path), str(path), Settings("4.21", "4.17"))
-    assert path.read_bytes() == to(restorable_context("4.17"), "4.21", "4.17")
+    with pytest.raises(UsageError, match="is the input too"):
+        convert(str(path), str(path), Settings("4.21", "4.17"))
+    assert path.read_bytes() == restorable_context("4.17")
+    assert names(tmp_path) == ["image"]
 
 
 def test_a_refusal_and_a_cut_image_write_nothing(tmp_path):

@@ -17,6 +17,7 @@ from xensave.image.input import FileNumber, Item, inputs_among
 from xensave.source import Input
 from xensave.source.compression.compress import Compression
 from xensave.source.inputs import reading
+from xensave.source.output import is_standard
 from xensave.views.text.escape import escape
 
 _PACKED = re.compile(r"\.(zst|zstd|gz|xz|bz2|lz4)$")
@@ -83,8 +84,8 @@ def into(
 
 
 def beside(out: str | None) -> TextIO:
-    """Returns where text goes: the image itself has standard output where OUT is "-"."""
-    return sys.stderr if out == "-" else sys.stdout
+    """Returns where text goes: the image itself has standard output where OUT is that."""
+    return sys.stderr if out is not None and is_standard(out) else sys.stdout
 
 
 def heading(args: argparse.Namespace, name: str) -> str:
@@ -98,6 +99,8 @@ def operands(words: list[str], *, dry_run: bool | None) -> tuple[list[str], str 
     `dry_run` is None for a command that has none.
     """
     *inputs, last = words
+    if not last:
+        raise UsageError("where to? OUT is empty")
     if dry_run and (not inputs or (len(inputs) > 1 and not _is_directory(last))):
         return words, None
     if not inputs:

@@ -25,7 +25,9 @@ def stand_in() -> None:
 
 def no_terminal(out: str | None) -> None:
     """Refuses to write an image onto a terminal. Raises UsageError."""
-    if out == "-" and sys.stdout.isatty():
+    from xensave.source.output import is_standard
+
+    if out is not None and is_standard(out) and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it, or name a file as OUT")
 
 

@@ -32,7 +32,7 @@ class InputFile:
         for command in _commands:
             command.append(self)
         if _commands and identity in _standard_outputs():
-            raise _clash(name, "is the input, and output goes there too")
+            raise UsageError("is the input, and output goes there too").about(name)
 
     def __del__(self) -> None:
         identity = self._identity
@@ -86,13 +86,8 @@ def refuse_input(out: str | int) -> None:
     if names:
         name = next(iter(names.values()))
         both = "is the input" if name == out else f"is the input {name}"
-        raise _clash(str(out), f"{both} too: the result would be written over it")
-
-
-def _clash(place: str, message: str) -> UsageError:
-    error = UsageError(message)
-    error.source = place
-    return error
+        message = f"{both} too: the result would be written over it"
+        raise UsageError(message).about(str(out))
 
 
 def _identity(status: os.stat_result) -> _FileId | None:

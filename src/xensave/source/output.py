@@ -37,9 +37,8 @@ def writing(out: str | int, compression: Compression | None = None) -> Iterator[
     as it is; /dev/stdout and /dev/fd/N are the descriptors that they name. With `compression` all
     of it comes out compressed. Raises SourceError, and UsageError for a file that is read.
     """
-    out = _descriptor(out)
-    refuse_input(out)
-    with _named(out), _opened(out) as output:
+    refuse_input(_descriptor(out))
+    with _named(out), _opened(_descriptor(out)) as output:
         if compression is None:
             yield output
         else:
@@ -55,8 +54,8 @@ def _named(out: str | int) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EFAULT:
             raise SourceError("the input was cut while it was read") from error
-        if error.filename is None and isinstance(out, str):
-            error.filename = out
+        if error.filename is None and not is_standard(out):
+            error.filename = out if isinstance(out, str) else f"<fd {out}>"
         raise
 
 
@@ -85,6 +84,11 @@ def is_atomic(out: str | int) -> bool:
     return isinstance(out, str) and not _special(out)
 
 
+def is_standard(out: str | int) -> bool:
+    """Tells whether an output is standard output, by one of its names."""
+    return _descriptor(out) == 1
+
+
 def _descriptor(out: str | int) -> str | int:
     """Returns the number of a descriptor that is named in place of a path; else what it was.
 
@@ -105,7 +109,7 @@ def _special(path: str) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISDIR(mode):
-        raise SourceError(f"{path}: is a directory")
+        raise SourceError("is a directory").about(path)
     return not stat.S_ISREG(mode)
 
 
@@ -119,6 +123,7 @@ class AtomicFile:
     """
 
     def __init__(self, path: str) -> None:
+        self._name = path
         self.path = Path(path).resolve()
         self._directory = self.path.parent
         self._temporary = self._directory / f".{self.path.name}.{os.getpid()}.part"
@@ -130,7 +135,7 @@ class AtomicFile:
         try:
             self._fd = self._open()
         except OSError as error:
-            raise SourceError(f"{self.path}: {error.strerror}") from error
+            raise SourceError(str(error.strerror)).about(self._name) from error
         return self._fd
 
     def __exit__(

@@ -24,7 +24,7 @@ def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> str:
     """
     target = os.fspath(path)
     if not target.lower().endswith(formats):
-        raise UsageError(f"{target}: a picture ends in {', '.join(formats)}")
+        raise UsageError(f"a picture ends in {', '.join(formats)}").about(target)
     try:
         import matplotlib.figure  # noqa: F401 - its parts may be loaded where it cannot be
     except ImportError as error:
@@ -48,6 +48,6 @@ def save(figure: Figure, path: str) -> None:
         try:
             figure.savefig(drawn, format=kind, dpi=_DPI, metadata=metadata, bbox_inches="tight")
         except ValueError as error:
-            raise UsageError(f"{path}: {error}") from error
+            raise UsageError(str(error)).about(path) from error
     with writing(path) as output:
         write_all(output.fd, drawn.getbuffer())

@@ -35,7 +35,7 @@ def _thin(args: argparse.Namespace, what: Input, name: str, out: str | None) -> 
     from xensave.convert.thin import thin
     from xensave.views.text.escape import escape
 
-    path = out or "-"
+    path = "-" if out is None else out
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         done = thin(image, path)
     text = beside(path)

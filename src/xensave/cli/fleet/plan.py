@@ -7,6 +7,7 @@ import argparse
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import target
 from xensave.cli.output import write_text
+from xensave.source.output import is_standard
 
 DESCRIPTION = (
     "Say what an upgrade asks of each guest of a scanned fleet: it restores as it is, after"
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.script, "".join(f"{line}\n" for line in lines))
     if args.json:
         print_json(plan_object(plans, args.target))
-    elif args.script != "-":
+    elif args.script is None or not is_standard(args.script):
         print_lines(plan_lines(plans, args.target))
     fine = all(each.step in (UpgradeStep.RESTORE, UpgradeStep.CONVERT) for each in plans)
     return 0 if fine else 1

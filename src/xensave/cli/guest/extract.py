@@ -63,7 +63,7 @@ def _extract(
     from xensave.source.watch import Copied, announce
     from xensave.views.text.escape import escape
 
-    path = out or "-"
+    path = "-" if out is None else out
     copied = Copied(path)
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:
         announce(copied)
