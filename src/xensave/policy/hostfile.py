@@ -28,7 +28,11 @@ _BLOCK = re.compile(r"(\S.*) policy: \d+ leaves, \d+ MSRs")
 _LEAF = re.compile(r"  ([0-9a-f]{8}):([0-9a-f]{8}) -> " + ":".join(4 * ["([0-9a-f]{8})"]))
 _MSR = re.compile(r"  ([0-9a-f]{8}) -> ([0-9a-f]{16})")
 _ENTRY = re.compile(r"  (?!leaf\b|index\b)\S.* -> ")
-_WORDS = re.compile(r"\s*(?:(\w[\w ]*?)\s*:?\s+)?((?:[0-9a-f]{8}[-:])+[0-9a-f]{8})\s*", re.I)
+_WORDS = re.compile(
+    r"\s*+(?:(\w++(?: ++(?![0-9a-f]{8}[-:])\w++)*+)(?:\s*+:\s++|\s++))?+"
+    r"((?:[0-9a-f]{8}[-:])+[0-9a-f]{8})\s*+",
+    re.I,
+)
 
 _NAMES = {
     "Host": ("physical",),

@@ -39,9 +39,10 @@ _IS = r"(?:\s+(?:is|are|was|were|has\s+been|have\s+been|shall\s+be))?"
 _WORD = (
     r"reserved|kept|held|set\s+aside|earmarked|allocated|assigned|claimed|taken|given|used|in\s+use"
 )
-_OWNER = r"(?:the\s+)?(?P<owner>(?-i:[A-Z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
+_REST = r"[\w.-]{0,60}+"
+_OWNER = rf"(?:the\s+)?(?P<owner>(?-i:[A-Z]{_REST}(?:\s+[A-Z]{_REST}){{0,4}}))"
 # What the word "reserved" keeps may be written small; of the others a name begins with a capital.
-_NAMED = r"(?:the\s+)?(?P<owner>(?-i:[A-Za-z][\w.-]*(?:\s+[A-Z][\w.-]*){0,4}))"
+_NAMED = rf"(?:the\s+)?(?P<owner>(?-i:[A-Za-z]{_REST}(?:\s+[A-Z]{_REST}){{0,4}}))"
 _FOR = r"\s+(?:for|by|to)(?:\s+use\s+by)?\s+"
 # Each form, and a word without which a comment does not have it: most have none of them.
 _FORMS = (

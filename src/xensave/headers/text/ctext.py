@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 # Comments, and what may hold the marks of one: strings and characters.
 _PIECE = re.compile(
@@ -16,7 +17,10 @@ _PIECE = re.compile(
 _STARRED = re.compile(r"\s+\*(?:\s|$)")
 _CONDITION = re.compile(r"[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b")
 _NEVER = re.compile(r"[ \t]*#[ \t]*if[ \t]+(?:0|\(0\)|false)[ \t]*$")
-_PAIRS = {"(": ")", "{": "}", "[": "]"}
+_QUOTED = r"""\"(?:\\.|[^"\\\n])*+\"|'(?:\\.|[^'\\\n])'"""
+_PUNCTUATION = re.compile(r"[(\[{,)\]}]")
+_BRACE = re.compile(r"\s*+\{")
+_PAIRS = {"(": ")", "{": "}"}
 
 
 def comments(text: str) -> Iterator[re.Match[str]]:
@@ -80,49 +84,63 @@ def active_code(text: str) -> str:
     return "\n".join(lines)
 
 
-def closing(text: str, start: int) -> int:
-    """Returns the offset of the bracket that closes the one at `start`, or -1 where none does."""
-    opener = text[start]
-    depth = 0
-    pattern = re.compile(rf'"(?:\\.|[^"\\\n])*"|[{re.escape(opener + _PAIRS[opener])}]')
-    for match in pattern.finditer(text, start):
+@lru_cache(maxsize=4)
+def _closings(text: str, opener: str) -> dict[int, int]:
+    """Returns where each bracket that is closed opens, and where it closes.
+
+    All are told in one pass: where brackets nest or stay open, one pass for each takes too long.
+    """
+    pattern = re.compile(rf"""{_QUOTED}|[{re.escape(opener + _PAIRS[opener])}]""")
+    closings: dict[int, int] = {}
+    opened: list[int] = []
+    for match in pattern.finditer(text):
         if match.group() == opener:
-            depth += 1
-        elif match.group() == _PAIRS[opener]:
-            depth -= 1
-            if depth == 0:
-                return match.start()
-    return -1
+            opened.append(match.start())
+        elif match.group() == _PAIRS[opener] and opened:
+            closings[opened.pop()] = match.start()
+    return closings
+
+
+def opening(text: str, end: int) -> int | None:
+    """Returns the offset of the brace that the one at `end` closes, None where it closes none."""
+    return next((at for at, closed in _closings(text, "{").items() if closed == end), None)
 
 
 def calls(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields each `name(...)` outside of a #define: its offset and its arguments."""
-    for match in re.finditer(rf"\b{re.escape(name)}\s*\(", text):
+    """Yields each `name(...)` outside of a #define and of another: its offset, its arguments."""
+    closings = _closings(text, "(")
+    passed = 0
+    for match in re.finditer(rf"\b{re.escape(name)}\s*+\(", text):
+        end = closings.get(match.end() - 1)
+        if end is None or match.start() < passed:
+            continue
+        passed = end
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        end = closing(text, match.end() - 1)
-        if end >= 0 and not line.lstrip().startswith("#"):
+        if not line.lstrip().startswith("#"):
             yield match.start(), arguments(text[match.end() : end])
 
 
 def arguments(text: str) -> list[str]:
     """Returns the arguments of a call, split at the commas of the outermost level."""
-    parts = [""]
+    commas = [-1]
     depth = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        if char == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [" ".join(part.split()) for part in parts]
+    for match in _PUNCTUATION.finditer(text):
+        depth += (match[0] in "([{") - (match[0] in ")]}")
+        if match[0] == "," and depth == 0:
+            commas.append(match.start())
+    return [
+        " ".join(text[start + 1 : end].split())
+        for start, end in zip(commas, [*commas[1:], len(text)], strict=True)
+    ]
 
 
 def body(text: str, function: str) -> str | None:
     """Returns the body of a function that the text defines."""
-    for match in re.finditer(rf"\b{re.escape(function)}\s*\(", text):
-        end = closing(text, match.end() - 1)
-        opener = re.compile(r"\s*\{").match(text, end + 1) if end >= 0 else None
+    closings = _closings(text, "(")
+    for match in re.finditer(rf"\b{re.escape(function)}\s*+\(", text):
+        end = closings.get(match.end() - 1)
+        opener = _BRACE.match(text, end + 1) if end is not None else None
         if opener:
-            stop = closing(text, opener.end() - 1)
-            return text[opener.end() : stop] if stop >= 0 else None
+            stop = _closings(text, "{").get(opener.end() - 1)
+            return text[opener.end() : stop] if stop is not None else None
     return None

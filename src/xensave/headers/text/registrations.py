@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from xensave.catalogue.model import (
@@ -21,10 +22,10 @@ from xensave.catalogue.model import (
     LoadMode,
     RecordKind,
 )
-from xensave.errors import Malformed
+from xensave.errors import LimitExceeded, Malformed
 from xensave.findings import Place
 from xensave.headers.compiled.clang import compile_headers
-from xensave.headers.text.ctext import active_code, body, calls, closing
+from xensave.headers.text.ctext import active_code, body, calls, opening
 from xensave.headers.trees.tree import MemoryTree
 
 REGISTER = "HVM_REGISTER_SAVE_RESTORE"
@@ -32,6 +33,8 @@ REGISTER_CALL = "hvm_register_savevm"
 TABLE = "hvm_sr_handlers"
 
 _CODE = re.compile(r"([A-Z]\w*)_CODE")
+_WORD = re.compile(r"\w{1,200}")
+_STRUCT = re.compile(r"\bstruct(?:\s++\w++)?+\Z")
 _KINDS: dict[str, RecordKind] = {"HVMSR_PER_DOM": PER_DOMAIN, "HVMSR_PER_VCPU": PER_VCPU}
 _CHECK_ENTRY = r"_hvm_check_entry\s*\([^;]*?HVM_SAVE_CODE\s*\(\s*{name}\s*\)[^;]*?"
 _LOADS: tuple[tuple[LoadMode, str], ...] = (
@@ -41,6 +44,9 @@ _LOADS: tuple[tuple[LoadMode, str], ...] = (
     (EXACT, r"\b" + _CHECK_ENTRY + r"\)\s*\)"),
     (OWN, r"\bdesc\s*->\s*length\b"),
 )
+
+REGISTRATIONS = 256
+"""The most in one source file; Xen's have five. Each is looked up in the whole text."""
 
 
 class Registration(NamedTuple):
@@ -103,11 +109,16 @@ def has_check_pass(text: str) -> bool:
 def registrations(path: str, text: str) -> tuple[Registration, ...]:
     """Returns the registrations in a source file, in the order of their lines.
 
-    Those of a macro's body, in a comment or under `#if 0` are none.
+    Those of a macro's body, in a comment or under `#if 0` are none. Raises LimitExceeded above
+    REGISTRATIONS.
     """
     if REGISTER not in text and REGISTER_CALL not in text:
         return ()
-    return tuple(sorted(_registrations(path, active_code(text)), key=lambda each: each.place))
+    every = _registrations(path, active_code(text))
+    told = list(islice(every, REGISTRATIONS + 1))
+    if len(told) > REGISTRATIONS:
+        raise LimitExceeded(f"{path}: registers more than {REGISTRATIONS} records")
+    return tuple(sorted(told, key=lambda each: each.place))
 
 
 def _registrations(path: str, text: str) -> Iterator[Registration]:
@@ -138,11 +149,16 @@ def _registration(  # noqa: PLR0917 - the parts of one registration
     save, check, load = (names[0] if names else "", "", names[-1] if len(names) > 1 else "")
     if len(names) > 2:
         check = names[1]
-    bodies = (body(text, load) or "", body(text, check) or "" if check else "")
+    bodies = (_body(text, load), _body(text, check))
     mode = load_mode(name, bodies[0]) or (load_mode(name, text) if bodies[0] else None)
     return Registration(
         name, save, check, load, mode, _KINDS.get(kind, ""), instances, place, bodies
     )
+
+
+def _body(text: str, function: str) -> str:
+    """Returns a function's body, "" where there is none or the word is no function's."""
+    return (body(text, function) or "") if _WORD.fullmatch(function) else ""
 
 
 def load_mode(name: str, code: str) -> LoadMode | None:
@@ -150,6 +166,8 @@ def load_mode(name: str, code: str) -> LoadMode | None:
 
     None where it does so in no known way.
     """
+    if not _WORD.fullmatch(name):
+        return None
     for mode, pattern in _LOADS:
         if re.search(pattern.format(name=re.escape(name)), code):
             return mode
@@ -178,9 +196,8 @@ def _entry_size(text: str) -> int:
     end = _table(text)
     if end is None:
         raise Malformed(f"no {TABLE} in the sources")
-    starts = (match.end() - 1 for match in re.finditer(r"\bstruct\s*\w*\s*\{", text))
-    start = next((at for at in starts if closing(text, at) == end.start()), None)
-    if start is None:
+    start = opening(text, end.start())
+    if start is None or _STRUCT.search(text[:start].rstrip()) is None:
         raise Malformed(f"{TABLE} is no array of a struct that is declared with it")
     members = text[start : end.start() + 1]
     pointers = sorted(set(re.findall(r"\b\w+_handler\b", members)))

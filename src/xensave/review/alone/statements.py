@@ -24,16 +24,20 @@ _OPEN = re.compile(r"(?:typedef\s+)?(struct|union)\b\s*(\w*)$")
 _BITMAP = re.compile(r"DECLARE_BITMAP\s*\(\s*(\w+)\s*,[^()]*\)$")
 _ONE_LINE_BODY = re.compile(r"\)\s*\{.*\}\s*$")
 _ENUM = re.compile(r"(?:typedef\s+)?enum\b\s*\w*$")
-_CLOSE = re.compile(r"\}\s*(\w*)\s*(?:\[[^\]]*\]\s*)*(?:,.*)?$", re.DOTALL)
+_CLOSE = re.compile(r"\}\s*+(\w*+)\s*+(?:\[[^\]]*+\]\s*+)*+(?:,.*)?$", re.DOTALL)
 _TYPE = r"(?:(?:const|volatile|unsigned|signed|long|short|int|char|struct|union|enum)\s+)*\w+"
-_DECLARATOR = r"\*?\s*\w*\s*(?:\[[^\]]*\]\s*)*(?::\s*(?:\w+|\([^()]*\)))?"
-_MEMBER = re.compile(rf"({_TYPE})(?:\s+|(?=:))({_DECLARATOR}(?:,\s*{_DECLARATOR})*)$")
+# What repeats gives nothing back: any part of a declarator may be absent.
+_DECLARATOR = r"\*?+\s*+\w*+\s*+(?:\[[^\]]*+\]\s*+)*+(?::\s*+(?:\w++|\([^()]*+\)))?+"
+_MEMBER = re.compile(rf"({_TYPE})(?:\s+|(?=:))({_DECLARATOR}(?:,\s*+{_DECLARATOR})*+)$")
 _NAME = re.compile(r"\*?\s*(\w*)")
-_DECLARE = re.compile(r"\bDECLARE_HVM_SAVE_TYPE(?:_COMPAT)?\s*\(\s*(\w+)\s*,\s*([^,]+?)\s*,(.*)\)$")
+_DECLARE = re.compile(
+    r"\bDECLARE_HVM_SAVE_TYPE(?:_COMPAT)?\s*\(\s*+(\w++)\s*+,\s*+([^,\s]++(?:\s++[^,\s]++)*+)\s*+,(.*)\)$"
+)
 _NOT_TYPES = frozenset({"return", "goto", "else", "typedef", "case", "extern", "static"})
 _FOREIGN = re.compile(
     r"__(?:powerpc(?:64)?|riscv|arm|aarch64|ia64|loongarch|mips|s390x?)(?:__|_\w+)?|__riscv"
 )
+_DEFINED = re.compile(r"defined\s*+\(?+\s*+(\w++)\s*+\)?+")
 STATEMENTS = 40_000
 """What one side of a hunk may state: twice as many as a patch may have lines."""
 
@@ -227,7 +231,7 @@ class _Reader:
 def _makes_struct(code: Sequence[str], index: int) -> bool:
     """Tells whether the body of a macro that begins here lays out a struct, not the binding's."""
     body = "".join(code[index + 1 : index + 3])
-    opens = re.match(r"\s*(?:struct|union)\s*\w*\s*\{", body)
+    opens = re.match(r"\s*+(?:struct|union)\s*+\w*+\s*+\{", body)
     return opens is not None and "__HVM_SAVE" not in body
 
 
@@ -328,8 +332,8 @@ def _is_foreign(word: str, condition: str) -> bool:
         return _FOREIGN.fullmatch(condition.strip()) is not None
     if word not in ("if", "elif"):
         return False
-    asked = re.findall(r"defined\s*\(?\s*(\w+)\s*\)?", condition)
-    rest = re.sub(r"defined\s*\(?\s*\w+\s*\)?", "", condition)
+    asked = _DEFINED.findall(condition)
+    rest = _DEFINED.sub("", condition)
     plain = not rest.replace("|", "").strip()
     return bool(asked) and plain and all(_FOREIGN.fullmatch(name) for name in asked)
 

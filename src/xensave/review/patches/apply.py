@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 
 from xensave.errors import UsageError
 from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
+
+_LINE_END = re.compile("\n")
+_COMMON = 64
+"""How many places of one line count where a hunk is not found: lines that repeat tell little."""
+_LIKELY = 16
 
 
 def apply(patch: FilePatch, text: str | None) -> tuple[str | None, FilePatch]:
@@ -65,21 +73,28 @@ def _take(kind: str, text: str, texts: Iterator[str]) -> str | None:
 
 
 def _find(lines: list[str], hunk: Hunk, expected: int) -> int | None:
-    wanted = [line.text.rstrip() for line in hunk.before]
-    last = len(lines) - len(wanted)
-    spots = sorted(range(last + 1), key=lambda spot: abs(spot - expected))
-    for spot in spots:
-        if all(lines[spot + n].rstrip() == text for n, text in enumerate(wanted)):
-            return spot
-    return None
+    """Returns where the lines that a hunk shows stand, nearest to where it says.
+
+    They are searched as one text: a hunk may nearly match at every line, and both be long.
+    """
+    wanted = "".join(f"\n{line.text.rstrip()}" for line in hunk.before) + "\n"
+    text = "".join(f"\n{line.rstrip()}" for line in lines) + "\n"
+    starts = [match.start() for match in _LINE_END.finditer(text)][:-1]
+    at = starts[min(max(expected, 0), len(starts) - 1)]
+    below = text.find(wanted, at)
+    # What stands before is found backwards, which str.rfind() does in time by both lengths.
+    before = text[: at + len(wanted) - 1]
+    from_end = before[::-1].find(wanted[::-1])
+    above = len(before) - len(wanted) - from_end if from_end >= 0 else -1
+    spots = [bisect_left(starts, place) for place in (above, below) if place >= 0]
+    return min(spots, key=lambda spot: abs(spot - expected), default=None)
 
 
 def _refusal(patch: FilePatch, hunk: Hunk, lines: list[str]) -> str:
     """Names the first line that differs, where most of the hunk's lines are found."""
     wanted = [line.text.rstrip() for line in hunk.before]
     here = [line.rstrip() for line in lines]
-    spots = range(max(len(here) - len(wanted), 0) + 1)
-    best = max(spots, key=lambda spot: _likeness(here, wanted, spot))
+    best = max(_likely(here, wanted), key=lambda spot: _likeness(here, wanted, spot))
     if _likeness(here, wanted, best)[0] == 0:
         return f"the patch does not apply: {patch.old} has no line of {hunk.head}"
     for offset, text in enumerate(wanted):
@@ -90,6 +105,20 @@ def _refusal(patch: FilePatch, hunk: Hunk, lines: list[str]) -> str:
                 f"{there.strip()!r}, the patch has {text.strip()!r}"
             )
     return f"the patch does not apply: {patch.old}: {hunk.head}"
+
+
+def _likely(lines: list[str], wanted: list[str]) -> list[int]:
+    """Returns the places where most of the lines that tell a place apart agree."""
+    places: dict[str, list[int]] = {}
+    for number, text in enumerate(lines):
+        places.setdefault(text, []).append(number)
+    last = max(len(lines) - len(wanted), 0)
+    votes = Counter(
+        min(max(place - offset, 0), last)
+        for offset, text in enumerate(wanted)
+        for place in places.get(text, [])[:_COMMON]
+    )
+    return sorted(spot for spot, _ in votes.most_common(_LIKELY)) or [0]
 
 
 def _likeness(lines: list[str], wanted: list[str], spot: int) -> tuple[int, int]:

@@ -18,19 +18,26 @@ from datetime import datetime
 from email.message import EmailMessage
 from typing import NamedTuple
 
-from xensave.errors import Malformed
+from xensave.errors import LimitExceeded, Malformed
 from xensave.review.patches.trailers import Trailer, trailers
 
 # As git-mailsplit has it: "From ", a sender, and a date; a sentence that begins so is none.
-_SEPARATOR = re.compile(r"^From \S+.*\d\d?:\d\d:\d\d.* \d{4}.*$", re.MULTILINE)
-_HEADER = re.compile(r"\A\s*(?:[A-Za-z][A-Za-z0-9-]*:[ \t].*\n(?:[ \t]+.*\n)*)+\n")
+# Nothing here can match one text in two ways: a mail that nearly matches takes linear time.
+_SEPARATOR = re.compile(r"^From \S(?>.*?\d:\d\d:\d\d).* \d{4}.*$", re.MULTILINE)
+_HEADER = re.compile(r"\A\s*+(?:[A-Za-z][A-Za-z0-9-]*+:[ \t].*+\n(?:[ \t].*+\n)*+)++\n")
 _COMMIT = re.compile(
     r"^commit [0-9a-f]{40,64}\b(?: \(from ([0-9a-f]+)\))?.*\n(?=(?:Merge: .*\n)?Author: )",
     re.MULTILINE,
 )
-_TAG = re.compile(r"\[([^\]]*\b(?:PATCH|RFC)\b[^\]]*)\]\s*", re.IGNORECASE)
+_TAG = re.compile(r"\[(?=[^\[\]]*+\])([^\[\]]*\b(?:PATCH|RFC)\b[^\[\]]*+)\]\s*", re.IGNORECASE)
 _RE = re.compile(r"^\s*(?:(?:re|aw|fwd?):\s*)+", re.IGNORECASE)
-_PARTS = 50
+_NESTED = 50
+_NESTING = re.compile(r"^content-type:\s*+(?:multipart|message)/", re.MULTILINE | re.IGNORECASE)
+PARTS = 1000
+"""Content headers of one mail; patches come in a few parts."""
+HEADER = 8192
+"""Characters of a header that the email package may parse: it takes time by their square."""
+_CONTENT = re.compile(r"^content-[a-z-]+:.*+(?:\n[ \t].*+)*+", re.MULTILINE | re.IGNORECASE)
 _DIFFSTAT = re.compile(
     r"^ \d{1,6} files? changed(?:, (\d{1,9}) insertions?\(\+\))?(?:, (\d{1,9}) deletions?\(-\))?$",
     re.MULTILINE,
@@ -111,7 +118,8 @@ class Message(NamedTuple):
 def messages(data: bytes, source: str = "") -> list[Message]:
     """Returns the messages of a file, in order; text that is no mail is one bare message.
 
-    Raises Malformed for a mail of parts within parts without end.
+    Raises Malformed for a mail of parts within parts without end, LimitExceeded for one whose
+    Content headers are longer than HEADER.
     """
     return [message._replace(source=source) for message in _messages(data)]
 
@@ -142,11 +150,7 @@ def _begins_mail(text: str, separator: re.Match[str]) -> bool:
 
 
 def _mail(text: str) -> Message:
-    if len(re.findall(r"^content-type:\s*multipart/", text, re.MULTILINE | re.IGNORECASE)) > _PARTS:
-        raise Malformed(f"a mail of more than {_PARTS} parts within parts")
-    parsed = email.message_from_bytes(
-        text.encode("utf-8", "surrogateescape"), policy=email.policy.default
-    )
+    parsed = _parsed(text)
     subject = _header(parsed, "Subject")
     tag = _TAG.search(subject)
     version, number, total = _numbering(tag[1] if tag else "")
@@ -166,6 +170,26 @@ def _mail(text: str) -> Message:
     )
 
 
+def _parsed(text: str) -> EmailMessage:
+    """Reads a mail, unless that would take longer than its length does.
+
+    The email package reads a header in time by the square of its length, and recurs for each part
+    within a part.
+    """
+    if len(_NESTING.findall(text)) > _NESTED:
+        raise Malformed(f"a mail of more than {_NESTED} parts within parts")
+    contents = [len(header[0]) for header in _CONTENT.finditer(text)]
+    if len(contents) > PARTS:
+        raise LimitExceeded(f"a mail of more than {PARTS} parts")
+    if contents and max(contents) > HEADER:
+        raise LimitExceeded(f"a mail with a Content header of more than {HEADER} characters")
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        return email.message_from_bytes(data, policy=email.policy.default)
+    except RecursionError as error:
+        raise Malformed("a mail of parts within parts without end") from error
+
+
 _UNREADABLE = (
     ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError,
     NameError, email.errors.MessageError,
@@ -175,12 +199,14 @@ _UNREADABLE = (
 
 def _header(parsed: EmailMessage, name: str) -> str:
     """A header on one line; one that the email package cannot parse is taken as it stands."""
+    raw = next((str(v) for k, v in parsed.raw_items() if k.lower() == name.lower()), "")
+    if len(raw) > HEADER:
+        return _printable(" ".join(_CONTROL.sub(" ", raw).split()))
     try:
         value = parsed[name]
     except _UNREADABLE:
-        value = next((v for k, v in parsed.raw_items() if k.lower() == name.lower()), "")
         # Comments within comments are what it cannot follow however deep.
-        value = value.replace("(", " ")
+        value = raw.replace("(", " ")
     text = str(value or "")
     if "=?" in text:
         # What the email package leaves encoded, for it holds line ends, say.

@@ -21,6 +21,8 @@ _HEADER = re.compile(
 _PUBLIC = re.compile(r"(?:^|/)(?:xen/)?(?:include/)?public/(?:[\w.-]+/)*[\w.-]+\.h$")
 _SOURCE = re.compile(r"^(?:[abciow]/)?xen/(?:[\w.+-]+/)*[\w.+-]+\.c$")
 _OTHER_ARCH = re.compile(r"xen/arch/(?!x86/)|public/arch-(?!x86)")
+_LONGEST_PATH = 4096
+"""PATH_MAX of Linux: no file has a longer name."""
 _GIT = re.compile(r"^(?=diff --(?:git|cc|combined) )", re.MULTILINE)
 _PLAIN = re.compile(r"^(?=--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
@@ -105,7 +107,9 @@ def header_path(path: str | None) -> str | None:
 
 def is_public_header(path: str | None) -> bool:
     """Tells whether this is a public header of Xen for x86, which the save headers may include."""
-    return bool(path and _PUBLIC.search(path)) and not _OTHER_ARCH.search(path or "")
+    if not path or len(path) > _LONGEST_PATH:
+        return False
+    return bool(_PUBLIC.search(path)) and not _OTHER_ARCH.search(path)
 
 
 def is_handler_source(path: str | None) -> bool:

@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 _TRAILER = re.compile(
-    r"^[ \t]*((?:[A-Z][a-z]+-)*(?:[A-Z][a-z]+-by|[a-z]+-by)):[ \t]+"
-    r"([^<>\n]*<[^<>\s]+@[^<>\s]+>|\S+@\S+)(.*)$",
+    r"^[ \t]*+((?:[A-Z][a-z]+-)*(?:[A-Z][a-z]+-by|[a-z]+-by)):[ \t]++"
+    r"([^<>\n]*+<[^<>\s@]++@[^<>\s]++>|[^\s@]++@\S++)(.*)$",
     re.MULTILINE,
 )
 
@@ -29,7 +29,7 @@ class Trailer(NamedTuple):
     @property
     def key(self) -> tuple[str, str]:
         """Kind and address, by which one trailer is known again in another version."""
-        address = re.search(r"<([^>]*)>", self.who)
+        address = re.search(r"<([^<>]*+)>", self.who)
         return self.kind.lower(), (address[1] if address else self.who).lower()
 
 
