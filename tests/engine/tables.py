@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from xensave.container.formats import format_named
-from xensave.engine.handlers import msr, xsave
 from xensave.engine.handlers import table as handlers
-from xensave.engine.loop import load
 from xensave.engine.pv import judge
 from xensave.policy import host, limits
 from xensave.policy.steps import clamp, compatible, invent
@@ -39,7 +37,7 @@ def table(head, rows):
 
 def handlers_table():
     rows = []
-    for rule in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED, *msr.DATED):
+    for rule in (*handlers.DATED, *handlers.RULES):
         checked = " (check)" if getattr(rule, "stage", "load") == "check" else ""
         dates, errno = span(rule.since, rule.until), getattr(rule, "errno", "")
         text = f"{rule.sentence}{checked}"
@@ -130,11 +128,8 @@ def asked_by_xen():
             yield "Xen", rule.id, "libxc HVM_PARAMS", period
     for row in POLICY:
         yield "Xen", row.id, f"libxc {row.record}", row
-    for row in (*load.DATED, handlers.DEVICES, *handlers.RULES, *xsave.DATED):
+    for row in (*handlers.DATED, *handlers.RULES):
         yield "Xen", row.id, f"HVM {row.record or 'record headers'}", row
-    for known in msr.MSRS:
-        for row in known.rows():
-            yield "Xen", f"MSR {known.name}", f"HVM {row.record}", row
 
 
 def readers_table():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from xensave.catalogue import release_names
+from xensave.catalogue.dates import series_numbers
 from xensave.engine import Domain, Hypervisor, Policy, default_policy
 from xensave.engine.loop.load import _Walk
 from xensave.testing.mutate import mutate
@@ -155,6 +156,10 @@ def cpu(size=1032, **fields):
         ({"cr4": 1 << 22}, "4.8", True),
         ({"cr4": 1 << 21}, "4.8", None),
         ({"cr4": 1 << 21}, "4.9", False),
+        ({"cr4": 1 << 20}, "4.1.1", False),
+        ({"cr4": 1 << 20}, "4.1.2", True),
+        ({"cr4": 1 << 13}, "4.4", False),
+        ({"cr4": 1 << 13}, "4.5", None),
         ({"efer": 1 << 12}, "4.21", False),
         ({"efer": 1 << 13}, "4.11", None),
         ({"efer": 1 << 13}, "4.12", False),
@@ -164,9 +169,8 @@ def cpu(size=1032, **fields):
     ],
 )
 def test_cpu_rules_hold_from_their_dates(fields, release, accepted):
-    size = (
-        1016 if release.startswith("3") else 1032 if release >= "4.7" or len(release) > 3 else 1024
-    )
+    numbers = series_numbers(release)
+    size = 1016 if numbers < (4, 0) else 1024 if numbers < (4, 7) else 1032
     assert load(release, entry(2, cpu(size, **fields))).accepted is accepted
 
 

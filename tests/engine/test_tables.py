@@ -5,8 +5,6 @@ import pytest
 from tests.engine.tables import PAGES, POLICY, parts
 from xensave.catalogue.dates import series_numbers
 from xensave.engine.handlers import table as handlers
-from xensave.engine.handlers import xsave
-from xensave.engine.loop import load
 from xensave.engine.pv import judge
 
 
@@ -18,7 +16,7 @@ def test_the_page_has_the_table_of_the_code(page, mark):
 
 
 def test_a_date_names_a_point_release_of_each_series_but_the_last():
-    for rule in (*load.DATED, *handlers.RULES, *xsave.DATED):
+    for rule in (*handlers.RULES, *handlers.DATED):
         for dates in (rule.since, rule.until):
             numbers = [series_numbers(date) for date in dates]
             assert numbers == sorted(numbers)

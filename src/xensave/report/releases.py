@@ -8,8 +8,7 @@ from typing import NamedTuple
 from xensave.catalogue import MASTER, record_names, release_names
 from xensave.catalogue.dates import Dated
 from xensave.engine.domain import HVM, PVH
-from xensave.engine.handlers import msr, table, xsave
-from xensave.engine.loop import load
+from xensave.engine.handlers import table
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.rule import HandlerRule
 from xensave.numbers.history import Version, history, names_over_time
@@ -133,13 +132,7 @@ def _differences() -> PageTable:
 
 
 def _difference_rows() -> Iterator[tuple[str, ...]]:
-    dated: list[Dated | HandlerRule[Body]] = [
-        *load.DATED,
-        table.DEVICES,
-        *table.RULES,
-        *xsave.DATED,
-        *msr.DATED,
-    ]
+    dated: tuple[Dated | HandlerRule[Body], ...] = (*table.DATED, *table.RULES)
     for rule in dated:
         yield (
             rule.id,

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import begun, in_force
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.handlers import efer
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import HandlerRule, Undecided, clear
+from xensave.engine.loop.rule import (
+    HandlerRule,
+    KnownBits,
+    Undecided,
+    allowed_bits,
+    clear,
+    dated_bits,
+    known_bits,
+)
 
 RECORD = "CPU"
 
@@ -15,38 +23,155 @@ _CR0_KNOWN = 0xE005003F
 _CR0_PE = 1 << 0
 _CR0_ET = 1 << 4
 
-# (bits, the features one of which they need, since): bits without a feature are always valid.
-_CR4: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
-    (0x003, ("vme",), ()),
-    (0x004, ("tsc",), ()),
-    (0x008, ("de",), ()),
-    (0x010, ("pse",), ()),
-    (0x020, ("pae",), ()),
-    (0x040, ("mce", "mca"), ()),
-    (0x080, ("pge",), ()),
-    (0x100, (), ()),
-    (0x200, ("fxsr",), ()),
-    (0x400, ("sse",), ()),
-    (1 << 18, ("xsave",), ("4.0",)),
-    (1 << 16, ("fsgsbase",), ("4.1",)),
-    (1 << 20, ("smep",), ("4.1",)),
-    (1 << 17, ("pcid",), ("4.2",)),
-    (1 << 21, ("smap",), ("4.5",)),
-    (1 << 22, ("pku",), ("4.7",)),
-    (1 << 11, ("umip",), ("4.10",)),
-    (1 << 23, ("cet_ss", "cet_ibt"), ("4.16",)),
-    (1 << 24, ("pks",), ("4.18",)),
-    (1 << 27, ("lass",), ("4.22",)),
+_VALID = "hvm_cr4_guest_valid_bits"
+_RESERVED = "HVM_CR4_GUEST_RESERVED_BITS"
+_BY_FEATURE = Cite(
+    _VALID, "f0b043042e", "x86/hvm: Improve CR4 verification using named features", "4.9"
 )
-_CR4_VMXE = 1 << 13
-_CR4_FIXED_UNTIL = ("4.5",)
-_CR4_FIXED = 0x7FF
-_VMXE_BY_POLICY_UNTIL = ("4.15",)
-"""Until when VMX in the policy was enough for VMXE on restore: nested virtualisation is wanted."""
+_BY_GUEST = Cite(
+    "hvm_cr4_guest_reserved_bits",
+    "dab11417da",
+    "x86/HVM: consolidate and sanitize CR4 guest reserved bit determination",
+    "4.5",
+)
+
+_CR4 = (
+    KnownBits(0x7FF, "bits 0 - 10 whatever the host's CPU has", _BY_GUEST, until=("4.5",)),
+    KnownBits(0x003, "VME and PVI", _BY_FEATURE, features=("vme",)),
+    KnownBits(0x004, "TSD", _BY_FEATURE, features=("tsc",)),
+    KnownBits(0x008, "DE", _BY_FEATURE, features=("de",)),
+    KnownBits(0x010, "PSE", _BY_FEATURE, features=("pse",)),
+    KnownBits(0x020, "PAE", _BY_FEATURE, features=("pae",)),
+    KnownBits(0x040, "MCE", _BY_FEATURE, features=("mce", "mca")),
+    KnownBits(0x080, "PGE", _BY_FEATURE, features=("pge",)),
+    KnownBits(0x100, "PCE", _BY_FEATURE),
+    KnownBits(0x200, "OSFXSR", _BY_FEATURE, features=("fxsr",)),
+    KnownBits(0x400, "OSXMMEXCPT", _BY_FEATURE, features=("sse",)),
+    KnownBits(
+        bits=1 << 18,
+        name="OSXSAVE",
+        cite=Cite(
+            _RESERVED, "fb7925518f", "vmx: add the support of XSAVE/XRSTOR to VMX guest", "4.0"
+        ),
+        since=("4.0",),
+        features=("xsave",),
+    ),
+    KnownBits(
+        bits=1 << 16,
+        name="FSGSBASE",
+        cite=Cite(_RESERVED, "bfb9f7deda", "Enable RDWRGSFS feature support for HVM guests", "4.2"),
+        since=("4.1.2", "4.2.0"),
+        features=("fsgsbase",),
+    ),
+    KnownBits(
+        bits=1 << 20,
+        name="SMEP",
+        cite=Cite(_RESERVED, "89c9f78710", "x86/hvm: add SMEP support to HVM guest", "4.2"),
+        since=("4.1.2", "4.2.0"),
+        features=("smep",),
+    ),
+    KnownBits(
+        bits=1 << 17,
+        name="PCIDE",
+        cite=Cite(_RESERVED, "7d3ada69de", "X86: implement PCID/INVPCID for hvm", "4.2"),
+        since=("4.2",),
+        features=("pcid",),
+    ),
+    KnownBits(
+        bits=1 << 21,
+        name="SMAP",
+        cite=Cite(_RESERVED, "58658992c1", "x86/hvm: add SMAP support to HVM guest", "4.5"),
+        since=("4.5",),
+        features=("smap",),
+    ),
+    KnownBits(
+        bits=1 << 22,
+        name="PKE",
+        cite=Cite(
+            "hvm_cr4_guest_reserved_bits",
+            "673807ab5c",
+            "x86/hvm: add pkeys support when setting CR4",
+            "4.7",
+        ),
+        since=("4.7",),
+        features=("pku",),
+    ),
+    KnownBits(
+        bits=1 << 11,
+        name="UMIP",
+        cite=Cite(_VALID, "293a0a1fd7", "x86/cpufeatures: expose UMIP to HVM guests", "4.10"),
+        since=("4.10",),
+        features=("umip",),
+    ),
+    KnownBits(
+        bits=1 << 23,
+        name="CET",
+        cite=Cite(
+            _VALID, "48f2a10a71", "x86/hvm: Introduce control register handling for CET", "4.16"
+        ),
+        since=("4.16",),
+        features=("cet_ss", "cet_ibt"),
+    ),
+    KnownBits(
+        bits=1 << 24,
+        name="PKS",
+        cite=Cite(_VALID, "1d60c20260", "x86/hvm: Support PKS for HAP guests", "4.18"),
+        since=("4.18",),
+        features=("pks",),
+    ),
+    KnownBits(
+        bits=1 << 27,
+        name="LASS",
+        cite=Cite(
+            _VALID,
+            "4c607bbb1e",
+            "x86/hvm: Configuration for Linear Address Space Separation",
+            "4.22",
+        ),
+        since=("4.22",),
+        features=("lass",),
+    ),
+)
+_VMXE = KnownBits(
+    bits=1 << 13,
+    name="VMXE with nested virtualisation",
+    cite=Cite(_RESERVED, "8119b4ce0c", "Nested VMX: Add VMXE bits in virtual CR4", "4.2"),
+    since=("4.2",),
+    features=("vmx",),
+)
+_VMXE_BY_POLICY = Dated(
+    "CPU_CR4_VMXE",
+    RECORD,
+    "VMX in the CPU policy is enough for VMXE in a restore, without nested virtualisation",
+    Cite(
+        _VALID,
+        "345fd6d01e",
+        "x86/hvm: Drop restore boolean from hvm_cr4_guest_valid_bits()",
+        "4.15",
+    ),
+    ("4.5",),
+    ("4.15",),
+)
 
 _FLAGS_KNOWN = 1
-_SVM_TYPES = ("4.9",)
-"""Since when an event of a software interrupt is none that SVM injects."""
+_SVM_TYPES = Dated(
+    "CPU_PENDING_SVM",
+    RECORD,
+    "on AMD CPUs an event of a software interrupt is none that can be injected",
+    Cite(
+        "svm_vmcb_restore",
+        "ef7f5bbf9d",
+        "x86/svm: Correct event injection check in svm_vmcb_restore()",
+        "4.9",
+    ),
+    ("4.9",),
+)
+DATED = (
+    *efer.DATED,
+    _VMXE_BY_POLICY,
+    *dated_bits("CPU_CR4", RECORD, "CR4", (*_CR4, _VMXE)),
+    _SVM_TYPES,
+)
 
 
 def cr0(body: Body, machine: Machine) -> str | None:
@@ -58,36 +183,23 @@ def cr0(body: Body, machine: Machine) -> str | None:
 
 
 def cr4(body: Body, machine: Machine) -> str | None:
-    """Refuses bits that the domain's policy (before `POLICY_SINCE` the host's CPU) lacks."""
+    """Refuses bits that the domain's policy (before `BY_POLICY` the host's CPU) lacks."""
     value = body["cr4"]
     allowed, known = machine.once(_cr4_bits)
     rest = value & ~allowed
     if not rest:
         return None
-    if rest & known == rest and not begun(efer.POLICY_SINCE, machine.version):
+    if rest & known == rest and not efer.BY_POLICY.holds(machine.version):
         raise Undecided(f"whether the host's CPU has what CR4 bits {rest:#x} stand for")
     return f"cr4 is {value:#x}, valid are {allowed:#x}, not {rest:#x}"
 
 
 def _cr4_bits(machine: Machine) -> tuple[int, int]:
     """Returns the bits that the policy allows, and those that the release knows at all."""
-    fixed = in_force((), _CR4_FIXED_UNTIL, machine.version)
-    allowed = known = _CR4_FIXED if fixed else 0
-    for bits, features, since in _CR4:
-        if not in_force(since, (), machine.version):
-            continue
-        known |= bits
-        if not features or any(machine.policy.has(feature) for feature in features):
-            allowed |= bits
-    return allowed | _vmxe(machine), known | _CR4_VMXE
-
-
-def _vmxe(machine: Machine) -> int:
-    """Returns VMXE where it may be set: on restore the policy was enough from 4.5 to 4.14."""
-    restore = in_force(_CR4_FIXED_UNTIL, _VMXE_BY_POLICY_UNTIL, machine.version)
-    if machine.policy.has("vmx") and (restore or machine.domain.nested):
-        return _CR4_VMXE
-    return 0
+    nested = machine.domain.nested or _VMXE_BY_POLICY.holds(machine.version)
+    rows = (*_CR4, _VMXE) if nested else _CR4
+    allowed = allowed_bits(rows, machine.policy, machine.version)
+    return allowed, known_bits(rows, machine.version)
 
 
 def cr3(body: Body, machine: Machine) -> str | None:
@@ -108,7 +220,7 @@ def pending_event(body: Body, machine: Machine) -> str | None:
     if not body["pending_valid"]:
         return None
     kind = body["pending_type"]
-    newest = 4 if machine.policy.amd and in_force(_SVM_TYPES, (), machine.version) else 6
+    newest = 4 if machine.policy.amd and _SVM_TYPES.holds(machine.version) else 6
     if kind == 1 or kind > newest or body["pending_reserved"]:
         return f"pending_event is {body['pending_event']:#x}"
     return None
@@ -172,12 +284,7 @@ RULES = (
         errno="EINVAL",
         sentence="CR4 bits need their features",
         test=cr4,
-        cite=Cite(
-            "hvm_cr4_guest_valid_bits",
-            "f0b043042e",
-            "x86/hvm: Improve CR4 verification using named features",
-            "4.9",
-        ),
+        cite=_BY_FEATURE,
         since=("3.2",),
     ),
     *efer.RULES,

@@ -22,7 +22,6 @@ _PIT_CHECK = Cite(
     "pit_check", "c53013da6f", "x86/vPIT: check values loaded from state save record", "4.19"
 )
 
-_CHECKED = ("4.19",)
 _ROUTE_MAX = 15
 _CHANNEL_LIMITS = (
     ("count", 0x10000),
@@ -118,7 +117,7 @@ RULES = (
         sentence=_LINKS,
         test=route,
         cite=Cite("irq_load_link"),
-        until=_CHECKED,
+        until=("4.19",),
     ),
     HandlerRule(
         id="PCI_LINK_PAD",
@@ -127,7 +126,7 @@ RULES = (
         sentence="padding must be zero",
         test=padding("pad0"),
         cite=_LINK_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
     HandlerRule(
@@ -137,7 +136,7 @@ RULES = (
         sentence=_LINKS,
         test=route,
         cite=_LINK_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
     HandlerRule(
@@ -147,7 +146,7 @@ RULES = (
         sentence="the output is 0 or 1",
         test=pic_output,
         cite=_PIC_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
     HandlerRule(
@@ -157,7 +156,7 @@ RULES = (
         sentence="the state must be one that a PIC reaches",
         test=pic_state,
         cite=_PIC_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
     HandlerRule(
@@ -167,7 +166,7 @@ RULES = (
         sentence="values must be ones that a PIT reaches",
         test=pit_domain,
         cite=_PIT_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
     HandlerRule(
@@ -177,7 +176,7 @@ RULES = (
         sentence="the gates of channels 0 and 1 are on",
         test=pit_gate,
         cite=_PIT_CHECK,
-        since=_CHECKED,
+        since=("4.19",),
         stage=CHECK,
     ),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import begun, in_force
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import HandlerRule, Undecided
+from xensave.engine.loop.rule import HandlerRule, KnownBits, Undecided, dated_bits, known_bits
 
 _CPU_EFER = Cite(
     "hvm_efer_valid", "4b898944d3", "x86/HVM: improve EFER validation error messages", "4.6"
@@ -15,22 +15,50 @@ _CPU_EFER = Cite(
 RECORD = "CPU"
 CR0_PG = 1 << 31
 
-# Before this, a restore was held to the host's CPU rather than to the domain's policy: 9d8c1d1814
-# "x86/hvm: Fix bit checking for CR4 and MSR_EFER" (4.12), carried back as far as 4.9.
-POLICY_SINCE = ("4.9.4", "4.10.3", "4.11.2", "4.12.0")
-
 _SCE, _LME, _LMA, _NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
 _SVME, _LMSLE, _FFXSE, _AIBRSE = 1 << 12, 1 << 13, 1 << 14, 1 << 21
-_AIBRSE_SINCE = ("4.18",)
-_LMA_PAGES = ("4.6",)
-"""Since when LMA needs paging."""
 
-# (bits, since, until, whether only a domain with nested virtualisation has them)
-_EFER_KNOWN = (
-    (_SVME, ("4.6",), (), False),
-    (_SVME, ("4.2",), ("4.6",), True),
-    (_LMSLE, ("4.1",), ("4.12",), False),
-    (_AIBRSE, _AIBRSE_SINCE, (), False),
+BY_POLICY = Dated(
+    "CPU_BY_POLICY",
+    RECORD,
+    "CR4 and EFER are held to the CPU policy; before, to the host's CPU",
+    Cite(
+        "hvm_load_cpu_ctxt",
+        "9d8c1d1814",
+        "x86/hvm: Fix bit checking for CR4 and MSR_EFER",
+        "4.12",
+    ),
+    ("4.9.4", "4.10.3", "4.11.2", "4.12.0"),
+)
+_BY_FEATURE = Cite(
+    "hvm_efer_valid", "e70c3da4d0", "x86/HVM: make hvm_efer_valid() honor guest features", "4.6"
+)
+_LMA_PAGES = Dated("CPU_EFER_LMA_PAGES", RECORD, "LMA needs paging", _BY_FEATURE, ("4.6",))
+_LMSLE_CITE = Cite(
+    "hvm_efer_valid",
+    "8d13ba787c",
+    "x86/svm: Drop the suggestion of Long Mode Segment Limit support",
+    "4.12",
+)
+
+_AIBRSE_BIT = KnownBits(
+    _AIBRSE,
+    "AutoIBRS",
+    Cite("hvm_efer_valid", "defaf65163", "x86/hvm: Expose Automatic IBRS to guests", "4.18"),
+    ("4.18",),
+)
+_EFER_BITS = (
+    KnownBits(_SCE | _LME | _LMA | _NXE | _FFXSE, "SCE, LME, LMA, NXE and FFXSE", _CPU_EFER),
+    KnownBits(_SVME, "SVME", _BY_FEATURE, ("4.6",)),
+    KnownBits(_LMSLE, "LMSLE", _LMSLE_CITE, ("4.1",), ("4.12",)),
+    _AIBRSE_BIT,
+)
+_NESTED_SVME = KnownBits(
+    _SVME,
+    "SVME with nested virtualisation",
+    Cite("hvm_load_cpu_ctxt", "bd9b262d9a", "Allow guest to enable SVM in EFER", "4.2"),
+    ("4.2",),
+    ("4.6",),
 )
 _EFER = (
     (_SCE, "syscall", "SCE"),
@@ -39,15 +67,17 @@ _EFER = (
     (_FFXSE, "ffxsr", "FFXSE"),
     (_AIBRSE, "auto_ibrs", "AutoIBRS"),
 )
+DATED = (
+    BY_POLICY,
+    _LMA_PAGES,
+    *dated_bits("CPU_EFER_KNOWN", RECORD, "EFER", (*_EFER_BITS, _NESTED_SVME)),
+)
 
 
 def _known_bits(machine: Machine) -> int:
     """Returns the bits of EFER that the release knows."""
-    known = _SCE | _LME | _LMA | _NXE | _FFXSE
-    for bits, since, until, nested in _EFER_KNOWN:
-        if in_force(since, until, machine.version) and (machine.domain.nested or not nested):
-            known |= bits
-    return known
+    rows = (*_EFER_BITS, _NESTED_SVME) if machine.domain.nested else _EFER_BITS
+    return known_bits(rows, machine.version)
 
 
 def efer_known(body: Body, machine: Machine) -> str | None:
@@ -58,25 +88,25 @@ def efer_known(body: Body, machine: Machine) -> str | None:
 
 
 def efer_features(body: Body, machine: Machine) -> str | None:
-    """Refuses bits whose feature the policy (before `POLICY_SINCE` the host's CPU) lacks."""
+    """Refuses bits whose feature the policy (before `BY_POLICY` the host's CPU) lacks."""
     value = body["msr_efer"]
     for bits, feature, name in _EFER:
         if not value & bits or machine.policy.has(feature):
             continue
-        if bits == _AIBRSE and not in_force(_AIBRSE_SINCE, (), machine.version):
+        if bits == _AIBRSE and not _AIBRSE_BIT.known(machine.version):
             continue
-        if not begun(POLICY_SINCE, machine.version):
+        if not BY_POLICY.holds(machine.version):
             raise Undecided(f"whether the host's CPU has {feature}, for EFER {value:#x}")
         return f"{name} without feature {feature}, msr_efer is {value:#x}"
     return None
 
 
 def efer_long_mode(body: Body, machine: Machine) -> str | None:
-    """Refuses LMA without LME, and from 4.6 on without paging."""
+    """Refuses LMA without LME, and where `_LMA_PAGES` holds without paging."""
     value = body["msr_efer"]
     if not value & _LMA:
         return None
-    paging = body["cr0"] & CR0_PG or not in_force(_LMA_PAGES, (), machine.version)
+    paging = body["cr0"] & CR0_PG or not _LMA_PAGES.holds(machine.version)
     if not value & _LME or not paging:
         return f"LMA, LME and CR0.PG are inconsistent, msr_efer is {value:#x}"
     return None
@@ -160,12 +190,7 @@ RULES = (
         errno="EINVAL",
         sentence="LMSLE needs support of the CPU",
         test=efer_lmsle,
-        cite=Cite(
-            "hvm_efer_valid",
-            "8d13ba787c",
-            "x86/svm: Drop the suggestion of Long Mode Segment Limit support",
-            "4.12",
-        ),
+        cite=_LMSLE_CITE,
         since=("4.1",),
         until=("4.12",),
     ),

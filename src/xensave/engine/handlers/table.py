@@ -7,6 +7,7 @@ from functools import cache
 from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite, Release
 from xensave.engine.handlers import cpu, devices, msr, vcpu, xsave
+from xensave.engine.loop import load
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Handler, Spec
 from xensave.engine.loop.rule import HandlerRule
@@ -33,6 +34,16 @@ DEVICES = Dated(
     Cite("pit_load", "c55f69e5c4", "x86: allow disabling the emulated PIT", "4.7"),
     ("4.7",),
 )
+
+DATED: tuple[Dated, ...] = (
+    *load.DATED,
+    DEVICES,
+    *cpu.DATED,
+    *vcpu.DATED,
+    *xsave.DATED,
+    *msr.DATED,
+)
+"""What else differs between releases in a load, in the order of the handlers."""
 
 
 @cache

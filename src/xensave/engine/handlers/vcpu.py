@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import in_force
 from xensave.catalogue.model import Cite
 from xensave.engine.domain import LAPIC
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.handler import VCPU, Spec
 from xensave.engine.loop.machine import Machine
-from xensave.engine.loop.rule import CHECK, HandlerRule, padding
+from xensave.engine.loop.rule import CHECK, HandlerRule, KnownBits, dated_bits, known_bits, padding
 
 _APIC_EXTD = 1 << 10
 _APIC_ENABLE = 1 << 11
@@ -20,14 +19,37 @@ _MCG_TES = 1 << 11
 _MCG_SER = 1 << 24
 _MCG_LMCE = 1 << 27
 
-# (bits, since, until, whether a guest on AMD's CPUs has them as well)
-_MCG_BITS = (
-    (_MCG_TES | _MCG_SER, (), ("4.3",), True),
-    (_MCG_TES | _MCG_SER | _MCG_CMCI, ("4.3",), (), False),
-    (_MCG_LMCE, ("4.10",), (), False),
+_MCG_ANY = KnownBits(
+    _MCG_TES | _MCG_SER,
+    "TES and SER on every vendor's CPUs",
+    Cite(
+        "vmce_restore_vcpu",
+        "b272353fe9",
+        "x86/vMCE: don't advertise features we don't support",
+        "4.2",
+    ),
+    until=("4.3",),
 )
-
-_LAPIC_CHECKED = ("4.20",)
+_MCG_INTEL = (
+    KnownBits(
+        _MCG_TES | _MCG_SER | _MCG_CMCI,
+        "TES, SER and CMCI but on AMD CPUs",
+        Cite("vmce_restore_vcpu", "975b5bdf27", "x86: vMCE emulation", "4.3"),
+        ("4.3",),
+    ),
+    KnownBits(
+        _MCG_LMCE,
+        "LMCE but on AMD CPUs",
+        Cite(
+            "vmce_restore_vcpu",
+            "4e731e9707",
+            "x86/vmce, tools/libxl: expose LMCE capability in guest MSR_IA32_MCG_CAP",
+            "4.10",
+        ),
+        ("4.10",),
+    ),
+)
+DATED = dated_bits("VMCE_CAPS", "VMCE_VCPU", "MCG_CAP", (_MCG_ANY, *_MCG_INTEL))
 
 SPECS = (
     Spec("LAPIC", VCPU, LAPIC),
@@ -57,11 +79,8 @@ def mtrr_count(body: Body, machine: Machine) -> str | None:
 
 def mca_capabilities(machine: Machine) -> int:
     """Returns the machine check capabilities that Xen gives a guest on this vendor's CPUs."""
-    known = _MCG_COUNT_AND_CTL
-    for bits, since, until, amd in _MCG_BITS:
-        if in_force(since, until, machine.version) and (amd or not machine.policy.amd):
-            known |= bits
-    return known
+    rows = (_MCG_ANY,) if machine.policy.amd else (_MCG_ANY, *_MCG_INTEL)
+    return _MCG_COUNT_AND_CTL | known_bits(rows, machine.version)
 
 
 def mce_caps(body: Body, machine: Machine) -> str | None:
@@ -82,7 +101,7 @@ RULES = (
             "lapic_load_hidden", "f9e0cccf7b", "x86/HVM: fix ID handling of x2APIC emulation", "4.5"
         ),
         since=("4.5",),
-        until=_LAPIC_CHECKED,
+        until=("4.20",),
     ),
     HandlerRule(
         id="LAPIC_MODE",
@@ -96,7 +115,7 @@ RULES = (
             "x86/vlapic: Move lapic migration checks to the check hooks",
             "4.20",
         ),
-        since=_LAPIC_CHECKED,
+        since=("4.20",),
         stage=CHECK,
     ),
     HandlerRule(

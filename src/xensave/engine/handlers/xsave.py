@@ -26,8 +26,6 @@ _TILE = 3 << 17
 _LWP = 1 << 62
 KNOWN_STATES = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
 
-_CHECKED = ("4.2.4", "4.3.1", "4.4.0")
-
 CHECKED_LENGTH = Dated(
     "XSAVE_CHECKED",
     RECORD,
@@ -39,7 +37,7 @@ CHECKED_LENGTH = Dated(
         "x86/xsave: fix migration from xsave-capable to xsave-incapable host",
         "4.4",
     ),
-    _CHECKED,
+    ("4.2.4", "4.3.1", "4.4.0"),
 )
 ZERO_EXCESS = Dated(
     "XSAVE_ZERO_EXCESS",
@@ -70,7 +68,7 @@ MASK_CHECKED = Dated(
     RECORD,
     "the accumulated XCR0 must lie in the saver's mask",
     CHECKED_LENGTH.cite,
-    _CHECKED,
+    CHECKED_LENGTH.since,
     ("4.5.0",),
 )
 STATES_CHECKED = Dated(

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
-from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.machine import Machine
 from xensave.engine.verdict import Layer
+from xensave.policy.value import Policy
 
 LOAD: Final = "load"
 CHECK: Final = "check"
@@ -104,3 +105,54 @@ def padding(path: str) -> Callable[[Body, Machine], str | None]:
         return f"{path} is {body.octets(path).hex()}" if body[path] else None
 
     return test
+
+
+class KnownBits(NamedTuple):
+    """Bits of a register by their name, known from `since` to `until`.
+
+    A guest whose CPU policy has one of `features` may set them, any guest where there are none.
+    """
+
+    bits: int
+    name: str
+    cite: Cite
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+    def known(self, version: Version) -> int:
+        """Returns the bits where a release knows them, else 0."""
+        return self.bits if in_force(self.since, self.until, version) else 0
+
+    def allowed(self, policy: Policy, version: Version) -> int:
+        """Returns the bits where a release lets a guest with this policy set them, else 0."""
+        if self.features and not any(map(policy.has, self.features)):
+            return 0
+        return self.known(version)
+
+
+def known_bits(rows: Iterable[KnownBits], version: Version) -> int:
+    """Returns the bits that a release knows."""
+    bits = 0
+    for row in rows:
+        bits |= row.known(version)
+    return bits
+
+
+def allowed_bits(rows: Iterable[KnownBits], policy: Policy, version: Version) -> int:
+    """Returns the bits that a release lets a guest with this policy set."""
+    bits = 0
+    for row in rows:
+        bits |= row.allowed(policy, version)
+    return bits
+
+
+def dated_bits(
+    id_: str, record: str, register: str, rows: Iterable[KnownBits]
+) -> tuple[Dated, ...]:
+    """Returns the rows that some releases have and others have not, as differences of a record."""
+    return tuple(
+        Dated(id_, record, f"{register} may have {row.name}", row.cite, row.since, row.until)
+        for row in rows
+        if row.since or row.until
+    )

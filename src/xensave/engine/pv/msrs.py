@@ -39,7 +39,6 @@ COUNTED_ONCE = Dated(
     ),
     since=("4.18.4", "4.19.1", "4.20.0"),
 )
-DATED = (AUDITED, SET_AT_ALL, COUNTED_ONCE)
 
 
 def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
@@ -50,13 +49,60 @@ def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
 
 
 KNOWN = (
-    Msr(0x48, "SPEC_CTRL", spec_ctrl, ("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0")),
-    Msr(0x140, "MISC_FEATURES_ENABLES", misc_features, ("4.8.4", "4.9.2", "4.10.0")),
-    Msr(0xC0000103, "TSC_AUX", tsc_aux, ("4.12",)),
+    Msr(
+        number=0x48,
+        name="SPEC_CTRL",
+        test=spec_ctrl,
+        since=("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0"),
+        cite=Cite(
+            "arch_do_domctl", "0cf2a4eb76", "x86/migrate: Move MSR_SPEC_CTRL on migrate", "4.11"
+        ),
+    ),
+    Msr(
+        number=0x140,
+        name="MISC_FEATURES_ENABLES",
+        test=misc_features,
+        since=("4.8.4", "4.9.2", "4.10.0"),
+        cite=Cite(
+            "arch_do_domctl",
+            "b90f86be16",
+            "x86: Avoid corruption on migrate for vcpus using CPUID Faulting",
+            "4.10",
+        ),
+    ),
+    Msr(
+        number=0xC0000103,
+        name="TSC_AUX",
+        test=tsc_aux,
+        since=("4.12",),
+        cite=Cite(
+            "arch_do_domctl",
+            "5f5a7a6d36",
+            "x86/msr: Handle MSR_TSC_AUX consistently for PV and HVM guests",
+            "4.12",
+        ),
+    ),
     *(
-        Msr(index, f"DR{number}_ADDRESS_MASK", dr_mask, ("4.5",))
+        Msr(
+            number=index,
+            name=f"DR{number}_ADDRESS_MASK",
+            test=dr_mask,
+            since=("4.5",),
+            cite=Cite(
+                "arch_do_domctl",
+                "8c3c9eee0c",
+                "x86/domctl: implement XEN_DOMCTL_{get,set}_vcpu_msrs",
+                "4.5",
+            ),
+        )
         for number, index in enumerate(DR_MASKS)
     ),
+)
+DATED = (
+    AUDITED,
+    SET_AT_ALL,
+    COUNTED_ONCE,
+    *(msr.begins("PV_MSR_VALUE", MSRS) for msr in KNOWN),
 )
 
 

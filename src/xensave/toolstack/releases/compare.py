@@ -14,8 +14,7 @@ from xensave import catalogue
 from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.model import Binding, Release
 from xensave.catalogue.points import asked_for
-from xensave.engine.handlers import msr, table, xsave
-from xensave.engine.loop import load
+from xensave.engine.handlers import table
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.rule import HandlerRule
 from xensave.engine.pv import judge as pv
@@ -144,14 +143,7 @@ _Row: TypeAlias = (
 
 def _rows() -> Iterator[tuple[str, str, str, _Row]]:
     """Every dated row there is: kind, subject, text and the row."""
-    dated: tuple[Dated, ...] = (
-        *load.DATED,
-        table.DEVICES,
-        *xsave.DATED,
-        *msr.DATED,
-        *pv.DATED,
-    )
-    for row in dated:
+    for row in (*table.DATED, *pv.DATED):
         yield "load", row.record or row.id, row.sentence, row
     for rule in table.RULES:
         yield rule.stage, rule.record, f"{rule.sentence} ({rule.errno}, {rule.id})", rule
