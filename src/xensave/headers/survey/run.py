@@ -20,7 +20,7 @@ from xensave.source.watch import counted
 def build(
     gitdir: str | os.PathLike[str], out: str | os.PathLike[str], tell: Callable[[str], None]
 ) -> int:
-    """Reads every release of the repository, writes the data files, and returns how many.
+    """Reads every release of the repository, writes what is new, and returns how many files.
 
     `tell` is called for what cannot be read and is left out.
     """
@@ -37,5 +37,7 @@ def build(
         more = {"features.json": survey_features(repository, names), "points.json": points(names)}
         catalogue = assemble(readings, history)
         commit = readings[MASTER][-1].commit
-        aliases = {version_of(repository, MASTER): MASTER}
+        # Until its version is raised, master reports that of a release which has just left it.
+        coming = version_of(repository, MASTER)
+        aliases = {} if coming in names else {coming: MASTER}
         return write_catalogue(catalogue, spaces, Path(out), f"Xen {commit}", aliases, more)

@@ -24,7 +24,11 @@ def write_catalogue(  # noqa: PLR0917
     aliases: dict[str, str],
     more: dict[str, dict[str, Json]],
 ) -> int:
-    """Writes index, releases, records, spaces and `more` below `out`; returns how many files."""
+    """Writes index, releases, records, spaces and `more` below `out`; returns how many are new.
+
+    A file that says the same already stays as it is, and goes on naming the commit that it was
+    made of; the index always names this one.
+    """
     head: dict[str, Json] = {
         "schema": SCHEMA,
         "producer": {"name": "xensave catalogue build", "version": __version__, "source": source},
@@ -38,16 +42,28 @@ def write_catalogue(  # noqa: PLR0917
     for space in spaces:
         files[f"spaces/{space.name}.json"] = {**head, **_space(space)}
     files.update({name: {**head, **value} for name, value in more.items()})
-    write_files(files, out)
-    return len(files)
+    return write_files(files, out)
 
 
-def write_files(files: dict[str, Json], out: Path) -> None:
-    """Writes each value as JSON to its path below `out`."""
-    for name, value in files.items():
+def write_files(files: dict[str, Json], out: Path) -> int:
+    """Writes each value as JSON to its path below `out`, where it is new; returns how many."""
+    fresh = {name: value for name, value in files.items() if not _is_there(value, out / name)}
+    for name, value in fresh.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(value) + "\n", encoding="utf-8")
+    return len(fresh)
+
+
+def _is_there(value: Json, path: Path) -> bool:
+    """Tells whether a file, other than the index, differs in nothing but its producer."""
+    if path.name == "index.json" or not path.is_file() or not isinstance(value, dict):
+        return False
+    try:
+        there: object = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(there, dict) and {**there, "producer": None} == {**value, "producer": None}
 
 
 def render(value: Json, indent: int = 0) -> str:
