@@ -30,7 +30,7 @@ def test_paths_and_links_of_a_page_exist(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     gone = [path for path in SPAN.findall(text) if not (ROOT / path).exists()]
     gone += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
-    assert not gone
+    assert not gone, "the page names what is not there"
 
 
 @pytest.mark.parametrize("page", pages())
@@ -46,16 +46,20 @@ def test_every_page_is_reached_from_the_readme():
             continue
         reached.add(page)
         due += [(page.parent / link).resolve() for link in LINK.findall(page.read_text())]
-    assert {page for page in PAGES if page not in reached} == set()
+    assert {page for page in PAGES if page not in reached} == set(), "link them in docs/index.md"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_page_and_a_test(name):
     call = re.compile(rf"\$ (?:.*\| )?xensave {re.escape(name)}\b|`xensave {re.escape(name)}\b")
-    assert any(call.search(page.read_text()) for page in PAGES)
+    assert any(call.search(page.read_text()) for page in PAGES), (
+        f"a page below docs/reference shows `$ xensave {name}` in a console block"
+    )
     word = re.compile(rf"[\"']{re.escape(name)}[\"']|xensave {re.escape(name)}\b")
     tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
-    assert any(word.search(path.read_text()) for path in tests)
+    assert any(word.search(path.read_text()) for path in tests), (
+        f"a test in the folder of tests/cli that has its group's name calls {name}"
+    )
 
 
 def test_the_plan_of_the_house_has_every_room_on_its_floor():
@@ -65,7 +69,8 @@ def test_the_plan_of_the_house_has_every_room_on_its_floor():
         re.MULTILINE,
     )
     shown = {int(floor): set(re.findall(r"`([\w.]+?)/?`", rooms)) for floor, rooms in rows}
-    assert shown == {at: rooms for at, rooms in enumerate(FLOORS) if rooms != {"__main__"}}
+    floors = {at: rooms for at, rooms in enumerate(FLOORS) if rooms != {"__main__"}}
+    assert shown == floors, "the table of docs/explanation/architecture.md and FLOORS differ"
 
 
 def test_the_changelog_keeps_its_form():
@@ -89,7 +94,7 @@ def test_a_folder_has_a_dozen_files_at_most(name):
     )
     assert {
         folder: n for folder, n in folders.items() if n > 12 and not folder.startswith(DATA)
-    } == {}
+    } == {}, "make a folder in it for those of one subject"
 
 
 def test_a_class_name_is_defined_in_one_room():

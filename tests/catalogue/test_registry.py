@@ -18,7 +18,7 @@ RANGE = 'owner = "Acme"\n[[numbers]]\n'
 
 
 def test_amazon_ships_and_agrees_with_the_headers():
-    assert shipped_names() == ["amazon", "citrix"]
+    assert {"amazon", "citrix"} <= set(shipped_names())
     amazon = shipped_registry("Amazon")
     reserved = release("master").reservations
     assert [(r.first, r.last, r.owner) for r in reserved] == [
@@ -125,5 +125,5 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
     with pytest.raises(Malformed, match="larger than a registry"):
         read_registry(tmp_path / "large.toml")
-    with pytest.raises(UsageError, match="there are amazon"):
+    with pytest.raises(UsageError, match=r"there are .*amazon"):
         shipped_registry("../amazon")

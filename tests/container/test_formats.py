@@ -31,8 +31,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("known", list(formats.FORMATS), ids=lambda known: known.name)
 def test_each_format_has_rules_and_a_page(known):
-    assert any(check.layer == known.name for check in checks())
-    assert f"`{known.name}`" in (ROOT / known.page).read_text()
+    assert any(check.layer == known.name for check in checks()), (
+        f"CHECKS of src/xensave/rules/stream/formats/{known.name}.py has none of this format"
+    )
+    assert f"`{known.name}`" in (ROOT / known.page).read_text(), f"{known.page} does not name it"
 
 
 def test_names_and_layers_are_of_one_format_each():

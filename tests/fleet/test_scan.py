@@ -146,9 +146,10 @@ def test_a_killed_scan_goes_on_and_gives_the_same_rows(images, tmp_path):
 def test_the_page_lists_the_columns():
     page = (ROOT / "docs/reference/fleet.md").read_text()
     for column in COLUMNS:
-        assert f"| `{column.name}` | {column.type} | {column.text} |" in page
+        line = f"| `{column.name}` | {column.type} | {column.text} |"
+        assert line in page, "put this line into its table of docs/reference/fleet.md"
     for name in STRUCTS:
-        assert f"\n| {name} | " in page
+        assert f"\n| {name} | " in page, "put a line on it into docs/reference/fleet.md"
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_generated_files_are_those_of_the_parsers(monkeypatch):
     made = generator(monkeypatch).files()
     there = {path: path.read_text() for path in made if path.exists()}
     assert [path.name for path in made if made[path] != there.get(path)] == [], "make man"
-    assert set((PACKAGING / "man").iterdir()) <= set(made)
+    assert set((PACKAGING / "man").iterdir()) <= set(made), "these are of no command: take them out"
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
@@ -42,7 +42,7 @@ def test_the_formatter_has_no_complaint():
         ["groff", "-man", "-ww", "-Tutf8", "-z", *pages], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
-    assert len(pages) == len(COMMANDS) + 1
+    assert len(pages) == len(COMMANDS) + 1, "make man"
 
 
 def completed(*words):
