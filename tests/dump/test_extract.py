@@ -5,6 +5,8 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ from xensave.dump import FORMATS, DumpFormat, Options, extract
 from xensave.dump.parts import write_stream
 from xensave.errors import LimitExceeded, SourceError
 from xensave.testing import streams
+from xensave.testing.sparse import write_sparse_image
 
 VMCOREINFO = b"OSRELEASE=6.1.0-test\nPAGESIZE=4096\nKERNELOFFSET=1000000\n"
 XTAB = 0xF
+SHM = Path("/dev/shm")
 
 
 def note(text, name=b"VMCOREINFO\0\0", size=11, type_=0):
@@ -59,6 +63,18 @@ class TestFiles:
         done = subprocess.run([*command, "-q"], capture_output=True, check=True)
         assert done.stderr == b""
         assert done.stdout == out.read_bytes()
+
+    @pytest.mark.skipif(not SHM.is_dir(), reason="there is no file system in memory")
+    def test_holes_of_the_image_stay_holes(self, format):
+        """A hole of a file in memory that is mapped and read takes memory from then on."""
+        with tempfile.TemporaryDirectory(dir=SHM) as folder:
+            saved, out = Path(folder, "saved"), Path(folder, "out")
+            write_sparse_image(saved, 64 << 20)
+            taken = saved.stat().st_blocks
+            with open_image(saved) as guest:
+                extract(guest, str(out), format)
+            assert saved.stat().st_blocks == taken
+            assert out.stat().st_blocks * 512 < 1 << 20
 
     def test_a_device_is_written_to_and_not_replaced(self, format):
         extract(image(record((0, page(1)))), "/dev/null", format)

@@ -18,7 +18,7 @@ from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.contents import Cutter, runs_with_data
 from xensave.memory.physical import FrameRun, Memory
 from xensave.source.base import is_zero, pwritev_all
-from xensave.source.threads import in_threads, let_go
+from xensave.source.threads import fetch, in_threads, let_go
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many more bytes were written."""
@@ -31,6 +31,12 @@ WINDOW = 1 << 20
 
 _WINDOWS = 4
 """Windows that are written, and then let go of, at a time."""
+
+_FEW = 1 << 14
+"""Up to so many bytes are read, not mapped: a page fault, and its undoing, take longer.
+
+Where they lie in a hole of a file in memory, a fault would also fill it.
+"""
 
 _AHEAD = 4
 """Jobs that a disk reads while others are looked at."""
@@ -122,18 +128,28 @@ class _Copier:
         self._looks = looks
 
     def jobs(self, jobs: Iterator[list[_Window]]) -> Iterator[_Job]:
-        """Yields what is to be written, and of which pages; all of them are looked at here."""
+        """Yields what is to be written, and of which pages; all of them are looked at here.
+
+        Pages of zeros go with those that follow: for the other thread there is nothing to do.
+        """
+        runs: list[FrameRun] = []
+        size = 0
         for job in self._fetched(jobs):
-            runs = [run for window in job for run, _ in window]
-            yield _Job(runs, [write for window in job for write in self._seen(window)])
+            writes = [write for window in job for write in self._seen(window)]
+            more = [run for window in job for run, _ in window]
+            runs += more
+            size += sum(run.size for run in more)
+            if writes or size >= WINDOW:
+                yield _Job(runs, writes)
+                runs, size = [], 0
+        if runs:
+            yield _Job(runs, [])
 
     def _fetched(self, jobs: Iterator[list[_Window]]) -> Iterator[list[_Window]]:
         """Yields jobs; the disk reads those that come next meanwhile."""
         ahead: deque[list[_Window]] = deque()
         for job in jobs:
-            for window in job:
-                for run, _ in window:
-                    self._source.soon(run.offset, run.size)
+            fetch(self._source, ((run.offset, run.size) for window in job for run, _ in window))
             ahead.append(job)
             if len(ahead) > _AHEAD:
                 yield ahead.popleft()
@@ -144,7 +160,7 @@ class _Copier:
         parts: list[memoryview] = []
         start = end = window[0].at
         for run, at in window:
-            pages = self._source.view(run.offset, run.size)
+            pages = self._pages(run)
             for look in self._looks:
                 look(run.pfn, pages)
             for low, high in _filled(pages):
@@ -158,16 +174,23 @@ class _Copier:
         if parts:
             yield _Write(parts, start)
 
+    def _pages(self, run: FrameRun) -> memoryview:
+        if run.size > _FEW:
+            return self._source.view(run.offset, run.size)
+        return memoryview(self._source.read_range(run.offset, run.size))
+
     def write(self, job: _Job) -> int:
         """Writes what was seen; returns how many bytes its pages have."""
         for parts, at in job.writes:
             pwritev_all(self._fd, parts, at)
-        let_go(self._source, ((run.offset, run.size) for run in job.runs))
+        let_go(self._source, ((run.offset, run.size) for run in job.runs if run.size > _FEW))
         return sum(run.size for run in job.runs)
 
 
 def _filled(pages: memoryview) -> list[tuple[int, int]]:
     """Returns where pages hold more than zeros: spans of bytes, whole pages."""
+    if len(pages) == PAGE_SIZE:
+        return [] if is_zero(pages) else [(0, PAGE_SIZE)]
     firsts = np.frombuffer(pages, np.uint8)[::PAGE_SIZE]
     if firsts.all():
         return [(0, len(pages))]

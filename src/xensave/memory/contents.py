@@ -16,21 +16,21 @@ def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
     Pages in a hole of the file hold zeros, and are left out, but for one on either side of data.
     """
     source = memory.mapped()
-    for run in runs_with_data(memory):
+    for run in runs_with_data(memory, beside=1):
         for at in range(0, run.frames, SKIP_CHUNK >> PAGE_SHIFT):
             count = min(SKIP_CHUNK >> PAGE_SHIFT, run.frames - at)
             offset = run.offset + (at << PAGE_SHIFT)
             yield run.pfn + at, source.read_range(offset, count << PAGE_SHIFT)
 
 
-def runs_with_data(memory: Memory) -> Iterator[FrameRun]:
+def runs_with_data(memory: Memory, *, beside: int = 0) -> Iterator[FrameRun]:
     """Yields `Memory.file_runs` without the pages in a hole of the file.
 
-    One page on either side of data may lie in it.
+    So many pages on either side of data may lie in it.
     """
     source = memory.mapped()
     for run in memory.file_runs():
-        for low, high in pages_with_data(source, run):
+        for low, high in pages_with_data(source, run, beside=beside):
             yield FrameRun(run.pfn + low, high - low, run.offset + (low << PAGE_SHIFT))
 
 
@@ -58,13 +58,15 @@ class Cutter:
             self._run = next(self._runs, None)
 
 
-def pages_with_data(source: MemorySource, run: FrameRun) -> Iterator[tuple[int, int]]:
-    """Yields the pages of a run, counted from its first, that are no hole, or beside one."""
+def pages_with_data(
+    source: MemorySource, run: FrameRun, *, beside: int = 0
+) -> Iterator[tuple[int, int]]:
+    """Yields the pages of a run, counted from its first, that are no hole, or beside such ones."""
     first = end = 0
     for offset, length in source.data_runs(run.offset, run.size):
         at = offset - run.offset
-        low = max(0, (at >> PAGE_SHIFT) - 1)
-        high = min(run.frames, (at + length + PAGE_SIZE - 1 >> PAGE_SHIFT) + 1)
+        low = max(0, (at >> PAGE_SHIFT) - beside)
+        high = min(run.frames, (at + length + PAGE_SIZE - 1 >> PAGE_SHIFT) + beside)
         if low <= end:
             end = high
             continue

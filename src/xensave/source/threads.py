@@ -19,6 +19,9 @@ _WAITING = 3
 _NEAR = 1 << 16
 """What lies between the pages of two records is less: a head, and its frames' numbers."""
 
+_RECORD = 1 << 24
+"""A record as Xen writes it is shorter; where its pages are a hole, nothing of it is mapped."""
+
 
 def in_threads(
     jobs: Iterable[_Job], act: Callable[[_Job], _Result], threads: int
@@ -51,19 +54,19 @@ def let_go(source: MemorySource, ranges: Iterable[tuple[int, int]]) -> None:
 
     To unmap costs an interrupt of every processor.
     """
-    for offset, size in joined(ranges):
+    for offset, size in joined(ranges, _RECORD):
         source.let_go(offset, size)
 
 
-def joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yields ranges (offset and length), those near behind each other as one.
+def joined(ranges: Iterable[tuple[int, int]], near: int = _NEAR) -> Iterator[tuple[int, int]]:
+    """Yields ranges (offset and length), those at most `near` bytes behind each other as one.
 
     >>> list(joined([(0, 10), (20, 10), (1 << 20, 5), (3, 4)]))
     [(0, 30), (1048576, 5), (3, 4)]
     """
     begin = end = -1
     for offset, size in ranges:
-        if begin < 0 or not 0 <= offset - end <= _NEAR:
+        if begin < 0 or not 0 <= offset - end <= near:
             if begin >= 0:
                 yield begin, end - begin
             begin = offset
