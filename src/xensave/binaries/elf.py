@@ -15,6 +15,7 @@ _NO_SYMBOLS = (
 )
 _ALLOCATED = 0x2
 _EXECUTABLE = 0x4
+_STRING_MAX = 256
 
 
 class _Entry(Protocol):
@@ -81,13 +82,13 @@ same build
         start = address - section.address
         return section.data[start : start + size]
 
-    def string(self, address: int, limit: int = 256) -> str | None:
+    def string(self, address: int) -> str | None:
         """Returns the NUL-terminated ASCII string at an address; None where none stands there."""
         section = self.section_at(address)
         if section is None:
             return None
         start = address - section.address
-        text, end, _ = section.data[start : start + limit].partition(b"\0")
+        text, end, _ = section.data[start : start + _STRING_MAX].partition(b"\0")
         return text.decode("ascii") if end and text.isascii() else None
 
     def function_at(self, address: int) -> Symbol | None:

@@ -65,6 +65,16 @@ def images(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help=what)
 
 
+def memory_image(parser: argparse.ArgumentParser) -> None:
+    """Declares IMAGE, the one guest whose memory is looked into; it may be one that runs."""
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="a save image or a stream; domain:NAME is a guest that runs, which is paused while its"
+        " memory is read",
+    )
+
+
 def target(parser: argparse.ArgumentParser, what: str) -> None:
     """Declares -t or --target, a release that must be named."""
     parser.add_argument("-t", "--target", metavar="R", required=True, help=what)

@@ -120,6 +120,13 @@ class Event:
         place = self.offset if offset is None else offset
         return kind(message, offset=place, record=self.label)
 
+    def moved_to(self, offset: int) -> Event:
+        """Returns a record of the same header at another offset of an input that is seekable."""
+        return Event(
+            self._source, self.layer, self.kind, self.name, self.raw,
+            length=self.length, type_=self.type, offset=offset,
+        )  # fmt: skip
+
     def prefix(self, n: int) -> bytes | memoryview:
         """Returns the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
         n = min(n, self.length)

@@ -66,15 +66,9 @@ class PageRun(Event):
         lasts: bytes | bytearray,
     ) -> None:
         super().__init__(
-            source,
-            LIBXC,
-            RECORD,
-            like.name,
-            like.raw,
-            length=like.length,
-            type_=like.type,
-            offset=offset,
-        )
+            source, LIBXC, RECORD, like.name, like.raw,
+            length=like.length, type_=like.type, offset=offset,
+        )  # fmt: skip
         self.records = records
         self.count: int = PAIR.unpack(like.prefix(PAIR.size))[0]
         self.stride = like.end - like.offset
@@ -98,16 +92,7 @@ class PageRun(Event):
     def apart(self) -> Iterator[Event]:
         """Yields the records one by one, as a walk gives them."""
         for at in range(self.offset, self.end, self.stride):
-            yield Event(
-                self._source,
-                LIBXC,
-                RECORD,
-                self.name,
-                self.raw,
-                length=self.length,
-                type_=self.type,
-                offset=at,
-            )
+            yield self.moved_to(at)
 
 
 def walk_in_runs(

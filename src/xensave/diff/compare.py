@@ -41,9 +41,7 @@ class Comparison(NamedTuple):
         return bool(self.changes) or (self.memory is not None and self.memory.differs)
 
 
-def compare(
-    old: Image, new: Image, selection: Selection | None = None, *, memory: bool = True
-) -> Comparison:
+def compare(old: Image, new: Image, selection: Selection | None = None) -> Comparison:
     """Compares two images; what `selection` leaves out does not count.
 
     Each is walked at most three times, a pipe once. Time grows with the size of both; what two
@@ -52,7 +50,7 @@ def compare(
     that neither has.
     """
     chosen = selection or Selection()
-    pages, lacking = _memory(old, new) if memory and chosen.memory else (None, ())
+    pages, lacking = _memory(old, new) if chosen.memory else (None, ())
     if chosen.records:
         chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))

@@ -114,9 +114,9 @@ def _bytes_of(part: bytes | Gap | Late | Made) -> Iterable[bytes]:
     return (part if isinstance(part, bytes) else part.make(),)
 
 
-def frame_parts(runs: Iterable[FrameRun], start: int = 0) -> Iterable[Part]:
-    """Yields runs at their physical addresses, with gaps between, from address `start` on."""
-    at = start
+def frame_parts(runs: Iterable[FrameRun]) -> Iterable[Part]:
+    """Yields runs at their physical addresses, with gaps before and between them."""
+    at = 0
     for run in runs:
         if run.physical > at:
             yield Gap(run.physical - at)

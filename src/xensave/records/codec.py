@@ -40,7 +40,7 @@ def decode(
     if len(whole) >= layout.size:
         return Values(node.read(whole, 0), whole)
     if not zeroextend:
-        raise _cut(layout, len(whole), offset)
+        raise too_short(layout, len(whole), offset)
     return Values(node.read(whole.ljust(layout.size, b"\0"), 0), whole)
 
 
@@ -85,7 +85,8 @@ def tail(layout: Layout, body: Buffer) -> bytes:
     return bytes(body[end:])
 
 
-def _cut(layout: Layout, length: int, offset: int | None) -> Truncated:
+def too_short(layout: Layout, length: int, offset: int | None) -> Truncated:
+    """Returns the error that a record has fewer bytes than its layout; its path is the field."""
     path = first_beyond(layout.fields, length)
     return Truncated(
         f"{layout.struct or layout.record} takes {layout.size} bytes, here are {length}",

@@ -15,7 +15,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from xensave.catalogue.model import Field, Layout
-from xensave.errors import Truncated, UsageError
+from xensave.errors import UsageError
+from xensave.records.codec import too_short
 from xensave.records.compiled.compiler import is_signed
 from xensave.records.compiled.scalars import Buffer
 from xensave.records.flat import element_size, leaves
@@ -58,13 +59,7 @@ def place_columns(layout: Layout, rows: Rows, start: int, length: int) -> dict[s
     Raises Truncated where the layout is longer.
     """
     if length < layout.size:
-        raise Truncated(
-            f"{layout.struct} takes {layout.size} bytes, here are {length}",
-            wanted=layout.size,
-            got=length,
-            offset=start,
-            record=layout.record,
-        )
+        raise too_short(layout, length, start)
     columns: dict[str, Column] = {}
     for place in leaves(layout.fields):
         if place.field.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from xensave.cli.options import read_file, reading
+from xensave.cli.options import memory_image, read_file, reading
 from xensave.cli.running import open_with_memory
 
 DESCRIPTION = (
@@ -16,12 +16,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "image",
-        metavar="IMAGE",
-        help="a save image or a stream; domain:NAME is a guest that runs, which is paused while its"
-        " memory is read",
-    )
+    memory_image(parser)
     parser.add_argument(
         "vmlinux",
         metavar="VMLINUX",

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from xensave.cli.options import number, reading
+from xensave.cli.options import memory_image, number, reading
 from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
 from xensave.image import Image
@@ -25,12 +25,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "image",
-        metavar="IMAGE",
-        help="a save image or a stream; domain:NAME is a guest that runs, which is paused while its"
-        " memory is read",
-    )
+    memory_image(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--socket",

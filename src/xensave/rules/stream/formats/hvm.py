@@ -10,6 +10,7 @@ from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_M
 from xensave.errors import Truncated
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
+from xensave.rules.stream.record import first_word
 from xensave.rules.stream.state import CONTEXT_LIMIT, StreamState
 
 TSC_LENGTH = StreamRule(
@@ -92,12 +93,9 @@ def params(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks HVM_PARAMS' count against its length."""
     if state.libxc(libxc.HVM_CONTEXT):
         yield Fault(PARAMS_FIRST, "after HVM_CONTEXT, as Xen itself writes it")
-    if event.length < PAIR.size:
-        yield Fault(PARAMS_LENGTH, f"{event.length} bytes, at least {PAIR.size} expected")
+    count = yield from first_word(event, PARAMS_LENGTH, PARAMS_RESERVED)
+    if count is None:
         return
-    count, reserved = PAIR.unpack(event.prefix(PAIR.size))
-    if reserved:
-        yield Fault(PARAMS_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
     wanted = PAIR.size + PARAM.size * count
     if event.length != wanted:
         rule = PARAMS_LENGTH if event.length < wanted else PARAMS_SURPLUS

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import LIBXC, Event
-from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxc
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.formats import hvm, release
 from xensave.rules.stream.libxc import pages, pv, static_data
 from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
-from xensave.rules.stream.record import without_body, zero_padding
+from xensave.rules.stream.record import unknown_type, without_body, zero_padding
 from xensave.rules.stream.state import StreamState
 
 LENGTH_MAX = 128 << 20
@@ -142,12 +141,9 @@ def domain_header(event: Event, _: StreamState) -> Iterator[Fault]:
 
 def record(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks what every record shares: type, length, padding, and that this guest has it."""
-    if event.type not in libxc.RECORDS:
-        if event.type & OPTIONAL:
-            yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known; a restore skips it")
-        else:
-            yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
-    elif event.type in FOREIGN.get(state.guest, ()):
+    skipped = "; a restore skips it"
+    yield from unknown_type(event, libxc.RECORDS, UNKNOWN_OPTIONAL, MANDATORY, skipped)
+    if event.type in FOREIGN.get(state.guest, ()):
         assert state.domain is not None
         yield Fault(GUEST, f"in the stream of an {state.domain.type_name} guest")
     if event.length > LENGTH_MAX:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.container.events import LIBXL, Event
-from xensave.container.framing import OPTIONAL
 from xensave.container.streams import libxl
 from xensave.container.streams.libxc_records import PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.formats import emulator, release
 from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
-from xensave.rules.stream.record import without_body, zero_padding
+from xensave.rules.stream.record import unknown_type, without_body, zero_padding
 from xensave.rules.stream.state import StreamState
 
 _PROCESS_RECORD = refused_by("libxl", "process_record")
@@ -70,11 +69,8 @@ def header(event: Event, _: StreamState) -> Iterator[Fault]:
 
 def record(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks what every record shares: a known type and zero padding."""
-    if event.type not in libxl.RECORDS:
-        if event.type & OPTIONAL:
-            yield Fault(UNKNOWN_OPTIONAL, f"type {event.type:#x} is not known: libxl refuses it")
-        else:
-            yield Fault(MANDATORY, f"type {event.type:#x} is not known: a restore fails")
+    refused = ": libxl refuses it"
+    yield from unknown_type(event, libxl.RECORDS, UNKNOWN_OPTIONAL, MANDATORY, refused)
     if event.pad_length:
         yield from zero_padding(event, PADDING)
 

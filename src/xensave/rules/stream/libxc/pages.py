@@ -17,6 +17,7 @@ from xensave.container.streams.libxc import PFN_MASK
 from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.record import first_word
 from xensave.rules.stream.state import StreamState
 
 COUNT_LIMIT = 1 << 20
@@ -73,12 +74,9 @@ def page_data(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks a record's count, PFNs and length."""
     if state.guest == libxc.PV and not state.libxc(libxc.X86_PV_P2M_FRAMES, libxc.PAGE_DATA):
         yield Fault(ORDER, "no X86_PV_P2M_FRAMES came before it")
-    if event.length < PAIR.size:
-        yield Fault(SHORT, f"{event.length} bytes, at least {PAIR.size} expected")
+    count = yield from first_word(event, SHORT, RESERVED)
+    if count is None:
         return
-    count, reserved = PAIR.unpack(event.prefix(PAIR.size))
-    if reserved:
-        yield Fault(RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
     if not count:
         yield Fault(COUNT, "a count of zero")
     front = PAIR.size + 8 * count

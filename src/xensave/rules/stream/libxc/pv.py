@@ -9,6 +9,7 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import MSR, PAIR, PV_INFO
 from xensave.findings import ERROR, NOTE
 from xensave.rules.stream.model import Fault, StreamRule, refused_by
+from xensave.rules.stream.record import first_word
 from xensave.rules.stream.state import StreamState
 
 _HANDLE_X86_PV_INFO = refused_by("libxc", "handle_x86_pv_info")
@@ -140,12 +141,9 @@ def vcpu(event: Event, state: StreamState) -> Iterator[Fault]:
     """Checks the front of a vCPU's record, and how long its content is."""
     if not state.libxc(libxc.PAGE_DATA):
         yield Fault(VCPU_ORDER, "no PAGE_DATA came before it")
-    if event.length < PAIR.size:
-        yield Fault(VCPU_LENGTH, f"{event.length} bytes, at least {PAIR.size} expected")
+    vcpu_id = yield from first_word(event, VCPU_LENGTH, VCPU_RESERVED)
+    if vcpu_id is None:
         return
-    vcpu_id, reserved = PAIR.unpack(event.prefix(PAIR.size))
-    if reserved:
-        yield Fault(VCPU_RESERVED, f"reserved field is {reserved:#x}", event.body_offset + 4)
     size = event.length - PAIR.size
     if not size:
         yield Fault(VCPU_EMPTY, f"empty for vCPU {vcpu_id}: libxc refuses it before Xen 4.11")
