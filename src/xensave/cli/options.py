@@ -45,6 +45,18 @@ def positive(text: str) -> int:
     return value
 
 
+def unsigned(text: str) -> int:
+    """Reads a number of 64 bits: an address, or what counts from 0 on.
+
+    >>> unsigned("0xffffffff81000000")
+    18446744071578845184
+    """
+    value = number(text)
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {(1 << 64) - 1:#x}: {text!r}")
+    return value
+
+
 def size(text: str) -> int:
     """Reads a number of bytes from 1 on; k, M, G and T count in powers of 1024.
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from xensave.catalogue.features import WORDS
-from xensave.errors import LimitExceeded, Malformed
+from xensave.errors import LimitExceeded, Malformed, XensaveError
 from xensave.image import open_image
 from xensave.image.opening import open_input
 from xensave.policy.featureset import with_words
@@ -65,7 +65,10 @@ def read_host(path: str) -> Host:
         if text is None:
             return _of_image(path, source)
     name = os.path.basename(path)  # noqa: PTH119 - pathlib is slow
-    return host_of_text(text, name)
+    try:
+        return host_of_text(text, name)
+    except XensaveError as error:
+        raise error.about(path) from None
 
 
 def host_of_text(text: str, name: str) -> Host:

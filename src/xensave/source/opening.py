@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from xensave.errors import SourceError, UsageError, XensaveError
+from xensave.errors import SourceError, Truncated, UsageError, XensaveError
 from xensave.source.base import Source
 from xensave.source.compression import MAGIC_SIZE, recognise
 from xensave.source.memory import MappedSource, MemorySource
@@ -39,7 +39,8 @@ def open_source(what: Input, *, max_size: int | None = None, format: str | None 
     the name of a container format, for whoever walks the source. Of a dynamic VHD, compressed or
     not, the source is the disk in it.
 
-    Raises SourceError where there is nothing to read: no file, no permission, an empty one.
+    Raises SourceError where nothing can be read: no file, no permission. An empty one is Truncated,
+    as any other that ends too early.
 
     >>> import gzip
     >>> with open_source(gzip.compress(b"Xen saved domain")) as source:
@@ -57,7 +58,7 @@ def _opened(what: Input, max_size: int | None) -> Source:
     head = bytes(source.peek(MAGIC_SIZE))
     if not head:
         source.close()
-        raise SourceError(f"{source.name}: is empty")
+        raise Truncated("is empty", wanted=1, got=0).about(source.name)
     codec = recognise(head)
     if codec is not None:
         source = _decompressed(source, codec, max_size)

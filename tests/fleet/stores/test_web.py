@@ -12,7 +12,7 @@ pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'xensa
 
 from tests.fleet.servers.web import Web, certificate
 from xensave.container.walk import walk
-from xensave.errors import SourceError
+from xensave.errors import SourceError, Truncated
 from xensave.image import open_image
 from xensave.image.glance import glance
 from xensave.source import open_source, read_all
@@ -79,7 +79,7 @@ def test_what_is_not_there(web):
     with pytest.raises(SourceError, match="404"):
         open_source(f"{web.url}/none.img")
     web.put("empty.img", b"")
-    with pytest.raises(SourceError, match="is empty"):
+    with pytest.raises(Truncated, match="is empty"):
         open_source(f"{web.url}/empty.img")
     closed = Web()
     closed.close()

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from xensave.cli.options import max_size
 from xensave.cli.output import no_terminal
 from xensave.edit.document.encode import Document, write_document
-from xensave.errors import SourceError, UsageError
+from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.source import open_source
 from xensave.source.inputs import reading
 from xensave.source.output import writing
@@ -57,5 +57,7 @@ def _load(path: str) -> Document:
             return Document.load(file)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
+    except XensaveError as error:
+        raise error.about(path) from None
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: is no UTF-8 text: {os.fsdecode(str(error))}") from error

@@ -9,7 +9,7 @@ from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import max_size, repeated
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError, XensaveError
-from xensave.image import open_image
+from xensave.image import Image, open_image
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
 
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         first.close()
         raise
     with first as old, second as new:
+        for image in (old, new):
+            _walk(image)
         comparison = compare(old, new, selection)
     if args.json:
         print_json(comparison_json(comparison, pages=args.pages))
@@ -68,3 +70,11 @@ def run(args: argparse.Namespace) -> int:
         width = width_of(sys.stdout)
         print_lines(comparison_lines(comparison, width, volatile=args.volatile, pages=args.pages))
     return 1 if comparison.differs else 0
+
+
+def _walk(image: Image) -> None:
+    """Goes through an image: where both are asked later, an error does not say whose it is."""
+    try:
+        _ = image.tally
+    except XensaveError as error:
+        raise error.about(image.name) from None

@@ -6,15 +6,18 @@ import argparse
 import os
 import re
 import sys
+from typing import NamedTuple
 
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
-from xensave.cli.options import images, number, positive, reading
+from xensave.cli.options import images, reading, size, unsigned
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.context import AbsentRecord
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
 from xensave.records.twins import hex64
+from xensave.source.limits import READ_LIMIT
 
 DESCRIPTION = (
     "Show the map of a saved guest's memory, the bytes at an address, or where a pattern is found."
@@ -34,19 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " domain:NAME is a guest that runs, which is paused while its memory is read",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--pfn", metavar="N", type=number, help="show the page of a frame number")
-    what.add_argument("--physical", metavar="A", type=number, help="show a physical address")
-    what.add_argument("--virtual", metavar="A", type=number, help="show a virtual address")
+    what.add_argument("--pfn", metavar="N", type=unsigned, help="show the page of a frame number")
+    what.add_argument("--physical", metavar="A", type=unsigned, help="show a physical address")
+    what.add_argument("--virtual", metavar="A", type=unsigned, help="show a virtual address")
     what.add_argument(
         "--find",
         metavar="PATTERN",
         help="list where memory holds a text, bytes (0x7f454c46) or a regular expression (/.../)",
     )
     parser.add_argument(
-        "--vcpu", metavar="N", type=number, help="whose virtual addresses (those of vCPU 0)"
+        "--vcpu", metavar="N", type=unsigned, help="whose virtual addresses (those of vCPU 0)"
     )
     parser.add_argument(
-        "--length", metavar="N", type=positive, help="how many bytes (a page with --pfn, else 256)"
+        "--length", metavar="N", type=size, help="how many bytes (a page with --pfn, else 256)"
     )
     parser.add_argument(
         "--hex", action="store_true", help="print a hex dump to a pipe too, not the bytes"
@@ -61,11 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Opens the image and prints what was asked for."""
-    addressed = (args.pfn, args.physical, args.virtual) != (None, None, None)
-    if args.length is not None and not addressed:
-        raise UsageError("--length goes with --pfn, --physical or --virtual")
-    if args.plot is not None and len(args.images) > 1:
-        raise UsageError("--plot draws one image")
+    _check(args)
+    pattern = None if args.find is None else pattern_of(args.find)
     shown = 0
 
     def show(item: Item) -> int:
@@ -73,17 +73,35 @@ def run(args: argparse.Namespace) -> int:
         several = shown > 0 or item.member is not None or len(args.images) > 1
         shown += 1
         with item.image(walk=True) as image:
-            return _show(image, args, several=several)
+            return _show(image, args, pattern, several=several)
 
     return max(for_each("memory", args.images, args, show, memory=True), default=0)
 
 
-def _show(image: Image, args: argparse.Namespace, *, several: bool) -> int:
+def _check(args: argparse.Namespace) -> None:
+    """Refuses options that have no meaning for what was asked."""
+    addressed = (args.pfn, args.physical, args.virtual) != (None, None, None)
+    for option in ("length", "hex"):
+        if getattr(args, option) and not addressed:
+            raise UsageError(f"--{option} goes with --pfn, --physical or --virtual")
+    if args.vcpu is not None and args.virtual is None and args.find is None:
+        raise UsageError("--vcpu goes with --virtual or --find")
+    if (args.plot is not None or args.no_contents) and (addressed or args.find is not None):
+        raise UsageError("--plot and --no-contents are for the map")
+    if args.plot is not None and len(args.images) > 1:
+        raise UsageError("--plot draws one image")
+    if args.length is not None and args.length > READ_LIMIT:
+        raise UsageError(f"--length is at most {READ_LIMIT >> 20} MiB; extract takes out all")
+
+
+def _show(image: Image, args: argparse.Namespace, pattern: Pattern | None, *, several: bool) -> int:
     """Prints what was asked for; bytes of one of `several` images are not told apart in a pipe."""
     # Of a pipe memory comes first: all else is asked of what was kept of it.
     memory = image.memory
-    if args.find is not None:
-        return _find(image, args, several=several)
+    if not len(memory.index):
+        raise AbsentRecord(f"{image.name}: holds no memory")
+    if pattern is not None:
+        return _find(image, args, pattern, several=several)
     if args.pfn is not None:
         address = args.pfn << PAGE_SHIFT
         data = memory.read(address, args.length or PAGE_SIZE)
@@ -135,16 +153,15 @@ def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, sev
             out.write(data)
 
 
-def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
+def _find(image: Image, args: argparse.Namespace, pattern: Pattern, *, several: bool) -> int:
     from xensave.image.memory.reverse import ReverseMap
     from xensave.memory.search import search
     from xensave.views.text.escape import escape
 
-    pattern = pattern_of(args.find)
     numbers = image.vcpu_numbers if args.vcpu is None else [args.vcpu]
     reverse = ReverseMap(space for number in numbers for space in image.vcpu(number).spaces)
     none = True
-    for hit in search(image.memory, pattern):
+    for hit in search(image.memory, pattern.expression):
         none = False
         virtual = reverse.virtual(hit.physical)
         if args.json:
@@ -158,23 +175,42 @@ def _find(image: Image, args: argparse.Namespace, *, several: bool) -> int:
         text = escape(hit.data[:_SHOWN].decode("ascii", "backslashreplace"))
         front = f"{escape(image.name)}: " if several else ""
         sys.stdout.write(f"{front}{hit.physical:#014x}  {address:<18}  {text}\n")
+    if none:
+        line = f"xensave memory: {image.name}: {pattern.kind} nowhere: {args.find}"
+        sys.stderr.write(f"{escape(line)}\n")
     return int(none)
 
 
-def pattern_of(text: str) -> re.Pattern[bytes]:
+class Pattern(NamedTuple):
+    """What is looked for, and the words that say as what it was taken."""
+
+    expression: re.Pattern[bytes]
+    kind: str
+
+
+def pattern_of(text: str) -> Pattern:
     r"""Returns what is looked for: /a regular expression/, 0x and bytes, or a text as it stands.
 
-    >>> pattern_of("0x7f454c46").pattern, pattern_of("/Linux [0-9]/").pattern
-    (b'\x7fELF', b'Linux [0-9]')
+    Raises UsageError for what begins with 0x and is no whole bytes, and for an expression that is
+    none, or matches nothing too.
+
+    >>> pattern_of("0x7f454c46").expression.pattern, pattern_of("/Linux [0-9]/").kind
+    (b'\x7fELF', 'the expression is')
     """
     if len(text) > 2 and text[0] == text[-1] == "/":
         try:
-            return re.compile(os.fsencode(text[1:-1]), re.DOTALL)
+            expression = re.compile(os.fsencode(text[1:-1]), re.DOTALL)
         except re.error as error:
             raise UsageError(f"{text}: {error}") from error
-    data = os.fsencode(text)
-    if re.fullmatch(r"0[xX]([0-9a-fA-F]{2})+", text):
-        data = bytes.fromhex(text[2:])
-    if not data:
+        if expression.match(b""):
+            raise UsageError(f"{text}: matches nothing too, and so everywhere")
+        return Pattern(expression, "the expression is")
+    if not text:
         raise UsageError("an empty pattern is everywhere")
-    return re.compile(re.escape(data))
+    if text[:2].lower() != "0x":
+        return Pattern(re.compile(re.escape(os.fsencode(text))), "the text is")
+    if re.fullmatch(r"([0-9a-fA-F]{2})+", text[2:]) is None:
+        raise UsageError(
+            f"{text}: bytes are 0x and two digits for each; to find that text write /{text}/"
+        )
+    return Pattern(re.compile(re.escape(bytes.fromhex(text[2:]))), "the bytes are")

@@ -1,0 +1,45 @@
+"""An empty file, a wrong one and one that is not there: every command says the same of each."""
+
+import pytest
+
+from xensave.cli import main
+
+CALLS = {
+    "show": ["IN"],
+    "verify": ["IN"],
+    "check": ["IN", "-t", "4.17"],
+    "diff": ["IN", "examples/hvm1.ctx"],
+    "diff-new": ["examples/hvm1.ctx", "IN"],
+    "policy": ["show", "IN"],
+    "memory": ["IN"],
+    "report": ["IN", "-o", "OUT"],
+    "extract": ["IN", "OUT"],
+    "gdbserver": ["IN", "--stdio"],
+    "drgn": ["IN"],
+    "convert": ["IN", "OUT", "-t", "4.17"],
+    "thin": ["IN", "OUT"],
+    "edit": ["IN", "OUT", "--set", "CPU[0].rip=1", "-t", "4.17"],
+    "decode": ["IN"],
+    "encode": ["IN", "OUT"],
+    "convert-legacy-stream": ["-i", "IN", "-o", "OUT"],
+}
+
+ANSWERS = {"check"}
+"""Commands whose exit code 1 is a hypervisor's answer: for them a wrong file is trouble."""
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_no_image(name, tmp_path, capsys):
+    path, out = tmp_path / "it", tmp_path / "out"
+    command = name.removesuffix("-new")
+    call = [{"IN": str(path), "OUT": str(out)}.get(word, word) for word in CALLS[name]]
+    assert main([command, *call]) == 2
+    assert capsys.readouterr().err == f"xensave {command}: {path}: No such file or directory\n"
+    for data in (b"", b"root:x:0:0:root\n" * 99):
+        path.write_bytes(data)
+        assert main([command, *call]) == (2 if command in ANSWERS else 1), data
+        printed = "".join(capsys.readouterr())
+        assert f"{path}: " in printed
+        assert "examples/hvm1.ctx" not in printed
+    # A page says what is wrong with a file.
+    assert out.exists() == (command == "report")
