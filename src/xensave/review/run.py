@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
@@ -25,6 +25,9 @@ from xensave.rules.numbers.model import Change, Objection, Side
 from xensave.rules.numbers.run import objections
 
 HEADERS = "xen/include/public/hvm/save.h, arch-x86/hvm/save.h or another header of numbers"
+
+SteppedSeries: TypeAlias = tuple[int, "list[tuple[Patch, PatchStep | None]]"]
+"""The number of a series, and its patches each with what it does; None where it tells nothing."""
 
 
 class ReviewSetting(NamedTuple):
@@ -91,20 +94,8 @@ def review_patches(
     versions: dict[tuple[int, int], list[Patch]] = {}
     for number, patch in zip(series_of([p.message for p in patches]), patches, strict=True):
         versions.setdefault((number, patch.message.version), []).append(patch)
+    stepped, skipped = _stepped(versions, setting, tree)
     reviews: list[Review] = []
-    skipped: list[str] = []
-    stepped: list[tuple[int, list[tuple[Patch, PatchStep | None]]]] = []
-    for (number, _), series in sorted(versions.items(), key=lambda item: item[0]):
-        series.sort(key=lambda patch: patch.message.number)
-        if tree is None and not any(tells(patch) for patch in series):
-            skipped += [patch.title for patch in series]
-            continue
-        try:
-            stepped.append((number, _steps(series, setting, tree)))
-        except UsageError:
-            later_version = bool(stepped) and stepped[-1][0] == number
-            if later_version or not _upon_the_last(series, stepped, setting, tree):
-                raise
     for number, steps in stepped:
         skipped += [patch.title for patch, step in steps if step is None]
         done = [(patch, step) for patch, step in steps if step is not None]
@@ -120,11 +111,35 @@ def review_patches(
                 )
             )
     if not reviews:
-        touched = sorted({file.path for patch in patches for file in patch.files})
-        shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
-        raise Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
+        raise _untouched(patches)
     answers = tuple(message.subject for message in thread if message.shown and not message.diff)
     return ReviewResult(tuple(reviews), progress_of(reviews), tuple(skipped), answers)
+
+
+def _stepped(
+    versions: dict[tuple[int, int], list[Patch]], setting: ReviewSetting, tree: Tree | None
+) -> tuple[list[SteppedSeries], list[str]]:
+    """Returns the steps of each version of a series, and the titles of what tells nothing."""
+    stepped: list[SteppedSeries] = []
+    skipped: list[str] = []
+    for (number, _), series in sorted(versions.items(), key=lambda item: item[0]):
+        series.sort(key=lambda patch: patch.message.number)
+        if tree is None and not any(tells(patch) for patch in series):
+            skipped += [patch.title for patch in series]
+            continue
+        try:
+            stepped.append((number, _steps(series, setting, tree)))
+        except UsageError:
+            later_version = bool(stepped) and stepped[-1][0] == number
+            if later_version or not _upon_the_last(series, stepped, setting, tree):
+                raise
+    return stepped, skipped
+
+
+def _untouched(patches: Iterable[Patch]) -> Untouched:
+    touched = sorted({file.path for patch in patches for file in patch.files})
+    shown = ", ".join(touched[:3]) + (", ..." if len(touched) > 3 else "")
+    return Untouched(f"nothing to review: the patch touches {shown or 'no file'}, not {HEADERS}")
 
 
 def _steps(
@@ -142,7 +157,7 @@ def _steps(
 
 def _upon_the_last(
     series: Sequence[Patch],
-    stepped: list[tuple[int, list[tuple[Patch, PatchStep | None]]]],
+    stepped: list[SteppedSeries],
     setting: ReviewSetting,
     tree: Tree | None,
 ) -> bool:

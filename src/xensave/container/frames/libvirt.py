@@ -173,28 +173,13 @@ def parse_xml(data: bytes) -> Element:
 
     if len(data) > XML_LIMIT:
         raise LimitExceeded(f"{len(data)} bytes of XML, the limit is {XML_LIMIT}", record=_RECORD)
-    top = Element("", {})
-    open_elements = [top]
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if len(open_elements) > DEPTH_LIMIT:
-            raise Unsupported(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
-        element = Element(name, attributes)
-        open_elements[-1].children.append(element)
-        open_elements.append(element)
-
-    def text(part: str) -> None:
-        open_elements[-1].text += part
-
-    def doctype(*_: object) -> None:
-        raise Unsupported("XML with a document type", record=_RECORD)
-
+    tree = _TreeBuilder()
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: open_elements.pop()
-    parser.CharacterDataHandler = text
-    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.text
+    parser.StartDoctypeDeclHandler = tree.doctype
     try:
         parser.Parse(data.partition(b"\0")[0], True)
     except expat.ExpatError as error:
@@ -203,7 +188,31 @@ def parse_xml(data: bytes) -> Element:
     except (LookupError, ValueError) as error:
         # An encoding that Python has not, or of more than one byte.
         raise Unsupported(f"no XML that is read here: {error}", record=_RECORD) from error
-    return top.children[0]
+    return tree.top.children[0]
+
+
+class _TreeBuilder:
+    """The elements of a document as the parser meets them, below an element without a name."""
+
+    def __init__(self) -> None:
+        self.top = Element("", {})
+        self._open = [self.top]
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > DEPTH_LIMIT:
+            raise Unsupported(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
+        element = Element(name, attributes)
+        self._open[-1].children.append(element)
+        self._open.append(element)
+
+    def end(self, _name: str) -> None:
+        self._open.pop()
+
+    def text(self, part: str) -> None:
+        self._open[-1].text += part
+
+    def doctype(self, *_: object) -> None:
+        raise Unsupported("XML with a document type", record=_RECORD)
 
 
 def _config(root: Element) -> dict[str, Json]:

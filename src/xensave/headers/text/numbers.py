@@ -115,15 +115,14 @@ def read_text(
     defined = list(_definitions(code, description))
     values.update({macro: value for macro, value, _ in defined if value})
     numbers = []
-    limit = limit_place = version = None
+    limits: list[tuple[int | None, Place]] = []
+    version = None
     branches = _Branches(code)
     evaluator = _Evaluator(values)
     for macro, value, offset in defined:
         place = lines.place(offset)
         if macro == description.limit_macro:
-            stops = description.limit_of(evaluator.of(value))
-            if limit is None or (stops is not None and stops > limit):
-                limit, limit_place = stops, place
+            limits.append((description.limit_of(evaluator.of(value)), place))
         elif macro == description.version:
             version = evaluator.of(value)
         elif name := description.name_of(macro):
@@ -131,6 +130,8 @@ def read_text(
             number = evaluator.of(value)
             inside = branches.at(offset)
             numbers.append(SpaceNumber(name, number, macro, place, value, alias, inside))
+    limit, limit_place = max(limits, key=_height, default=(None, None))
+    reserved = _nearest(reservations(text, path), code, numbers, (path, description), lines)
     return SpaceText(
         path,
         tuple(numbers),
@@ -138,13 +139,12 @@ def read_text(
         limit,
         limit_place,
         version,
-        tuple(
-            owned._replace(space=description.space)
-            for owned in _nearest(
-                reservations(text, path), code, numbers, (path, description), lines
-            )
-        ),
+        tuple(owned._replace(space=description.space) for owned in reserved),
     )
+
+
+def _height(limit: tuple[int | None, Place]) -> int:
+    return -1 if limit[0] is None else limit[0]
 
 
 def _nearest(

@@ -191,17 +191,7 @@ def _graft_struct(sheet: Sheet, chunk: list[HunkFact], hunk: Hunk, path: str) ->
     """Marks the rows that a chunk shows, and puts what it adds between them."""
     stays = [entry for entry in chunk if entry.kind != ADDED]
     changes = any(entry.kind != CONTEXT for entry in chunk)
-    # What earlier patches of the series added lies outside of the release's structs.
-    extra = SheetStruct(DESCRIPTOR._replace(struct=""), sheet.extra)
-    spots = [
-        (struct, spot) for struct in sheet.structs.values() for spot in _spots(struct, stays)
-    ] or [(extra, spot) for spot in _spots(extra, stays)]
-    named = [
-        (struct, at)
-        for struct, at in spots
-        if struct.layout.struct in re.findall(r"\w+", hunk.section)
-    ]
-    spots = named if len(spots) > 1 and named else spots
+    spots = _places(sheet, stays, hunk)
     if len(spots) != 1:
         if not changes:
             return
@@ -215,6 +205,37 @@ def _graft_struct(sheet: Sheet, chunk: list[HunkFact], hunk: Hunk, path: str) ->
             for number in row_numbers:
                 _mark(struct.rows[number], entry, path)
         return
+    rows = _grafted_rows(struct, matched, chunk, path)
+    if struct.layout.struct:
+        sheet.structs[struct.layout.struct] = SheetStruct(struct.layout, rows)
+    else:
+        sheet.replace_extra(rows)
+
+
+def _places(
+    sheet: Sheet, stays: list[HunkFact], hunk: Hunk
+) -> list[tuple[SheetStruct, list[range]]]:
+    """Returns where in the release a chunk's fields stand in a row: in which struct, which rows.
+
+    Of several structs those count that the hunk's heading names.
+    """
+    # What earlier patches of the series added lies outside of the release's structs.
+    extra = SheetStruct(DESCRIPTOR._replace(struct=""), sheet.extra)
+    spots = [
+        (struct, spot) for struct in sheet.structs.values() for spot in _spots(struct, stays)
+    ] or [(extra, spot) for spot in _spots(extra, stays)]
+    named = [
+        (struct, at)
+        for struct, at in spots
+        if struct.layout.struct in re.findall(r"\w+", hunk.section)
+    ]
+    return named if len(spots) > 1 and named else spots
+
+
+def _grafted_rows(
+    struct: SheetStruct, matched: list[range], chunk: list[HunkFact], path: str
+) -> list[SheetRow]:
+    """Returns a struct's rows with those that a chunk shows marked, and what it adds between."""
     rows = list(struct.rows)
     made: list[SheetRow] = []
     at = matched[0][0]
@@ -228,10 +249,7 @@ def _graft_struct(sheet: Sheet, chunk: list[HunkFact], hunk: Hunk, path: str) ->
             _mark(row, entry, path)
             made.append(row)
     rows[at : matched[-1][-1] + 1] = made
-    if struct.layout.struct:
-        sheet.structs[struct.layout.struct] = SheetStruct(struct.layout, rows)
-    else:
-        sheet.replace_extra(rows)
+    return rows
 
 
 def _spots(struct: SheetStruct, stays: list[HunkFact]) -> Iterator[list[range]]:
