@@ -21,10 +21,12 @@ from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.container.streams.legacy import LEGACY_FORMAT
 from xensave.container.streams.legacy import chunks as c
+from xensave.container.streams.legacy.toolstack import xenstore_data
 from xensave.container.streams.libxc_records import PageData
-from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
+from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
 from xensave.rules.stream import verify
 from xensave.source import MemorySource, open_source
+from xensave.source.stream import StreamSource
 from xensave.testing import legacy as make
 from xensave.testing.streams import xl_image
 
@@ -277,6 +279,25 @@ def test_lengths_that_are_only_claimed_take_no_memory():
             list(walk(open_source(Pipe(data)), "legacy"))
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_plain_batch_behind_a_compressed_one_counts(pipe):
+    """What came last of a page is what the next difference refers to."""
+    first, second = bytes([0xE0]) * 4096, bytes([0xE1]) * 4096
+    third = second[:-4] + b"last"
+    data = make.ulongs([64], 8) + make.TSC + make.ENABLE_COMPRESSION
+    data += make.compressed({3: first}, {}) + make.batch([3], second)
+    data += make.compressed({3: third}, {3: second}) + make.END + make.hvm_tail()
+    source = StreamSource(io.BytesIO(data).read, "<pipe>") if pipe else MemorySource(data)
+    assert memory(LEGACY_FORMAT.walk(source)) == {3: third}
+
+
+def test_keys_of_a_toolstack_are_no_more_than_a_stream_may_have():
+    """Each entry of 29 bytes becomes six words: a chunk of 128 MiB took gigabytes."""
+    xenstore_data(make.toolstack([b"a\0"] * 1000)[8:], 8)
+    with pytest.raises(LimitExceeded, match="keys of more than 1048576 bytes"):
+        xenstore_data(make.toolstack([b"a\0"] * 20_000)[8:], 8)
 
 
 def test_tmem_is_named():

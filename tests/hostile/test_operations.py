@@ -43,7 +43,7 @@ from xensave.report.guest import guest_page
 from xensave.report.registers import VCPUS_LIMIT
 from xensave.rules.stream import verify
 from xensave.source import open_source
-from xensave.testing import streams
+from xensave.testing import legacy, streams
 from xensave.testing.pv import BASIC_SIZE, pv_stream
 from xensave.toolstack.judge import Judge
 from xensave.toolstack.libxl import config
@@ -209,6 +209,15 @@ def policies(count):
     )
 
 
+def differences(count):
+    """A Remus stream: batches of one page each, then as many pages that differ from zeros."""
+    plain = b"".join(legacy.pages([number]) for number in range(count))
+    later = {count + number: bytes(4096) for number in range(count)}
+    unchanged = legacy.compressed(later, later)
+    body = plain + legacy.ENABLE_COMPRESSION + unchanged + legacy.LAST + legacy.END
+    return legacy.ulongs([4 * count], 8) + body + legacy.hvm_tail(streams.context("4.5"))
+
+
 WORK = [
     show, show_all, json_all, verify_all, convert, memory_all, extract_all, compare_with_itself,
     decode, encode, edit_all, report, judge_all,
@@ -235,6 +244,13 @@ WORK = [
 @pytest.mark.parametrize("function", WORK)
 def test_linear(function, make, small):
     few, many = make(small), make(small * FACTOR)
+    assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
+
+
+@pytest.mark.parametrize("function", [show, verify_all, convert, memory_all, judge_all, report])
+def test_differences_are_linear(function):
+    """What each page held before is looked up, not searched for in every batch."""
+    few, many = differences(40), differences(40 * FACTOR)
     assert operations(function, many) <= (FACTOR + 1) * operations(function, few)
 
 

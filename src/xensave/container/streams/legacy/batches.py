@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xensave.container.events import LIBXC, RECORD, Event
 from xensave.container.made import MadeEvent
@@ -31,11 +32,12 @@ class Batches:
         self._reader = reader
         self._pending: deque[int] = deque()
         self._rest = b""
-        # Pages that came compressed, the latest last.
+        # Pages that came compressed, and of a pipe all others too, the latest last.
         self._latest: OrderedDict[int, bytes] = OrderedDict()
-        # Plain batches: where their entries and pages lie in a file, or both as they came.
-        self._places: list[tuple[int, int, int]] = []
-        self._bodies: deque[tuple[tuple[int, ...], bytes]] = deque()
+        # Of a file: plain batches that no difference was asked for behind, and what those before
+        # hold.
+        self._fresh: list[tuple[int, int, int]] = []
+        self._places = Places()
         self._forgotten = False
 
     def pages(self, event: Event) -> Iterator[Event]:
@@ -115,54 +117,75 @@ class Batches:
             self._forgotten = True
 
     def _remember(self, event: Event, entries: tuple[int, ...], made: Event) -> None:
+        """Remembers where a plain batch's pages lie, or the pages, where they come but once."""
         if not event.length:
             return
         if self._source.seekable:
             at = event.offset + 4
-            self._places.append((at, event.body_offset - at, event.body_offset))
+            self._fresh.append((at, event.body_offset - at, event.body_offset))
+            for pfn in _with_contents(entries) if self._latest else ():
+                self._latest.pop(pfn, None)
             return
         body = bytes(made.body())
-        self._bodies.append((entries, body[len(body) - event.length :]))
-        if len(self._bodies) > CONTENTS_LIMIT // c.MAX_BATCH:
-            self._bodies.popleft()
-            self._forgotten = True
+        at = len(body) - event.length
+        for pfn in _with_contents(entries):
+            self._keep(pfn, body[at : at + c.PAGE_SIZE])
+            at += c.PAGE_SIZE
 
     def _before(self, pfn: int, event: Event) -> bytes:
         """Returns what a page held: zeros, if nothing was sent of it."""
-        page = self._latest.get(pfn) or self._in_bodies(pfn) or self._in_places(pfn)
+        page = self._latest.get(pfn) or self._in_file(pfn)
         if page is None and self._forgotten:
             what = f"PFN {pfn:#x} differs from contents that came too long ago to be kept"
             raise event.fault(Unsupported, what)
         return page or bytes(c.PAGE_SIZE)
 
-    def _in_bodies(self, pfn: int) -> bytes | None:
-        for entries, body in reversed(self._bodies):
-            number = _number_of(pfn, entries)
-            if number is not None:
-                return body[number * c.PAGE_SIZE : (number + 1) * c.PAGE_SIZE]
-        return None
+    def _in_file(self, pfn: int) -> bytes | None:
+        """Returns what the last plain batch in the file that has a page gives it."""
+        for at, size, pages in self._fresh:
+            self._places.add(
+                _with_contents(self._reader.ulongs(self._source.view(at, size))), pages
+            )
+        self._fresh = []
+        place = self._places.get(pfn)
+        return None if place is None else bytes(self._source.view(place, c.PAGE_SIZE))
 
-    def _in_places(self, pfn: int) -> bytes | None:
-        for at, size, pages in reversed(self._places):
-            number = _number_of(pfn, self._reader.ulongs(self._source.view(at, size)))
-            if number is not None:
-                return bytes(self._source.view(pages + number * c.PAGE_SIZE, c.PAGE_SIZE))
-        return None
+
+class Places:
+    """Where in the file each page lies, in arrays for runs of PFNs: eleven bytes a page.
+
+    >>> places = Places()
+    >>> places.add([7, 8], 4096)
+    >>> places.get(8), places.get(9)
+    (8192, None)
+    """
+
+    _RUN = 64
+
+    def __init__(self) -> None:
+        self._runs: dict[int, array[int]] = {}
+
+    def add(self, pfns: Iterable[int], place: int) -> None:
+        """Takes pages that lie one behind the other from a place on."""
+        for pfn in pfns:
+            run = self._runs.get(pfn // self._RUN)
+            if run is None:
+                run = self._runs[pfn // self._RUN] = array("q", [-1]) * self._RUN
+            run[pfn % self._RUN] = place
+            place += c.PAGE_SIZE
+
+    def get(self, pfn: int) -> int | None:
+        """Returns the last place of a page, None where it has none."""
+        run = self._runs.get(pfn // self._RUN)
+        return None if run is None or run[pfn % self._RUN] < 0 else run[pfn % self._RUN]
+
+
+def _with_contents(entries: Iterable[int]) -> Iterator[int]:
+    return (entry & c.PFN_MASK for entry in entries if _has_contents(entry))
 
 
 def _has_contents(entry: int) -> bool:
     return entry & c.TYPE_MASK < c.BROKEN
-
-
-def _number_of(pfn: int, entries: tuple[int, ...]) -> int | None:
-    """Returns which of the pages of a batch is that of a PFN."""
-    number = 0
-    for entry in entries:
-        if _has_contents(entry):
-            if entry & c.PFN_MASK == pfn:
-                return number
-            number += 1
-    return None
 
 
 def _front(entries: tuple[int, ...]) -> bytes:

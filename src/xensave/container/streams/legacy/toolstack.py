@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from xensave.errors import Malformed
+from xensave.container.streams.libxl import XENSTORE_LIMIT
+from xensave.errors import LimitExceeded, Malformed
 
 VERSION = 1
 LEAKED = 4
@@ -18,7 +19,7 @@ _RECORD = "legacy toolstack"
 def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
     r"""Returns keys and values, each with its NUL, as EMULATOR_XENSTORE_DATA has them.
 
-    Raises Malformed for what libxl's own converter refuses.
+    Raises Malformed for what libxl's own converter refuses, LimitExceeded above XENSTORE_LIMIT.
 
     >>> entry = _ENTRY.pack(0xa0000, 0xf0000000, 0x800000, 5) + b"vram" + bytes(1)
     >>> xenstore_data(_HEAD.pack(1, 1) + entry, width=4)[:40]
@@ -31,6 +32,7 @@ def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
         raise Malformed(f"version {version}, expected {VERSION}", record=_RECORD)
     at = _HEAD.size
     words: list[bytes] = []
+    left = XENSTORE_LIMIT
     for _ in range(count):
         if at + _ENTRY.size > len(body):
             raise Malformed(f"{count} entries in {len(body)} bytes", record=_RECORD)
@@ -41,8 +43,14 @@ def xenstore_data(body: bytes | memoryview, width: int) -> bytes:
         if at > len(body):
             raise Malformed(f"a name of {length} bytes leaves the chunk", record=_RECORD)
         root = b"physmap/%x/" % phys
-        words += [root + b"start_addr", b"%x" % start, root + b"size", b"%x" % size]
-        words += [root + b"name", _checked(name)]
+        entry = (
+            root + b"start_addr", b"%x" % start, root + b"size", b"%x" % size,
+            root + b"name", _checked(name),
+        )  # fmt: skip
+        words += entry
+        left -= sum(map(len, entry)) + len(entry)
+        if left < 0:
+            raise LimitExceeded(f"keys of more than {XENSTORE_LIMIT} bytes", record=_RECORD)
     return b"".join(word + b"\0" for word in words)
 
 
