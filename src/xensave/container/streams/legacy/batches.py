@@ -37,7 +37,7 @@ class Batches:
         # Of a file: plain batches that no difference was asked for behind, and what those before
         # hold.
         self._fresh: list[tuple[int, int, int]] = []
-        self._places = Places()
+        self._places = PagePlaces()
         self._forgotten = False
 
     def pages(self, event: Event) -> Iterator[Event]:
@@ -151,10 +151,10 @@ class Batches:
         return None if place is None else bytes(self._source.view(place, c.PAGE_SIZE))
 
 
-class Places:
+class PagePlaces:
     """Where in the file each page lies, in arrays for runs of PFNs: eleven bytes a page.
 
-    >>> places = Places()
+    >>> places = PagePlaces()
     >>> places.add([7, 8], 4096)
     >>> places.get(8), places.get(9)
     (8192, None)
