@@ -6,10 +6,19 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tests.memory.samples import image, page, record
+from xensave import open as open_image
+from xensave.container import runs as container_runs
+from xensave.container.framing import pack_record
+from xensave.container.runs import SHORTEST, PageRun, walk_in_runs
+from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SIZE
+from xensave.errors import Malformed
 from xensave.memory import PageIndex, build_index
-from xensave.memory.batches import Batch
+from xensave.memory.batches import Batch, batches
 from xensave.memory.index import last_contents, runs
+from xensave.source.memory import MemorySource
+from xensave.testing import streams
 
 NO_WORDS = np.empty(0, np.uint64)
 FRAMES = 600
@@ -141,3 +150,52 @@ def test_what_is_far_up_costs_no_more():
     assert index.nbytes <= 3 * 16
     assert index.offset_of(top) == 4096
     assert [index.offset_of(pfn) for pfn in (-1, 1 << 52, 1 << 80)] == [None, None, None]
+
+
+def alike(chance, count=300, kinds=(0,), pages=4):
+    """Records that are as long as one another, of frames in any order."""
+    frames = [chance.sample(range(900), pages) for _ in range(count)]
+    return [
+        record(*((pfn, chance.choice(kinds), page(pfn % 251)) for pfn in pfns)) for pfns in frames
+    ]
+
+
+def read_record_by_record(guest):
+    return build_index(batches(guest.events()))
+
+
+def told(index):
+    frames = [*zip(index.pfns.tolist(), index.offsets.tolist(), index.types.tolist(), strict=True)]
+    compared = index.compared and told(index.compared)
+    return frames, index.sent, index.listed, index.passes, index.type_counts(), compared
+
+
+@pytest.mark.parametrize("kinds", [(0,), (0, 0, 0, 0, 0, 1), (3,)])
+def test_records_in_runs_are_records_one_by_one(kinds, monkeypatch):
+    monkeypatch.setattr(container_runs, "WINDOW", 1 << 12)
+    chance = random.Random(str(kinds))
+    verify = pack_record(libxc.VERIFY)
+    ascending = [record((pfn, page(pfn % 7)), (pfn + 1, page(1))) for pfn in range(0, 400, 2)]
+    empty = [record((7, 0xF, b""), (8, page(3)))]
+    sent = [*alike(chance, kinds=kinds), *empty, *ascending, verify, *alike(chance, 200)]
+    stream = streams.libxc_stream(b"".join(sent) + streams.hvm_tail("4.17"), "4.17")
+    saved = streams.xl_image(streams.libxl_stream(stream))
+    events = list(walk_in_runs(MemorySource(saved), listed="all", least=SHORTEST))
+    assert sum(isinstance(event, PageRun) for event in events) >= 3
+    assert len(events) < len(sent) / 2
+    with open_image(saved) as guest:
+        assert told(guest.memory.index) == told(read_record_by_record(guest))
+
+
+def test_a_record_that_libxc_refuses_is_refused_within_a_run():
+    """Its entries are as many, and of one there is no page."""
+    chance = random.Random(1)
+    bad = bytearray(alike(chance, 1)[0])
+    bad[16 + 7] = 0xF0
+    with image(*alike(chance), bytes(bad), *alike(chance)) as guest:
+        with pytest.raises(Malformed) as one_by_one:
+            read_record_by_record(guest)
+        with pytest.raises(Malformed) as in_runs:
+            guest.memory  # noqa: B018
+        assert str(in_runs.value) == str(one_by_one.value)
+        assert "offset" in str(in_runs.value)

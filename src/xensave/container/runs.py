@@ -96,15 +96,22 @@ class PageRun(Event):
 
 
 def walk_in_runs(
-    source: Source, format: str | None = None, *, stored: bool = False, listed: Listed = "none"
+    source: Source,
+    format: str | None = None,
+    *,
+    stored: bool = False,
+    listed: Listed = "none",
+    least: int | None = None,
 ) -> Iterator[Event]:
     """Yields the events that `walk` does, stretches of page records as one PageRun each.
 
-    `listed` says which PFNs will be asked for: they are read with the headers.
+    `listed` says which PFNs will be asked for: they are read with the headers. `least` is how many
+    records begin a run, where whoever asks has numpy already.
     """
     # What was read and was no run is not read again: not before the walk is past it.
     wait = 0
-    least = SHORTEST_OF_ARRAYS if listed == "all" else SHORTEST
+    if least is None:
+        least = SHORTEST_OF_ARRAYS if listed == "all" else SHORTEST
     for event in walk(source, format, stored=stored):
         yield event
         if not event.is_record(LIBXC, libxc.PAGE_DATA) or not isinstance(source, MemorySource):
@@ -129,7 +136,7 @@ def _begins(source: MemorySource, like: Event, at: int, least: int) -> bool:
     far = (least - 1) * (like.end - like.offset)
     if like.pad_length or at + far + FRONT > (source.size or 0):
         return False
-    return source.view(at + far, FRONT) == bytes(like.raw) + bytes(like.prefix(PAIR.size))
+    return source.read_range(at + far, FRONT) == bytes(like.raw) + bytes(like.prefix(PAIR.size))
 
 
 def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[PageRun | None, int]:

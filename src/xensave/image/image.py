@@ -219,13 +219,15 @@ class Image(CountedImage):
         """
         if self._memory is None:
             # numpy, and the index, are of no use to who asks for records.
+            from xensave.container.runs import SHORTEST, walk_in_runs
             from xensave.memory import Memory, build_index
             from xensave.memory.appendix import Appendix
             from xensave.memory.batches import batches
 
             self._input.spill()
             appendix = Appendix(self._input.source)
-            index = build_index(batches(self.events(), appendix))
+            events = walk_in_runs(self._input.again(), listed="all", least=SHORTEST)
+            index = build_index(batches(events, appendix))
             self._memory = Memory(appendix.source, index)
         return self._memory
 

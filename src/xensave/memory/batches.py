@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xensave.container.events import HEADER_KIND, LIBXC, LIBXL, Event
+from xensave.container.framing import HEADER_SIZE
+from xensave.container.runs import PageRun
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc import PFN_MASK, TYPE_SHIFT
 from xensave.container.streams.libxc_records import DATALESS_TYPES, PAGE_TYPES, PAIR
@@ -48,6 +50,19 @@ class Batch(NamedTuple):
         return self.start + np.arange(len(self.pfns)) * libxc.PAGE_SIZE
 
 
+class BatchRows(NamedTuple):
+    """What records say that lie one behind another and list as many frames, all with contents.
+
+    `pfns`, and `types` where not all are NOTAB, have a row for each record. The pages of the first
+    begin at `start`, those of the next `stride` further on.
+    """
+
+    pfns: Integers
+    start: int
+    stride: int = 0
+    types: Integers | None = None
+
+
 class Mark(Enum):
     """What changes how later batches count."""
 
@@ -55,10 +70,13 @@ class Mark(Enum):
     CHECKPOINT = "a checkpoint is complete"
 
 
-def batches(events: Iterable[Event], appendix: Appendix | None = None) -> Iterator[Batch | Mark]:
-    """Yields the batches and marks of an image.
+def batches(
+    events: Iterable[Event], appendix: Appendix | None = None
+) -> Iterator[Batch | BatchRows | Mark]:
+    """Yields the batches and marks of an image; of records that a walk gives in runs many at once.
 
-    Pages that a reader makes, and that lie in no input, go to the appendix.
+    Those are overwritten by what comes next. Pages that a reader makes, and that lie in no input,
+    go to the appendix.
 
     Raises Malformed for a PAGE_DATA record that libxc refuses, and what the walk raises. A
     checkpointed stream that is cut after a complete checkpoint ends there, as for a receiver that
@@ -67,7 +85,9 @@ def batches(events: Iterable[Event], appendix: Appendix | None = None) -> Iterat
     inside = complete = False
     try:
         for event in events:
-            if event.is_record(LIBXC, libxc.PAGE_DATA):
+            if isinstance(event, PageRun):
+                yield from _of_run(event)
+            elif event.is_record(LIBXC, libxc.PAGE_DATA):
                 yield _placed(event, appendix)
             elif event.is_record(LIBXC, libxc.VERIFY):
                 yield Mark.VERIFY
@@ -82,6 +102,16 @@ def batches(events: Iterable[Event], appendix: Appendix | None = None) -> Iterat
     except Truncated:
         if not complete:
             raise
+
+
+def _of_run(run: PageRun) -> Iterator[Batch | BatchRows]:
+    words = run.pfns()
+    front = PAIR.size + ENTRY_SIZE * run.count
+    if words.max() > _PFN or run.length != front + libxc.PAGE_SIZE * run.count:
+        yield from map(page_data, run.apart())
+        return
+    start = run.offset + HEADER_SIZE + front
+    yield BatchRows(words.view(np.int64), start, run.stride)
 
 
 def _placed(event: Event, appendix: Appendix | None) -> Batch:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SIZE
-from xensave.memory.batches import Batch, Mark
+from xensave.memory.batches import Batch, BatchRows, Mark
+from xensave.memory.column import Integers
 from xensave.memory.index.empty import EmptyEntries
 from xensave.memory.index.last_contents import ascending, last_contents
 from xensave.memory.index.page_index import PageIndex, Pass
@@ -25,7 +26,7 @@ PASSES_LIMIT = 1 << 12
 """A live migration makes five passes; the frames of later ones count in the last."""
 
 
-def build_index(batches: Iterable[Batch | Mark]) -> PageIndex:
+def build_index(batches: Iterable[Batch | BatchRows | Mark]) -> PageIndex:
     """Takes in batches and marks in the order of the stream; `memory.batches` reads them.
 
     Meanwhile it takes 14 bytes for each run of pages that was sent (22 where a frame's number has
@@ -36,6 +37,8 @@ def build_index(batches: Iterable[Batch | Mark]) -> PageIndex:
     for item in batches:
         if isinstance(item, Batch):
             builder.add(item)
+        elif isinstance(item, BatchRows):
+            builder.add_all(item)
         else:
             builder.mark(item)
     return builder.finish()
@@ -53,10 +56,16 @@ class _Builder:
         self._complete: int | None = None
 
     def add(self, batch: Batch) -> None:
-        self._listed += len(batch.pfns) + len(batch.empty)
-        self._current.add(batch)
         if len(batch.empty):
+            self._listed += len(batch.empty)
             self._empty.add(batch.empty)
+        if len(batch.pfns):
+            types = None if batch.types is None else batch.types[np.newaxis]
+            self.add_all(BatchRows(batch.pfns[np.newaxis], batch.start, types=types))
+
+    def add_all(self, batches: BatchRows) -> None:
+        self._listed += batches.pfns.size
+        self._current.add(batches)
 
     def mark(self, mark: Mark) -> None:
         if mark is Mark.VERIFY:
@@ -101,25 +110,29 @@ class _Pages:
         """How many runs there are."""
         return len(self._runs)
 
-    def add(self, batch: Batch) -> None:
-        pfns = batch.pfns
-        if not len(pfns):
-            return
-        # A pass goes up through the frames; the next one begins below where it ended.
-        if pfns[0] <= self._last and len(self._passes) < PASSES_LIMIT:
-            self._passes.append(self.runs)
-        self._last = int(pfns[-1])
-        breaks = pfns[1:] - pfns[:-1] != 1
-        if batch.types is not None:
-            breaks |= batch.types[1:] != batch.types[:-1]
-        elif not breaks.any():
-            self._runs.append(int(pfns[0]), batch.start, len(pfns))
-            return
-        at = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-        places = batch.start + at * PAGE_SIZE
-        if batch.types is not None:
-            places |= batch.types[at] << PLACE_TYPE_SHIFT
-        self._runs.extend(Runs(pfns[at], places, np.diff(at, append=len(pfns))))
+    def add(self, batches: BatchRows) -> None:
+        pfns, types = batches.pfns, batches.types
+        rows, count = pfns.shape
+        begins = np.ones(pfns.shape, np.bool_)
+        begins[:, 1:] = pfns[:, 1:] - pfns[:, :-1] != 1
+        if types is not None:
+            begins[:, 1:] |= types[:, 1:] != types[:, :-1]
+        at = np.flatnonzero(begins)
+        row, inside = np.divmod(at, count)
+        places = batches.start + row * batches.stride + inside * PAGE_SIZE
+        if types is not None:
+            places |= types[row, inside] << PLACE_TYPE_SHIFT
+        self._begin_passes(pfns[:, 0], pfns[:, -1], np.searchsorted(row, np.arange(rows)))
+        self._runs.extend(Runs(pfns[row, inside], places, np.diff(at, append=rows * count)))
+
+    def _begin_passes(self, firsts: Integers, lasts: Integers, runs: Integers) -> None:
+        """Notes the passes that begin with records: their first frames, their last, first runs.
+
+        A pass goes up through the frames; the next one begins below where it ended.
+        """
+        again = np.flatnonzero(firsts <= np.append(self._last, lasts[:-1]))
+        self._passes += (self.runs + runs[again[: PASSES_LIMIT - len(self._passes)]]).tolist()
+        self._last = int(lasts[-1])
 
     def finish(self, count: int | None = None) -> _Sent:
         """Returns what the first `count` runs come to, by default all."""
