@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from xensave import __version__
 from xensave.errors import UsageError
@@ -15,6 +16,15 @@ from xensave.views.text.terminal import COLOUR_CHOICES, width_of
 
 class BadUsage(UsageError):
     """Words that a command does not take; they are told by its parser."""
+
+
+class _Operand(str):
+    """A word behind "--": never an option, whatever it begins with."""
+
+    __slots__ = ()
+
+
+_LACKING = "the following arguments are required"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -32,14 +42,39 @@ class CommandParser(argparse.ArgumentParser):
         if not any(map(_may_ask_for_help, words)):
             # argparse would format it for errors of its own, which are raised here without.
             self.usage = self.prog
+        at = words.index("--") if "--" in words else len(words)
         try:
-            args, unknown = self.parse_known_intermixed_args(words)
+            args, unknown = self.parse_known_intermixed_args(
+                [*words[:at], *map(_Operand, words[at + 1 :])]
+            )
+        except BadUsage as error:
+            unknown = [word for word in words[:at] if self._is_unknown(word)]
+            if not unknown or not error.message.startswith(_LACKING):
+                raise
         finally:
             self.usage = None
         if unknown:
-            options = [option for action in self._actions for option in action.option_strings]
-            raise BadUsage(f"unknown words: {' '.join(unknown)}{suggestion(unknown[0], options)}")
+            raise BadUsage(f"unknown words: {' '.join(unknown)}{self._instead(unknown[0])}")
         return args
+
+    def _parse_optional(self, arg_string: str) -> Any:  # noqa: ANN401 - Pythons differ
+        # Operands and options may be mixed, and then argparse forgets where "--" stood.
+        return None if isinstance(arg_string, _Operand) else super()._parse_optional(arg_string)
+
+    def _options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
+
+    def _is_unknown(self, word: str) -> bool:
+        """Tells whether a word looks like an option, and is none."""
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        return word[:1] == "-" and len(word) > 1 and name not in self._options()
+
+    def _instead(self, word: str) -> str:
+        """Returns what may have been meant by an unknown word: an option, or a file."""
+        close = suggestion(word, self._options())
+        if not close and word.startswith("-") and os.path.lexists(word):
+            return f"; ./{word} is the file"
+        return close
 
 
 def _may_ask_for_help(word: str) -> bool:
@@ -53,6 +88,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     >>> suggestion("shwo", ["show", "verify"])
     "; did you mean 'show'?"
     """
+    if not word:
+        return ""
     from difflib import get_close_matches
 
     close = get_close_matches(word.partition("=")[0], list(known), 1)
