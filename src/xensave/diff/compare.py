@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from xensave.diff.facts import emulator_changes, fact_changes
 from xensave.diff.pages import MemoryChange, compare_memory, memory_of
 from xensave.diff.records import names_of, record_changes
 from xensave.diff.selection import Selection
+from xensave.errors import XensaveError
 from xensave.image import Image
 
 
@@ -51,6 +53,9 @@ def compare(old: Image, new: Image, selection: Selection | None = None) -> Compa
     """
     chosen = selection or Selection()
     pages, lacking = _memory(old, new) if chosen.memory else (None, ())
+    for image in (old, new):
+        with _naming(image):
+            _ = image.tally
     if chosen.records:
         chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))
@@ -58,9 +63,22 @@ def compare(old: Image, new: Image, selection: Selection | None = None) -> Compa
 
 
 def _memory(old: Image, new: Image) -> tuple[MemoryChange | None, tuple[str, ...]]:
-    before, after = memory_of(old), memory_of(new)
+    with _naming(old):
+        before = memory_of(old)
+    with _naming(new):
+        after = memory_of(new)
     sides = ((old, before), (new, after))
     lacking = tuple(image.name for image, result in sides if not len(result.frames))
     if lacking:
         return None, lacking if len(lacking) == 1 else ()
     return compare_memory(before, after), ()
+
+
+@contextmanager
+def _naming(image: Image) -> Iterator[None]:
+    """Lets an error say which of two images it is about: both are open."""
+    try:
+        yield
+    except XensaveError as error:
+        error.source = error.source or image.name
+        raise

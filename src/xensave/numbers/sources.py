@@ -18,7 +18,7 @@ from xensave.catalogue.registry import (
     shipped_names,
     shipped_registry,
 )
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import Malformed, UsageError, XensaveError
 from xensave.headers.model import HeaderRecord, HeaderSpace
 from xensave.numbers.claims import XEN, ClaimedRecord, Claims
 from xensave.numbers.points import Bound, bound_in
@@ -71,6 +71,9 @@ def _binary_claims(path: str, space: str) -> Claims:
         return hypervisor_claims(read_hypervisor(path))
     except XensaveError as error:
         error.source = error.source or path
+        if isinstance(error, Malformed) and error.offset == 0:
+            # It is nothing of the kind: perhaps it was to be another one.
+            error.message += f"; a source is {KINDS}"
         raise
 
 

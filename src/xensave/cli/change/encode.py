@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import nullcontext
+from typing import TextIO
 
 from xensave.cli.options import max_size
 from xensave.cli.output import no_terminal
@@ -50,11 +51,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _document(file: TextIO, path: str) -> Document:
+    try:
+        return Document.load(file)
+    except XensaveError as error:
+        raise error.about(path) from error
+
+
 def _load(path: str) -> Document:
     try:
         with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
             reading(file.fileno(), path)
-            return Document.load(file)
+            return _document(file, path)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
     except XensaveError as error:
