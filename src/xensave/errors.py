@@ -6,6 +6,7 @@ caller can point at the place without parsing a message. The command line prints
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 
@@ -83,7 +84,18 @@ class SourceError(XensaveError):
 
 
 class UsageError(XensaveError):
-    """The caller asked for what does not exist: an unknown release, record or option value."""
+    """The caller asked for what does not exist: an unknown release, record or option value.
+
+    Where it is a name that nothing has, `word` is that name, and `known` are those that there are.
+    """
+
+    word = ""
+    known: tuple[str, ...] = ()
+
+    def among(self, word: str, known: Iterable[str]) -> Self:
+        """Returns the error as one about a name that is none of those known."""
+        self.word, self.known = word, tuple(known)
+        return self
 
 
 _DISTRIBUTIONS = {"clang": "libclang", "elftools": "pyelftools", "jinja2": "Jinja2"}

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from xensave.cli import COMMANDS, main
 
+ROOT = Path(__file__).parents[2]
 HVM, PVH = "examples/hvm1.ctx", "examples/pvh1.ctx"
 IMAGE = "examples/hvm1.img.zst"
 REGISTRY = """
@@ -65,6 +67,10 @@ def test_words_of_a_hostile_glob_do_not_reach_the_terminal(name, capsys):
         (["show", HVM, "--recrod", "CPU"], "did you mean '--record'?"),
         (["check", HVM, "--traget=4.17", "-t", "4.17"], "did you mean '--target'?"),
         (["verify", HVM, "--zzzzzz"], ""),
+        (["convert", HVM, "OUT", "--targte", "4.17"], "did you mean '--target'?"),
+        (["show", HVM, "--record", "lapik"], "did you mean 'LAPIC'?"),
+        (["edit", HVM, "OUT", "--set", "CPU.ripp=1"], "did you mean 'rip'?"),
+        (["edit", HVM, "OUT", "--set", "CPU.zzzz=1"], ""),
     ],
 )
 def test_a_slip_of_the_finger_is_answered_with_what_was_meant(words, meant, capsys):
@@ -72,6 +78,51 @@ def test_a_slip_of_the_finger_is_answered_with_what_was_meant(words, meant, caps
     told = capsys.readouterr().err
     assert meant in told
     assert meant or "did you mean" not in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "--", "-x.ctx"],
+        ["show", "--record", "CPU", "--", "-x.ctx"],
+        ["check", "-t", "4.17", "--", "--json", "-x.ctx"],
+        ["verify", "plain", "--", "-x.ctx"],
+    ],
+)
+def test_behind_two_dashes_stand_operands_alone(words, tmp_path, monkeypatch, capsys):
+    for name in ("-x.ctx", "--json", "plain"):
+        (tmp_path / name).write_bytes((ROOT / HVM).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    assert "-x.ctx" in capsys.readouterr().out or "CPU" in words
+
+
+def test_a_file_that_looks_like_an_option_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "-x.ctx").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", "-x.ctx"]) == 2
+    assert capsys.readouterr().err == (
+        "xensave show: unknown words: -x.ctx; ./-x.ctx is the file\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["diff", "{}", HVM], 1),
+        (["diff", HVM, "{}"], 1),
+        (["diff", "{}", HVM, "--records", "CPU"], 1),
+        (["policy", "show", "{}"], 1),
+        (["policy", "diff", "{}", "examples/hosts/amd.txt"], 1),
+        (["encode", "{}", "OUT"], 1),
+        (["clash", "4.17", "{}"], 2),
+    ],
+)
+def test_an_error_names_the_input_that_it_is_of(words, status, tmp_path, capsys):
+    wrong = tmp_path / "wrong"
+    wrong.write_text("neither an image nor a policy\n")
+    assert main([word.format(wrong) for word in words]) == status
+    assert capsys.readouterr().err.startswith(f"xensave {words[0]}: {wrong}: ")
 
 
 def test_no_words_is_wrong_usage_and_help_is_not(capsys):

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from xensave.cli import module_of
-from xensave.cli.parser import BadUsage, command_parser
+from xensave.cli.parser import BadUsage, command_parser, suggestion
 from xensave.errors import MissingExtra, SourceError, UsageError, XensaveError
 from xensave.source.inputs import command_inputs
 from xensave.views.text.escape import escape
@@ -92,5 +92,6 @@ def complain(name: str, error: XensaveError, *, as_json: bool) -> None:
 
         sys.stdout.write(error_json(error) + "\n")
     sys.stdout.flush()
-    line = f"xensave {name}: {escape(str(error))}"
+    near = suggestion(error.word, error.known) if isinstance(error, UsageError) else ""
+    line = f"xensave {name}: {escape(str(error) + near)}"
     sys.stderr.writelines(f"{part}\n" for part in wrapped(line, fold_width(sys.stderr), after="  "))

@@ -55,7 +55,8 @@ def _assigned(name: str, layout: Layout, body: bytes, path: str, assignment: Ass
     head, _, bit_name = path.rpartition(".")
     register = find_target(name, layout, body, head) if head else None
     if register is None or not isinstance(register.value, int):
-        raise UsageError(f"{name} has no field {path}")
+        known = (place.path for place in walk(layout.fields))
+        raise UsageError(f"{name} has no field {path}").among(_INDEX.sub("", path), known)
     bit = _bit(register, bit_name, f"{name}.{head}")
     return register.store(_with_bit(register.value, bit, assignment))
 

@@ -122,7 +122,7 @@ def _absent(image: Image, spec: str, name: str | int, layer: str | None) -> Exce
         )
     known = {*catalogue.record_names(), *libxc.RECORDS.values(), *libxl.RECORDS.values()}
     if isinstance(name, str) and name not in known:
-        return UsageError(f"no record is called {spec!r}")
+        return UsageError(f"no record is called {spec!r}").among(name, known)
     return AbsentRecord(f"the image holds no {spec}")
 
 

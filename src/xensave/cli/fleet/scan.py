@@ -74,8 +74,9 @@ def _pool(args: argparse.Namespace, question: Question) -> Pool:
 
 def _sentence(table: str, result: ScanResult) -> str:
     from xensave.views.text.escape import escape
+    from xensave.views.text.wrap import plural
 
     unreadable = f", {result.errors} of them unreadable" if result.errors else ""
     ended = "" if result.ended else "; interrupted: run it again to go on"
     looked_at = f"{result.looked_at} looked at now{unreadable}{ended}"
-    return f"{escape(table)}: {result.rows} rows, {looked_at}\n"
+    return f"{escape(table)}: {result.rows} {plural(result.rows, 'row')}, {looked_at}\n"

@@ -49,8 +49,9 @@ def folded(text: str, stream: TextIO, hang: int = 2) -> str:
             lines.append(line)
             continue
         own = len(line) - len(line.lstrip(" "))
-        # An indentation that leaves no room is given up.
-        after = " " * (own + hang if width - own - hang >= LEAST_ROOM else hang % 3)
+        # An indentation that leaves no room is given up: for a short one, or almost none.
+        wide = (own + step for step in (hang, 4) if width - own - step >= LEAST_ROOM)
+        after = " " * next(wide, hang % 3)
         lines += wrapped(line, width, after=after)
     return "\n".join(lines)
 
