@@ -37,6 +37,8 @@ BOOTS = {
     "pvh": Boot("pvh-kaslr.img.zst", 0xE600000, 0x4600000, 0xFFFF8BBA00000000, 0xFFFFFFFF911F9B60),
     # An HVM guest of the same, likewise.
     "hvm": Boot("hvm-kaslr.img.zst", 0x25000000, 0x4C00000, 0xFFFF8A7D40000000, 0xFFFFFFFFA7BF9B60),
+    # And with two vCPUs, a large MMIO hole, and VMCOREINFO in memory above 4 GiB.
+    "hole": Boot("hvm-hole.img.zst", 0x18800000, 0x5C00000, 0xFFFF8C83C0000000, 0xFFFFFFFF9B3F9B60),
 }
 
 

@@ -31,7 +31,7 @@ def blank(image_path: str, core_path: str, out: str, *physical: str) -> None:
     data = bytearray(Path(image_path).read_bytes())
     with open_image(image_path) as image:
         memory = image.memory
-        keep = {int(address, 16) // PAGE for address in physical} | set(_tables(image))
+        keep = {int(address, 16) // PAGE for address in physical} | set(tables_of(image))
         if image.type == "pv":
             keep.add(image.vcpu(0).registers.rdx)
         for pfn, offset in zip(memory.index.pfns.tolist(), _offsets(memory), strict=True):
@@ -63,7 +63,7 @@ def _offsets(memory: Memory) -> Iterator[int]:
             yield from range(part.offset, part.offset + part.size, PAGE)
 
 
-def _tables(image: Image) -> Iterator[int]:
+def tables_of(image: Image) -> Iterator[int]:
     """Yield the frames of page tables: by their type in a PV guest, by a walk in another."""
     memory = image.memory
     if image.type == "pv":

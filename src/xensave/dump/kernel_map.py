@@ -15,6 +15,7 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import LimitExceeded
 from xensave.image import Image
+from xensave.image.memory.special_pages import mmio_hole
 from xensave.memory.address_space import AddressSpace
 from xensave.memory.column import Integers
 from xensave.memory.mappings import NO_MAPPINGS, Addresses, Mappings
@@ -36,7 +37,8 @@ class KernelMap(NamedTuple):
     """The kernel's mappings: those of its direct map, and the `others` in ascending order.
 
     `direct_map` is the direct map's base, a virtual minus a physical address; None where no
-    mapping has most of memory.
+    mapping has most of memory. What lies in the MMIO hole, a graphics card's memory say, does not
+    count as memory: a kernel maps it elsewhere.
     """
 
     direct_map: int | None
@@ -50,12 +52,13 @@ def kernel_map(image: Image) -> KernelMap:
     """
     best = KernelMap(None, NO_MAPPINGS)
     asked: set[int] = set()
+    frames = _memory_frames(image)
     for space in kernel_spaces(image):
         root = space.cr3 & space.mode.root_mask
         if root in asked or len(asked) == ROOTS_LIMIT:
             continue
         asked.add(root)
-        kernel = _kernel_map(space)
+        kernel = _kernel_map(space, frames)
         if kernel.direct_map is not None:
             return kernel
         best = max(best, kernel, key=lambda each: len(each.others))
@@ -70,7 +73,19 @@ def kernel_spaces(image: Image) -> Iterator[AddressSpace]:
             yield vcpu.kernel_space
 
 
-def _kernel_map(space: AddressSpace) -> KernelMap:
+def _memory_frames(image: Image) -> int:
+    """Returns how many frames have contents, but for those in the MMIO hole."""
+    index = image.memory.index
+    hole = mmio_hole(image)
+    if hole is None:
+        return len(index)
+    edges = np.array([hole.pfn, hole.pfn + hole.frames], np.int64)
+    first, end = (int(position) for position in index.positions(edges))
+    return len(index) - (end - first)
+
+
+def _kernel_map(space: AddressSpace, frames: int) -> KernelMap:
+    """Returns what a kernel maps; `frames` is how many its direct map could have."""
     try:
         mappings = space.mappings(KERNEL_HALF[space.mode.width])
     except LimitExceeded:
@@ -78,7 +93,7 @@ def _kernel_map(space: AddressSpace) -> KernelMap:
     offsets, of = np.unique(mappings.offsets, return_inverse=True)
     shares = np.bincount(of, _present(space.memory, mappings), len(offsets))
     most = int(shares.argmax()) if len(shares) else 0
-    if not len(shares) or shares[most] * _LEAST_SHARE < len(space.memory.index):
+    if not len(shares) or not shares[most] or shares[most] * _LEAST_SHARE < frames:
         return KernelMap(None, mappings)
     return KernelMap(int(offsets[most]), mappings.where(of != most))
 

@@ -14,12 +14,23 @@ from typing import NamedTuple
 from xensave import catalogue
 from xensave.container.description import Config
 from xensave.container.streams.libxc import PAGE_SHIFT
+from xensave.errors import Malformed
 from xensave.image.image import Image
 
 MMIO_START, MMIO_END = 0xF0000, 0x100000
 """HVM_BELOW_4G_MMIO_START (xen/include/public/hvm/e820.h) to 4 GiB, where nothing else is said."""
 
 _VGA_HOLE = (0xA0, 0xC0)
+# The state of a PCI device of QEMU's begins with a version and its configuration space
+# (vmstate_pci_device in hw/pci/pci.c).
+_PCI_VERSION = 2
+_PCI_HEAD = struct.Struct(">I")
+_PCI_SIZE = 64
+_DISPLAY = struct.Struct("<9xBBB4x")
+_VGA_CLASS = (0, 0, 3)
+_BARS = struct.Struct("<16xII")
+_BAR_IO, _BAR_WIDTH, _BAR_64 = 1 << 0, 3 << 1, 2 << 1
+_BAR_FLAGS = 0xF
 _RESERVED_START, _RESERVED_END = 0xFC000, 0xFEFF0
 _KIB_SHIFT = 10
 
@@ -91,10 +102,35 @@ def _of_hvm(image: Image) -> Iterator[SpecialPages]:
         yield SpecialPages("VM86 TSS", (params["VM86_TSS_SIZED"] & 0xFFFFFFFF) >> PAGE_SHIFT)
     if image.type == "hvm":
         yield SpecialPages("VGA hole", _VGA_HOLE[0], _VGA_HOLE[1] - _VGA_HOLE[0])
+        runs = {run.pfn: run.frames for run in image.memory.ranges()}
+        for pfn in filter(runs.__contains__, _video_memory(image)):
+            yield SpecialPages("video memory", pfn, runs[pfn])
     reserved = [run for run in image.memory.ranges() if _RESERVED_START <= run.pfn < _RESERVED_END]
     if reserved:
         what = "ACPI tables, firmware" if image.type == "hvm" else "ACPI tables, start info"
         yield SpecialPages(what, reserved[0].pfn, reserved[0].frames)
+
+
+def _video_memory(image: Image) -> Iterator[int]:
+    """Yields the frames where video memory of QEMU's graphics cards begins: their first BAR."""
+    try:
+        emulators = image.facts.emulators
+    except Malformed:
+        # A device model's state that cannot be read costs a map this name only.
+        return
+    for emulator in emulators:
+        for section in emulator.sections:
+            state = emulator.state[section.offset + len(section.header) :][: section.length]
+            if len(state) < _PCI_HEAD.size + _PCI_SIZE:
+                continue
+            (version,) = _PCI_HEAD.unpack_from(state)
+            space = state[_PCI_HEAD.size :]
+            if version != _PCI_VERSION or _DISPLAY.unpack_from(space) != _VGA_CLASS:
+                continue
+            low, high = _BARS.unpack_from(space)
+            if low & ~_BAR_FLAGS and not low & _BAR_IO:
+                address = low & ~_BAR_FLAGS | (high << 32 if low & _BAR_WIDTH == _BAR_64 else 0)
+                yield address >> PAGE_SHIFT
 
 
 def _of_pv(image: Image) -> Iterator[SpecialPages]:
