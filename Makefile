@@ -27,7 +27,8 @@ types: $(STAMP)
 # What finds most mistakes soonest: the rooms whose tests are quick, and neither pages nor doctests.
 quick: lint types
 	$(BIN)/pytest -n 2 -m "not slow" tests/test_[!d]*.py tests/image tests/records tests/source tests/views \
-		tests/numbers tests/rules_stream tests/cli/test_run.py tests/cli/test_manners.py
+		tests/numbers tests/rules_stream tests/recipes/test_listed.py tests/cli/test_run.py \
+		tests/cli/test_manners.py
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2

@@ -13,7 +13,7 @@ from xensave.container import formats
 from xensave.container.streams import libxc, libxl
 from xensave.engine.handlers import table as handlers
 from xensave.rules.numbers import table as numbers
-from xensave.rules.stream.model import Rule
+from xensave.rules.stream.model import StreamRule
 from xensave.rules.stream.table import rules
 from xensave.toolstack import restore
 from xensave.toolstack.rule import RestoreRule
@@ -56,7 +56,7 @@ def test_rules_of_a_handler_are_in_the_table():
 
 
 def test_a_rule_on_a_stream_is_in_a_check():
-    unread = [name for name, rule in values("rules/stream", Rule) if rule not in rules()]
+    unread = [name for name, rule in values("rules/stream", StreamRule) if rule not in rules()]
     assert unread == [], "list it in the Check whose function yields it"
 
 

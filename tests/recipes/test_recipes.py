@@ -10,9 +10,15 @@ from tests.container import test_formats as formats
 from tests.recipes.package_copy import PackageCopy
 from xensave import catalogue
 from xensave.container.streams import libxc
+from xensave.engine.loop.rule import HandlerRule
+from xensave.rules.numbers.model import NumberRule
+from xensave.rules.stream.model import StreamRule
 from xensave.testing.streams import hvm_image, hvm_tail, libxc_stream, memory
 from xensave.toolstack.releases.typical import typical_context
 
+HANDLER_RULE, STREAM_RULE, NUMBER_RULE = (
+    kind.__name__ for kind in (HandlerRule, StreamRule, NumberRule)
+)
 NEW = "9.9"
 NEWEST = catalogue.release_names()[-2]
 DATA = "catalogue/data"
@@ -117,7 +123,7 @@ def test_a_save_record(package, tmp_path):
     home = "engine/handlers/vcpu.py"
     package.add(home, before='    Spec("TSC_ADJUST", VCPU)', text='    Spec("VCPU_CLOCK", VCPU),\n')
     package.add(home, before="RULES = (", text=CLOCK_SHIFT)
-    package.add(home, before='    Rule(\n        id="MTRR_COUNT"', text=CLOCK_SHIFT_ROW)
+    package.add(home, before=f'    {HANDLER_RULE}(\n        id="MTRR_COUNT"', text=CLOCK_SHIFT_ROW)
     package.add("records/meaning/bits.py", before="MCG_EXT_CTL =",
         text='CLOCK_FLAGS = register("stable:0 paused:1")\n')  # fmt: skip
     package.add("records/meaning/explain.py", before='    "VMCE_VCPU": {',
@@ -142,7 +148,7 @@ def clock_shift(body: Body, machine: Machine) -> str | None:
 
 
 '''
-CLOCK_SHIFT_ROW = f"""    Rule(
+CLOCK_SHIFT_ROW = f"""    {HANDLER_RULE}(
         id="CLOCK_SHIFT",
         record="VCPU_CLOCK",
         errno="EINVAL",
@@ -182,8 +188,8 @@ def test_a_name_of_an_msr(package):
 
 def test_a_rule_on_a_stream(package, tmp_path):
     hvm, listing = "rules/stream/formats/hvm.py", "rules/stream/formats/libxc.py"
-    package.add(hvm, before="TSC_MODE = Rule(", text='TSC_TOY = Rule("LIBXC_TSC_INFO_TOY", WARNING,'
-        ' "The frequency is even.")\n')  # fmt: skip
+    rule = f'{STREAM_RULE}("LIBXC_TSC_INFO_TOY", WARNING, "The frequency is even.")'
+    package.add(hvm, before=f"TSC_MODE = {STREAM_RULE}(", text=f"TSC_TOY = {rule}\n")
     package.add(hvm, before="    if mode not in TSC_MODES:\n",
         text='    if _khz % 2:\n        yield Fault(TSC_TOY, f"{_khz} kHz")\n')  # fmt: skip
     image = tmp_path / "image"
@@ -226,7 +232,7 @@ def memory_of_toys(restore: Restore) -> str | None:
 
 
 def test_a_rule_of_review(package):
-    package.add("rules/numbers/table.py", before='    Rule(\n        "RECORD_RENUMBERED"',
+    package.add("rules/numbers/table.py", before=f'    {NUMBER_RULE}(\n        "RECORD_RENUMBERED"',
         text=ODD_RULE)  # fmt: skip
     home = package.path("rules/numbers/record.py")
     package.write("rules/numbers/record.py", home.read_text() + ODD_CHECK)
@@ -234,7 +240,7 @@ def test_a_rule_of_review(package):
     assert package.unnamed(RULE) == []
 
 
-ODD_RULE = """    Rule(
+ODD_RULE = f"""    {NUMBER_RULE}(
         "RECORD_MAXIMUM_ODD",
         NOTE,
         "The maximum is no round number.",
@@ -306,7 +312,7 @@ TOO_HIGH = ("from xensave.cli", "from xensave.image", "from xensave.rules", "fro
 
 
 def repr_of(rule):
-    return f"Rule({rule.id!r}, {str(rule.severity)!r}, {rule.sentence!r})"
+    return f"{STREAM_RULE}({rule.id!r}, {str(rule.severity)!r}, {rule.sentence!r})"
 
 
 def test_a_command(package):
