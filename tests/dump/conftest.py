@@ -17,6 +17,19 @@ print([frame.name for frame in prog.stack_trace(find_task(prog, 1))][:3])
 """
 
 
+GDB_SCRIPT = """\
+set $task = &init_task
+while 1
+  printf "%d %s\\n", $task->pid, $task->comm
+  set $next = (char *) $task->tasks.next
+  set $task = (struct task_struct *) ($next - (char *) &((struct task_struct *) 0)->tasks)
+  if $task == &init_task
+    loop_break
+  end
+end
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A guest, its kernel, and what the tools need of it."""
@@ -25,6 +38,7 @@ def folder(tmp_path_factory):
     (folder / "kaslr.img").write_bytes(samples.pair_bytes("pvh-kaslr.img.zst"))
     (folder / "vmlinux").write_bytes(samples.vmlinux())
     (folder / "tasks.py").write_text(SCRIPT)
+    (folder / "tasks.gdb").write_text(GDB_SCRIPT)
     shared = samples.SHARED / "memory"
     shutil.copy(shared / "rig-kernel.vmcoreinfo.txt", folder / "vmcoreinfo.txt")
     symbols = json.loads(lzma.decompress((shared / "rig-kernel.isf.json.xz").read_bytes()))

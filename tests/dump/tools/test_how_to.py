@@ -1,4 +1,4 @@
-"""The commands of the page about memory run, with each tool that is there, on a real guest."""
+"""The commands of the pages about memory run, with each tool that is there, on a real guest."""
 
 import os
 import shutil
@@ -7,10 +7,13 @@ import pytest
 
 from tests.test_docs import BLOCK, PATH, ROOT, commands, pattern, printed_by
 
-PAGE = ROOT / "docs/how-to/memory.md"
+PAGES = [ROOT / "docs/how-to/memory.md", *sorted((ROOT / "docs/how-to/tools").glob("*.md"))]
 TOOLS = ("drgn", "gdb", "vol", "crash")
 BLOCKS = [
-    (match[1], match[2]) for match in BLOCK.finditer(PAGE.read_text()) if match[1] is not None
+    (page, match[2])
+    for page in PAGES
+    for match in BLOCK.finditer(page.read_text())
+    if match[1] is not None
 ]
 
 
@@ -22,7 +25,7 @@ def run(command, folder):
 @pytest.mark.parametrize(
     "block",
     [block for _, block in BLOCKS],
-    ids=[block.splitlines()[0][2:40] for _, block in BLOCKS],
+    ids=[f"{page.stem}: {block.splitlines()[0][2:40]}" for page, block in BLOCKS],
 )
 def test_commands_print_what_the_page_says(block, folder):
     for command, expected in commands(block):
