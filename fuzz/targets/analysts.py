@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fuzz.corpus import seeds
 from fuzz.targets.place import folder
 from xensave import open as open_image
-from xensave.dump import Format, Options, extract
+from xensave.dump import DumpFormat, Options, extract
 from xensave.dump.kernel_file import read_kernel, vmcoreinfo_of
 from xensave.dump.vmcoreinfo import find_vmcoreinfo
 from xensave.errors import UsageError, XensaveError
@@ -50,7 +50,7 @@ def vmcoreinfo(data: bytes) -> None:
 
     guest = _guest()
     with suppress(XensaveError):
-        extract(guest, "/dev/null", Format.ELF, Options(data))
+        extract(guest, "/dev/null", DumpFormat.ELF, Options(data))
     _read(program(guest, vmcoreinfo=data))
 
 

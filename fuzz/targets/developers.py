@@ -24,9 +24,9 @@ from xensave.headers.text.comments import reservations
 from xensave.headers.text.numbers import read_document, read_text
 from xensave.headers.text.registrations import read_handlers
 from xensave.headers.trees.tree import MemoryTree, checked
+from xensave.numbers.claims import Claims
 from xensave.numbers.clash import find_clashes
 from xensave.numbers.sources import (
-    Claims,
     claims_of,
     header_claims,
     hypervisor_claims,

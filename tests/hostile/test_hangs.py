@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from xensave.container.frames.libvirt import parse_xml
 from xensave.errors import LimitExceeded, Malformed, XensaveError
 from xensave.headers.text import comments
 from xensave.headers.text.registrations import REGISTER, TABLE, read_handlers, registrations
@@ -191,3 +192,7 @@ def test_a_path_longer_than_any_file_has_is_none_of_ours():
     path = "public/" * MANY
     with suppress(XensaveError):
         assert parse_diff(f"--- a/{path}x.h\n+++ b/{path}x.h\n@@ -1 +1 @@\n-a\n+b\n")
+
+
+def test_text_between_elements_is_put_together_once():
+    assert len(parse_xml(b"<a>" + b"x<b/>" * MANY + b"</a>").text) == MANY

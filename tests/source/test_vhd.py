@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from xensave.cli import main
-from xensave.errors import Malformed, Truncated, Unsupported, XensaveError
+from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
 from xensave.image import open_image
 from xensave.source import open_source, read_all
+from xensave.source import vhd as vhd_module
 from xensave.testing.frames import suspend_image
 from xensave.testing.vhd import BLOCK, vhd
 
@@ -92,3 +93,26 @@ def test_mutations_end_in_one_clear_error():
                 assert image.facts
         except XensaveError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize("blocks", [100, 5000])
+def test_blocks_that_lie_upon_each_other_are_refused(blocks, tmp_path):
+    """A table of entries that name one block made terabytes of some kilobytes."""
+    raw = bytearray(vhd(DISK[:BLOCK] + bytes((blocks - 1) * BLOCK)))
+    table = int.from_bytes(raw[512 + 16 : 512 + 24], "big")
+    raw[table : table + 4 * blocks] = raw[table : table + 4] * blocks
+    path = tmp_path / "bomb.vhd"
+    path.write_bytes(raw)
+    with pytest.raises(Malformed, match=rf"{blocks} blocks of {BLOCK} bytes in") as error:
+        open_source(str(path))
+    assert str(path) in str(error.value)
+
+
+def test_a_disk_of_zeros_is_read_as_far_as_compressed_input_is(monkeypatch):
+    monkeypatch.setattr(vhd_module, "EXPANSION_FLOOR", 1 << 20)
+    monkeypatch.setattr(vhd_module, "EXPANSION_RATIO", 2)
+    raw = vhd(DISK[:BLOCK] + bytes(20 * BLOCK))
+    with open_source(raw) as source, pytest.raises(LimitExceeded, match="limit"):
+        source.skip(21 * BLOCK)
+    with open_source(raw, max_size=21 * BLOCK) as source:
+        source.skip(21 * BLOCK)

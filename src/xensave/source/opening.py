@@ -73,7 +73,8 @@ def _disk(source: Source, max_size: int | None) -> Source:
     file = seekable(source)
     try:
         return VhdSource(file, max_size=max_size)
-    except XensaveError:
+    except XensaveError as error:
+        file.name_in(error)
         file.close()
         raise
 

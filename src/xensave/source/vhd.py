@@ -6,10 +6,12 @@ Virtual Hard Disk Image Format Specification 1.0 (Microsoft, 2006); drivers/bloc
 """
 
 import struct
+from array import array
 from typing import NamedTuple
 
 from xensave.errors import Malformed, Truncated, Unsupported
 from xensave.source.base import RangeSource, Source
+from xensave.source.limits import EXPANSION_FLOOR, EXPANSION_RATIO
 
 SECTOR = 512
 DIFFERENCING = 4
@@ -39,13 +41,18 @@ class VhdSource(RangeSource):
     """The bytes of the disk that a dynamic VHD holds.
 
     `beneath` is the file, seekable. Raises Malformed for a header whose numbers do not fit, and
-    Unsupported for a differencing disk, most of which is in another file.
+    Unsupported for a differencing disk, most of which is in another file. Reading raises
+    LimitExceeded beyond `max_size`, or the limits on what compressed input may grow to.
     """
 
     def __init__(self, beneath: Source, *, max_size: int | None = None) -> None:
         self._file = beneath
         self._layout = _layout(beneath)
-        super().__init__(beneath.name, self._layout.size, max_size)
+        # A file of a few sectors may be a disk of terabytes, of zeros and nothing else.
+        most = max(EXPANSION_FLOOR, EXPANSION_RATIO * (beneath.size or 0))
+        super().__init__(
+            beneath.name, self._layout.size, max_size if max_size is not None else most
+        )
         self.file = beneath.file
 
     def _range(self, offset: int, n: int) -> memoryview:
@@ -118,4 +125,9 @@ def _layout(file: Source) -> _Layout:
     end = file.size or 0
     if -(-size // block) > entries or table + 4 * entries > end:
         raise Malformed(f"a table of {entries} blocks for {size} bytes", record=_RECORD)
+    table_bytes = bytes(file.view(table, 4 * -(-size // block)))
+    stored = len(table_bytes) // 4 - array("I", table_bytes).count(_ABSENT)
+    if stored * block > end + block:
+        # Blocks that lie upon each other make little become much, as compression does.
+        raise Malformed(f"{stored} blocks of {block} bytes in {end}", record=_RECORD)
     return _Layout(size, table, entries, block)

@@ -135,13 +135,18 @@ LIBVIRT_FORMAT = Libvirt()
 class Element:
     """An element of XML: its attributes, its own text, and the elements in it."""
 
-    __slots__ = ("attributes", "children", "name", "text")
+    __slots__ = ("attributes", "children", "name", "parts")
 
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name = name
         self.attributes = attributes
         self.children: list[Element] = []
-        self.text = ""
+        self.parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """Its own text, that between the elements in it put together."""
+        return "".join(self.parts)
 
     def find(self, path: str) -> "Element | None":
         """Returns the first element at a path: "os/type"."""
@@ -209,7 +214,7 @@ class _TreeBuilder:
         self._open.pop()
 
     def text(self, part: str) -> None:
-        self._open[-1].text += part
+        self._open[-1].parts.append(part)
 
     def doctype(self, *_: object) -> None:
         raise Unsupported("XML with a document type", record=_RECORD)
