@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from xensave.context import AbsentRecord
-from xensave.dump import elf, flat, xen_core
+from xensave.dump import flat
 from xensave.dump.copying import Progress
 from xensave.dump.parts import Part, size_of, write_file, write_stream
 from xensave.image import Image
@@ -34,11 +34,24 @@ class Options(NamedTuple):
     vmcoreinfo: bytes | None = None
 
 
+def _elf(image: Image, options: Options) -> Iterable[Part]:
+    # Registers, and what a kernel maps: memory alone has none.
+    from xensave.dump import elf
+
+    return elf.core(image, options.vmcoreinfo)
+
+
+def _core(image: Image, _: Options) -> Iterable[Part]:
+    from xensave.dump import xen_core
+
+    return xen_core.core(image)
+
+
 FORMATS: dict[DumpFormat, Callable[[Image, Options], Iterable[Part]]] = {
-    DumpFormat.ELF: lambda image, options: elf.core(image, options.vmcoreinfo),
+    DumpFormat.ELF: _elf,
     DumpFormat.RAW: lambda image, _: flat.raw(image.memory),
     DumpFormat.LIME: lambda image, _: flat.lime(image.memory),
-    DumpFormat.CORE: lambda image, _: xen_core.core(image),
+    DumpFormat.CORE: _core,
 }
 
 
