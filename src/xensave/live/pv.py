@@ -39,10 +39,15 @@ _USER_ROOT_SAVED = 1
 _XENS = {(64, 4): slice(256, 272), (32, 3): slice(4, 512)}
 
 
+PAGES_OF_XEN = 1 << 12
+"""Pages that are a guest's and that Xen does not count: its shared info, its grant table."""
+
+
 class RunningPvGuest:
     """The memory of a PV guest, which is paused: `pfns`, `frames` and `types` of what it owns.
 
-    Raises what P2m raises, and Malformed where the guest's P2M has more pages than Xen counts.
+    Raises what P2m raises, and Malformed where the guest's P2M has far more pages than Xen counts:
+    a file of them could be of any size.
     """
 
     def __init__(self, domain: RunningDomain, foreign: ForeignMemory) -> None:
@@ -60,10 +65,9 @@ class RunningPvGuest:
         for part in self._owned():
             parts.append(part)
             count += len(part[0])
-            if count > info.pages:
-                raise Malformed(
-                    f"domain {domain.number}: its P2M has more than the {info.pages} pages of it"
-                )
+            if count > info.pages + PAGES_OF_XEN:
+                why = f"its P2M has far more than the {info.pages} pages of it"
+                raise Malformed(f"domain {domain.number}: {why}")
         none = np.empty(0, np.uint64)
         self.pfns, self.frames, self.types = (
             np.concatenate([none, *each])
