@@ -16,6 +16,8 @@ DOCS = Path(__file__).parents[2] / "docs/reference/restore"
 END = "<!-- end -->"
 READERS = ("libvirt", "xenopsd", "xl", "libxl", "libxc", "Xen")
 """Who reads an image, from the outside in."""
+LAYERS = {"XL": "xl", "LIBXL": "libxl", "LIBXC": "libxc", "PARAM": "Xen"}
+"""Who reads what a row of the toolstack is about, by the first word of its id."""
 POLICY = (
     *limits.DIFFERENCES,
     *compatible.DIFFERENCES,
@@ -89,7 +91,11 @@ def restore_table():
         for rule in param_rules.RULES
         for period in rule.periods
     ]
-    found = sorted([*rules, *readers, *set_by_xen], key=lambda row: READERS.index(row[0]))
+    dated = [
+        (LAYERS[row.id.split("_")[0]], row.id, row.record, row, row.sentence, row.cite)
+        for row in restore.DATED
+    ]
+    found = sorted([*rules, *dated, *readers, *set_by_xen], key=lambda row: READERS.index(row[0]))
     rows = [
         (layer, name, place, span(dated.since, dated.until), says, str(cite))
         for layer, name, place, dated, says, cite in found

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Citation
 from xensave.container.frames.config import parse_config
 from xensave.container.frames.xl import OptionalData
 from xensave.convert.plan import Loss
 from xensave.errors import XensaveError
-from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP_UNTIL
+from xensave.toolstack.libxc.hypercalls import PVRDTSCP_GONE
 from xensave.toolstack.libxl.resources import (
     ANY_SCHEDULER,
     WEIGHTED,
@@ -50,15 +50,15 @@ MENDS = (
         ),
         "sched_params.sched of the configuration to the host's scheduler",
         "libxl refuses settings of a scheduler that the host does not have; weight and cap stay",
-        ANY_SCHEDULER.citation,
+        ANY_SCHEDULER.cite.citation,
     ),
     ConfigMend(
         ("b_info", "tsc_mode"),
         "default",
-        lambda value, at: value == "native_paravirt" and begun(PVRDTSCP_UNTIL, at),
+        lambda value, at: value == "native_paravirt" and PVRDTSCP_GONE.holds(at),
         "tsc_mode of the configuration to default",
         "libxl has no such mode",
-        NO_PVRDTSCP.citation,
+        PVRDTSCP_GONE.cite.citation,
         loses=True,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from xensave.catalogue.dates import Version
+from xensave.catalogue.dates import Dated, Version
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.engine.domain import Domain
@@ -25,7 +25,7 @@ from xensave.policy.value import Policy
 from xensave.rules.stream.formats.libxc import CHECKPOINTED
 from xensave.toolstack import xl
 from xensave.toolstack.domain import carried_policy, domain_of
-from xensave.toolstack.libxc import hypercalls, params, pv, stream
+from xensave.toolstack.libxc import hypercalls, param_rules, param_settings, params, pv, stream
 from xensave.toolstack.libxc.guest_policy import (
     culprits,
     lost_sentence,
@@ -42,6 +42,8 @@ from xensave.toolstack.libxl import (
     dm_arguments,
     exclusions,
     hardware,
+    hvm_params,
+    json_types,
     resources,
     sizes,
 )
@@ -63,6 +65,20 @@ RULES: tuple[RestoreRule, ...] = (
     *device_model.RULES,
 )
 """The rules that are rows of their own; the rest are those of params, policies and formats."""
+
+DATED: tuple[Dated, ...] = (
+    *xl.DATED,
+    *creation.DATED,
+    *resources.DATED,
+    *hardware.DATED,
+    *dm_arguments.DATED,
+    *json_types.DATED,
+    *hvm_params.DATED,
+    *params.DATED,
+    *param_settings.DATED,
+    *(row for _, row in param_rules.DISCARDED),
+)
+"""What else of the toolstack differs between releases."""
 
 
 def judge(

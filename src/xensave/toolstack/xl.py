@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.container.frames.xl import FLAG_JSON, FLAG_STREAM_V2
 from xensave.errors import LimitExceeded
@@ -12,13 +12,48 @@ from xensave.toolstack.libxl.config import Reach, Unusable, first_unusable, reac
 from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
-# (flag, since): what xl of a release understands among the mandatory flags.
-_FLAGS = ((FLAG_JSON, ("4.5",)), (FLAG_STREAM_V2, ("4.6",)))
-_CHECKED = ("4.6",)
-_ANOTHER_PARSER = ("4.21",)
-"""7e95dab9eb "libxl: Convert libxl__json_parse() to use json-c" (4.21), which takes more."""
+_HEADER = "xl header"
+_JSON = Dated(
+    "XL_FLAGS_JSON",
+    _HEADER,
+    "xl knows the mandatory flag for JSON",
+    Cite(
+        "create_domain",
+        "e6afc7063a",
+        "xl: use libxl_retrieve_domain_configuration and JSON format",
+        "4.5",
+    ),
+    ("4.5",),
+)
+_STREAM_V2 = Dated(
+    "XL_FLAGS_STREAM_V2",
+    _HEADER,
+    "xl knows the mandatory flag for streams of version 2, and libxl looks at the values of a"
+    " configuration",
+    Cite(
+        "create_domain",
+        "e72ce244dc",
+        "tools/xl: Mandatory flag indicating the format of the migration stream",
+        "4.6",
+    ),
+    ("4.6",),
+)
+_ANOTHER_PARSER = Dated(
+    "XL_CONFIG_PARSER",
+    _HEADER,
+    "libxl may be built with json-c, which takes more than yajl",
+    Cite(
+        "libxl__json_parse",
+        "7e95dab9eb",
+        "libxl: Convert libxl__json_parse() to use json-c",
+        "4.21",
+    ),
+    ("4.21",),
+)
+_FLAGS = ((FLAG_JSON, _JSON), (FLAG_STREAM_V2, _STREAM_V2))
+DATED = (_JSON, _STREAM_V2, _ANOTHER_PARSER)
 
-_header_rule = partial(RestoreRule, layer=Layer.XL, stage=Stage.HEADER, record="xl header")
+_header_rule = partial(RestoreRule, layer=Layer.XL, stage=Stage.HEADER, record=_HEADER)
 """A rule on what stands before the stream; of xl's own, unless the row has another layer."""
 
 
@@ -34,7 +69,7 @@ def flags(restore: Restore) -> str | None:
     header = restore.facts.xl
     if header is None:
         return None
-    known = sum(flag for flag, since in _FLAGS if begun(since, restore.target.version))
+    known = sum(flag for flag, row in _FLAGS if row.holds(restore.target.version))
     rest = header.mandatory_flags & ~known
     if rest:
         return f"xl of Xen {restore.target.name} does not know mandatory flags {rest:#x}"
@@ -71,7 +106,7 @@ def readable(restore: Restore) -> str | None:
     wrong = restore.config.wrong
     if isinstance(wrong, LimitExceeded):
         raise Undecided(f"what libxl makes of the configuration: {wrong.message}")
-    if wrong is not None and begun(_ANOTHER_PARSER, restore.target.version):
+    if wrong is not None and _ANOTHER_PARSER.holds(restore.target.version):
         raise Undecided(f"what libxl's parser, json-c or yajl, makes of it: {wrong.message}")
     if wrong is not None:
         return wrong.message
@@ -107,7 +142,7 @@ def alone(restore: Restore) -> str | None:
     layer=Layer.LIBXL,
     says="the values of a configuration are ones that libxl knows",
     cite=Cite("libxl_domain_config_from_json"),
-    since=_CHECKED,
+    since=_STREAM_V2.since,
 )
 def usable(restore: Restore) -> str | None:
     """Refuses a configuration that libxl gives up before it knows what domain to make.
@@ -150,7 +185,7 @@ def _given_up(restore: Restore) -> Unusable | None:
 
 def _is_checked(restore: Restore) -> bool:
     """Whether libxl looks at the values of the configuration."""
-    return _has_json(restore) and begun(_CHECKED, restore.target.version)
+    return _has_json(restore) and _STREAM_V2.holds(restore.target.version)
 
 
 def _has_json(restore: Restore) -> bool:

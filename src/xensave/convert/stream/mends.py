@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.dates import Version
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import PAIR, TSC_INFO, TscInfo
@@ -17,7 +17,7 @@ from xensave.convert.plan import DROP, REPAIR, REWRITE, Loss, PlannedChange, pla
 from xensave.convert.records.losses import Losses, of_bytes
 from xensave.rules.stream.formats.libxc import FOREIGN
 from xensave.rules.stream.libxc.static_data import ENTRY_SIZE
-from xensave.toolstack.libxc.hypercalls import NO_PVRDTSCP, PVRDTSCP, PVRDTSCP_UNTIL
+from xensave.toolstack.libxc.hypercalls import PVRDTSCP, PVRDTSCP_GONE
 
 LOOKED_AT = 64 * 1024
 SHORT_LIMIT = 1 << 20
@@ -97,7 +97,7 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
     if body is None or len(body) != TSC_INFO.size:
         return cut
     info = TscInfo.parse(body)
-    gone = info.mode == PVRDTSCP and begun(PVRDTSCP_UNTIL, context.target)
+    gone = info.mode == PVRDTSCP and PVRDTSCP_GONE.holds(context.target)
     if not gone and not (info.mode > PVRDTSCP and context.repair):
         return cut
     change = PlannedChange(
@@ -108,7 +108,7 @@ def _tsc(event: Event, context: Circumstances) -> Mended | None:
         (Loss("mode", f"{info.mode} ({info.mode_name})"),),
         1,
         accepted=not gone,
-        citation=NO_PVRDTSCP.citation if gone else None,
+        citation=PVRDTSCP_GONE.cite.citation if gone else None,
     )
     before = cut.changes if cut is not None else ()
     return Mended(info._replace(mode=0).to_bytes(), (*before, change))

@@ -22,13 +22,24 @@ DR_MASKS = (0xC0011027, 0xC0011019, 0xC001101A, 0xC001101B)
 _BNDCFGS_RESERVED = 0xFFC
 _XCR0_BND = 3 << 3
 
-_INTEL_SINCE = ("4.15.6", "4.16.6", "4.17.4", "4.18.2", "4.19.0")
 _AMD_SPEC_CTRL = Dated(
     "MSR_SPEC_CTRL_AMD",
     _RECORD,
     "a guest with IBRS of AMD's alone has SPEC_CTRL",
     Cite("guest_wrmsr", "22b9add22b", "x86/msr: AMD MSR_SPEC_CTRL infrastructure", "4.17"),
     ("4.14.5", "4.15.3", "4.16.1", "4.17.0"),
+)
+_IPRED_DIS = KnownBits(
+    bits=0x18,
+    name="IPRED_DIS",
+    cite=Cite(
+        "msr_spec_ctrl_valid_bits",
+        "4dd6760706",
+        "x86/spec-ctrl: Expose IPRED_CTRL to guests",
+        "4.19",
+    ),
+    since=("4.15.6", "4.16.6", "4.17.4", "4.18.2", "4.19.0"),
+    features=("ipred_ctrl",),
 )
 _SPEC_CTRL_BITS = (
     KnownBits(
@@ -62,18 +73,7 @@ _SPEC_CTRL_BITS = (
         since=_AMD_SPEC_CTRL.since,
         features=("intel_psfd", "psfd"),
     ),
-    KnownBits(
-        bits=0x18,
-        name="IPRED_DIS",
-        cite=Cite(
-            "msr_spec_ctrl_valid_bits",
-            "4dd6760706",
-            "x86/spec-ctrl: Expose IPRED_CTRL to guests",
-            "4.19",
-        ),
-        since=_INTEL_SINCE,
-        features=("ipred_ctrl",),
-    ),
+    _IPRED_DIS,
     KnownBits(
         bits=0x60,
         name="RRSBA_DIS",
@@ -83,7 +83,7 @@ _SPEC_CTRL_BITS = (
             "x86/spec-ctrl: Expose RRSBA_CTRL to guests",
             "4.19",
         ),
-        since=_INTEL_SINCE,
+        since=_IPRED_DIS.since,
         features=("rrsba_ctrl",),
     ),
     KnownBits(
@@ -95,7 +95,7 @@ _SPEC_CTRL_BITS = (
             "x86/spec-ctrl: Expose BHI_CTRL to guests",
             "4.19",
         ),
-        since=_INTEL_SINCE,
+        since=_IPRED_DIS.since,
         features=("bhi_ctrl",),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
@@ -11,8 +12,10 @@ from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _TSC_MODES = 2
 PVRDTSCP = 3
-NO_PVRDTSCP = Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12")
-PVRDTSCP_UNTIL = ("4.12",)
+_NO_PVRDTSCP = Cite("tsc_set_info", "a4ac3d40ec", "x86: Begin to remove TSC mode PVRDTSCP", "4.12")
+PVRDTSCP_GONE = Dated(
+    "TSC_MODE", "libxc X86_TSC_INFO", "TSC mode 3 is none", _NO_PVRDTSCP, ("4.12",)
+)
 _hypercall_rule = partial(RestoreRule, layer=Layer.XEN, stage=Stage.STREAM, errno="EINVAL")
 
 
@@ -21,8 +24,8 @@ _hypercall_rule = partial(RestoreRule, layer=Layer.XEN, stage=Stage.STREAM, errn
     id="TSC_MODE",
     record="libxc X86_TSC_INFO",
     says="a TSC mode is one of 0 - 2",
-    cite=NO_PVRDTSCP,
-    since=PVRDTSCP_UNTIL,
+    cite=_NO_PVRDTSCP,
+    since=PVRDTSCP_GONE.since,
     place=(LIBXC, libxc.X86_TSC_INFO),
 )
 def tsc_mode(restore: Restore) -> str | None:

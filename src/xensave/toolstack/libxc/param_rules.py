@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from xensave.catalogue.dates import Version, in_force
+from xensave.catalogue.dates import Dated, Version, in_force
 from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.toolstack.libxc.param_settings import (
@@ -270,9 +270,24 @@ RULES = (
     ),
 )
 
-DISCARDED = (("PAE_ENABLED", ("4.14",)),)
-"""Params that libxc passes over, since when: 1a16fee21c "xen/public: Obsolete
-HVM_PARAM_PAE_ENABLED" (4.14)."""
+DISCARDED = (
+    (
+        "PAE_ENABLED",
+        Dated(
+            "LIBXC_PARAM_DISCARDED",
+            "libxc HVM_PARAMS",
+            "libxc passes over PAE_ENABLED",
+            Cite(
+                "handle_hvm_params",
+                "1a16fee21c",
+                "xen/public: Obsolete HVM_PARAM_PAE_ENABLED",
+                "4.14",
+            ),
+            ("4.14",),
+        ),
+    ),
+)
+"""Params that libxc passes over, since when."""
 
 
 @cache

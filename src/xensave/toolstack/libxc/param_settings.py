@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.model import Cite
+from xensave.engine.loop.rule import KnownBits, dated_bits, known_bits
 from xensave.image.facts.guest import PVH
 from xensave.toolstack.rule import Restore, Target, Undecided
 
@@ -15,16 +16,115 @@ _BASE_FREQ = 1
 _LOW_32 = (1 << 32) - 1
 _EXCLUDE = "altp2m and nested virtualisation exclude each other"
 
-# (since, the bits of the VIRIDIAN param that a release knows)
+_SET = "hvm_set_param"
 _VIRIDIAN_KNOWN = (
-    (("4.15",), 0x1FFF),
-    (("4.13",), 0x3FF),
-    (("4.9",), 0x7F),
-    (("4.7",), 0x3F),
-    (("4.6",), 0xF),
-    (("4.5",), 0x7),
-    (("3.3",), 0x1),
+    KnownBits(
+        0x1,
+        "the base MSRs",
+        Cite(
+            _SET,
+            "39f97ffa29",
+            "x86, hvm: Hyper-V guest interface support with small set of enlightenments",
+            "3.4",
+        ),
+        ("3.4",),
+    ),
+    KnownBits(
+        0x2,
+        "no frequency MSRs",
+        Cite(
+            _SET,
+            "84bfbd5d75",
+            "x86/viridian: Re-purpose the HVM parameter to be a feature mask",
+            "4.5",
+        ),
+        ("4.5",),
+    ),
+    KnownBits(
+        0x4,
+        "time_ref_count",
+        Cite(
+            _SET,
+            "88f30bcdb5",
+            "x86/viridian: Add partition time reference counter MSR support",
+            "4.5",
+        ),
+        ("4.5",),
+    ),
+    KnownBits(
+        0x8,
+        "reference_tsc",
+        Cite(_SET, "dd94caca53", "x86/viridian: add Partition Reference Time enlightenment", "4.6"),
+        ("4.6",),
+    ),
+    KnownBits(
+        0x10,
+        "hcall_remote_tlb_flush",
+        Cite(_SET, "b38d426ad0", "x86/viridian: flush remote tlbs by hypercall", "4.7"),
+        ("4.7",),
+    ),
+    KnownBits(
+        0x20,
+        "apic_assist",
+        Cite(_SET, "10a674b465", "x86/hvm/viridian: enable APIC assist enlightenment", "4.7"),
+        ("4.7",),
+    ),
+    KnownBits(
+        0x40,
+        "crash_ctl",
+        Cite(_SET, "9c4555801f", "x86/viridian: implement the crash MSRs", "4.9"),
+        ("4.9",),
+    ),
+    KnownBits(
+        0x80,
+        "synic",
+        Cite(
+            _SET, "a85089d0ef", "viridian: add implementation of synthetic interrupt MSRs", "4.13"
+        ),
+        ("4.13",),
+    ),
+    KnownBits(
+        0x100,
+        "stimer",
+        Cite(_SET, "26fba3c855", "viridian: add implementation of synthetic timers", "4.13"),
+        ("4.13",),
+    ),
+    KnownBits(
+        0x200,
+        "hcall_ipi",
+        Cite(
+            _SET,
+            "fda96b7382",
+            "viridian: add implementation of the HvSendSyntheticClusterIpi hypercall",
+            "4.13",
+        ),
+        ("4.13",),
+    ),
+    KnownBits(
+        0x400,
+        "ex_processor_masks",
+        Cite(
+            _SET,
+            "948719f3bf",
+            "viridian: add a new '_HVMPV_ex_processor_masks' bit into HVM_PARAM_VIRIDIAN...",
+            "4.15",
+        ),
+        ("4.15",),
+    ),
+    KnownBits(
+        0x800,
+        "no_vp_limit",
+        Cite(_SET, "9835246710", "viridian: remove implicit limit of 64 VPs per partition", "4.15"),
+        ("4.15",),
+    ),
+    KnownBits(
+        0x1000,
+        "cpu_hotplug",
+        Cite(_SET, "7e5cffcd1e", "viridian: allow vCPU hotplug for Windows VMs", "4.15"),
+        ("4.15",),
+    ),
 )
+DATED = dated_bits("PARAM_VIRIDIAN", "libxc HVM_PARAMS", "VIRIDIAN", _VIRIDIAN_KNOWN)
 
 
 class ParamSetting(NamedTuple):
@@ -54,7 +154,7 @@ def unless(test: Callable[[int], bool], says: str) -> Refuses:
 
 def viridian_features(target: Target) -> int:
     """Returns the bits of the VIRIDIAN param that a release knows."""
-    return next((bits for since, bits in _VIRIDIAN_KNOWN if begun(since, target.version)), 0)
+    return known_bits(_VIRIDIAN_KNOWN, target.version)
 
 
 def changed(setting: ParamSetting) -> str:

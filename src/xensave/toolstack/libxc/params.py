@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.errnos import Errno
 from xensave.catalogue.model import Cite
 from xensave.container.events import LIBXC
@@ -15,15 +15,27 @@ from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import PV
 from xensave.toolstack.libxc.param_rules import DISCARDED, in_release
 from xensave.toolstack.libxc.param_settings import ParamSetting
-from xensave.toolstack.libxl.configured import config_rule, configured, domain_type
+from xensave.toolstack.libxl.configured import CONFIG, config_rule, configured, domain_type
 from xensave.toolstack.libxl.hvm_params import params_set
 from xensave.toolstack.rule import Layer, Restore, RestoreObjection, RestoreRule, Stage, Undecided
 
 RECORD = "libxc HVM_PARAMS"
 PLACE = (LIBXC, libxc.HVM_PARAMS)
-_HEEDED = {"VIRIDIAN": ("3.3",), "MCA_CAP": ("4.10",)}
-"""Since when libxl gives up where Xen refuses one of these."""
-_ALL_HEEDED = ("4.14",)
+_HEEDED = ("VIRIDIAN", "MCA_CAP")
+"""Of these libxl gives up in any release where Xen refuses one."""
+_ALL_HEEDED = Dated(
+    "LIBXL_PARAMS_HEEDED",
+    CONFIG,
+    "libxl gives up where Xen refuses any param of a configuration",
+    Cite(
+        "hvm_set_conf_params",
+        "1e9bc407cf",
+        "tools/libxl: Reposition build_pre() logic between architectures",
+        "4.14",
+    ),
+    ("4.14",),
+)
+DATED = (_ALL_HEEDED,)
 _INDEX_MASK = (1 << 32) - 1
 """xc_hvm_param_set() takes the index as 32 bits; what libxc itself looks for has all 64."""
 
@@ -45,7 +57,7 @@ def settings(restore: Restore) -> Iterator[Param]:
     space = catalogue.space("hvm-param")
     limit = dict(space.limits)[target.release.name]
     before = params_set(restore)
-    discarded = {name for name, since in DISCARDED if begun(since, target.version)}
+    discarded = {name for name, row in DISCARDED if row.holds(target.version)}
     for number, value in restore.facts.params:
         name = name_of(number)
         objection = None
@@ -94,12 +106,7 @@ def _objection(
 @config_rule(
     id="LIBXL_PARAMS",
     says="Xen takes the params that libxl makes of a configuration, and whose refusal it heeds",
-    cite=Cite(
-        "hvm_set_conf_params",
-        "1e9bc407cf",
-        "tools/libxl: Reposition build_pre() logic between architectures",
-        "4.14",
-    ),
+    cite=_ALL_HEEDED.cite,
 )
 def from_configuration(restore: Restore) -> str | None:
     """Refuses a configuration of which Xen refuses a param."""
@@ -110,7 +117,7 @@ def from_configuration(restore: Restore) -> str | None:
         objection = _set(name, ParamSetting(value, 0, restore, before))
         if objection is None:
             before[name] = value
-        elif begun(_HEEDED.get(name, _ALL_HEEDED), restore.target.version):
+        elif name in _HEEDED or _ALL_HEEDED.holds(restore.target.version):
             reason = objection.refusal.reason
             if not objection.certain:
                 raise Undecided(reason)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import PV, PVH
-from xensave.toolstack.libxl.configured import PAGED, TYPES, config_rule, domain_type
+from xensave.toolstack.libxl.configured import CONFIG, PAGED, TYPES, config_rule, domain_type
 from xensave.toolstack.libxl.hvm_params import altp2m_mode, nested
 from xensave.toolstack.rule import Layer, Restore, RestoreRule, Undecided
 
-_PVH_SINCE = ("4.10",)
-"""Since when libxl has a type pvh."""
+_PVH = Dated(
+    "LIBXL_DOMAIN_TYPE",
+    CONFIG,
+    "there is a domain type pvh",
+    Cite(
+        "libxl_domain_type_from_string",
+        "6cc06d092c",
+        "libxl: add PVH support to domain creation",
+        "4.10",
+    ),
+    ("4.10",),
+)
 
 _HVM_VCPUS = 128
 _PV_VCPUS = 8192
@@ -18,11 +28,32 @@ ALTP2M = ("mixed", "external", "limited")
 PASSED_THROUGH = ("enabled", "sync_pt", "share_pt")
 DEFAULT_KB = 32 * 1024
 """The memory that libxl gives a domain whose configuration does not say."""
-_NEED_ASIDE = ("4.8",)
-"""b173750d2b "libxl: libxl_domain_need_memory shouldn't modify b_info" (4.8): before, the default
-stood in the configuration by then where xl frees memory, as it does unless dom0_mem is set."""
-_ALTP2M_WITHOUT_POD = ("4.8",)
-"""3ebe9a1a82 "libxl: disallow enabling PoD and ALTP2M at the same time" (4.8)."""
+_NEED_ASIDE = Dated(
+    "LIBXL_NEED_ASIDE",
+    CONFIG,
+    "a maximum of memory that is not stated is still absent when xl has freed memory; before,"
+    " its default stood there, as xl frees memory unless dom0_mem is set",
+    Cite(
+        "libxl_domain_need_memory",
+        "b173750d2b",
+        "libxl: libxl_domain_need_memory shouldn't modify b_info",
+        "4.8",
+    ),
+    ("4.8",),
+)
+_ALTP2M_WITHOUT_POD = Dated(
+    "LIBXL_ALTP2M_POD",
+    CONFIG,
+    "altp2m and memory on demand exclude each other",
+    Cite(
+        "libxl__domain_create_info_setdefault",
+        "3ebe9a1a82",
+        "libxl: disallow enabling PoD and ALTP2M at the same time",
+        "4.8",
+    ),
+    ("4.8",),
+)
+DATED = (_PVH, _NEED_ASIDE, _ALTP2M_WITHOUT_POD)
 
 
 def on_demand(restore: Restore) -> bool:
@@ -37,7 +68,7 @@ def on_demand(restore: Restore) -> bool:
     if isinstance(most, int):
         return target < most
     # libxl looks before it puts 32 MiB in the place of a maximum that is not stated.
-    if target < DEFAULT_KB or begun(_NEED_ASIDE, restore.target.version):
+    if target < DEFAULT_KB or _NEED_ASIDE.holds(restore.target.version):
         return True
     raise Undecided("whether xl frees memory (autoballoon): max_memkb has its default by then")
 
@@ -48,9 +79,9 @@ def on_demand(restore: Restore) -> bool:
     cite=Cite("libxl_domain_type_from_string"),
 )
 def known_type(restore: Restore) -> str | None:
-    """Refuses a type that there is not, PVH before 4.10 among them."""
+    """Refuses a type that there is not, PVH before `_PVH` among them."""
     kind = domain_type(restore)
-    if kind == PVH and not begun(_PVH_SINCE, restore.target.version):
+    if kind == PVH and not _PVH.holds(restore.target.version):
         return f"libxl of Xen {restore.target.name} knows no domain type pvh"
     return None if kind in TYPES else f"libxl knows no domain type {kind!r}"
 
@@ -164,7 +195,7 @@ def altp2m(restore: Restore) -> str | None:
         return None
     if nested(restore):
         return "altp2m and nested HVM"
-    if begun(_ALTP2M_WITHOUT_POD, restore.target.version) and on_demand(restore):
+    if _ALTP2M_WITHOUT_POD.holds(restore.target.version) and on_demand(restore):
         return "altp2m and memory on demand"
     return None
 

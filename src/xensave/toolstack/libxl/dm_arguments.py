@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.configured import config_rule, domain_type
+from xensave.toolstack.libxl.configured import CONFIG, config_rule, domain_type
 from xensave.toolstack.libxl.hardware import traditional
 from xensave.toolstack.rule import Restore, RestoreRule, Stage, Undecided
 
@@ -20,8 +20,19 @@ _USB_VERSIONS = (1, 2, 3)
 _USB_REDIRECTIONS = range(5)
 _USB_DEVICES = ("tablet", "mouse", "keyboard")
 _SOUND_CARDS = ("ac97", "adlib", "cs4231a", "es1370", "gus", "hda", "sb16")
-_SOUND_CARDS_NAMED = ("4.15.4", "4.16.3", "4.17")
-"""62ca138c2c "tools/libxl: Replace deprecated -soundhw on QEMU command line" (4.17)."""
+_SOUND_CARDS_NAMED = Dated(
+    "LIBXL_SOUND_CARDS",
+    CONFIG,
+    "sound cards are of those that libxl names; before, QEMU was told any",
+    Cite(
+        "libxl__build_device_model_args_new",
+        "62ca138c2c",
+        "tools/libxl: Replace deprecated -soundhw on QEMU command line",
+        "4.17",
+    ),
+    ("4.15.4", "4.16.3", "4.17"),
+)
+DATED = (_SOUND_CARDS_NAMED,)
 _DRIVES = set("acdn")
 _HVM = ("b_info", "type.hvm")
 _LAST_DISPLAY = 65535 - 5900
@@ -92,7 +103,7 @@ def _usb(restore: Restore) -> Iterator[str]:
 
 def _sound(restore: Restore) -> Iterator[str]:
     card = restore.config.choice(*_HVM, "soundhw")
-    named = begun(_SOUND_CARDS_NAMED, restore.target.version)
+    named = _SOUND_CARDS_NAMED.holds(restore.target.version)
     if named and isinstance(card, str) and card not in _SOUND_CARDS:
         yield f"libxl knows no sound card {card}"
 
@@ -160,7 +171,7 @@ def _devices(restore: Restore) -> Iterator[str]:
         if device not in _USB_DEVICES:
             yield f"USB device {device}"
     card = config.get(*_HVM, "soundhw")
-    if isinstance(card, str) and not begun(_SOUND_CARDS_NAMED, restore.target.version):
+    if isinstance(card, str) and not _SOUND_CARDS_NAMED.holds(restore.target.version):
         yield f"sound card {card}"
 
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xensave.catalogue.dates import begun
+from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.configured import config_rule
+from xensave.toolstack.libxl.configured import CONFIG, config_rule
 from xensave.toolstack.rule import Restore, RestoreRule, Stage, Undecided
 
 TRADITIONAL = "qemu_xen_traditional"
-_TRADITIONAL_UNTIL = ("4.21",)
+_NO_TRADITIONAL = Cite(
+    "libxl_device_model_version_from_string",
+    "19ab8356ab",
+    "tools: remove support for running a guest with qemu-traditional",
+    "4.21",
+)
+_TRADITIONAL_IN_STUBS = Dated(
+    "LIBXL_STUB_MODEL",
+    CONFIG,
+    "a domain for the device model has that of old where none is named",
+    _NO_TRADITIONAL,
+    (),
+    ("4.21",),
+)
+DATED = (_TRADITIONAL_IN_STUBS,)
 # The least video memory in KiB by the kind of card, with QEMU's own device model.
 VIDEO_KB = {"std": 16 * 1024, "cirrus": 8 * 1024, "qxl": 128 * 1024}
 _VIDEO_KB_OLD = {"std": 8 * 1024}
@@ -20,13 +34,10 @@ _DEFAULT = (None, "unknown")
 
 
 def traditional(restore: Restore) -> bool:
-    """Tells whether the device model is that of old: named, or the default in a stub domain.
-
-    19ab8356ab "tools: remove support for running a guest with qemu-traditional" (4.21) ended that.
-    """
+    """Tells whether the device model is that of old: named, or the default in a stub domain."""
     config = restore.config
     chosen = config.choice("b_info", "device_model_version")
-    if chosen in _DEFAULT and not begun(_TRADITIONAL_UNTIL, restore.target.version):
+    if chosen in _DEFAULT and _TRADITIONAL_IN_STUBS.holds(restore.target.version):
         return bool(config.flag("b_info", "device_model_stubdomain"))
     return chosen == TRADITIONAL
 
@@ -34,13 +45,8 @@ def traditional(restore: Restore) -> bool:
 @config_rule(
     id="LIBXL_DEVICE_MODEL",
     says="the device model is one that the release has",
-    cite=Cite(
-        "libxl_device_model_version_from_string",
-        "19ab8356ab",
-        "tools: remove support for running a guest with qemu-traditional",
-        "4.21",
-    ),
-    since=_TRADITIONAL_UNTIL,
+    cite=_NO_TRADITIONAL,
+    since=("4.21",),
 )
 def device_model(restore: Restore) -> str | None:
     """Refuses qemu-xen-traditional, which is no more."""

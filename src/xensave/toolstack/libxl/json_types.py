@@ -8,15 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.dates import Dated, Version
+from xensave.catalogue.model import Cite
+from xensave.toolstack.libxl.configured import CONFIG
 
 _GENID_BYTES = 16
 _MSR_BITS = 64
-_CPUID_WITH_MSRS = ("4.14.6", "4.15.5", "4.16.5", "4.17.2", "4.18.0")
-"""5b80cecb74 "libxl: introduce MSR data in libxl_cpuid_policy" (4.18)."""
-_EMPTY_AGAIN = ("4.17.3", "4.18.0")
-"""ebce4e3a14 "libxl: slightly correct JSON generation of CPU policy" (4.18): in between an
-empty list was taken for an object without MSRs."""
+_CPUID_WITH_MSRS = Dated(
+    "LIBXL_CPUID_MSRS",
+    CONFIG,
+    "a CPUID policy may have MSRs",
+    Cite(
+        "libxl_cpuid_policy_list_parse_json",
+        "5b80cecb74",
+        "libxl: introduce MSR data in libxl_cpuid_policy",
+        "4.18",
+    ),
+    ("4.14.6", "4.15.5", "4.16.5", "4.17.2", "4.18.0"),
+)
+_EMPTY_AGAIN = Dated(
+    "LIBXL_CPUID_EMPTY",
+    CONFIG,
+    "an empty list is a CPUID policy; in between it was taken for an object without MSRs",
+    Cite(
+        "libxl_cpuid_policy_list_parse_json",
+        "ebce4e3a14",
+        "libxl: slightly correct JSON generation of CPU policy",
+        "4.18",
+    ),
+    ("4.17.3", "4.18.0"),
+)
+DATED = (_CPUID_WITH_MSRS, _EMPTY_AGAIN)
 
 
 def _is_integer(value: object) -> bool:
@@ -59,9 +81,9 @@ def cpuid(value: object, version: Version) -> str:
     >>> cpuid({"cpuid": [], "msr": []}, (4, 18, 0)), cpuid({"cpuid": []}, (4, 18, 0))
     ('', 'has no list of MSRs')
     """
-    with_msrs = begun(_CPUID_WITH_MSRS, version)
+    with_msrs = _CPUID_WITH_MSRS.holds(version)
     if isinstance(value, list):
-        if with_msrs and not value and not begun(_EMPTY_AGAIN, version):
+        if with_msrs and not value and not _EMPTY_AGAIN.holds(version):
             return "is an empty list, which libxl takes for an object without MSRs"
         return _leaves(value)
     if not with_msrs:
@@ -102,4 +124,4 @@ CHECKS: dict[str, Callable[[object, Version], str]] = {
 
 def dates_of_checks(version: Version) -> tuple[bool, ...]:
     """Returns what decides the checks of a version: which of the dates are past."""
-    return tuple(begun(dates, version) for dates in (_CPUID_WITH_MSRS, _EMPTY_AGAIN))
+    return tuple(row.holds(version) for row in DATED)

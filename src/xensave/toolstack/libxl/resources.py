@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xensave.catalogue.dates import Version, begun
+from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
 from xensave.image.facts.guest import HVM
-from xensave.toolstack.libxl.configured import config_rule, domain_type
+from xensave.toolstack.libxl.configured import CONFIG, config_rule, domain_type
 from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _DOM0_NAME = "Domain-0"
@@ -20,42 +20,97 @@ _VCPU_BITS = 128 * 8
 _INT = (1 << 31) - 1
 _HARD = "vcpu_hard_affinity"
 
-_CREDIT2_DEFAULT = ("4.12",)
-"""ec6662445b "Make credit2 the default scheduler" (4.12)."""
-ANY_SCHEDULER = Cite(
-    "domcreate_stream_done",
-    "162fc8295f",
-    "libxl: Restore scheduling parameters after migrate in best-effort fashion",
-    "4.12",
+_CREDIT2_DEFAULT = Dated(
+    "LIBXL_CREDIT2_DEFAULT",
+    CONFIG,
+    "the scheduler is credit2 where nothing is said",
+    Cite("sched_init", "ec6662445b", "Make credit2 the default scheduler", "4.12"),
+    ("4.12",),
 )
-"""From here on a restore takes the host's scheduler, and of the settings what that one has."""
+ANY_SCHEDULER = Dated(
+    "LIBXL_ANY_SCHEDULER",
+    CONFIG,
+    "a restore takes the host's scheduler, and of the settings what that one has",
+    Cite(
+        "domcreate_stream_done",
+        "162fc8295f",
+        "libxl: Restore scheduling parameters after migrate in best-effort fashion",
+        "4.12",
+    ),
+    ("4.12",),
+)
 WEIGHTED = ("credit", "credit2")
 """Schedulers that are some release's default; both have a weight and a cap."""
 _WITHOUT_SETTINGS = ("null", "arinc653")
-_CREDIT2_CAPPED = ("4.10",)
+_CREDIT2_CAPPED = Dated(
+    "LIBXL_CREDIT2_CAPPED",
+    CONFIG,
+    "a cap is a setting of credit2 too",
+    Cite(
+        "sched_credit2_domain_set",
+        "839cbe6628",
+        "libxl/xl: allow to get and set cap on Credit2.",
+        "4.10",
+    ),
+    ("4.10",),
+)
 _WEIGHTS = range(1, 1 << 16)
 _UNSET = -1
 
 _ALL_ONES = 0xFFFFFFFF
 _MOST_FRAMES = {"max_grant_frames": 64, "max_maptrack_frames": 1024}
 """What Xen gives a domain at most, unless gnttab_max_frames or gnttab_max_maptrack_frames say."""
-_SIGNED_FRAMES = ("4.12.2", "4.13")
-"""7a0e35f823 "Rationalize max_grant_frames and max_maptrack_frames handling" (4.13): from here on
-Xen reads the number as a signed one, of which a negative one stands for the default."""
+_SIGNED_FRAMES = Dated(
+    "LIBXL_FRAMES_SIGNED",
+    CONFIG,
+    "a number of grant frames is signed, and a negative one stands for the default",
+    Cite(
+        "grant_table_init",
+        "7a0e35f823",
+        "Rationalize max_grant_frames and max_maptrack_frames handling",
+        "4.13",
+    ),
+    ("4.12.2", "4.13"),
+)
 _MOST_POINTERS = _ALL_ONES // 8
 """An array of more pointers overflows in xzalloc_array(), and Xen has none of it."""
 _ANY_HEAP = {"max_grant_frames": 1 << 16, "max_maptrack_frames": 1 << 20}
 """With so many the arrays take a few MiB of Xen's heap."""
-_MAPTRACK_ARRAY = ("4.20",)
-"""9102fcd957 "mm: introduce xvmalloc() et al and use for grant table allocations" (4.20)."""
+_MAPTRACK_ARRAY = Dated(
+    "LIBXL_MAPTRACK_ARRAY",
+    CONFIG,
+    "the frames of mappings are an array of a size that may overflow",
+    Cite(
+        "grant_table_init",
+        "9102fcd957",
+        "mm: introduce xvmalloc() et al and use for grant table allocations",
+        "4.20",
+    ),
+    ("4.20",),
+)
 
 _OWN_BACKENDS = ("vtpms", "vsnds", "vdispls")
 _LEGACY_IRQS = range(16)
 _FIRST_CHANNELS = 2
 """Those to XenStore and to the console."""
-_CHANNELS_AT_CREATION = ("4.12",)
-"""4a83497635 "xen/domctl: Merge set_max_evtchn into createdomain" (4.12): before, libxl set the
-limit when it had those."""
+_CHANNELS_AT_CREATION = Dated(
+    "LIBXL_CHANNELS_CREATED",
+    CONFIG,
+    "the limit of event channels holds from the creation on; before, libxl set it when it had its"
+    " own",
+    Cite(
+        "domain_create", "4a83497635", "xen/domctl: Merge set_max_evtchn into createdomain", "4.12"
+    ),
+    ("4.12",),
+)
+DATED = (
+    ANY_SCHEDULER,
+    _CREDIT2_DEFAULT,
+    _CREDIT2_CAPPED,
+    _SIGNED_FRAMES,
+    _MAPTRACK_ARRAY,
+    _CHANNELS_AT_CREATION,
+)
 
 
 @config_rule(
@@ -177,12 +232,12 @@ def scheduler(restore: Restore) -> str | None:
 
 def takes_any_scheduler(at: Version) -> bool:
     """Tells whether a release's libxl restores a guest whatever its scheduler was."""
-    return begun((ANY_SCHEDULER.release,), at)
+    return ANY_SCHEDULER.holds(at)
 
 
 def default_scheduler(at: Version) -> str:
     """Returns the scheduler that a release has unless its command line names another."""
-    return "credit2" if begun(_CREDIT2_DEFAULT, at) else "credit"
+    return "credit2" if _CREDIT2_DEFAULT.holds(at) else "credit"
 
 
 def _out_of_bounds(restore: Restore, kind: object) -> str | None:
@@ -191,7 +246,7 @@ def _out_of_bounds(restore: Restore, kind: object) -> str | None:
         return f"the weight is {weight}, they are {_WEIGHTS.start} - {_WEIGHTS.stop - 1}"
     cap = restore.config.integer("b_info", "sched_params", "cap")
     most = 100 * (restore.config.integer("b_info", "max_vcpus") or 1)
-    capped = kind == "credit" or begun(_CREDIT2_CAPPED, restore.target.version)
+    capped = kind == "credit" or _CREDIT2_CAPPED.holds(restore.target.version)
     if capped and cap is not None and cap != _UNSET and not 0 <= cap <= most:
         return f"the cap is {cap}, at most {most}"
     return None
@@ -260,7 +315,7 @@ def grant_frames_heap(restore: Restore) -> str | None:
     """Refuses frames of which an array overflows, and leaves many others to the heap."""
     for member, any_heap in _ANY_HEAP.items():
         frames = _frames(restore, member)
-        array = member == "max_grant_frames" or begun(_MAPTRACK_ARRAY, restore.target.version)
+        array = member == "max_grant_frames" or _MAPTRACK_ARRAY.holds(restore.target.version)
         if array and frames > _MOST_POINTERS:
             return f"{member} is {frames}"
         if frames > any_heap:
@@ -273,7 +328,7 @@ def _frames(restore: Restore, member: str) -> int:
     frames = restore.config.integer("b_info", member)
     if frames is None or not 0 <= frames <= _ALL_ONES:
         return 0
-    signed = begun(_SIGNED_FRAMES, restore.target.version)
+    signed = _SIGNED_FRAMES.holds(restore.target.version)
     return 0 if signed and frames > _ALL_ONES >> 1 else frames
 
 
@@ -293,7 +348,7 @@ def event_channels(restore: Restore) -> str | None:
     """Refuses fewer event channels than are taken before a guest runs; 0 leaves it to libxl."""
     most = restore.config.integer("b_info", "event_channels")
     hvm = domain_type(restore) == HVM
-    if not most or not (hvm or begun(_CHANNELS_AT_CREATION, restore.target.version)):
+    if not most or not (hvm or _CHANNELS_AT_CREATION.holds(restore.target.version)):
         return None
     least = _FIRST_CHANNELS
     if hvm:

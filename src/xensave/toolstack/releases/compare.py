@@ -23,7 +23,7 @@ from xensave.numbers.changes import changes
 from xensave.policy.limits import DIFFERENCES
 from xensave.policy.steps import clamp
 from xensave.toolstack.libxc import param_rules
-from xensave.toolstack.restore import RULES
+from xensave.toolstack.restore import DATED, RULES
 from xensave.toolstack.rule import RestoreRule, target_of
 
 _LOADS = {
@@ -149,6 +149,8 @@ def _rows() -> Iterator[tuple[str, str, str, _Row]]:
         yield rule.stage, rule.record, f"{rule.sentence} ({rule.errno}, {rule.id})", rule
     for each in pv.RULES:
         yield "load", each.record, f"{each.sentence} ({each.id})", each
+    for dated in DATED:
+        yield "toolstack", dated.record, dated.sentence, dated
     for refusal in RULES:
         yield "toolstack", refusal.record, f"{refusal.says} ({refusal.id})", refusal
     for param in param_rules.RULES:
