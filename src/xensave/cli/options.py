@@ -134,11 +134,13 @@ def reading(parser: argparse.ArgumentParser, *aliases: str) -> None:
     """Declares how inputs are read: --input-format, with its other names, and --max-size."""
     from xensave.container.formats import format_names
 
+    names = format_names()
     parser.add_argument(
         "--input-format",
         *aliases,
-        choices=format_names(),
-        help="what the input is (by default its first bytes tell)",
+        choices=names,
+        metavar="FORMAT",
+        help=f"what the input is, where its first bytes do not tell: {', '.join(names)}",
     )
     max_size(parser)
 

@@ -17,6 +17,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     from xensave.fleet.query import QUESTIONS
+    from xensave.views.fleet import Form
 
     parser.add_argument("table", metavar="TABLE", help="the table (fleet.parquet)")
     parser.add_argument("sql", metavar="SQL", nargs="?", help='as in "SELECT ... FROM fleet"')
@@ -27,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(flag, metavar=question.argument, help=question.text)
         else:
             group.add_argument(flag, action="store_true", help=question.text)
-    parser.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    parser.add_argument(
+        "--format",
+        choices=[form.value for form in Form],
+        default=Form.TABLE.value,
+        help="how rows are printed (a table)",
+    )
     parser.add_argument("--json", action="store_true", help="the same as --format json")
     parser.add_argument(
         "--unsafe", action="store_true", help="let the SQL read files and change settings"

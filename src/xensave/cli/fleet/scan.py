@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="TABLE", required=True, help="the table")
     parser.add_argument(
-        "-t", "--target", metavar="R", action="append", required=True, help="may be repeated"
+        "-t",
+        "--target",
+        metavar="R",
+        action="append",
+        required=True,
+        help="a release to ask of each image whether it restores it; may be repeated",
     )
     parser.add_argument("--host", metavar="FILE", help="the host that is restored on (see check)")
     parser.add_argument("--walk", action="store_true", help="read every record of each image")
