@@ -17,6 +17,7 @@ from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
 from xensave.edit.judge import EditRefused
 from xensave.errors import Unsupported, UsageError
+from xensave.testing import streams
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "images"
@@ -276,3 +277,29 @@ def test_the_command(tmp_path, capsys):
     assert main(["edit", CONTEXT, str(out), "--set", "CPU.rip=1"]) == 2
     assert "--target R" in capsys.readouterr().err
     assert main(["edit", CONTEXT, str(out), "--target", "4.17", "--set", "CPU.rip=1"]) == 0
+
+
+def configured(tmp_path, text, *texts):
+    """Return the configuration of an image with this one after changes."""
+    stream = streams.libxl_stream(streams.libxc_stream(b""))
+    out = tmp_path / "out"
+    edited(streams.xl_image(stream, text.encode()), *texts, out=out, force=True)
+    with xensave.open(out) as image:
+        return image.config
+
+
+@pytest.mark.parametrize("text", ['\v{"c_info": {"name": "a"}}', '{"c_info": {"name": "a"}}\0{'])
+def test_json_that_only_libxl_reads_is_changed(text, tmp_path):
+    """libxl passes over more blanks than JSON has, and its string ends at the first NUL."""
+    assert configured(tmp_path, text, "config.c_info.name=b")["c_info"] == {"name": "b"}
+
+
+def test_of_two_members_of_one_name_the_first_is_changed(tmp_path):
+    text = '{"c_info": {"name": "a", "domid": 1}, "c_info": {"name": "x", "domid": 7}}'
+    new = configured(tmp_path, text, "config.c_info.name=b")
+    assert new["c_info"] == {"name": "b", "domid": 1}
+
+
+def test_text_behind_a_configuration_is_not_lost(tmp_path):
+    with pytest.raises(UsageError, match="text follows the configuration's JSON"):
+        configured(tmp_path, '{"c_info": {"name": "a"}} more', "config.c_info.name=b")

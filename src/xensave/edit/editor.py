@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, XL, Event
-from xensave.container.frames.config import parse_config
+from xensave.container.frames.config import parse_config, written_values
 from xensave.container.frames.xl import OptionalData, XlHeader
 from xensave.container.framing import pack_record
 from xensave.container.streams import hvm, libxc
@@ -75,7 +74,9 @@ class Editor:
         config = parse_config(bytes(event.body())).checked()
         if not config.values:
             raise UsageError(f"{wanted[0].text}: the configuration is no JSON")
-        values = json.loads(config.text)
+        if config.rest:
+            raise UsageError(f"{wanted[0].text}: text follows the configuration's JSON")
+        values = written_values(config)
         before = leaves_of_config(values)
         for assignment in wanted:
             assign(values, assignment)

@@ -27,8 +27,7 @@ def parse_config(optional: bytes) -> Config:
     if len(text) > CONFIG_LIMIT:
         long = f"a configuration of {len(text)} characters, the limit is {CONFIG_LIMIT}"
         return Config(text, wrong=LimitExceeded(long, record="xl header"))
-    # To libxl it is a string of C: a NUL ends it.
-    json_text = text.partition("\0")[0].lstrip(_BLANKS)
+    json_text = _json_of(text)
     try:
         config, end = _DECODER.raw_decode(json_text)
         _check_utf_8(data.config.partition(b"\0")[0])
@@ -39,6 +38,21 @@ def parse_config(optional: bytes) -> Config:
         deep = LimitExceeded("a configuration is nested too deep to be read", record="xl header")
         return Config(text, wrong=deep)
     return Config(text, config, rest=json_text[end:].strip(_BLANKS))
+
+
+def written_values(config: Config) -> dict[str, Json]:
+    """Returns the values of a configuration that was parsed, each number as it is written.
+
+    >>> written_values(Config('{"a": 99999999999999999999, "a": 1}'))
+    {'a': 99999999999999999999}
+    """
+    values: dict[str, Json] = _WRITTEN.raw_decode(_json_of(config.text))[0]
+    return values
+
+
+def _json_of(text: str) -> str:
+    """Returns what libxl parses: to it a text is a string of C, which a NUL ends."""
+    return text.partition("\0")[0].lstrip(_BLANKS)
 
 
 def _check_utf_8(data: bytes) -> None:
@@ -70,6 +84,7 @@ _BLANKS = " \t\n\v\f\r"
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_first_wins, parse_int=_integer, parse_constant=_no_constant
 )
+_WRITTEN = json.JSONDecoder(object_pairs_hook=_first_wins, parse_constant=_no_constant)
 # What libxl's parser takes for UTF-8: the number of bytes counts, not their value.
 _UTF_8 = re.compile(
     rb"(?:[\0-\x7f]|[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf7][\x80-\xbf]{3})*+"
