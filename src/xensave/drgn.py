@@ -28,13 +28,14 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     (`xensave extract`), and as `image.vcpu(n).registers`.
 
     Raises UsageError without drgn, and where neither memory nor a vmlinux tells VMCOREINFO.
-    Raises SourceError for a file that drgn cannot read.
+    Raises AbsentRecord where the image holds no memory, SourceError for a file that drgn cannot
+    read.
     """
     try:
         import drgn
     except ImportError as error:
         raise MissingExtra("this", "drgn", "drgn") from error
-    memory = image.memory
+    memory = image.require_memory()
     info = vmcoreinfo if vmcoreinfo is not None else find_vmcoreinfo(memory)
     if info is None:
         if vmlinux is None:

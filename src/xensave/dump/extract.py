@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from xensave.context import AbsentRecord
 from xensave.dump import flat
 from xensave.dump.copying import Progress
 from xensave.dump.parts import Part, size_of, write_file, write_stream
@@ -81,8 +80,7 @@ def extract(
     ...     extract(image, f"{folder}/memory.lime", DumpFormat.LIME)
     Extracted(size=16760992, frames=4092)
     """
-    if not len(image.memory.index):
-        raise AbsentRecord(f"{image.name}: holds no memory")
+    image.require_memory()
     parts = list(FORMATS[format](image, options or Options()))
     size = size_of(parts)
     with writing(out) as output:

@@ -231,6 +231,12 @@ class Image(CountedImage):
             self._memory = Memory(appendix.source, index)
         return self._memory
 
+    def require_memory(self) -> Memory:
+        """Returns the guest's memory. Raises AbsentRecord where no frame of it has contents."""
+        if not len(self.memory.index):
+            raise AbsentRecord(f"{self.name}: holds no memory")
+        return self.memory
+
     def vcpu(self, number: int) -> Vcpu:
         """Returns a vCPU: its registers, and its virtual memory. AbsentRecord for one not saved.
 

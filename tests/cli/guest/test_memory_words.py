@@ -108,3 +108,10 @@ def test_a_context_alone_holds_no_memory(words, capsys):
     assert (code, err) == (1, f"{CONTEXT}: holds no memory\n")
     assert main(["extract", CONTEXT, "/dev/null"]) == 1
     assert capsys.readouterr().err == f"xensave extract: {CONTEXT}: holds no memory\n"
+
+
+def test_drgn_has_nothing_to_read_in_a_context(capsys):
+    pytest.importorskip("drgn")
+    for words in ([], ["vmlinux"]):
+        assert main(["drgn", CONTEXT, *words]) == 1
+        assert capsys.readouterr().err == f"xensave drgn: {CONTEXT}: holds no memory\n"

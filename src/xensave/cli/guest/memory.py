@@ -12,7 +12,6 @@ from xensave.cli.answer import print_json, print_lines
 from xensave.cli.many import for_each
 from xensave.cli.options import images, reading, size, unsigned
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
-from xensave.context import AbsentRecord
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
@@ -97,9 +96,7 @@ def _check(args: argparse.Namespace) -> None:
 def _show(image: Image, args: argparse.Namespace, pattern: Pattern | None, *, several: bool) -> int:
     """Prints what was asked for; bytes of one of `several` images are not told apart in a pipe."""
     # Of a pipe memory comes first: all else is asked of what was kept of it.
-    memory = image.memory
-    if not len(memory.index):
-        raise AbsentRecord(f"{image.name}: holds no memory")
+    memory = image.require_memory()
     if pattern is not None:
         return _find(image, args, pattern, several=several)
     if args.pfn is not None:
