@@ -56,7 +56,10 @@ class Hypervisor:
         chosen = tuple(plugins)
         check_clashes(release, chosen)
         self.handlers.update((plugin.typecode, plugin.handler()) for plugin in chosen)
-        self.machine = Machine(self.version, self.domain, self.policy, self.handlers.values())
+        bounds: dict[object, int] = {
+            handler: handler.bound(self.domain) for handler in self.handlers.values()
+        }
+        self.machine = Machine(self.version, self.domain, self.policy, bounds)
         self.rules = loop.LoopRules.of(self.version, check_pass=self.release.check_pass)
         self._loaded: bytes | None = None
 

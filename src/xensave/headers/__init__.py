@@ -1,1 +1,1 @@
-"""C headers, hypervisor binaries and mailed patches to layouts and numbers."""
+"""C headers to layouts and numbers: compiled, read as text, surveyed over every release."""

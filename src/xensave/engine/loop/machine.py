@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar, cast
 
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.policy.value import Policy
-
-if TYPE_CHECKING:
-    from xensave.engine.loop.handler import Handler
 
 T = TypeVar("T")
 
@@ -28,12 +26,16 @@ class Machine:
     __slots__ = ("_accum", "_worked_out", "bounds", "domain", "policy", "version")
 
     def __init__(
-        self, version: Version, domain: Domain, policy: Policy, handlers: Iterable[Handler] = ()
+        self,
+        version: Version,
+        domain: Domain,
+        policy: Policy,
+        bounds: Mapping[object, int] = MappingProxyType({}),
     ) -> None:
         self.version = version
         self.domain = domain
         self.policy = policy
-        self.bounds = {handler: handler.bound(domain) for handler in handlers}
+        self.bounds = bounds
         self._accum: dict[int, int] = {}
         self._worked_out: dict[Callable[[Machine], object], object] = {}
 
