@@ -57,10 +57,17 @@ def begun(dates: tuple[str, ...], at: Version) -> bool:
     """
     if not dates:
         return False
-    numbers = [series_numbers(date) for date in dates]
-    if at >= max(numbers):
+    numbers, last = _numbers(dates)
+    if at >= last:
         return True
     return any(date[:2] == at[:2] and at >= date for date in numbers)
+
+
+@cache
+def _numbers(dates: tuple[str, ...]) -> tuple[list[Version], Version]:
+    """Returns dates as numbers, and the last of them."""
+    numbers = [series_numbers(date) for date in dates]
+    return numbers, max(numbers)
 
 
 @cache

@@ -74,11 +74,17 @@ class Feature(NamedTuple):
     attributes: str
 
 
+Spans = tuple[str, ...]
+"""Runs of releases, each "FIRST:END", or "FIRST:" for one that goes on."""
+
+_ALWAYS: Spans = ("0.0:",)
+
+
 class Features:
     """What a release knows: features by (word, bit), places by name, what needs what, words.
 
     `dependents` maps a feature to all that go with it, directly or not, as (word, bit). `masks`
-    are those that were asked for.
+    are those that were asked for: by attributes, one a word.
     """
 
     __slots__ = ("by_bit", "dependents", "masks", "places", "words")
@@ -94,7 +100,7 @@ class Features:
         self.places = places
         self.dependents = dependents
         self.words = words
-        self.masks: dict[tuple[int, str], int] = {}
+        self.masks: dict[str, list[int]] = {}
 
     def name(self, word: int, bit: int) -> str:
         """Returns a bit's name in small letters, "WORD:BIT" where the release has none."""
@@ -114,15 +120,14 @@ class Features:
 
         Without attributes they are all that have names.
         """
-        cached = self.masks.get((word, attributes))
-        if cached is None:
+        masks = self.masks.get(attributes)
+        if masks is None:
             wanted = set(attributes)
-            cached = self.masks[word, attributes] = sum(
-                1 << bit
-                for (number, bit), feature in self.by_bit.items()
-                if number == word and (not wanted or wanted & set(feature.attributes))
-            )
-        return cached
+            masks = self.masks[attributes] = [0] * len(WORDS)
+            for (number, bit), feature in self.by_bit.items():
+                if not wanted or not wanted.isdisjoint(feature.attributes):
+                    masks[number] |= 1 << bit
+        return masks[word]
 
 
 @cache
@@ -133,24 +138,33 @@ def features_of(version: Version) -> Features:
     >>> features.name(6, 30), features_of((4, 20, 0)).name(6, 30), len(features.words)
     ('7c0:30', 'sgx_lc', 19)
     """
+    at = max(version, OLDEST)
+    return _features(frozenset(spans for spans in _all_spans() if _in_one(spans, at)))
+
+
+@cache
+def _features(in_force: frozenset[Spans]) -> Features:
+    """Returns the features of all releases in which the rows of these runs are in force.
+
+    Point releases of a series mostly share theirs.
+    """
     raw = _load()
-    version = max(version, OLDEST)
     by_bit = {
         (row["word"], row["bit"]): Feature(row["name"], row["word"], row["bit"], row["attributes"])
         for row in raw["features"]
-        if _holds(row, version)
+        if _spans(row) in in_force
     }
     places = {feature.name: place for place, feature in by_bit.items()}
     capabilities = frozenset(place for place in by_bit if WORDS[place[0]].msr)
     direct: dict[tuple[int, int], set[tuple[int, int]]] = {}
     for row in raw["dependencies"]:
-        if _holds(row, version):
+        if _spans(row) in in_force:
             needing = direct.setdefault(places[row["needs"]], set())
             if row["feature"] == ALL_OF_MSR:
                 needing |= capabilities
             else:
                 needing.add(places[row["feature"]])
-    words = tuple(WORDS[row["word"]] for row in raw["words"] if _holds(row, version))
+    words = tuple(WORDS[row["word"]] for row in raw["words"] if _spans(row) in in_force)
     return Features(by_bit, places, {place: _closure(place, direct) for place in direct}, words)
 
 
@@ -176,10 +190,21 @@ def _closure(
     return frozenset(closure)
 
 
-def _holds(row: "RawDated", version: Version) -> bool:
-    """Whether a row is in force: always, or in one of its runs "FIRST:END"."""
+def _spans(row: "RawDated") -> Spans:
+    """Returns the runs "FIRST:END" in which a row is in force; of one that always is, all."""
     spans = row.get("spans")
-    return spans is None or any(first <= version < end for first, end in map(_span, spans))
+    return _ALWAYS if spans is None else tuple(spans)
+
+
+@cache
+def _all_spans() -> frozenset[Spans]:
+    raw = _load()
+    rows = (*raw["features"], *raw["dependencies"], *raw["words"])
+    return frozenset(map(_spans, rows))
+
+
+def _in_one(spans: Spans, at: Version) -> bool:
+    return any(first <= at < end for first, end in map(_span, spans))
 
 
 @cache
