@@ -25,8 +25,11 @@ _UNPOPULATED = (0xD, 0xF)
 _CUT = 16
 """An image with less than this part of its guest's memory counts as cut."""
 
-_XTAB = 0xF
-"""The highest type: where no PFN has a lower one, all have it."""
+_XTAB_TOPS = bytes(range(0xF0, 0x100))
+"""What the highest byte of a PFN of type XTAB may be."""
+
+_TOPS = PAIR.size + 7
+"""Where in a record the highest byte of its first PFN lies."""
 
 _MERGE_EVERY = 1 << 16
 _RUNS_LIMIT = 1 << 20
@@ -85,6 +88,9 @@ class PageTally:
             return
         count = min(PAIR.unpack(event.prefix(PAIR.size))[0], (event.length - PAIR.size) // 8)
         front = event.prefix(PAIR.size + 8 * count)
+        if not self._tables and not bytes(front[_TOPS::8]).translate(None, _XTAB_TOPS):
+            # An HVM guest's stream lists its whole address space so: nothing is populated.
+            return
         self._take(struct.unpack_from(f"<{count}Q", front, PAIR.size))
 
     def _take(self, words: tuple[int, ...]) -> None:
@@ -93,9 +99,6 @@ class PageTally:
         first, last = words[0], words[-1]
         if last <= PFN_MASK and words == tuple(range(first, first + len(words))):
             self._plain(first, last)
-        elif not self._tables and min(words) >> TYPE_SHIFT == _XTAB:
-            # An HVM guest's stream lists its whole address space so: nothing is populated.
-            return
         else:
             self._typed(words)
         if len(self._runs) > self._merge_beyond:
