@@ -17,7 +17,7 @@ from xensave.image.facts.guest import PV
 from xensave.rules.stream.formats import emulator
 from xensave.rules.stream.formats.release import LIBXC_RECORD, LIBXL_RECORD, known_records
 from xensave.rules.stream.model import Reader
-from xensave.rules.stream.table import rules
+from xensave.rules.stream.table import checks_of
 from xensave.rules.stream.whole import rule_of
 from xensave.toolstack.libxl.configured import domain_type
 from xensave.toolstack.rule import Layer, Restore, RestoreObjection, RestoreRule, Stage, Undecided
@@ -160,11 +160,12 @@ def unknown_records(restore: Restore) -> Iterator[RestoreObjection]:
 
 
 @cache
-def _enforced(version: Version) -> dict[str, Reader]:
-    """Returns the reader that enforces each rule of the formats in a release."""
+def _enforced(layer: str, version: Version) -> dict[str, Reader]:
+    """Returns the reader that enforces each rule of a format in a release."""
     return {
         enforced.id: reader
-        for enforced in rules()
+        for check in checks_of(layer)
+        for enforced in check.rules
         for reader in enforced.readers
         if reader.holds(version)
     }
@@ -175,11 +176,11 @@ def broken_rules(restore: Restore) -> Iterator[RestoreObjection]:
 
     What only the specification demands is `verify`'s to say.
     """
-    enforced = _enforced(restore.target.version)
     for finding in restore.facts.broken or ():
         if finding.rule == emulator.SIZE.id:
             yield _not_looked_at(finding)
-        reader = enforced.get(finding.rule)
+        layer = (finding.place.record or "").partition(" ")[0]
+        reader = _enforced(layer, restore.target.version).get(finding.rule)
         if reader is not None:
             refusal = Refused(
                 finding.rule,
