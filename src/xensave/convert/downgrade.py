@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from xensave.catalogue.dates import begun, version
 from xensave.catalogue.model import Release
@@ -67,22 +66,22 @@ _KEY = re.compile(r"physmap/([0-9a-f]{1,16})/(start_addr|size|name)\Z")
 _CHUNK_OF = {index: chunk for chunk, index in c.PARAMS.items()}
 
 
-@dataclass
 class LegacyFacts:
     """What of a guest a legacy stream needs before and behind its pages."""
 
-    last_pfn: int = 0
-    p2m: P2mFrames | None = None
-    pv: bool = False
-    basic: dict[int, bytes] = field(default_factory=dict)
-    extended: dict[int, bytes] = field(default_factory=dict)
-    xsave: dict[int, bytes] = field(default_factory=dict)
-    shared: bytes = b""
-    tsc: TscInfo | None = None
-    params: dict[int, int] = field(default_factory=dict)
-    context: bytes = b""
-    keys: list[tuple[str, str]] = field(default_factory=list)
-    model: bytes | None = None
+    def __init__(self) -> None:
+        self.last_pfn = 0
+        self.p2m: P2mFrames | None = None
+        self.pv = False
+        self.basic: dict[int, bytes] = {}
+        self.extended: dict[int, bytes] = {}
+        self.xsave: dict[int, bytes] = {}
+        self.shared = b""
+        self.tsc: TscInfo | None = None
+        self.params: dict[int, int] = {}
+        self.context = b""
+        self.keys: list[tuple[str, str]] = []
+        self.model: bytes | None = None
 
     @property
     def xsave_size(self) -> int | None:

@@ -26,10 +26,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Final, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave import catalogue
 from xensave.catalogue.model import Layout
@@ -50,8 +50,7 @@ STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
 Hook = Callable[[ContextRecord], "bytes | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRule:
+class RecordRule(NamedTuple):
     """What to do with one typecode; `to` is the record that it becomes (MAP).
 
     `layer` is "libxl" or "libxc" for a record of that stream, "" for one of the HVM context.
@@ -62,8 +61,8 @@ class RecordRule:
     action: RuleAction
     to: str | int | None = None
     layout: Layout | None = None
-    fields: dict[str, str] = field(default_factory=dict)
-    constants: dict[str, int] = field(default_factory=dict)
+    fields: Mapping[str, str] = MappingProxyType({})
+    constants: Mapping[str, int] = MappingProxyType({})
     ignore: frozenset[str] = frozenset()
     hook: Hook | None = None
     reason: str = ""

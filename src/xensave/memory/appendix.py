@@ -6,12 +6,11 @@ Only the compressed batches of a legacy Remus stream have such pages.
 from __future__ import annotations
 
 import os
-import tempfile
 
 from xensave.source import Source
 from xensave.source.base import write_all
 from xensave.source.memory import MappedSource
-from xensave.source.spill import mapped
+from xensave.source.spill import mapped, unnamed_file
 
 
 class Appendix:
@@ -44,7 +43,7 @@ class Appendix:
 
     def _copied(self) -> int:
         source = mapped(self._input, [(0, self._end)])
-        with tempfile.TemporaryFile(buffering=0) as file:
+        with unnamed_file() as file:
             fd = os.dup(file.fileno())
         source.copy_range(0, self._end, fd, sparse=True)
         return fd

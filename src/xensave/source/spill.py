@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
+from io import FileIO
 
 from xensave.errors import SourceError
 from xensave.source.base import Source, write_sparsely
@@ -50,7 +50,7 @@ def mapped(source: Source, ranges: Iterable[tuple[int, int]]) -> MemorySource:
     if isinstance(source, MemorySource):
         return source
     try:
-        with tempfile.TemporaryFile(buffering=0) as file:
+        with unnamed_file() as file:
             size = _copied(source, ranges, file.fileno())
             if not size:
                 return MemorySource(b"", source.name)
@@ -70,7 +70,16 @@ def _copied(source: Source, ranges: Iterable[tuple[int, int]], fd: int) -> int:
     return size
 
 
+def unnamed_file() -> FileIO:
+    """Returns a file in $TMPDIR (else /tmp) without a name; it goes when it is closed."""
+    import tempfile
+
+    return tempfile.TemporaryFile(buffering=0)
+
+
 def _unwritable(source: Source, error: OSError) -> SourceError:
+    import tempfile
+
     return SourceError(
         f"{source.name}: cannot be written to a temporary file in "
         f"{tempfile.gettempdir()}: {error.strerror}"
@@ -78,7 +87,7 @@ def _unwritable(source: Source, error: OSError) -> SourceError:
 
 
 def _spilled(source: Source) -> int:
-    with tempfile.TemporaryFile(buffering=0) as file:
+    with unnamed_file() as file:
         fd = file.fileno()
         size = 0
         while chunk := source.peek(CHUNK):
