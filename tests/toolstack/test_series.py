@@ -16,7 +16,7 @@ from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
 from xensave.toolstack.judge import Judge
-from xensave.toolstack.releases.series import RESTORERS, dates_of, representatives
+from xensave.toolstack.releases.series import PV_RESTORERS, RESTORERS, dates_of, representatives
 
 ROOT = Path(xensave.__file__).parent
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hvm1.img.zst"
@@ -31,7 +31,7 @@ def ask(target, data=None):
 
 
 def test_every_date_in_the_rooms_is_one_that_a_series_is_split_at():
-    known = {date for name in RESTORERS for date in dates_of(import_module(name))}
+    known = {date for name in (*RESTORERS, *PV_RESTORERS) for date in dates_of(import_module(name))}
     for room in ROOMS:
         for path in ROOT.joinpath(room).rglob("*.py"):
             code = re.sub(r'""".*?"""', "", path.read_text(), flags=re.S)

@@ -83,6 +83,7 @@ class Judge:
         if judged.image is None:
             return self._ask_of_context(judged.context or b"", target)
         # A bare context needs none of the toolstack's rules.
+        from xensave.toolstack.libxc.pv import is_pv
         from xensave.toolstack.restore import judge
 
         facts = judged.image.facts
@@ -105,7 +106,7 @@ class Judge:
                 name_needs=name_needs,
             )
 
-        verdicts = ask(target, None, of_point)
+        verdicts = ask(target, None, of_point, pv=is_pv(facts))
         if not self.name_needs:
             return verdicts
 
@@ -151,7 +152,6 @@ def memory_of(image: Image, facts: GuestFacts) -> "PvMemory | None":
 
     Behind a VERIFY record libxc only compares pages: the new guest's have no contents then.
     """
-    from xensave.engine.pv import PvMemory
     from xensave.toolstack.libxc.pv import is_pv
 
     if facts.unread or not is_pv(facts) or facts.width not in (32, 64) or facts.max_pfn is None:
@@ -160,6 +160,8 @@ def memory_of(image: Image, facts: GuestFacts) -> "PvMemory | None":
         return None
     if facts.pages is None or not facts.pages.populated or facts.cut:
         return None
+    from xensave.engine.pv import PvMemory
+
     try:
         return PvMemory.of(image, facts)
     except UsageError:

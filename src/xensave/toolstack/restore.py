@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import TYPE_CHECKING
 
 from xensave.catalogue.dates import Dated, Version
 from xensave.container.events import LIBXC
@@ -11,7 +12,6 @@ from xensave.container.streams import libxc
 from xensave.engine.domain import Domain
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.plugins import Plugin
-from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 from xensave.errors import LimitExceeded, XensaveError
 from xensave.image.facts.emulator import Emulator
@@ -49,6 +49,9 @@ from xensave.toolstack.libxl import (
 )
 from xensave.toolstack.rule import Restore, RestoreObjection, RestoreRule, Stage, target_of
 from xensave.toolstack.scope import HOST_POLICY, OLD_TOOLSTACK, granted
+
+if TYPE_CHECKING:
+    from xensave.engine.pv import PvMemory
 
 RULES: tuple[RestoreRule, ...] = (
     *xl.RULES,

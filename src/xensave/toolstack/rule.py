@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite, Release
 from xensave.container.description import Config
 from xensave.engine.loop.rule import Undecided
-from xensave.engine.pv import PvMemory
 from xensave.engine.verdict import Layer, Refused
 from xensave.image.facts.emulator import Emulator
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.host import Host
 from xensave.policy.value import Policy
+
+if TYPE_CHECKING:
+    from xensave.engine.pv import PvMemory
 
 
 class Stage(IntEnum):

@@ -18,7 +18,7 @@ from xensave.convert.settings import Settings
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
 from xensave.image import Image
-from xensave.image.facts.guest import GuestFacts, facts_of
+from xensave.image.facts.guest import PV, GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
 from xensave.policy.needs import names_of
@@ -146,7 +146,7 @@ class ConvertedImage(GrowingImage):
         policy = self.policy(facts)
         return tuple(
             Restore(facts, target_of(point), policy or policy_of(facts, point, host), host)
-            for point in representatives(self.settings.target)
+            for point in representatives(self.settings.target, pv=facts.type == PV)
         )
 
     def machines(self) -> tuple[Machines, ...]:
@@ -159,7 +159,7 @@ class ConvertedImage(GrowingImage):
         policy = self.policy(facts)
         return tuple(
             machines_of(point, (policy,) if policy else policies_of(facts, point, host))
-            for point in representatives(self.settings.target)
+            for point in representatives(self.settings.target, pv=facts.type == PV)
         )
 
     def lost(self, facts: GuestFacts, source: str | None) -> str:
@@ -216,7 +216,7 @@ def check(
             name_needs=False,
         )
 
-    verdict = ask(plan.target, None, of_point).worst
+    verdict = ask(plan.target, None, of_point, pv=facts.type == PV).worst
     if isinstance(verdict, answers.Refused):
         raise ConversionRefused(refusal_of(verdict, plan.target), plan, record=verdict.record)
     plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))

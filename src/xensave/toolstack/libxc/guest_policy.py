@@ -7,14 +7,13 @@ all that the release lets a guest have, and what the guest needs of it is said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from xensave.catalogue.dates import version
 from xensave.engine.domain import HVM as HVM_DOMAIN
 from xensave.engine.domain import PVH, Domain
 from xensave.engine.hypervisor import Hypervisor
-from xensave.engine.pv import PvGuest, judge_pv
 from xensave.engine.verdict import Refused, Verdict
 from xensave.image.facts.guest import PV, GuestFacts
 from xensave.policy.host import Host
@@ -105,17 +104,26 @@ def lost_sentence(lost: Sequence[str]) -> str:
 
 def state_refuses(facts: GuestFacts, release: str, domain: Domain | None = None) -> Refuses:
     """Returns a question to a release: is this guest's state refused under a policy, and why."""
+    answer = _pv_answer(facts, release) if facts.type == PV else _hvm_answer(facts, release, domain)
+
+    def refuses(policy: Policy) -> str | None:
+        verdict = answer(policy)
+        return f"{verdict.record}: {verdict.reason}" if isinstance(verdict, Refused) else None
+
+    return refuses
+
+
+def _hvm_answer(
+    facts: GuestFacts, release: str, domain: Domain | None
+) -> Callable[[Policy], Verdict]:
+    made = domain or Domain(PVH if facts.type == PVH else HVM_DOMAIN, max(1, facts.vcpus))
+    return lambda policy: Hypervisor(release, made, policy).load(facts.context or b"")
+
+
+def _pv_answer(facts: GuestFacts, release: str) -> Callable[[Policy], Verdict | None]:
+    from xensave.engine.pv import PvGuest, judge_pv
+
     number = facts.config.get("b_info", "max_vcpus")
     vcpus = number if isinstance(number, int) else len(facts.vcpus_pv)
     guest = PvGuest(facts.width or 64, max(1, vcpus), facts.vcpus_pv)
-    made = domain or Domain(PVH if facts.type == PVH else HVM_DOMAIN, max(1, facts.vcpus))
-
-    def refuses(policy: Policy) -> str | None:
-        answer: Verdict | None
-        if facts.type == PV:
-            answer = judge_pv(version(release), guest, policy).refusal
-        else:
-            answer = Hypervisor(release, made, policy).load(facts.context or b"")
-        return f"{answer.record}: {answer.reason}" if isinstance(answer, Refused) else None
-
-    return refuses
+    return lambda policy: judge_pv(version(release), guest, policy).refusal

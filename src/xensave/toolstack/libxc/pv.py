@@ -7,13 +7,16 @@ the image can be read again; of a pipe, in what the stream listed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from xensave.container.streams import libxc
-from xensave.engine.pv import ListedMemory, PvAnswer, PvGuest, judge_pv
 from xensave.engine.verdict import Refused
 from xensave.image.facts.guest import GuestFacts
 from xensave.toolstack.domain import configured_vcpus
 from xensave.toolstack.rule import Restore, RestoreObjection, Stage
+
+if TYPE_CHECKING:
+    from xensave.engine.pv import PvAnswer
 
 
 def is_pv(facts: GuestFacts) -> bool:
@@ -26,6 +29,8 @@ def vcpus(restore: Restore) -> tuple[list[RestoreObjection], tuple[str, ...]]:
     facts = restore.facts
     if not is_pv(facts) or facts.width not in (32, 64):
         return [], ()
+    from xensave.engine.pv import ListedMemory, PvGuest, judge_pv
+
     guest = PvGuest(
         facts.width,
         configured_vcpus(facts) or max(facts.vcpus_pv, default=0) + 1,

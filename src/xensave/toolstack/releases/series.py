@@ -30,12 +30,16 @@ LOADERS = {
 
 _DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
 
-RESTORERS = (
-    *LOADERS,
+PV_RESTORERS = (
     "xensave.engine.pv.basic",
     "xensave.engine.pv.extended",
     "xensave.engine.pv.msrs",
     "xensave.engine.pv.xsave",
+)
+"""The modules whose rows the vCPUs of a PV guest are judged by."""
+
+RESTORERS = (
+    *LOADERS,
     "xensave.policy.steps.clamp",
     "xensave.policy.steps.compatible",
     "xensave.policy.host",
@@ -56,7 +60,7 @@ RESTORERS = (
     "xensave.toolstack.libxc.param_rules",
     "xensave.toolstack.xl",
 )
-"""The modules whose rows a whole image is judged by."""
+"""The modules whose rows a whole image is judged by, beside those of PV guests."""
 
 _ANY = "<release>"
 _DEEPEST = 8
@@ -101,14 +105,19 @@ def _badness(verdict: Verdict) -> int:
 
 
 def ask(
-    target: str, records: frozenset[str] | None, judge: Callable[[str], Verdict]
+    target: str,
+    records: frozenset[str] | None,
+    judge: Callable[[str], Verdict],
+    *,
+    pv: bool = True,
 ) -> SeriesVerdict:
-    """Asks each point release that a target stands for; `records` are those of a bare context.
+    """Asks each point release that a target stands for.
 
+    `records` are those of a bare context, `pv` says whether an image may be of a PV guest.
     Raises UsageError for a release that there is not.
     """
     points = asked_for(target)
-    groups = list(_groups(points, records))
+    groups = list(_groups(points, records, pv=pv))
     answers: list[Answer] = []
     for group in groups:
         # No release is called so: what differs only in the release's name comes to the same.
@@ -153,21 +162,25 @@ def naming(verdict: Verdict, point: str, name: str) -> Verdict:
     return verdict._replace(depends=depends, assumes=assumes, warnings=warnings)
 
 
-def representatives(target: str) -> tuple[str, ...]:
+def representatives(target: str, *, pv: bool = True) -> tuple[str, ...]:
     """Returns a point release of each group of a target's that a whole image may tell apart.
+
+    `pv` says whether it may be of a PV guest.
 
     >>> representatives("4.13"), representatives("4.17.3")
     (('4.13.0', '4.13.1', '4.13.4'), ('4.17.3',))
     """
-    return tuple(group[0] for group in _groups(asked_for(target), None))
+    return tuple(group[0] for group in _groups(asked_for(target), None, pv=pv))
 
 
-def _groups(points: tuple[str, ...], records: frozenset[str] | None) -> Iterator[tuple[str, ...]]:
+def _groups(
+    points: tuple[str, ...], records: frozenset[str] | None, *, pv: bool
+) -> Iterator[tuple[str, ...]]:
     """Yields consecutive point releases that no row tells apart."""
     if len(points) == 1:
         yield points
         return
-    breaks = _breaks(catalogue.normalise(points[0]), records)
+    breaks = _breaks(catalogue.normalise(points[0]), records, pv=pv)
     group: list[str] = []
     for point in points:
         if group and point in breaks:
@@ -178,9 +191,9 @@ def _groups(points: tuple[str, ...], records: frozenset[str] | None) -> Iterator
 
 
 @cache
-def _breaks(series: str, records: frozenset[str] | None) -> frozenset[str]:
+def _breaks(series: str, records: frozenset[str] | None, *, pv: bool) -> frozenset[str]:
     """Returns the point releases of a series with which something changes."""
-    names = RESTORERS
+    names = (*RESTORERS, *PV_RESTORERS) if pv else RESTORERS
     if records is not None:
         names = tuple(name for name, record in LOADERS.items() if not record or record in records)
     dates = {date for name in names for date in dates_of(import_module(name))}
