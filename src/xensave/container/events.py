@@ -62,8 +62,8 @@ class Event:
 
     Bodies are read when asked for and passed over otherwise. From a source that is not seekable
     they can only be read until the walk goes on. `padded` says that the body is padded to 8
-    bytes, if it is a record's; `taken` is what of it was read before, and `offset` the place of
-    an event that does not begin right before the source's own.
+    bytes, if it is a record's; `taken` is the part of it that was read before, and `offset`
+    the place of an event that does not begin right before the source's own.
     """
 
     __slots__ = ("_head", "_source", "body_offset", "end", "header", "kind", "layer", "length",

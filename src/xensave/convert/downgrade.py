@@ -1,6 +1,6 @@
 """A stream of today as a legacy one, for Xen 4.5 and older.
 
-Pages are passed on as they come. What Xen's writer of old puts behind them in another order than
+Pages are passed on as they come. What the older writer puts behind them in another order than
 today's (params, the clock, which vCPUs are online, the toolstack's words) waits for the end; what
 it puts before them must be known from a pass before: how many frames there are, and a PV guest's
 contexts.

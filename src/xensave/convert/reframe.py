@@ -118,7 +118,7 @@ class Reframer(Noting):
             return ()
         if own is self._to and event.type not in own.marks:
             if len(event.raw) != len(own.pack(event.type)):
-                # In a suspend image of old the device model's state has another header.
+                # In an older suspend image the device model's state has another header.
                 return (own.pack(event.type, self._bounded(event)),)
             return (bytes(event.to_bytes()),)
         return self._elsewhere(event) if event.length else ()

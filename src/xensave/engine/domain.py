@@ -1,4 +1,4 @@
-"""The domain that a context is loaded into: what of it the handlers ask."""
+"""The domain that a context is loaded into: what the handlers ask about it."""
 
 from typing import NamedTuple
 

@@ -82,7 +82,7 @@ class Hypervisor:
         return loop.state_of(self._loaded, self.handlers)
 
     def check(self, context: Contextual) -> Verdict:
-        """Does the check pass alone; a release without one (before 4.19) accepts whatever comes."""
+        """Runs the check pass alone; a release without one (before 4.19) accepts whatever comes."""
         if not self.release.check_pass:
             return Accepted()
         return loop.check(_octets(context), self.handlers, self.machine, self.rules)

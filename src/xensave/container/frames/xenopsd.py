@@ -2,7 +2,7 @@ r"""Suspend images of xenopsd (XCP-ng, XenServer): a signature, then headers and
 
 15 bytes of signature; then, nothing aligned or padded, 16 bytes for each record: a 64-bit type
 and a 64-bit length. The image lies at the start of a disk that is larger: what follows
-End_of_image is what was there before. The signature of old is followed by a legacy stream, and
+End_of_image is what was there before. The older signature is followed by a legacy stream, and
 by the device model's state. Source: ocaml/xenopsd/lib/suspend_image.ml and xc/domain.ml of
 xapi-project/xen-api.
 """
@@ -154,7 +154,7 @@ class Xenopsd(Format):
     def announcing(self, header: Header, *, legacy: bool = False) -> Header | None:
         """Returns the signature; None around a legacy stream, which no xenopsd of today writes.
 
-        Raises Unsupported for the signature of old: only a legacy stream may follow it.
+        Raises Unsupported for the older signature: only a legacy stream may follow it.
         """
         if legacy:
             return None

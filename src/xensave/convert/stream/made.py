@@ -197,7 +197,7 @@ def check(
     if typecodes and facts.context is not None:
         facts = facts._replace(context=_without(facts.context, typecodes))
     if not catalogue.release(plan.target).stream_read:
-        # What libxc of old makes of a legacy stream is not modelled: its context alone is judged.
+        # What an older libxc makes of a legacy stream is not modelled: its context alone is judged.
         facts = GuestFacts(facts.name, facts.release, context=facts.context)
         if facts.context is None:
             return

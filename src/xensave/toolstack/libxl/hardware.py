@@ -20,7 +20,7 @@ _NO_TRADITIONAL = Cite(
 _TRADITIONAL_IN_STUBS = Dated(
     "LIBXL_STUB_MODEL",
     CONFIG,
-    "a domain for the device model has that of old where none is named",
+    "a domain for the device model runs qemu-traditional where none is named",
     _NO_TRADITIONAL,
     (),
     ("4.21",),
@@ -34,7 +34,7 @@ _DEFAULT = (None, "unknown")
 
 
 def traditional(restore: Restore) -> bool:
-    """Tells whether the device model is that of old: named, or the default in a stub domain."""
+    """Tells whether the device model is qemu-traditional: named, or a stub domain's default."""
     config = restore.config
     chosen = config.choice("b_info", "device_model_version")
     if chosen in _DEFAULT and _TRADITIONAL_IN_STUBS.holds(restore.target.version):
