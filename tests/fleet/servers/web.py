@@ -23,6 +23,7 @@ class Web:
         self.objects: dict[str, bytes] = {}
         self.trouble = Trouble()
         self.ranges = self.tags = self.length = True
+        self.encoding = ""
         self.changed = 1_700_000_000
         handler = type("Handler", (_Handler,), {"web": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -93,10 +94,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.web.tags:
             self.send_header("ETag", f'"{hash(data):x}"')
             self.send_header("Last-Modified", self.date_time_string(self.web.changed))
-        if self.web.length:
+        if self.web.encoding:
+            self.send_header("Content-Encoding", self.web.encoding)
+        if self.web.length and act != "endless":
             self.send_header("Content-Length", str(len(part)))
-        self.close_connection = act == "cut" or not self.web.length
+        self.close_connection = act in ("cut", "endless") or not self.web.length
         self.end_headers()
+        if act == "endless":
+            part *= 1000
         self.wfile.write(part[: len(part) // 2] if act == "cut" else part)
 
     def _listing(self, folder: str) -> None:

@@ -1,5 +1,6 @@
 """http:// and https://: servers with and without ranges, their refusals, and what changes."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -158,3 +159,20 @@ def test_a_certificate_must_be_known(sample, tmp_path, monkeypatch):
             assert "hvm1" in done.stdout
     finally:
         web.close()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_a_server_says_is_compressed_is_opened_here(web, sample, ranges):
+    """Apache says so of a .gz; a part of one cannot be opened alone."""
+    web.ranges, web.encoding = ranges, "gzip"
+    address = web.put("a.img.gz", gzip.compress(sample, 1))
+    with open_source(address) as source:
+        assert read_all(source) == sample
+
+
+def test_no_more_is_taken_than_was_asked_for(web, sample):
+    address = web.put("a.img", sample)
+    with open_source(address) as source:
+        web.trouble.plan = ["endless"] * 5
+        with pytest.raises(SourceError, match="gave more than the 65536 bytes"):
+            source.view(10_000_000, 50)

@@ -37,8 +37,6 @@ class _Answer(Protocol):
 
     async def __aexit__(self, *error: object) -> None: ...
 
-    async def read(self) -> bytes: ...
-
     def close(self) -> None: ...
 
 
@@ -154,7 +152,7 @@ class HttpStore(Store):
                 raise OSError("the server gives no range any more")
             if _place(answer) != start + len(data):
                 raise OSError(f"the server gave another range: {answer.headers['Content-Range']}")
-            return await answer.read()
+            return await _at_most(answer, end - start - len(data))
 
         data = b""
         while len(data) < end - start:
@@ -186,9 +184,21 @@ class HttpStore(Store):
         own = cast("dict[str, str]", options.get("headers") or {})
         # Ranges are of what lies there, not of what a compression made of it.
         options["headers"] = {**own, "Accept-Encoding": "identity", **headers}
+        # What a server says is compressed (Apache does of a .gz) is opened here, with its limits.
+        options["auto_decompress"] = False
         if "timeout" not in options and "timeout" not in self._http.client_kwargs:
             options["timeout"] = ClientTimeout(sock_connect=SILENCE, sock_read=SILENCE)
         return options
+
+
+async def _at_most(answer: _Answer, most: int) -> bytes:
+    """Returns what an answer holds; OSError where that is more, however much it would be."""
+    parts = bytearray()
+    while part := await answer.content.read(most + 1 - len(parts)):
+        parts += part
+        if len(parts) > most:
+            raise OSError(f"the server gave more than the {most} bytes that were asked for")
+    return bytes(parts)
 
 
 def _check(answer: _Answer) -> None:
