@@ -19,6 +19,7 @@ from xensave.container.streams.libxc_records import (
     PAIR,
     PARAM,
     CpuidLeaf,
+    PvInfo,
     TscInfo,
     VcpuBlob,
     pack_cpuid_policy,
@@ -258,3 +259,13 @@ def test_a_vcpu_beyond_those_of_a_legacy_stream_is_refused(number):
         for event in walk(open_source(stream)):
             list(converter.convert(event))
         list(converter.finish())
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 16, 255])
+def test_a_pv_guest_of_a_width_that_none_has_has_a_map(width):
+    info = pack_record(libxc.X86_PV_INFO, PvInfo(8, 4).to_bytes())
+    whole = pv.pv_stream(memory=streams.page_data([0, 3, 4]))
+    stream = whole.replace(info, pack_record(libxc.X86_PV_INFO, PvInfo(width, 4).to_bytes()))
+    assert stream != whole
+    with open_image(stream) as image:
+        assert sum(each.frames for each in memory_map(image).ranges) == 3

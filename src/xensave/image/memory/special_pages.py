@@ -138,9 +138,10 @@ def _of_pv(image: Image) -> Iterator[SpecialPages]:
     if 0 not in image.vcpu_numbers:
         return
     pfn = image.vcpu(0).registers.rdx
-    layout = _START_INFO[(image.facts.width or 64) // 8]
+    # A width that no guest has tells no layout.
+    layout = _START_INFO.get((image.facts.width or 64) // 8)
     page = image.memory.page(pfn, zero=True)
-    if not page.startswith(_START_MAGIC):
+    if layout is None or not page.startswith(_START_MAGIC):
         return
     yield SpecialPages("start info", pfn)
     *_, store, _, console = layout.unpack_from(page)
