@@ -110,6 +110,21 @@ def test_an_image_is_shown_without_formats_that_it_is_not_of():
     assert not show & (formats | {"xensave.container.streams.legacy", "tempfile", "numpy"})
 
 
+def test_an_image_is_judged_without_the_rules_of_other_guests_and_formats():
+    check = commanded("check", "examples/hvm1.img.zst", "--target", "4.17")
+    formats = {f"xensave.container.frames.{name}" for name in ("libvirt", "xend", "xenopsd")}
+    assert "xensave.toolstack.restore" in check
+    assert not check & {*formats, "xensave.engine.pv", "xensave.container.streams.legacy"}
+    assert not check & {"dataclasses", "pathlib", "tempfile", "numpy"}
+
+
+def test_an_image_is_converted_without_what_its_output_does_not_need(tmp_path):
+    out = str(tmp_path / "out")
+    convert = commanded("convert", "examples/hvm1.img.zst", out, "--target", "4.16", "--allow-loss")
+    assert "xensave.source.output" in convert
+    assert not convert & {"dataclasses", "inspect", "pathlib", "tempfile", "numpy"}
+
+
 @pytest.mark.parametrize(
     ("words", "most"),
     [
