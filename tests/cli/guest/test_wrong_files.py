@@ -1,5 +1,7 @@
 """An empty file, a wrong one and one that is not there: every command says the same of each."""
 
+from pathlib import Path
+
 import pytest
 
 from xensave.cli import main
@@ -43,3 +45,12 @@ def test_what_is_no_image(name, tmp_path, capsys):
         assert "examples/hvm1.ctx" not in printed
     # A page says what is wrong with a file.
     assert out.exists() == (command == "report")
+
+
+@pytest.mark.parametrize("words", [["IN", "WHOLE"], ["WHOLE", "IN"]])
+def test_diff_names_the_one_that_is_cut(words, tmp_path, capsys):
+    path, whole = tmp_path / "cut", "examples/hvm1.ctx"
+    path.write_bytes(Path(whole).read_bytes()[:3000])
+    names = {"IN": str(path), "WHOLE": whole}
+    assert main(["diff", *(names[word] for word in words)]) == 1
+    assert capsys.readouterr().err.startswith(f"xensave diff: {path}: offset 0xaa8: ")

@@ -61,9 +61,10 @@ def run(args: argparse.Namespace) -> int:
         first.close()
         raise
     with first as old, second as new:
-        for image in (old, new):
-            _walk(image)
-        comparison = compare(old, new, selection)
+        try:
+            comparison = compare(old, new, selection)
+        except XensaveError as error:
+            raise _named(error, old, new) from error
     if args.json:
         print_json(comparison_json(comparison, pages=args.pages))
     else:
@@ -72,9 +73,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if comparison.differs else 0
 
 
-def _walk(image: Image) -> None:
-    """Goes through an image: where both are asked later, an error does not say whose it is."""
-    try:
-        _ = image.tally
-    except XensaveError as error:
-        raise error.about(image.name) from None
+def _named(error: XensaveError, old: Image, new: Image) -> XensaveError:
+    """Lets an error say which of both images it is of; inside both it would be the inner one."""
+    for image in (old, new):
+        try:
+            _ = image.context if image.has_context else None
+        except UsageError:
+            continue  # a pipe that was read
+        except XensaveError:
+            return error.about(image.name)
+    return error
