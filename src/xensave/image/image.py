@@ -247,15 +247,22 @@ class Image(CountedImage):
         """
         from xensave.image.memory.vcpu import hvm_vcpu, pv_bodies, pv_vcpu
 
-        numbers = self.vcpu_numbers
-        if number not in numbers:
-            there = f"; it has those of {', '.join(map(str, numbers))}" if numbers else ""
-            raise AbsentRecord(f"the image holds no registers of vCPU {number}{there}")
         if self.type != "pv":
-            return hvm_vcpu(self.context["CPU", number], self.memory)
+            try:
+                record = self.context["CPU", number]
+            except AbsentRecord:
+                raise self._no_vcpu(number) from None
+            return hvm_vcpu(record, self.memory)
         if self._pv_bodies is None:
             self._pv_bodies = pv_bodies(self.tally.all(LIBXC, libxc.X86_PV_VCPU_BASIC))
+        if number not in self._pv_bodies:
+            raise self._no_vcpu(number)
         return pv_vcpu(self._pv_bodies[number], self.memory)
+
+    def _no_vcpu(self, number: int) -> AbsentRecord:
+        numbers = ", ".join(map(str, self.vcpu_numbers))
+        there = f"; it has those of {numbers}" if numbers else ""
+        return AbsentRecord(f"the image holds no registers of vCPU {number}{there}")
 
     @property
     def vcpu_numbers(self) -> tuple[int, ...]:
