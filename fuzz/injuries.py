@@ -12,6 +12,8 @@ _NUMBER = re.compile(rb"(?<![A-Za-z_])(0x[0-9a-fA-F]+|\d+)")
 _WORD = re.compile(rb"[A-Za-z_][\w.-]*")
 _HEAD = 64
 """The ELF header: with another magic or class nothing behind it is read."""
+_MOST = 20_000
+"""How much longer bytes that repeat make an input."""
 
 
 def injured(kind: str, data: bytes, random: Random) -> bytes:
@@ -29,7 +31,7 @@ def injured(kind: str, data: bytes, random: Random) -> bytes:
 
 
 def _text(data: bytes, random: Random) -> bytes:
-    return random.choice((_number, _number, _word, _line))(data, random)
+    return random.choice((_number, _number, _number, _word, _word, _line, _many))(data, random)
 
 
 def _number(data: bytes, random: Random) -> bytes:
@@ -66,6 +68,14 @@ def _line(data: bytes, random: Random) -> bytes:
     if keep:
         lines.insert(random.randrange(len(lines) + 1), line)
     return b"\n".join(lines)
+
+
+def _many(data: bytes, random: Random) -> bytes:
+    """Has a few bytes or a line hundreds of times: what nearly matches, or nests, over and over."""
+    at = random.randrange(len(data) + 1)
+    end = random.choice((at + 1, at + 2, at + random.randint(1, 20), data.find(b"\n", at) + 1))
+    count = random.choice((100, 1000, 4000))
+    return data[:at] + data[at : max(at, end)] * min(count, _MOST // max(end - at, 1)) + data[at:]
 
 
 def _elf(data: bytes, random: Random) -> bytes:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from xensave.errors import UsageError
 
+# A path may stand for _PATHS_LIMIT others of its length: a field's has a few dozen characters.
 _FORM = re.compile(
-    r"(?P<record>[A-Za-z_]\w*|\d+)(?:\[(?P<first>\d+)(?:-(?P<last>\d+))?\])?"
-    r"\.(?P<path>[^=|&]+?)\s*(?P<operator>\|=|&=|=)\s*(?P<value>.*)",
+    r"(?P<record>[A-Za-z_]\w*|\d+)(?:\[(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?\])?"
+    r"\.(?P<path>[^=|&]{1,256}?)\s*(?P<operator>\|=|&=|=)\s*(?P<value>.*)",
     re.DOTALL,
 )
-_FOLDED = re.compile(r"\[(\d+)-(\d+)\]")
+_FOLDED = re.compile(r"\[(\d{1,9})-(\d{1,9})\]")
 _PATHS_LIMIT = 65_536
 # Decimal, 0x, 0o or 0b, in ASCII: int() alone takes digits of every script, and 1_000.
 _INTEGER = re.compile(r"[-+~]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[0-9]+)")
