@@ -100,6 +100,7 @@ def test_what_was_sent_at_random(seed):
     for first, end in ((0, None), (3, 40), (17, 18)):
         there = [pfn for pfn in frames if first <= pfn and (end is None or pfn < end)]
         assert spread(found.file_runs(first, end)) == [(pfn, offsets[pfn]) for pfn in there]
+        assert [pfn for pfn, _ in spread(found.ranges(first, end))] == there
     assert [pfn for pfn, _ in spread(found.ranges())] == frames
     assert all(a.pfn + a.frames < b.pfn for a, b in pairwise(found.ranges()))
 

@@ -14,7 +14,7 @@ from xensave.container.runs import SHORTEST, PageRun, walk_in_runs
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.errors import Malformed
-from xensave.memory import PageIndex, build_index
+from xensave.memory import Memory, PageIndex, build_index
 from xensave.memory.batches import Batch, batches
 from xensave.memory.index import last_contents, runs
 from xensave.source.memory import MemorySource
@@ -98,6 +98,10 @@ def test_as_page_by_page(name, window, monkeypatch):
     counts = Counter(kind for _, kind in memory.values())
     assert sum(index.type_counts().values()) == sum(counts.values())
     assert index.end == frames[-1] + 1
+    ranges = [(run.pfn, run.frames) for run in Memory(MemorySource(b""), index).ranges()]
+    at = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
+    lengths = np.diff(at, append=len(frames)).tolist()
+    assert ranges == list(zip(np.array(frames)[at].tolist(), lengths, strict=True))
     together = [index.together(pfn) for pfn in frames]
     assert all(
         offset + n * PAGE_SIZE == memory[pfn + n][0]

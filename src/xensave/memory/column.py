@@ -16,10 +16,12 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _FIRST_ROOM = 4096
 _GROWTH_SHIFT = 3
+_MOVED = 1 << 25
+"""From so many bytes on the system moves a block without a copy: then small steps are cheap."""
 
 
 class _Growing(Generic[_Scalar]):
-    """Values that are appended; memory is an eighth more than what they take."""
+    """Values that are appended; of many, memory is an eighth more than what they take."""
 
     def __init__(self, room: npt.NDArray[_Scalar]) -> None:
         self._room = room
@@ -49,9 +51,8 @@ class _Growing(Generic[_Scalar]):
     def _make_room(self, length: int) -> None:
         size = len(self._room)
         if length > size:
-            # The system moves a large block without a copy: small steps are cheap.
-            larger = size + (size >> _GROWTH_SHIFT) + _FIRST_ROOM
-            self._room.resize(max(length, larger), refcheck=False)
+            more = size >> _GROWTH_SHIFT if self._room.nbytes >= _MOVED else size
+            self._room.resize(max(length, size + more), refcheck=False)
 
 
 class Column(_Growing[np.int64]):

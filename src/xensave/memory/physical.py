@@ -6,10 +6,13 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import LimitExceeded, UsageError, XensaveError
 from xensave.memory.index import PageIndex
+from xensave.memory.index.runs import Runs
 from xensave.source import Source
 from xensave.source.limits import READ_LIMIT
 from xensave.source.memory import MemorySource
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
 
 BUFFER_SIZE = 1 << 16
 _IN_PAGE = PAGE_SIZE - 1
-_WINDOW = 1 << 12
-"""Runs that are made objects of at a time."""
 
 
 class AbsentPage(XensaveError, LookupError):
@@ -119,19 +120,29 @@ class Memory:
         return memoryview(self.source.read_range(offset + skip, size))
 
     def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
-        """Yields runs of frames that follow one another in memory and in the image alike."""
-        for run in _joined(_runs(self.index, first), together=True):
+        """Yields runs of frames that follow one another in memory and in the image alike.
+
+        Of those from `first` on, below `end`.
+        """
+        return self._cut(first, end, together=True)
+
+    def ranges(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
+        """Yields the ranges of frames with contents, in ascending order.
+
+        Of those from `first` on, below `end`.
+        """
+        for run in self._cut(first, end, together=False):
+            yield run._replace(offset=0)
+
+    def _cut(self, first: int, end: int | None, *, together: bool) -> Iterator[FrameRun]:
+        windows = self.index.windows(max(self.index.run_above(first + 1) - 1, 0))
+        for run in _joined(windows, together=together):
             start = max(run.pfn, first)
             stop = run.pfn + run.frames if end is None else min(run.pfn + run.frames, end)
             if end is not None and run.pfn >= end:
                 return
             if start < stop:
                 yield FrameRun(start, stop - start, run.offset + (start - run.pfn << PAGE_SHIFT))
-
-    def ranges(self) -> Iterator[FrameRun]:
-        """Yields the ranges of frames with contents, in ascending order."""
-        for run in _joined(_runs(self.index), together=False):
-            yield run._replace(offset=0)
 
     def mapped(self) -> MemorySource:
         """Returns the source as one that files are copied from, at the offsets of `file_runs`.
@@ -208,24 +219,24 @@ class _MemoryFile(io.RawIOBase):
         return len(part)
 
 
-def _runs(index: PageIndex, pfn: int = 0) -> Iterator[FrameRun]:
-    """Yields the runs of an index from the one of a frame on."""
-    for runs in index.windows(max(index.run_above(pfn + 1) - 1, 0)):
-        columns = (runs.first, runs.frames, runs.offset)
-        for at in range(0, len(runs.first), _WINDOW):
-            yield from map(FrameRun, *(column[at : at + _WINDOW].tolist() for column in columns))
-
-
-def _joined(runs: Iterable[FrameRun], *, together: bool) -> Iterator[FrameRun]:
+def _joined(windows: Iterable[Runs], *, together: bool) -> Iterator[FrameRun]:
     """Yields runs, those as one that follow one another in memory, and `together` in the image."""
     before: FrameRun | None = None
-    for run in runs:
-        if before is not None and _follows(before, run, together=together):
-            before = before._replace(frames=before.frames + run.frames)
-            continue
-        if before is not None:
+    for runs in windows:
+        begins = np.ones(len(runs.first), np.bool_)
+        begins[1:] = runs.first[1:] != runs.ends[:-1]
+        offsets = runs.offset
+        if together:
+            begins[1:] |= offsets[1:] != (offsets + runs.frames * PAGE_SIZE)[:-1]
+        at = np.flatnonzero(begins)
+        columns = runs.first[at], np.add.reduceat(runs.frames, at), offsets[at]
+        joined = list(map(FrameRun, *(column.tolist() for column in columns)))
+        if before is not None and _follows(before, joined[0], together=together):
+            joined[0] = before._replace(frames=before.frames + joined[0].frames)
+        elif before is not None:
             yield before
-        before = run
+        before = joined.pop()
+        yield from joined
     if before is not None:
         yield before
 

@@ -187,12 +187,14 @@ def _parts(index: PageIndex) -> _Parts:
         end, kind = int(before[-1]), int(kinds[-1])
     # Each part ends where the one behind it begins; the first of these is before all.
     stops.append(end)
-    data, empty = len(starts), index.empty
-    first = np.concatenate((starts.release(), empty.first))
-    ends = np.concatenate((stops.release()[1 : data + 1], empty.first + empty.frames))
+    count, empty = len(starts), index.empty
+    data = starts.release(), stops.release()[1 : count + 1], types.release()
+    if not len(empty.first):
+        return _Parts(*data, np.ones(count, np.bool_))
+    rest = empty.first, empty.first + empty.frames, empty.type
+    first, ends, kinds = map(np.concatenate, zip(data, rest, strict=True))
     order = np.argsort(first, kind="stable")
-    kinds = np.concatenate((types.release(), empty.type))
-    return _Parts(first[order], ends[order], kinds[order], order < data)
+    return _Parts(first[order], ends[order], kinds[order], order < count)
 
 
 def _cut(parts: _Parts, cuts: Integers) -> _Parts:
@@ -200,6 +202,8 @@ def _cut(parts: _Parts, cuts: Integers) -> _Parts:
     of = np.searchsorted(parts.starts, cuts, "right") - 1
     cuts, of = cuts[of >= 0], of[of >= 0]
     inside = (cuts > parts.starts[of]) & (cuts < parts.ends[of])
+    if not inside.any():
+        return parts
     of = np.concatenate((np.arange(len(parts.starts)), of[inside]))
     starts = np.concatenate((parts.starts, cuts[inside]))
     order = np.argsort(starts, kind="stable")

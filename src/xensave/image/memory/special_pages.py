@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from xensave import catalogue
@@ -16,6 +17,7 @@ from xensave.container.description import Config
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import Malformed
 from xensave.image.image import Image
+from xensave.memory.physical import FrameRun, Memory
 
 MMIO_START, MMIO_END = 0xF0000, 0x100000
 """HVM_BELOW_4G_MMIO_START (xen/include/public/hvm/e820.h) to 4 GiB, where nothing else is said."""
@@ -102,13 +104,20 @@ def _of_hvm(image: Image) -> Iterator[SpecialPages]:
         yield SpecialPages("VM86 TSS", (params["VM86_TSS_SIZED"] & 0xFFFFFFFF) >> PAGE_SHIFT)
     if image.type == "hvm":
         yield SpecialPages("VGA hole", _VGA_HOLE[0], _VGA_HOLE[1] - _VGA_HOLE[0])
-        runs = {run.pfn: run.frames for run in image.memory.ranges()}
-        for pfn in filter(runs.__contains__, _video_memory(image)):
-            yield SpecialPages("video memory", pfn, runs[pfn])
-    reserved = [run for run in image.memory.ranges() if _RESERVED_START <= run.pfn < _RESERVED_END]
-    if reserved:
+        for pfn in _video_memory(image):
+            if (run := _beginning(image.memory, pfn)) is not None and run.pfn == pfn:
+                yield SpecialPages("video memory", pfn, run.frames)
+    reserved = _beginning(image.memory, _RESERVED_START)
+    if reserved is not None and reserved.pfn < _RESERVED_END:
         what = "ACPI tables, firmware" if image.type == "hvm" else "ACPI tables, start info"
-        yield SpecialPages(what, reserved[0].pfn, reserved[0].frames)
+        yield SpecialPages(what, reserved.pfn, reserved.frames)
+
+
+def _beginning(memory: Memory, pfn: int) -> FrameRun | None:
+    """Returns the first range of frames with contents that begins at a frame or above it."""
+    # One that holds the frame below begins there, or further below.
+    near = islice(memory.ranges(pfn - 1), 2)
+    return next((run for run in near if run.pfn >= pfn), None)
 
 
 def _video_memory(image: Image) -> Iterator[int]:
