@@ -2,7 +2,7 @@
 
 >>> from xensave.image import open_image
 >>> with open_image("examples/hvm1.ctx") as a, open_image("examples/pvh1.ctx") as b:
-...     comparison = compare(a, b, memory=False)
+...     comparison = compare(a, b, Selection(ignore=("memory",)))
 >>> [change.record for change in comparison.changes if not change.path][:3]
 ['PIC[0]', 'PIC[1]', 'IOAPIC[0]']
 """
