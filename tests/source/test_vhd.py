@@ -98,7 +98,7 @@ def test_mutations_end_in_one_clear_error():
 @pytest.mark.parametrize("blocks", [100, 5000])
 def test_blocks_that_lie_upon_each_other_are_refused(blocks, tmp_path):
     """A table of entries that name one block made terabytes of some kilobytes."""
-    raw = bytearray(vhd(DISK[:BLOCK] + bytes((blocks - 1) * BLOCK)))
+    raw = bytearray(vhd(DISK[:BLOCK], size=blocks * BLOCK))
     table = int.from_bytes(raw[512 + 16 : 512 + 24], "big")
     raw[table : table + 4 * blocks] = raw[table : table + 4] * blocks
     path = tmp_path / "bomb.vhd"
