@@ -39,7 +39,9 @@ from xensave.image.memory.memory_map import memory_map
 from xensave.image.subjects import all_subjects
 from xensave.records.compiled.nodes import Array, StructNode
 from xensave.records.json_text import json_pieces
+from xensave.report.charts import LEAST_WIDTH, WIDTH, bar
 from xensave.report.guest import guest_page
+from xensave.report.page import ROWS_LIMIT
 from xensave.report.registers import VCPUS_LIMIT
 from xensave.rules.stream import verify
 from xensave.source import open_source
@@ -295,6 +297,19 @@ def test_a_page_shows_as_many_vcpus_as_a_guest_has():
     assert block.tables[-1].note == "8 more records of it are left out."
 
 
+def test_a_page_shows_as_many_records_and_pieces_as_anybody_reads():
+    count = ROWS_LIMIT + 2000
+    table = report(empty_vcpus(count)).records[-1]
+    assert (table.rows[0][0], len(table.rows)) == ("HEADER[0]", ROWS_LIMIT)
+    # HEADER and END stand around the vCPUs.
+    assert table.note == f"{count + 2 - ROWS_LIMIT:,} more are left out."
+    many = [(f"kind {n}", f"{n}", 8) for n in range(100_000)]
+    segments = bar("", many).segments
+    assert WIDTH / LEAST_WIDTH / 2 < len(segments) <= WIDTH / LEAST_WIDTH + 1
+    assert sum(segment.width for segment in segments) == pytest.approx(WIDTH)
+    assert segments[-1].text.endswith("; the last is 99999")
+
+
 def test_a_conversion_is_linear_in_hvm_params():
     record = pack_record(libxc.HVM_PARAMS, PAIR.pack(1, 0) + PARAM.pack(1, 0xFEFF2))
     few, many = (streams.libxc_stream(record * count) for count in (50, 50 * FACTOR))
@@ -337,6 +352,19 @@ def test_a_context_of_empty_records_is_judged_as_far_as_a_guest_has_any(typecode
         assert verdict.loaded == load_module.RECORDS_LIMIT
     # Each descriptor is unpacked once, to tell how many vCPUs there are.
     assert operations(ask, context) < 1_000_000 + 40 * load_module.RECORDS_LIMIT * known + 5000
+
+
+def test_the_records_of_a_long_context_are_named_once_for_all_releases():
+    context = repeated(99)
+
+    def ask():
+        for target in ("4.15", "4.16", "4.17"):
+            judge = Judge([target])
+            assert isinstance(
+                judge.judge(JudgedInput("input", None, context, None), target), Refused
+            )
+
+    assert operations(lambda _: ask(), None) < 1_500_000
 
 
 @pytest.mark.parametrize("type_", [libxc.VERIFY, OPTIONAL | 0x77, 0x77, libxc.X86_PV_INFO])

@@ -11,7 +11,7 @@ from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.context import AbsentRecord, Context
-from xensave.errors import UsageError
+from xensave.errors import LimitExceeded, UsageError
 from xensave.image.counted import CountedImage
 from xensave.image.facts.guest import GuestFacts, GuestType, facts_of
 from xensave.image.tally import BufferedRecord, tally
@@ -58,6 +58,7 @@ class Image(CountedImage):
         super().__init__(what, max_size=max_size, glance=glance, format=format, source=source)
         self._facts: GuestFacts | None = None
         self._context: Context | None = None
+        self._refused: LimitExceeded | None = None
         self._memory: Memory | None = None
         self._type: GuestType | None = None
         self._pv_bodies: dict[int, bytes] | None = None
@@ -156,8 +157,15 @@ class Image(CountedImage):
         Raises AbsentRecord where there is none, as in a PV guest's image.
         """
         if self._context is None:
+            if self._refused is not None:
+                raise self._refused.with_traceback(None)
             record = self._context_record
-            self._context = Context.parse(record.body, self.release, record.body_offset)
+            try:
+                self._context = Context.parse(record.body, self.release, record.body_offset)
+            except LimitExceeded as error:
+                # A quarter of a million records are read until then: not for each who asks.
+                self._refused = error
+                raise
         return self._context
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from math import log2
 
 from xensave.report.page import Bar, BarSegment, Legend
@@ -10,6 +11,8 @@ from xensave.report.page import Bar, BarSegment, Legend
 WIDTH = 1000.0
 COLOURS = 8
 """The style sheet has so many; what comes after them is drawn in the last."""
+LEAST_WIDTH = 0.2
+"""Nobody sees a narrower piece: those that follow one another are one segment."""
 
 
 def bar(
@@ -28,16 +31,21 @@ def bar(
     total = sum(widths)
     if not total:
         return None
-    kinds = list(dict.fromkeys(kind for kind, _, _ in result))
+    colours: dict[str, int] = {}
+    for kind, _, _ in result:
+        colours.setdefault(kind, min(len(colours), COLOURS - 1))
     segments = []
-    start = 0.0
-    for (kind, text, _), width in zip(result, widths, strict=True):
-        share = WIDTH * width / total
-        segments.append(BarSegment(round(start, 2), round(share, 2), _colour(kinds, kind), text))
+    start = share = 0.0
+    joined = 0
+    last = len(result) - 1
+    for number, ((kind, text, _), width) in enumerate(zip(result, widths, strict=True)):
+        share += WIDTH * width / total
+        joined += 1
+        if share < LEAST_WIDTH and number < last:
+            continue
+        what = text if joined == 1 else f"{joined:,} pieces; the last is {text}"
+        segments.append(BarSegment(round(start, 2), round(share, 2), colours[kind], what))
         start += share
-    legend = tuple(Legend(_colour(kinds, kind), kind) for kind in kinds[:COLOURS])
+        share, joined = 0.0, 0
+    legend = tuple(Legend(colour, kind) for kind, colour in islice(colours.items(), COLOURS))
     return Bar(caption, tuple(segments), legend)
-
-
-def _colour(kinds: Sequence[str], kind: str) -> int:
-    return min(kinds.index(kind), COLOURS - 1)

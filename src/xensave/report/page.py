@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from xensave.toolstack.releases.matrix import Outcome
 
+ROWS_LIMIT = 2048
+"""Rows of a table of a guest: an HVM context of 128 vCPUs has 1,300 records."""
+
 
 class PageFact(NamedTuple):
     """A line of a list of facts."""
@@ -41,8 +44,21 @@ class PageTable(NamedTuple):
 
 
 def filled(*tables: PageTable) -> tuple[PageTable, ...]:
-    """Returns the tables that have rows."""
-    return tuple(table for table in tables if table.rows)
+    """Returns the tables that have rows; of more than ROWS_LIMIT the first, and how many more.
+
+    >>> many = PageTable("", ("number",), tuple((str(n),) for n in range(ROWS_LIMIT + 1)))
+    >>> len(filled(many)[0].rows), filled(many)[0].note
+    (2048, '1 more is left out.')
+    """
+    return tuple(_bounded(table) for table in tables if table.rows)
+
+
+def _bounded(table: PageTable) -> PageTable:
+    more = len(table.rows) - ROWS_LIMIT
+    if more <= 0:
+        return table
+    note = f"{more:,} more {'is' if more == 1 else 'are'} left out. {table.note}".rstrip()
+    return table._replace(rows=table.rows[:ROWS_LIMIT], note=note)
 
 
 class BarSegment(NamedTuple):
