@@ -183,7 +183,7 @@ complete -c xensave -n '_shtab_xensave_using gdbserver' -l color -xka "auto alwa
 complete -c xensave -n '_shtab_xensave_using gdbserver' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the Unix socket, of mode 0600 (by default one in $XDG_RUNTIME_DIR or $TMPDIR)'
 complete -c xensave -n '_shtab_xensave_using gdbserver' -l port -xka "(__fish_complete_path (commandline -ct))" -d 'listen on 127.0.0.1 instead, where any local user can read the guest (0: any port)'
 complete -c xensave -n '_shtab_xensave_using gdbserver' -l stdio -d 'serve on standard input and output: (gdb) target remote | xensave gdbserver ...'
-complete -c xensave -n '_shtab_xensave_using gdbserver' -l once -d 'end after the first connection'
+complete -c xensave -n '_shtab_xensave_using gdbserver' -l once -d 'end when the first that asked something is gone'
 complete -c xensave -n '_shtab_xensave_using gdbserver' -l input-format -xka "xl libxl libxc hvm libvirt xenopsd xend legacy" -d 'what the input is, where its first bytes do not tell: xl, libxl, libxc, hvm, libvirt, xenopsd, xend, legacy'
 complete -c xensave -n '_shtab_xensave_using gdbserver' -l max-size -xka "(__fish_complete_path (commandline -ct))" -d 'the most that an input may decompress to'
 complete -c xensave -n '_shtab_xensave_using gdbserver; and test $_shtab_xensave_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a save image or a stream; domain:NAME is a guest that runs, which is paused while its memory is read'

@@ -8,10 +8,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from xensave.dump.gdb.packets import Packets
-from xensave.dump.gdb.session import Session
 from xensave.errors import SourceError
-from xensave.image import Image
+
+PEERS = 16
+"""Connections at a time. One more takes the place of that which was answered least lately."""
 
 LOOPBACK = "127.0.0.1"
 _OTHERS = 0o177
@@ -27,7 +27,7 @@ def listen_unix(path: str) -> socket.socket:
     try:
         _remove_stale(path)
         listener.bind(path)
-        listener.listen(1)
+        listener.listen(PEERS)
     except OSError as error:
         listener.close()
         raise SourceError(f"{path}: {error.strerror or error}") from error
@@ -45,27 +45,11 @@ def listen_tcp(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
-        listener.listen(1)
+        listener.listen(PEERS)
     except (OSError, OverflowError) as error:
         listener.close()
         raise SourceError(f"{LOOPBACK}:{port}: {error}") from error
     return listener
-
-
-def serve(listener: socket.socket, image: Image, *, once: bool = False) -> None:
-    """Answers one gdb after another; with `once` the first only."""
-    while True:
-        connection, _ = listener.accept()
-        with (
-            # gdb may be gone in the middle of an answer: the next one is served all the same.
-            suppress(ConnectionError),
-            connection,
-            connection.makefile("rb") as read,
-            connection.makefile("wb") as write,
-        ):
-            Session(image).run(Packets(read, write))
-        if once:
-            return
 
 
 def _remove_stale(path: str) -> None:

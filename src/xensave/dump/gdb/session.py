@@ -35,7 +35,10 @@ _THREAD = re.compile(rb"(?:p[0-9a-f]{1,16}\.)?(-?[0-9a-fA-F]{1,16})")
 
 
 class Session:
-    """Answers packets. Raises UsageError for an image without registers."""
+    """Answers packets. Raises UsageError for an image without registers.
+
+    `acknowledge` is off after QStartNoAckMode, `ended` set when gdb went.
+    """
 
     def __init__(self, image: Image) -> None:
         self._vcpus: dict[int, Vcpu] = {
@@ -45,7 +48,9 @@ class Session:
             raise UsageError(f"{image.name}: holds no registers of a vCPU")
         self._description = description_of(list(self._vcpus.values()))
         self._thread = min(self._vcpus)
-        self._ended = False
+        self.ended = False
+        self.acknowledge = True
+        self._greeted = False
         self._answers: dict[bytes, Callable[[bytes], bytes]] = {
             b"?": self._stopped,
             b"g": self._registers,
@@ -61,20 +66,26 @@ class Session:
 
     def run(self, packets: Packets) -> None:
         """Answers packets until gdb detaches, or the connection ends."""
-        greeted = False
-        while not self._ended and (asked := packets.next()) is not None:
-            if asked.startswith(_GREETING):
-                # gdb says it again every two seconds until it is heard: one answer is due.
-                if not greeted:
-                    packets.send(self.answer(asked))
-                greeted = True
-            elif asked == b"QStartNoAckMode":
-                packets.send(_OK)
-                packets.acknowledge = False
-            elif asked == b"k":
-                return
-            else:
-                packets.send(self.answer(asked))
+        while not self.ended and (asked := packets.next()) is not None:
+            reply = self.reply(asked)
+            if reply is not None:
+                packets.send(reply)
+            packets.acknowledge = self.acknowledge
+
+    def reply(self, asked: bytes) -> bytes | None:
+        """Returns what is sent for a packet, None for nothing; `ended` where it was the last."""
+        if asked.startswith(_GREETING):
+            # gdb says it again every two seconds until it is heard: one answer is due.
+            if self._greeted:
+                return None
+            self._greeted = True
+        elif asked == b"QStartNoAckMode":
+            self.acknowledge = False
+            return _OK
+        elif asked == b"k":
+            self.ended = True
+            return None
+        return self.answer(asked)
 
     def answer(self, asked: bytes) -> bytes:
         """Returns the answer to a packet, b"" where it is not known."""
@@ -141,7 +152,7 @@ class Session:
         return _OK if match and int(match[1], 16) in self._vcpus else NO_SUCH
 
     def _detach(self, _: bytes) -> bytes:
-        self._ended = True
+        self.ended = True
         return _OK
 
     def _query(self, asked: bytes) -> bytes:
