@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from xensave.container.frames.libvirt import parse_xml
-from xensave.errors import LimitExceeded, Malformed, XensaveError
+from xensave.errors import LimitExceeded, Malformed, UsageError, XensaveError
 from xensave.headers.text import comments
 from xensave.headers.text.registrations import REGISTER, TABLE, read_handlers, registrations
 from xensave.policy.hostfile import host_of_text
@@ -186,6 +186,14 @@ def test_a_hunk_goes_to_the_nearest_of_two_places():
         moved = Hunk("@@", (PatchLine(REMOVED, "x", start, None),), start, "")
         after, _ = apply(FilePatch("a.h", "a.h", (moved,)), "\n".join(lines))
         assert after.split("\n") == lines[:taken] + lines[taken + 1 :]
+
+
+def test_a_hunk_behind_one_that_took_every_line_is_refused():
+    def took(line, number):
+        return Hunk("@@", (PatchLine(REMOVED, line, number, None),), number, "")
+
+    with pytest.raises(UsageError, match="has no line of @@"):
+        apply(FilePatch("a.h", "a.h", (took("a", 1), took("b", 2))), "a")
 
 
 def test_a_path_longer_than_any_file_has_is_none_of_ours():

@@ -79,7 +79,7 @@ def _find(lines: list[str], hunk: Hunk, expected: int) -> int | None:
     """
     wanted = "".join(f"\n{line.text.rstrip()}" for line in hunk.before) + "\n"
     text = "".join(f"\n{line.rstrip()}" for line in lines) + "\n"
-    starts = [match.start() for match in _LINE_END.finditer(text)][:-1]
+    starts = [match.start() for match in _LINE_END.finditer(text)]
     at = starts[min(max(expected, 0), len(starts) - 1)]
     below = text.find(wanted, at)
     # What stands before is found backwards, which str.rfind() does in time by both lengths.
