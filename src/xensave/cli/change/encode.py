@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import nullcontext
-from typing import TextIO
 
 from xensave.cli.options import max_size
 from xensave.cli.output import no_terminal
@@ -51,21 +50,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _document(file: TextIO, path: str) -> Document:
-    try:
-        return Document.load(file)
-    except XensaveError as error:
-        raise error.about(path) from error
-
-
 def _load(path: str) -> Document:
     try:
         with open(0 if path == "-" else path, encoding="utf-8", closefd=path != "-") as file:
             reading(file.fileno(), path)
-            return _document(file, path)
+            return Document.load(file)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
     except XensaveError as error:
-        raise error.about(path) from None
+        raise error.about(path) from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: is no UTF-8 text: {os.fsdecode(str(error))}") from error
