@@ -55,7 +55,7 @@ def compare(old: Image, new: Image, selection: Selection | None = None) -> Compa
     pages, lacking = _memory(old, new) if chosen.memory else (None, ())
     for image in (old, new):
         with _naming(image):
-            _ = image.tally
+            _ = image.context if image.has_context else None
     if chosen.records:
         chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))

@@ -9,7 +9,7 @@ from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import max_size, repeated
 from xensave.diff import Selection, compare
 from xensave.errors import UsageError, XensaveError
-from xensave.image import Image, open_image
+from xensave.image import open_image
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
 
@@ -61,25 +61,10 @@ def run(args: argparse.Namespace) -> int:
         first.close()
         raise
     with first as old, second as new:
-        try:
-            comparison = compare(old, new, selection)
-        except XensaveError as error:
-            raise _named(error, old, new) from error
+        comparison = compare(old, new, selection)
     if args.json:
         print_json(comparison_json(comparison, pages=args.pages))
     else:
         width = width_of(sys.stdout)
         print_lines(comparison_lines(comparison, width, volatile=args.volatile, pages=args.pages))
     return 1 if comparison.differs else 0
-
-
-def _named(error: XensaveError, old: Image, new: Image) -> XensaveError:
-    """Lets an error say which of both images it is of; inside both it would be the inner one."""
-    for image in (old, new):
-        try:
-            _ = image.context if image.has_context else None
-        except UsageError:
-            continue  # a pipe that was read
-        except XensaveError:
-            return error.about(image.name)
-    return error
