@@ -37,12 +37,6 @@ class _Growing(Generic[_Scalar]):
         self._room[self._length : end] = values
         self._length = end
 
-    def append(self, value: int) -> None:
-        """Appends one value."""
-        self._make_room(self._length + 1)
-        self._room[self._length] = value
-        self._length += 1
-
     def release(self) -> npt.NDArray[_Scalar]:
         """Returns what was appended, and keeps no room beyond it."""
         self._room.resize(self._length, refcheck=False)
@@ -56,7 +50,7 @@ class _Growing(Generic[_Scalar]):
 
 
 class Column(_Growing[np.int64]):
-    """64-bit integers, appended one by one or in whole arrays.
+    """64-bit integers, appended in whole arrays.
 
     >>> column = Column()
     >>> column.extend(np.arange(3))
@@ -77,7 +71,7 @@ class NarrowColumn(_Growing[np.uint16 | np.uint32 | np.int64]):
     """Integers not below 0, in the narrowest of three types that holds all of them.
 
     >>> column = NarrowColumn()
-    >>> column.append(7)
+    >>> column.extend(np.array([7]))
     >>> column.extend(np.array([1 << 16, 2]))
     >>> column.release()
     array([    7, 65536,     2], dtype=uint32)
@@ -92,11 +86,6 @@ class NarrowColumn(_Growing[np.uint16 | np.uint32 | np.int64]):
         if len(values):
             self._widen(int(values.max()))
         super().extend(values)
-
-    def append(self, value: int) -> None:
-        """Appends one value."""
-        self._widen(value)
-        super().append(value)
 
     def _widen(self, most: int) -> None:
         if most > self._most:

@@ -186,7 +186,7 @@ def _parts(index: PageIndex) -> _Parts:
         types.extend(kinds[at + 1])
         end, kind = int(before[-1]), int(kinds[-1])
     # Each part ends where the one behind it begins; the first of these is before all.
-    stops.append(end)
+    stops.extend(np.array([end]))
     count, empty = len(starts), index.empty
     data = starts.release(), stops.release()[1 : count + 1], types.release()
     if not len(empty.first):

@@ -68,12 +68,6 @@ class RunColumns:
     def __len__(self) -> int:
         return len(self._place)
 
-    def append(self, first: int, place: int, frames: int) -> None:
-        """Appends one run."""
-        self._first.append(first)
-        self._place.append(place)
-        self._frames.append(frames)
-
     def extend(self, runs: Runs) -> None:
         """Appends runs."""
         self._first.extend(runs.first)
@@ -212,14 +206,11 @@ class RunTable:
 
         None where it has no contents.
         """
-        run = self.run_above(pfn + 1) - 1
+        run, inside = self._holding(pfn)
         if run < 0:
             return None
-        inside = pfn - int(self._first[run])
-        left = self._frames_of(run) - inside
-        if left <= 0:
-            return None
-        return (int(self._place[run]) & OFFSET_MASK) + inside * PAGE_SIZE, left
+        place = int(self._place[run]) & OFFSET_MASK
+        return place + inside * PAGE_SIZE, self._frames_of(run) - inside
 
     def run_above(self, pfn: int) -> int:
         """Returns the number of the first run that begins at a frame or above it."""
@@ -236,9 +227,14 @@ class RunTable:
 
     def place_of(self, pfn: int) -> int | None:
         """Returns the place of the run that holds a frame, None where it has no contents."""
-        if self.together(pfn) is None:
-            return None
-        return int(self._place[self.run_above(pfn + 1) - 1])
+        run, _ = self._holding(pfn)
+        return None if run < 0 else int(self._place[run])
+
+    def _holding(self, pfn: int) -> tuple[int, int]:
+        """Returns the run that holds a frame, -1 where none does, and how far inside it is."""
+        run = self.run_above(pfn + 1) - 1
+        inside = pfn - int(self._first[run]) if run >= 0 else 0
+        return (run, inside) if run >= 0 and inside < self._frames_of(run) else (-1, 0)
 
     def _within(self, pfns: Integers) -> tuple[Integers, Integers]:
         """Returns the last run that begins at each frame or below, and how far inside it is.
