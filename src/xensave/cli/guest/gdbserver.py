@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve on standard input and output: (gdb) target remote | xensave gdbserver ...",
     )
-    parser.add_argument("--once", action="store_true", help="end when the first that asked something is gone")
+    parser.add_argument(
+        "--once", action="store_true", help="end when the first that asked something is gone"
+    )
     reading(parser)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 from xensave.errors import SourceError
