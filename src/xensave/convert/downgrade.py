@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from xensave.catalogue.dates import begun, version
+from xensave.catalogue.dates import version
 from xensave.catalogue.model import Release
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
 from xensave.container.frames import xl
@@ -32,34 +32,15 @@ from xensave.container.streams.libxc_records import (
     VcpuBlob,
 )
 from xensave.convert.plan import Noting, Plan, place_of
+from xensave.convert.stream import legacy_dates as since
 from xensave.convert.stream.stream import Output
 from xensave.records.meaning.params import param_name
-
-SINCE = {
-    c.IDENT_PT: "3.4",
-    c.VM86_TSS: "3.4",
-    c.TSC_INFO: "4.0",
-    c.CONSOLE_PFN: "4.1",
-    c.LAST_CHECKPOINT: "4.1",
-    c.ACPI_IOPORTS_LOCATION: "4.1",
-    c.VIRIDIAN: "4.2",
-    c.GENERATION_ID_ADDR: "4.2",
-    c.PAGING_RING_PFN: "4.2",
-    c.MONITOR_RING_PFN: "4.2",
-    c.SHARING_RING_PFN: "4.2",
-    c.TOOLSTACK: "4.2",
-    c.IOREQ_SERVER_PFN: "4.5",
-    c.NR_IOREQ_SERVER_PAGES: "4.5",
-}
-"""The release whose xc_domain_restore() first takes a chunk (xg_save_restore.h)."""
+from xensave.toolstack.xl import JSON_FLAG
 
 FIRST = "3.4"
+"""The oldest release whose legacy streams are written here."""
+
 LEAST_P2M = P2M_SIZES.start
-XL_SINCE = "4.1"
-JSON_SINCE = "4.5"
-XCNT_SINCE = "4.1"
-MODEL_LENGTH_SINCE = "4.1"
-"""Until then a device model's state had no length and went to the end (QemuDeviceModelRecord)."""
 
 _CPU = 2
 _KEY = re.compile(r"physmap/([0-9a-f]{1,16})/(start_addr|size|name)\Z")
@@ -110,7 +91,7 @@ class Downgrade(Noting):
             return output
         if event.kind == HEADER_KIND:
             self._begun = True
-            if not self._since(FIRST):
+            if self._version < version(FIRST):
                 what = f"legacy streams of Xen {self._target.name} are not written"
                 raise self.refused(f"{what}, those from {FIRST} on are")
             if isinstance(event.header, libxc.DomainHeader):
@@ -138,7 +119,7 @@ class Downgrade(Noting):
         self, header: xl.XlHeader, body: bytes, config: bytes | None
     ) -> tuple[xl.XlHeader, bytes]:
         """Returns xl's header and its optional data: JSON came with Xen 4.5, xl itself with 4.1."""
-        if not self._since(XL_SINCE):
+        if not since.XL.holds(self._version):
             raise self.refused(f"Xen {self._target.name} has no xl: --input-format libxl, say")
         if config is not None:
             text = config.rstrip(b"\0")
@@ -146,17 +127,14 @@ class Downgrade(Noting):
             flags = header.mandatory_flags & ~xl.FLAG_JSON
             flags |= xl.FLAG_JSON if text.lstrip().startswith(b"{") else 0
             header = header._replace(mandatory_flags=flags, optional_length=len(body))
-        if header.json and not self._since(JSON_SINCE):
+        if header.json and not JSON_FLAG.holds(self._version):
             raise self.refused(
                 f"xl of {self._target.name} reads no JSON: give xl.cfg text by --config FILE"
             )
         return header, body
 
     def _has(self, chunk: int) -> bool:
-        return self._since(SINCE[chunk])
-
-    def _since(self, release: str) -> bool:
-        return begun((release,), self._version)
+        return since.CHUNKS[chunk].holds(self._version)
 
     def _front(self) -> bytes:
         known = self._known
@@ -166,7 +144,7 @@ class Downgrade(Noting):
             return writer.header(max(LEAST_P2M, known.last_pfn + 1)) + self._tsc(known)
         assert known.p2m is not None
         first = known.basic[min(known.basic)]
-        xsave_size = known.xsave_size if self._since(XCNT_SINCE) else None
+        xsave_size = known.xsave_size if since.XSAVE.holds(self._version) else None
         return b"".join(
             (
                 writer.header(known.p2m.end_pfn + 1),
@@ -297,7 +275,7 @@ class Downgrade(Noting):
             raise self.refused(
                 "an HVM guest's legacy stream ends with a device model's state, and there is none"
             )
-        if self._since(MODEL_LENGTH_SINCE):
+        if since.MODEL_LENGTH.holds(self._version):
             yield c.DEVICE_MODELS[0] + len(facts.model).to_bytes(4, "little") + facts.model
         else:
             yield c.DEVICE_MODEL_TO_END + facts.model
@@ -306,7 +284,7 @@ class Downgrade(Noting):
         facts = self.facts
         if facts.p2m is None or not facts.basic or not facts.shared:
             raise self.refused("a PV guest without a P2M, a vCPU's context or shared info")
-        xsave = facts.xsave if self._since(XCNT_SINCE) else {}
+        xsave = facts.xsave if since.XSAVE.holds(self._version) else {}
         if facts.xsave and not xsave:
             self._lose("X86_PV_VCPU_XSAVE", f"{len(facts.xsave)} vCPUs", "it came with Xen 4.1")
         extended_size = c.EXTENDED_VCPU_SIZE if facts.extended else 0

@@ -13,7 +13,7 @@ from xensave.toolstack.libxl.hardware import VIDEO_KB
 from xensave.toolstack.rule import Layer, Restore, RestoreRule, Stage, Undecided
 
 _HEADER = "xl header"
-_JSON = Dated(
+JSON_FLAG = Dated(
     "XL_FLAGS_JSON",
     _HEADER,
     "xl knows the mandatory flag for JSON",
@@ -50,8 +50,8 @@ _ANOTHER_PARSER = Dated(
     ),
     ("4.21",),
 )
-_FLAGS = ((FLAG_JSON, _JSON), (FLAG_STREAM_V2, _STREAM_V2))
-DATED = (_JSON, _STREAM_V2, _ANOTHER_PARSER)
+_FLAGS = ((FLAG_JSON, JSON_FLAG), (FLAG_STREAM_V2, _STREAM_V2))
+DATED = (JSON_FLAG, _STREAM_V2, _ANOTHER_PARSER)
 
 _header_rule = partial(RestoreRule, layer=Layer.XL, stage=Stage.HEADER, record=_HEADER)
 """A rule on what stands before the stream; of xl's own, unless the row has another layer."""
