@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBXC
 from xensave.container.streams.libxc import X86_PV_VCPU_BASIC
-from xensave.container.streams.libxc_records import PAIR
+from xensave.container.streams.libxc_records import PAIR, VCPU_CONTEXT_SIZES
 from xensave.context import ContextRecord
 from xensave.image import Image
 from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers
@@ -18,7 +18,7 @@ from xensave.records.flat import locate
 from xensave.records.stream import stream_layout
 from xensave.records.values import Value, put
 
-CONTEXT_SIZE = 5168
+CONTEXT_SIZE = VCPU_CONTEXT_SIZES[64]
 """sizeof(vcpu_guest_context_any_t): that of a 64-bit guest, for a 32-bit one too."""
 
 VGCF_I387_VALID = 1 << 0

@@ -7,7 +7,7 @@ import os
 import struct
 from typing import NamedTuple
 
-from xensave.container.streams.libxc_records import TscInfo
+from xensave.container.streams.libxc_records import VCPU_CONTEXT_SIZES, TscInfo
 from xensave.errors import SourceError, Unsupported
 from xensave.live import interface as xen
 from xensave.live.interface import Interface, candidates
@@ -27,8 +27,6 @@ _TSC = struct.Struct("<III4xQ")
 _POLICY = struct.Struct("<IIQQIII")
 _PARAM = struct.Struct("<HHIQ")
 _TYPES = struct.Struct("<QQ")
-_VCPU_CONTEXT_SIZES = {64: 5168, 32: 2800}
-"""sizeof(struct vcpu_guest_context), by the guest's width."""
 _ONLINE = 4
 """Where struct xen_domctl_getvcpuinfo says whether a vCPU is online."""
 _LEAF_SIZE, _MSR_SIZE = 24, 16
@@ -184,7 +182,7 @@ class RunningDomain:
         answer = self._operate("get_address_size")
         assert answer is not None, "no errno is taken for an answer"
         bits: int = _VCPU.unpack_from(answer)[0]
-        if bits not in _VCPU_CONTEXT_SIZES:
+        if bits not in VCPU_CONTEXT_SIZES:
             raise SourceError(f"domain {self.number} is a guest of {bits} bits")
         return bits
 
@@ -193,9 +191,9 @@ class RunningDomain:
         state = self._operate("getvcpuinfo", _VCPU.pack(vcpu), (errno.ESRCH,))
         if state is None or not state[_ONLINE]:
             return None
-        size = _VCPU_CONTEXT_SIZES[bits]
+        size = VCPU_CONTEXT_SIZES[bits]
         # The hypervisor writes what a 64-bit guest has, if the guest is one or not.
-        buffer = self._hypercalls.buffer(max(_VCPU_CONTEXT_SIZES.values()))
+        buffer = self._hypercalls.buffer(max(VCPU_CONTEXT_SIZES.values()))
         self._operate("getvcpucontext", _VCPU_CONTEXT.pack(vcpu, buffer.address))
         return buffer.read(size)
 

@@ -15,18 +15,18 @@ from typing import NamedTuple
 import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
+from xensave.container.streams.libxc_records import PV_LEVELS
 from xensave.errors import LimitExceeded, Malformed
 from xensave.live.foreign import ForeignMemory, Frames
-from xensave.records.stream import root_frame
+from xensave.records.stream import FRAME_BITS, root_frame
 
 FRAMES_LIMIT = 1 << 28
 """Frames that are asked for in a guest's pause: 1 TiB, a quarter of a million hypercalls."""
 
-FRAME_BITS = 40
-"""Bits of a machine frame's number: those of a page-table entry. Linux marks others above them."""
+PRESENT = np.uint64(1)
+FRAME = np.uint64((1 << FRAME_BITS) - 1 << PAGE_SHIFT)
+"""Where in an entry of a page table the frame's number stands."""
 
-_PRESENT = np.uint64(1)
-_FRAME = np.uint64((1 << FRAME_BITS) - 1 << PAGE_SHIFT)
 _INDEX_BITS = 9
 _MOST_MAPPED = 1024
 
@@ -43,17 +43,16 @@ class _Shared(NamedTuple):
 
 
 class _Width(NamedTuple):
-    """Where that struct lies in the shared info page, and how the guest's page tables are."""
+    """Where that struct lies in the shared info page, and how the guest writes numbers."""
 
     offset: int
     words: struct.Struct
-    levels: int
     number: str
 
 
 _WIDTHS = {
-    64: _Width(3088, struct.Struct("<6Q"), 4, "<u8"),
-    32: _Width(2316, struct.Struct("<6I"), 3, "<u4"),
+    64: _Width(3088, struct.Struct("<6Q"), "<u8"),
+    32: _Width(2316, struct.Struct("<6I"), "<u4"),
 }
 
 
@@ -101,15 +100,15 @@ class P2m:
         first = shared.virtual & (1 << min(self._bits, 48)) - 1
         last = first + count * PAGE_SIZE - 1
         base = 0
-        for level in range(self._width.levels, 0, -1):
+        for level in range(PV_LEVELS[self._bits], 0, -1):
             shift = PAGE_SHIFT + _INDEX_BITS * (level - 1)
             entries = self._pages(tables).view("<u8")
             entries = entries[(first >> shift) - base : (last >> shift) - base + 1]
             if len(entries) != (last >> shift) - (first >> shift) + 1:
                 raise self._astray("its P2M goes beyond its addresses")
-            if not (entries & _PRESENT).all():
+            if not (entries & PRESENT).all():
                 raise self._astray("its P2M is not mapped")
-            tables = (entries & _FRAME) >> np.uint64(PAGE_SHIFT)
+            tables = (entries & FRAME) >> np.uint64(PAGE_SHIFT)
             base = first >> shift << _INDEX_BITS
         return tables
 

@@ -16,22 +16,19 @@ import numpy.typing as npt
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SHIFT
-from xensave.container.streams.libxc_records import P2mFrames, PvInfo, VcpuBlob
+from xensave.container.streams.libxc_records import PV_LEVELS, P2mFrames, PvInfo, VcpuBlob
 from xensave.errors import Malformed, Unsupported
 from xensave.live.domain import MOST_TYPES, TYPE_SHIFT, RunningDomain
 from xensave.live.foreign import ForeignMemory, Frames
-from xensave.live.p2m import FRAME_BITS, P2m
+from xensave.live.p2m import FRAME, PRESENT, P2m
 from xensave.records.codec import decode, encode
-from xensave.records.stream import root_frame, stream_layout
+from xensave.records.stream import GDT_PER_FRAME, root_frame, root_register, stream_layout
 from xensave.records.values import integer, put
 
-_LEVELS = {64: 4, 32: 3}
 _TABLE_BITS = 0x7
 _XTAB = 0xF
-_PRESENT, _LARGE = np.uint64(1 << 0), np.uint64(1 << 7)
-_FRAME = np.uint64((1 << FRAME_BITS) - 1 << PAGE_SHIFT)
+_LARGE = np.uint64(1 << 7)
 _SHIFT = np.uint64(PAGE_SHIFT)
-_GDT_ENTRIES = 512
 _USER_ROOT_SAVED = 1
 
 # Entries of root tables that are Xen's own: ROOT_PAGETABLE_FIRST_XEN_SLOT on, and what is beyond
@@ -101,17 +98,17 @@ class RunningPvGuest:
     def table(self, page: bytes, kind: int) -> bytes:
         """Returns a page as a save has it: of a page table each entry by the guest's number."""
         level = kind & _TABLE_BITS
-        if not 1 <= level <= _LEVELS[self.bits]:
+        if not 1 <= level <= PV_LEVELS[self.bits]:
             return page
         entries = np.frombuffer(page, np.uint64).copy()
         if (self.bits, level) in _XENS:
             entries[_XENS[self.bits, level]] = 0
-        at = np.flatnonzero(entries & _PRESENT)
-        numbers, own = self.numbers((entries[at] & _FRAME) >> _SHIFT)
+        at = np.flatnonzero(entries & PRESENT)
+        numbers, own = self.numbers((entries[at] & FRAME) >> _SHIFT)
         if level > 1:
             # A large page's frames are no neighbours among the guest's own.
             own &= entries[at] & _LARGE == 0
-        entries[at] = np.where(own, entries[at] & ~_FRAME | numbers << _SHIFT, np.uint64(0))
+        entries[at] = np.where(own, entries[at] & ~FRAME | numbers << _SHIFT, np.uint64(0))
         return entries.tobytes()
 
     def front(self) -> bytes:
@@ -120,7 +117,7 @@ class RunningPvGuest:
         if not own.all():
             raise Malformed(f"domain {self._domain.number}: its P2M does not name all of itself")
         frames = P2mFrames(0, max(self._p2m.max_pfn - 1, 0), tuple(leaves.tolist()))
-        info = PvInfo(self.bits // 8, _LEVELS[self.bits])
+        info = PvInfo(self.bits // 8, PV_LEVELS[self.bits])
         return pack_record(libxc.X86_PV_INFO, info.to_bytes()) + pack_record(
             libxc.X86_PV_P2M_FRAMES, frames.to_bytes()
         )
@@ -143,18 +140,15 @@ class RunningPvGuest:
         layout = stream_layout(libxc.RECORDS[libxc.X86_PV_VCPU_BASIC], len(body))
         assert layout is not None, "every width has one"
         values = decode(layout, body)
-        for at in range(-(-integer(values, "gdt_ents") // _GDT_ENTRIES)):
+        for at in range(-(-integer(values, "gdt_ents") // GDT_PER_FRAME)):
             frame = integer(values, f"gdt_frames[{at}]")
             put(values, f"gdt_frames[{at}]", self._number(frame, "GDT"))
         root = self._number(root_frame(integer(values, "ctrlreg[3]"), self.bits), "CR3")
-        if self.bits == 32:
-            put(values, "ctrlreg[3]", (root << PAGE_SHIFT | root >> 20) & 0xFFFFFFFF)
-        else:
-            put(values, "ctrlreg[3]", root << PAGE_SHIFT)
-            user = integer(values, "ctrlreg[1]")
-            if user:
-                number = self._number(user >> PAGE_SHIFT, "root table in user mode")
-                put(values, "ctrlreg[1]", number << PAGE_SHIFT | _USER_ROOT_SAVED)
+        put(values, "ctrlreg[3]", root_register(root, self.bits))
+        user = integer(values, "ctrlreg[1]")
+        if self.bits == 64 and user:
+            number = self._number(user >> PAGE_SHIFT, "root table in user mode")
+            put(values, "ctrlreg[1]", number << PAGE_SHIFT | _USER_ROOT_SAVED)
         return encode(layout, values)
 
     def _number(self, frame: int, what: str) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from functools import cache
 
 from xensave.catalogue.model import Layout
-from xensave.container.streams.libxc_records import BODIES, VCPU
+from xensave.container.streams.libxc_records import BODIES, PAIR, VCPU, VCPU_CONTEXT_SIZES
 from xensave.records.overlay import overlay
 
 # X86_PV_VCPU_BASIC of a 64-bit guest ...
@@ -51,7 +51,12 @@ _PV32 = (
     },
 )
 _BASIC = "X86_PV_VCPU_BASIC"
-_PV64_SIZE = 5176
+
+FRAME_BITS = 40
+"""Bits of a machine frame's number: those of a page-table entry. Linux marks others above them."""
+
+GDT_PER_FRAME = 512
+"""Descriptors in a frame of a PV vCPU's GDT."""
 
 
 @cache
@@ -72,7 +77,7 @@ def stream_layout(name: str, length: int) -> Layout | None:
     A PV vCPU's basic context is that of a 64-bit or of a 32-bit guest, by its length.
     """
     if name == _BASIC:
-        return _make(name, 64 if length >= _PV64_SIZE else 32)
+        return _make(name, 64 if length >= PAIR.size + VCPU_CONTEXT_SIZES[64] else 32)
     return _make(name) if name in BODIES else None
 
 
@@ -86,3 +91,12 @@ def root_frame(cr3: int, bits: int) -> int:
     ('0x112345', '0x12345')
     """
     return (cr3 >> 12 | cr3 << 20) & 0xFFFFFFFF if bits == 32 else cr3 >> 12
+
+
+def root_register(frame: int, bits: int) -> int:
+    """Returns the CR3 that names a frame: what `root_frame` is of (xen_pfn_to_cr3() there).
+
+    >>> hex(root_register(0x112345, 32)), hex(root_register(0x12345, 64))
+    ('0x12345001', '0x12345000')
+    """
+    return (frame << 12 | frame >> 20) & 0xFFFFFFFF if bits == 32 else frame << 12

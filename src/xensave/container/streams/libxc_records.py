@@ -163,6 +163,13 @@ class P2mFrames(NamedTuple):
         return PAIR.pack(self.start_pfn, self.end_pfn) + _pack_words(self.frames)
 
 
+PV_LEVELS = {64: 4, 32: 3}
+"""Levels of page tables by a PV guest's width in bits."""
+
+VCPU_CONTEXT_SIZES = {64: 5168, 32: 2800}
+"""sizeof(struct vcpu_guest_context) by a PV guest's width in bits."""
+
+
 class VcpuBlob(NamedTuple):
     """X86_PV_VCPU_BASIC, EXTENDED, XSAVE and MSRS: a vCPU's number and what a hypercall gave."""
 

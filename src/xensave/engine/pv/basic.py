@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xensave.catalogue.model import Cite
+from xensave.container.streams.libxc_records import VCPU_CONTEXT_SIZES
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.descriptors import wrong_pages
 from xensave.engine.pv.frames import frames_of, gdt_of, start_info
 from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import BASIC, PvRecord, PvRule
 from xensave.engine.verdict import Layer
-
-SIZES = {64: 5168, 32: 2800}
-"""sizeof(struct vcpu_guest_context) by the guest's width in bits."""
 
 _FUNCTION = "arch_set_info_guest"
 _PAGE_MASK = 0xFFF
@@ -48,7 +46,7 @@ def number(record: PvRecord, machine: Machine) -> str | None:
 
 def size(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a context of another size than the guest's width has."""
-    have, want = len(record.content), SIZES[record.guest.bits]
+    have, want = len(record.content), VCPU_CONTEXT_SIZES[record.guest.bits]
     return f"{have} bytes, expected {want}" if have != want else None
 
 

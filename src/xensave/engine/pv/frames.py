@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xensave.catalogue.model import Cite
+from xensave.container.streams.libxc_records import PV_LEVELS
 from xensave.engine.loop.machine import Machine
 from xensave.engine.pv.memory import NOTAB, TABLE, AnyMemory, PvMemory
 from xensave.engine.pv.rule import MemoryRule, PvRecord
 from xensave.engine.verdict import Layer
-from xensave.records.stream import root_frame
+from xensave.records.stream import FRAME_BITS, GDT_PER_FRAME, root_frame
 
-_LEVELS = {64: 4, 32: 3}
-_GDT_PER_FRAME = 512
 _PRESENT = 1
-_FRAME_BITS = 40
 # Where struct start_info has store_mfn and console.domU.mfn, and how wide they are.
 _START_INFO = {64: (56, 72, 8), 32: (44, 52, 4)}
 
@@ -53,12 +51,12 @@ def frames_of(record: PvRecord, memory: AnyMemory) -> str | None:
 
 def gdt_of(record: PvRecord) -> Iterator[int]:
     """Yields the pages of a vCPU's GDT."""
-    for n in range(-(-min(record["gdt_ents"], 16 * _GDT_PER_FRAME) // _GDT_PER_FRAME)):
+    for n in range(-(-min(record["gdt_ents"], 16 * GDT_PER_FRAME) // GDT_PER_FRAME)):
         yield record[f"gdt_frames[{n}]"]
 
 
 def _frames(record: PvRecord) -> Iterator[tuple[str, int, int]]:
-    levels = _LEVELS[record.guest.bits]
+    levels = PV_LEVELS[record.guest.bits]
     for n, pfn in enumerate(gdt_of(record)):
         yield f"GDT frame {n}", pfn, NOTAB
     yield "cr3", root_frame(record["ctrlreg[3]"], record.guest.bits), levels
@@ -89,7 +87,7 @@ def page_tables(memory: AnyMemory, machine: Machine) -> str | None:
     tables = index.pfns[(kinds >= 1) & (kinds <= 4)]
     for pfn in tables.tolist():
         entries = np.frombuffer(memory.memory.page(pfn), dtype="<u8")
-        frames = entries >> np.uint64(12) & np.uint64((1 << _FRAME_BITS) - 1)
+        frames = entries >> np.uint64(12) & np.uint64((1 << FRAME_BITS) - 1)
         beyond = (entries & np.uint64(_PRESENT) != 0) & (frames > np.uint64(memory.max_pfn))
         if beyond.any():
             at = int(beyond.argmax())

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 from xensave.container.events import Event
 from xensave.container.streams import libxc
-from xensave.container.streams.libxc_records import MSR, PAIR, PV_INFO
+from xensave.container.streams.libxc_records import (
+    MSR,
+    PAIR,
+    PV_INFO,
+    PV_LEVELS,
+    VCPU_CONTEXT_SIZES,
+)
 from xensave.findings import ERROR, NOTE
 from xensave.rules.stream.model import Fault, StreamRule, refused_by
 from xensave.rules.stream.record import first_word
@@ -80,10 +86,6 @@ VCPU_SIZE = StreamRule(
 )
 VCPU_ORDER = StreamRule("LIBXC_VCPU_AFTER_MEMORY", ERROR, "A vCPU's records come after PAGE_DATA.")
 
-VALID = {4: 3, 8: 4}
-CONTEXT_SIZE = {4: 2800, 8: 5168}
-"""sizeof(struct vcpu_guest_context) by the guest's width."""
-
 EXTENDED_MAX = 128
 XSAVE_MIN = 16
 
@@ -98,7 +100,7 @@ def info(event: Event, state: StreamState) -> Iterator[Fault]:
     if event.length > PV_INFO.size:
         yield Fault(INFO_LENGTH, f"{event.length} bytes, expected {PV_INFO.size}")
     width, levels, reserved = PV_INFO.unpack(event.prefix(PV_INFO.size))
-    if VALID.get(width) != levels:
+    if PV_LEVELS.get(8 * width) != levels:
         yield Fault(INFO_VALUES, f"width {width} with {levels} levels, expected 4/3 or 8/4")
     if any(reserved):
         yield Fault(INFO_RESERVED, f"reserved field is {reserved.hex(' ')}", event.body_offset + 2)
@@ -113,7 +115,7 @@ def p2m_frames(event: Event, state: StreamState) -> Iterator[Fault]:
     start, end = PAIR.unpack(event.prefix(PAIR.size))
     if start > end:
         yield Fault(P2M_ORDER, f"first PFN {start:#x} is above the last, {end:#x}")
-    elif state.width in VALID:
+    elif 8 * state.width in PV_LEVELS:
         per_frame = libxc.PAGE_SIZE // state.width
         frames = end // per_frame - start // per_frame + 1
         if event.length != PAIR.size + 8 * frames:
@@ -156,7 +158,7 @@ def vcpu(event: Event, state: StreamState) -> Iterator[Fault]:
 def _wanted(type_: int, size: int, width: int) -> str | None:
     """Returns what a content's size should be, or None where it is so."""
     if type_ == libxc.X86_PV_VCPU_BASIC:
-        exact = CONTEXT_SIZE.get(width, size)
+        exact = VCPU_CONTEXT_SIZES.get(8 * width, size)
         return None if size == exact else str(exact)
     if type_ == libxc.X86_PV_VCPU_EXTENDED:
         return None if size <= EXTENDED_MAX else f"at most {EXTENDED_MAX}"
