@@ -223,12 +223,8 @@ def _joined(windows: Iterable[Runs], *, together: bool) -> Iterator[FrameRun]:
     """Yields runs, those as one that follow one another in memory, and `together` in the image."""
     before: FrameRun | None = None
     for runs in windows:
-        begins = np.ones(len(runs.first), np.bool_)
-        begins[1:] = runs.first[1:] != runs.ends[:-1]
         offsets = runs.offset
-        if together:
-            begins[1:] |= offsets[1:] != (offsets + runs.frames * PAGE_SIZE)[:-1]
-        at = np.flatnonzero(begins)
+        at = np.flatnonzero(runs.begins(offsets if together else None))
         columns = runs.first[at], np.add.reduceat(runs.frames, at), offsets[at]
         joined = list(map(FrameRun, *(column.tolist() for column in columns)))
         if before is not None and _follows(before, joined[0], together=together):

@@ -150,9 +150,7 @@ def _resent(numbers: Integers, first: Integers, ends: Integers) -> _Pieces:
 def _joined(runs: Runs) -> Runs:
     """Returns runs in ascending order, those as one that follow one another in the image too."""
     first, place, frames = runs
-    begins = np.ones(len(first), np.bool_)
-    begins[1:] = first[1:] != runs.ends[:-1]
-    begins[1:] |= place[1:] != (place + frames * PAGE_SIZE)[:-1]
+    begins = runs.begins(place)
     if begins.all():
         return runs
     at = np.flatnonzero(begins)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.memory.column import Column, Integers, NarrowColumn, Numbers
@@ -43,6 +44,14 @@ class Runs(NamedTuple):
     def type(self) -> Integers:
         """The page type of each run: a number of PAGE_TYPES."""
         return self.place >> PLACE_TYPE_SHIFT
+
+    def begins(self, places: Integers | None = None) -> npt.NDArray[np.bool_]:
+        """Tells which runs do not follow the one before them, in memory or by their places."""
+        begins = np.ones(len(self.first), np.bool_)
+        begins[1:] = self.first[1:] != self.ends[:-1]
+        if places is not None:
+            begins[1:] |= places[1:] != (places + self.frames * PAGE_SIZE)[:-1]
+        return begins
 
 
 class NarrowRuns(NamedTuple):
