@@ -30,7 +30,7 @@ from xensave.errors import LimitExceeded
 from xensave.image import Image
 from xensave.memory.column import Integers
 from xensave.memory.mappings import Mappings
-from xensave.memory.physical import FrameRun
+from xensave.memory.physical import FrameRun, Memory
 
 SEGMENTS_LIMIT = 0xFFFE
 """e_phnum has 16 bits, and 0xffff means another thing; no tool here reads that."""
@@ -56,12 +56,7 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
     Raises LimitExceeded for memory in more runs than a core can have segments.
     """
     memory = image.memory
-    runs = list(memory.ranges())
-    if len(runs) + 1 > SEGMENTS_LIMIT:
-        raise LimitExceeded(
-            f"memory in {len(runs):,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
-            "raw and lime have no such limit"
-        )
+    runs = _segment_runs(memory)
     firsts = np.array([run.pfn for run in runs], np.int64)
     frames = np.array([run.frames for run in runs], np.int64)
     kernel = kernel_map(image)
@@ -99,6 +94,17 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
         finder = Finder(memory, _image_of(kernel))
         yield Late(start, finder.look, lambda: head(finder.text()))
     yield from runs
+
+
+def _segment_runs(memory: Memory) -> list[FrameRun]:
+    """Returns the ranges of memory, a segment each. Raises LimitExceeded for too many."""
+    runs = list(memory.ranges())
+    if len(runs) + 1 > SEGMENTS_LIMIT:
+        raise LimitExceeded(
+            f"memory in {len(runs):,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
+            "raw and lime have no such limit"
+        )
+    return runs
 
 
 def _physical(runs: Iterable[FrameRun], direct_map: int, offset: int) -> Iterator[bytes]:
