@@ -5,6 +5,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -32,8 +33,7 @@ from xensave.edit.document.decode import decode_lines
 from xensave.edit.document.encode import Document, write_document
 from xensave.engine import Accepted, Depends, Domain, Hypervisor, Refused
 from xensave.engine.loop import load as load_module
-from xensave.errors import LimitExceeded, Truncated, UsageError
-from xensave.image import tally
+from xensave.errors import LimitExceeded, Truncated, Unsupported, UsageError
 from xensave.image.input import JudgedInput
 from xensave.image.memory.memory_map import memory_map
 from xensave.image.subjects import all_subjects
@@ -44,7 +44,7 @@ from xensave.report.guest import guest_page
 from xensave.report.page import ROWS_LIMIT
 from xensave.report.registers import VCPUS_LIMIT
 from xensave.rules.stream import verify
-from xensave.source import open_source
+from xensave.source import limits, open_source
 from xensave.testing import legacy, streams
 from xensave.testing.pv import BASIC_SIZE, pv_stream
 from xensave.toolstack.judge import Judge
@@ -367,15 +367,47 @@ def test_the_records_of_a_long_context_are_named_once_for_all_releases():
     assert operations(lambda _: ask(), None) < 1_500_000
 
 
-@pytest.mark.parametrize("type_", [libxc.VERIFY, OPTIONAL | 0x77, 0x77, libxc.X86_PV_INFO])
-def test_a_stream_of_empty_records_is_looked_at_as_far_as_any_has_them(type_, monkeypatch):
-    monkeypatch.setattr(tally, "EMPTY_LIMIT", 100)
-    few, many = (streams.libxc_stream(pack_record(type_) * count) for count in (101, 10_000))
-    for function in (judge_all, suppressed_show):
-        assert operations(function, many) - operations(function, few) < 300
-    optional = streams.libxc_stream(pack_record(OPTIONAL | 0x77) * 101)
-    verdict = judge_all(optional)
-    assert "more than 100 records without contents" in verdict.depends[0]
+def short_records(type_, count):
+    return streams.libxc_stream(pack_record(type_) * count)
+
+
+def batches(width, count):
+    """A legacy stream of batches of one entry, whose page is not there."""
+    one = (legacy.batch([0xF0000000 | number], b"", width) for number in range(count))
+    return legacy.hvm_stream(width, body=b"".join(one), p2m_size=1 << 20)
+
+
+def markers(chunk, count):
+    """A legacy stream of chunks that become no record of today's."""
+    return legacy.hvm_stream(extra=chunk * count)
+
+
+SHORT = [
+    *(partial(short_records, type_) for type_ in (libxc.VERIFY, OPTIONAL | 0x77, 0x77)),
+    partial(short_records, libxc.X86_PV_INFO),
+    faulty_records,
+    partial(batches, 4),
+    partial(batches, 8),
+    partial(markers, legacy.LAST),
+    partial(markers, legacy.TSC),
+    partial(markers, legacy.toolstack(())),
+]
+
+
+@pytest.mark.parametrize("make", SHORT, ids=range(len(SHORT)))
+def test_short_records_are_looked_at_as_far_as_any_stream_has_them(make, monkeypatch):
+    """A bound that a short file reaches: what follows costs nothing, and every answer says so."""
+    monkeypatch.setattr(limits, "RECORDS_FLOOR", 100)
+    few, many = make(500), make(4000)
+    bounded = [judge_all, broken_off(show), verify_all, broken_off(convert), broken_off(decode)]
+    for function in bounded:
+        # One record more for 256 bytes of those that are passed.
+        assert operations(function, many) - operations(function, few) < 1000, function
+    assert "what follows was not looked at" in verify_all(many)[-1].message
+    with pytest.raises(LimitExceeded, match=r"records of \d+ bytes on average"):
+        show(many)
+    verdict = judge_all(many)
+    assert isinstance(verdict, Refused) or "not looked at" in verdict.depends[0]
 
 
 def test_a_short_record_is_decoded_as_far_as_it_reaches(monkeypatch):
@@ -430,6 +462,10 @@ def test_releases_that_read_a_configuration_otherwise_have_their_own_answer():
     assert first_unusable(values, "4.17.1") != first_unusable(values, "4.17.2")
 
 
-def suppressed_show(data):
-    with suppress(LimitExceeded):
-        show(data)
+def broken_off(function):
+    def until_it_ends(data):
+        # `decode` takes no legacy stream.
+        with suppress(LimitExceeded, Unsupported):
+            function(data)
+
+    return until_it_ends

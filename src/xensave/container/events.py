@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from xensave.container.framing import padding_size
-from xensave.errors import Truncated, UsageError, XensaveError
-from xensave.source import Source
+from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
+from xensave.source import Source, limits
 from xensave.source.base import write_all
 
 T = TypeVar("T")
@@ -207,3 +207,27 @@ class Event:
             error.wanted = self.end - self.body_offset
             error.message = f"input ends after {error.got} of {error.wanted} bytes of its body"
             error.offset = self.offset
+
+
+def bounded(events: Iterator[Event]) -> Iterator[Event]:
+    """Yields events until there were more records than a stream of their bytes has.
+
+    Eight bytes are a record, and each costs the same work. Raises LimitExceeded behind the
+    last of them.
+    """
+    for count, event in enumerate(events, 1):
+        yield event
+        if count > limits.RECORDS_FLOOR:
+            bound(count, event)
+
+
+def bound(records: int, last: Event) -> None:
+    """Raises LimitExceeded where there were more records than a stream has of this length.
+
+    >>> from xensave.source import open_source
+    >>> end = Event(open_source(b""), "libxc", "record", "END", memoryview(bytes(8)), offset=8000)
+    >>> bound(1001, end)
+    """
+    if records > limits.RECORDS_FLOOR + last.end // limits.RECORD_BYTES:
+        about = f"{records:,} records of {last.end // records} bytes on average"
+        raise last.fault(LimitExceeded, f"{about}: what follows was not looked at")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.events import TRAILER, Event
+from xensave.container.events import TRAILER, Event, bounded
 from xensave.container.format import Format
 from xensave.container.formats import format_named
 from xensave.container.probe import HEAD_SIZE, probe
@@ -19,8 +19,9 @@ def walk(source: Source, format: str | None = None, *, stored: bool = False) -> 
     `stored` they are its chunks as they lie.
 
     Raises Truncated where input ends before the outermost END, Malformed or Unsupported where it
-    cannot be followed, and UsageError for a format that there is not. A record of unknown type
-    is followed by its length.
+    cannot be followed, LimitExceeded where there are more records than a stream of its length has,
+    and UsageError for a format that there is not. A record of unknown type is followed by its
+    length.
 
     >>> from xensave.container.streams import libxc
     >>> from xensave.container.framing import pack_record
@@ -31,7 +32,7 @@ def walk(source: Source, format: str | None = None, *, stored: bool = False) -> 
     ['libxc image header', 'libxc domain header', 'libxc END']
     """
     outer = format_named(format) if format is not None else format_of(source)
-    yield from outer.walk(source, stored=stored)
+    yield from bounded(outer.walk(source, stored=stored))
     if outer.trailer:
         yield from _trailer(source, outer.name)
 

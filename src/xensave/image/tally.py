@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 KEEP_LIMIT = 64 << 20
 _TRAILING = 64 << 10
 _OVERHEAD = 512
-EMPTY_LIMIT = 1 << 18
-"""How many records of a stream may have no body: a restored one has a few, and two for each
-checkpoint."""
-
 STATE_LIMIT = 1 << 20
 """How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
 
@@ -114,7 +110,6 @@ class Tally:
         self.stop: XensaveError | None = None
         self._epochs: dict[tuple[str, int], int] = {}
         self._room = KEEP_LIMIT
-        self._empties = 0
 
     @property
     def counts(self) -> dict[tuple[str, int], Count]:
@@ -175,8 +170,6 @@ class Tally:
             self.firsts[key] = event.offset
         total.records += event.records
         total.bytes += event.length * event.records
-        if not event.length:
-            self._empty(event)
         if event.records > 1:
             self._run(cast("PageRun", event))
         elif key == (LIBXC, libxc.PAGE_DATA):
@@ -189,16 +182,6 @@ class Tally:
             record = self._keep(event, min(event.length, STATE_LIMIT if state else event.length))
             self.kept.setdefault(key, []).append(record)
             self._describe(event)
-
-    def _empty(self, event: Event) -> None:
-        """Counts a record without contents: of eight bytes each, a short file holds millions."""
-        self._empties += 1
-        if self._empties > EMPTY_LIMIT:
-            raise LimitExceeded(
-                f"more than {EMPTY_LIMIT:,} records without contents",
-                offset=event.offset,
-                record=event.label,
-            )
 
     def _pages(self, event: Event) -> None:
         """Counts frames, and notices where their numbers go down: then some come again."""

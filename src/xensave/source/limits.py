@@ -38,3 +38,10 @@ ZSTD_WINDOW = 128 * MIB
 
 XZ_MEMORY = 128 * MIB
 """What an xz stream's dictionary may take; `xz -9` needs 65 MiB."""
+
+RECORDS_FLOOR = 1 << 17
+"""So many records may a stream have however short they are."""
+
+RECORD_BYTES = 256
+"""Beyond that a stream has one for so many of its bytes: a checkpoint of Remus, with half a dozen
+records, has at least a page and the guest's state."""
