@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -25,6 +24,7 @@ from xensave.live.pv import RunningPvGuest
 from xensave.live.snapshot import stream_front, stream_of, tsc_record
 from xensave.source.base import write_all
 from xensave.source.memory import MappedSource
+from xensave.source.spill import unnamed_file
 
 _NOTAB, _XTAB = 0x0, 0xF
 _DATALESS = np.isin(np.arange(_XTAB + 1), sorted(DATALESS_TYPES))
@@ -40,7 +40,7 @@ def open_domain_memory(what: str) -> MappedSource:
         named(what),
         closing(XenCall()) as library,
         closing(ForeignMemory()) as foreign,
-        tempfile.TemporaryFile(buffering=0) as file,
+        unnamed_file() as file,
     ):
         domain = RunningDomain(library, domain_number(what))
         take = _take_hvm if domain.is_hvm else _take_pv

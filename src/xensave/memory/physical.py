@@ -122,14 +122,14 @@ class Memory:
     def file_runs(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
         """Yields runs of frames that follow one another in memory and in the image alike.
 
-        Of those from `first` on, below `end`.
+        Frames below `first`, or from `end` on, are left out.
         """
         return self._cut(first, end, together=True)
 
     def ranges(self, first: int = 0, end: int | None = None) -> Iterator[FrameRun]:
         """Yields the ranges of frames with contents, in ascending order.
 
-        Of those from `first` on, below `end`.
+        Frames below `first`, or from `end` on, are left out.
         """
         for run in self._cut(first, end, together=False):
             yield run._replace(offset=0)
