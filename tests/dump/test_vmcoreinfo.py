@@ -6,7 +6,9 @@ import struct
 import numpy as np
 import pytest
 
-from tests.memory.samples import memory, page, record
+from tests.memory.samples import image, memory, page, record
+from xensave.cli import main
+from xensave.dump import DumpFormat, Options, extract
 from xensave.dump.vmcoreinfo import Finder
 from xensave.memory import Mappings
 
@@ -68,3 +70,47 @@ def test_a_part_of_a_note_is_none():
         finder = Finder(memory(record((0, data), (1, page(1)))))
         finder.look(0, data)
         assert finder.text() is None
+
+
+@pytest.mark.parametrize(
+    ("contents", "options", "format", "answer"),
+    [
+        (NOTE, None, DumpFormat.ELF, True),
+        (b"", None, DumpFormat.ELF, False),
+        (b"", Options(TEXT), DumpFormat.ELF, True),
+        (b"", None, DumpFormat.CORE, None),
+        (NOTE, None, DumpFormat.RAW, None),
+    ],
+)
+def test_a_dump_tells_whether_it_has_the_note(contents, options, format, answer, tmp_path):
+    out = tmp_path / "out"
+    with image(record((3, contents.ljust(PAGE, b"\0")))) as saved:
+        assert extract(saved, str(out), format, options).vmcoreinfo is answer
+        assert extract(saved, "/dev/null", format, options).vmcoreinfo is answer
+    if format is DumpFormat.ELF:
+        assert (TEXT in out.read_bytes()) is answer
+
+
+EXAMPLE = "examples/hvm1.img.zst"
+
+
+def test_an_elf_without_the_note_says_so_on_standard_error(tmp_path, capfd):
+    (tmp_path / "info").write_bytes(TEXT)
+    assert main(["extract", EXAMPLE, "-"]) == 0
+    assert "--vmcoreinfo FILE" in capfd.readouterr().err
+    for quiet in (["-q"], ["--format", "lime"], ["--vmcoreinfo", str(tmp_path / "info")]):
+        assert main(["extract", EXAMPLE, str(tmp_path / "out"), *quiet]) == 0
+        assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"7e1b6ce000 1024\n", b"PAGESIZE=4096\n", TEXT + b"\x7fELF\n", TEXT + b"A=\xff\n",
+     TEXT * 200],
+)  # fmt: skip
+def test_a_file_that_is_no_vmcoreinfo_is_refused(text, tmp_path, capsys):
+    (tmp_path / "info").write_bytes(text)
+    words = ["extract", EXAMPLE, str(tmp_path / "out"), "--vmcoreinfo", str(tmp_path / "info")]
+    assert main(words) == 2
+    assert f"--vmcoreinfo {tmp_path / 'info'}: no VMCOREINFO" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

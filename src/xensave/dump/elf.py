@@ -92,7 +92,7 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
         yield Gap(start - len(first))
     else:
         finder = Finder(memory, _image_of(kernel))
-        yield Late(start, finder.look, lambda: head(finder.text()))
+        yield Late(start, finder.look, lambda: head(finder.text()), lambda: finder.successful)
     yield from runs
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.dump import flat
 from xensave.dump.copying import Progress
-from xensave.dump.parts import Part, size_of, write_file, write_stream
+from xensave.dump.parts import Late, Part, size_of, write_file, write_stream
 from xensave.image import Image
 from xensave.memory.physical import FrameRun
 from xensave.source.output import writing
@@ -55,10 +55,14 @@ FORMATS: dict[DumpFormat, Callable[[Image, Options], Iterable[Part]]] = {
 
 
 class Extracted(NamedTuple):
-    """What was written: bytes of the file, and frames of the guest in it."""
+    """What was written: bytes of the file, and frames of the guest in it.
+
+    `vmcoreinfo` tells whether an ELF core has that note; of the other formats it is None.
+    """
 
     size: int
     frames: int
+    vmcoreinfo: bool | None = None
 
 
 def extract(
@@ -78,7 +82,7 @@ def extract(
     >>> from xensave import open as open_image
     >>> with open_image("examples/hvm1.img.zst") as image, tempfile.TemporaryDirectory() as folder:
     ...     extract(image, f"{folder}/memory.lime", DumpFormat.LIME)
-    Extracted(size=16760992, frames=4092)
+    Extracted(size=16760992, frames=4092, vmcoreinfo=None)
     """
     image.require_memory()
     parts = list(FORMATS[format](image, options or Options()))
@@ -88,4 +92,9 @@ def extract(
             os.fchmod(output.fd, FILE_MODE)
         write = write_file if output.fresh else write_stream
         write(output.fd, parts, image.memory, progress)
-    return Extracted(size, sum(part.frames for part in parts if isinstance(part, FrameRun)))
+    complete = all(part.complete() for part in parts if isinstance(part, Late))
+    return Extracted(
+        size,
+        sum(part.frames for part in parts if isinstance(part, FrameRun)),
+        complete if format is DumpFormat.ELF else None,
+    )

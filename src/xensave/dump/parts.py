@@ -25,11 +25,15 @@ class Gap(NamedTuple):
 
 
 class Late(NamedTuple):
-    """Bytes that are made when `look` has seen all of memory: `size` of them at most."""
+    """Bytes that are made when `look` has seen all of memory: `size` of them at most.
+
+    After `make`, `complete` tells whether there was in memory what they are made of.
+    """
 
     size: int
     look: Look
     make: Callable[[], bytes]
+    complete: Callable[[], bool]
 
 
 class Made(NamedTuple):

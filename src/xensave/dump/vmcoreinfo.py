@@ -13,6 +13,7 @@ import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.dump.elf_structs import note
+from xensave.errors import LimitExceeded, Malformed
 from xensave.memory.contents import contents
 from xensave.memory.mappings import Mappings
 from xensave.memory.physical import Memory
@@ -42,6 +43,7 @@ class Finder:
 
     Kernels from 4.13 on begin a page with it. Before, it lies somewhere in the kernel's own image:
     all of the frames that `kernel` maps are searched, all of memory where that is None.
+    `successful` tells whether `text` has returned one.
     """
 
     def __init__(self, memory: Memory, kernel: Mappings | None = None) -> None:
@@ -49,6 +51,7 @@ class Finder:
         self._kernel = _Spans(kernel) if kernel is not None else None
         self._places: list[int] = []
         self._read = 0
+        self.successful = False
 
     def look(self, pfn: int, pages: bytes | memoryview) -> None:
         """Takes in pages from a frame on; they may come in any order."""
@@ -77,6 +80,7 @@ class Finder:
         for physical in sorted(set(places)):
             text = _text(self._memory, physical)
             if text is not None:
+                self.successful = True
                 return text
         return None
 
@@ -120,6 +124,31 @@ def find_vmcoreinfo(memory: Memory) -> bytes | None:
 def vmcoreinfo_note(text: bytes) -> bytes:
     """Returns the ELF note of a VMCOREINFO text."""
     return note(NAME, 0, text)
+
+
+def checked(text: bytes) -> bytes:
+    r"""Returns a text that a user has for VMCOREINFO.
+
+    Raises Malformed for one that cannot be it, LimitExceeded for more than Linux makes.
+
+    /sys/kernel/vmcoreinfo of Linux is none: it has the place of the note, and its size.
+
+    >>> checked(b"OSRELEASE=6.1\nPAGESIZE=4096\n")
+    b'OSRELEASE=6.1\nPAGESIZE=4096\n'
+    >>> checked(b"1b6ce000 1024\n")
+    Traceback (most recent call last):
+    ...
+    xensave.errors.Malformed: no VMCOREINFO, which is lines NAME=VALUE, one of OSRELEASE
+    """
+    if len(text) > TEXT_LIMIT:
+        raise LimitExceeded(f"no VMCOREINFO, which is at most {TEXT_LIMIT:,} bytes of text")
+    if not _plain(text) or not any(line.startswith(_START) for line in text.splitlines()):
+        raise Malformed("no VMCOREINFO, which is lines NAME=VALUE, one of OSRELEASE")
+    return text
+
+
+def _plain(text: bytes) -> bool:
+    return all(b"=" in line and line.isascii() for line in text.splitlines())
 
 
 def _at_page_starts(pages: bytes | memoryview) -> list[int]:
@@ -168,6 +197,4 @@ def _text(memory: Memory, physical: int) -> bytes | None:
     if not 0 < size <= TEXT_LIMIT:
         return None
     text = memory.read(physical + _HEADER.size, size, zero=True).rstrip(b"\0")
-    lines = text.splitlines()
-    plain = all(b"=" in line and line.isascii() for line in lines)
-    return text if text.startswith(_START) and plain else None
+    return text if text.startswith(_START) and _plain(text) else None

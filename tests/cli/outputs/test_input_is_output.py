@@ -128,6 +128,7 @@ def samples(tmp_path_factory):
     with document.open("w") as file:
         subprocess.run([sys.executable, "-m", "xensave", "decode", image], stdout=file, check=True)
     (folder / "text").write_text("schema = 1\n")
+    (folder / "vmcoreinfo").write_text("OSRELEASE=6.1\n")
     (folder / "legacy").write_bytes(hvm_stream(width=8))
     with suppress(ImportError):
         import duckdb  # noqa: F401 - plan asks the table with it
@@ -145,6 +146,7 @@ def sample_of(folder, pair):
     if pair.name == "--host":
         return Path("examples/hosts/amd.txt")
     named = {"TABLE": "table", "JSON": "document", "--policy": "image", "--emulator": "image"}
+    named["--vmcoreinfo"] = "vmcoreinfo"
     option = "text" if pair.name.startswith("--") and pair.name != "--image" else "image"
     return folder / named.get(pair.name, option)
 

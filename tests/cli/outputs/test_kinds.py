@@ -150,6 +150,7 @@ def test_many_go_into_a_folder_and_one_too(command, tmp_path, capsys):
     assert main([*words, str(tmp_path)]) == 0
     [path] = tmp_path.iterdir()
     assert path.name == Path(image).name if command != "extract" else "hvm1.img.elf"
+    capsys.readouterr()
     assert main([*words, ""]) == 2
     assert capsys.readouterr().err == f"xensave {command}: where to? OUT is empty\n"
 

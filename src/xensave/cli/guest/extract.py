@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 from xensave.cli.answer import print_json
 from xensave.cli.into import add_operands, beside, into
-from xensave.cli.options import read_file, reading
+from xensave.cli.options import contents, read_file, reading
 from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
 from xensave.source import Input
@@ -20,6 +21,11 @@ DESCRIPTION = (
     "Write a saved guest's memory and registers to a file that other tools open: gdb, drgn, crash"
     " and volatility3 an elf, volatility3 also raw and lime, Xen's own tools a core. Exit 0:"
     " written; 1: a damaged image, or memory that the format cannot hold; 2: usage or input/output."
+)
+
+_NO_VMCOREINFO = (
+    "no VMCOREINFO in the guest's memory, by which drgn and crash know a kernel;"
+    " --vmcoreinfo FILE gives it"
 )
 
 _FORMATS = ("elf", "raw", "lime", "core")
@@ -71,10 +77,14 @@ def _extract(
     text = beside(path)
     if args.json:
         fields = {"source": name, "output": path, "format": args.format}
-        print_json({**fields, "frames": done.frames, "bytes": done.size}, text, indent=None)
+        counts = {"frames": done.frames, "bytes": done.size, "vmcoreinfo": done.vmcoreinfo}
+        print_json({**fields, **counts}, text, indent=None)
     elif not args.quiet:
         about = f"{args.format}, {done.frames:,} frames, {done.size:,} bytes"
         text.write(f"{escape(path)}: {about}\n")
+    if done.vmcoreinfo is False and not args.quiet:
+        text.flush()
+        sys.stderr.write(f"xensave extract: {escape(path)}: {_NO_VMCOREINFO}\n")
     return 0
 
 
@@ -83,4 +93,6 @@ def _vmcoreinfo(args: argparse.Namespace) -> bytes | None:
         return None
     if args.format != "elf":
         raise UsageError(f"--vmcoreinfo is for --format elf; {args.format} has no place for it")
-    return read_file(args.vmcoreinfo)
+    from xensave.dump.vmcoreinfo import checked
+
+    return contents("vmcoreinfo", args.vmcoreinfo, lambda path: checked(read_file(path)))
