@@ -1,5 +1,7 @@
 """Questions to a table, and what SQL may not do."""
 
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -14,10 +16,11 @@ from xensave.errors import SourceError, UsageError
 from xensave.fleet.parts import PartsWriter, locked
 from xensave.fleet.plan import UpgradeStep, plan
 from xensave.fleet.pool import ProcessPool
-from xensave.fleet.query import ask, ask_ready, question
+from xensave.fleet.query import QueryResult, ask, ask_ready, question
 from xensave.fleet.row import rows_of
 from xensave.fleet.scan import Question, scan
 from xensave.source.remote.addresses import StoreObject
+from xensave.views.fleet import Form, answer_lines
 from xensave.views.schemas import schema
 
 
@@ -254,3 +257,16 @@ def test_files_called_as_options_or_guests_are_files(tmp_path, monkeypatch):
     asked = Question(("4.17.7",))
     result = scan(["*"], "fleet.parquet", asked, ProcessPool(asked, 1))
     assert (result.rows, result.errors) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"]
+)
+def test_no_guest_is_named_by_a_formula(name):
+    # A name as a value, and as the name of a column.
+    answer = QueryResult((name, "number"), [(name, -1)])
+    lines = "\n".join(answer_lines(answer, Form.CSV, 80))
+    for text, _ in csv.reader(io.StringIO(lines)):
+        assert text.startswith("'")
+    assert list(csv.reader(io.StringIO(lines)))[1][1] == "-1"
+    assert json.loads("".join(answer_lines(answer, Form.JSON, 80))) == [{name: name, "number": -1}]

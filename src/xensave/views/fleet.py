@@ -14,6 +14,9 @@ from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import plural
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a formula begins with in a spreadsheet, full width too; OWASP, "CSV Injection"."""
+
 
 class Form(StrEnum):
     """How an answer is printed."""
@@ -34,7 +37,7 @@ def answer_lines(answer: QueryResult, form: Form, width: int) -> Iterator[str]:
     elif form is Form.CSV:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(map(escape, answer.columns))
+        writer.writerow(map(_plain, answer.columns))
         writer.writerows([_plain(value) for value in row] for row in answer.rows)
         yield text.getvalue().rstrip("\n")
     else:
@@ -53,9 +56,18 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Returns a value for a line of CSV, safe for a terminal too."""
+    """Returns a value for a line of CSV, safe for a terminal too.
+
+    A text that a spreadsheet would take for a formula, which can run commands and send what other
+    cells hold, gets an apostrophe before it: guests and files are named by whoever owns them.
+
+    >>> _plain("=HYPERLINK(A1)"), _plain("web=1"), _plain(-5)
+    ("'=HYPERLINK(A1)", 'web=1', -5)
+    """
     flat = _flat(value)
-    return escape(flat) if isinstance(flat, str) else flat
+    if not isinstance(flat, str):
+        return flat
+    return f"'{escape(flat)}" if flat.startswith(_FORMULA) else escape(flat)
 
 
 def _flat(value: object) -> object:
