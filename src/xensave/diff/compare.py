@@ -56,6 +56,7 @@ def compare(old: Image, new: Image, selection: Selection | None = None) -> Compa
     for image in (old, new):
         with _naming(image):
             _ = image.context if image.has_context else None
+            _ = image.emulators
     if chosen.records:
         chosen.check({*names_of(old), *names_of(new)})
     result = chain(fact_changes(old, new), record_changes(old, new), emulator_changes(old, new))

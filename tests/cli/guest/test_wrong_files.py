@@ -47,6 +47,13 @@ def test_what_is_no_image(name, tmp_path, capsys):
     assert out.exists() == (command == "report")
 
 
+def test_diff_names_neither_where_both_lack_a_record(capsys):
+    assert main(["diff", "examples/hvm1.ctx", "examples/pvh1.ctx", "--records", "CPUX"]) == 2
+    assert capsys.readouterr().err == (
+        "xensave diff: neither holds a record CPUX: nothing to compare\n"
+    )
+
+
 @pytest.mark.parametrize("words", [["IN", "WHOLE"], ["WHOLE", "IN"]])
 def test_diff_names_the_one_that_is_cut(words, tmp_path, capsys):
     path, whole = tmp_path / "cut", "examples/hvm1.ctx"

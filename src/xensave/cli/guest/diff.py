@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 
 from xensave.cli.answer import print_json, print_lines
 from xensave.cli.options import max_size, repeated
 from xensave.diff import Selection, compare
-from xensave.errors import UsageError, XensaveError
+from xensave.errors import UsageError
 from xensave.image import open_image
 from xensave.views.guest.comparison import comparison_json, comparison_lines
 from xensave.views.text.terminal import width_of
@@ -53,14 +54,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("standard input can be one of the two only")
     records = tuple(name for name in (args.records or "").split(",") if name)
     selection = Selection(records, tuple(args.ignore))
-    first = open_image(args.old, release=args.release, max_size=args.max_size)
-    try:
-        second = open_image(args.new, release=args.release, max_size=args.max_size)
-    except XensaveError:
-        # Of the second: the first is not to name it.
-        first.close()
-        raise
-    with first as old, second as new:
+    # An image would take every error for its own; compare() says whose one is.
+    with (
+        closing(open_image(args.old, release=args.release, max_size=args.max_size)) as old,
+        closing(open_image(args.new, release=args.release, max_size=args.max_size)) as new,
+    ):
         comparison = compare(old, new, selection)
     if args.json:
         print_json(comparison_json(comparison, pages=args.pages))
