@@ -1,8 +1,9 @@
 """Frames of a guest to a new file, as fast as its pages can be copied.
 
 Pages lie at any byte offset of an image, so that no file system can share them. This thread maps
-a window of frames and looks at it; another writes what of it is no zeros. One writes and no more:
-a file takes one write at a time, and a second writer would only wait for the first.
+a block of frames, or reads it where it lies in pieces, and looks at it; another writes what of it
+is no zeros. One writes and no more: a file takes one write at a time, and a second writer would
+only wait for the first.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
-from xensave.memory.contents import Cutter, runs_with_data
-from xensave.memory.physical import FrameRun, Memory
-from xensave.source.base import is_zero, pwritev_all
+from xensave.memory.column import Integers
+from xensave.memory.contents import BLOCK_LIMIT, blocks, gathered, spans, with_data
+from xensave.memory.physical import FrameColumns, Memory
+from xensave.source.base import is_zero, pwritev_all, write_all
+from xensave.source.limits import SKIP_CHUNK
+from xensave.source.memory import MemorySource
 from xensave.source.threads import fetch, in_threads, let_go
 
 Progress: TypeAlias = Callable[[int], None]
@@ -26,11 +30,8 @@ Progress: TypeAlias = Callable[[int], None]
 Look: TypeAlias = Callable[[int, bytes | memoryview], None]
 """Is shown frames that follow one another: the number of the first, and their pages."""
 
-WINDOW = 1 << 20
-"""Bytes that are read, looked at and written at once: few enough to stay in a core's cache."""
-
-_WINDOWS = 4
-"""Windows that are written, and then let go of, at a time."""
+_BLOCKS = 4
+"""Blocks that are written, and then let go of, at a time."""
 
 _FEW = 1 << 14
 """Up to so many bytes are read, not mapped: a page fault, and its undoing, take longer.
@@ -38,38 +39,55 @@ _FEW = 1 << 14
 Where they lie in a hole of a file in memory, a fault would also fill it.
 """
 
+_GAP = 1 << 16
+"""Up to so many bytes between frames are written together with them."""
+
 _AHEAD = 4
 """Jobs that a disk reads while others are looked at."""
 
 
-class _Piece(NamedTuple):
-    """Frames that follow one another in the image, and where they go in the file."""
+class Head(NamedTuple):
+    """Bytes between frames: where they go, counted from the begin of theirs."""
 
-    run: FrameRun
     at: int
+    data: bytes
 
 
-_Window: TypeAlias = list[_Piece]
-"""Pieces that follow one another in the file, WINDOW bytes at most."""
+class Frames(NamedTuple):
+    """The guest's frames in ascending order: `size` bytes with what lies between them.
+
+    `runs` yields those that lie together in the image, each with its place counted from the part's
+    begin, `heads` what comes before some. Both begin anew each time: neither is kept.
+    """
+
+    frames: int
+    size: int
+    runs: Callable[[], Iterator[FrameColumns]]
+    heads: Callable[[], Iterator[Head]] = lambda: iter(())
 
 
 class _Write(NamedTuple):
-    """Parts of the map that go one behind another to a place in the file."""
+    """Pages that go one behind another to a place in the file."""
 
-    parts: list[memoryview]
+    pages: memoryview
     at: int
 
 
 class _Job(NamedTuple):
-    """Frames that were looked at, and what is written of them."""
+    """Frames that were looked at, and what is written of them.
 
-    runs: list[FrameRun]
+    Where they are `mapped`, and the `rooms` that others were read to.
+    """
+
+    size: int
+    mapped: list[tuple[int, int]]
+    rooms: list[memoryview]
     writes: list[_Write]
 
 
 def frames_to_file(
     fd: int,
-    runs: Iterable[tuple[int, FrameRun]],
+    windows: Iterable[FrameColumns],
     memory: Memory,
     looks: Iterable[Look] = (),
     progress: Progress | None = None,
@@ -81,127 +99,175 @@ def frames_to_file(
     Each of `looks` is shown the pages in that order, but for those in a hole of the image's file.
     """
     copier = _Copier(fd, memory, list(looks))
-    for size in in_threads(copier.jobs(_jobs(_pieces(memory, runs))), copier.write, threads=1):
+    parts = blocks(with_data(memory.mapped(), windows))
+    for size in in_threads(copier.jobs(parts), copier.write, threads=1):
         if progress is not None:
             progress(size)
 
 
-def _pieces(memory: Memory, runs: Iterable[tuple[int, FrameRun]]) -> Iterator[_Piece]:
-    """Yields what is no hole of the image's file, in the order of the dump; WINDOW at most each."""
-    most = WINDOW >> PAGE_SHIFT
-    cutter = Cutter(runs_with_data(memory))
-    for start, part in runs:
-        base = start - part.physical
-        for run in cutter.within(part):
-            for first in range(0, run.frames, most):
-                frames = min(most, run.frames - first)
-                offset = run.offset + (first << PAGE_SHIFT)
-                piece = FrameRun(run.pfn + first, frames, offset)
-                yield _Piece(piece, base + piece.physical)
+def frames_to_stream(
+    fd: int, part: Frames, source: MemorySource, progress: Progress | None = None
+) -> None:
+    """Writes the frames of a part to a pipe or a device, and what lies between them.
 
-
-def _jobs(pieces: Iterable[_Piece]) -> Iterator[list[_Window]]:
-    """Gathers pieces into windows, and those into jobs."""
-    job: list[_Window] = []
-    end = size = 0
-    for piece in pieces:
-        if job and piece.at == end and size + piece.run.size <= WINDOW:
-            job[-1].append(piece)
-            size += piece.run.size
+    Runs that lie together in the image are copied inside the kernel where it can.
+    """
+    between = _Between(part.heads())
+    done = 0
+    for block in _near(blocks(part.runs())):
+        start, end = int(block.at[0]), int(block.at[-1] + block.sizes[-1])
+        between.write(fd, done, start)
+        if len(block.first) == 1:
+            source.copy_range(int(block.offset[0]), end - start, fd)
         else:
-            if len(job) == _WINDOWS:
-                yield job
-                job = []
-            job.append([piece])
-            size = piece.run.size
-        end = piece.at + piece.run.size
-    if job:
-        yield job
+            room = memoryview(bytearray(end - start))
+            starts = block.at - start
+            edges = zip(starts.tolist(), (starts + block.sizes).tolist(), strict=True)
+            source.gather(block.offset.tolist(), [room[low:high] for low, high in edges])
+            between.fill(room, start)
+            write_all(fd, room)
+        if progress is not None:
+            progress(end - done)
+        done = end
+    between.write(fd, done, part.size)
+    if progress is not None:
+        progress(part.size - done)
+
+
+def _near(parts: Iterable[FrameColumns]) -> Iterator[FrameColumns]:
+    """Cuts blocks where much lies between their runs."""
+    for block in parts:
+        gaps = block.at[1:] - (block.at + block.sizes)[:-1]
+        far = (np.flatnonzero(gaps > _GAP) + 1).tolist()
+        for low, high in zip([0, *far], [*far, len(block.first)], strict=True):
+            yield FrameColumns(*(column[low:high] for column in block))
+
+
+class _Between:
+    """What lies between frames: zeros, and heads."""
+
+    def __init__(self, heads: Iterable[Head]) -> None:
+        self._heads = iter(heads)
+        self._head = next(self._heads, None)
+
+    def write(self, fd: int, start: int, end: int) -> None:
+        """Writes what lies between two places."""
+        for at, data in self._until(end):
+            write_zeros(fd, at - start)
+            write_all(fd, memoryview(data))
+            start = at + len(data)
+        write_zeros(fd, end - start)
+
+    def fill(self, room: memoryview, start: int) -> None:
+        """Puts the heads to their places in bytes that begin at one."""
+        for at, data in self._until(start + len(room)):
+            room[at - start : at - start + len(data)] = data
+
+    def _until(self, end: int) -> Iterator[Head]:
+        while (head := self._head) is not None and head.at < end:
+            yield head
+            self._head = next(self._heads, None)
 
 
 class _Copier:
-    """Copies windows, from where the image is mapped to the file."""
+    """Copies blocks, from where the image is mapped to the file."""
 
     def __init__(self, fd: int, memory: Memory, looks: list[Look]) -> None:
         self._fd = fd
         self._source = memory.mapped()
         self._looks = looks
+        self._rooms: list[memoryview] = []
 
-    def jobs(self, jobs: Iterator[list[_Window]]) -> Iterator[_Job]:
+    def jobs(self, parts: Iterator[FrameColumns]) -> Iterator[_Job]:
         """Yields what is to be written, and of which pages; all of them are looked at here.
 
         Pages of zeros go with those that follow: for the other thread there is nothing to do.
         """
-        runs: list[FrameRun] = []
-        size = 0
-        for job in self._fetched(jobs):
-            writes = [write for window in job for write in self._seen(window)]
-            more = [run for window in job for run, _ in window]
-            runs += more
-            size += sum(run.size for run in more)
-            if writes or size >= WINDOW:
-                yield _Job(runs, writes)
-                runs, size = [], 0
-        if runs:
-            yield _Job(runs, [])
+        job = _Job(0, [], [], [])
+        for number, block in enumerate(self._fetched(parts), 1):
+            size = self._add(job, block)
+            job = job._replace(size=job.size + size)
+            if number % _BLOCKS == 0 and (job.writes or job.size >= BLOCK_LIMIT):
+                yield job
+                job = _Job(0, [], [], [])
+        yield job
 
-    def _fetched(self, jobs: Iterator[list[_Window]]) -> Iterator[list[_Window]]:
-        """Yields jobs; the disk reads those that come next meanwhile."""
-        ahead: deque[list[_Window]] = deque()
-        for job in jobs:
-            fetch(self._source, ((run.offset, run.size) for window in job for run, _ in window))
-            ahead.append(job)
-            if len(ahead) > _AHEAD:
+    def _fetched(self, parts: Iterator[FrameColumns]) -> Iterator[FrameColumns]:
+        """Yields blocks; the disk reads those that come next meanwhile."""
+        ahead: deque[FrameColumns] = deque()
+        for block in parts:
+            fetch(self._source, zip(block.offset.tolist(), block.sizes.tolist(), strict=True))
+            ahead.append(block)
+            if len(ahead) > _AHEAD * _BLOCKS:
                 yield ahead.popleft()
         yield from ahead
 
-    def _seen(self, window: _Window) -> Iterator[_Write]:
-        """Yields what is to be written of a window, all of which is looked at."""
-        parts: list[memoryview] = []
-        start = end = window[0].at
-        for run, at in window:
-            pages = self._pages(run)
-            for look in self._looks:
-                look(run.pfn, pages)
-            for low, high in _filled(pages):
-                if parts and at + low != end:
-                    yield _Write(parts, start)
-                    parts = []
-                if not parts:
-                    start = at + low
-                parts.append(pages[low:high])
-                end = at + high
-        if parts:
-            yield _Write(parts, start)
+    def _add(self, job: _Job, block: FrameColumns) -> int:
+        """Looks at a block, and adds what is to be written of it; returns how many bytes it has."""
+        pages = self._pages(job, block)
+        for look in self._looks:
+            for pfn, span in spans(block, pages):
+                look(pfn, span)
+        if len(block.first) == 1:
+            at = int(block.at[0])
+            job.writes.extend(_Write(pages[low:high], at + low) for low, high in _filled(pages))
+        else:
+            # How much further along than here the pages of each run go.
+            ahead = block.at - np.cumsum(block.sizes) + block.sizes
+            filled = _filled_flags(pages)
+            job.writes.extend(_apart(pages, np.repeat(ahead, block.frames), filled))
+        return len(pages)
 
-    def _pages(self, run: FrameRun) -> memoryview:
-        if run.size > _FEW:
-            return self._source.view(run.offset, run.size)
-        return memoryview(self._source.read_range(run.offset, run.size))
+    def _pages(self, job: _Job, block: FrameColumns) -> memoryview:
+        if len(block.first) == 1:
+            offset, size = int(block.offset[0]), int(block.sizes[0])
+            if size <= _FEW:
+                return memoryview(self._source.read_range(offset, size))
+            job.mapped.append((offset, size))
+            return self._source.view(offset, size)
+        room = self._rooms.pop() if self._rooms else memoryview(bytearray(BLOCK_LIMIT))
+        job.rooms.append(room)
+        return gathered(self._source, block, room)
 
     def write(self, job: _Job) -> int:
         """Writes what was seen; returns how many bytes its pages have."""
-        for parts, at in job.writes:
-            pwritev_all(self._fd, parts, at)
-        let_go(self._source, ((run.offset, run.size) for run in job.runs if run.size > _FEW))
-        return sum(run.size for run in job.runs)
+        for pages, at in job.writes:
+            pwritev_all(self._fd, [pages], at)
+        let_go(self._source, job.mapped)
+        self._rooms += job.rooms
+        return job.size
+
+
+def _apart(pages: memoryview, ahead: Integers, filled: npt.NDArray[np.bool_]) -> Iterator[_Write]:
+    """Yields what of pages is filled; those in one that go one behind another."""
+    begins = np.ones(len(ahead), np.bool_)
+    begins[1:] = (ahead[1:] != ahead[:-1]) | (filled[1:] != filled[:-1])
+    at = np.flatnonzero(begins)
+    ends = np.append(at[1:], len(ahead)) << PAGE_SHIFT
+    chosen = filled[at]
+    columns = (at[chosen] << PAGE_SHIFT, ends[chosen], ahead[at[chosen]])
+    for low, high, more in zip(*(column.tolist() for column in columns), strict=True):
+        yield _Write(pages[low:high], low + more)
 
 
 def _filled(pages: memoryview) -> list[tuple[int, int]]:
     """Returns where pages hold more than zeros: spans of bytes, whole pages."""
     if len(pages) == PAGE_SIZE:
         return [] if is_zero(pages) else [(0, PAGE_SIZE)]
-    firsts = np.frombuffer(pages, np.uint8)[::PAGE_SIZE]
-    if firsts.all():
-        return [(0, len(pages))]
-    suspects = np.flatnonzero(firsts == 0)
-    if len(suspects) == len(firsts) and is_zero(pages):
-        return []
-    flags = np.ones(len(firsts), np.bool_)
+    flags = _filled_flags(pages)
+    return [(low << PAGE_SHIFT, high << PAGE_SHIFT) for low, high in _spans(flags)]
+
+
+def _filled_flags(pages: memoryview) -> npt.NDArray[np.bool_]:
+    """Returns for each page whether it holds more than zeros."""
+    flags: npt.NDArray[np.bool_] = np.frombuffer(pages, np.uint8)[::PAGE_SIZE] != 0
+    suspects = np.flatnonzero(~flags)
+    if len(suspects) == len(flags) and is_zero(pages):
+        return flags
     for at in suspects.tolist():
         low = at << PAGE_SHIFT
         flags[at] = not is_zero(pages[low : low + PAGE_SIZE])
-    return [(low << PAGE_SHIFT, high << PAGE_SHIFT) for low, high in _spans(flags)]
+    return flags
 
 
 def _spans(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -214,3 +280,11 @@ def _spans(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
         return [(0, len(flags))]
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def write_zeros(fd: int, size: int) -> None:
+    """Writes so many zeros."""
+    zeros = memoryview(bytes(min(size, SKIP_CHUNK)))
+    while size:
+        write_all(fd, zeros[:size])
+        size -= len(zeros[:size])

@@ -20,10 +20,11 @@ import numpy as np
 
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.dump import elf_structs as elf
+from xensave.dump.copying import Frames
 from xensave.dump.elf_structs import PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment
 from xensave.dump.kernel_file import KERNEL_MAP
 from xensave.dump.kernel_map import KernelMap, Pieces, kernel_map, pieces
-from xensave.dump.parts import Gap, Late, Part, aligned
+from xensave.dump.parts import Gap, Late, Part, aligned, packed
 from xensave.dump.prstatus import all_prstatus
 from xensave.dump.vmcoreinfo import NOTE_LIMIT, Finder, vmcoreinfo_note
 from xensave.errors import LimitExceeded
@@ -93,18 +94,19 @@ def core(image: Image, vmcoreinfo: bytes | None = None) -> Iterator[Part]:
     else:
         finder = Finder(memory, _image_of(kernel))
         yield Late(start, finder.look, lambda: head(finder.text()), lambda: finder.successful)
-    yield from runs
+    total = len(memory.index)
+    yield Frames(total, total << PAGE_SHIFT, lambda: packed(memory.columns(together=True)))
 
 
 def _segment_runs(memory: Memory) -> list[FrameRun]:
     """Returns the ranges of memory, a segment each. Raises LimitExceeded for too many."""
-    runs = list(memory.ranges())
-    if len(runs) + 1 > SEGMENTS_LIMIT:
+    count = sum(len(columns.first) for columns in memory.columns(together=False))
+    if count + 1 > SEGMENTS_LIMIT:
         raise LimitExceeded(
-            f"memory in {len(runs):,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
+            f"memory in {count:,} runs, an ELF core has at most {SEGMENTS_LIMIT:,} segments; "
             "raw and lime have no such limit"
         )
-    return runs
+    return list(memory.ranges())
 
 
 def _physical(runs: Iterable[FrameRun], direct_map: int, offset: int) -> Iterator[bytes]:

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from xensave.dump import flat
-from xensave.dump.copying import Progress
+from xensave.dump.copying import Frames, Progress
 from xensave.dump.parts import Late, Part, size_of, write_file, write_stream
 from xensave.image import Image
-from xensave.memory.physical import FrameRun
 from xensave.source.output import writing
 
 FILE_MODE = 0o600
@@ -95,6 +94,6 @@ def extract(
     complete = all(part.complete() for part in parts if isinstance(part, Late))
     return Extracted(
         size,
-        sum(part.frames for part in parts if isinstance(part, FrameRun)),
+        sum(part.frames for part in parts if isinstance(part, Frames)),
         complete if format is DumpFormat.ELF else None,
     )

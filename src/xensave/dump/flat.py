@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from xensave.dump.parts import Part, frame_parts
+from xensave.container.streams.libxc import PAGE_SHIFT
+from xensave.dump.copying import Frames, Head
+from xensave.dump.parts import Part, packed
 from xensave.errors import LimitExceeded
 from xensave.memory.physical import Memory
 
@@ -34,7 +36,7 @@ def raw(memory: Memory) -> Iterator[Part]:
             f"frame {index.end - 1:#x} in an image of {most - RAW_SLACK:,} frames: as raw it would "
             f"be a file of {index.end << 12:,} bytes; lime and elf hold only what is there"
         )
-    yield from frame_parts(memory.ranges())
+    yield Frames(len(index), memory.size, lambda: memory.columns(together=True))
 
 
 def lime(memory: Memory) -> Iterator[Part]:
@@ -42,7 +44,20 @@ def lime(memory: Memory) -> Iterator[Part]:
 
     Source: the lime_mem_range_header of LiME's doc/README.md.
     """
-    for run in memory.ranges():
-        last = run.physical + run.size - 1
-        yield _LIME.pack(LIME_MAGIC, LIME_VERSION, run.physical, last, 0)
-        yield run
+    ranges = sum(len(columns.first) for columns in memory.columns(together=False))
+    frames = len(memory.index)
+    yield Frames(
+        frames,
+        ranges * _LIME.size + (frames << PAGE_SHIFT),
+        lambda: packed(memory.columns(together=True), _LIME.size),
+        lambda: _lime_heads(memory),
+    )
+
+
+def _lime_heads(memory: Memory) -> Iterator[Head]:
+    for columns in packed(memory.columns(together=False), _LIME.size):
+        # Addresses have up to 64 bits: more than the numbers of an array.
+        for at, run in zip(columns.at.tolist(), columns.apart(), strict=True):
+            last = run.physical + run.size - 1
+            data = _LIME.pack(LIME_MAGIC, LIME_VERSION, run.physical, last, 0)
+            yield Head(at - _LIME.size, data)

@@ -7,15 +7,23 @@ file, and the same parts go through a pipe.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from xensave.container.streams.libxc import PAGE_SIZE
-from xensave.dump.copying import Look, Progress, frames_to_file
-from xensave.memory.contents import Cutter, contents
-from xensave.memory.physical import FrameRun, Memory
-from xensave.source.base import write_all
-from xensave.source.limits import SKIP_CHUNK
+from xensave.dump.copying import (
+    Frames,
+    Look,
+    Progress,
+    frames_to_file,
+    frames_to_stream,
+    write_zeros,
+)
+from xensave.memory.contents import contents
+from xensave.memory.physical import FrameColumns, Memory
+from xensave.source.base import pwritev_all, write_all
 
 
 class Gap(NamedTuple):
@@ -43,14 +51,14 @@ class Made(NamedTuple):
     make: Callable[[], Iterable[bytes]]
 
 
-Part: TypeAlias = bytes | FrameRun | Gap | Late | Made
+Part: TypeAlias = bytes | Frames | Gap | Late | Made
 
 
 def size_of(parts: Iterable[Part]) -> int:
     """Returns how many bytes parts take in a file.
 
-    >>> size_of([b"head", Gap(4092), FrameRun(pfn=7, frames=2)])
-    12288
+    >>> size_of([b"head", Gap(4092)])
+    4096
     """
     return sum(len(part) if isinstance(part, bytes) else part.size for part in parts)
 
@@ -60,8 +68,7 @@ def write_file(
 ) -> None:
     """Writes parts to a new file, whose holes are gaps and pages of zeros.
 
-    Frames are written as they are found, what is made late comes last. A frame in a run must have
-    contents.
+    Frames are written as they are found, what is made late comes last.
     """
     places = []
     at = 0
@@ -70,8 +77,11 @@ def write_file(
         at += size_of([part])
     os.ftruncate(fd, at)
     looks = [part.look for part in parts if isinstance(part, Late)]
-    runs = ((at, part) for at, part in places if isinstance(part, FrameRun))
-    frames_to_file(fd, runs, memory, looks, progress)
+    for at, part in places:
+        if isinstance(part, Frames):
+            frames_to_file(fd, moved(part.runs(), at), memory, looks, progress)
+            for head in part.heads():
+                pwritev_all(fd, [memoryview(head.data)], at + head.at)
     for at, part in places:
         if isinstance(part, bytes | Late | Made):
             os.lseek(fd, at, os.SEEK_SET)
@@ -92,20 +102,15 @@ def write_stream(
         for pfn, data in contents(memory):
             for look in looks:
                 look(pfn, data)
-    source = memory.mapped()
-    cutter = Cutter(memory.file_runs())
     for part in parts:
-        if isinstance(part, FrameRun):
-            for run in cutter.within(part):
-                source.copy_range(run.offset, run.size, fd)
-                if progress is not None:
-                    progress(run.size)
+        if isinstance(part, Frames):
+            frames_to_stream(fd, part, memory.mapped(), progress)
             continue
         size = rest = size_of([part])
         for piece in _bytes_of(part):
             write_all(fd, memoryview(piece))
             rest -= len(piece)
-        _write_zeros(fd, rest)
+        write_zeros(fd, rest)
         if progress is not None:
             progress(size)
 
@@ -118,23 +123,28 @@ def _bytes_of(part: bytes | Gap | Late | Made) -> Iterable[bytes]:
     return (part if isinstance(part, bytes) else part.make(),)
 
 
-def frame_parts(runs: Iterable[FrameRun]) -> Iterable[Part]:
-    """Yields runs at their physical addresses, with gaps before and between them."""
-    at = 0
-    for run in runs:
-        if run.physical > at:
-            yield Gap(run.physical - at)
-        yield run
-        at = run.physical + run.size
+def moved(windows: Iterable[FrameColumns], by: int) -> Iterator[FrameColumns]:
+    """Yields runs with their places so many bytes further on."""
+    for columns in windows:
+        yield columns._replace(at=columns.at + by)
+
+
+def packed(windows: Iterable[FrameColumns], head: int = 0) -> Iterator[FrameColumns]:
+    """Yields runs with their places one behind another, `head` bytes before each range of frames.
+
+    >>> import numpy as np
+    >>> two = FrameColumns(*np.array([[7, 9], [1, 3], [0, 0], [0, 0]]))
+    >>> [columns.at.tolist() for columns in packed([two], 32)]
+    [[32, 4160]]
+    """
+    end, at = -1, 0
+    for columns in windows:
+        begins = columns.first != np.concatenate(([end], columns.ends[:-1]))
+        ends = at + np.cumsum(columns.sizes + begins * head)
+        yield columns._replace(at=ends - columns.sizes)
+        end, at = int(columns.ends[-1]), int(ends[-1])
 
 
 def aligned(size: int) -> Gap:
     """Returns the gap after `size` bytes up to the next page."""
     return Gap(-size % PAGE_SIZE)
-
-
-def _write_zeros(fd: int, size: int) -> None:
-    zeros = memoryview(bytes(min(size, SKIP_CHUNK)))
-    while size:
-        write_all(fd, zeros[:size])
-        size -= len(zeros[:size])

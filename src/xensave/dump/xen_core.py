@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -18,11 +19,14 @@ from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.dump import elf_structs as elf
+from xensave.dump.copying import Frames
 from xensave.dump.elf_structs import SHT_NOTE, SHT_NULL, SHT_PROGBITS, SHT_STRTAB, Section, note
 from xensave.dump.guest_context import CONTEXT_SIZE, guest_contexts
-from xensave.dump.parts import Gap, Made, Part, aligned
+from xensave.dump.parts import Gap, Made, Part, aligned, packed
 from xensave.image import Image
-from xensave.memory.physical import FrameRun
+from xensave.memory.contents import blocks
+from xensave.memory.index.runs import MOST, spread
+from xensave.memory.physical import FrameColumns
 
 NOTE_NONE, NOTE_HEADER, NOTE_XEN_VERSION, NOTE_FORMAT_VERSION = range(0x2000000, 0x2000004)
 MAGIC_PV, MAGIC_HVM = 0xF00FEBED, 0xF00FEBEE
@@ -60,13 +64,18 @@ def core(image: Image) -> Iterator[Part]:
     """Yields the parts of a dump-core file of the image's guest."""
     memory = image.memory
     pv = image.type == "pv"
-    runs = list(memory.ranges() if pv else _dumped(memory.ranges()))
+    holes = () if pv else _HOLES
+
+    def ranges() -> Iterator[FrameColumns]:
+        return _outside(memory.columns(together=False), holes)
+
     # A dump has a slot for each page of the guest; those that it passes over are invalid, and last.
     slots = len(memory.index)
     notes = _notes(image, slots, pv=pv)
     contexts = b"".join(guest_contexts(image))
     shared = _shared_info(image)
-    invalid = slots - sum(run.frames for run in runs)
+    frames = sum(int(columns.frames.sum()) for columns in ranges())
+    invalid = slots - frames
     table, entry = (".xen_p2m", 16) if pv else (".xen_pfn", 8)
     front = elf.EHDR_SIZE + _SECTIONS * elf.SHDR_SIZE
     head = front + len(notes) + len(contexts) + len(shared)
@@ -94,33 +103,41 @@ def core(image: Image) -> Iterator[Part]:
     yield b"".join(section.to_bytes() for section in sections)
     yield notes + contexts + shared
     yield aligned(head)
-    yield from runs
+    yield Frames(
+        frames,
+        frames * PAGE_SIZE,
+        lambda: packed(_outside(memory.columns(together=True), holes)),
+    )
     yield Gap(invalid * PAGE_SIZE)
-    yield Made(slots * entry, lambda: _frame_table(runs, invalid, pv=pv))
+    yield Made(slots * entry, lambda: _frame_table(ranges(), invalid, pv=pv))
     yield names.data
 
 
 _SECTIONS = 7
 
 
-def _dumped(runs: Iterable[FrameRun]) -> Iterator[FrameRun]:
-    """Yields what of the frames of an HVM or PVH guest dump-core dumps."""
-    for run in runs:
-        at, end = run.pfn, run.pfn + run.frames
-        for first, last in (*_HOLES, (end, end)):
-            stop = min(first, end)
-            if at < stop:
-                yield FrameRun(at, stop - at)
-            at = max(at, min(last, end))
+def _outside(
+    windows: Iterable[FrameColumns], holes: tuple[tuple[int, int], ...]
+) -> Iterator[FrameColumns]:
+    """Yields what of runs of frames lies in none of the holes."""
+    edges = [0, *chain.from_iterable(holes), MOST]
+    for columns in windows:
+        parts = []
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            inside = np.maximum(start - columns.first, 0)
+            frames = np.minimum(columns.frames, stop - columns.first) - inside
+            of = np.flatnonzero(frames > 0)
+            parts.append(columns.part(of, inside[of], frames[of]))
+        left = FrameColumns(*map(np.concatenate, zip(*parts, strict=True)))
+        if len(left.first):
+            yield left
 
 
-def _frame_table(runs: Iterable[FrameRun], invalid: int, *, pv: bool) -> Iterator[bytes]:
+def _frame_table(ranges: Iterable[FrameColumns], invalid: int, *, pv: bool) -> Iterator[bytes]:
     """Yields .xen_pfn, or .xen_p2m where each frame is its own machine frame."""
     times = 2 if pv else 1
-    for run in runs:
-        for at in range(run.pfn, run.pfn + run.frames, _ENTRIES):
-            end = min(at + _ENTRIES, run.pfn + run.frames)
-            yield np.repeat(np.arange(at, end, dtype=np.uint64), times).tobytes()
+    for block in blocks(ranges, _ENTRIES):
+        yield np.repeat(spread(block.first, block.frames), times).tobytes()
     for at in range(0, invalid, _ENTRIES):
         yield struct.pack("<Q", INVALID_PFN) * min(_ENTRIES, invalid - at) * times
 
@@ -136,7 +153,7 @@ def _notes(image: Image, slots: int, *, pv: bool) -> bytes:
     domain = image.domain
     major, minor = (domain.xen_major, domain.xen_minor) if domain is not None else (0, 0)
     magic = MAGIC_PV if pv else MAGIC_HVM
-    narrow = pv and image.facts.width == 32
+    narrow = pv and image.width == 32
     # A 32-bit guest's dump has the page size where its own struct would have it.
     version = _VERSION_32 if narrow else _VERSION
     empty = (b"", b"", b"", b"")

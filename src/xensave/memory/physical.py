@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.container.streams.libxc_records import PAGE_TYPES
 from xensave.errors import LimitExceeded, UsageError, XensaveError
+from xensave.memory.column import Integers
 from xensave.memory.index import PageIndex
 from xensave.memory.index.runs import Runs
 from xensave.source import Source
@@ -53,6 +55,41 @@ class FrameRun(NamedTuple):
     def size(self) -> int:
         """How many bytes the frames hold."""
         return self.frames << PAGE_SHIFT
+
+
+class FrameColumns(NamedTuple):
+    """Runs of frames in ascending order, as columns: millions of them take no object each.
+
+    `at` is where each goes, in a file say: its physical address, until it is placed elsewhere.
+    That of a frame from 2 ** 51 on is more than a column holds.
+    """
+
+    first: Integers
+    frames: Integers
+    offset: Integers
+    at: Integers
+
+    @property
+    def ends(self) -> Integers:
+        """The frame after the last one of each run."""
+        return self.first + self.frames
+
+    @property
+    def sizes(self) -> Integers:
+        """How many bytes each run holds."""
+        return self.frames << PAGE_SHIFT
+
+    def part(self, of: Integers, inside: Integers, frames: Integers) -> FrameColumns:
+        """Returns parts of runs: of which, how many frames inside, and how many they have."""
+        ahead = inside << PAGE_SHIFT
+        return FrameColumns(
+            self.first[of] + inside, frames, self.offset[of] + ahead, self.at[of] + ahead
+        )
+
+    def apart(self) -> Iterator[FrameRun]:
+        """Yields the runs one by one."""
+        columns = (self.first, self.frames, self.offset)
+        return map(FrameRun, *(column.tolist() for column in columns))
 
 
 class Memory:
@@ -136,13 +173,22 @@ class Memory:
 
     def _cut(self, first: int, end: int | None, *, together: bool) -> Iterator[FrameRun]:
         windows = self.index.windows(max(self.index.run_above(first + 1) - 1, 0))
-        for run in _joined(windows, together=together):
+        for run in chain.from_iterable(
+            columns.apart() for columns in _joined(windows, together=together)
+        ):
             start = max(run.pfn, first)
             stop = run.pfn + run.frames if end is None else min(run.pfn + run.frames, end)
             if end is not None and run.pfn >= end:
                 return
             if start < stop:
                 yield FrameRun(start, stop - start, run.offset + (start - run.pfn << PAGE_SHIFT))
+
+    def columns(self, *, together: bool) -> Iterator[FrameColumns]:
+        """Yields what `file_runs` does where `together` is set, else what `ranges` does.
+
+        Many at a time, as columns.
+        """
+        return _joined(self.index.windows(), together=together)
 
     def mapped(self) -> MemorySource:
         """Returns the source as one that files are copied from, at the offsets of `file_runs`.
@@ -219,24 +265,22 @@ class _MemoryFile(io.RawIOBase):
         return len(part)
 
 
-def _joined(windows: Iterable[Runs], *, together: bool) -> Iterator[FrameRun]:
+def _joined(windows: Iterable[Runs], *, together: bool) -> Iterator[FrameColumns]:
     """Yields runs, those as one that follow one another in memory, and `together` in the image."""
-    before: FrameRun | None = None
+    before = np.empty((3, 0), np.int64)
     for runs in windows:
-        offsets = runs.offset
-        at = np.flatnonzero(runs.begins(offsets if together else None))
-        columns = runs.first[at], np.add.reduceat(runs.frames, at), offsets[at]
-        joined = list(map(FrameRun, *(column.tolist() for column in columns)))
-        if before is not None and _follows(before, joined[0], together=together):
-            joined[0] = before._replace(frames=before.frames + joined[0].frames)
-        elif before is not None:
-            yield before
-        before = joined.pop()
-        yield from joined
-    if before is not None:
-        yield before
+        first, frames, offset = np.hstack((before, (runs.first, runs.frames, runs.offset)))
+        begins = Runs(first, offset, frames).begins(offset if together else None)
+        at = np.flatnonzero(begins)
+        joined = np.stack((first[at], np.add.reduceat(frames, at), offset[at]))
+        # The last one may go on in the next window.
+        before = joined[:, -1:]
+        if len(at) > 1:
+            yield _columns(joined[:, :-1])
+    if before.size:
+        yield _columns(before)
 
 
-def _follows(before: FrameRun, run: FrameRun, *, together: bool) -> bool:
-    near = run.pfn == before.pfn + before.frames
-    return near and (not together or run.offset == before.offset + before.size)
+def _columns(joined: Integers) -> FrameColumns:
+    first, frames, offset = joined
+    return FrameColumns(first, frames, offset, first << PAGE_SHIFT)

@@ -95,6 +95,16 @@ class MemorySource(Source):
         end = offset + places * stride
         return b"".join([view[at : at + size] for at in range(offset, end, stride)])
 
+    def gather(self, places: list[int], parts: list[memoryview]) -> None:
+        """Fills each part with the bytes from its place on."""
+        for place, part in zip(places, parts, strict=True):
+            part[:] = self.view(place, len(part))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it surely has no holes."""
+        return True
+
     def at_end(self) -> bool:
         """Tells whether the offset has reached the size."""
         return self.offset == self._length
@@ -223,6 +233,23 @@ class MappedSource(MemorySource):
         it returns is overwritten by the next call.
         """
         return self.gathered(self._gatherer, offset, stride, size, places)
+
+    def gather(self, places: list[int], parts: list[memoryview]) -> None:
+        """Fills each part with the bytes from its place on.
+
+        They are read, as `strided` does.
+        """
+        start = self._start
+        done = sum(
+            map(os.preadv, repeat(self._fd), zip(parts), (start + place for place in places))
+        )
+        if done != sum(map(len, parts)):
+            super().gather(places, parts)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it surely has no holes."""
+        return self._whole
 
     def gathered(
         self, gatherer: _Gatherer, offset: int, stride: int, size: int, places: int

@@ -16,6 +16,7 @@ from xensave import catalogue
 from xensave.container.description import Config
 from xensave.container.streams.libxc import PAGE_SHIFT
 from xensave.errors import Malformed
+from xensave.image.facts.emulator import emulators
 from xensave.image.image import Image
 from xensave.memory.physical import FrameRun, Memory
 
@@ -123,11 +124,11 @@ def _beginning(memory: Memory, pfn: int) -> FrameRun | None:
 def _video_memory(image: Image) -> Iterator[int]:
     """Yields the frames where video memory of QEMU's graphics cards begins: their first BAR."""
     try:
-        emulators = image.facts.emulators
+        models = emulators(image.tally, strict=False)
     except Malformed:
         # A device model's state that cannot be read costs a map this name only.
         return
-    for emulator in emulators:
+    for emulator in models:
         for section in emulator.sections:
             state = emulator.state[section.offset + len(section.header) :][: section.length]
             if len(state) < _PCI_HEAD.size + _PCI_SIZE:
@@ -148,7 +149,7 @@ def _of_pv(image: Image) -> Iterator[SpecialPages]:
         return
     pfn = image.vcpu(0).registers.rdx
     # A width that no guest has tells no layout.
-    layout = _START_INFO.get((image.facts.width or 64) // 8)
+    layout = _START_INFO.get((image.width or 64) // 8)
     page = image.memory.page(pfn, zero=True)
     if layout is None or not page.startswith(_START_MAGIC):
         return
