@@ -13,12 +13,13 @@ pytest.importorskip("duckdb")
 
 from xensave.cli import main
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import PartsWriter, locked
+from xensave.fleet.parts import PartsWriter, locked, write_table
 from xensave.fleet.plan import UpgradeStep, plan
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import QueryResult, ask, ask_ready, question
 from xensave.fleet.row import rows_of
 from xensave.fleet.scan import Question, scan
+from xensave.fleet.schema import schema as schema_of
 from xensave.source.remote.addresses import StoreObject
 from xensave.views.fleet import Form, answer_lines
 from xensave.views.schemas import schema
@@ -270,3 +271,28 @@ def test_no_guest_is_named_by_a_formula(name):
         assert text.startswith("'")
     assert list(csv.reader(io.StringIO(lines)))[1][1] == "-1"
     assert json.loads("".join(answer_lines(answer, Form.JSON, 80))) == [{name: name, "number": -1}]
+
+
+def test_a_table_of_more_rows_than_bytes_is_refused(tmp_path, monkeypatch):
+    path = str(tmp_path / "bomb.parquet")
+    form = schema_of("settings")
+    rows = 100_000
+    nothing = [pyarrow.nulls(rows, field.type) for field in form]
+    write_table(path, form, [pyarrow.Table.from_arrays(nothing, schema=form)])
+    monkeypatch.setattr("pyarrow.parquet.read_table", None)  # refused before it is unfolded
+    with pytest.raises(SourceError, match="more rows than bytes"):
+        ask(path, "SELECT count(*) FROM fleet")
+
+
+def test_a_table_that_unfolds_too_far_is_refused(tmp_path, monkeypatch):
+    path = str(tmp_path / "bomb.parquet")
+    form = schema_of("settings")
+    columns = [
+        pyarrow.array(["a" * (10 << 20)]) if field.name == "guest" else pyarrow.nulls(1, field.type)
+        for field in form
+    ]
+    write_table(path, form, [pyarrow.Table.from_arrays(columns, schema=form)])
+    monkeypatch.setattr("xensave.fleet.parts.EXPANSION_FLOOR", 1 << 20)
+    monkeypatch.setattr("pyarrow.parquet.read_table", None)
+    with pytest.raises(SourceError, match="unfolds from"):
+        ask(path, "SELECT count(*) FROM fleet")

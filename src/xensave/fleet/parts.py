@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, VERSION, VERSION_KEY, Row, schema, text_of
+from xensave.source.limits import EXPANSION_FLOOR
 from xensave.source.output import AtomicFile
 from xensave.source.remote import is_address
 from xensave.source.remote.addresses import Key
@@ -24,6 +25,9 @@ ROWS = 512
 
 PATIENCE = 10.0
 """After how many seconds rows are kept that make no full part: a kill costs no more than these."""
+
+UNFOLDED_RATIO = 256
+"""Beyond EXPANSION_FLOOR a table may become this many times as long as its file."""
 
 _MAGIC = b"PAR1"
 """What a Parquet file begins with."""
@@ -99,6 +103,25 @@ def check_table(table: str) -> None:
         raise SourceError(f"{table}: is no table of a fleet: it has no {VERSION_KEY.decode()}")
     if int(version) > VERSION:
         raise SourceError(f"{table}: is version {version} of the table; known up to {VERSION}")
+
+
+def check_size(path: str) -> None:
+    """Raises SourceError for a Parquet file that unfolds beyond what a scan writes.
+
+    An image's row takes more than a byte, its address alone does; a column of nothing takes none,
+    however many rows it has. pyarrow reads no more rows than this footer says. A long text that
+    stands once in the file for many rows is not seen here: the footer counts it once.
+    """
+    import pyarrow.parquet as pq
+
+    size = Path(path).stat().st_size
+    footer = pq.read_metadata(path)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    if sum(group.num_rows for group in groups) > size or footer.num_rows > size:
+        raise SourceError(f"{path}: is no table of a fleet: more rows than bytes")
+    unfolded = sum(group.total_byte_size for group in groups)
+    if unfolded > max(EXPANSION_FLOOR, UNFOLDED_RATIO * size):
+        raise SourceError(f"{path}: unfolds from {size:,} bytes to {unfolded:,}")
 
 
 def files_of(table: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import faults, files_of
+from xensave.fleet.parts import check_size, faults, files_of
 from xensave.records.meaning.cpu.features import places
 from xensave.source.inputs import reading
 
@@ -87,6 +87,8 @@ def ask(
     if not files:
         raise SourceError(f"{table}: no such table")
     try:
+        for path in files:
+            check_size(path)
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
     except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {_line(error)}") from error
