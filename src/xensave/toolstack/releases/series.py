@@ -23,7 +23,6 @@ LOADERS = {
     "xensave.engine.handlers.xsave": "CPU_XSAVE",
     "xensave.engine.handlers.devices": "",
     "xensave.engine.handlers.vcpu": "",
-    "xensave.engine.handlers.table": "",
     "xensave.engine.loop.load": "",
 }
 """The modules whose rows a bare context is judged by, and the record that they are of."""
