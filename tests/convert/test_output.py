@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,34 @@ def test_a_link_stays_a_link(tmp_path):
 def test_no_such_directory(tmp_path):
     with pytest.raises(SourceError, match="No such file"), AtomicFile(str(tmp_path / "no/out")):
         pass
+
+
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Starts a command to which the superuser's right to read everything is not given."""
+
+WRITE_IN_SECRET = """
+import os, sys
+from xensave.source.output import AtomicFile
+try:
+    os.listdir(sys.argv[1])
+except PermissionError:
+    with AtomicFile(sys.argv[1] + "/out") as fd:
+        os.write(fd, b"new")
+"""
+
+
+def test_a_directory_that_may_be_written_and_not_read(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o333)
+    folder.chmod(0o333)
+    root = os.geteuid() == 0
+    if root and not shutil.which("setpriv"):
+        pytest.skip("needs setpriv, of util-linux")
+    command = [*(WITHOUT_RIGHTS if root else ()), sys.executable, "-c", WRITE_IN_SECRET, folder]
+    subprocess.run(command, check=True)
+    folder.chmod(0o755)
+    assert (folder / "out").read_bytes() == b"new"
+    assert names(folder) == ["out"]
 
 
 def test_not_in_place(tmp_path):

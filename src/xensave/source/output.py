@@ -6,8 +6,9 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -168,7 +169,7 @@ class AtomicFile:
     def _publish(self) -> None:
         self._keep_owner()
         os.fsync(self._fd)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory, sync = self._open_directory()
         try:
             if not self._named:
                 # link() cannot replace a file: take a name beside it, then rename over it. With
@@ -177,9 +178,19 @@ class AtomicFile:
                 self._named = True
             os.rename(self._temporary, self.path)  # noqa: PTH104
             self._named = False
-            os.fsync(directory)
+            sync()
         finally:
             os.close(directory)
+
+    def _open_directory(self) -> tuple[int, Callable[[], None]]:
+        """Returns the directory's descriptor, and what puts its names on disk."""
+        flags = os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            fd = os.open(self._directory, os.O_RDONLY | flags)
+        except PermissionError:
+            # One that may be written and not read: no descriptor of it can be synced alone.
+            return os.open(self._directory, os.O_PATH | flags), os.sync
+        return fd, partial(os.fsync, fd)
 
     def _keep_owner(self) -> None:
         """Gives the file the owner of the one that it replaces, where that is allowed."""
