@@ -225,7 +225,7 @@ def bound(records: int, last: Event) -> None:
     """Raises LimitExceeded where there were more records than a stream has of this length.
 
     >>> from xensave.source import open_source
-    >>> end = Event(open_source(b""), "libxc", "record", "END", memoryview(bytes(8)), offset=8000)
+    >>> end = Event(open_source(b"x"), "libxc", "record", "END", memoryview(bytes(8)), offset=8000)
     >>> bound(1001, end)
     """
     if records > limits.RECORDS_FLOOR + last.end // limits.RECORD_BYTES:
