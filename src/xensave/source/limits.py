@@ -39,7 +39,7 @@ ZSTD_WINDOW = 128 * MIB
 XZ_MEMORY = 128 * MIB
 """What an xz stream's dictionary may take; `xz -9` needs 65 MiB."""
 
-RECORDS_FLOOR = 1 << 17
+RECORDS_FLOOR = 1 << 16
 """So many records may a stream have however short they are."""
 
 RECORD_BYTES = 256
