@@ -97,6 +97,30 @@ def test_a_folder_has_a_dozen_files_at_most(name):
     } == {}, "make a folder in it for those of one subject"
 
 
+CLOCK = re.compile(r"\b(?:perf_counter|monotonic|process_time|thread_time|timeit|ru_[us]time)\w*")
+HANG = re.compile(r"timeout=(\d+)|\b(?:PATIENCE|SECONDS_TO_END) = (\d+)")
+# Scripts of an emulated machine, which wait for what it boots.
+EMULATED = ("tests/xen/rig/", "tests/xen/dom0/")
+# A test that sets the clock which the library reads.
+SET = {"tests/fleet/test_scan.py": ["monotonic"]}
+
+
+def test_no_test_passes_or_fails_by_time():
+    """What waits for an event waits for it, and gives up on what hangs after minutes alone."""
+    clocks, hasty = {}, {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        name, text = path.relative_to(ROOT).as_posix(), path.read_text()
+        if name.startswith(EMULATED) or path == Path(__file__):
+            continue
+        if names := CLOCK.findall(text) + re.findall(r"\btime\.time\b", text):
+            clocks[name] = names
+        limits = [int(one or other) for one, other in HANG.findall(text)]
+        if limits and min(limits) < 600:
+            hasty[name] = min(limits)
+    assert clocks == SET
+    assert hasty == {}
+
+
 def test_a_class_name_is_defined_in_one_room():
     rooms = defaultdict(set)
     for path in (ROOT / "src/xensave").rglob("*.py"):

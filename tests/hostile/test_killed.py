@@ -5,14 +5,11 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.hostile.moments import killed, undisturbed
 from xensave.source import open_source
 from xensave.testing import streams
 from xensave.testing.streams import restorable_context
@@ -22,7 +19,7 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "hvm1.img.zst"
 OLD = b"what was there before"
 IMAGES = 6
 PAGES = 256
-"""As many as xz takes half a second for, at some 2 MB/s: the sample's would take it five."""
+"""A few: xz takes its time, and the sample's would take it ten times that."""
 
 
 def commands(folder):
@@ -45,26 +42,6 @@ def dense(folder):
     return str(path)
 
 
-def start(words):
-    argv = [sys.executable, "-c", "import sys; from xensave.cli import main; sys.exit(main())"]
-    return subprocess.Popen([*argv, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def undisturbed(words):
-    """Run a command to its end; return about how many seconds it takes."""
-    began = time.monotonic()
-    assert start(words).wait() == 0
-    return time.monotonic() - began
-
-
-def killed(words, seconds):
-    """Start a command, kill it after some seconds; return whether it was still running."""
-    process = start(words)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
-
-
 def contents(path):
     """Return a file's bytes, decompressed: what threads of a compressor do may differ."""
     with open_source(str(path)) as source:
@@ -75,16 +52,14 @@ def contents(path):
 def test_never_a_partial_file_under_its_name(tmp_path, name):
     words = commands(tmp_path)[name]
     out = Path(words[2])
-    seconds = undisturbed(words)
+    run = undisturbed(words)
     whole = contents(out)
-    cut = 0
-    for moment in range(MOMENTS):
-        out.write_bytes(OLD) if moment % 2 else out.unlink(missing_ok=True)
-        cut += killed(words, seconds * (moment + 0.5) / MOMENTS)
+    for turn, moment in enumerate(run.moments(MOMENTS)):
+        out.write_bytes(OLD) if turn % 2 else out.unlink(missing_ok=True)
+        assert killed(words, moment), f"it ended before its event {moment} of {run.events}"
         if out.exists():
             found = out.read_bytes()
-            assert (moment % 2 and found == OLD) or contents(out) == whole
-    assert cut, "no moment was early enough"
+            assert (turn % 2 and found == OLD) or contents(out) == whole
 
 
 def test_a_scan_that_was_killed_goes_on(tmp_path):
@@ -96,11 +71,11 @@ def test_a_scan_that_was_killed_goes_on(tmp_path):
     for number in range(IMAGES):
         (folder / f"{number}.ctx").write_bytes(restorable_context("4.17"))
     words = ["scan", str(folder), "-o", str(table), "--target", "4.17", "--jobs", "1"]
-    seconds = undisturbed(words)
-    for moment in range(MOMENTS):
+    run = undisturbed(words)
+    for moment in run.moments(MOMENTS):
         table.unlink(missing_ok=True)
-        killed(words, seconds * (moment + 0.5) / MOMENTS)
+        assert killed(words, moment), f"it ended before its event {moment} of {run.events}"
         if table.exists():
             assert ask(str(table), "select address from fleet").rows
-        assert start(words).wait() == 0
+        undisturbed(words)
         assert len(ask(str(table), "select address from fleet").rows) == IMAGES

@@ -195,18 +195,15 @@ main(["extract", "domain:{domain}", {str(tmp_path / "out")!r}])
 """
     environment = {**os.environ, "FAKE_SLOW": "60"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=-3) as reader:
-        wait_for(lambda: guest.exists() and guest.read_text() == "pause\n")
+        while not (guest.exists() and guest.read_text() == "pause\n"):
+            assert reader.poll() is None
+            time.sleep(0.02)
         reader.send_signal(number)
-        wait_for(lambda: guest.read_text() == "pause\nunpause\n")
+        # Whoever resumes the guest outlives the reader that was killed.
+        while guest.read_text() != "pause\nunpause\n":
+            time.sleep(0.02)
         reader.kill()
     assert not (tmp_path / "out").exists()
-
-
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_no_library(monkeypatch, tmp_path, capsys):

@@ -20,8 +20,9 @@ from xensave.views.text.progress import Meter, position_of
 SLOW = """
 import select, sys
 from xensave.source import open_source
-from xensave.views.text.progress import progress
-with progress(sys.stderr):
+from xensave.views.text import progress
+progress._PATIENCE = {patience}
+with progress.progress(sys.stderr):
     with open_source("{path}") as source:
         for _ in range({steps}):
             source.skip(1 << 15)
@@ -72,11 +73,13 @@ def slow(tmp_path):
     path = tmp_path / "[bold]guest.img"
     with path.open("wb") as file:
         file.truncate(20 << 20)
-    return lambda steps, pause: SLOW.format(path=path, steps=steps, pause=pause)
+    return lambda steps, pause, patience=0.1: SLOW.format(
+        path=path, steps=steps, pause=pause, patience=patience
+    )
 
 
-def test_bytes_rate_and_time_left_after_a_second(slow):
-    shown, _ = on_a_terminal(slow(600, 0.1), until=rb"[kM]B/s")
+def test_bytes_rate_and_time_left_where_it_is_slow(slow):
+    shown, _ = on_a_terminal(slow(6000, 0.1), until=rb"[kM]B/s")
     assert "[bold]guest.img" in shown
     assert re.search(r"\d/20\.0 MiB", shown), shown
     assert re.search(r"[kM]B/s", shown), shown
@@ -86,14 +89,14 @@ def test_bytes_rate_and_time_left_after_a_second(slow):
 
 def test_a_scan_counts_images(tmp_path):
     code = """
-import sys, time
+import select, sys
 from xensave.cli import main
 from xensave.fleet.pool import ProcessPool
 def slowly(self, batches):
     for batch in batches:
         for entry in batch:
             open_source(entry.address).close()
-            time.sleep(0.1)
+            select.select([sys.stdin], [], [], 600)
             yield [error_row(entry, "slow")]
 from xensave.fleet.row import error_row
 from xensave.source import open_source
@@ -105,7 +108,7 @@ sys.exit(main(["scan", {folder!r}, "-t", "4.20", "-o", {folder!r} + ".parquet"])
     folder.mkdir()
     for number in range(18):
         shutil.copy("examples/pvh1.ctx", folder / f"{number}.ctx")
-    shown, _ = on_a_terminal(code.format(folder=str(folder)))
+    shown, _ = on_a_terminal(code.format(folder=str(folder)), until=rb"\d/18")
     lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert re.search(r"images +[\u2500-\u257f]+ +\d+/18", lines), lines
     assert "ctx" not in shown
@@ -114,7 +117,7 @@ sys.exit(main(["scan", {folder!r}, "-t", "4.20", "-o", {folder!r} + ".parquet"])
 
 def test_catalogue_build_counts_releases(tmp_path):
     code = """
-import sys, time
+import select, sys
 from contextlib import nullcontext
 from xensave.cli import main
 from xensave.errors import SourceError
@@ -123,11 +126,14 @@ def enough(*_):
     raise SourceError("enough")
 run.GitRepository = nullcontext
 run.series = lambda _: {{"4.16": "abcdefghi", "4.17": "jklmnopqr"}}
-run.read_release = lambda _, tag: time.sleep(0.1) or run.ReleaseReading(tag, *[None] * 4)
+def slowly(_, tag):
+    select.select([sys.stdin], [], [], 600)
+    return run.ReleaseReading(tag, *[None] * 4)
+run.read_release = slowly
 run.read_history = enough
 sys.exit(main(["catalogue", "build", "--xen-git", ".", "--out", {out!r}]))
 """
-    shown, _ = on_a_terminal(code.format(out=str(tmp_path)))
+    shown, _ = on_a_terminal(code.format(out=str(tmp_path)), until=rb"\d/18")
     lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert re.search(r"releases +[\u2500-\u257f]+ +\d+/18", lines), lines
     assert lines.rstrip().endswith("enough")
@@ -142,12 +148,12 @@ def test_things_are_counted_one_after_the_other():
 
 
 def test_nothing_where_it_is_quick(slow):
-    shown, _ = on_a_terminal(slow(2, 0))
+    shown, _ = on_a_terminal(slow(2, 0, patience=600))
     assert shown == "done\r\n"
 
 
 def test_output_to_a_pipe_is_untouched(slow):
-    shown, out = on_a_terminal(slow(600, 0.1), stdout=PIPE, until=rb"MiB")
+    shown, out = on_a_terminal(slow(6000, 0.1), stdout=PIPE, until=rb"MiB")
     assert out == "done\n"
     assert "MiB" in shown
 

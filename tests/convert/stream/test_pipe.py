@@ -15,7 +15,8 @@ from xensave.context import Context
 from xensave.testing import streams
 from xensave.testing.streams import restorable_context
 
-PATIENCE = 20
+PATIENCE = 600
+"""Seconds: what takes longer is taken for one that waits without end."""
 
 
 class Pipe:

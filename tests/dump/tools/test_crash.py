@@ -34,7 +34,7 @@ def stack(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         text = done.stdout[done.stdout.index(task) :]
         return [line.split()[2] for line in text.splitlines()[1:] if line.startswith(" #")]

@@ -29,7 +29,7 @@ def _dumps(folder):
 
 def run(command, folder):
     path = f"{folder / 'without'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    return printed_by(command, folder, timeout=200, PYTHONPATH=path)
+    return printed_by(command, folder, timeout=600, PYTHONPATH=path)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def run(*words, stdin="", **environment):
         text=True,
         errors="replace",
         check=False,
-        timeout=300,
+        timeout=600,
         env={**os.environ, **environment},
     )
     return done.stdout

@@ -1,0 +1,105 @@
+"""A process that is killed at a moment of its own making: before its N-th event.
+
+An event is a call of a Python function, or of one in C, by the thread that runs `main`, or the
+return of one. Nothing waits and nothing is measured: the N-th event is the same whatever else the
+machine does. `Run.steps` are the events beside calls that change files or their names.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+STEPS = frozenset(
+    {"open", "write", "writev", "pwrite", "truncate", "ftruncate", "copy_file_range", "splice",
+     "sendfile", "fsync", "fdatasync", "link", "rename", "replace", "unlink", "mkdir", "rmdir",
+     "close", "write_table", "fchown"}
+)  # fmt: skip
+
+
+class Run(NamedTuple):
+    """An undisturbed run: how many events it had, and which of them stand beside a step."""
+
+    events: int
+    steps: list[int]
+
+    def moments(self, count):
+        """Return so many events: half over all, a quarter over the steps, the rest the last steps.
+
+        The last are those that give a file its name.
+        """
+        over_all, over_steps = count // 2, count // 4
+        last = self.steps[over_all + over_steps - count :]
+        moments = (
+            spread(range(1, self.events + 1), over_all) + spread(self.steps, over_steps) + last
+        )
+        return sorted(moments)
+
+
+def spread(items, count):
+    """Return so many of a sequence, at even distances.
+
+    >>> spread(range(10), 2)
+    [2, 7]
+    """
+    return [items[len(items) * (2 * each + 1) // (2 * count)] for each in range(count)]
+
+
+class Counter:
+    """Counts the events of a thread; kills the process at one of them, or notes the steps."""
+
+    def __init__(self, last=0):
+        self.last, self.events, self.steps = last, 0, []
+
+    def __enter__(self):
+        sys.setprofile(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+
+    def __call__(self, frame, event, function):
+        self.events += 1
+        if self.events == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        name = frame.f_code.co_name if event in {"call", "return"} else function.__name__
+        if name in STEPS:
+            self.steps.append(self.events)
+
+
+CODE = """
+import json, sys
+from tests.hostile.moments import Counter
+from xensave.cli import main
+with Counter({last}) as counter:
+    code = main(sys.argv[1:])
+json.dump([code, counter.events, counter.steps], sys.stderr)
+"""
+
+
+def start(words, last=0):
+    """Run a command in a process of its own, which ends before its event `last`, if any."""
+    return subprocess.run(
+        [sys.executable, "-c", CODE.format(last=last), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        # What is counted shall not hang on the order of a set.
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    )
+
+
+def undisturbed(words):
+    """Run a command to its end; return what it did."""
+    code, events, steps = json.loads(start(words).stderr.splitlines()[-1])
+    assert code == 0
+    return Run(events, steps)
+
+
+def killed(words, moment):
+    """Run a command up to an event; return whether it was still running then."""
+    return start(words, moment).returncode == -signal.SIGKILL
