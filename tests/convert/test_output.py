@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.convert.samples import to
-from tests.hostile.moments import Counter, Run
+from tests.source.moments import Counter, Run
 from xensave.convert import ConversionRefused, Settings, convert, output
 from xensave.errors import SourceError, Truncated, UsageError
 from xensave.source.output import AtomicFile

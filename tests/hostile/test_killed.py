@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.moments import killed, undisturbed
+from tests.source.moments import killed, undisturbed
 from xensave.source import open_source
 from xensave.testing import streams
 from xensave.testing.streams import restorable_context

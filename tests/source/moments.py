@@ -72,7 +72,7 @@ class Counter:
 
 CODE = """
 import json, sys
-from tests.hostile.moments import Counter
+from tests.source.moments import Counter
 from xensave.cli import main
 with Counter({last}) as counter:
     code = main(sys.argv[1:])
