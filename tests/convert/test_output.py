@@ -159,6 +159,8 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path, kind)
     image = streams.hvm_image("4.17", pages=200)
     path.write_bytes(image)
     old, new = b"old", to(image, "4.21")
+    # What the first conversion of all works out, the children need not.
+    convert(str(path), str(out), Settings("4.21"))
     with Counter() as counter:
         convert(str(path), str(out), Settings("4.21"))
     found = []

@@ -56,7 +56,7 @@ def test_never_a_partial_file_under_its_name(tmp_path, name):
     whole = contents(out)
     for turn, moment in enumerate(run.moments(MOMENTS)):
         out.write_bytes(OLD) if turn % 2 else out.unlink(missing_ok=True)
-        assert killed(words, moment), f"it ended before its event {moment} of {run.events}"
+        assert killed(words, moment), f"it ended before {moment}"
         if out.exists():
             found = out.read_bytes()
             assert (turn % 2 and found == OLD) or contents(out) == whole
@@ -74,7 +74,7 @@ def test_a_scan_that_was_killed_goes_on(tmp_path):
     run = undisturbed(words)
     for moment in run.moments(MOMENTS):
         table.unlink(missing_ok=True)
-        assert killed(words, moment), f"it ended before its event {moment} of {run.events}"
+        assert killed(words, moment), f"it ended before {moment}"
         if table.exists():
             assert ask(str(table), "select address from fleet").rows
         undisturbed(words)

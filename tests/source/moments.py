@@ -1,8 +1,8 @@
 """A process that is killed at a moment of its own making: before its N-th event.
 
 An event is a call of a Python function, or of one in C, by the thread that runs `main`, or the
-return of one. Nothing waits and nothing is measured: the N-th event is the same whatever else the
-machine does. `Run.steps` are the events beside calls that change files or their names.
+return of one; a step is one that changes files or their names. Nothing waits and nothing is
+measured: the N-th is the same whatever else the machine does.
 """
 
 import json
@@ -20,6 +20,16 @@ STEPS = frozenset(
 )  # fmt: skip
 
 
+class Moment(NamedTuple):
+    """The event or the step, counted from 1, before which a process ends; 0: it does not."""
+
+    event: int = 0
+    step: int = 0
+
+
+NEVER = Moment()
+
+
 class Run(NamedTuple):
     """An undisturbed run: how many events it had, and which of them stand beside a step."""
 
@@ -27,16 +37,17 @@ class Run(NamedTuple):
     steps: list[int]
 
     def moments(self, count):
-        """Return so many events: half over all, a quarter over the steps, the rest the last steps.
+        """Return so many in their order: half over all events, a quarter over the steps, the last.
 
-        The last are those that give a file its name.
+        The last steps are those that give a file its name. Where threads wait for each other the
+        number of events differs by some dozens, and that of steps does not.
         """
         over_all, over_steps = count // 2, count // 4
-        last = self.steps[over_all + over_steps - count :]
-        moments = (
-            spread(range(1, self.events + 1), over_all) + spread(self.steps, over_steps) + last
-        )
-        return sorted(moments)
+        numbers = range(1, len(self.steps) + 1)
+        steps = [*spread(numbers, over_steps), *numbers[over_all + over_steps - count :]]
+        moments = [(self.steps[step - 1], Moment(step=step)) for step in steps]
+        moments += [(at, Moment(at)) for at in spread(range(1, self.events + 1), over_all)]
+        return [moment for _, moment in sorted(moments)]
 
 
 def spread(items, count):
@@ -51,7 +62,7 @@ def spread(items, count):
 class Counter:
     """Counts the events of a thread; kills the process at one of them, or notes the steps."""
 
-    def __init__(self, last=0):
+    def __init__(self, last=NEVER):
         self.last, self.events, self.steps = last, 0, []
 
     def __enter__(self):
@@ -63,25 +74,27 @@ class Counter:
 
     def __call__(self, frame, event, function):
         self.events += 1
-        if self.events == self.last:
+        if self.events == self.last.event:
             os.kill(os.getpid(), signal.SIGKILL)
         name = frame.f_code.co_name if event in {"call", "return"} else function.__name__
         if name in STEPS:
             self.steps.append(self.events)
+            if len(self.steps) == self.last.step:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 CODE = """
 import json, sys
-from tests.source.moments import Counter
+from tests.source.moments import Counter, Moment
 from xensave.cli import main
-with Counter({last}) as counter:
+with Counter({last!r}) as counter:
     code = main(sys.argv[1:])
 json.dump([code, counter.events, counter.steps], sys.stderr)
 """
 
 
-def start(words, last=0):
-    """Run a command in a process of its own, which ends before its event `last`, if any."""
+def start(words, last=NEVER):
+    """Run a command in a process of its own, which ends at a moment, if it is one."""
     return subprocess.run(
         [sys.executable, "-c", CODE.format(last=last), *words],
         stdout=subprocess.DEVNULL,
@@ -101,5 +114,5 @@ def undisturbed(words):
 
 
 def killed(words, moment):
-    """Run a command up to an event; return whether it was still running then."""
+    """Run a command up to a moment; return whether it was still running then."""
     return start(words, moment).returncode == -signal.SIGKILL
