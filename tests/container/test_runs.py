@@ -83,17 +83,22 @@ def opens(data):
     return True
 
 
-def record(first, count, type_=0, pages=None):
-    front = count.to_bytes(4, "little") + bytes(4)
+def record(first, count, type_=0, *, claimed=0, over=0):
+    """Return a PAGE_DATA record; it claims some PFNs more, and ends in some bytes more."""
+    front = (count + claimed).to_bytes(4, "little") + bytes(4)
     words = b"".join((type_ << 60 | first + n).to_bytes(8, "little") for n in range(count))
-    data = 0 if type_ in (0xD, 0xE, 0xF) else count
-    return pack_record(
-        libxc.PAGE_DATA, front + words + bytes(4096 * (data if pages is None else pages))
-    )
+    pages = 0 if type_ in (0xD, 0xE, 0xF) else count
+    return pack_record(libxc.PAGE_DATA, front + words + bytes(4096 * pages + over))
 
 
 RECORDS = st.lists(
-    st.tuples(st.integers(1, 3), st.sampled_from([0, 0, 0, 1, 5, 0xD, 0xF]), st.integers(1, 12)),
+    st.tuples(
+        st.integers(1, 3),
+        st.sampled_from([0, 0, 0, 1, 5, 0xD, 0xF]),
+        st.integers(1, 12),
+        st.sampled_from([0, 0, 0, 1, 600]),
+        st.sampled_from([0, 0, 0, 3, 8]),
+    ),
     max_size=6,
 )
 
@@ -102,7 +107,8 @@ RECORDS = st.lists(
 @given(RECORDS, st.sampled_from([libxc.HVM, libxc.PV]), st.integers(0, 5000))
 def test_any_records(parts, domain, cut):
     body = b"".join(
-        record(7 * n, count, type_) * times for n, (count, type_, times) in enumerate(parts)
+        record(7 * n, count, type_, claimed=claimed, over=over) * times
+        for n, (count, type_, times, claimed, over) in enumerate(parts)
     )
     stream = libxc_stream(body, domain=domain)
     both(stream)
@@ -121,6 +127,20 @@ def test_one_damaged_record_in_a_run(at):
     size = len(body) // 30
     body[17 * size + at] ^= 0x5A
     both(libxc_stream(bytes(body)))
+
+
+@pytest.mark.parametrize("over", [1, 7])
+def test_damaged_padding_in_a_run(over):
+    """Whoever looks at the padding of one record looks at that of all."""
+    records = [bytearray(record(n, 1, over=over)) for n in range(30)]
+    records[17][-1] = 1
+    both(libxc_stream(b"".join(records)))
+
+
+@pytest.mark.parametrize("claimed", [1, 512, 513, 0xFFFF0000])
+def test_arrays_that_do_not_fit_in_a_run(claimed):
+    both(libxc_stream(b"".join(record(n, 1, claimed=claimed) for n in range(30))))
+    both(libxc_stream(b"".join(record(n, 1, 0xF, claimed=claimed) for n in range(30))))
 
 
 def test_mutations_of_an_image():
