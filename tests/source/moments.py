@@ -28,25 +28,32 @@ class Moment(NamedTuple):
 
 
 NEVER = Moment()
+OPENS = frozenset({"writing", "write_table"})
+"""What opens an output."""
 
 
 class Run(NamedTuple):
-    """An undisturbed run: how many events it had, and which of them stand beside a step."""
+    """An undisturbed run: its events, which of them stand beside a step, which opens an output."""
 
     events: int
     steps: list[int]
+    opens: int
 
     def moments(self, count):
-        """Return so many in their order: half over all events, a quarter over the steps, the last.
+        """Return so many in their order: over all events, over the steps, the last of these.
 
-        The last steps are those that give a file its name. Where threads wait for each other the
-        number of events differs by some dozens, and that of steps does not.
+        A quarter is of each, and the rest of the events from the opening of the output on. The last
+        steps are those that give a file its name. Where threads wait for each other the number of
+        events differs by some dozens, and that of steps does not.
         """
-        over_all, over_steps = count // 2, count // 4
+        each, events = count // 4, range(1, self.events + 1)
         numbers = range(1, len(self.steps) + 1)
-        steps = [*spread(numbers, over_steps), *numbers[over_all + over_steps - count :]]
+        steps = {*spread(numbers, each), *numbers[-each:]}
+        over_all = {*spread(events, each)}
+        late = [at for at in events[self.opens :] if at not in over_all]
         moments = [(self.steps[step - 1], Moment(step=step)) for step in steps]
-        moments += [(at, Moment(at)) for at in spread(range(1, self.events + 1), over_all)]
+        over_all.update(spread(late, count - each - len(steps)))
+        moments += [(at, Moment(at)) for at in over_all]
         return [moment for _, moment in sorted(moments)]
 
 
@@ -63,7 +70,7 @@ class Counter:
     """Counts the events of a thread; kills the process at one of them, or notes the steps."""
 
     def __init__(self, last=NEVER):
-        self.last, self.events, self.steps = last, 0, []
+        self.last, self.events, self.steps, self.opens = last, 0, [], 0
 
     def __enter__(self):
         sys.setprofile(self)
@@ -77,6 +84,8 @@ class Counter:
         if self.events == self.last.event:
             os.kill(os.getpid(), signal.SIGKILL)
         name = frame.f_code.co_name if event in {"call", "return"} else function.__name__
+        if name in OPENS:
+            self.opens = self.opens or self.events
         if name in STEPS:
             self.steps.append(self.events)
             if len(self.steps) == self.last.step:
@@ -89,7 +98,7 @@ from tests.source.moments import Counter, Moment
 from xensave.cli import main
 with Counter({last!r}) as counter:
     code = main(sys.argv[1:])
-json.dump([code, counter.events, counter.steps], sys.stderr)
+json.dump([code, counter.events, counter.steps, counter.opens], sys.stderr)
 """
 
 
@@ -108,9 +117,9 @@ def start(words, last=NEVER):
 
 def undisturbed(words):
     """Run a command to its end; return what it did."""
-    code, events, steps = json.loads(start(words).stderr.splitlines()[-1])
+    code, *run = json.loads(start(words).stderr.splitlines()[-1])
     assert code == 0
-    return Run(events, steps)
+    return Run(*run)
 
 
 def killed(words, moment):
