@@ -1,6 +1,11 @@
 """What every test may rely on."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing passes or fails by time: neither an example, nor how long it takes to draw one.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

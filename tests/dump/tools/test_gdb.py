@@ -46,7 +46,7 @@ def vmlinux(tmp_path_factory):
 
 def gdb(*words, commands):
     command = [GDB, "-batch", "-nx", "-iex", "set debuginfod enabled off"]
-    command += ["-iex", "set remotetimeout 60", *map(str, words)]
+    command += ["-iex", "set remotetimeout 600", *map(str, words)]
     for each in commands:
         command += ["-ex", each]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
