@@ -49,7 +49,7 @@ def gdb(*words, commands):
     command += ["-iex", "set remotetimeout 600", *map(str, words)]
     for each in commands:
         command += ["-ex", each]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def registers_in(text):
