@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import process
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -303,6 +305,21 @@ def test_what_is_walked_is_told_one_by_one(images, tmp_path):
     question = Question(("4.17.7",), walk=True)
     scan([str(images)], str(tmp_path / "t"), question, ProcessPool(question, 1), told.append)
     assert [progress.images for progress in told] == list(range(7))
+
+
+def test_a_scan_without_room_for_workers_says_so(images, tmp_path, monkeypatch):
+    """As under a limit on memory or threads; it waited for ever for the workers it had."""
+
+    def none(_self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(process._ExecutorManagerThread, "start", none)
+    table = tmp_path / "fleet.parquet"
+    with pytest.raises(SourceError, match=r"can't start new thread.*--jobs 1 needs none"):
+        run([images], table, jobs=2)
+    for worker in active_children():
+        worker.join()
+        assert worker.exitcode == -signal.SIGKILL
 
 
 def test_workers_of_a_killed_scan_end(images, tmp_path):

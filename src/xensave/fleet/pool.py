@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
 
+from xensave.errors import SourceError
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
 from xensave.source.remote.addresses import StoreObject
+
+
+class NoWorkers(SourceError):
+    """The system has no room for the processes or threads that a pool takes."""
+
 
 KILLED = "its reading killed the worker, twice"
 
@@ -75,6 +82,9 @@ class ProcessPool:
         except BrokenProcessPool:
             lost.append(batch)
             raise
+        except (OSError, RuntimeError) as error:
+            reason = f"no workers could be started ({error}); --jobs 1 needs none"
+            raise NoWorkers(reason) from error
 
     def _one_by_one(self, entries: list[StoreObject]) -> Iterator[list[Row]]:
         """Yields a row for each image; one that kills the worker again is an error."""
@@ -89,11 +99,26 @@ class ProcessPool:
                 except BrokenProcessPool:
                     yield [error_row(todo.popleft(), KILLED)]
 
-    def _executor(self, jobs: int) -> ProcessPoolExecutor:
+    @contextmanager
+    def _executor(self, jobs: int) -> Iterator[ProcessPoolExecutor]:
         # Not forked: threads of a store's library would not survive that.
-        return ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             jobs, mp_context=get_context("forkserver"), initializer=_end_with_parent
         )
+        end: Callable[[], None] = pool.shutdown
+        try:
+            yield pool
+        except NoWorkers:
+            # shutdown() would wait for a thread that is not there, and for workers without one.
+            end = _kill_workers
+            raise
+        finally:
+            end()
+
+
+def _kill_workers() -> None:
+    for worker in active_children():
+        worker.kill()
 
 
 def _end_with_parent() -> None:
