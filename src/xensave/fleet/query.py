@@ -90,6 +90,8 @@ def ask(
         for path in files:
             check_size(path)
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
+    except UnicodeDecodeError as error:
+        raise _no_text(table, error) from error
     except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {_line(error)}") from error
     connection = duckdb.connect(":memory:")
@@ -108,9 +110,13 @@ def ask(
         raise UsageError(f"DuckDB: {_line(error)}") from error
     except UnicodeDecodeError as error:
         # DuckDB tells of a text of the table that is no UTF-8 in that very text.
-        raise SourceError(f"{table}: holds a text that is no UTF-8: {error}") from error
+        raise _no_text(table, error) from error
     finally:
         connection.close()
+
+
+def _no_text(table: str, error: UnicodeDecodeError) -> SourceError:
+    return SourceError(f"{table}: holds a text that is no UTF-8: {error}")
 
 
 def ask_ready(table: str, name: str, argument: str | None = None) -> QueryResult:
