@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -248,8 +247,8 @@ class TestSockets:
                 with socket.socket(socket.AF_UNIX) as client:
                     client.connect(str(path))
                     client.sendall(packet(b"?"))
-                    time.sleep(0.1)
-                    assert client.recv(100).startswith(b"+$T05thread:1;#")
+                    stopped = b"+$T05thread:1;#"
+                    assert client.recv(len(stopped), socket.MSG_WAITALL) == stopped
             server.send_signal(signal.SIGTERM)
             assert server.wait(600) == 130
         assert not os.path.lexists(path)
