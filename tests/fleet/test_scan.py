@@ -307,6 +307,17 @@ def test_what_is_walked_is_told_one_by_one(images, tmp_path):
     assert [progress.images for progress in told] == list(range(7))
 
 
+def test_a_table_whose_parts_say_all_of_it_again_is_asked(images, tmp_path):
+    """As a kill leaves them behind the whole table's rename, before the parts are removed."""
+    table = tmp_path / "fleet.parquet"
+    run([images], table)
+    rows = ask(str(table), "select * from fleet").rows
+    folder = Path(folder_of(str(table)))
+    folder.mkdir()
+    shutil.copy(table, folder / "00000001.parquet")
+    assert ask(str(table), "select * from fleet").rows == rows
+
+
 def test_a_scan_without_room_for_workers_says_so(images, tmp_path, monkeypatch):
     """As under a limit on memory or threads; it waited for ever for the workers it had."""
 

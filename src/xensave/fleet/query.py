@@ -170,9 +170,9 @@ def _joined(files: list[str]) -> object:
     chosen: list[list[int]] = [[] for _ in tables]
     for _, number, row in newest.values():
         chosen[number].append(row)
-    return pa.concat_tables(
-        [table.take(sorted(rows)) for table, rows in zip(tables, chosen, strict=True)]
-    )
+    # Of a file whose rows are all older nothing is taken, and pyarrow wants the type of that.
+    places = [pa.array(sorted(rows), pa.int64()) for rows in chosen]
+    return pa.concat_tables([table.take(rows) for table, rows in zip(tables, places, strict=True)])
 
 
 def _line(error: Exception) -> str:
