@@ -52,7 +52,7 @@ def seen(events):
 def both(data):
     with open_source(data) as source:
         plain = seen(walk(source))
-    for listed in ("none", "ends", "all"):
+    for listed in ("none", "first", "all"):
         with open_source(data) as source:
             assert seen(walk_in_runs(source, listed=listed)) == plain
     assert counted(data, lambda _: None) == counted(data)
@@ -69,7 +69,7 @@ def counted(data, each=None):
     with open_source(data) as source:
         found = tally(source, each)
     # Where the last frame was is of no use once one came again.
-    apart = ("_sums", "stop", "_last_pfn")
+    apart = ("_sums", "stop", "_last_pfn", "_behind")
     kept = {name: value for name, value in vars(found).items() if name not in apart}
     return repr(kept), found.counts, str(found.stop)
 
@@ -178,6 +178,23 @@ def test_frames_that_come_again_are_noticed(shortest, times):
     both(libxc_stream(overlapping))
     with open_source(libxc_stream(overlapping)) as source:
         assert tally(source).resent
+
+
+@pytest.mark.parametrize(
+    ("at", "step", "noticed"), [(64, 2, True), (65, 2, False), (65, 3, True), (65, 90, False)]
+)
+def test_a_gap_in_a_record_is_noticed(monkeypatch, at, step, noticed):
+    """A record that ends far beyond where it begins, and where the next one begins.
+
+    Right behind its count only each 64th is looked at, elsewhere each.
+    """
+    monkeypatch.setattr(runs, "LONGEST", 50)
+    firsts = [2 * n + (step - 2) * (n > at) for n in range(200)]
+    ends = {at: firsts[at] + 80}
+    body = b"".join(page_data([first, ends.get(n, first + 1)]) for n, first in enumerate(firsts))
+    both(libxc_stream(body))
+    with open_source(libxc_stream(body)) as source:
+        assert tally(source).resent is noticed
 
 
 def test_what_only_seems_a_run_is_not_read_again_and_again(monkeypatch):

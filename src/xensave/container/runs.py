@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from xensave.container.events import LIBXC, RECORD, Event
@@ -42,8 +42,8 @@ WINDOW = 1 << 20
 LONGEST = 4096
 """... and the most records of one."""
 
-Listed = Literal["none", "ends", "all"]
-"""Which of the PFNs that each record lists are asked for: none, its first and last, or all."""
+Listed = Literal["none", "first", "all"]
+"""Which of the PFNs that each record lists are asked for: none, its first, or all."""
 
 
 class PageRun(Event):
@@ -53,17 +53,16 @@ class PageRun(Event):
     `end` where the record behind the last does.
     """
 
-    __slots__ = ("_fronts", "_lasts", "count", "records", "stride")
+    __slots__ = ("_fronts", "_memory", "count", "records", "stride")
 
     def __init__(
         self,
-        source: Source,
+        source: MemorySource,
         like: Event,
         offset: int,
         *,
         records: int,
         fronts: bytes | bytearray,
-        lasts: bytes | bytearray,
     ) -> None:
         super().__init__(
             source, LIBXC, RECORD, like.name, like.raw,
@@ -74,7 +73,7 @@ class PageRun(Event):
         self.stride = like.end - like.offset
         self.end = offset + records * self.stride
         self._fronts = fronts
-        self._lasts = lasts
+        self._memory = source
 
     def pfns(self) -> Words:
         """Returns the PFN arrays, a row for each record; only of a walk that reads "all"."""
@@ -83,11 +82,21 @@ class PageRun(Event):
         words = np.frombuffer(self._fronts, "<u8")
         return words.reshape(-1, FRONT // 8 + self.count)[: self.records, FRONT // 8 :]
 
-    def ends(self) -> tuple[list[int], list[int]]:
-        """Returns each record's first PFN and its last; only of a walk that reads "ends"."""
+    def firsts(self) -> list[int]:
+        """Returns each record's first PFN; only of a walk that reads "first"."""
         width = FRONT // 8 + 1
-        firsts = _integers(self._fronts, width - 1, width, self.records)
-        return firsts, _integers(self._lasts, 0, 1, self.records)
+        return _integers(self._fronts, width - 1, width, self.records)
+
+    def lasts(self, numbers: Sequence[int]) -> list[int]:
+        """Reads the last PFN of some of the records, which are counted from 0."""
+        at = self.offset + FRONT + 8 * (self.count - 1)
+        if 2 * len(numbers) < self.records:
+            read = self._memory.read_range
+            words = b"".join([read(at + number * self.stride, 8) for number in numbers])
+            return _integers(words, 0, 1, len(numbers))
+        words = bytes(self._memory.strided(at, self.stride, 8, self.records))
+        every = _integers(words, 0, 1, self.records)
+        return [every[number] for number in numbers]
 
     def apart(self) -> Iterator[Event]:
         """Yields the records one by one, as a walk gives them."""
@@ -147,15 +156,14 @@ def _run(source: MemorySource, like: Event, at: int, listed: Listed) -> tuple[Pa
     if FRONT + 8 * count > HEADER_SIZE + like.length or (listed != "none" and not count):
         # An array that does not fit is for the rules to name, record by record.
         return None, 0
-    size = FRONT + {"none": 0, "ends": 8, "all": 8 * count}[listed]
+    size = FRONT + {"none": 0, "first": 8, "all": 8 * count}[listed]
     read = min(((source.size or 0) - at) // stride, LONGEST, max(1, WINDOW // size))
     fronts = source.strided(at, stride, size, read)
-    lasts = b""
-    if listed == "ends":
+    if listed == "first":
+        # What `lasts` reads may overwrite it.
         fronts = bytes(fronts)
-        lasts = bytes(source.strided(at + FRONT + 8 * (count - 1), stride, 8, read))
     alike = _alike(fronts, head, size, read)
-    return PageRun(source, like, at, records=alike, fronts=fronts, lasts=lasts), read
+    return PageRun(source, like, at, records=alike, fronts=fronts), read
 
 
 def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
@@ -164,12 +172,13 @@ def _alike(fronts: bytes | bytearray, head: bytes, size: int, most: int) -> int:
         return 0
     if size == FRONT and fronts == head * most:
         return most
-    words, width = _words(fronts), size // 8
+    words, shared = _words(fronts), _words(head * most)
     alike = most
-    for at, wanted in enumerate(_words(head)):
-        counts = words[at::width].tolist()
-        if counts != [wanted] * most:
-            alike = min(alike, next(n for n, word in enumerate(counts) if word != wanted))
+    for at in range(len(head) // 8):
+        ours, wanted = words[at :: size // 8], shared[at :: len(head) // 8]
+        if ours != wanted:
+            pairs = enumerate(zip(ours.tolist(), wanted.tolist(), strict=True))
+            alike = min(alike, next(n for n, (word, other) in pairs if word != other))
     return alike
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import le
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.container.events import (
@@ -34,6 +33,9 @@ STATE_LIMIT = 1 << 20
 
 BATCH_LIMIT = 1 << 16
 """Of a record with more frames than these (Xen writes 1024) the order is not looked at."""
+
+SAMPLED = 64
+"""Of so many page records that seem to list frames without a gap one is looked at."""
 
 
 class Count(NamedTuple):
@@ -83,7 +85,9 @@ class Tally:
     """What a pass found: the layers from the outside in, headers by label, counts, kept records.
 
     `frames` counts the PFNs that PAGE_DATA records list: in a live migration one may come more
-    than once, and `resent` says that some may have. Of a checkpointed stream the records of the
+    than once, and `resent` says that some may have: a record begins below where another ended. One
+    that begins where the one before ends, if that has no gap, is taken to follow it; of 64 such
+    records one is looked at. Of a checkpointed stream the records of the
     last checkpoint that had them are kept. `unread` are the bytes that a glance passed over,
     `trailing` the first 64 KiB of a trailer. `firsts` is where the first
     record of each type begins. `stop` is why the stream could not be followed to its end, None
@@ -100,7 +104,7 @@ class Tally:
         self.kept: dict[tuple[str, int], list[BufferedRecord]] = {}
         self.frames = 0
         self.resent = False
-        self._last_pfn = -1
+        self._last_pfn = self._behind = -1
         self.trailing = b""
         self.checkpoints = 0
         self.trailer = 0
@@ -168,12 +172,13 @@ class Tally:
             self._take(event, 0)
             total = self._sums[key] = _Sum(event.name)
             self.firsts[key] = event.offset
+        number = total.records
         total.records += event.records
         total.bytes += event.length * event.records
         if event.records > 1:
-            self._run(cast("PageRun", event))
+            self._run(cast("PageRun", event), number)
         elif key == (LIBXC, libxc.PAGE_DATA):
-            self._pages(event)
+            self._pages(event, number)
         elif key == (LIBXC, libxc.CHECKPOINT):
             self.checkpoints += 1
         elif event.length:
@@ -183,24 +188,46 @@ class Tally:
             self.kept.setdefault(key, []).append(record)
             self._describe(event)
 
-    def _pages(self, event: Event) -> None:
+    def _pages(self, event: Event, number: int) -> None:
         """Counts frames, and notices where their numbers go down: then some come again."""
         count = int.from_bytes(event.prefix(4), "little")
         self.frames += count
         if self.resent or not 0 < count <= min(BATCH_LIMIT, (event.length - 8) // 8):
             return
         numbers = event.prefix(8 + 8 * count)
-        self.resent = int.from_bytes(numbers[8:16], "little") & PFN_MASK <= self._last_pfn
-        self._last_pfn = int.from_bytes(numbers[-8:], "little") & PFN_MASK
+        first = int.from_bytes(numbers[8:16], "little") & PFN_MASK
+        last = int.from_bytes(numbers[-8:], "little") & PFN_MASK
+        self.resent = self._again(first)
+        self._last_pfn = last
+        self._behind = first + count if number % SAMPLED else -1
 
-    def _run(self, run: "PageRun") -> None:
-        """Counts the frames of a run of records, as `_pages` does of each."""
-        self.frames += run.count * run.records
-        if self.resent or run.count > BATCH_LIMIT:
+    def _again(self, first: int) -> bool:
+        """Tells whether a page record begins below where the one before it ended.
+
+        `_behind` is where that ends if it has no gap, -1 where it is one that is looked at.
+        """
+        return first <= self._last_pfn and first != self._behind
+
+    def _run(self, run: "PageRun", number: int) -> None:
+        """Counts the frames of a run of records, as `_pages` does of each.
+
+        The last frame of a record is read where the next does not begin right behind its count.
+        """
+        count = run.count
+        self.frames += count * run.records
+        if self.resent or count > BATCH_LIMIT:
             return
-        firsts, lasts = map(_frames, run.ends())
-        self.resent = any(map(le, firsts, [self._last_pfn, *lasts]))
-        self._last_pfn = lasts[-1]
+        firsts = _frames(run.firsts())
+        end = run.records - 1
+        looked = set(range(-number % SAMPLED, end, SAMPLED))
+        if firsts != list(range(firsts[0], firsts[0] + count * run.records, count)):
+            looked.update(n for n in range(end) if firsts[n + 1] - firsts[n] != count)
+        *lasts, last = _frames(run.lasts([*looked, end]))
+        self.resent = self._again(firsts[0]) or any(
+            firsts[n + 1] <= last for n, last in zip(looked, lasts, strict=True)
+        )
+        self._last_pfn = last
+        self._behind = firsts[-1] + count if (number + end) % SAMPLED else -1
 
     def _renew(self, key: tuple[str, int]) -> None:
         """Drops what an earlier checkpoint had of this type."""
@@ -246,7 +273,7 @@ def _events(source: Source, *, glance: bool, apart: bool) -> Iterator[Event]:
 
     if glance:
         return glance_at(source)
-    return walk(source) if apart else walk_in_runs(source, listed="ends")
+    return walk(source) if apart else walk_in_runs(source, listed="first")
 
 
 def tally(
