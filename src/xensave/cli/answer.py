@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from xensave.views.text.terminal import width_of
+
 if TYPE_CHECKING:
     from xensave.toolstack.releases.matrix import Matrix
 
@@ -36,7 +38,6 @@ def print_answer(args: argparse.Namespace, value: object, lines: Iterable[str]) 
 def print_matrix(args: argparse.Namespace, table: Matrix, *, text: bool) -> None:
     """Draws a matrix where --plot asks for it, and prints it: as JSON, or as text if wanted."""
     from xensave.views.answers.matrix import matrix_object, matrix_text, plot
-    from xensave.views.text.terminal import width_of
 
     if args.plot:
         plot(table, args.plot)

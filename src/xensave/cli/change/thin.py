@@ -10,6 +10,7 @@ from xensave.cli.into import add_operands, beside, into
 from xensave.cli.options import reading
 from xensave.cli.running import open_with_memory
 from xensave.source import Input
+from xensave.views.text.escape import escape
 
 DESCRIPTION = (
     "Write a live migration's stream without what is sent again: a smaller image that restores to"
@@ -33,7 +34,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _thin(args: argparse.Namespace, what: Input, name: str, out: str | None) -> int:
     from xensave.convert.thin import thin
-    from xensave.views.text.escape import escape
 
     path = "-" if out is None else out
     with open_with_memory(what, max_size=args.max_size, format=args.input_format) as image:

@@ -6,6 +6,8 @@ import argparse
 import sys
 
 from xensave.cli.answer import print_lines
+from xensave.errors import UsageError
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Ask a table that `xensave scan` wrote, or is writing. The table is called fleet; its columns"
@@ -42,10 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Asks, and prints the answer."""
-    from xensave.errors import UsageError
     from xensave.fleet.query import QUESTIONS, ask, ask_ready
     from xensave.views.fleet import Form, answer_lines
-    from xensave.views.text.terminal import width_of
 
     asked = [
         (question.name, value if question.argument else None)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from xensave.cli.answer import print_json
 from xensave.cli.options import positive
+from xensave.views.text.escape import escape
+from xensave.views.text.wrap import plural
 
 if TYPE_CHECKING:
     from xensave.fleet.scan import Pool, Question, ScanProgress, ScanResult
@@ -78,9 +80,6 @@ def _pool(args: argparse.Namespace, question: Question) -> Pool:
 
 
 def _sentence(table: str, result: ScanResult) -> str:
-    from xensave.views.text.escape import escape
-    from xensave.views.text.wrap import plural
-
     unreadable = f", {result.errors} of them unreadable" if result.errors else ""
     ended = "" if result.ended else "; interrupted: run it again to go on"
     looked_at = f"{result.looked_at} looked at now{unreadable}{ended}"

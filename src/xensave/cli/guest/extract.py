@@ -13,6 +13,7 @@ from xensave.cli.options import contents, read_file, reading
 from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
 from xensave.source import Input
+from xensave.views.text.escape import escape
 
 if TYPE_CHECKING:
     from xensave.dump import Options
@@ -67,7 +68,6 @@ def _extract(
 ) -> int:
     from xensave.dump import DumpFormat, extract
     from xensave.source.watch import Copied, announce
-    from xensave.views.text.escape import escape
 
     path = "-" if out is None else out
     copied = Copied(path)

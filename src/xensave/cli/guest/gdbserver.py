@@ -15,6 +15,7 @@ from xensave.cli.options import memory_image, number, reading
 from xensave.cli.running import open_with_memory
 from xensave.errors import UsageError
 from xensave.image import Image
+from xensave.views.text.escape import escape
 
 DESCRIPTION = (
     "Serve a saved guest to gdb, lldb and others, read only: each vCPU is a thread, memory is read"
@@ -92,8 +93,6 @@ def _serve_tcp(image: Image, port: int, *, once: bool) -> None:
 
 
 def _say(target: str) -> None:
-    from xensave.views.text.escape import escape
-
     sys.stdout.write(f"(gdb) target remote {escape(target)}\n")
     sys.stdout.flush()
 

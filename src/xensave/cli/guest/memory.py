@@ -17,6 +17,8 @@ from xensave.image import Image
 from xensave.image.input import Item
 from xensave.records.twins import hex64
 from xensave.source.limits import READ_LIMIT
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Show the map of a saved guest's memory, the bytes at an address, or where a pattern is found."
@@ -118,7 +120,6 @@ def _show(image: Image, args: argparse.Namespace, pattern: Pattern | None, *, se
 def _map(image: Image, args: argparse.Namespace) -> None:
     from xensave.image.memory.memory_map import file_map, memory_map
     from xensave.views.guest.memory_map import map_json, map_lines
-    from xensave.views.text.terminal import width_of
 
     whole = memory_map(image, contents=not args.no_contents)
     if args.plot is not None:
@@ -138,7 +139,6 @@ def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, sev
         fields = {"source": name, **place, "length": len(data), "bytes": data.hex()}
         print_json(fields, indent=None)
     elif args.hex or several or sys.stdout.isatty():
-        from xensave.views.text.escape import escape
         from xensave.views.text.hexdump import hexdump_lines
 
         if several:
@@ -153,7 +153,6 @@ def _dump(data: bytes, address: int, args: argparse.Namespace, name: str, *, sev
 def _find(image: Image, args: argparse.Namespace, pattern: Pattern, *, several: bool) -> int:
     from xensave.image.memory.reverse import ReverseMap
     from xensave.memory.search import search
-    from xensave.views.text.escape import escape
 
     numbers = image.vcpu_numbers if args.vcpu is None else [args.vcpu]
     reverse = ReverseMap(space for number in numbers for space in image.vcpu(number).spaces)

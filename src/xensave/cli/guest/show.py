@@ -12,6 +12,8 @@ from xensave.cli.options import images, layouts, reading, walk
 from xensave.errors import UsageError
 from xensave.image import Image
 from xensave.image.input import Item
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Show what a saved guest holds: a summary, or its records field by field. Exit 0: shown; 1: a"
@@ -119,9 +121,6 @@ def _list(values: Iterable[object]) -> None:
 
 def _print_text(image: Image, specs: list[str] | None, *, everything: bool, several: bool) -> None:
     """Prints an image; as one of `several` it is set apart, and named above its records."""
-    from xensave.views.text.escape import escape
-    from xensave.views.text.terminal import width_of
-
     width = width_of(sys.stdout)
     if not specs and not everything:
         from xensave.views.guest.summary import summary_lines

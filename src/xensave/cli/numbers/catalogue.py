@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from xensave.errors import SourceError
+from xensave.views.text.escape import escape
 
 DESCRIPTION = "Build the catalogue of records and number spaces from a Xen repository."
 # Exit 1 is an answer here, or not in use: a file that cannot be read is trouble.
@@ -34,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Builds, and says what was written."""
     from xensave.headers.survey.run import build
-    from xensave.views.text.escape import escape
 
     unread: list[str] = []
     _writable(args.out)

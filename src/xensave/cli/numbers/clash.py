@@ -9,6 +9,7 @@ from xensave.cli.answer import print_answer
 from xensave.cli.options import space
 from xensave.errors import UsageError
 from xensave.findings import ERROR, NOTE, WARNING
+from xensave.views.text.terminal import coloured, width_of
 
 DESCRIPTION = (
     "Compare what sources claim of the save records' numbers, each with each: the same number "
@@ -44,7 +45,6 @@ def run(args: argparse.Namespace) -> int:
     from xensave.numbers.clash import find_clashes
     from xensave.numbers.sources import claims_of
     from xensave.views.catalogue.numbers import clash_lines, clash_objects
-    from xensave.views.text.terminal import coloured, width_of
 
     if len(args.sources) < 2:
         raise UsageError("it takes two sources or more to clash")

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from xensave.cli.answer import print_answer
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Say all that changed for a saved guest between two releases: records and layouts, how they "
@@ -28,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     """Compares, and prints."""
     from xensave.toolstack.releases.compare import compare
     from xensave.views.catalogue.releases import difference_lines
-    from xensave.views.text.terminal import width_of
 
     differences = [
         each for each in compare(args.old, args.new) if not args.only or each.kind in args.only

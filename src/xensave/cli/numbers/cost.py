@@ -7,6 +7,7 @@ import sys
 
 from xensave.cli.answer import print_answer
 from xensave.cli.options import number, space
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Say what a larger HVM_SAVE_CODE_MAX costs a release: bytes of handler table, and loop "
@@ -38,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     from xensave.numbers.cost import cost, space_cost
     from xensave.numbers.space import newest
     from xensave.views.catalogue import numbers, spaces
-    from xensave.views.text.terminal import width_of
 
     release, width = args.release or newest(), width_of(sys.stdout)
     if args.space:

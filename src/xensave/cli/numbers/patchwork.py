@@ -12,6 +12,8 @@ from xensave.cli.answer import print_json
 from xensave.cli.options import read_file
 from xensave.errors import UsageError
 from xensave.findings import ERROR
+from xensave.views.text.escape import escape
+from xensave.views.text.terminal import coloured
 
 if TYPE_CHECKING:
     from xensave.review.patchwork.run import Reviewed
@@ -88,8 +90,6 @@ def _token(args: argparse.Namespace) -> str:
 
 def _print(reviewed: Reviewed, args: argparse.Namespace) -> None:
     from xensave.views.review.text import text
-    from xensave.views.text.escape import escape
-    from xensave.views.text.terminal import coloured
 
     series = reviewed.series
     sys.stdout.write(f"series {series.id}: {escape(series.name)} {escape(series.url)}\n")

@@ -9,6 +9,7 @@ from itertools import chain
 from xensave.cli.answer import print_answer, print_json, print_lines
 from xensave.cli.options import registries_of, registry, space
 from xensave.errors import UsageError
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Show the number space of a release, or a record's layout and its history across releases."
@@ -126,7 +127,6 @@ def _numbers(args: argparse.Namespace) -> None:
     from xensave.catalogue import release
     from xensave.numbers.space import newest, release_title, rows
     from xensave.views.catalogue.numbers import space_lines, space_objects
-    from xensave.views.text.terminal import width_of
 
     name = args.release or newest()
     table = rows(name, registries_of(args.registry))
@@ -146,7 +146,6 @@ def _record(args: argparse.Namespace) -> None:
         layout_lines,
         layout_object,
     )
-    from xensave.views.text.terminal import width_of
 
     name = _name(args.name, args.release)
     if name is None:
@@ -189,7 +188,6 @@ def _source(args: argparse.Namespace) -> None:
     from xensave.catalogue.owned import SAVE_RECORD
     from xensave.numbers.sources import claims_of
     from xensave.views.catalogue.spaces import source_lines, source_object
-    from xensave.views.text.terminal import width_of
 
     claims = claims_of(args.source, args.space or SAVE_RECORD)
     print_answer(args, source_object(claims), source_lines(claims, width_of(sys.stdout)))
@@ -217,7 +215,6 @@ def _space(args: argparse.Namespace) -> None:
     from xensave.numbers.space import newest, release_title
     from xensave.numbers.spaces import limit_at, number_named, space_rows, state_of
     from xensave.views.catalogue.spaces import number_line, space_lines, space_objects
-    from xensave.views.text.terminal import width_of
 
     numbers, name = space(args.space), args.release or newest()
     title, registries = release_title(name), registries_of(args.registry)

@@ -12,6 +12,7 @@ from xensave.cli.options import FILE_LIMIT, read_file, registry, repeated
 from xensave.errors import MissingExtra, UsageError, XensaveError
 from xensave.findings import ERROR, WARNING
 from xensave.views.text.escape import escape
+from xensave.views.text.terminal import coloured, folded
 
 if TYPE_CHECKING:
     from xensave.review.history import CommitReview
@@ -124,7 +125,6 @@ def _rules(args: argparse.Namespace) -> str:
         raise UsageError(f"--rules has no {args.format}: text, json and sarif hold rules")
     if args.format == "json":
         return rules(as_json=True)
-    from xensave.views.text.terminal import folded
 
     return folded(rules(), sys.stdout)
 
@@ -185,7 +185,6 @@ def _render(result: ReviewResult, args: argparse.Namespace) -> str:
 
         return reply(result, args.sender)
     from xensave.views.review.text import text
-    from xensave.views.text.terminal import coloured, folded
 
     return folded(text(result, colour=coloured(sys.stdout, args.color)), sys.stdout)
 

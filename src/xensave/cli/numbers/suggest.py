@@ -7,6 +7,7 @@ import sys
 
 from xensave.cli.answer import print_answer
 from xensave.cli.options import number, registries_of, registry, repeated, space
+from xensave.views.text.terminal import width_of
 
 DESCRIPTION = (
     "Say which record numbers a downstream keeps, gives up and takes, and why: a deployed number "
@@ -59,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     from xensave.catalogue.owned import SAVE_RECORD, TYPECODE_MAX
     from xensave.numbers.suggest import advise
     from xensave.views.catalogue.numbers import advice_lines, advice_object
-    from xensave.views.text.terminal import width_of
 
     advice = advise(
         args.vendor,
