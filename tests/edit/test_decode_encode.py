@@ -15,7 +15,7 @@ import xensave
 from xensave.cli import main
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import open_source
@@ -37,7 +37,7 @@ SAMPLES = [
 
 def decoded(what, **options):
     with open_source(what) as source:
-        return json.loads("\n".join(decode_lines(source, None, **options)))
+        return json.loads("\n".join(map("".join, decode_pieces(source, None, **options))))
 
 
 def encoded(document, what, tmp_path):

@@ -29,7 +29,7 @@ from xensave.diff import Selection, compare
 from xensave.dump import FORMATS, Options, extract
 from xensave.edit.apply import EditRequest, edit
 from xensave.edit.assignment import parse_assignment
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.edit.document.encode import Document, write_document
 from xensave.engine import Accepted, Depends, Domain, Hypervisor, Refused
 from xensave.engine.loop import load as load_module
@@ -117,7 +117,7 @@ def compare_with_itself(data):
 
 def decode(data):
     with open_source(data) as source:
-        return list(decode_lines(source, None))
+        return list(map("".join, decode_pieces(source, None)))
 
 
 def encode(data):

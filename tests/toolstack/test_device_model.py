@@ -8,7 +8,7 @@ import pytest
 
 import xensave
 from xensave.cli import main
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.edit.document.encode import Document, write_document
 from xensave.engine.verdict import Accepted, Refused
 from xensave.source import open_source
@@ -26,7 +26,7 @@ def other(tmp_path_factory):
 
     def make(change):
         with open_source(HVM1) as source:
-            document = json.loads("\n".join(decode_lines(source, None)))
+            document = json.loads("\n".join(map("".join, decode_pieces(source, None))))
         (state,) = [item for item in document["events"] if "sections" in item]
         change({section["name"]: section for section in state["sections"]}, state["sections"])
         path = folder / f"{len(list(folder.iterdir()))}.img"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.errors import Malformed, SourceError, UsageError, XensaveError
@@ -44,23 +44,16 @@ def read(path: str | os.PathLike[str]) -> dict[str, object]:
         raise UsageError(f"{path}: {error.message}") from error
 
 
-class TomlTable:
+class TomlTable(NamedTuple):
     """A TOML table at `path` of the file `source`: keys are read as one type each, or refused.
 
     What is refused is of the class `kind`.
     """
 
-    def __init__(
-        self,
-        data: Mapping[str, object],
-        source: str,
-        path: str = "",
-        kind: type[XensaveError] = Malformed,
-    ) -> None:
-        self.data = data
-        self.source = source
-        self.path = path
-        self.kind = kind
+    data: Mapping[str, object]
+    source: str
+    path: str = ""
+    kind: type[XensaveError] = Malformed
 
     def error(self, key: str, message: str) -> XensaveError:
         """Returns the error that says what is wrong with a key, and where it stands."""

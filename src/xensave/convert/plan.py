@@ -81,7 +81,7 @@ class Plan:
 
     def refusal(self, message: str, where: Place) -> ConversionRefused:
         """Returns a refusal at a place of the image."""
-        return ConversionRefused(message, self, offset=where.offset, record=where.record)
+        return ConversionRefused(message, self, where)
 
     def check(self, *, allow_loss: bool, since: int = 0) -> None:
         """Raises ConversionRefused where a change loses state and that is not allowed.
@@ -115,16 +115,8 @@ class Noting:
 class ConversionRefused(XensaveError):
     """A conversion that would lose state, or give what the target refuses; `plan` says more."""
 
-    def __init__(
-        self,
-        message: str,
-        plan: Plan,
-        *,
-        offset: int | None = None,
-        record: str | None = None,
-        path: str | None = None,
-    ) -> None:
-        super().__init__(message, offset=offset, record=record, path=path)
+    def __init__(self, message: str, plan: Plan, where: Place) -> None:
+        super().__init__(message, offset=where.offset, record=where.record)
         self.plan = plan
 
 
@@ -143,5 +135,4 @@ def _lossy(change: PlannedChange, others: int, plan: Plan) -> WouldLose:
     what = "" if change.what == change.where.record else f"{change.what} "
     rest = f" ({others} more lose state)" if others else ""
     message = f"{what}would lose {named}{more}{rest}; --allow-loss accepts that"
-    where = change.where
-    return WouldLose(message, plan, offset=where.offset, record=where.record)
+    return WouldLose(message, plan, change.where)

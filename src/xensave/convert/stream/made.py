@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 from xensave import catalogue
 from xensave.catalogue.dates import version
@@ -17,6 +18,7 @@ from xensave.convert.records.msrs import Machines, machines_of
 from xensave.convert.settings import Settings
 from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
+from xensave.findings import Place
 from xensave.image import Image
 from xensave.image.facts.guest import PV, GuestFacts, facts_of
 from xensave.image.facts.pages import PageTally
@@ -202,23 +204,14 @@ def check(
         if facts.context is None:
             return
     memory = memory_of(image, facts) if image is not None else None
-    policy = made.policy(facts)
-    host = made.settings.host
-
-    def of_point(point: str) -> answers.Verdict:
-        return judge(
-            facts,
-            point,
-            policy=policy,
-            host=host,
-            memory=memory,
-            checkpointed=True,
-            name_needs=False,
-        )
-
+    of_point = partial(
+        judge, facts, policy=made.policy(facts), host=made.settings.host, memory=memory,
+        checkpointed=True, name_needs=False,
+    )  # fmt: skip
     verdict = ask(plan.target, None, of_point, pv=facts.type == PV).worst
     if isinstance(verdict, answers.Refused):
-        raise ConversionRefused(refusal_of(verdict, plan.target), plan, record=verdict.record)
+        place = Place(record=verdict.record)
+        raise ConversionRefused(refusal_of(verdict, plan.target), plan, place)
     plan.depends = tuple(dict.fromkeys([*plan.depends, *verdict.depends]))
     # The result names the target's release; what the guest relies on is what it was saved on.
     relied_on = latched(facts._replace(release=plan.source), plan.target)

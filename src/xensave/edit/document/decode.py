@@ -20,11 +20,6 @@ from xensave.source.limits import SKIP_CHUNK
 SCHEMA = 1
 
 
-def decode_lines(source: Source, path: str | None, release: str | None = None) -> Iterator[str]:
-    """Yields the lines that `decode_pieces` does, each as a whole."""
-    return map("".join, decode_pieces(source, path, release))
-
-
 def decode_pieces(
     source: Source, path: str | None, release: str | None = None
 ) -> Iterator[Iterable[str]]:

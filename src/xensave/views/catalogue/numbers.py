@@ -102,12 +102,8 @@ def advice_lines(advice: Advice, width: int) -> Iterator[str]:
 
 def advice_object(advice: Advice) -> Object:
     """Returns the advice as an object."""
-    return {
-        "vendor": advice.vendor,
-        "release": advice.release,
-        "suggestions": [suggestion._asdict() for suggestion in advice.suggestions],
-        "notes": list(advice.notes),
-    }
+    suggestions = [suggestion._asdict() for suggestion in advice.suggestions]
+    return {**advice._asdict(), "suggestions": suggestions}
 
 
 def cost_lines(cost: Cost, width: int) -> Iterator[str]:

@@ -88,16 +88,7 @@ def refusal_line(refusal: PolicyRefusal, target: str) -> str:
 
 def refusal_json(refusal: PolicyRefusal, target: str) -> dict[str, Json]:
     """Returns a refusal as an object."""
-    return {
-        "target": target,
-        "errno": refusal.errno,
-        "rule": refusal.rule,
-        "reason": refusal.reason,
-        "leaf": refusal.leaf,
-        "subleaf": refusal.subleaf,
-        "msr": refusal.msr,
-        "cite": str(refusal.cite),
-    }
+    return {"target": target, **refusal._asdict(), "cite": str(refusal.cite)}
 
 
 def _summary(policy: Policy) -> Iterator[tuple[str, str]]:

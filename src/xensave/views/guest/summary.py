@@ -206,14 +206,9 @@ def _emulator_json(emulator: Emulator) -> Json:
 
 
 def _section_json(section: QemuSection) -> Json:
-    return {
-        "name": section.name,
-        "instance": section.instance,
-        "version": section.version,
-        "offset": section.offset,
-        "length": section.length,
-        "subsections": [dict(each._asdict()) for each in section.subsections],
-    }
+    fields = section._asdict()
+    del fields["id"]
+    return {**fields, "subsections": [dict(each._asdict()) for each in section.subsections]}
 
 
 def _context_json(context: Context) -> Json:

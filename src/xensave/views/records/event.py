@@ -14,8 +14,5 @@ def event_line(event: Event) -> str:
     >>> print(event_line(next(walk(open_source(LibxlHeader().to_bytes())))))
     0x000000000000  libxl header: version 2
     """
-    return f"{event.offset:#014x}  {event.label}: {_about(event)}"
-
-
-def _about(event: Event) -> str:
-    return f"{event.length} bytes" if event.header is None else event.header.about
+    about = f"{event.length} bytes" if event.header is None else event.header.about
+    return f"{event.offset:#014x}  {event.label}: {about}"
