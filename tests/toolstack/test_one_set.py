@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzz.corpus import seeds
-from tests.rules_stream.test_stream_rules import CASES
+from tests.rules_stream.broken import CASES
 from tests.toolstack import test_restores as restores
 from xensave.catalogue.dates import version
 from xensave.catalogue.points import points_of

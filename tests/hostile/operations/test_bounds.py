@@ -1,0 +1,173 @@
+"""What no guest has so many of is looked at, and said, as far as a guest has any."""
+
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from tests.hostile.operations.inputs import (
+    EXAMPLES,
+    empty_pv_vcpus,
+    empty_vcpus,
+    faulty_records,
+    traps,
+)
+from tests.hostile.operations.work import (
+    broken_off,
+    convert,
+    decode,
+    json_all,
+    judge_all,
+    operations,
+    report,
+    show,
+    show_all,
+    verify_all,
+)
+from xensave.container.framing import OPTIONAL, pack_record
+from xensave.container.streams import hvm, libxc
+from xensave.engine import Depends, Refused
+from xensave.engine.loop import load as load_module
+from xensave.errors import LimitExceeded
+from xensave.image.input import JudgedInput
+from xensave.records.compiled.nodes import Array, StructNode
+from xensave.report.charts import LEAST_WIDTH, WIDTH, bar
+from xensave.report.page import ROWS_LIMIT
+from xensave.report.registers import VCPUS_LIMIT
+from xensave.source import limits
+from xensave.testing import legacy, streams
+from xensave.testing.pv import BASIC_SIZE
+from xensave.toolstack.judge import Judge
+
+
+@pytest.mark.parametrize("make", [empty_vcpus, empty_pv_vcpus])
+@pytest.mark.parametrize("function", [show_all, json_all, decode])
+def test_a_record_without_contents_says_little(function, make):
+    """What a record does not have is not printed: a context of half a megabyte has 65,000."""
+
+    def length(count):
+        return len(str(function(make(count))))
+
+    assert (length(200) - length(100)) / 100 < 1500
+
+
+def test_a_page_shows_as_many_vcpus_as_a_guest_has():
+    page = report(empty_vcpus(VCPUS_LIMIT + 2))
+    assert len(page.vcpus) == VCPUS_LIMIT + 1
+    assert page.vcpus[-1].title == "2 more vCPUs"
+    again = [hvm.Entry(2, 0, b"")] * 20
+    first = next(hvm.iterate(streams.context("4.17")))
+    context = hvm.pack_entries([first, *again, hvm.Entry(hvm.END_TYPECODE, 0, b"")])
+    (block,) = report(context).vcpus
+    assert block.tables[-1].note == "8 more records of it are left out."
+
+
+def test_a_page_shows_as_many_records_and_pieces_as_anybody_reads():
+    count = ROWS_LIMIT + 2000
+    table = report(empty_vcpus(count)).records[-1]
+    assert (table.rows[0][0], len(table.rows)) == ("HEADER[0]", ROWS_LIMIT)
+    # HEADER and END stand around the vCPUs.
+    assert table.note == f"{count + 2 - ROWS_LIMIT:,} more are left out."
+    many = [(f"kind {n}", f"{n}", 8) for n in range(100_000)]
+    segments = bar("", many).segments
+    assert WIDTH / LEAST_WIDTH / 2 < len(segments) <= WIDTH / LEAST_WIDTH + 1
+    assert sum(segment.width for segment in segments) == pytest.approx(WIDTH)
+    assert segments[-1].text.endswith("; the last is 99999")
+
+
+def repeated(typecode):
+    """A context with a million records of eight bytes, of one typecode."""
+    real = (EXAMPLES / "pvh1.ctx").read_bytes()
+    return real[:-8] + hvm.DESCRIPTOR.pack(typecode, 0, 0) * 1_000_000 + real[-8:]
+
+
+@pytest.mark.parametrize(("typecode", "known"), [(99, False), (11, True)])
+def test_a_context_of_empty_records_is_judged_as_far_as_a_guest_has_any(typecode, known):
+    """Xen refuses the first of no handler; an RTC without a byte it takes, each time it comes."""
+
+    def ask(data):
+        return Judge(["4.17"]).judge(JudgedInput("input", None, data, None), "4.17")
+
+    context = repeated(typecode)
+    verdict = ask(context)
+    assert isinstance(verdict, Depends if known else Refused)
+    if known:
+        assert verdict.depends == ("whether what follows 65,536 records loads",)
+        assert verdict.loaded == load_module.RECORDS_LIMIT
+    # Each descriptor is unpacked once, to tell how many vCPUs there are.
+    assert operations(ask, context) < 1_000_000 + 40 * load_module.RECORDS_LIMIT * known + 5000
+
+
+def test_the_records_of_a_long_context_are_named_once_for_all_releases():
+    context = repeated(99)
+
+    def ask():
+        for target in ("4.15", "4.16", "4.17"):
+            judge = Judge([target])
+            assert isinstance(
+                judge.judge(JudgedInput("input", None, context, None), target), Refused
+            )
+
+    assert operations(lambda _: ask(), None) < 1_500_000
+
+
+def short_records(type_, count):
+    return streams.libxc_stream(pack_record(type_) * count)
+
+
+def batches(width, count):
+    """A legacy stream of batches of one entry, whose page is not there."""
+    one = (legacy.batch([0xF0000000 | number], b"", width) for number in range(count))
+    return legacy.hvm_stream(width, body=b"".join(one), p2m_size=1 << 20)
+
+
+def markers(chunk, count):
+    """A legacy stream of chunks that become no record of today's."""
+    return legacy.hvm_stream(extra=chunk * count)
+
+
+SHORT = [
+    *(partial(short_records, type_) for type_ in (libxc.VERIFY, OPTIONAL | 0x77, 0x77)),
+    partial(short_records, libxc.X86_PV_INFO),
+    faulty_records,
+    partial(batches, 4),
+    partial(batches, 8),
+    partial(markers, legacy.LAST),
+    partial(markers, legacy.TSC),
+    partial(markers, legacy.toolstack(())),
+]
+
+
+@pytest.mark.parametrize("make", SHORT, ids=range(len(SHORT)))
+def test_short_records_are_looked_at_as_far_as_any_stream_has_them(make, monkeypatch):
+    """A bound that a short file reaches: what follows costs nothing, and every answer says so."""
+    monkeypatch.setattr(limits, "RECORDS_FLOOR", 100)
+    few, many = make(500), make(4000)
+    bounded = [judge_all, broken_off(show), verify_all, broken_off(convert), broken_off(decode)]
+    for function in bounded:
+        # One record more for 256 bytes of those that are passed.
+        assert operations(function, many) - operations(function, few) < 1000, function
+    assert "what follows was not looked at" in verify_all(many)[-1].message
+    with pytest.raises(LimitExceeded, match=r"records of \d+ bytes on average"):
+        show(many)
+    verdict = judge_all(many)
+    assert isinstance(verdict, Refused) or "not looked at" in verdict.depends[0]
+
+
+def test_a_short_record_is_decoded_as_far_as_it_reaches(monkeypatch):
+    """The traps of a vCPU whose registers are cut are read and written by nobody."""
+    read = Counter()
+    for node in (StructNode, Array):
+        original = node.read
+
+        def counted(self, buffer, at, original=original):
+            read[self.size] += 1
+            return original(self, buffer, at)
+
+        monkeypatch.setattr(node, "read", counted)
+    once = decode(empty_pv_vcpus(20))
+    assert max(read, default=0) < BASIC_SIZE // 4
+    read.clear()
+    decode(traps(1))
+    assert max(read) >= BASIC_SIZE // 4
+    assert len(once) == len(decode(empty_pv_vcpus(20)))
