@@ -46,7 +46,9 @@ def convert(body, rules, target="4.17"):
     *records, end = (r for r in context.records if r.name != "VMCE_VCPU")
     context = context.with_records((*records, type(end)(22, 0, body), end))
     plan = Plan(target, "4.17")
-    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules}, tuple)
+    converter = ContextConverter(
+        catalogue.release(target), plan, {r.number: r for r in rules}, tuple
+    )
     return converter.convert(Context.parse(context.to_bytes(), "4.17")), plan
 
 
@@ -159,5 +161,5 @@ def test_map_spelt_wrongly(text):
 
 
 def test_names_stand_for_numbers():
-    assert parse_map("VIRIDIAN_VCPU=18").code == 17
-    assert parse_drop("RTC").code == 11
+    assert parse_map("VIRIDIAN_VCPU=18").number == 17
+    assert parse_drop("RTC").number == 11

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Final, Literal, NewType, Protocol, TypeAlias, TypeVar
 
 from xensave.container.framing import padding_size
 from xensave.errors import LimitExceeded, Truncated, UsageError, XensaveError
@@ -13,14 +13,17 @@ from xensave.source.base import write_all
 T = TypeVar("T")
 E = TypeVar("E", bound=XensaveError)
 
-XL = "xl"
-LIBXL = "libxl"
-LIBXC = "libxc"
-HVM = "hvm"
-LEGACY = "legacy"
-LIBVIRT = "libvirt"
-XENOPSD = "xenopsd"
-XEND = "xend"
+LayerName = NewType("LayerName", str)
+"""Where a record lies: the name of its format. Formats are an open set, so it is no enumeration."""
+
+XL: Final = LayerName("xl")
+LIBXL: Final = LayerName("libxl")
+LIBXC: Final = LayerName("libxc")
+HVM: Final = LayerName("hvm")
+LEGACY: Final = LayerName("legacy")
+LIBVIRT: Final = LayerName("libvirt")
+XENOPSD: Final = LayerName("xenopsd")
+XEND: Final = LayerName("xend")
 
 Kind: TypeAlias = Literal["header", "record", "context", "trailer"]
 HEADER_KIND: Final = "header"
@@ -53,12 +56,12 @@ class Header(Protocol):
 class Event:
     """A header or record of one layer, and its bytes for as long as the walk stands at it.
 
-    `layer` is XL, LIBXL, LIBXC or HVM. `kind` is HEADER_KIND (then `header` holds the parsed
-    fields; the body of the xl header is its optional data), RECORD (then `type` is its number),
-    CONTEXT (the whole input is a bare HVM context, which is the body) or TRAILER (bytes after
-    the outermost END). `offset` is where its first byte stands in the input, `raw` its fixed
-    bytes, `length` the length of its body, which begins at `body_offset`; `end` is where the next
-    event begins.
+    `layer` is where it lies: XL, LIBXL, LIBXC, HVM, ... `kind` is HEADER_KIND (then `header` holds
+    the parsed fields; the body of the xl header is its optional data), RECORD (then `type` is its
+    number), CONTEXT (the whole input is a bare HVM context, which is the body) or TRAILER
+    (bytes after the outermost END). `offset` is where its first byte stands in the input, `raw` its
+    fixed bytes, `length` the length of its body, which begins at `body_offset`; `end` is where the
+    next event begins.
 
     Bodies are read when asked for and passed over otherwise. From a source that is not seekable
     they can only be read until the walk goes on. `padded` says that the body is padded to 8
@@ -77,7 +80,7 @@ class Event:
     def __init__(
         self,
         source: Source,
-        layer: str,
+        layer: LayerName,
         kind: Kind,
         name: str,
         raw: memoryview,
@@ -111,7 +114,7 @@ class Event:
         """The layer and name, as findings and errors give it: "libxc PAGE_DATA"."""
         return f"{self.layer} {self.name}"
 
-    def is_record(self, layer: str, type_: int) -> bool:
+    def is_record(self, layer: LayerName, type_: int) -> bool:
         """Tells whether this is that layer's record of that type."""
         return self.type == type_ and self.layer == layer and self.kind == RECORD
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 
 from xensave.container.description import GuestDescription
-from xensave.container.events import HEADER_KIND, Event, Header
+from xensave.container.events import HEADER_KIND, Event, Header, LayerName
 from xensave.container.framing import pack_record
 from xensave.source import Source
 
@@ -27,14 +27,14 @@ class Format(ABC):
     `modern` has for one that a legacy stream follows the one that a stream of today does.
     """
 
-    name: str
+    name: LayerName
     title: str
     page: str
     magics: tuple[bytes, ...] = ()
     records: Mapping[int, str] = {}
     trailer = True
     pages = True
-    inner = ""
+    inner: LayerName | None = None
     demands = ""
     device_model: int | None = None
     model_head = b""

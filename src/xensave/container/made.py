@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.container.events import Event, Header, Kind
+from xensave.container.events import Event, Header, Kind, LayerName
 from xensave.container.framing import HEADER
 from xensave.errors import UsageError
 from xensave.source import Source
@@ -24,7 +24,7 @@ class MadeEvent(Event):
     def __init__(
         self,
         source: Source,
-        layer: str,
+        layer: LayerName,
         kind: Kind,
         name: str,
         *,
@@ -59,7 +59,7 @@ class MadeEvent(Event):
 
     @classmethod
     def with_front(
-        cls, event: Event, layer: str, name: str, front: bytes, left_out: int
+        cls, event: Event, layer: LayerName, name: str, front: bytes, left_out: int
     ) -> MadeEvent:
         """Returns what follows the first `left_out` bytes of an event's body, behind other ones.
 

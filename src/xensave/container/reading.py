@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 
-from xensave.container.events import HEADER_KIND, RECORD, Event, Header
+from xensave.container.events import HEADER_KIND, RECORD, Event, Header, LayerName
 from xensave.container.framing import HEADER, HEADER_SIZE, record_name
 from xensave.errors import Truncated, XensaveError
 from xensave.source import Source
@@ -14,7 +14,7 @@ H = TypeVar("H", bound=Header)
 
 
 def read_header(
-    source: Source, layer: str, name: str, *, size: int, parse: Callable[[memoryview], Header]
+    source: Source, layer: LayerName, name: str, *, size: int, parse: Callable[[memoryview], Header]
 ) -> Event:
     """Returns the event of a header without a body.
 
@@ -26,7 +26,7 @@ def read_header(
 
 def read_front(
     source: Source,
-    layer: str,
+    layer: LayerName,
     *,
     size: int,
     parse: Callable[[memoryview], H],
@@ -56,7 +56,7 @@ def _parsed(
         raise
 
 
-def read_record(source: Source, layer: str, names: Mapping[int, str]) -> Event:
+def read_record(source: Source, layer: LayerName, names: Mapping[int, str]) -> Event:
     """Reads the header of a libxl or libxc record."""
     try:
         raw = source.read(HEADER_SIZE)

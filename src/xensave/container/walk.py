@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.events import TRAILER, Event, bounded
+from xensave.container.events import TRAILER, Event, LayerName, bounded
 from xensave.container.format import Format
 from xensave.container.formats import format_named
 from xensave.container.probe import HEAD_SIZE, probe
@@ -45,7 +45,7 @@ def format_of(source: Source) -> Format:
     return format_named(source.format or probe(bytes(source.peek(HEAD_SIZE))))
 
 
-def _trailer(source: Source, layer: str) -> Iterator[Event]:
+def _trailer(source: Source, layer: LayerName) -> Iterator[Event]:
     while not source.at_end():
         size = source.size - source.offset if source.size is not None else None
         length = len(source.peek(CHUNK)) if size is None else size

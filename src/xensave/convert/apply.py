@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xensave.container.events import LIBXC, LIBXL, XL, Event
+from xensave.container.events import LIBXC, LIBXL, XL, Event, LayerName
 from xensave.container.streams.libxl import END
 from xensave.container.walk import format_of, walk
 from xensave.convert.frame import FrameConverter
@@ -132,7 +132,7 @@ _LAST = {LIBXC: LIBXC, LIBXL: LIBXL, XL: LIBXL}
 """Whose END is the last record of what a migration sends, by the outermost format."""
 
 
-def _is_last(event: Event, outer: str) -> bool:
+def _is_last(event: Event, outer: LayerName) -> bool:
     """Whether this is the END of the outermost stream: only other messages can follow."""
     layer = _LAST.get(outer)
     return event.layer == layer and event.is_record(layer, END) and not event.made

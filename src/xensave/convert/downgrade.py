@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from xensave.catalogue.dates import version
 from xensave.catalogue.model import Release
-from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event
+from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event, LayerName
 from xensave.container.frames import xl
 from xensave.container.framing import HEADER, HEADER_SIZE
 from xensave.container.made import MadeEvent
@@ -174,7 +174,7 @@ class Downgrade(Noting):
         batch = writer.batch([pfn >> TYPE_SHIFT << 28 | pfn & c.PFN_MASK for pfn in front.pfns])
         yield MadeEvent.with_front(event, LEGACY, c.RECORDS[c.PAGES], batch, front.size)
 
-    def _record(self, layer: str, type_: int, body: bytes) -> Iterator[bytes]:
+    def _record(self, layer: LayerName, type_: int, body: bytes) -> Iterator[bytes]:
         facts = self.facts
         if layer == LIBXL:
             self._libxl(type_, body)

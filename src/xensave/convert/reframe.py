@@ -126,7 +126,9 @@ class Reframer(Noting):
     def _elsewhere(self, event: Event) -> Output:
         """Returns what a frame has for a record of another: a device model's state, or nothing."""
         own, to = format_named(event.layer), self._to
-        home = to if to.device_model is not None else format_named(to.inner)
+        home = to
+        if to.device_model is None and to.inner is not None:
+            home = format_named(to.inner)
         if event.type != own.device_model or home.device_model is None:
             reason = f"{to.title} has no place for it"
             self._lose(event.name, f"{event.length} bytes", reason, event.label)

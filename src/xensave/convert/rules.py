@@ -34,6 +34,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from xensave import catalogue
 from xensave.catalogue.model import Layout
 from xensave.catalogue.toml_table import TomlTable, read
+from xensave.container.events import LIBXC, LIBXL, LayerName
 from xensave.container.streams import libxc, libxl
 from xensave.context import ContextRecord
 from xensave.convert.plan import DROP, MAP
@@ -45,19 +46,22 @@ SCHEMA = 1
 RuleAction: TypeAlias = Literal["keep", "drop", "map"]
 KEEP: Final = "keep"
 ACTIONS: tuple[RuleAction, ...] = (KEEP, DROP, MAP)
-STREAMS = {"libxl": libxl.RECORDS, "libxc": libxc.RECORDS}
+STREAMS = {LIBXL: libxl.RECORDS, LIBXC: libxc.RECORDS}
+
+RecordPlace: TypeAlias = tuple[LayerName | None, int]
+"""A stream and the type of a record in it; no stream and a typecode of the HVM context."""
 
 Hook = Callable[[ContextRecord], "bytes | None"]
 
 
 class RecordRule(NamedTuple):
-    """What to do with one typecode; `to` is the record that it becomes (MAP).
+    """What to do with the records of one number; `to` is the record that they become (MAP).
 
-    `layer` is "libxl" or "libxc" for a record of that stream, "" for one of the HVM context.
+    `layer` is LIBXL or LIBXC for a type of that stream, None for a typecode of the HVM context.
     `fields` renames the members of `layout` to the target's; `constants` sets the target's.
     """
 
-    code: int
+    number: int
     action: RuleAction
     to: str | int | None = None
     layout: Layout | None = None
@@ -66,17 +70,17 @@ class RecordRule(NamedTuple):
     ignore: frozenset[str] = frozenset()
     hook: Hook | None = None
     reason: str = ""
-    layer: str = ""
+    layer: LayerName | None = None
 
     @property
-    def place(self) -> tuple[str, int]:
+    def place(self) -> RecordPlace:
         """The layer and number of the records that it is about."""
-        return self.layer, self.code
+        return self.layer, self.number
 
     @property
     def record(self) -> str:
         """What it is about, for messages: "libxc:0x13", "typecode 22"."""
-        return f"{self.layer}:{self.code:#x}" if self.layer else f"typecode {self.code}"
+        return f"{self.layer}:{self.number:#x}" if self.layer else f"typecode {self.number}"
 
 
 def parse_map(text: str) -> RecordRule:
@@ -85,18 +89,18 @@ def parse_map(text: str) -> RecordRule:
     Raises UsageError for text of another form.
 
     >>> rule = parse_map("22=VMCE_VCPU")
-    >>> rule.code, rule.to
+    >>> rule.number, rule.to
     (22, 'VMCE_VCPU')
     """
     left, equals, right = text.partition("=")
     if not equals or not right:
         raise UsageError(f"--map {text!r}: write it like 22=VMCE_VCPU")
-    layer, code = record_of(left)
+    layer, number = record_of(left)
     if layer:
         reason = f"--map {text}"
-        return RecordRule(code, MAP, _retyped(reason, left, right), reason=reason, layer=layer)
+        return RecordRule(number, MAP, _retyped(reason, left, right), reason=reason, layer=layer)
     to: str | int = int(right) if right.isdecimal() else right
-    return RecordRule(code, MAP, to, reason=f"--map {text}")
+    return RecordRule(number, MAP, to, reason=f"--map {text}")
 
 
 def parse_drop(text: str) -> RecordRule:
@@ -105,32 +109,33 @@ def parse_drop(text: str) -> RecordRule:
     >>> parse_drop("libxc:0x13").layer
     'libxc'
     """
-    layer, code = record_of(text)
-    return RecordRule(code, DROP, reason=f"--drop {text}", layer=layer)
+    layer, number = record_of(text)
+    return RecordRule(number, DROP, reason=f"--drop {text}", layer=layer)
 
 
-def record_of(text: str | int) -> tuple[str, int]:
-    """Returns the layer and number of a record: one of the HVM context ("") unless it says so.
+def record_of(text: str | int) -> RecordPlace:
+    """Returns the layer and number of a record: None for the HVM context's, unless it says so.
 
     Raises UsageError for a layer, name or number that there is not.
 
     >>> record_of("libxl:0x5"), record_of("libxc:TOOLSTACK"), record_of(22)
-    (('libxl', 5), ('libxc', 11), ('', 22))
+    (('libxl', 5), ('libxc', 11), (None, 22))
     """
-    layer, colon, name = str(text).partition(":")
+    word, colon, name = str(text).partition(":")
     if not colon:
-        return "", code_of(text)
+        return None, typecode_of(text)
+    layer = LayerName(word)
     if layer not in STREAMS:
         raise UsageError(f"{text!r}: a layer is one of {', '.join(STREAMS)}, or none: HVM's")
     records = STREAMS[layer]
-    named = {known: code for code, known in records.items()}
+    named = {known: type_ for type_, known in records.items()}
     try:
-        code = named[name] if name in named else int(name, 0)
+        number = named[name] if name in named else int(name, 0)
     except ValueError:
         raise UsageError(f"{text!r}: {layer} has no record {name!r}; give its number") from None
-    if not 0 < code < 1 << 32:
+    if not 0 < number < 1 << 32:
         raise UsageError(f"{text!r}: a stream's records are 1 to 0xffffffff (0 is END)")
-    return layer, code
+    return layer, number
 
 
 def _retyped(where: str, left: str, right: str) -> str:
@@ -140,7 +145,7 @@ def _retyped(where: str, left: str, right: str) -> str:
     return right
 
 
-def code_of(text: str | int) -> int:
+def typecode_of(text: str | int) -> int:
     """Returns a typecode given by number or by a name that some release knows.
 
     Raises UsageError for a name that no release knows, and a number out of range.
@@ -151,10 +156,10 @@ def code_of(text: str | int) -> int:
             if binding is not None:
                 return binding.typecode
         raise UsageError(f"no release has a record {text!r}; give its number")
-    code = int(text)
-    if not 1 < code < 1 << 16:
-        raise UsageError(f"typecode {code}: numbers are 2 to 65535 (0 is END, 1 HEADER)")
-    return code
+    typecode = int(text)
+    if not 1 < typecode < 1 << 16:
+        raise UsageError(f"typecode {typecode}: numbers are 2 to 65535 (0 is END, 1 HEADER)")
+    return typecode
 
 
 def load_rules(path: str) -> tuple[RecordRule, ...]:
@@ -184,13 +189,13 @@ def _entry(table: TomlTable) -> RecordRule:
     action = table.choice("action", ACTIONS, does)
     origin, to = table.name("from", required=True), table.name("to", required=action == MAP)
     try:
-        layer, code = record_of(origin or 0)
+        layer, number = record_of(origin or 0)
     except UsageError as error:
         raise table.error("from", error.message) from error
     if layer:
         _whole(table)
     return RecordRule(
-        code,
+        number,
         action,
         to,
         _layout(table),

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from xensave import catalogue
 from xensave.catalogue.model import Release
-from xensave.convert.rules import RecordRule
+from xensave.container.events import LayerName
+from xensave.convert.rules import RecordPlace, RecordRule
 from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.policy.host import Host
@@ -60,18 +61,22 @@ class Settings(NamedTuple):
         return not self.release.stream_read
 
     @property
-    def by_code(self) -> dict[int, RecordRule]:
+    def by_typecode(self) -> dict[int, RecordRule]:
         """The rules about records of the HVM context, by typecode."""
-        return {code: rule for (layer, code), rule in _by_place(self.rules).items() if not layer}
+        return {rule.number: rule for rule in _by_place(self.rules).values() if rule.layer is None}
 
     @property
-    def by_record(self) -> dict[tuple[str, int], RecordRule]:
+    def by_record(self) -> dict[tuple[LayerName, int], RecordRule]:
         """The rules about records of the streams, by layer and number."""
-        return {place: rule for place, rule in _by_place(self.rules).items() if place[0]}
+        return {
+            (rule.layer, rule.number): rule
+            for rule in _by_place(self.rules).values()
+            if rule.layer is not None
+        }
 
 
-def _by_place(rules: tuple[RecordRule, ...]) -> dict[tuple[str, int], RecordRule]:
-    by_place: dict[tuple[str, int], RecordRule] = {}
+def _by_place(rules: tuple[RecordRule, ...]) -> dict[RecordPlace, RecordRule]:
+    by_place: dict[RecordPlace, RecordRule] = {}
     for rule in rules:
         before = by_place.setdefault(rule.place, rule)
         if before is not rule:

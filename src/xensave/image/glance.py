@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from xensave.container.events import LIBXC, LIBXL, Event
+from xensave.container.events import LIBXC, LIBXL, Event, LayerName
 from xensave.container.framing import HEADER, HEADER_SIZE, padding_size
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.libxc import DomainHeader
@@ -46,7 +46,7 @@ def glance(source: Source) -> Iterator[Event]:
     pages), this is a walk; for a PV guest too, whose registers name pages by their types. Raises
     what `xensave.container.walk` raises.
     """
-    layers: set[str] = set()
+    layers: set[LayerName] = set()
     looked = not source.seekable
     for event in walk(source):
         layers.add(event.layer)

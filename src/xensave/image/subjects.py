@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 
 from xensave import catalogue
-from xensave.container.events import LIBXC, LIBXL
+from xensave.container.events import HVM, LIBXC, LIBXL, LayerName
 from xensave.container.streams import libxc, libxl
 from xensave.context import AbsentRecord, ContextRecord
 from xensave.errors import UsageError
 from xensave.image.image import Image
 from xensave.image.tally import BufferedRecord
 from xensave.records.stream import stream_layout
-from xensave.records.subject import HVM, Subject
+from xensave.records.subject import Subject
 
 _SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)(?::(\d+))?")
 
@@ -89,7 +89,8 @@ def find_subjects(image: Image, spec: str) -> list[Subject]:
         raise UsageError(
             f"{spec!r} names no record; write it like CPU, CPU:1, 2 or libxc/HVM_PARAMS"
         )
-    layer, word, instance = match.groups()
+    word, instance = match[2], match[3]
+    layer = None if match[1] is None else LayerName(match[1])
     name = word.upper() if not word[0].isdigit() else int(word, 0)
     subjects = [
         subject
@@ -108,7 +109,7 @@ def find_subjects(image: Image, spec: str) -> list[Subject]:
     return subjects
 
 
-def _absent(image: Image, spec: str, name: str | int, layer: str | None) -> Exception:
+def _absent(image: Image, spec: str, name: str | int, layer: LayerName | None) -> Exception:
     counted = [
         count
         for count in image.counts

@@ -12,6 +12,7 @@ from xensave.container.events import (
     TRAILER,
     Event,
     Header,
+    LayerName,
 )
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc
@@ -41,7 +42,7 @@ SAMPLED = 64
 class Count(NamedTuple):
     """How many records of a type there are in a layer, and the bytes of their bodies."""
 
-    layer: str
+    layer: LayerName
     name: str
     type: int
     records: int
@@ -54,7 +55,7 @@ class BufferedRecord(NamedTuple):
     `offset` is that of its header, `body_offset` that of its body.
     """
 
-    layer: str
+    layer: LayerName
     name: str
     type: int
     offset: int
@@ -100,8 +101,8 @@ class Tally:
         self.config = b""
         self.description: GuestDescription | None = None
         self.context: BufferedRecord | None = None
-        self._sums: dict[tuple[str, int], _Sum] = {}
-        self.kept: dict[tuple[str, int], list[BufferedRecord]] = {}
+        self._sums: dict[tuple[LayerName, int], _Sum] = {}
+        self.kept: dict[tuple[LayerName, int], list[BufferedRecord]] = {}
         self.frames = 0
         self.resent = False
         self._last_pfn = self._behind = -1
@@ -110,20 +111,20 @@ class Tally:
         self.trailer = 0
         self.size = 0
         self.unread = 0
-        self.firsts: dict[tuple[str, int], int] = {}
+        self.firsts: dict[tuple[LayerName, int], int] = {}
         self.stop: XensaveError | None = None
-        self._epochs: dict[tuple[str, int], int] = {}
+        self._epochs: dict[tuple[LayerName, int], int] = {}
         self._room = KEEP_LIMIT
 
     @property
-    def counts(self) -> dict[tuple[str, int], Count]:
+    def counts(self) -> dict[tuple[LayerName, int], Count]:
         """Records by layer and type, in the order of first occurrence."""
         return {
             (layer, type_): Count(layer, total.name, type_, total.records, total.bytes)
             for (layer, type_), total in self._sums.items()
         }
 
-    def all(self, layer: str, type_: int) -> list[BufferedRecord]:
+    def all(self, layer: LayerName, type_: int) -> list[BufferedRecord]:
         """Returns the kept records of a type, in order."""
         return self.kept.get((layer, type_), [])
 
@@ -229,7 +230,7 @@ class Tally:
         self._last_pfn = last
         self._behind = firsts[-1] + count if (number + end) % SAMPLED else -1
 
-    def _renew(self, key: tuple[str, int]) -> None:
+    def _renew(self, key: tuple[LayerName, int]) -> None:
         """Drops what an earlier checkpoint had of this type."""
         if self._epochs.get(key, self.checkpoints) != self.checkpoints:
             for old in self.kept.pop(key, []):

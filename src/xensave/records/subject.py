@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
+from xensave.container.events import LayerName
 from xensave.records.codec import decode, tail
 from xensave.records.flat import reached
 from xensave.records.values import Values
-
-HVM = "hvm"
 
 _CACHE_LIMIT = 4096
 _cut: dict[tuple[int, int], tuple[Layout, Layout]] = {}
@@ -22,7 +21,7 @@ class Subject(NamedTuple):
     where the body has no known shape; `note` says what is known besides.
     """
 
-    layer: str
+    layer: LayerName
     name: str
     typecode: int
     instance: int | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xensave.catalogue.errnos import MaybeErrno
 from xensave.toolstack.releases.matrix import Outcome
 
 ROWS_LIMIT = 2048
@@ -91,7 +92,7 @@ class ReleaseAnswer(NamedTuple):
     release: str
     outcome: Outcome
     place: str
-    errno: str
+    errno: MaybeErrno
     reasons: tuple[str, ...]
     cite: str = ""
 

@@ -15,6 +15,7 @@ from xensave.catalogue.dates import Version, in_force, newest, version
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.catalogue.model import Cite, Release
 from xensave.container.description import Config
+from xensave.container.events import LayerName
 from xensave.engine.loop.rule import Undecided
 from xensave.engine.verdict import Layer, Refused
 from xensave.image.facts.emulator import Emulator
@@ -115,7 +116,7 @@ class RestoreRule(NamedTuple):
     errno: MaybeErrno = ""
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
-    place: tuple[str, int] | None = None
+    place: tuple[LayerName, int] | None = None
     breaks: tuple[str, ...] = ()
     asked: Callable[[Restore], bool] | None = None
 

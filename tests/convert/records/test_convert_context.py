@@ -18,7 +18,9 @@ RELEASES = catalogue.release_names()
 
 def convert(context, target, source=None, rules=()):
     plan = Plan(target, source)
-    converter = ContextConverter(catalogue.release(target), plan, {r.code: r for r in rules}, tuple)
+    converter = ContextConverter(
+        catalogue.release(target), plan, {r.number: r for r in rules}, tuple
+    )
     return converter.convert(context), plan
 
 

@@ -24,12 +24,12 @@ from xensave.toolstack.rule import Restore, target_of
 def test_a_record_of_a_stream_has_a_layer_and_a_number() -> None:
     assert record_of("libxc:0x13") == ("libxc", 0x13)
     assert record_of("libxl:1") == ("libxl", 1)
-    assert record_of("19") == ("", 19)
+    assert record_of("19") == (None, 19)
     rule = parse_map("libxc:0x21=libxc:0x12")
-    assert (rule.layer, rule.code, rule.to) == ("libxc", 0x21, "libxc:0x12")
+    assert (rule.layer, rule.number, rule.to) == ("libxc", 0x21, "libxc:0x12")
     settings = Settings("4.17", rules=(parse_drop("19"), parse_drop("libxc:19")))
     settings.check()
-    assert list(settings.by_code) == [19]
+    assert list(settings.by_typecode) == [19]
     assert list(settings.by_record) == [("libxc", 19)]
 
 
@@ -49,7 +49,7 @@ def test_a_record_stays_in_its_stream() -> None:
 def test_a_rules_file_takes_a_record_of_a_stream_whole(tmp_path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('schema = 1\n[[record]]\nfrom = "libxc:0x13"\naction = "drop"\n')
-    assert [(rule.layer, rule.code) for rule in load_rules(str(path))] == [("libxc", 0x13)]
+    assert [(rule.layer, rule.number) for rule in load_rules(str(path))] == [("libxc", 0x13)]
     path.write_text(path.read_text() + 'ignore = ["body"]\n')
     with pytest.raises(UsageError, match="HVM context only"):
         load_rules(str(path))

@@ -98,7 +98,7 @@ class Xenopsd(Format):
     """A suspend image: a VDI of type suspend, or what was copied off it."""
 
     name = XENOPSD
-    inner = "libxc"
+    inner = LIBXC_FORMAT.name
     demands = "xenopsd's record of the VM"
     title = "a suspend image of xenopsd"
     magics = (MAGIC, LEGACY_MAGIC)

@@ -8,7 +8,7 @@ from functools import partial
 from xensave import catalogue
 from xensave.catalogue.dates import version
 from xensave.catalogue.points import asked_for
-from xensave.container.events import CONTEXT, RECORD, Event, Header
+from xensave.container.events import CONTEXT, RECORD, Event, Header, LayerName
 from xensave.container.formats import format_named
 from xensave.container.framing import HEADER, record_name
 from xensave.container.streams import hvm, libxc
@@ -94,7 +94,7 @@ class GrowingImage:
         self._checks.add(event)
         self._pages.add(event)
 
-    def seen(self, layer: str, type_: int) -> bool:
+    def seen(self, layer: LayerName, type_: int) -> bool:
         """Tells whether the result has a record of a type."""
         return (layer, type_) in self._tally.firsts
 

@@ -74,7 +74,9 @@ class StreamConverter:
         self._judging = judging
         self.target = settings.release
         self.plan = Plan(settings.target, settings.source)
-        self._contexts = ContextConverter(self.target, self.plan, settings.by_code, self._machines)
+        self._contexts = ContextConverter(
+            self.target, self.plan, settings.by_typecode, self._machines
+        )
         self._ruled_records = settings.by_record
         self._made = ConvertedImage(settings)
         self._first = version(asked_for(settings.target)[0])
@@ -148,10 +150,10 @@ class StreamConverter:
             change = PlannedChange(where, DROP, event.label, rule.reason, *lost, accepted=True)
             self.plan.note(change)
             return ()
-        code = record_of(str(rule.to))[1]
-        what = f"{event.label} to {event.layer} {code:#x}"
+        number = record_of(str(rule.to))[1]
+        what = f"{event.label} to {event.layer} {number:#x}"
         self._note(event, MAP, what, rule.reason)
-        return (pack_record(code, event.body()),)
+        return (pack_record(number, event.body()),)
 
     def _note(
         self, event: Event, action: Action, what: str, reason: str, losses: Losses = NOTHING

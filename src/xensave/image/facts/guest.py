@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from xensave.container.description import Config
-from xensave.container.events import LIBXL
+from xensave.container.events import LIBXL, LayerName
 from xensave.container.formats import format_named
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc import DomainHeader, ImageHeader
@@ -68,7 +68,7 @@ class GuestFacts(NamedTuple):
     described: Config = Config()
     legacy: bool = False
     counts: tuple[Count, ...] = ()
-    firsts: Mapping[tuple[str, int], int] = MappingProxyType({})
+    firsts: Mapping[tuple[LayerName, int], int] = MappingProxyType({})
     params: tuple[tuple[int, int], ...] = ()
     leaves: "tuple[CpuidLeaf, ...] | None" = None
     msrs: "tuple[MsrEntry, ...] | None" = None
@@ -134,7 +134,7 @@ class GuestFacts(NamedTuple):
         layer = [count.type for count in self.counts if count.layer == LIBXL]
         return bool(layer) and format_named(LIBXL).device_model in layer
 
-    def has(self, layer: str, type_: int) -> bool:
+    def has(self, layer: LayerName, type_: int) -> bool:
         """Tells whether a layer has a record of a type."""
         return any((count.layer, count.type) == (layer, type_) for count in self.counts)
 

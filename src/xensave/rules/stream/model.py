@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.dates import Version, in_force
 from xensave.catalogue.model import Cite
-from xensave.container.events import Event
+from xensave.container.events import Event, LayerName
 from xensave.findings import Severity
 from xensave.rules.stream.state import StreamState
 
@@ -17,7 +17,7 @@ class Reader(NamedTuple):
     themselves are of 4.6.
     """
 
-    layer: str
+    layer: LayerName
     cite: Cite
     since: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Reader(NamedTuple):
 
 
 def refused_by(
-    layer: str,
+    layer: LayerName,
     function: str,
     commit: str = "",
     subject: str = "",
@@ -73,7 +73,7 @@ class Check(NamedTuple):
     records: the header of that name.
     """
 
-    layer: str
+    layer: LayerName
     types: tuple[int, ...] | None
     function: CheckFunction
     rules: tuple[StreamRule, ...]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from xensave.container import Event, walk
-from xensave.container.events import RECORD, bound
+from xensave.container.events import RECORD, LayerName, bound
 from xensave.container.runs import PageRun, walk_in_runs
 from xensave.errors import SourceError, UsageError, XensaveError
 from xensave.findings import Finding, Place
@@ -17,7 +17,7 @@ from xensave.rules.stream.table import checks_of
 from xensave.rules.stream.whole import rule_of
 from xensave.source import Source
 
-Key = tuple[str, str | int]
+Key = tuple[LayerName, str | int]
 
 
 class _Index:
@@ -28,8 +28,8 @@ class _Index:
 
     def __init__(self) -> None:
         self._by_key: dict[Key, list[Check]] = {}
-        self._shared: dict[str, list[Check]] = {}
-        self._layers: set[str] = set()
+        self._shared: dict[LayerName, list[Check]] = {}
+        self._layers: set[LayerName] = set()
 
     def of(self, event: Event) -> list[Check]:
         """Returns the checks that look at an event."""
@@ -40,7 +40,7 @@ class _Index:
             return own + self._shared.get(event.layer, [])
         return self._by_key.get((event.layer, event.name), [])
 
-    def _add(self, layer: str) -> None:
+    def _add(self, layer: LayerName) -> None:
         self._layers.add(layer)
         for check in checks_of(layer):
             if check.types is None:
@@ -69,7 +69,7 @@ class Checks:
         self._counts: Counter[str] = Counter()
 
     def add(self, event: Event) -> None:
-        """Looks at the next event, and remember what was found at it."""
+        """Looks at the next event, and remembers what was found at it."""
         for finding in self.look(event):
             self._counts[finding.rule] += 1
             if self._counts[finding.rule] <= FINDINGS_KEPT:
@@ -151,7 +151,7 @@ class Verification:
 def verify(source: Source, format: str | None = None) -> Iterator[Finding]:
     """Yields what breaks the rules of the formats, in the order of the stream.
 
-    `format` is "xl", "libxl", "libxc" or "hvm"; without it the first bytes tell. Raises only
+    `format` is the name of one; without it the first bytes tell. Raises only
     SourceError, where the input itself fails.
 
     >>> from xensave.source import open_source

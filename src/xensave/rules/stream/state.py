@@ -16,6 +16,7 @@ from xensave.container.events import (
     XL,
     Event,
     Header,
+    LayerName,
 )
 from xensave.container.formats import format_named
 from xensave.container.frames.config import parse_config
@@ -44,9 +45,9 @@ class StreamState:
                  "width")  # fmt: skip
 
     def __init__(self) -> None:
-        self._known: dict[str, Collection[int]] = {}
-        self.headers: dict[str, Header] = {}
-        self.types: dict[str, set[int]] = defaultdict(set)
+        self._known: dict[LayerName, Collection[int]] = {}
+        self.headers: dict[LayerName, Header] = {}
+        self.types: dict[LayerName, set[int]] = defaultdict(set)
         self.formats: list[str] = []
         self.version = 0
         self.domain: libxc.DomainHeader | None = None
@@ -60,7 +61,7 @@ class StreamState:
         self.checkpoint = False
         self.control = False
 
-    def seen(self, layer: str, *types: int) -> bool:
+    def seen(self, layer: LayerName, *types: int) -> bool:
         """Tells whether any of these records came before."""
         return not self.types[layer].isdisjoint(types)
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 
 from xensave.container import formats
-from xensave.container.events import TRAILER
+from xensave.container.events import TRAILER, LayerName
 from xensave.container.format import Format
 from xensave.rules.stream import whole
 from xensave.rules.stream.model import Check, StreamRule
@@ -26,7 +26,7 @@ def rules() -> tuple[StreamRule, ...]:
     return tuple(dict.fromkeys([*listed, *whole.STOPS]))
 
 
-def checks_of(layer: str) -> tuple[Check, ...]:
+def checks_of(layer: LayerName) -> tuple[Check, ...]:
     """Returns the checks that a format's own part lists; other formats are not imported."""
     return _of_format(formats.format_named(layer))
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from xensave.catalogue.dates import Version
 from xensave.catalogue.model import Cite
-from xensave.container.events import LIBVIRT, LIBXC, LIBXL, XENOPSD, XL
+from xensave.container.events import LIBVIRT, LIBXC, LIBXL, XENOPSD, XL, LayerName
 from xensave.container.formats import format_named
 from xensave.container.streams import libxc
 from xensave.engine.verdict import Refused
@@ -160,7 +160,7 @@ def unknown_records(restore: Restore) -> Iterator[RestoreObjection]:
 
 
 @cache
-def _enforced(layer: str, version: Version) -> dict[str, Reader]:
+def _enforced(layer: LayerName, version: Version) -> dict[str, Reader]:
     """Returns the reader that enforces each rule of a format in a release."""
     return {
         enforced.id: reader
@@ -179,7 +179,7 @@ def broken_rules(restore: Restore) -> Iterator[RestoreObjection]:
     for finding in restore.facts.broken or ():
         if finding.rule == emulator.SIZE.id:
             yield _not_looked_at(finding)
-        layer = (finding.place.record or "").partition(" ")[0]
+        layer = _layer_of(finding.place.record)
         reader = _enforced(layer, restore.target.version).get(finding.rule)
         if reader is not None:
             refusal = Refused(
@@ -242,4 +242,9 @@ def refused_by(layer: Layer, error: XensaveError) -> Refused:
 
 def reader_of(error: XensaveError) -> Layer:
     """Returns who stops where a stream cannot be followed: the reader of the record at fault."""
-    return _LAYERS.get((error.record or "").partition(" ")[0], Layer.LIBXC)
+    return _LAYERS.get(_layer_of(error.record), Layer.LIBXC)
+
+
+def _layer_of(record: str | None) -> LayerName:
+    """Returns the layer that a record's label begins with."""
+    return LayerName((record or "").partition(" ")[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from xensave.catalogue.model import Cite
+from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.toolstack.libxl.configured import PAGED, config_rule, configured
 from xensave.toolstack.libxl.creation import DEFAULT_KB
@@ -78,7 +79,7 @@ def paging_memory(restore: Restore) -> str | None:
     record="libxc PAGE_DATA",
     says="libxc keeps a bit for each PFN up to the highest",
     cite=Cite("pfn_set_populated"),
-    place=("libxc", libxc.PAGE_DATA),
+    place=(LIBXC, libxc.PAGE_DATA),
 )
 def highest_pfn(restore: Restore) -> str | None:
     """Refuses a PFN that no bitmap reaches, or that no page table of Xen's maps."""
@@ -101,7 +102,7 @@ def highest_pfn(restore: Restore) -> str | None:
     record="libxc PAGE_DATA",
     says="the pages fit into the domain's target and libxl's slack",
     cite=Cite("assign_pages"),
-    place=("libxc", libxc.PAGE_DATA),
+    place=(LIBXC, libxc.PAGE_DATA),
     asked=configured,
 )
 def memory(restore: Restore) -> str | None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from itertools import chain, groupby
 
 from xensave.catalogue.model import Field
+from xensave.container.events import HVM
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
 from xensave.records.flat import element_size, reached
 from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
-from xensave.records.subject import HVM, Subject
+from xensave.records.subject import Subject
 from xensave.records.values import Value
 from xensave.views.text.escape import escape
 from xensave.views.text.hexdump import rows_once

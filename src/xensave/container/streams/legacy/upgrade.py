@@ -10,7 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, Event, Header
+from xensave.container.events import (
+    HEADER_KIND,
+    LEGACY,
+    LIBXC,
+    LIBXL,
+    RECORD,
+    Event,
+    Header,
+    LayerName,
+)
 from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.legacy import chunks as c
@@ -108,7 +117,12 @@ class Upgrade:
         return []
 
     def _record(
-        self, event: Event, layer: str, type_: int, body: bytes = b"", body_at: int | None = None
+        self,
+        event: Event,
+        layer: LayerName,
+        type_: int,
+        body: bytes = b"",
+        body_at: int | None = None,
     ) -> Event:
         names = libxc.RECORDS if layer == LIBXC else libxl.RECORDS
         at = event.offset if body_at is None else body_at
@@ -121,7 +135,7 @@ class Upgrade:
         """Keeps a record until its round is complete."""
         self._state.append(self._record(event, LIBXC, type_, body, body_at))
 
-    def _head(self, event: Event, layer: str, name: str, header: Header) -> Event:
+    def _head(self, event: Event, layer: LayerName, name: str, header: Header) -> Event:
         return MadeEvent(
             self._source, layer, HEADER_KIND, name,
             offset=event.offset, end=event.end, header=header, body_at=event.offset,

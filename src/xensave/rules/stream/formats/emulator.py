@@ -12,12 +12,12 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, StreamRule, refused_by
 from xensave.rules.stream.state import StreamState
 
-_XENSTORE_DATA = refused_by("libxl", "libxl__restore_emulator_xenstore_data")
+_XENSTORE_DATA = refused_by(LIBXL, "libxl__restore_emulator_xenstore_data")
 HEADER = StreamRule(
     "LIBXL_EMULATOR_HEADER_COMPLETE",
     ERROR,
     "An emulator record begins with 8 bytes.",
-    refused_by("libxl", "process_record"),
+    refused_by(LIBXL, "process_record"),
 )
 KNOWN = StreamRule("LIBXL_EMULATOR_ID_KNOWN", ERROR, "The emulator's id is 0, 1 or 2.")
 HVM_ONLY = StreamRule(
@@ -25,7 +25,7 @@ HVM_ONLY = StreamRule(
     ERROR,
     "Only HVM guests have emulators.",
     refused_by(
-        "libxl",
+        LIBXL,
         "process_record",
         "ef284a9693",
         'libxl: remove device model "none" support from stream functions',

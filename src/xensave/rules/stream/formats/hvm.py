@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.events import CONTEXT, HVM, Event
+from xensave.container.events import CONTEXT, HVM, LIBXC, Event
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc_records import PAIR, PARAM, TSC_INFO, TSC_MODES
 from xensave.errors import Truncated
@@ -17,7 +17,7 @@ TSC_LENGTH = StreamRule(
     "LIBXC_TSC_INFO_LENGTH",
     ERROR,
     "X86_TSC_INFO has 24 bytes.",
-    refused_by("libxc", "handle_x86_tsc_info"),
+    refused_by(LIBXC, "handle_x86_tsc_info"),
 )
 TSC_RESERVED = StreamRule(
     "LIBXC_TSC_INFO_RESERVED_ZERO", ERROR, "X86_TSC_INFO's reserved field is zero."
@@ -27,14 +27,14 @@ PARAMS_LENGTH = StreamRule(
     "LIBXC_HVM_PARAMS_LENGTH",
     ERROR,
     "HVM_PARAMS has 8 bytes, and 16 for each.",
-    refused_by("libxc", "handle_hvm_params"),
+    refused_by(LIBXC, "handle_hvm_params"),
 )
 PARAMS_SURPLUS = StreamRule(
     "LIBXC_HVM_PARAMS_ENDS",
     ERROR,
     "Nothing follows the params in HVM_PARAMS.",
     refused_by(
-        "libxc",
+        LIBXC,
         "handle_hvm_params",
         "119ee4d773",
         "tools/libxc: Tolerate specific zero-content records in migration v2 streams",
@@ -56,7 +56,7 @@ CONTEXT_EMPTY = StreamRule(
     ERROR,
     "HVM_CONTEXT has a content.",
     refused_by(
-        "libxc",
+        LIBXC,
         "handle_hvm_context",
         "59e1f6d897",
         "libxc/restore: Introduce functionality to simplify blob handling",

@@ -20,7 +20,7 @@ OLD_LENGTH_MAX = 8 << 20
 SHIFT_MASK = 0x1F
 """What counts of a page shift: a processor shifts a word of 32 bits by so many."""
 
-_PROCESS_RECORD = refused_by("libxc", "process_record")
+_PROCESS_RECORD = refused_by(LIBXC, "process_record")
 OPTIONS = StreamRule("LIBXC_OPTIONS_RESERVED_ZERO", ERROR, "Bits 1 - 15 of the options are clear.")
 IMAGE_RESERVED = StreamRule(
     "LIBXC_IMAGE_RESERVED_ZERO", ERROR, "The image header's reserved is zero."
@@ -42,14 +42,14 @@ TOO_LONG = StreamRule(
     "LIBXC_RECORD_LENGTH_BOUNDED",
     ERROR,
     "A record has at most 128 MiB.",
-    refused_by("libxc", "read_record"),
+    refused_by(LIBXC, "read_record"),
 )
 LONG_FOR_OLD = StreamRule(
     "LIBXC_RECORD_LENGTH_8_MIB",
     NOTE,
     "A record has at most 8 MiB, which libxc took before Xen 4.10.",
     refused_by(
-        "libxc",
+        LIBXC,
         "read_record",
         "e48e33e219",
         "libxc: increase maximum migration stream record length",
@@ -61,13 +61,13 @@ PAGE_SIZE = StreamRule(
     "LIBXC_PAGE_SIZE_4096",
     ERROR,
     "The page shift, of which five bits count, makes 4096 bytes.",
-    refused_by("libxc", "x86_hvm_setup or x86_pv_setup"),
+    refused_by(LIBXC, "x86_hvm_setup or x86_pv_setup"),
 )
 CHECKPOINTED = StreamRule(
     "LIBXC_CHECKPOINT_ABSENT",
     NOTE,
     "A stream in a file has no CHECKPOINT: a plain restore refuses it.",
-    refused_by("libxc", "handle_checkpoint"),
+    refused_by(LIBXC, "handle_checkpoint"),
 )
 PADDING = StreamRule("LIBXC_PADDING_ZERO", ERROR, "The bytes that pad a record are zero.")
 GUEST = StreamRule(

@@ -13,7 +13,7 @@ from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
 from xensave.rules.stream.record import unknown_type, without_body, zero_padding
 from xensave.rules.stream.state import StreamState
 
-_PROCESS_RECORD = refused_by("libxl", "process_record")
+_PROCESS_RECORD = refused_by(LIBXL, "process_record")
 OPTIONS = StreamRule("LIBXL_OPTIONS_RESERVED_ZERO", ERROR, "Bits 2 - 31 of the options are clear.")
 MANDATORY = StreamRule(
     "LIBXL_RECORD_MANDATORY_KNOWN",

@@ -11,7 +11,7 @@ from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
 from xensave.rules.stream.state import StreamState
 
-_CREATE_DOMAIN = refused_by("xl", "create_domain")
+_CREATE_DOMAIN = refused_by(XL, "create_domain")
 BYTE_ORDER = StreamRule(
     "XL_BYTE_ORDER_NATIVE", ERROR, "The byte order word reads 0x01020304.", _CREATE_DOMAIN
 )

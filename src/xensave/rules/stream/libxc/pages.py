@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from xensave.container.events import Event
+from xensave.container.events import LIBXC, Event
 from xensave.container.runs import PageRun
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc import PFN_MASK
@@ -23,7 +23,7 @@ from xensave.rules.stream.state import StreamState
 COUNT_LIMIT = 1 << 20
 """More PFNs in one record are not looked into; writers batch 1,024."""
 
-_HANDLE_PAGE_DATA = refused_by("libxc", "handle_page_data")
+_HANDLE_PAGE_DATA = refused_by(LIBXC, "handle_page_data")
 SHORT = StreamRule(
     "LIBXC_PAGE_DATA_HEADER_COMPLETE", ERROR, "PAGE_DATA begins with 8 bytes.", _HANDLE_PAGE_DATA
 )

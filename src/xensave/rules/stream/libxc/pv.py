@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.events import Event
+from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import (
     MSR,
@@ -18,9 +18,9 @@ from xensave.rules.stream.model import Fault, StreamRule, refused_by
 from xensave.rules.stream.record import first_word
 from xensave.rules.stream.state import StreamState
 
-_HANDLE_X86_PV_INFO = refused_by("libxc", "handle_x86_pv_info")
-_P2M_FRAMES = refused_by("libxc", "handle_x86_pv_p2m_frames")
-_HANDLE_X86_PV_VCPU_BLOB = refused_by("libxc", "handle_x86_pv_vcpu_blob")
+_HANDLE_X86_PV_INFO = refused_by(LIBXC, "handle_x86_pv_info")
+_P2M_FRAMES = refused_by(LIBXC, "handle_x86_pv_p2m_frames")
+_HANDLE_X86_PV_VCPU_BLOB = refused_by(LIBXC, "handle_x86_pv_vcpu_blob")
 INFO_ONCE = StreamRule("LIBXC_PV_INFO_ONCE", ERROR, "X86_PV_INFO comes once.", _HANDLE_X86_PV_INFO)
 INFO_LENGTH = StreamRule("LIBXC_PV_INFO_LENGTH", ERROR, "X86_PV_INFO has 8 bytes.")
 INFO_SHORT = StreamRule(
@@ -39,7 +39,7 @@ INFO_FIRST = StreamRule(
     "LIBXC_PV_INFO_FIRST",
     ERROR,
     "X86_PV_INFO comes before what depends on it.",
-    refused_by("libxc", "handle_x86_pv_p2m_frames or handle_shared_info"),
+    refused_by(LIBXC, "handle_x86_pv_p2m_frames or handle_shared_info"),
 )
 P2M_LENGTH = StreamRule(
     "LIBXC_P2M_FRAMES_LENGTH",
@@ -54,7 +54,7 @@ SHARED = StreamRule(
     "LIBXC_SHARED_INFO_LENGTH",
     ERROR,
     "SHARED_INFO is one page.",
-    refused_by("libxc", "handle_shared_info"),
+    refused_by(LIBXC, "handle_shared_info"),
 )
 VCPU_LENGTH = StreamRule(
     "LIBXC_VCPU_HEADER_COMPLETE",
@@ -70,7 +70,7 @@ VCPU_EMPTY = StreamRule(
     NOTE,
     "A vCPU's record has a content; Xen 4.6 - 4.8 left some empty.",
     refused_by(
-        "libxc",
+        LIBXC,
         "handle_x86_pv_vcpu_blob",
         "f593747666",
         "libxc: really tolerate empty PV records",

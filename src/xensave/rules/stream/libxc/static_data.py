@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xensave.container.events import Event
+from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.streams.libxc_records import LEAF, MSR
 from xensave.findings import ERROR
@@ -18,7 +18,7 @@ ONCE = StreamRule(
     "LIBXC_STATIC_DATA_END_ONCE",
     ERROR,
     "STATIC_DATA_END comes once.",
-    refused_by("libxc", "handle_static_data_end"),
+    refused_by(LIBXC, "handle_static_data_end"),
 )
 FIRST = StreamRule(
     "LIBXC_STATIC_DATA_END_FIRST", ERROR, "STATIC_DATA_END comes before memory and registers."
@@ -28,7 +28,7 @@ BEFORE_MEMORY = StreamRule(
     ERROR,
     "STATIC_DATA_END comes before PAGE_DATA and X86_PV_P2M_FRAMES.",
     refused_by(
-        "libxc",
+        LIBXC,
         "handle_page_data",
         "4f8b684117",
         "libxc/restore: STATIC_DATA_END inference for v2 compatibility",
@@ -43,7 +43,7 @@ LENGTH = StreamRule(
     "LIBXC_POLICY_LENGTH",
     ERROR,
     "A policy is whole entries: of 24 bytes (CPUID), 16 (MSR).",
-    refused_by("libxc", "handle_x86_cpuid_policy or handle_x86_msr_policy"),
+    refused_by(LIBXC, "handle_x86_cpuid_policy or handle_x86_msr_policy"),
 )
 FLAGS = StreamRule("LIBXC_MSR_POLICY_FLAGS_ZERO", ERROR, "The flags of an MSR entry are zero.")
 
