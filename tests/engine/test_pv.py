@@ -12,7 +12,7 @@ from xensave.catalogue.dates import version
 from xensave.engine.pv import PvGuest, PvMemory, judge_pv
 from xensave.findings import ERROR
 from xensave.image import open_image
-from xensave.image.facts.stream import PvVcpu
+from xensave.image.facts.guest import PvVcpu
 from xensave.policy.refusal import PolicyRefusal
 from xensave.policy.restore import restored
 from xensave.policy.steps.clamp import Guest

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
 from xensave.container.walk import walk
+from xensave.image.facts.guest import GuestFacts
 from xensave.image.opening import OpenInput, open_input
 from xensave.image.tally import Count, Tally, tally
 from xensave.source import Input, MemorySource, Source
+
+if TYPE_CHECKING:
+    from xensave.findings import Finding
+    from xensave.image.facts.pages import PageFacts
 
 
 class CountedImage:
@@ -132,3 +138,38 @@ class CountedImage:
     def unread(self) -> int:
         """The bytes of page records that a glance passed over; 0 after a walk."""
         return self.tally.unread
+
+
+def facts_of(
+    tally: Tally,
+    name: str,
+    release: str | None = None,
+    *,
+    broken: tuple[Finding, ...] | None = None,
+    pages: PageFacts | None = None,
+) -> GuestFacts:
+    """Returns what a pass over an image found, as facts of the guest.
+
+    `release` is the release that the caller names; else it is the one that saved the image. What
+    cannot be read of a record is left out: the rules say what is wrong with it.
+    """
+    context = tally.last_context
+    facts = GuestFacts(
+        name=name,
+        release=release,
+        layers=tuple(dict.fromkeys(tally.layers)),
+        counts=tuple(tally.counts.values()),
+        firsts=MappingProxyType(dict(tally.firsts)),
+        context=context.body if context is not None else None,
+        size=tally.size,
+        pages=pages,
+        unread=tally.unread,
+        broken=broken,
+        stop=tally.stop,
+    )
+    if not tally.headers and not tally.counts:
+        return facts
+    # A bare context has nothing of a stream.
+    from xensave.image.facts.stream import with_stream
+
+    return with_stream(facts, tally)

@@ -12,8 +12,8 @@ from xensave.container.streams import libxc
 from xensave.container.streams.libxc import DomainHeader
 from xensave.context import AbsentRecord, Context
 from xensave.errors import LimitExceeded, UsageError
-from xensave.image.counted import CountedImage
-from xensave.image.facts.guest import GuestFacts, GuestType, facts_of
+from xensave.image.counted import CountedImage, facts_of
+from xensave.image.facts.guest import GuestFacts, GuestType
 from xensave.image.tally import BufferedRecord, tally
 from xensave.source import Input, Source
 

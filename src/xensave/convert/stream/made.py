@@ -20,7 +20,8 @@ from xensave.engine import verdict as answers
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
 from xensave.image import Image
-from xensave.image.facts.guest import PV, GuestFacts, facts_of
+from xensave.image.counted import facts_of
+from xensave.image.facts.guest import PV, GuestFacts
 from xensave.image.facts.pages import PageTally
 from xensave.image.tally import Tally
 from xensave.policy.needs import names_of

@@ -9,7 +9,7 @@ from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
 from xensave.engine.loop.rule import HandlerRule
 from xensave.engine.pv.memory import AnyMemory
-from xensave.image.facts.stream import PvVcpu
+from xensave.image.facts.guest import PvVcpu
 from xensave.policy.value import Policy
 from xensave.records.values import Values, integer
 

@@ -10,7 +10,7 @@ from xensave.container.formats import format_named
 from xensave.container.streams import hvm, libxc
 from xensave.container.streams.libxc import DomainHeader, ImageHeader
 from xensave.errors import XensaveError
-from xensave.image.tally import Count, Tally
+from xensave.image.tally import Count
 
 if TYPE_CHECKING:
     from xensave.container.frames.xl import XlHeader
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from xensave.findings import Finding
     from xensave.image.facts.emulator import Emulator
     from xensave.image.facts.pages import PageFacts
-    from xensave.image.facts.stream import PvVcpu
 
 GuestType: TypeAlias = Literal["pv", "pvh", "hvm"]
 PV: Final = "pv"
@@ -27,6 +26,15 @@ PVH: Final = "pvh"
 HVM: Final = "hvm"
 
 _CPU, _PIC = 2, 3
+
+
+class PvVcpu(NamedTuple):
+    """What a PV guest's stream holds of a vCPU: each blob as its hypercall takes it, or None."""
+
+    basic: bytes | None = None
+    extended: bytes | None = None
+    xsave: bytes | None = None
+    msrs: bytes | None = None
 
 
 class GuestFacts(NamedTuple):
@@ -74,7 +82,7 @@ class GuestFacts(NamedTuple):
     msrs: "tuple[MsrEntry, ...] | None" = None
     tsc: "tuple[TscInfo, ...]" = ()
     info: "PvInfo | None" = None
-    vcpus_pv: "Mapping[int, PvVcpu]" = MappingProxyType({})
+    vcpus_pv: Mapping[int, PvVcpu] = MappingProxyType({})
     context: bytes | None = None
     emulators: "tuple[Emulator, ...]" = ()
     size: int = 0
@@ -142,38 +150,3 @@ class GuestFacts(NamedTuple):
 def typecodes(context: bytes) -> set[int]:
     """Returns the typecodes of a context's records, as far as it can be followed."""
     return {typecode for typecode, _ in hvm.keys_of(context)}
-
-
-def facts_of(
-    tally: Tally,
-    name: str,
-    release: str | None = None,
-    *,
-    broken: "tuple[Finding, ...] | None" = None,
-    pages: "PageFacts | None" = None,
-) -> GuestFacts:
-    """Returns what a pass over an image found, as facts of the guest.
-
-    `release` is the release that the caller names; else it is the one that saved the image. What
-    cannot be read of a record is left out: the rules say what is wrong with it.
-    """
-    context = tally.last_context
-    facts = GuestFacts(
-        name=name,
-        release=release,
-        layers=tuple(dict.fromkeys(tally.layers)),
-        counts=tuple(tally.counts.values()),
-        firsts=MappingProxyType(dict(tally.firsts)),
-        context=context.body if context is not None else None,
-        size=tally.size,
-        pages=pages,
-        unread=tally.unread,
-        broken=broken,
-        stop=tally.stop,
-    )
-    if not tally.headers and not tally.counts:
-        return facts
-    # A bare context has nothing of a stream.
-    from xensave.image.facts.stream import with_stream
-
-    return with_stream(facts, tally)

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from xensave import catalogue
 from xensave.container.events import LEGACY, LIBXC, LIBXL, XL
@@ -22,19 +22,10 @@ from xensave.container.streams.libxc_records import (
 from xensave.container.streams.libxl import LibxlHeader
 from xensave.image.facts.described import config_of, described_by
 from xensave.image.facts.emulator import emulators
-from xensave.image.facts.guest import GuestFacts
+from xensave.image.facts.guest import GuestFacts, PvVcpu
 from xensave.image.tally import BufferedRecord, Tally
 
 HeaderT = TypeVar("HeaderT")
-
-
-class PvVcpu(NamedTuple):
-    """What a PV guest's stream holds of a vCPU: each blob as its hypercall takes it, or None."""
-
-    basic: bytes | None = None
-    extended: bytes | None = None
-    xsave: bytes | None = None
-    msrs: bytes | None = None
 
 
 _BLOBS = {
