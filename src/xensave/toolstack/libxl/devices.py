@@ -21,6 +21,8 @@ _DEFAULT_VERSION = 2
 _EMULATED = "devicemodel"
 _BACKENDS_NAMED = ("vkbs", "usbctrls")
 _DOM0 = ("0", "Domain-0")
+_OWN_BACKENDS = ("vtpms", "vsnds", "vdispls")
+_LEGACY_IRQS = range(16)
 
 _PORTS = 1 << 16
 _PORT_BITS, _FRAME_BITS = 32, 64
@@ -127,6 +129,41 @@ def backend_domains(restore: Restore) -> str | None:
 
 
 @config_rule(
+    id="LIBXL_CHANNELS",
+    says="a channel has a name, and where it leads to",
+    cite=Cite("libxl__init_console_from_channel"),
+)
+def channels(restore: Restore) -> str | None:
+    """Refuses a channel without a name, without a connection, or to a socket without a path."""
+    for number, channel in enumerate(restore.config.structs("channels")):
+        socket = channel.get("connection.socket")
+        path = socket.get("path") if isinstance(socket, Mapping) else None
+        if not isinstance(channel.get("name"), str):
+            return f"channel {number} has no name"
+        if "connection.pty" not in channel and not isinstance(path, str):
+            return f"channel {number} leads nowhere"
+    return None
+
+
+@config_rule(
+    id="LIBXL_BACKENDS",
+    stage=Stage.COMPLETION,
+    says="dom0 has a backend for each device, and the host the interrupts that a guest gets",
+    cite=Cite("domcreate_attach_devices"),
+)
+def backends(restore: Restore) -> str | None:
+    """Leaves devices of which the backend is a program of its own, and interrupts, to the host."""
+    for kind in _OWN_BACKENDS:
+        if restore.config.get(kind):
+            raise Undecided(f"whether dom0 has the backend of {kind}")
+    interrupts = restore.config.get("b_info", "irqs")
+    for number in interrupts if isinstance(interrupts, list) else ():
+        if isinstance(number, int) and number not in _LEGACY_IRQS:
+            raise Undecided(f"whether the host has interrupt {number}")
+    return None
+
+
+@config_rule(
     id="LIBXL_IOPORTS",
     layer=Layer.XEN,
     stage=Stage.COMPLETION,
@@ -173,6 +210,8 @@ def _number(values: Mapping[str, object], name: str, absent: int = 0) -> int:
 
 
 RULES: tuple[RestoreRule, ...] = (
+    channels,
+    backends,
     ports,
     frames,
     usb_controllers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from xensave.catalogue.dates import Dated, Version
 from xensave.catalogue.model import Cite
@@ -89,8 +89,6 @@ _MAPTRACK_ARRAY = Dated(
     ("4.20",),
 )
 
-_OWN_BACKENDS = ("vtpms", "vsnds", "vdispls")
-_LEGACY_IRQS = range(16)
 _FIRST_CHANNELS = 2
 """Those to XenStore and to the console."""
 _CHANNELS_AT_CREATION = Dated(
@@ -357,41 +355,6 @@ def event_channels(restore: Restore) -> str | None:
     return f"{most} event channels, {least} at least" if most < least else None
 
 
-@config_rule(
-    id="LIBXL_CHANNELS",
-    says="a channel has a name, and where it leads to",
-    cite=Cite("libxl__init_console_from_channel"),
-)
-def channels(restore: Restore) -> str | None:
-    """Refuses a channel without a name, without a connection, or to a socket without a path."""
-    for number, channel in enumerate(restore.config.structs("channels")):
-        socket = channel.get("connection.socket")
-        path = socket.get("path") if isinstance(socket, Mapping) else None
-        if not isinstance(channel.get("name"), str):
-            return f"channel {number} has no name"
-        if "connection.pty" not in channel and not isinstance(path, str):
-            return f"channel {number} leads nowhere"
-    return None
-
-
-@config_rule(
-    id="LIBXL_BACKENDS",
-    stage=Stage.COMPLETION,
-    says="dom0 has a backend for each device, and the host the interrupts that a guest gets",
-    cite=Cite("domcreate_attach_devices"),
-)
-def backends(restore: Restore) -> str | None:
-    """Leaves devices of which the backend is a program of its own, and interrupts, to the host."""
-    for kind in _OWN_BACKENDS:
-        if restore.config.get(kind):
-            raise Undecided(f"whether dom0 has the backend of {kind}")
-    interrupts = restore.config.get("b_info", "irqs")
-    for number in interrupts if isinstance(interrupts, list) else ():
-        if isinstance(number, int) and number not in _LEGACY_IRQS:
-            raise Undecided(f"whether the host has interrupt {number}")
-    return None
-
-
 RULES: tuple[RestoreRule, ...] = (
     name,
     domid,
@@ -402,6 +365,4 @@ RULES: tuple[RestoreRule, ...] = (
     most_grant_frames,
     grant_frames_heap,
     event_channels,
-    channels,
-    backends,
 )
