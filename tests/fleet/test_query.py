@@ -292,7 +292,7 @@ def test_a_table_that_unfolds_too_far_is_refused(tmp_path, monkeypatch):
         for field in form
     ]
     write_table(path, form, [pyarrow.Table.from_arrays(columns, schema=form)])
-    monkeypatch.setattr("xensave.fleet.parts.EXPANSION_FLOOR", 1 << 20)
+    monkeypatch.setattr("xensave.fleet.size.EXPANSION_FLOOR", 1 << 20)
     monkeypatch.setattr("pyarrow.parquet.read_table", None)
-    with pytest.raises(SourceError, match="unfolds from"):
+    with pytest.raises(SourceError, match="unfolds beyond"):
         ask(path, "SELECT count(*) FROM fleet")

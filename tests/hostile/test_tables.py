@@ -11,7 +11,8 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 from xensave.errors import SourceError
 from xensave.fleet.parts import SETTINGS_KEY, done, merge
-from xensave.fleet.query import QueryResult, ask
+from xensave.fleet.plan import plan
+from xensave.fleet.query import QueryResult, ask, ask_ready
 from xensave.fleet.schema import schema
 from xensave.views.fleet import Form, answer_lines
 
@@ -91,3 +92,78 @@ def test_a_name_that_is_no_utf8(tmp_path):
     path.write_bytes(out.getvalue().replace(b"convertible", b"\xff\xff\xff\xffertible"))
     with pytest.raises(SourceError, match=r"holds a text that is no UTF-8"):
         ask(str(path), "select * from fleet")
+
+
+LONG = "x" * 20_000
+
+
+def verdict(**values):
+    return {"target": "4.17", "accepted": False, "convertible": False, "why": "w"} | values
+
+
+SHARED = {
+    "text": [row(address=str(number), error=LONG) for number in range(500)],
+    "list": [row(address=str(number), features=[LONG] * 5) for number in range(100)],
+    "elements": [row(features=[LONG] * 500)],
+    "struct": [row(address=str(n), verdicts=[verdict(why=LONG)] * 5) for n in range(100)],
+    "nulls": [row(features=[None] * 100_000)],
+}
+
+
+@pytest.mark.parametrize("rows", SHARED.values(), ids=list(SHARED))
+def test_a_text_that_many_values_share(rows, tmp_path, monkeypatch):
+    path = str(tmp_path / "fleet.parquet")
+    pq.write_table(whole(rows), path, compression="zstd")
+    assert tmp_path.joinpath("fleet.parquet").stat().st_size < 100_000
+    assert len(ask(path, "select * from fleet").rows) == len(rows)
+    monkeypatch.setattr("xensave.fleet.size.EXPANSION_FLOOR", 1 << 20)
+    monkeypatch.setattr("xensave.fleet.size.UNFOLDED_RATIO", 1)
+    monkeypatch.setattr("pyarrow.parquet.read_table", None)
+    with pytest.raises(SourceError, match="unfolds beyond 1,048,576 bytes"):
+        ask(path, "select count(*) from fleet")
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", None)
+    with pytest.raises(SourceError, match=r"unfolds beyond .* a scan looks at its images again"):
+        merge(path, SETTINGS, {})
+
+
+def varint(number):
+    return bytes((number >> shift & 0x7F) | 0x80 for shift in (0, 7, 14, 21)) + bytes(
+        [number >> 28]
+    )
+
+
+def test_a_footer_that_lies(tmp_path, monkeypatch):
+    path = tmp_path / "fleet.parquet"
+    table = pa.table({"address": ["x" * (300 << 20)]})
+    pq.write_table(table, path, compression="zstd", write_statistics=False, use_dictionary=False)
+    footer = pq.read_metadata(path).row_group(0)
+    data = path.read_bytes()
+    true = varint(2 * footer.total_byte_size)
+    assert data.count(true) == 2
+    path.write_bytes(data.replace(true, varint(2000)))
+    assert pq.read_metadata(path).row_group(0).total_byte_size == 1000
+    monkeypatch.setattr("pyarrow.parquet.read_table", None)
+    with pytest.raises(SourceError, match=r"unfolds beyond|more memory"):
+        ask(str(path), "select count(*) from fleet")
+
+
+def test_an_answer_with_a_long_text_in_many_rows(tmp_path):
+    path = str(tmp_path / "fleet.parquet")
+    rows = [row(address="x" * 300_000, verdicts=[verdict()] * 1000)]
+    pq.write_table(whole(rows), path, compression="zstd")
+    assert ask(path, "select count(*), sum(length(address)) from fleet").rows == [(1, 300_000)]
+    with pytest.raises(SourceError, match="the answer is longer than"):
+        ask_ready(path, "refused-on", "4.17")
+
+
+def test_images_of_one_address_are_not_multiplied(tmp_path, monkeypatch):
+    answers = []
+
+    def counting(*words):
+        answers.append(ask(*words))
+        return answers[-1]
+
+    monkeypatch.setattr("xensave.fleet.plan.ask", counting)
+    path = written(tmp_path / "fleet.parquet", whole([row(verdicts=[verdict()])] * 40 + [row()]))
+    assert len(plan(path, "4.17")) == 1
+    assert len(answers[-1].rows) == 41

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, VERSION, VERSION_KEY, Row, schema, text_of
-from xensave.source.limits import EXPANSION_FLOOR
+from xensave.fleet.size import table_size
 from xensave.source.output import AtomicFile
 from xensave.source.remote import is_address
 from xensave.source.remote.addresses import Key
@@ -25,9 +25,6 @@ ROWS = 512
 
 PATIENCE = 10.0
 """After how many seconds rows are kept that make no full part: a kill costs no more than these."""
-
-UNFOLDED_RATIO = 256
-"""Beyond EXPANSION_FLOOR a table may become this many times as long as its file."""
 
 _MAGIC = b"PAR1"
 """What a Parquet file begins with."""
@@ -103,25 +100,6 @@ def check_table(table: str) -> None:
         raise SourceError(f"{table}: is no table of a fleet: it has no {VERSION_KEY.decode()}")
     if int(version) > VERSION:
         raise SourceError(f"{table}: is version {version} of the table; known up to {VERSION}")
-
-
-def check_size(path: str) -> None:
-    """Raises SourceError for a Parquet file that unfolds beyond what a scan writes.
-
-    An image's row takes more than a byte, its address alone does; a column of nothing takes none,
-    however many rows it has. pyarrow reads no more rows than this footer says. A long text that
-    stands once in the file for many rows is not seen here: the footer counts it once.
-    """
-    import pyarrow.parquet as pq
-
-    size = Path(path).stat().st_size
-    footer = pq.read_metadata(path)
-    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    if sum(group.num_rows for group in groups) > size or footer.num_rows > size:
-        raise SourceError(f"{path}: is no table of a fleet: more rows than bytes")
-    unfolded = sum(group.total_byte_size for group in groups)
-    if unfolded > max(EXPANSION_FLOOR, UNFOLDED_RATIO * size):
-        raise SourceError(f"{path}: unfolds from {size:,} bytes to {unfolded:,}")
 
 
 def files_of(table: str) -> list[str]:
@@ -230,11 +208,12 @@ def settings_of(path: str) -> str:
 def done(table: str, settings: str) -> dict[str, Key]:
     """Returns what a table and its parts have of images that were looked at with these settings."""
     by_name: dict[str, Key] = {}
+    columns = ["address", *_KEY]
     for path in _usable(table, settings):
         with _reading(path):
-            for batch in _batches(path, ["address", *_KEY]):
-                columns = [batch.column(name).to_pylist() for name in _KEY]
-                keys = zip(*columns, strict=True)
+            table_size([path], columns)
+            for batch in _batches(path, columns):
+                keys = zip(*(batch.column(name).to_pylist() for name in _KEY), strict=True)
                 by_name.update(zip(batch.column("address").to_pylist(), keys, strict=True))
     return by_name
 
@@ -255,6 +234,7 @@ def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[py
     form = schema(settings)
     for path in reversed(_usable(table, settings)):
         with _reading(path):
+            table_size([path])
             for batch in _batches(path, None):
                 names = ("address", *_KEY)
                 values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
@@ -302,10 +282,12 @@ def _reading(path: str) -> Iterator[None]:
     """Makes one error of all that a damaged file leads to."""
     try:
         yield
+    except SourceError as error:
+        raise _damaged(str(error)) from error
     except faults() as error:
-        raise _damaged(path, error) from error
+        line = str(error).partition("\n")[0]
+        raise _damaged(f"{path}: {line}") from error
 
 
-def _damaged(path: str, error: Exception) -> SourceError:
-    line = str(error).partition("\n")[0]
-    return SourceError(f"{path}: {line}; without this file a scan looks at its images again")
+def _damaged(what: str) -> SourceError:
+    return SourceError(f"{what}; without this file a scan looks at its images again")

@@ -15,8 +15,7 @@ from xensave.source.remote import local_path
 _SQL = """
 SELECT address, guest, error, v.target, v.accepted, v.record, v.why, v.depends,
     v.convertible, v.losses
-FROM fleet LEFT JOIN (SELECT address AS a, UNNEST(verdicts) AS v FROM fleet)
-ON a = address AND v.target = ?
+FROM fleet LEFT JOIN LATERAL (SELECT UNNEST(verdicts) AS v) ON v.target = ?
 ORDER BY address
 """
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import check_size, faults, files_of
+from xensave.fleet.parts import faults, files_of
+from xensave.fleet.size import TableSize, table_size
 from xensave.records.meaning.cpu.features import places
 from xensave.source.inputs import reading
+from xensave.source.limits import EXPANSION_FLOOR
+
+if TYPE_CHECKING:
+    import duckdb
 
 Value = object
+
+MEMORY_FLOOR = 1 << 30
+"""Bytes of memory that DuckDB may always take, and beyond it four times the table's length."""
+
+_CHUNK = 2048
+"""The most rows of an answer that are taken at once, as many as DuckDB makes at once."""
 
 
 class QueryResult(NamedTuple):
@@ -72,8 +86,9 @@ def ask(
     """Returns the answer to a question in SQL; the table is called `fleet`.
 
     Only that table can be read: DuckDB's access to files and networks is off and its
-    configuration locked, unless `unsafe`. Raises UsageError for SQL that DuckDB does not take,
-    SourceError where there is no table.
+    configuration locked, unless `unsafe`; then neither its memory nor the answer has a limit.
+    Raises UsageError for SQL that DuckDB does not take, SourceError where there is no table, or
+    where it or the answer is longer than a scan's.
     """
     try:
         import duckdb
@@ -87,8 +102,7 @@ def ask(
     if not files:
         raise SourceError(f"{table}: no such table")
     try:
-        for path in files:
-            check_size(path)
+        size = table_size(files)
         fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
     except UnicodeDecodeError as error:
         raise _no_text(table, error) from error
@@ -101,11 +115,13 @@ def ask(
             # No objects of this process by their names, and no files for what memory cannot hold.
             connection.execute("SET python_enable_replacements = false")
             connection.execute("SET temp_directory = ''")
+            connection.execute(f"SET memory_limit = '{_memory(size)}B'")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
+        most = sys.maxsize if unsafe else size.limit
         result = connection.execute(sql, list(arguments))
         columns = tuple(entry[0] for entry in result.description or ())
-        return QueryResult(columns, cast("list[tuple[Value, ...]]", result.fetchall()))
+        return QueryResult(columns, list(_rows(table, result, size.longest, most)))
     except duckdb.Error as error:
         raise UsageError(f"DuckDB: {_line(error)}") from error
     except UnicodeDecodeError as error:
@@ -113,6 +129,29 @@ def ask(
         raise _no_text(table, error) from error
     finally:
         connection.close()
+
+
+def _memory(size: TableSize) -> int:
+    """Returns how many bytes DuckDB may take: for what it sorts and joins of a table this long."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 4 // 5
+    return min(MEMORY_FLOOR + 4 * size.unfolded, most)
+
+
+def _rows(
+    table: str, result: duckdb.DuckDBPyConnection, longest: int, most: int
+) -> Iterator[tuple[Value, ...]]:
+    """Yields an answer's rows, few at once where texts are long.
+
+    Raises SourceError where its texts have more characters than `most`: a long one of the table
+    may stand in the answer once for each verdict of its row.
+    """
+    at_once = min(max(EXPANSION_FLOOR // (16 * (longest + 1)), 1), _CHUNK)
+    texts = 0
+    while rows := cast("list[tuple[Value, ...]]", result.fetchmany(at_once)):
+        texts += sum(len(value) for row in rows for value in row if isinstance(value, str))
+        if texts > most:
+            raise SourceError(f"{table}: the answer is longer than {most:,} characters")
+        yield from rows
 
 
 def _no_text(table: str, error: UnicodeDecodeError) -> SourceError:
