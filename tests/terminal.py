@@ -1,9 +1,23 @@
-"""Commands on a terminal, and the bytes that come there."""
+"""Commands in this process or on a terminal, and what they print there."""
 
 import os
 import pty
 import subprocess
 import sys
+
+from xensave.cli import main
+
+
+def command(name):
+    """Return what calls `xensave NAME` in this process: its exit code, stdout and stderr.
+
+    It takes the test's capsys or capfd, and the words behind the name.
+    """
+
+    def call(capture, *words):
+        return main([name, *map(str, words)]), *capture.readouterr()
+
+    return call
 
 
 def on_terminal(words, *, stderr=None, **environment):

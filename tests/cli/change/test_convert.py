@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import command
 from xensave.cli import main
 
 ROOT = Path(__file__).parents[3]
 IMAGE = str(ROOT / "examples/hvm1.img.zst")
 CONTEXT = str(ROOT / "examples/hvm1.ctx")
 
-
-def run(capsys, *words):
-    code = main(["convert", *map(str, words)])
-    out, error = capsys.readouterr()
-    return code, out, error
+run = command("convert")
 
 
 def test_a_dry_run_writes_nothing_and_needs_no_out(capsys, tmp_path):

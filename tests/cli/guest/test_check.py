@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from tests.terminal import command
 from xensave.catalogue import release_names
 from xensave.cli import main
 from xensave.testing.streams import hvm_image
@@ -22,11 +23,7 @@ IMAGE = str(EXAMPLES / "hvm1.img.zst")
 CONTEXT = str(EXAMPLES / "pvh1.ctx")
 KEYS = {"source", "target", "accepted", "errno", "record", "loaded", "reason", "offset", "cite"}
 
-
-def called(capsys, *words):
-    code = main(["check", *words])
-    out, err = capsys.readouterr()
-    return code, out, err
+called = command("check")
 
 
 def objects(capsys, *words):

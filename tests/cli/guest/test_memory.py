@@ -7,6 +7,7 @@ import pytest
 
 from tests.memory import samples
 from tests.memory.samples import HVM, page, record
+from tests.terminal import command
 from xensave.cli import main
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc
@@ -14,11 +15,7 @@ from xensave.testing import streams
 
 MARKER = "XENSAVE-MARKER guest=xen417-pvh1 page="
 
-
-def run(capfd, *words):
-    code = main(["memory", *map(str, words)])
-    out, err = capfd.readouterr()
-    return code, out, err
+run = command("memory")
 
 
 def saved(tmp_path, *records):

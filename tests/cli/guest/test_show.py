@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import on_terminal
-from xensave.cli import main
+from tests.terminal import command, on_terminal
 from xensave.container.streams.hvm import DESCRIPTOR
 
 ROOT = Path(__file__).parents[3]
@@ -19,12 +18,7 @@ CONTEXT = str(ROOT / "examples" / "hvm1.ctx")
 PVH = str(ROOT / "examples" / "pvh1.ctx")
 TEXTS = ROOT / "tests" / "data" / "contexts"
 
-
-def show(capsys, *words):
-    """Return (exit code, stdout, stderr)."""
-    code = main(["show", *words])
-    out, err = capsys.readouterr()
-    return code, out, err
+show = command("show")
 
 
 def test_summary(capsys):

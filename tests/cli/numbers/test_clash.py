@@ -5,17 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import on_terminal
-from xensave.cli import main
+from tests.terminal import command, on_terminal
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registries"
 UXEN = str(EXAMPLES / "uxen.toml")
 
-
-def clash(capsys, *words):
-    """Return (exit code, stdout, stderr)."""
-    code = main(["clash", *words])
-    return code, *capsys.readouterr()
+clash = command("clash")
 
 
 @pytest.fixture

@@ -4,14 +4,11 @@ import json
 
 import pytest
 
+from tests.terminal import command
 from xensave import catalogue
-from xensave.cli import main
 from xensave.toolstack.releases.compare import compare
 
-
-def run(capsys, *words):
-    code = main(["compare", *words])
-    return code, *capsys.readouterr()
+run = command("compare")
 
 
 def test_what_an_upgrade_brings(capsys):

@@ -4,13 +4,10 @@ import json
 
 import pytest
 
+from tests.terminal import command
 from xensave.cli import main
 
-
-def cost(capsys, *words):
-    """Return (exit code, stdout, stderr)."""
-    code = main(["cost", *words])
-    return code, *capsys.readouterr()
+cost = command("cost")
 
 
 def test_what_the_thread_asked_for(capsys):

@@ -6,16 +6,12 @@ import sys
 
 import pytest
 
+from tests.terminal import command
 from xensave.catalogue import layouts_of, record_names, release, release_names
-from xensave.cli import main
 from xensave.numbers.space import newest
 from xensave.views.catalogue.records_plot import matrix
 
-
-def records(capsys, *words):
-    """Return (exit code, stdout, stderr)."""
-    code = main(["records", *words])
-    return code, *capsys.readouterr()
+records = command("records")
 
 
 def test_the_table_of_a_release(capsys):

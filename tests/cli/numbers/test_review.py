@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import command
 from xensave.cli import main
 from xensave.rules.rows import ROWS as RULES
 
@@ -25,11 +26,7 @@ DECLARE_HVM_SAVE_TYPE(FOO, 22, struct hvm_foo);
 """
 FILE = "xen/include/public/arch-x86/hvm/save.h"
 
-
-def run(capsys, *words):
-    code = main(["review", *words])
-    out, err = capsys.readouterr()
-    return code, out, err
+run = command("review")
 
 
 def test_text_points_at_the_lines(capsys):

@@ -5,13 +5,9 @@ import re
 
 import pytest
 
-from xensave.cli import main
+from tests.terminal import command
 
-
-def suggest(capsys, *words):
-    """Return (exit code, stdout, stderr)."""
-    code = main(["suggest", *words])
-    return code, *capsys.readouterr()
+suggest = command("suggest")
 
 
 def test_amazon(capsys):
