@@ -16,6 +16,7 @@ from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.context import Context
 from xensave.diff import Selection, compare
+from xensave.testing import streams
 
 ROOT = Path(__file__).parents[2]
 MOMENTS = ROOT.parent / "shared" / "data" / "moments"
@@ -195,9 +196,7 @@ def libxc_front(pfns):
 
 
 def stream(*records):
-    domain = libxc.DomainHeader(libxc.HVM, xen_major=4, xen_minor=17)
-    front = libxc.ImageHeader().to_bytes() + domain.to_bytes()
-    return front + b"".join(records) + pack_record(libxc.END)
+    return streams.libxc_stream(b"".join(records))
 
 
 def test_memory_by_frames():

@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from tests.memory import samples
+from xensave import open as open_image
+from xensave.dump.gdb import Session
 
 SCRIPT = """\
 from drgn.helpers.linux.pid import find_task, for_each_task
@@ -28,6 +30,20 @@ while 1
   end
 end
 """
+
+
+@pytest.fixture(scope="module")
+def vmlinux(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kernel") / "vmlinux"
+    path.write_bytes(samples.vmlinux())
+    return str(path)
+
+
+@pytest.fixture
+def session():
+    """A session of gdb's protocol on the sample image."""
+    with open_image(samples.HVM) as image:
+        yield Session(image)
 
 
 @pytest.fixture(scope="module")

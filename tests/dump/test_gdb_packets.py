@@ -5,18 +5,9 @@ import random
 
 import pytest
 
-from tests.memory.samples import HVM
-from xensave import open as open_image
-from xensave.dump.gdb import Session
 from xensave.dump.gdb.packets import PACKET_SIZE, Packets, packet
 
 MANY = 20_000
-
-
-@pytest.fixture(scope="module")
-def session():
-    with open_image(HVM) as image:
-        yield Session(image)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from xensave.edit.document.decode import decode_pieces
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import Malformed, Unsupported, UsageError
 from xensave.source import open_source
-from xensave.testing import strategies
+from xensave.testing import strategies, streams
 from xensave.views.schemas import schema
 
 ROOT = Path(__file__).parents[2]
@@ -75,9 +75,8 @@ def test_any_stream_comes_back(tmp_path_factory, data):
 
 
 def stream(*records):
-    domain = libxc.DomainHeader(libxc.HVM, xen_major=4, xen_minor=17)
-    front = libxc.ImageHeader().to_bytes() + domain.to_bytes()
-    return front + b"".join(records) + pack_record(libxc.END)
+    head = streams.stream_head("4.17", libxc.HVM)
+    return head + b"".join(records) + pack_record(libxc.END)
 
 
 @pytest.mark.parametrize(

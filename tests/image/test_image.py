@@ -13,7 +13,6 @@ import pytest
 import zstandard
 
 import xensave
-from xensave.container.frames import xl
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PageData
@@ -22,6 +21,7 @@ from xensave.errors import LimitExceeded, Malformed, Truncated, UsageError
 from xensave.image import tally as tally_module
 from xensave.image.facts import pages as pages_module
 from xensave.image.subjects import all_subjects, find_subjects
+from xensave.testing import streams
 
 ROOT = Path(__file__).parents[2]
 HVM = ROOT / "examples" / "hvm1.img.zst"
@@ -37,18 +37,7 @@ def stream(*records, type_=libxc.HVM, major=4, minor=17):
 
 def wrapped(inner, *records, config=b"{}"):
     """An xl image around a libxc stream, with libxl records after it."""
-    optional = xl.OptionalData(config + b"\0").to_bytes()
-    return b"".join(
-        [
-            xl.XlHeader(optional_length=len(optional)).to_bytes(),
-            optional,
-            libxl.LibxlHeader().to_bytes(),
-            pack_record(libxl.LIBXC_CONTEXT),
-            inner,
-            *records,
-            pack_record(libxl.END),
-        ]
-    )
+    return streams.xl_image(streams.libxl_stream(inner, b"".join(records)), config + b"\0")
 
 
 @pytest.fixture(scope="module")

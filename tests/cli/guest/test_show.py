@@ -217,31 +217,14 @@ def test_guest_text_is_escaped(tmp_path):
 
     Errors go to a file: a machine under load draws a progress bar, which has escapes of its own.
     """
-    from xensave.container.frames import xl
-    from xensave.container.framing import pack_record
-    from xensave.container.streams import libxc, libxl
+    from xensave.container.streams import libxc
+    from xensave.testing import streams
 
     config = json.dumps({"c_info": {"name": "evil\x1b[2J\x07", "type": "pv"}}, ensure_ascii=False)
-    optional = xl.OptionalData(config.encode().replace(b"\\u001b", b"\x1b") + b"\0").to_bytes()
-    keys = libxl.EmulatorHeader(2, 0).to_bytes() + libxl.pack_xenstore(
-        [("key\x1b]0;x", "value\x1b[31m\x9b")]
-    )
+    records = streams.emulator([("key\x1b]0;x", "value\x1b[31m\x9b")])
+    stream = streams.libxl_stream(streams.libxc_stream(b"", domain=libxc.PV), records)
     path = tmp_path / "evil\x1b.img"
-    path.write_bytes(
-        b"".join(
-            [
-                xl.XlHeader(optional_length=len(optional)).to_bytes(),
-                optional,
-                libxl.LibxlHeader().to_bytes(),
-                pack_record(libxl.LIBXC_CONTEXT),
-                libxc.ImageHeader().to_bytes(),
-                libxc.DomainHeader(libxc.PV, xen_minor=17).to_bytes(),
-                pack_record(libxc.END),
-                pack_record(libxl.EMULATOR_XENSTORE_DATA, keys),
-                pack_record(libxl.END),
-            ]
-        )
-    )
+    path.write_bytes(streams.xl_image(stream, config.encode().replace(b"\\u001b", b"\x1b") + b"\0"))
     for words in ([], ["--all"], ["--json"], ["--json", "--all"], ["--record", "NO\x1b"]):
         with (tmp_path / "errors").open("w+b") as errors:
             shown, _ = on_terminal(["show", str(path), *words], stderr=errors, NO_COLOR="1")

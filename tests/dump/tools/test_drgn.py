@@ -18,13 +18,6 @@ xensave_drgn = pytest.importorskip("xensave.drgn")
 VMCOREINFO = "memory/rig-kernel.vmcoreinfo.txt"
 
 
-@pytest.fixture(scope="module")
-def vmlinux(tmp_path_factory):
-    path = tmp_path_factory.mktemp("kernel") / "vmlinux"
-    path.write_bytes(samples.vmlinux())
-    return str(path)
-
-
 def tasks(prog):
     from drgn.helpers.linux.pid import for_each_task
 

@@ -16,7 +16,7 @@ from tests.memory import samples
 from tests.memory.samples import HVM
 from xensave import open as open_image
 from xensave.dump import DumpFormat, extract
-from xensave.dump.gdb import Session, listen_tcp, listen_unix
+from xensave.dump.gdb import listen_tcp, listen_unix
 from xensave.dump.gdb.packets import PACKET_SIZE, Packets, packet
 from xensave.errors import SourceError
 
@@ -34,13 +34,6 @@ FRAMES = [
     "kthread",
     "ret_from_fork",
 ]
-
-
-@pytest.fixture(scope="module")
-def vmlinux(tmp_path_factory):
-    path = tmp_path_factory.mktemp("kernel") / "vmlinux"
-    path.write_bytes(samples.vmlinux())
-    return str(path)
 
 
 def gdb(*words, commands):
@@ -139,12 +132,6 @@ class TestGdb:
             assert done.stderr.strip(), command
         with open_image(HVM) as image:
             assert image.memory.read(0xFFFF0, 1) == b"\xea"
-
-
-@pytest.fixture
-def session():
-    with open_image(HVM) as image:
-        yield Session(image)
 
 
 class TestAnswers:
