@@ -12,7 +12,7 @@ from xensave.container.streams.libxc import X86_PV_VCPU_BASIC
 from xensave.container.streams.libxc_records import PAIR, VCPU_CONTEXT_SIZES
 from xensave.context import ContextRecord
 from xensave.image import Image
-from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers
+from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers, pv_bodies
 from xensave.records.codec import decode, encode
 from xensave.records.flat import locate
 from xensave.records.stream import stream_layout
@@ -40,12 +40,9 @@ _ROOT_SIZE = 8
 def guest_contexts(image: Image) -> Iterator[bytes]:
     """Yields the context of each vCPU that was saved, CONTEXT_SIZE bytes each."""
     if image.type == "pv":
-        bodies = {
-            PAIR.unpack_from(record.body)[0]: record.body[PAIR.size :]
-            for record in image.tally.all(LIBXC, X86_PV_VCPU_BASIC)
-        }
+        bodies = pv_bodies(image.tally.all(LIBXC, X86_PV_VCPU_BASIC))
         for number in sorted(bodies):
-            yield _pv_context(bodies[number])
+            yield _pv_context(bodies[number][PAIR.size :])
         return
     for number in image.vcpu_numbers:
         yield hvm_context(image.context["CPU", number])

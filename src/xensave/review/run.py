@@ -19,7 +19,7 @@ from xensave.review.patches.versions import (
     trailers_of,
 )
 from xensave.review.result import Review, ReviewResult, Untouched
-from xensave.review.series import OnRelease, OnTree, Patch, PatchStep, Stepper, tells
+from xensave.review.series import OnRelease, OnTree, Patch, PatchStep, tells
 from xensave.review.trees.bases import Base, Bases
 from xensave.rules.numbers.model import Change, Objection, Side
 from xensave.rules.numbers.run import objections
@@ -147,7 +147,7 @@ def _steps(
 ) -> list[tuple[Patch, PatchStep | None]]:
     """What each patch of a series does. Raises UsageError where one does not apply."""
     known = (setting.bases, setting.claims)
-    stepper: Stepper = (
+    stepper: OnRelease | OnTree = (
         OnRelease(series, *known, setting.base)
         if tree is None
         else OnTree(_below(series[0].message, tree), *known)

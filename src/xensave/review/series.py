@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
@@ -76,14 +76,6 @@ class PatchStep(NamedTuple):
     unseen: tuple[str, ...]
 
 
-class Stepper(Protocol):
-    """Takes the patches of a series in their order."""
-
-    def step(self, patch: Patch) -> PatchStep | None:
-        """Returns the sides of the next patch; None where it touches nothing that counts."""
-        ...
-
-
 class OnTree:
     """A series applied to a tree."""
 
@@ -94,7 +86,10 @@ class OnTree:
         self._side: Side | None = None
 
     def step(self, patch: Patch) -> PatchStep | None:
-        """Applies a patch. Raises UsageError where it does not apply."""
+        """Applies a patch; None where it touches nothing that counts.
+
+        Raises UsageError where it does not apply.
+        """
         texts: dict[str, str | None] = {}
         files = []
         for file in patch.files:

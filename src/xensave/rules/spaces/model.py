@@ -45,21 +45,13 @@ class SpaceChange:
     def fresh(self) -> list[SpaceNumber]:
         """The numbers that the change gives to names, aliases left out."""
         known = {(n.name, n.number) for n in self.was.numbers}
-        return [
-            n
-            for n in self.after.numbers
-            if n.number is not None and not n.alias and (n.name, n.number) not in known
-        ]
+        return [n for n in _numbered(self.after) if (n.name, n.number) not in known]
 
     @property
     def gone(self) -> list[SpaceNumber]:
         """The numbers whose names the change takes away altogether."""
         names = {n.name for n in self.after.numbers}
-        return [
-            n
-            for n in self.was.numbers
-            if n.number is not None and not n.alias and n.name not in names
-        ]
+        return [n for n in _numbered(self.was) if n.name not in names]
 
     def leniency(
         self, name: str, number: int | None, *, retired: bool = False
@@ -89,6 +81,10 @@ class SpaceChange:
         removed = removed and place is not None
         at = place or self.after.numbers[-1].place
         return Hit(at, self.description.limit_macro or "", message, key, removed, remedy=remedy)
+
+
+def _numbered(text: SpaceText) -> list[SpaceNumber]:
+    return [n for n in text.numbers if n.number is not None and not n.alias]
 
 
 SpaceRule: TypeAlias = NumberRule[SpaceChange]
