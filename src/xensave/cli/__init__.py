@@ -61,7 +61,7 @@ COMMANDS = {name: purpose for group in GROUPS.values() for name, purpose in grou
 
 INTERRUPTED = 130
 
-COLLECT_EVERY = 20_000
+COLLECT_EVERY = 100_000
 """Objects between two looks for cycles in a process of its own: what is imported has none."""
 
 

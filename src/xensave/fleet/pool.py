@@ -17,6 +17,7 @@ from xensave.errors import SourceError
 from xensave.fleet.row import error_row, rows_of
 from xensave.fleet.scan import Question
 from xensave.fleet.schema import Row
+from xensave.fleet.serial import SerialPool
 from xensave.source.remote.addresses import StoreObject
 
 
@@ -37,7 +38,7 @@ class ProcessPool:
     def rows(self, batches: Iterator[Sequence[StoreObject]]) -> Iterator[list[Row]]:
         """Yields each batch's rows as they are done."""
         if self._jobs == 1:
-            yield from (rows_of(batch, self._question) for batch in batches)
+            yield from SerialPool(self._question).rows(batches)
             return
         lost: list[Sequence[StoreObject]] = []
         while True:

@@ -74,6 +74,10 @@ def _pool(args: argparse.Namespace, question: Question) -> Pool:
         from xensave.fleet.cluster import DaskPool
 
         return DaskPool(question, args.dask)
+    if args.jobs == 1:
+        from xensave.fleet.serial import SerialPool
+
+        return SerialPool(question)
     from xensave.fleet.pool import ProcessPool
 
     return ProcessPool(question, args.jobs)

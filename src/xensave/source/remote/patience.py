@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,8 +27,8 @@ _LASTING = (
     NotImplementedError,
     ValueError,
     TypeError,
-    ssl.SSLCertVerificationError,
 )
+"""What the same question would meet again; a certificate that is refused is a ValueError."""
 
 
 class Changed(Exception):
