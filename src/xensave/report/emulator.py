@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from xensave.container.streams.qemu import QemuSection
 from xensave.image import Image
 from xensave.image.facts.emulator import Emulator
-from xensave.report.page import PageTable, filled
+from xensave.report.page import PageTable, filled, listed
 
 HIDDEN = "left out"
 
@@ -16,20 +17,27 @@ def emulator_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
 
 def _tables(emulator: Emulator, *, full: bool) -> tuple[PageTable, ...]:
     name = f"{emulator.kind} {emulator.instance}"
-    rows = tuple(
-        (
-            section.name,
-            str(section.instance),
-            str(section.version),
-            f"{section.length:,}",
-            ", ".join(f"{sub.name} (version {sub.version})" for sub in section.subsections),
-        )
-        for section in emulator.sections
-    )
     head = ("device", "instance", "version", "bytes", "subsections")
-    keys = tuple((key, value if full else HIDDEN) for key, value in emulator.xenstore)
     note = "" if full else "Values are left out: they may be secrets. --full shows them."
     return filled(
-        PageTable(f"Sections of {name}", head, rows, (1, 2, 3), (0, 4)),
-        PageTable(f"xenstore keys of {name}", ("key", "value"), keys, (), (0, 1), note),
+        listed(
+            PageTable(f"Sections of {name}", head, (), (1, 2, 3), (0, 4)),
+            emulator.sections,
+            _section_row,
+        ),
+        listed(
+            PageTable(f"xenstore keys of {name}", ("key", "value"), (), (), (0, 1), note),
+            emulator.xenstore,
+            lambda pair: (pair[0], pair[1] if full else HIDDEN),
+        ),
+    )
+
+
+def _section_row(section: QemuSection) -> tuple[str, ...]:
+    return (
+        section.name,
+        str(section.instance),
+        str(section.version),
+        f"{section.length:,}",
+        ", ".join(f"{sub.name} (version {sub.version})" for sub in section.subsections),
     )

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from xensave.container.events import CONTEXT, HEADER_KIND, LIBXC, RECORD, TRAILER, Event
 from xensave.container.streams import libxc
+from xensave.context import ContextRecord
 from xensave.image import Image
+from xensave.image.tally import Count
 from xensave.report.charts import bar
-from xensave.report.page import Bar, PageTable, filled
+from xensave.report.page import Bar, PageTable, filled, listed
 from xensave.views.guest.summary import bytes_of, counted
 
 _PAGES = "page contents and frame numbers"
@@ -33,30 +35,38 @@ def record_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the records of the streams and of the HVM context, with what they cost."""
     size = image.size or 1
     firsts = image.tally.firsts
-    streams = tuple(
-        (
+
+    def stream_row(each: Count) -> tuple[str, ...]:
+        return (
             f"{each.layer} {each.name}",
             f"{firsts.get((each.layer, each.type), 0):#x}",
             *counted(image, each),
             f"{100 * bytes_of(image, each) / size:.3g} %",
         )
-        for each in image.counts
-    )
-    context = tuple(
-        (
-            record.label,
-            str(record.typecode),
-            f"{record.offset:#x}",
-            f"{record.length:,}",
-            record.layout.id if record.layout is not None else "unknown",
-        )
-        for record in (image.context if image.has_context else ())
-    )
+
     head = ("record", "first at", "count", "bytes", "share")
     own = ("record", "type", "at", "bytes", "layout")
     return filled(
-        PageTable("Records of the streams", head, streams, (1, 2, 3, 4), (0, 1)),
-        PageTable("Records of the HVM context", own, context, (1, 2, 3), (0, 2, 4)),
+        listed(
+            PageTable("Records of the streams", head, (), (1, 2, 3, 4), (0, 1)),
+            image.counts,
+            stream_row,
+        ),
+        listed(
+            PageTable("Records of the HVM context", own, (), (1, 2, 3), (0, 2, 4)),
+            image.context if image.has_context else (),
+            _context_row,
+        ),
+    )
+
+
+def _context_row(record: ContextRecord) -> tuple[str, ...]:
+    return (
+        record.label,
+        str(record.typecode),
+        f"{record.offset:#x}",
+        f"{record.length:,}",
+        record.layout.id if record.layout is not None else "unknown",
     )
 
 

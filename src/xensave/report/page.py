@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from xensave.catalogue.errnos import MaybeErrno
 from xensave.toolstack.releases.matrix import Outcome
+
+T = TypeVar("T")
 
 ROWS_LIMIT = 2048
 """Rows of a table of a guest: an HVM context of 128 vCPUs has 1,300 records."""
@@ -44,22 +48,29 @@ class PageTable(NamedTuple):
         )
 
 
-def filled(*tables: PageTable) -> tuple[PageTable, ...]:
-    """Returns the tables that have rows; of more than ROWS_LIMIT the first, and how many more.
+def listed(
+    table: PageTable, entries: Iterable[T], row: Callable[[T], tuple[str, ...]]
+) -> PageTable:
+    """Returns a table with a row for each entry; of more than ROWS_LIMIT the first.
 
-    >>> many = PageTable("", ("number",), tuple((str(n),) for n in range(ROWS_LIMIT + 1)))
-    >>> len(filled(many)[0].rows), filled(many)[0].note
+    What is left out is counted in the note, and no row is made of it.
+
+    >>> many = listed(PageTable("", ("number",), ()), range(ROWS_LIMIT + 1), lambda n: (str(n),))
+    >>> len(many.rows), many.note
     (2048, '1 more is left out.')
     """
-    return tuple(_bounded(table) for table in tables if table.rows)
-
-
-def _bounded(table: PageTable) -> PageTable:
-    more = len(table.rows) - ROWS_LIMIT
-    if more <= 0:
-        return table
+    left = iter(entries)
+    rows = tuple(map(row, islice(left, ROWS_LIMIT)))
+    more = sum(1 for _ in left)
+    if not more:
+        return table._replace(rows=rows)
     note = f"{more:,} more {'is' if more == 1 else 'are'} left out. {table.note}".rstrip()
-    return table._replace(rows=table.rows[:ROWS_LIMIT], note=note)
+    return table._replace(rows=rows, note=note)
+
+
+def filled(*tables: PageTable) -> tuple[PageTable, ...]:
+    """Returns the tables that have rows."""
+    return tuple(table for table in tables if table.rows)
 
 
 class BarSegment(NamedTuple):

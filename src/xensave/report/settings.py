@@ -2,65 +2,76 @@
 
 from __future__ import annotations
 
+from xensave.container.streams.libxc_records import CpuidLeaf
 from xensave.image import Image
-from xensave.image.subjects import all_subjects
 from xensave.records.meaning.bits import bit_names
-from xensave.records.meaning.leaves import Leaf, leaves_of
+from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
+from xensave.records.meaning.cpu.features import feature_tables
+from xensave.records.meaning.leaves import ENTRIES
 from xensave.records.meaning.rows import ROWS
-from xensave.records.values import structs
-from xensave.report.page import PageTable, RegisterFeatures, filled
+from xensave.report.page import PageTable, RegisterFeatures, filled, listed
 
-_CPUID, _MSRS, _PARAMS = "X86_CPUID_POLICY", "X86_MSR_POLICY", "HVM_PARAMS"
 _REGISTERS = {"a": "eax", "b": "ebx", "c": "ecx", "d": "edx"}
 
 
 def features(image: Image) -> tuple[RegisterFeatures, ...]:
     """Returns the features of the CPU policy by leaf and register."""
+    known = {(leaf, subleaf) for leaf, subleaf, _ in feature_tables()}
+    # Of a leaf that is listed again the last counts, as for who restores it.
+    leaves = {
+        key: entry
+        for entry in image.cpuid_policy
+        if (key := (entry.leaf, 0 if entry.subleaf == NO_SUBLEAF else entry.subleaf)) in known
+    }
     result = []
-    for path, leaf in _leaves(image, _CPUID).items():
-        if leaf.register is not None and isinstance(leaf.value, int) and leaf.value:
-            place, _, register = path.rpartition(".")
-            names = tuple(bit_names(leaf.value, leaf.register))
-            result.append(RegisterFeatures(f"leaf {place}, {_REGISTERS[register]}", names))
+    for entry in leaves.values():
+        for path, leaf in ENTRIES["struct leaf"](entry._asdict()):
+            if leaf.register is not None and isinstance(leaf.value, int) and leaf.value:
+                place, _, register = path.rpartition(".")
+                names = tuple(bit_names(leaf.value, leaf.register))
+                result.append(RegisterFeatures(f"leaf {place}, {_REGISTERS[register]}", names))
     return tuple(result)
 
 
 def policy_tables(image: Image) -> tuple[PageTable, ...]:
     """Returns the leaves of the CPU policy that are not zero, and its MSRs."""
-    entries = [
-        ROWS["struct leaf"](entry)
-        for subject in all_subjects(image)
-        if subject.name == _CPUID
-        for entry in structs(subject.values, "leaves")
-    ]
-    leaves = tuple(
-        (row.label, row.value, row.meaning.partition(";")[0])
-        for row in entries
-        if row.value != "all zero"
-    )
-    msrs = tuple((name, leaf.text) for name, leaf in _leaves(image, _MSRS).items())
     head = ("leaf", "registers", "meaning")
+    leaves = (entry for entry in image.cpuid_policy if any(entry[2:]))
     return filled(
-        PageTable("CPUID leaves that are not zero", head, leaves, (), (0, 1)),
-        PageTable("MSRs of the policy", ("MSR", "value"), msrs, (), (0, 1)),
+        listed(
+            PageTable("CPUID leaves that are not zero", head, (), (), (0, 1)), leaves, _leaf_row
+        ),
+        listed(
+            PageTable("MSRs of the policy", ("MSR", "value"), (), (), (0, 1)),
+            image.msr_policy.items(),
+            lambda entry: _entry_row("struct msr", entry)[:2],
+        ),
     )
 
 
 def setting_tables(image: Image, *, full: bool) -> tuple[PageTable, ...]:
     """Returns the HVM params and, with `full`, the configuration."""
-    params = tuple(
-        (name, leaf.text, leaf.meaning) for name, leaf in _leaves(image, _PARAMS).items()
-    )
-    lines = tuple((line,) for line in image.config_text.splitlines()) if full else ()
+    lines = image.config_text.splitlines() if full else ()
     return filled(
-        PageTable("HVM params", ("param", "value", "meaning"), params, (), (0, 1)),
-        PageTable("Configuration", ("as it was saved",), lines, (), (0,)),
+        listed(
+            PageTable("HVM params", ("param", "value", "meaning"), (), (), (0, 1)),
+            image.params.items(),
+            lambda entry: _entry_row("struct param", entry),
+        ),
+        listed(
+            PageTable("Configuration", ("as it was saved",), (), (), (0,)),
+            lines,
+            lambda line: (line,),
+        ),
     )
 
 
-def _leaves(image: Image, name: str) -> dict[str, Leaf]:
-    result: dict[str, Leaf] = {}
-    for subject in all_subjects(image):
-        if subject.name == name:
-            result.update(leaves_of(subject.name, subject.layout, subject.values))
-    return result
+def _leaf_row(entry: CpuidLeaf) -> tuple[str, ...]:
+    row = ROWS["struct leaf"](entry._asdict())
+    return row.label, row.value, row.meaning.partition(";")[0]
+
+
+def _entry_row(struct: str, entry: tuple[int, int]) -> tuple[str, ...]:
+    index, value = entry
+    ((name, leaf),) = ENTRIES[struct]({"index": index, "value": value})
+    return name, leaf.text, leaf.meaning
