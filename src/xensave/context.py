@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from xensave.records.values import Value, Values
 
 
-RECORDS_LIMIT = 1 << 18
-"""The most records of one context: 8,192 vCPUs have a third of that."""
+RECORDS_LIMIT = 1 << 14
+"""So many records may a context have however short they are: 128 vCPUs have a tenth of that ..."""
+
+RECORD_BYTES = 256
+"""... and beyond them one for so many of its bytes: on average a vCPU's have 400."""
 
 
 class AbsentRecord(XensaveError, KeyError):
@@ -210,17 +213,18 @@ class Context:
         """Reads a context; `offset` is where `data` stands in its input.
 
         Raises Truncated where a descriptor or body is cut, or END is missing: with the offset of
-        that descriptor and the record; LimitExceeded above RECORDS_LIMIT. What the
-        records hold is not judged here.
+        that descriptor and the record; LimitExceeded for more records than RECORDS_LIMIT and one
+        for RECORD_BYTES each. What the records hold is not judged here.
         """
         view = memoryview(data)
+        most = RECORDS_LIMIT + len(view) // RECORD_BYTES
         records: list[ContextRecord] = []
         try:
             for typecode, instance, body, at in hvm.iterate(view):
                 place = offset + at
-                if len(records) == RECORDS_LIMIT:
+                if len(records) == most:
                     raise LimitExceeded(
-                        f"a context of more than {RECORDS_LIMIT:,} records",
+                        f"a context of more than {most:,} records in {len(view):,} bytes",
                         offset=place,
                         record="HVM context",
                     )

@@ -21,7 +21,7 @@ from xensave.errors import UsageError
 from xensave.image.facts.stream import release_named
 from xensave.records.codec import decode
 from xensave.records.meaning.leaves import Leaf, leaves_of
-from xensave.records.stream import stream_layout
+from xensave.records.stream import shown_layout
 
 _VCPU = "X86_PV_VCPU_"
 
@@ -87,7 +87,7 @@ class Editor:
         return event.header._replace(optional_length=len(data)).to_bytes() + data
 
     def _record(self, event: Event) -> bytes | None:
-        layout = stream_layout(event.name, event.length)
+        layout = shown_layout(event.name, event.length)
         instance = None
         if event.name.startswith(_VCPU) and event.length >= 4:
             instance = int.from_bytes(event.prefix(4), "little")

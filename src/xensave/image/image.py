@@ -62,6 +62,7 @@ class Image(CountedImage):
         self._memory: Memory | None = None
         self._type: GuestType | None = None
         self._pv_bodies: dict[int, bytes] | None = None
+        self._emulators: tuple[Emulator, ...] | None = None
 
     @property
     def facts(self) -> GuestFacts:
@@ -306,9 +307,11 @@ class Image(CountedImage):
         """The device models: kind, stream version, xenstore keys and values."""
         if not self.tally.kept:
             return ()
-        from xensave.image.facts.emulator import emulators
+        if self._emulators is None:
+            from xensave.image.facts.emulator import emulators
 
-        return emulators(self.tally)
+            self._emulators = emulators(self.tally)
+        return self._emulators
 
     @property
     def details(self) -> tuple[tuple[str, str], ...]:

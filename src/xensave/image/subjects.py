@@ -12,7 +12,7 @@ from xensave.context import AbsentRecord, ContextRecord
 from xensave.errors import UsageError
 from xensave.image.image import Image
 from xensave.image.tally import BufferedRecord
-from xensave.records.stream import stream_layout
+from xensave.records.stream import ENTRIES_LIMIT, shown_layout, stream_layout
 from xensave.records.subject import Subject
 
 _SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)(?::(\d+))?")
@@ -60,8 +60,11 @@ def context_subject(record: ContextRecord, release: str | None = None) -> Subjec
 
 def stream_subject(record: BufferedRecord) -> Subject:
     """Returns a record of a libxc or libxl stream."""
-    layout = stream_layout(record.name, record.length) if record.layer == LIBXC else None
-    note = ""
+    layout, note = None, ""
+    if record.layer == LIBXC:
+        layout = shown_layout(record.name, record.length)
+        if layout is None and stream_layout(record.name, record.length) is not None:
+            note = f"entries of more than {ENTRIES_LIMIT:,} bytes are not taken apart"
     if len(record.body) < record.length:
         note = f"the first {len(record.body)} bytes of {record.length}"
     return Subject(

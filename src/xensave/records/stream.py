@@ -81,6 +81,24 @@ def stream_layout(name: str, length: int) -> Layout | None:
     return _make(name) if name in BODIES else None
 
 
+ENTRIES_LIMIT = 1 << 16
+"""Bytes of entries (params, CPUID leaves, MSRs) that are taken apart: Xen writes a few KiB."""
+
+
+def shown_layout(name: str, length: int) -> Layout | None:
+    """Returns the layout by which a libxc record is shown and edited, None where it has none.
+
+    Nor has one with more entries than anybody reads: its body is bytes.
+
+    >>> shown_layout("X86_MSR_POLICY", ENTRIES_LIMIT).id
+    'x86_msr_policy'
+    >>> shown_layout("X86_MSR_POLICY", ENTRIES_LIMIT + 16) is None
+    True
+    """
+    of_entries = name in BODIES and bool(BODIES[name][1])
+    return None if of_entries and length > ENTRIES_LIMIT else stream_layout(name, length)
+
+
 def root_frame(cr3: int, bits: int) -> int:
     """Returns the frame of the page table that a PV vCPU's CR3 names, by its guest's width.
 

@@ -57,6 +57,9 @@ EMULATOR_HEADER_SIZE = _EMULATOR.size
 XENSTORE_LIMIT = 1 << 20
 """Longer xenstore data is not split into keys and values; QEMU's is a few KiB."""
 
+KEYS_LIMIT = 1 << 14
+"""Nor is what holds more keys: QEMU's are a dozen."""
+
 
 class LibxlHeader(NamedTuple):
     """The stream's header; every field of it is big-endian.
@@ -126,7 +129,8 @@ def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
 
     Bytes that are not UTF-8 come out as surrogates, so that `pack_xenstore` gives them back.
 
-    Raises Malformed for bytes that are no keys with values, LimitExceeded above XENSTORE_LIMIT.
+    Raises Malformed for bytes that are no keys with values, LimitExceeded above XENSTORE_LIMIT
+    or KEYS_LIMIT.
 
     >>> parse_xenstore(b"physmap/0/name\0vga.vram\0")
     [('physmap/0/name', 'vga.vram')]
@@ -139,10 +143,18 @@ def parse_xenstore(data: bytes | memoryview) -> list[tuple[str, str]]:
         )
     if data[-1] != 0:
         raise Malformed("xenstore data does not end in NUL", record=_XENSTORE)
-    words = [word.decode("utf-8", "surrogateescape") for word in bytes(data[:-1]).split(b"\0")]
+    flat = bytes(data[:-1])
+    if flat.count(0) >= 2 * KEYS_LIMIT:
+        raise too_many_keys()
+    words = [word.decode("utf-8", "surrogateescape") for word in flat.split(b"\0")]
     if len(words) % 2:
         raise Malformed(f"{len(words)} strings are no keys with values", record=_XENSTORE)
     return list(zip(words[::2], words[1::2], strict=True))
+
+
+def too_many_keys() -> LimitExceeded:
+    """Returns the error that there are more keys than anybody reads."""
+    return LimitExceeded(f"more than {KEYS_LIMIT:,} xenstore keys", record=_XENSTORE)
 
 
 def pack_xenstore(pairs: list[tuple[str, str]]) -> bytes:

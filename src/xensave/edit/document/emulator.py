@@ -13,6 +13,7 @@ from xensave.edit.document.members import Json, Members, as_list
 from xensave.errors import Malformed, Unsupported
 
 _FULL = 4
+_PAIR = [str, str]
 
 
 def xenstore_json(body: bytes) -> dict[str, Json]:
@@ -29,11 +30,10 @@ def xenstore_bytes(source: Members) -> bytes:
     """
     pairs = []
     for index, item in enumerate(as_list(source.get("xenstore"), source.place)):
-        place = f"{source.place}.xenstore[{index}]"
-        pair = as_list(item, place)
-        if len(pair) != 2 or not all(isinstance(word, str) for word in pair):
+        if not isinstance(item, list) or [*map(type, item)] != _PAIR:
+            place = f"{source.place}.xenstore[{index}]"
             raise Malformed("a key and a value are due here", path=place)
-        pairs.append((str(pair[0]), str(pair[1])))
+        pairs.append((item[0], item[1]))
     return _header(source).to_bytes() + pack_xenstore(pairs)
 
 

@@ -20,7 +20,7 @@ from xensave.edit.document.headers import header_bytes, header_json
 from xensave.edit.document.members import Json, Members
 from xensave.edit.document.runs import runs_bytes, runs_json
 from xensave.errors import Malformed, Unsupported, XensaveError
-from xensave.records.stream import stream_layout
+from xensave.records.stream import shown_layout
 
 INLINE_LIMIT = 1 << 20
 CONTEXT_LIMIT = 16 << 20
@@ -108,7 +108,7 @@ def _body_json(event: Event, release: str | None) -> Object:
         return _pages_json(event)
     if event.is_record(LIBXC, libxc.HVM_CONTEXT) and event.length <= CONTEXT_LIMIT:
         return context_json(bytes(event.body()), release, event.body_offset)
-    layout = stream_layout(event.name, event.length) if event.layer == LIBXC else None
+    layout = shown_layout(event.name, event.length) if event.layer == LIBXC else None
     if layout is not None and 0 < event.length <= INLINE_LIMIT:
         return body_json(layout, bytes(event.body()))
     codec = _CODECS.get((event.layer, event.type))

@@ -7,6 +7,9 @@ body in which it is not zero is written a second time as it is (`raw`), and the 
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 from xensave.catalogue.model import Field, Layout
 from xensave.edit.document.members import Json, Members, as_list, as_number, as_octets
 from xensave.errors import Malformed, UsageError
@@ -16,6 +19,8 @@ from xensave.records.values import Value, Values
 
 EXACT = 1 << 53
 """Integers up to here are the same in every reader of JSON."""
+
+_HEXADECIMAL = re.compile("0x[0-9a-f]{1,16}")
 
 
 def body_json(layout: Layout, body: bytes) -> dict[str, Json]:
@@ -64,11 +69,17 @@ def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, J
 
 
 def _each_json(written: list[Field], values: dict[str, Value]) -> dict[str, Json]:
-    return {
-        field.name: _value_json(field, values[field.name])
-        for field in written
-        if field.name in values
-    }
+    result: dict[str, Json] = {}
+    for field in written:
+        name = field.name
+        if name in values:
+            value = values[name]
+            # Most are small numbers, of which an array may have many: nothing is called for them.
+            if isinstance(value, int) and -EXACT <= value <= EXACT:
+                result[name] = value
+            else:
+                result[name] = _value_json(field, value)
+    return result
 
 
 def _written(fields: tuple[Field, ...]) -> list[Field]:
@@ -103,16 +114,45 @@ def _from_json(fields: tuple[Field, ...], source: Members) -> dict[str, Value]:
     return _each_value(_known(fields), source)
 
 
-def _known(fields: tuple[Field, ...]) -> dict[str, Field]:
-    return {field.name: field for field, _ in members(fields)}
+class _Known(NamedTuple):
+    """The members that an object may have, and which of them are integers."""
+
+    fields: dict[str, Field]
+    integers: frozenset[str]
 
 
-def _each_value(known: dict[str, Field], source: Members) -> dict[str, Value]:
+def _known(fields: tuple[Field, ...]) -> _Known:
+    known = {field.name: field for field, _ in members(fields)}
+    integers = (name for name, field in known.items() if _is_integer(field))
+    return _Known(known, frozenset(integers))
+
+
+def _is_integer(field: Field) -> bool:
+    whole = field.bits is not None or field.size in (1, 2, 4, 8)
+    return whole and not field.dims and not field.fields
+
+
+def _integers(known: _Known, item: object) -> dict[str, Value] | None:
+    """Returns an object of integers alone; None for any other, which is read member by member."""
+    if not isinstance(item, dict) or not known.integers.issuperset(item):
+        return None
+    result: dict[str, Value] = {}
+    for name, number in item.items():
+        if type(number) is int:
+            result[name] = number
+        elif isinstance(number, str) and _HEXADECIMAL.fullmatch(number):
+            result[name] = int(number, 16)
+        else:
+            return None
+    return result
+
+
+def _each_value(known: _Known, source: Members) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for name, item in source.items():
-        if name not in known:
+        if name not in known.fields:
             raise Malformed(f"there is no field {name!r}", path=source.place)
-        result[name] = _value(known[name], item, f"{source.place}.{name}")
+        result[name] = _value(known.fields[name], item, f"{source.place}.{name}")
     return result
 
 
@@ -125,7 +165,9 @@ def _value(field: Field, item: object, place: str) -> Value:
         if element.fields and not element.dims:
             known = _known(element.fields)
             return [
-                _each_value(known, Members(each, f"{place}[{index}]"))
+                numbers
+                if (numbers := _integers(known, each)) is not None
+                else _each_value(known, Members(each, f"{place}[{index}]"))
                 for index, each in enumerate(as_list(item, place))
             ]
         return [

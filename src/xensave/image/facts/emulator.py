@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from xensave.container.events import LIBXL
 from xensave.container.formats import format_named
 from xensave.container.streams import libxl
-from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, EmulatorHeader, parse_xenstore
+from xensave.container.streams.libxl import (
+    EMULATOR_HEADER_SIZE,
+    EmulatorHeader,
+    parse_xenstore,
+    too_many_keys,
+)
 from xensave.errors import XensaveError
 from xensave.image.tally import BufferedRecord, Tally
 
@@ -40,7 +45,8 @@ class Emulator(NamedTuple):
 def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     """Puts together the state and the EMULATOR_XENSTORE_DATA records of each emulator.
 
-    Raises Malformed for a record that cannot be read; without `strict` it counts for nothing.
+    Raises Malformed for a record that cannot be read, LimitExceeded for more keys than KEYS_LIMIT
+    of libxl's streams; without `strict` it counts for nothing.
     """
     contexts = [
         _as_context(record, format_named(layer).model_head)
@@ -51,6 +57,7 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     stores = tally.all(LIBXL, libxl.EMULATOR_XENSTORE_DATA)
     states: dict[EmulatorHeader, BufferedRecord] = {}
     keys: dict[EmulatorHeader, list[tuple[str, str]]] = {}
+    left = libxl.KEYS_LIMIT
     for record in contexts:
         if strict or len(record.body) >= EMULATOR_HEADER_SIZE:
             with record.placed():
@@ -58,7 +65,11 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     for record in stores:
         with nullcontext() if strict else suppress(XensaveError), record.placed():
             header = EmulatorHeader.parse(record.body)
-            keys.setdefault(header, []).extend(parse_xenstore(record.body[EMULATOR_HEADER_SIZE:]))
+            pairs = parse_xenstore(record.body[EMULATOR_HEADER_SIZE:])
+            left -= len(pairs)
+            if left < 0:
+                raise too_many_keys()
+            keys.setdefault(header, []).extend(pairs)
     return tuple(
         _emulator(header, states.get(header), keys.get(header, []))
         for header in dict.fromkeys([*states, *keys])

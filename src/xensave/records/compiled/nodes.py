@@ -32,6 +32,10 @@ class Array:
     def write(self, buffer: bytearray, at: int, value: Value, path: str) -> None:
         """Puts those elements that differ from what is there, of as many as there must be."""
         wanted = items(value, self.count, path)
+        element = self.element
+        if isinstance(element, StructNode) and (packed := element.packed(wanted)):
+            buffer[at : at + self.size] = packed
+            return
         before = self._elements(buffer, at)
         for index, (item, old) in enumerate(zip(wanted, before, strict=True)):
             if item != old:
@@ -87,7 +91,9 @@ class StructMember(NamedTuple):
 class StructNode:
     """A struct or union: its members by name, in the order of their declaration."""
 
-    __slots__ = ("_apart", "_blank", "_fast", "_names", "_rest", "_whole", "members", "size")
+    __slots__ = (
+        "_apart", "_blank", "_dense", "_fast", "_names", "_rest", "_whole", "members", "size",
+    )  # fmt: skip
 
     def __init__(self, members: tuple[StructMember, ...], size: int) -> None:
         self.size = size
@@ -100,6 +106,8 @@ class StructNode:
         self._rest = tuple(m for m in self.members.values() if m.name not in taken)
         self._whole = struct.Struct(f"{form.format}{max(0, size - form.size)}x")
         self._apart = _apart(self.members.values())
+        integers = [m.node.size for m in fast if isinstance(m.node, Integer)]
+        self._dense = len(integers) == len(fast) and sum(integers) == size
 
     @property
     def scalar(self) -> bool:
@@ -110,6 +118,23 @@ class StructNode:
         """Returns each struct of an array of `scalar` ones."""
         names = self._names
         return [dict(zip(names, row, strict=True)) for row in self._whole.iter_unpack(buffer)]
+
+    def packed(self, wanted: list[Value]) -> bytes | None:
+        """Returns the bytes of an array of such structs, if they are integers without gaps.
+
+        None for what is written member by member: values that leave members out, or do not fit.
+        """
+        if not self.scalar or not self._dense:
+            return None
+        names, rows = self._names, []
+        for item in wanted:
+            if not isinstance(item, dict) or item.keys() != self.members.keys():
+                return None
+            rows.append([item[name] for name in names])
+        try:
+            return b"".join([self._whole.pack(*row) for row in rows])
+        except struct.error:
+            return None
 
     def read(self, buffer: Buffer, at: int) -> dict[str, Value]:
         """Returns the members by name."""

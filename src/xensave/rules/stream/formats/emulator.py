@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBXL, Event
 from xensave.container.streams import libxc, libxl, qemu
-from xensave.errors import Malformed
+from xensave.errors import LimitExceeded, Malformed
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Fault, StreamRule, refused_by
 from xensave.rules.stream.state import StreamState
@@ -100,6 +100,9 @@ def xenstore(event: Event, _: StreamState) -> Iterator[Fault]:
         pairs = libxl.parse_xenstore(data)
     except Malformed as error:
         yield Fault(PAIRED, error.message)
+        return
+    except LimitExceeded as error:
+        yield Fault(SIZE, f"{error.message} are not looked into")
         return
     if any(not key or key.startswith("/") for key, _value in pairs):
         yield Fault(RELATIVE, "a key is empty or absolute")
