@@ -7,6 +7,7 @@ A field is an `int`, `bytes` (arrays of 8-bit integers), a `list` (other arrays)
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TypeAlias
 
 from xensave.errors import UsageError
@@ -85,6 +86,16 @@ def integer(values: dict[str, Value], path: str) -> int:
     if isinstance(value, int):
         return value
     raise UsageError(f"field {path} is no integer")
+
+
+def numbers(values: dict[str, Value], names: Collection[str]) -> list[int]:
+    """Returns some fields, which are integers; UsageError where one is not.
+
+    >>> numbers({"leaf": 7, "a": 1, "b": 2}, "ab")
+    [1, 2]
+    """
+    result = [value for name in names if isinstance(value := values[name], int)]
+    return result if len(result) == len(names) else [integer(values, name) for name in names]
 
 
 def octets(values: dict[str, Value], path: str) -> bytes:

@@ -7,8 +7,11 @@ from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.container.streams.libxc_records import (
     CpuidLeaf,
+    HvmParams,
+    MsrEntry,
     VcpuBlob,
     pack_cpuid_policy,
+    pack_msr_policy,
 )
 from xensave.testing import legacy, streams
 from xensave.testing.pv import BASIC_SIZE, pv_stream
@@ -57,6 +60,13 @@ def xenstore(count):
     return streams.libxl_stream(streams.libxc_stream(b""), streams.emulator(keys))
 
 
+def empty_keys(count, records):
+    """Records of so many keys without a byte, whose values have none either."""
+    body = libxl.EmulatorHeader(2, 0).to_bytes() + bytes(2 * count)
+    keys = pack_record(libxl.EMULATOR_XENSTORE_DATA, body) * records
+    return streams.libxl_stream(streams.libxc_stream(b""), keys + streams.emulator())
+
+
 def emulators(count):
     records = b"".join(
         pack_record(
@@ -79,6 +89,26 @@ def policies(count):
         + streams.static_data("4.17")
         + pack_record(libxc.END)
     )
+
+
+def leaves(count):
+    """A policy of so many leaves that mean nothing."""
+    many = [CpuidLeaf(0x50000000 + number, 0, 1, 2, 3, 4) for number in range(count)]
+    policy = pack_record(libxc.X86_CPUID_POLICY, pack_cpuid_policy(many))
+    return streams.libxc_stream(b"").replace(streams.static_data("4.17"), policy, 1)
+
+
+def msrs(count):
+    """A policy of so many MSRs."""
+    many = [MsrEntry(0x50000000 + number, 0, 1 << 60) for number in range(count)]
+    policy = pack_record(libxc.X86_MSR_POLICY, pack_msr_policy(many))
+    return streams.libxc_stream(b"").replace(streams.static_data("4.17"), policy, 1)
+
+
+def params(count):
+    """So many HVM params, no two of one index."""
+    many = HvmParams(tuple((number, 1) for number in range(count)))
+    return streams.libxc_stream(pack_record(libxc.HVM_PARAMS, many.to_bytes()))
 
 
 def differences(count):

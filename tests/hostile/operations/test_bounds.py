@@ -7,15 +7,23 @@ import pytest
 
 from tests.hostile.operations.inputs import (
     EXAMPLES,
+    empty_keys,
     empty_pv_vcpus,
     empty_vcpus,
     faulty_records,
+    leaves,
+    msrs,
+    params,
     traps,
 )
 from tests.hostile.operations.work import (
     broken_off,
+    compare_with_itself,
     convert,
     decode,
+    edit_all,
+    encoded,
+    extract_all,
     json_all,
     judge_all,
     operations,
@@ -24,13 +32,16 @@ from tests.hostile.operations.work import (
     show_all,
     verify_all,
 )
+from xensave import context
 from xensave.container.framing import OPTIONAL, pack_record
-from xensave.container.streams import hvm, libxc
+from xensave.container.streams import hvm, libxc, libxl
+from xensave.context import Context
 from xensave.engine import Depends, Refused
 from xensave.engine.loop import load as load_module
 from xensave.errors import LimitExceeded
 from xensave.image.input import JudgedInput
 from xensave.records.compiled.nodes import Array, StructNode
+from xensave.records.stream import ENTRIES_LIMIT
 from xensave.report.charts import LEAST_WIDTH, WIDTH, bar
 from xensave.report.page import ROWS_LIMIT
 from xensave.report.registers import VCPUS_LIMIT
@@ -109,6 +120,58 @@ def test_the_records_of_a_long_context_are_named_once_for_all_releases():
             )
 
     assert operations(lambda _: ask(), None) < 1_500_000
+
+
+def test_a_context_has_as_many_records_as_guests_have(monkeypatch):
+    """What is behind them costs nothing: a record without a byte costs as much as one with many."""
+    monkeypatch.setattr(context, "RECORDS_LIMIT", 100)
+    few, many = empty_vcpus(500), empty_vcpus(4000)
+    with pytest.raises(LimitExceeded, match=r"more than \d+ records in \d"):
+        show_all(many)
+    for function in (show_all, json_all, convert, extract_all, compare_with_itself, edit_all):
+        more = operations(broken_off(function), many) - operations(broken_off(function), few)
+        # One record more for 32 of those that are passed, and a glance at each.
+        assert more < 3500 * 7, function
+    assert encoded(many) == many
+
+
+def test_a_context_of_many_vcpus_is_no_long_one():
+    real = streams.with_vcpus((EXAMPLES / "pvh1.ctx").read_bytes(), 3000)
+    assert Context.parse(real).vcpus == 3000 > context.RECORDS_LIMIT // 6
+
+
+@pytest.mark.parametrize("records", [1, 4])
+def test_a_device_model_has_as_many_keys_as_anybody_reads(records, monkeypatch):
+    """An empty key and value are two bytes: a record of a mebibyte has half a million."""
+    monkeypatch.setattr(libxl, "KEYS_LIMIT", 100)
+    few, many = (empty_keys(count // records, records) for count in (200, 4000))
+    for function in (show, convert, compare_with_itself, report):
+        more = operations(broken_off(function), many) - operations(broken_off(function), few)
+        assert more < 1900, function
+    with pytest.raises(LimitExceeded, match="more than 100 xenstore keys"):
+        show(many)
+    bounded = [finding for finding in verify_all(many) if finding.rule == "LIBXL_XENSTORE_BOUNDED"]
+    assert len(bounded) == records
+    assert encoded(many) == many
+
+
+@pytest.mark.parametrize("make", [leaves, msrs, params])
+def test_entries_are_taken_apart_as_far_as_a_policy_has_any(make):
+    """Xen refuses a policy of so many; as bytes they are shown, and come back."""
+    most = ENTRIES_LIMIT // 24
+    few, many = make(5 * most), make(10 * most)
+    for function in (show_all, json_all, decode):
+        more = operations(function, many) - operations(function, few)
+        # Lines of bytes, as many as there are.
+        assert more / (5 * most) < 10, function
+    assert "not taken apart" in str(json_all(many))
+    assert encoded(many) == many
+
+
+@pytest.mark.parametrize("make", [leaves, msrs, params])
+def test_a_page_makes_rows_of_what_it_shows(make):
+    few, many = (make(ROWS_LIMIT + count) for count in (1, 20_001))
+    assert (operations(report, many) - operations(report, few)) / 20_000 < 6
 
 
 def short_records(type_, count):

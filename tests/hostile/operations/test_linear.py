@@ -75,7 +75,7 @@ def test_differences_are_linear(function):
 
 @pytest.mark.parametrize(
     ("function", "most"),
-    [(show_all, 70), (json_all, 40), (report, 65), (decode, 130), (encode, 165)],
+    [(show_all, 55), (json_all, 30), (report, 50), (decode, 85), (encode, 95)],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_an_entry_of_a_table_costs_few_calls(function, most):

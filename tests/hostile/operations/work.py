@@ -2,6 +2,7 @@
 
 import io
 import sys
+import tempfile
 from collections import Counter
 from contextlib import suppress
 
@@ -99,6 +100,15 @@ def encode(data):
     document = Document.load(io.StringIO("".join(decode(data))))
     with open_source(data) as source, open("/dev/null", "wb") as out:
         write_document(document, source, out.fileno())
+
+
+def encoded(data):
+    """Return the image that `encode` makes of what `decode` wrote."""
+    document = Document.load(io.StringIO("".join(decode(data))))
+    with open_source(data) as source, tempfile.TemporaryFile() as out:
+        write_document(document, source, out.fileno())
+        out.seek(0)
+        return out.read()
 
 
 def edit_all(data):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xensave.records.values import Value, integer, integers
+from xensave.records.values import Value, integer, integers, numbers
+
+_LEAF = ("leaf", "subleaf", "a", "b", "c", "d")
+_TRAP = ("vector", "flags", "cs", "address")
 
 
 class EntryRow(NamedTuple):
@@ -35,8 +38,7 @@ def _param(entry: dict[str, Value]) -> EntryRow:
 def _leaf(entry: dict[str, Value]) -> EntryRow:
     from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF, leaf_meaning
 
-    leaf, subleaf = integer(entry, "leaf"), integer(entry, "subleaf")
-    a, b, c, d = (integer(entry, register) for register in "abcd")
+    leaf, subleaf, a, b, c, d = numbers(entry, _LEAF)
     label = f"{leaf:#010x}" + ("" if subleaf == NO_SUBLEAF else f".{subleaf}")
     words = f"a {a:08x}  b {b:08x}  c {c:08x}  d {d:08x}"
     if not (a or b or c or d):
@@ -62,8 +64,8 @@ def _words(entry: dict[str, Value]) -> EntryRow:
 
 
 def _trap(entry: dict[str, Value]) -> EntryRow:
-    vector, flags = integer(entry, "vector"), integer(entry, "flags")
-    target = f"{integer(entry, 'cs'):#06x}:{integer(entry, 'address'):#x}"
+    vector, flags, selector, address = numbers(entry, _TRAP)
+    target = f"{selector:#06x}:{address:#x}"
     masks = ", masks events" if flags & 4 else ""
     return EntryRow("", target, f"vector {vector:#x}, DPL {flags & 3}{masks}")
 

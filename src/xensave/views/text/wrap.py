@@ -88,6 +88,9 @@ def hang(label: str, text: str, width: int, column: int) -> list[str]:
     if not text:
         return [label]
     room = width - column
+    plain = label.isascii() and text.isascii() and "\x1b" not in label and "\x1b" not in text
+    if plain and len(label) < column and len(text) <= room:
+        return [f"{label:<{column}}{text}".rstrip()]
     below = cells(label) + 1 > column
     size = cells(text)
     if size <= room and not below:
