@@ -10,6 +10,7 @@ from xensave.container.streams import libxc, libxl
 from xensave.diff.change import FieldDifference, changes_of, paired
 from xensave.image import Image
 from xensave.image.subjects import all_subjects, context_tail
+from xensave.records.meaning.cpu.area import AREA_START
 from xensave.records.meaning.cpu.xsave import unnamed
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.subject import Subject
@@ -22,7 +23,6 @@ _ELSEWHERE = {
     (LIBXL, libxl.EMULATOR_XENSTORE_DATA),
     (LIBXL, libxl.LIBXC_CONTEXT),
 }
-_XSAVE_HEADER = 24
 
 
 def record_changes(old: Image, new: Image) -> Iterator[FieldDifference]:
@@ -115,7 +115,7 @@ def _leaves(subject: Subject) -> dict[str, Leaf]:
     tail = subject.tail
     if subject.name == "CPU_XSAVE" and subject.layout is not None:
         accum = subject.values.get("xcr0_accum")
-        runs = unnamed(subject.body[_XSAVE_HEADER:], accum if isinstance(accum, int) else 0)
+        runs = unnamed(subject.body[AREA_START:], accum if isinstance(accum, int) else 0)
         tail = b"".join(data for _, data in runs)
     if tail:
         leaves["beyond the layout" if subject.layout else "body"] = Leaf(tail, tail.hex(" "))

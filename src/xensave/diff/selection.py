@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from xensave.diff.change import FieldDifference
 from xensave.errors import UsageError
+from xensave.records.meaning.leaves import without_indices
 
 VOLATILE = "volatile"
 MEMORY = "memory"
 # What is compared beside the records, by name.
 ALWAYS = ("image", "config", "emulator", "xenstore", "qemu", "records", "behind end", MEMORY)
-_INDEX = re.compile(r"\[\d+\]")
 
 
 class Selection(NamedTuple):
@@ -62,6 +62,6 @@ def _bare(name: str) -> str:
 
 def _names(wanted: str, change: FieldDifference) -> bool:
     """Whether a name is that of the change's record or field, or of what these lie in."""
-    name = change.name if "[" in wanted else _INDEX.sub("", change.name)
+    name = change.name if "[" in wanted else without_indices(change.name)
     wanted, name = wanted.lower(), name.lower()
     return name == wanted or (name.startswith(wanted) and name[len(wanted)] in ".[ ")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-_INDEX = re.compile(r"\[\d+\]")
+from xensave.records.meaning.leaves import without_indices
 
 
 class VolatileField(NamedTuple):
@@ -44,5 +43,5 @@ def reason(record: str, path: str) -> str:
     >>> reason("PIT[0]", "channels[2].count_load_time"), reason("CPU[0]", "rip")
     ('a counter that runs while the guest is awake', '')
     """
-    plain = _INDEX.sub("", record)
-    return _REASONS.get((plain, path)) or _REASONS.get((plain, _INDEX.sub("", path)), "")
+    plain = without_indices(record)
+    return _REASONS.get((plain, path)) or _REASONS.get((plain, without_indices(path)), "")

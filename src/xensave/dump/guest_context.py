@@ -15,6 +15,7 @@ from xensave.image import Image
 from xensave.image.memory.vcpu import VCPU_BASIC, hvm_registers, pv_bodies
 from xensave.records.codec import decode, encode
 from xensave.records.flat import locate
+from xensave.records.meaning.bits import FPU_INITIALISED
 from xensave.records.stream import stream_layout
 from xensave.records.values import Value, put
 
@@ -32,7 +33,6 @@ _GENERAL = (
 _CONTROL = {0: "cr0", 2: "cr2", 3: "cr3", 4: "cr4"}
 _DEBUG = {0: "dr0", 1: "dr1", 2: "dr2", 3: "dr3", 6: "dr6", 7: "dr7"}
 _RING = 3
-_CPU_FPU_INITIALISED = 1 << 0
 _USER_ROOT_SAVED = 1 << 0
 _ROOT_SIZE = 8
 
@@ -72,7 +72,7 @@ def hvm_context(record: ContextRecord) -> bytes:
     kernel = not registers["cs"] & _RING
     bases = (registers["gs_base"], registers["kernel_gs_base"])
     in_kernel, in_user = bases if kernel else bases[::-1]
-    fpu = record.integer("flags") & _CPU_FPU_INITIALISED if "flags" in record.values else 1
+    fpu = record.integer("flags") & FPU_INITIALISED if "flags" in record.values else 1
     fields: dict[str, Value] = {
         "fpu_ctxt": record.octets("fpu_regs"),
         "flags": VGCF_ONLINE | (VGCF_I387_VALID if fpu else 0),

@@ -15,10 +15,9 @@ from xensave.records.flat import element_size, walk
 from xensave.records.meaning.bits import Bit, Register
 from xensave.records.meaning.cpu.msr import msr_number
 from xensave.records.meaning.explain import parts, register_of
-from xensave.records.meaning.leaves import ENTRIES, leaves_of
+from xensave.records.meaning.leaves import ENTRIES, leaves_of, without_indices
 from xensave.records.values import Value, Values, get, put, structs
 
-_INDEX = re.compile(r"\[\d+\]")
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 
 
@@ -56,7 +55,7 @@ def _assigned(name: str, layout: Layout, body: bytes, path: str, assignment: Ass
     register = find_target(name, layout, body, head) if head else None
     if register is None or not isinstance(register.value, int):
         known = (place.path for place in walk(layout.fields))
-        raise UsageError(f"{name} has no field {path}").among(_INDEX.sub("", path), known)
+        raise UsageError(f"{name} has no field {path}").among(without_indices(path), known)
     bit = _bit(register, bit_name, f"{name}.{head}")
     return register.store(_with_bit(register.value, bit, assignment))
 
@@ -108,7 +107,7 @@ def _in_struct(
 
 def _width(layout: Layout, path: str, value: Value) -> int:
     """Returns the bits of a field that is an integer."""
-    plain = _INDEX.sub("", path)
+    plain = without_indices(path)
     if isinstance(value, int):
         for place in walk(layout.fields):
             if place.path == plain and not place.field.fields:

@@ -38,7 +38,6 @@ _WILD = frozenset("*?[")
 _TAR_MAGIC_AT = 257
 _TAR_MAGIC = b"ustar"
 _TAR_HEAD = 512
-_HEADER_SIZE = 24
 _WRONG_BYTES = 8
 
 
@@ -198,7 +197,7 @@ def _is_context(item: Item) -> bool:
     length: int
     typecode, _, length = hvm.DESCRIPTOR.unpack_from(head)
     magic = int.from_bytes(head[hvm.DESCRIPTOR.size : hvm.DESCRIPTOR.size + 4], "little")
-    signs = (typecode == hvm.HEADER_TYPECODE, length == _HEADER_SIZE, magic == hvm.HEADER_MAGIC)
+    signs = (typecode == hvm.HEADER_TYPECODE, length == hvm.HEADER_SIZE, magic == hvm.HEADER_MAGIC)
     return sum(signs) > 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +12,7 @@ from xensave.container.streams.libxc import PAGE_SIZE
 from xensave.memory.column import Column, Integers
 from xensave.memory.contents import contents
 from xensave.memory.physical import Memory
+from xensave.source.compression.codecs import zstd_library
 
 SAMPLE_SHARE = 100
 """One of so many pages is compressed for the estimate ..."""
@@ -23,7 +22,6 @@ SAMPLE_LEAST = 256
 
 _SAMPLE_BATCH = 256
 _ZSTD_LEVEL = 1
-_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 
 class Statistics(NamedTuple):
@@ -106,5 +104,5 @@ class _Sample:
         data = b"".join(self._pages)
         if data:
             self._before += len(data)
-            self._after += len(import_module(_ZSTD).compress(data, _ZSTD_LEVEL))
+            self._after += len(zstd_library().compress(data, _ZSTD_LEVEL))
         self._pages = []

@@ -13,10 +13,11 @@ from xensave.source.output import writing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FORMATS = (".svg", ".png", ".pdf")
 _DPI = 150
 
 
-def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> str:
+def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...] = FORMATS) -> str:
     """Returns the path of a picture that can be drawn.
 
     Raises UsageError for another ending than those of `formats`, MissingExtra where matplotlib is

@@ -18,6 +18,7 @@ from xensave.source import MemorySource, Source, read_all
 DESCRIPTOR = struct.Struct("<HHI")
 END_TYPECODE = 0
 HEADER_TYPECODE = 1
+HEADER_SIZE = 24
 HEADER_MAGIC = 0x54381286
 HEADER_VERSION = 1
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Citation, Layout
 from xensave.records.codec import decode, encode
+from xensave.records.meaning.bits import FPU_INITIALISED
 from xensave.records.values import Value, Values
-
-FPU_INITIALISED = 1
 
 _FPU = Citation("a3b6844d3b", "x86/hvm: introduce a flags field in the CPU save record", "4.7")
 _PENDING = Citation("66bf4ef048", "x86/hvm: re-work viridian APIC assist code", "4.11")

@@ -15,20 +15,17 @@ from xensave.context import Context, ContextRecord
 from xensave.errors import LimitExceeded, Truncated
 from xensave.findings import WARNING, Finding, Place
 from xensave.records import msr_list
-from xensave.records.meaning.cpu.area import standard_size
+from xensave.records.meaning.cpu.area import AREA_START, FP_SSE, LEGACY_SIZE, standard_size
+from xensave.records.meaning.explain import SEGMENTS
 from xensave.records.values import integer, integers, structs
 
 CPU_MSR = 20
-XSAVE_HEADER = 24
-XSTATE_BV = XSAVE_HEADER + 512
-X87_SSE = 0b11
+XSTATE_BV = AREA_START + LEGACY_SIZE
 MAX_REPAIRS = 20_000
 
 # IA-PC HPET 1.0a, 2.3.5 and 2.3.8.
 HPET_ENABLED = 1 << 0
 HPET_INTERRUPT, HPET_PERIODIC_MODE, HPET_PERIODIC_CAPABLE = 1 << 2, 1 << 3, 1 << 4
-
-SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 
 
 class Damage(NamedTuple):
@@ -178,13 +175,13 @@ def _descriptor_at(view: memoryview, at: int) -> bool:
 
 def _xsave(record: ContextRecord, mended: list[Repaired]) -> ContextRecord | None:
     """Cuts an overlong record, drops an empty one (x87 and SSE state is in the CPU record too)."""
-    accum = int.from_bytes(record.body[16:XSAVE_HEADER], "little")
+    accum = int.from_bytes(record.body[16:AREA_START], "little")
     in_use = int.from_bytes(record.body[XSTATE_BV : XSTATE_BV + 8], "little")
-    if record.length <= XSAVE_HEADER or (accum == 0 and not in_use & ~X87_SSE):
+    if record.length <= AREA_START or (accum == 0 and not in_use & ~FP_SSE):
         _note(mended, XSAVE_EMPTY, record.offset, record.label, "dropped")
         return None
     size = xsave_size(accum)
-    sound = not in_use & ~(accum | X87_SSE)
+    sound = not in_use & ~(accum | FP_SSE)
     if size is None or record.length <= size or any(record.body[size:]) or not sound:
         return record
     done = f"{record.length - size} zero bytes cut off"
@@ -201,7 +198,7 @@ def xsave_size(accum: int) -> int | None:
     (600, 856)
     """
     size = standard_size(accum)
-    return None if size is None else XSAVE_HEADER + size
+    return None if size is None else AREA_START + size
 
 
 def _segments(record: ContextRecord, mended: list[Repaired]) -> ContextRecord:

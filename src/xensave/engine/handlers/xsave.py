@@ -9,6 +9,7 @@ from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import Refusal, Undecided
+from xensave.records.meaning.cpu.area import TILES
 
 _XSAVE = Cite("hvm_load_cpu_xsave_states")
 _XSTATE = Cite("validate_xstate")
@@ -22,7 +23,6 @@ _FP, _SSE, _YMM = 1 << 0, 1 << 1, 1 << 2
 _BND = 3 << 3
 _AVX512 = 7 << 5
 _PKRU = 1 << 9
-_TILE = 3 << 17
 _LWP = 1 << 62
 KNOWN_STATES = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
 
@@ -237,4 +237,4 @@ def valid_xcr0(xcr0: int, machine: Machine) -> bool:
         return False
     if xcr0 & _BND not in (0, _BND):
         return False
-    return not TILES_PAIRED.holds(machine.version) or xcr0 & _TILE in (0, _TILE)
+    return not TILES_PAIRED.holds(machine.version) or xcr0 & TILES in (0, TILES)

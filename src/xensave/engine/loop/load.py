@@ -17,9 +17,8 @@ from xensave.engine.verdict import Accepted, Depends, Refused, Verdict
 RECORDS_LIMIT = 1 << 16
 """So many records of a context are judged. A guest has at most 128 vCPUs, of 9 records each."""
 
-_HEADER_SIZE = 24
-_HEADER_END = SIZE + _HEADER_SIZE
-_PLAIN_HEADER = hvm.DESCRIPTOR.pack(hvm.HEADER_TYPECODE, 0, _HEADER_SIZE) + struct.pack(
+_HEADER_END = SIZE + hvm.HEADER_SIZE
+_PLAIN_HEADER = hvm.DESCRIPTOR.pack(hvm.HEADER_TYPECODE, 0, hvm.HEADER_SIZE) + struct.pack(
     "<II", hvm.HEADER_MAGIC, hvm.HEADER_VERSION
 )
 """What a header begins with of which there is nothing to be said."""
@@ -101,7 +100,7 @@ class _Walk:
             self.reader.cursor = _HEADER_END
             return
         try:
-            body = self.reader.entry(hvm.HEADER_TYPECODE, _HEADER_SIZE, strict=True)
+            body = self.reader.entry(hvm.HEADER_TYPECODE, hvm.HEADER_SIZE, strict=True)
         except Mismatch as why:
             raise Refusal(
                 "ENODATA", "HEADER_FIRST", f"no header comes first: {why}", _LOAD

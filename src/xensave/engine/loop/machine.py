@@ -9,10 +9,9 @@ from typing import TypeVar, cast
 from xensave.catalogue.dates import Version
 from xensave.engine.domain import Domain
 from xensave.policy.value import Policy
+from xensave.records.meaning.cpu.area import FP_SSE
 
 T = TypeVar("T")
-
-_FP_SSE = 0x3
 
 
 class Machine:
@@ -56,4 +55,4 @@ class Machine:
 
     def xcr0_accum(self, vcpu: int) -> int:
         """Returns a vCPU's accumulated XCR0."""
-        return self._accum.get(vcpu, _FP_SSE)
+        return self._accum.get(vcpu, FP_SSE)

@@ -15,11 +15,10 @@ from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, XSAVE, PvRecord, PvRule
 from xensave.engine.verdict import Layer
-from xensave.records.meaning.cpu.area import HEADER_END, LEGACY_SIZE
+from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE
 
 _CITE = Cite("arch_do_domctl")
 _HEAD = 16
-_COMPACT = 1 << 63
 _NOT_FOR_PV = 3 << 3 | 1 << 9 | 1 << 62
 
 EXACT = Dated(
@@ -95,7 +94,7 @@ def compacted(record: PvRecord, machine: Machine) -> str | None:
     """Refuses an area in the compacted format; from 4.7 on every bit of xcomp_bv."""
     if not record["xcr0_accum"] or len(record.content) < _HEAD + HEADER_END:
         return None
-    bits = ~0 if HEADER_CHECKED.holds(machine.version) else _COMPACT
+    bits = ~0 if HEADER_CHECKED.holds(machine.version) else COMPACT
     exact = EXACT.holds(machine.version) or HEADER_CHECKED.holds(machine.version)
     value = _header(record, 8)
     return f"xcomp_bv is {value:#x}" if exact and value & bits else None

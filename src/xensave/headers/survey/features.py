@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+from xensave.catalogue import MASTER
 from xensave.catalogue.dates import Version
 from xensave.errors import Malformed
-from xensave.headers.survey.series import MASTER
 from xensave.headers.survey.write import Json
 from xensave.headers.trees.tree import GitRepository
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from xensave.catalogue import MASTER
 from xensave.headers.survey.assemble import assemble
 from xensave.headers.survey.features import survey_features
 from xensave.headers.survey.history import read_history
 from xensave.headers.survey.reading import ReleaseReading, read_release, version_of
-from xensave.headers.survey.series import MASTER, points, series
+from xensave.headers.survey.series import points, series
 from xensave.headers.survey.spaces import survey_spaces
 from xensave.headers.survey.write import write_catalogue
 from xensave.headers.trees.tree import GitRepository

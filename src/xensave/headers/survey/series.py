@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from xensave.catalogue import MASTER
 from xensave.errors import UsageError
 from xensave.headers.survey.write import Json
 from xensave.headers.trees.tree import GitRepository
@@ -15,7 +16,6 @@ EARLY = {
     "3.3": "3.3.0-branched",
     "3.4": "3.4.0-rc3",
 }
-MASTER = "master"
 
 _TAG = re.compile(r"RELEASE-(4\.\d+)\.(\d+)(?:\.(\d+))?")
 

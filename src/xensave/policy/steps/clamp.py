@@ -15,6 +15,7 @@ from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.host import fitted, fold_fpu_bits
 from xensave.policy.limits import EXTENDED, limits_of
 from xensave.policy.value import INTEL, NO_REGISTERS, Leaves, Policy, Registers
+from xensave.records.meaning.cpu.area import FP_SSE, TILES
 
 _FUNCTION = "recalculate_cpuid_policy"
 TOPOLOGY_ALLOWED = Dated(
@@ -65,11 +66,9 @@ DIFFERENCES = (TOPOLOGY_ALLOWED, AMX_STATES, LEAF_21_CLEARED, LATE_LEAVES_CLEARE
 _EXTENDED_OF_OTHERS = 0x8
 _XSTATE_LEAF = 0xD
 _HIGHEST_WIDTH = 52
-_FP_SSE = 0x3
 PV32 = 32
 # The states of XCR0 by the feature that brings them.
 _STATES = (("avx", 1 << 2), ("mpx", 3 << 3), ("avx512f", 7 << 5), ("pku", 1 << 9))
-_TILES = 3 << 17
 
 _Masks = tuple[tuple[int, Registers], ...]
 # What guests see of leaves: on every CPU, and on Intel's beside that.
@@ -185,9 +184,9 @@ def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
     """Makes leaf 0xd anew from the features; without XSAVE it is empty."""
     leaves = {key: value for key, value in policy.leaves.items() if key[0] != _XSTATE_LEAF}
     if policy.has("xsave"):
-        states = _FP_SSE | sum(bits for name, bits in _STATES if policy.has(name))
+        states = FP_SSE | sum(bits for name, bits in _STATES if policy.has(name))
         if AMX_STATES.holds(version) and policy.has("amx_tile"):
-            states |= _TILES
+            states |= TILES
         size = most.xsave_size(states)
         leaves[_XSTATE_LEAF, 0] = states & 0xFFFFFFFF, 0, size, states >> 32
         leaves[_XSTATE_LEAF, 1] = policy.leaf(_XSTATE_LEAF, 1)[0], 0, 0, 0

@@ -110,6 +110,7 @@ RTC_B = register("DSE:0 24H:1 binary:2 SQWE:3 UIE:4 AIE:5 PIE:6 SET:7")
 RTC_C = register("UF:4 AF:5 PF:6 IRQF:7")
 RTC_D = register("VRT:7")
 # xen/include/public/arch-x86/hvm/save.h: XEN_X86_FPU_INITIALISED.
+FPU_INITIALISED = 1 << 0
 CPU_FLAGS = register("FPU_INITIALISED:0")
 # xen/arch/x86/include/asm/hvm/vlapic.h: VLAPIC_HW_DISABLED, VLAPIC_SW_DISABLED.
 LAPIC_DISABLED = register("hardware:0 software:1")

@@ -92,7 +92,7 @@ def _msr(value: int, _: int) -> str:
     return msr_name(value)
 
 
-_SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
+SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
 
 MEANINGS: dict[str, dict[str, Meaning]] = {
     "HEADER": {"gtsc_khz": _khz, "cpuid": _signature},
@@ -106,7 +106,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         "flags": Flags(bits.CPU_FLAGS),
         "msr_syscall_mask": Flags(bits.RFLAGS),
         "pending_event": _plain(segment.pending_event),
-        **{f"{name}_arbytes": _plain(segment.segment_attributes) for name in _SEGMENTS},
+        **{f"{name}_arbytes": _plain(segment.segment_attributes) for name in SEGMENTS},
     },
     "PIC": {name: _plain(interrupts.irq_lines) for name in ("irr", "imr", "isr", "elcr")},
     "IOAPIC": {"redirtbl.bits": _plain(interrupts.redirection_entry)},

@@ -13,6 +13,7 @@ union the first member counts; what an array of bytes holds comes under the part
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from xensave.records.meaning.cpu.features import feature_tables
 from xensave.records.meaning.explain import COVERED, meaning, parts, register_of
 from xensave.records.meaning.rows import ROWS
 from xensave.records.values import Value, Values, integer
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class Leaf(NamedTuple):
@@ -52,6 +55,11 @@ def leaves_of(name: str, layout: Layout | None, values: Values) -> dict[str, Lea
         for path, leaf in _of_fields(part.kind, part.layout.fields, part.values, ""):
             result[f"{part.name}.{path}"] = leaf
     return result
+
+
+def without_indices(path: str) -> str:
+    """Returns a path as it is of every element: "channels[2].status" is "channels.status"."""
+    return _INDEX.sub("", path)
 
 
 def _of_fields(

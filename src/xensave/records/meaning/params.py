@@ -16,7 +16,7 @@ _TIMER_MODES = (
     "one missed tick pending",
 )
 _CALLBACK_TYPES = ("GSI", "PCI INTx", "vector")
-_CALLBACK_IRQ, _VIRIDIAN, _TIMER_MODE = 0, 9, 10
+_CALLBACK_IRQ, VIRIDIAN, _TIMER_MODE = 0, 9, 10
 
 
 def param_name(index: int) -> str:
@@ -35,7 +35,7 @@ def param_meaning(index: int, value: int) -> str:
         kind = value >> 56
         if kind < len(_CALLBACK_TYPES) and value:
             return f"{_CALLBACK_TYPES[kind]} {value & (1 << 56) - 1:#x}"
-    if index == _VIRIDIAN:
+    if index == VIRIDIAN:
         return " ".join(bit_names(value, GROUPS))
     if index == _TIMER_MODE and value < len(_TIMER_MODES):
         return _TIMER_MODES[value]

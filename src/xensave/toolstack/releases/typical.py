@@ -15,6 +15,7 @@ from xensave.container.streams import hvm
 from xensave.engine.domain import HVM, Domain
 from xensave.engine.handlers.table import SPECS
 from xensave.records.codec import encode
+from xensave.records.meaning.cpu.area import FP_SSE
 from xensave.records.values import Value
 
 Fields: TypeAlias = "dict[str, Value]"
@@ -22,7 +23,6 @@ Fields: TypeAlias = "dict[str, Value]"
 _PROTECTED_MODE = 0x80000011
 _CODE, _DATA, _TASK, _TABLE = 0xC9B, 0xC93, 0x8B, 0x82
 _FLAT = 0xFFFFFFFF
-_FP_SSE = 0x3
 _CHANNEL: Fields = {"count": 0x10000, "rw_mode": 3, "mode": 2, "gate": 1}
 
 _SEGMENTS: Fields = {
@@ -54,7 +54,7 @@ _FIELDS: dict[str, Fields] = {
         "msr_mtrr_cap": 0x508,
         "msr_mtrr_def_type": 0xC06,
     },
-    "CPU_XSAVE": {"xfeature_mask": 0x7, "xcr0": _FP_SSE, "xcr0_accum": _FP_SSE},
+    "CPU_XSAVE": {"xfeature_mask": 0x7, "xcr0": FP_SSE, "xcr0_accum": FP_SSE},
     "VMCE_VCPU": {"caps": 2},
 }
 _MASTER_PIC: Fields = {"is_master": 1, "irq_base": 8, "elcr": 4}

@@ -25,7 +25,6 @@ from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
 from xensave.views.text.wrap import cells, wrapped
 
-_FORMATS = (".svg", ".png", ".pdf")
 _SIGNS = {RESTORES: "+", FIXUP: "~", DEPENDS: "?"}
 _COLOURS = {RESTORES: "#2e7d32", FIXUP: "#9ccc65", DEPENDS: "#ffd54f", REFUSED: "#c62828"}
 _LEGEND = ("+ restores", "~ restores, with records extended or converted", "? depends on the host")
@@ -161,7 +160,7 @@ def plot(table: Matrix, path: str) -> None:
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
     """
-    target = picture_path(path, _FORMATS)
+    target = picture_path(path)
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

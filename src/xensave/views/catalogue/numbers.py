@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave.catalogue.owned import TYPECODE_MAX
 from xensave.views.text.colours import painted
 from xensave.views.text.escape import escape
 from xensave.views.text.table import table_lines
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from xensave.numbers.suggest import Advice, Suggestion
 
 Object = dict[str, object]
-_LAST = 0xFFFF
 _PAGE = 0x100
 _ROW_KEYS = ("number", "name", "size", "kind", "owner", "state", "layout", "load", "source", "note")
 
@@ -36,8 +36,8 @@ def space_lines(rows: Sequence[NumberRow], width: int) -> Iterator[str]:
         numbers = _span(row.number, last)
         cells.append((numbers, row.name, size, row.kind, row.owner, row.state, row.note))
         due = last + 1
-    if due <= _LAST:
-        cells.append(_free(due, _LAST))
+    if due <= TYPECODE_MAX:
+        cells.append(_free(due, TYPECODE_MAX))
     yield from table_lines(head, cells, width, right=(2,))
 
 
@@ -183,4 +183,4 @@ def _span(first: int, last: int) -> str:
 
 def _number(number: int) -> str:
     """Returns a number as it is spoken of: in decimal, or in hexadecimal with an upper byte."""
-    return f"{number}" if not _PAGE <= number <= _LAST else f"{number:#06x}"
+    return f"{number}" if not _PAGE <= number <= TYPECODE_MAX else f"{number:#06x}"

@@ -11,7 +11,6 @@ from xensave.catalogue import layouts_of, release, release_names
 from xensave.catalogue.owned import OwnedRange
 from xensave.views.picture import picture_path, save
 
-FORMATS = (".svg", ".png", ".pdf")
 # Light to dark, so that a later layout is a darker one; text on the last three is white.
 _COLOURS = ("#dbe9f6", "#a9cce3", "#6baed6", "#3f8fc5", "#2166ac", "#08306b")
 _DARK = 3
@@ -73,7 +72,7 @@ def plot(path: str | os.PathLike[str]) -> None:
     Raises UsageError for another ending, or where matplotlib is not installed; OSError where the
     file cannot be written.
     """
-    target = picture_path(path, FORMATS)
+    target = picture_path(path)
     from matplotlib.figure import Figure
 
     lines, names = matrix(), release_names()

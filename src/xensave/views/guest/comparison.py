@@ -10,12 +10,11 @@ from xensave.diff.pages import MemoryChange, ranges
 from xensave.memory.column import Integers
 from xensave.records.meaning.leaves import Leaf
 from xensave.records.twins import hex64
+from xensave.views.records.fields import COLUMN, INLINE
 from xensave.views.records.record_json import Json
 from xensave.views.text.escape import escape
 from xensave.views.text.wrap import hang, plural
 
-_COLUMN = 30
-_INLINE = 16
 _RANGES = 12
 _ABSENT = "none"
 _KINDS = ("changed", "zeroed", "appeared", "vanished", "retyped")
@@ -71,11 +70,11 @@ def _change_lines(change: FieldDifference, width: int) -> Iterator[str]:
         text = _octets(old.value, new.value)
     else:
         text = f"{_text(old)} -> {_text(new)}"
-    yield from hang(label, f"{text}{_means(change)}", width, _COLUMN)
+    yield from hang(label, f"{text}{_means(change)}", width, COLUMN)
 
 
 def _text(leaf: Leaf) -> str:
-    if isinstance(leaf.value, bytes) and len(leaf.value) > _INLINE:
+    if isinstance(leaf.value, bytes) and len(leaf.value) > INLINE:
         return f"{len(leaf.value):,} bytes"
     return escape(leaf.text) or "empty"
 
@@ -94,7 +93,7 @@ def _means(change: FieldDifference) -> str:
 
 
 def _octets(old: bytes, new: bytes) -> str:
-    if len(old) == len(new) <= _INLINE:
+    if len(old) == len(new) <= INLINE:
         return f"{old.hex(' ')} -> {new.hex(' ')}"
     common = min(len(old), len(new))
     differ = [at for at in range(common) if old[at] != new[at]]

@@ -17,8 +17,10 @@ from xensave.views.text.escape import escape
 from xensave.views.text.hexdump import rows_once
 from xensave.views.text.wrap import hang
 
-_INLINE = 16
-_COLUMN = 30
+INLINE = 16
+"""The most bytes that stand in a line."""
+COLUMN = 30
+"""Where a field's value begins."""
 _VALUE = 20
 # Arrays whose elements mean something by their place: equal ones are not shown as one.
 _BY_INDEX = {("MTRR", "msr_mtrr_var"), ("MTRR", "msr_mtrr_fixed")}
@@ -50,7 +52,7 @@ def record_lines(subject: Subject, width: int) -> Iterator[str]:
 def _xenstore_lines(body: bytes, width: int) -> Iterator[str]:
     """Yields the keys and values that follow the emulator's id and index."""
     for key, value in parse_xenstore(body[EMULATOR_HEADER_SIZE:]):
-        yield from hang(f"  {escape(key)}", escape(value), width, _COLUMN)
+        yield from hang(f"  {escape(key)}", escape(value), width, COLUMN)
 
 
 def part_lines(part: Part, width: int, length: int) -> Iterator[str]:
@@ -135,7 +137,7 @@ class _Writer:
             for index, byte in enumerate(value):
                 label = f"{path}[{index}]"
                 yield from self._line(label, f"{byte:#04x}", meaning(self.kind, label, byte))
-        elif len(value) <= _INLINE:
+        elif len(value) <= INLINE:
             yield from self._line(path, value.hex(" "), "")
         elif not any(value):
             yield from self._line(path, f"{len(value)} bytes of zero", "")
@@ -147,10 +149,10 @@ class _Writer:
         # A meaning may quote the guest: the vendor string of a CPUID leaf is any twelve bytes.
         means = escape(means)
         text = f"{value:<{_VALUE}}  {means}" if means else value
-        if self.width < _COLUMN + _VALUE + 10:
+        if self.width < COLUMN + _VALUE + 10:
             text = f"{value}  {means}" if means else value
             return hang(self.indent + label, text, self.width, 16)
-        return hang(f"{self.indent}{label}", text, self.width, _COLUMN)
+        return hang(f"{self.indent}{label}", text, self.width, COLUMN)
 
 
 def hex_lines(data: bytes, width: int, indent: str) -> Iterator[str]:

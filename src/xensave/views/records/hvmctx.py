@@ -15,6 +15,7 @@ from xensave.catalogue.model import Layout
 from xensave.errors import Malformed, Truncated
 from xensave.records.codec import decode
 from xensave.records.compiled.scalars import Buffer
+from xensave.records.meaning.bits import FPU_INITIALISED
 from xensave.records.meaning.cpu.fxsave import FXSAVE
 from xensave.records.values import Value, Values, get, integer, octets
 from xensave.views.records.hvmctx_text import FPU, LINES
@@ -22,7 +23,6 @@ from xensave.views.records.hvmctx_text import FPU, LINES
 RELEASE = "4.17"
 _DESCRIPTOR = 8
 _END = 0
-_FPU_INITIALISED = 1
 _HOLE = re.compile(r"\{([^{}:]+):([^{}]*)\}")
 
 
@@ -87,7 +87,7 @@ def _record(name: str, values: Values) -> str:
         words = [int.from_bytes(page[i : i + 4], "little") for i in range(0, len(page), 16)]
         return _fill(LINES[name], {"page": [*words]})
     text = _fill(LINES[name], values)
-    if name == "CPU" and integer(values, "flags") & _FPU_INITIALISED:
+    if name == "CPU" and integer(values, "flags") & FPU_INITIALISED:
         text += _fill(FPU, decode(FXSAVE, octets(values, "fpu_regs")))
     return text
 

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 LEGACY_SIZE = 512
 HEADER_END = 576
+AREA_START = 24
+"""Where the area lies in a CPU_XSAVE record: behind XCR0, the states in use and the mask."""
+
+FP_SSE, TILES = 0b11, 0b11 << 17
+"""States that come together: x87 and SSE, and the two of AMX."""
+
+COMPACT = 1 << 63
+"""The bit of XCOMP_BV that says that the area is in the compacted format."""
 
 PLACES = {
     0: (0, LEGACY_SIZE),

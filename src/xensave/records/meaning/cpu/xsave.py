@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
-from xensave.records.meaning.cpu.area import HEADER_END, LEGACY_SIZE, PLACES
+from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE, PLACES
 from xensave.records.meaning.cpu.fxsave import FXSAVE, XMM
 from xensave.records.overlay import overlay
 from xensave.records.values import Values
-
-COMPACT = 1 << 63
 
 _ZMM_HIGH = overlay("zmm_high", "word:u64[4]")
 _BOUND = overlay("bound", "lower:u64 upper:u64")
