@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,10 +103,15 @@ CLOCK = re.compile(
     r"|setitimer|RLIMIT_CPU|time_ns|time\.time\b|from time import|os\.times\b|signal\.alarm"
     r"|datetime\.(?:now|utcnow)\b)\w*"
 )
-HANG = re.compile(
-    r"timeout[= ](\d+)|\b(?:PATIENCE|SECONDS_TO_END) = (\d+)"
-    r"|\.(?:wait|join|communicate|result|acquire)\((\d+)"
-)
+MINUTES = 600
+"""The seconds after which what is waited for is taken for something that never comes."""
+# What takes seconds, and which of its arguments they are.
+WAITS = {
+    "select": 3, "poll": 0, "wait": 0, "join": 0, "communicate": 1, "result": 0, "acquire": 1,
+    "settimeout": 0, "sleep": 0, "Timer": 0,
+}  # fmt: skip
+# Those of them that are functions.
+BARE = ("select", "wait", "sleep", "Timer")
 # Scripts of an emulated machine, which wait for what it boots.
 EMULATED = ("tests/xen/rig/", "tests/xen/dom0/")
 # A test that sets the clock which the library reads; one that ends what would run for ever.
@@ -114,24 +120,89 @@ SET = {
     "tests/hostile/test_hangs.py": ["setitimer", "setitimer"],
 }
 
-# A browser gets these seconds to end by itself; no test looks whether it did.
-COURTESY = {"tests/report/browser.py": 5}
+# A browser gets seconds to end by itself, and no test looks whether it did; a reading is slow; a
+# server that has fallen silent is given up.
+PACES = {
+    "tests/fleet/stores/test_sftp.py": ["settimeout(0.1)"],
+    "tests/report/browser.py": ["wait(5)"],
+    "tests/views/test_progress.py": ["select({pause})"],
+}
+
+
+def scripts(tree):
+    """Yield what stands in a file's texts, with a number for each of their fields."""
+    for node in ast.walk(tree):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        fixed = (part.value if isinstance(part, ast.Constant) else 0 for part in parts)
+        text = "".join(map(str, fixed))
+        if "import " in text:
+            with suppress(SyntaxError):
+                yield ast.parse(text)
+
+
+def is_patient(name, limit, named):
+    """Tell whether a call's limit is none, or minutes, or no limit at all."""
+    value = named.get(limit.id, limit) if isinstance(limit, ast.Name) else limit
+    if isinstance(value, ast.Constant) and isinstance(value.value, int | float):
+        return value.value >= MINUTES
+    # Texts are joined too, and a name passed on is judged where it comes from.
+    return ast.unparse(value) in ("None", "timeout") or name == "join"
+
+
+def waits(tree):
+    """Yield what gives up before minutes are over, in a file or in a script that stands in it."""
+    named = {
+        ast.unparse(node.targets[0]): node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    }
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.While | ast.For)]
+    looped = {inner for loop in loops for inner in ast.walk(loop)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        # Who sleeps in a loop looks again for what is awaited.
+        if name == "sleep" and node in looped:
+            continue
+        limits = [word.value for word in node.keywords if word.arg == "timeout"]
+        if name in WAITS and (isinstance(node.func, ast.Attribute) or name in BARE):
+            limits += node.args[WAITS[name] :][:1]
+        for limit in limits:
+            if not is_patient(name, limit, named):
+                yield f"{name}({ast.unparse(limit)})"
+    for script in scripts(tree):
+        yield from waits(script)
+
+
+@pytest.mark.parametrize(
+    ("text", "hasty"),
+    [
+        ("wait(600); thread.join(); ','.join(names); select(r, w, x); run(c, timeout=None)", 0),
+        ("LONG = 600\nwait(timeout=LONG)", 0),
+        ("while not there():\n    sleep(0.1)", 0),
+        ("SHORT = 5\nwait(timeout=SHORT)", 1),
+        ("select(r, w, x, 5); a.wait(limit); sleep(1); thread.join(30)", 4),
+        ("code = f'import time; time.sleep({pace})'", 1),
+    ],
+)
+def test_what_waits_a_while_is_seen(text, hasty):
+    assert len(list(waits(ast.parse(text)))) == hasty
 
 
 def test_no_test_passes_or_fails_by_time():
     """What waits for an event waits for it, and gives up on what hangs after minutes alone."""
-    clocks, hasty = {}, {}
+    clocks, paces = {}, {}
     for path in sorted((ROOT / "tests").rglob("*.py")):
         name, text = path.relative_to(ROOT).as_posix(), path.read_text()
         if name.startswith(EMULATED) or path == Path(__file__):
             continue
         if names := CLOCK.findall(text):
             clocks[name] = names
-        limits = [int("".join(limit)) for limit in HANG.findall(text)]
-        if limits and min(limits) < 600:
-            hasty[name] = min(limits)
+        if hasty := list(waits(ast.parse(text))):
+            paces[name] = hasty
     assert clocks == SET
-    assert hasty == COURTESY
+    assert paces == PACES
 
 
 def test_a_class_name_is_defined_in_one_room():

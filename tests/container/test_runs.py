@@ -103,7 +103,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDS, st.sampled_from([libxc.HVM, libxc.PV]), st.integers(0, 5000))
 def test_any_records(parts, domain, cut):
     body = b"".join(

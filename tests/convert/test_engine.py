@@ -80,7 +80,7 @@ def test_the_result_is_what_the_release_would_write_after_loading_the_original(s
             assert record.body == theirs[record.typecode, record.instance].body, record
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_it_converts_to_what_is_accepted_or_refuses(data):
     """Whatever a context holds: convert never writes what the engine then refuses."""

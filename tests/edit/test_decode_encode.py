@@ -68,7 +68,7 @@ def test_every_sample_comes_back(path, tmp_path):
 
 
 @given(strategies.images())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_stream_comes_back(tmp_path_factory, data):
     out = encoded(decoded(data), data, tmp_path_factory.mktemp("stream"))
     assert out.read_bytes() == data

@@ -45,7 +45,8 @@ def rows_of(table):
     return sorted(rows, key=lambda row: row["address"])
 
 
-def test_a_lost_workers_batches_are_done_again(cluster, folder, tmp_path):
+def test_a_lost_workers_batches_are_done_again(cluster, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("xensave.fleet.cluster.SILENCE", 600)
     pool = DaskPool(QUESTION, cluster.scheduler_address)
     victim = next(iter(cluster.workers.values())).pid
     told = []

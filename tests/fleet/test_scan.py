@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from concurrent.futures import process
 from multiprocessing import active_children
 from pathlib import Path
@@ -17,8 +17,9 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
 
+from tests.fleet.servers.web import Web
 from xensave.errors import SourceError, UsageError
-from xensave.fleet.parts import PATIENCE, PartsWriter, folder_of, locked, parts_of
+from xensave.fleet.parts import PATIENCE, ROWS, PartsWriter, folder_of, locked, parts_of
 from xensave.fleet.plan import plan, script
 from xensave.fleet.pool import ProcessPool
 from xensave.fleet.query import ask
@@ -127,24 +128,42 @@ def test_two_workers_give_the_rows_of_one(images, tmp_path):
     assert rows_of(tmp_path / "one.parquet") == rows_of(tmp_path / "two.parquet")
 
 
+@pytest.fixture
+def endless(images, tmp_path):
+    """Starts a scan of a folder, and of an image that never comes; returns when it waits for it."""
+    pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'xensave[http]'")
+    web, waits = Web(), threading.Event()
+    address = web.put("last.ctx", (images / "pvh1.ctx").read_bytes())
+    web.trouble.plan, web.trouble.change = ["", "silent"], waits.set
+
+    def start(folder, table, *words):
+        command = [sys.executable, "-m", "xensave", "scan", str(folder), address, "-o", str(table)]
+        # Whoever has the output open is still there: what is read of it ends with the last worker.
+        running = subprocess.Popen(
+            [*command, *words], stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert waits.wait(SECONDS_TO_END)
+        return running
+
+    yield start
+    web.close()
+
+
 @pytest.mark.slow
-def test_a_killed_scan_goes_on_and_gives_the_same_rows(images, tmp_path):
+def test_a_killed_scan_goes_on_and_gives_the_same_rows(images, tmp_path, endless):
     folder = tmp_path / "images"
     folder.mkdir()
-    for number in range(1500):
+    for number in range(ROWS + 100):
         os.link(images / "pvh1.ctx", folder / f"{number:04}.ctx")
     table, other = tmp_path / "fleet.parquet", tmp_path / "whole.parquet"
-    command = [sys.executable, "-m", "xensave", "scan", str(folder), "-t", "4.17.7", "-t", "4.13.5",
-               "--jobs", "1", "-o", str(table)]  # fmt: skip
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while running.poll() is None and not parts_of(str(table)):
-        time.sleep(0.005)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    running = endless(folder, table, "-t", "4.17.7", "-t", "4.13.5", "--jobs", "1")
+    running.kill()
+    running.communicate()
     had = sum(pq.read_table(part).num_rows for part in parts_of(str(table)))
-    assert had or table.is_file()
-    assert ask(str(table), "SELECT count(*) FROM fleet").rows[0][0] >= had
-    run([folder], table)
+    assert ROWS <= had <= ROWS + 100
+    assert not table.exists()
+    assert ask(str(table), "SELECT count(*) FROM fleet").rows == [(had,)]
+    assert run([folder], table).looked_at == ROWS + 100 - had
     run([folder], other)
     assert rows_of(table) == rows_of(other)
 
@@ -333,17 +352,9 @@ def test_a_scan_without_room_for_workers_says_so(images, tmp_path, monkeypatch):
         assert worker.exitcode == -signal.SIGKILL
 
 
-def test_workers_of_a_killed_scan_end(images, tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in range(3000):
-        os.link(images / "pvh1.ctx", folder / f"{number:04}.ctx")
-    command = [sys.executable, "-m", "xensave", "scan", str(folder), "-t", "4.17.7",
-               "--jobs", "2", "-o", str(tmp_path / "fleet.parquet")]  # fmt: skip
-    # Whoever has the output open is still there: what is read of it ends with the last worker.
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-    while running.poll() is None and not parts_of(str(tmp_path / "fleet.parquet")):
-        time.sleep(0.005)
+def test_workers_of_a_killed_scan_end(images, tmp_path, endless):
+    """One of them reads what does not come, the other has nothing to do."""
+    running = endless(images, tmp_path / "fleet.parquet", "-t", "4.17.7", "--jobs", "2")
     assert running.poll() is None
     running.kill()
     ended, _, _ = select.select([running.stdout], [], [], SECONDS_TO_END)

@@ -193,12 +193,14 @@ libraries.XenCall.__init__.__defaults__ = ({library!r},)
 foreign.ForeignMemory.__init__.__defaults__ = ({library!r},)
 main(["extract", "domain:{domain}", {str(tmp_path / "out")!r}])
 """
-    environment = {**os.environ, "FAKE_SLOW": "60"}
+    ended = tmp_path / "ended"
+    environment = {**os.environ, "FAKE_UNTIL": str(ended)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=-3) as reader:
         while not (guest.exists() and guest.read_text() == "pause\n"):
             assert reader.poll() is None
             time.sleep(0.02)
         reader.send_signal(number)
+        ended.touch()
         # Whoever resumes the guest outlives the reader that was killed.
         while guest.read_text() != "pause\nunpause\n":
             time.sleep(0.02)

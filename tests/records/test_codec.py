@@ -170,7 +170,7 @@ def test_known_layouts():
     assert_layout(MSR, bytes(range(8 + 48)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_layout(data):
     layout = data.draw(layouts())

@@ -46,7 +46,7 @@ def assert_columns(layout, bodies):
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_layout(data):
     layout = data.draw(layouts())

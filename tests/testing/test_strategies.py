@@ -17,7 +17,7 @@ from xensave.source import open_source
 from xensave.testing import strategies, streams
 from xensave.testing.mutate import INJURIES, mutate
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 
 
 @FEW
@@ -34,7 +34,7 @@ def test_a_stream_comes_back_byte_for_byte_and_has_no_errors(data):
     assert not [found for found in verify(open_source(data)) if found.severity == ERROR]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     strategies.damaged(
         st.one_of(strategies.contexts(), strategies.libxc_streams(), strategies.images())

@@ -141,7 +141,7 @@ small = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(strategies.damaged(small))
 def test_nor_of_damaged_ones(data):
     # What is no image at all is none for either.

@@ -31,6 +31,9 @@ with progress.progress(sys.stderr):
     print("done")
 """
 
+STEPS = 6000
+"""Of a tenth of a second: what is awaited has ten minutes to come."""
+
 
 def on_a_terminal(code, *, stdout=None, until=None):
     """Run code with a terminal as standard error (and output), and return what came there.
@@ -72,16 +75,16 @@ def on_a_terminal(code, *, stdout=None, until=None):
 def slow(tmp_path):
     path = tmp_path / "[bold]guest.img"
     with path.open("wb") as file:
-        file.truncate(20 << 20)
+        file.truncate(STEPS << 15)
     return lambda steps, pause, patience=0.1: SLOW.format(
         path=path, steps=steps, pause=pause, patience=patience
     )
 
 
 def test_bytes_rate_and_time_left_where_it_is_slow(slow):
-    shown, _ = on_a_terminal(slow(6000, 0.1), until=rb"[kM]B/s")
+    shown, _ = on_a_terminal(slow(STEPS, 0.1), until=rb"[kM]B/s")
     assert "[bold]guest.img" in shown
-    assert re.search(r"\d/20\.0 MiB", shown), shown
+    assert re.search(r"\d/187\.5 MiB", shown), shown
     assert re.search(r"[kM]B/s", shown), shown
     assert re.search(r"\d:\d\d:\d\d", shown), shown
     assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown.splitlines()[-1]) == "done"
@@ -153,7 +156,7 @@ def test_nothing_where_it_is_quick(slow):
 
 
 def test_output_to_a_pipe_is_untouched(slow):
-    shown, out = on_a_terminal(slow(6000, 0.1), stdout=PIPE, until=rb"MiB")
+    shown, out = on_a_terminal(slow(STEPS, 0.1), stdout=PIPE, until=rb"MiB")
     assert out == "done\n"
     assert "MiB" in shown
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xensave.views.text.colours import painted
@@ -35,7 +35,6 @@ def test_a_colour_takes_no_room():
     assert list(wrapped(f"{red} one", 11)) == [f"{red} one"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS, st.integers(10, 60), st.integers(0, 8))
 def test_wrapping_keeps_words_whole_and_lines_short(words, width, margin):
     indent = " " * margin
@@ -45,7 +44,6 @@ def test_wrapping_keeps_words_whole_and_lines_short(words, width, margin):
         assert columns(line) <= width or len(line.split()) == 1
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS, st.integers(24, 60))
 def test_hanging_text_keeps_its_words(words, width):
     label, column = "label", 12

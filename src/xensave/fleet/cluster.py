@@ -16,6 +16,9 @@ from xensave.source.remote.addresses import StoreObject
 AHEAD = 4
 """How many batches each worker has waiting."""
 
+SILENCE = 10.0
+"""The seconds after which a scheduler that does not answer is given up."""
+
 
 class _Future(Protocol):
     key: str
@@ -43,7 +46,7 @@ class DaskPool:
         try:
             # A client that could not even begin takes 20 seconds and a traceback to end.
             get_address_host_port(normalize_address(scheduler))
-            self._client = Client(scheduler, timeout="10s", set_as_default=False)
+            self._client = Client(scheduler, timeout=SILENCE, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise SourceError(f"{scheduler}: no Dask scheduler answers: {error}") from error
 

@@ -39,7 +39,7 @@ def thinned(guest, folder):
     return done, (folder / "thin").read_bytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDS)
 def test_any_stream_leaves_the_same_memory(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("thin")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
 import paramiko
@@ -113,8 +112,10 @@ class _Handle(paramiko.SFTPHandle):
             case "drop":
                 for transport in self._ssh.transports:
                     transport.close()
-            case "slow":
-                time.sleep(0.3)
+            case "silent":
+                self._ssh.trouble.change()
+                self._ssh.transports[-1].join()
+                return paramiko.SFTP_FAILURE
             case "change":
                 self._ssh.trouble.change()
         return super().read(offset, length)

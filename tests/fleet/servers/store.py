@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -13,8 +12,9 @@ from urllib.parse import urlsplit
 class Trouble:
     """What the proxy does to the next requests for objects: a list of words, used up in order.
 
-    A number answers with that status, "cut" sends half the body, "slow" waits, "change" lets
-    `change` run first, "drop" hangs up. `gone` tells of a path that the object meant is no more.
+    A number answers with that status, "cut" sends half the body, "change" lets `change` run first,
+    "silent" does too and then says nothing until the other side is gone, "drop" hangs up. `gone`
+    tells of a path that the object meant is no more.
     """
 
     def __init__(self) -> None:
@@ -70,8 +70,6 @@ class _Handler(BaseHTTPRequestHandler):
         act = self.trouble.next() if of_object else ""
         if act == "change":
             self.trouble.change()
-        elif act == "slow":
-            time.sleep(0.3)
         elif act == "drop":
             self.close_connection = True
             return

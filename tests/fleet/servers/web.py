@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -73,11 +72,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._empty(int(act))
         elif act == "drop":
             self.close_connection = True
+        elif act == "silent":
+            self.web.trouble.change()
+            self.rfile.read(1)
+            self.close_connection = True
         else:
             if act == "change":
                 self.web.trouble.change()
-            elif act == "slow":
-                time.sleep(0.3)
             self._part(self.web.objects[path], act)
 
     def _part(self, data: bytes, act: str) -> None:

@@ -28,7 +28,7 @@ def test_a_glance_takes_two_ranges_and_finds_what_a_walk_finds(store, sample):
     assert sum(gets(store)) < 1 << 20
 
 
-@pytest.mark.parametrize("act", ["500", "cut", "drop", "slow"])
+@pytest.mark.parametrize("act", ["500", "cut", "drop"])
 def test_trouble_costs_a_wait_not_the_answer(store, sample, act):
     address = store.put("a.img", sample)
     with open_source(address) as source:

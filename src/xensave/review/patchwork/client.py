@@ -79,6 +79,7 @@ class Client:
     token: str | None = None
     pause: float = 0.5
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     _last: float = field(default=0.0, init=False)
     _opener: urllib.request.OpenerDirector = field(init=False)
 
@@ -145,8 +146,8 @@ class Client:
         if _origin(url) != _origin(self.server):
             raise SourceError(f"{url}: not on {self.server}")
         for left in range(_TRIES - 1, -1, -1):
-            self.sleep(max(self._last + self.pause - time.monotonic(), 0))
-            self._last = time.monotonic()
+            self.sleep(max(self._last + self.pause - self.clock(), 0))
+            self._last = self.clock()
             try:
                 return self._once(url, body)
             except urllib.error.HTTPError as error:

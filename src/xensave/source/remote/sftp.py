@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
@@ -52,6 +53,15 @@ class Hosts(SFTPFileSystem):
         if transport is None or not transport.is_active():
             self._connect()
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Hangs up where the host says nothing: who asks again does so on a new connection."""
+        try:
+            yield
+        except TimeoutError:
+            self.client.close()
+            raise
+
 
 class SftpStore(Store):
     """A host's files."""
@@ -93,7 +103,8 @@ class SftpStore(Store):
     def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         fs = cast(Hosts, self._fs)
         fs.alive()
-        with fs.ftp.open(self._path, "rb") as file:
+        # Closing the file would wait as long again.
+        with fs.answering(), fs.ftp.open(self._path, "rb") as file, fs.answering():
             file.seek(start)
             data = bytes(file.read(end - start))
             now: _Status = file.stat()
