@@ -78,15 +78,23 @@ def main(argv: list[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except OSError as error:
-        from xensave.cli.output import failed
-
-        return failed(words[0] if words and words[0] in COMMANDS else None, error)
+        return _failed(words[0] if words and words[0] in COMMANDS else None, error)
     except KeyboardInterrupt:
         return INTERRUPTED
     if argv is None:
         # The process ends: the interpreter need not look for cycles in all that was imported.
         gc.freeze()
     return code
+
+
+def _failed(command: str | None, error: OSError) -> int:
+    try:
+        from xensave.cli.output import failed
+    except OSError:
+        # No more files can be opened, not that module either.
+        sys.stderr.write(f"xensave: {error.strerror}\n")
+        return 2
+    return failed(command, error)
 
 
 def module_of(name: str) -> str:

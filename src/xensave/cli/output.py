@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -10,6 +11,9 @@ from xensave.views.text.escape import escape
 
 CLOSED_PIPE = 128 + 13
 """The exit code of a shell for a process that SIGPIPE ended: no answer, and no finding either."""
+
+_OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EPERM, errno.ENOENT}
+"""Errors that an open stream does not have: of the process, or of a file without name."""
 
 
 def stand_in() -> None:
@@ -52,6 +56,11 @@ def failed(command: str | None, error: OSError) -> int:
         # The reader went away (| head): as if SIGPIPE had ended it, as it does other filters.
         return CLOSED_PIPE
     name = f"xensave {command}" if command else "xensave"
-    place = escape(str(error.filename or "standard output"))
-    sys.stderr.write(f"{name}: {place}: {error.strerror or error}\n")
+    sys.stderr.write(f"{name}: {_place(error)}{escape(str(error.strerror or error))}\n")
     return 2
+
+
+def _place(error: OSError) -> str:
+    if error.filename:
+        return f"{escape(os.fsdecode(error.filename))}: "
+    return "" if error.errno in _OF_PROCESS else "standard output: "

@@ -56,6 +56,11 @@ def _call(name: str, module: ModuleType, args: argparse.Namespace) -> int:
         if missing is None:
             raise
         trouble = missing
+    except ImportError as error:
+        # A library that is there, and cannot be loaded: no room, no more files.
+        if (error.name or "").partition(".")[0] == "xensave":
+            raise
+        trouble = SourceError(f"{error.name or 'a library'} cannot be loaded: {error}")
     except RecursionError:
         trouble = SourceError("the input is nested too deeply")
     except MemoryError:

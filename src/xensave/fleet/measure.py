@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xensave.fleet.parts import faults
+from xensave.fleet.parts import faults, opened
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,9 +70,10 @@ def _pieces(path: str, columns: list[str], before: int, limit: int) -> Iterator[
     """Yields the bytes of some rows at a time, and of the longest text among them."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        _check_length(before + _claimed(file.metadata, Path(path).stat().st_size), limit)
-        for batch in file.iter_batches(_ROWS, columns=columns or None, use_threads=False):
+    with opened(path) as file:
+        table = pq.ParquetFile(file, pre_buffer=False)
+        _check_length(before + _claimed(table.metadata, Path(path).stat().st_size), limit)
+        for batch in table.iter_batches(_ROWS, columns=columns or None, use_threads=False):
             sizes = [_size(column) for column in batch.columns]
             yield sum(size for size, _ in sizes), max((most for _, most in sizes), default=0)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from xensave.errors import SourceError
 from xensave.fleet.schema import SETTINGS_KEY, VERSION, VERSION_KEY, Row, schema, text_of
@@ -92,7 +92,8 @@ def check_table(table: str) -> None:
     if not Path(table).exists():
         return
     try:
-        metadata = pq.read_schema(table).metadata or {}
+        with opened(table) as file:
+            metadata = pq.read_schema(file).metadata or {}
     except faults() as error:
         raise SourceError(f"{table}: is no table of a fleet: {error}") from error
     version = bytes(metadata.get(VERSION_KEY, b"")).decode("ascii", "replace")
@@ -100,6 +101,11 @@ def check_table(table: str) -> None:
         raise SourceError(f"{table}: is no table of a fleet: it has no {VERSION_KEY.decode()}")
     if int(version) > VERSION:
         raise SourceError(f"{table}: is version {version} of the table; known up to {VERSION}")
+
+
+def opened(path: str) -> BinaryIO:
+    """Opens a table for pyarrow, which takes only a path that is UTF-8."""
+    return open(path, "rb")
 
 
 def files_of(table: str) -> list[str]:
@@ -201,7 +207,8 @@ def settings_of(path: str) -> str:
     """Returns what the scan that wrote a table was asked."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_schema(path).metadata or {}
+    with opened(path) as file:
+        metadata = pq.read_schema(file).metadata or {}
     return bytes(metadata.get(SETTINGS_KEY, b"")).decode("utf-8", "replace")
 
 
@@ -273,8 +280,8 @@ def _usable(table: str, settings: str) -> list[str]:
 def _batches(path: str, columns: list[str] | None) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(ROWS, columns=columns)
+    with opened(path) as file:
+        yield from pq.ParquetFile(file).iter_batches(ROWS, columns=columns)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import faults, files_of
+from xensave.fleet.parts import faults, files_of, opened
 from xensave.fleet.size import TableSize, table_size
 from xensave.records.meaning.cpu.features import places
 from xensave.source.inputs import reading
@@ -16,6 +16,7 @@ from xensave.source.limits import EXPANSION_FLOOR
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow
 
 Value = object
 
@@ -92,7 +93,7 @@ def ask(
     """
     try:
         import duckdb
-        import pyarrow.parquet as pq
+        import pyarrow.parquet  # noqa: F401 - better known before DuckDB starts
     except ImportError as error:
         package = (error.name or "duckdb").partition(".")[0]
         raise MissingExtra("asking a table", package, "fleet") from error
@@ -103,7 +104,8 @@ def ask(
         raise SourceError(f"{table}: no such table")
     try:
         size = table_size(files)
-        fleet = pq.read_table(files[0]) if len(files) == 1 else _joined(files)
+        tables = [_read(path) for path in files]
+        fleet = tables[0] if len(tables) == 1 else _joined(tables)
     except UnicodeDecodeError as error:
         raise _no_text(table, error) from error
     except faults() as error:
@@ -194,13 +196,18 @@ def question(name: str) -> ReadyQuestion:
     raise UsageError(f"no question is called {name!r}")
 
 
-def _joined(files: list[str]) -> object:
-    """Returns old rows and newer parts as one table; of an address the newest row counts."""
-    import pyarrow as pa
+def _read(path: str) -> pyarrow.Table:
     import pyarrow.parquet as pq
 
+    with opened(path) as file:
+        return pq.read_table(file)
+
+
+def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
+    """Returns old rows and newer parts as one table; of an address the newest row counts."""
+    import pyarrow as pa
+
     newest: dict[str, tuple[float, int, int]] = {}
-    tables = [pq.read_table(file) for file in files]
     for number, table in enumerate(tables):
         addresses = table.column("address").to_pylist()
         times = table.column("scanned").to_pylist()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xensave.errors import UsageError
+from xensave.container.probe import HEAD_SIZE, probe
+from xensave.errors import UsageError, XensaveError
 from xensave.live import is_domain
 from xensave.source import Input, Source, open_source
 
@@ -24,6 +25,23 @@ def open_input(
 
         return open_domain(str(what))
     return open_source(what, max_size=max_size, format=format)
+
+
+def spilled_image(source: Source, format: str | None = None) -> Source:
+    """Returns an image's bytes as a seekable source, from a file without a name where need be.
+
+    Raises what `probe` raises for what is no image: it may have no end. A format needs no probe.
+    """
+    from xensave.source.spill import seekable
+
+    try:
+        if format is None and not source.seekable:
+            probe(bytes(source.peek(HEAD_SIZE)))
+    except XensaveError as error:
+        source.name_in(error)
+        source.close()
+        raise
+    return seekable(source)
 
 
 class OpenInput:
@@ -55,12 +73,11 @@ class OpenInput:
     def spill(self) -> None:
         """Puts what is read forward only into a file without a name, and reads that from here on.
 
-        Raises what `again` raises.
+        Raises what `again` raises, and what `probe` raises for what is no image: it may have no
+        end.
         """
         if not self.source.seekable:
-            from xensave.source.spill import seekable
-
-            spilled = seekable(self.again())
+            spilled = spilled_image(self.again(), self._format)
             self.source.close()
             self.source = spilled
 

@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Callable
 
+from xensave.errors import SourceError
 from xensave.source.base import Source, warn_unclosed, write_all, write_sparsely
 from xensave.source.kernel import is_pipe, splice, widen_pipe
 from xensave.source.limits import BLOCK, CHUNK, READ_LIMIT
@@ -171,14 +172,23 @@ def descriptor_source(
     if pipe is not None:
         widen_pipe(fd)
     return StreamSource(
-        lambda n: read_fd(fd, n), name, pipe=pipe, owned=fd if owned else None, max_size=max_size
+        lambda n: read_fd(fd, n, name),
+        name,
+        pipe=pipe,
+        owned=fd if owned else None,
+        max_size=max_size,
     )
 
 
-def read_fd(fd: int, n: int) -> bytes:
-    """Reads up to n bytes; waits where the descriptor was set not to."""
+def read_fd(fd: int, n: int, name: str) -> bytes:
+    """Reads up to n bytes; waits where the descriptor was set not to.
+
+    Raises SourceError, which names the input, where it cannot be read.
+    """
     while True:
         try:
             return os.read(fd, n)
         except BlockingIOError:
             select.select([fd], [], [])
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror}") from error

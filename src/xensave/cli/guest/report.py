@@ -13,7 +13,7 @@ from xensave.cli.run import complain
 from xensave.errors import UsageError, XensaveError
 from xensave.image import Image, open_image
 from xensave.image.input import Item
-from xensave.source.spill import seekable
+from xensave.image.opening import spilled_image
 
 if TYPE_CHECKING:
     from xensave.report.page import GuestPage
@@ -122,4 +122,4 @@ def _opened(item: Item, *, walk: bool) -> Image:
     """
     if isinstance(item.what, (str, bytes)):
         return item.image(walk=walk)
-    return open_image(item.what, source=seekable(item.source))
+    return open_image(item.what, source=spilled_image(item.source))
