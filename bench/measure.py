@@ -122,8 +122,8 @@ def _key(row: Measured) -> tuple[str, str]:
     return row["row"], row["against"]
 
 
-def _apart(one: Sequence[float], other: Sequence[float]) -> bool:
-    return max(one) < min(other) or max(other) < min(one)
+def _apart(runs: Sequence[float], other: Sequence[float]) -> bool:
+    return max(runs) < min(other) or max(other) < min(runs)
 
 
 def read(path: Path) -> Log:

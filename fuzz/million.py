@@ -82,7 +82,7 @@ def batch(seed: int, numbers: range, names: tuple[str, ...]) -> Tally:
     tally = _empty(names)._replace(inputs=len(numbers))
     for number in numbers:
         case = case_of(seed, number, names)
-        _one(tally, case, number)
+        _run_case(tally, case, number)
         grown = _peak_kib() - floor
         if grown > GROWTH_KIB and not any(failure.target == MEMORY for failure in tally.failures):
             tally.failures.append(Failure(number, MEMORY, f"{case.target}: grew by {grown} KiB"))
@@ -93,7 +93,7 @@ def _empty(names: tuple[str, ...]) -> Tally:
     return Tally(0, Counter(), Counter(), dict.fromkeys(names, (0.0, -1)), 0, [])
 
 
-def _one(tally: Tally, case: Case, number: int) -> None:
+def _run_case(tally: Tally, case: Case, number: int) -> None:
     name = case.target
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
     start = time.process_time()

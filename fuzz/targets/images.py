@@ -138,8 +138,8 @@ def archive(data: bytes) -> None:
             _verdicts(judge, judged_input(item), releases)
 
 
-def _verdicts(judge: Judge, given: JudgedInput, releases: list[str]) -> None:
+def _verdicts(judge: Judge, subject: JudgedInput, releases: list[str]) -> None:
     for release in releases:
-        verdict = judge.judge(given, release)
+        verdict = judge.judge(subject, release)
         printable([verdict_line("input", release, verdict)])
         json.dumps(verdict_object("input", release, verdict))

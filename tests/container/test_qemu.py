@@ -30,13 +30,13 @@ def fields_size(item):
     return own + below
 
 
-def found(stream):
+def names_of(stream):
     return [(s.name, s.instance, s.version) for s in qemu.sections(stream)]
 
 
 def test_the_sections_that_qemu_describes(described):
     assert len(described) == 30
-    assert found(STREAM) == [row[:3] for row in described]
+    assert names_of(STREAM) == [row[:3] for row in described]
 
 
 def test_each_section_ends_where_qemu_says(described):
@@ -46,7 +46,7 @@ def test_each_section_ends_where_qemu_says(described):
 
 
 def test_footers_alone_settle_the_same_sections(described):
-    assert found(STREAM[:DESCRIPTION]) == [row[:3] for row in described]
+    assert names_of(STREAM[:DESCRIPTION]) == [row[:3] for row in described]
 
 
 def test_a_header_inside_a_device_is_none_where_there_are_footers(described):
@@ -54,7 +54,7 @@ def test_a_header_inside_a_device_is_none_where_there_are_footers(described):
     inside = sections[5].offset + 40
     header = b"\x04\0\0\0\x63\x05bogus\0\0\0\0\0\0\0\1"
     stream = STREAM[:inside] + header + STREAM[inside + len(header) : DESCRIPTION]
-    assert found(stream) == [row[:3] for row in described]
+    assert names_of(stream) == [row[:3] for row in described]
 
 
 def test_an_hvm_guest_of_xen():

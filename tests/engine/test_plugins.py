@@ -68,7 +68,7 @@ def test_the_owner_may_use_its_range():
 
 def test_installed_plugins_are_found_and_others_are_refused(monkeypatch, tmp_path):
     acme = ModuleType("acme_records")
-    acme.one, acme.several, acme.wrong = plugin(), [plugin()], 5
+    acme.single, acme.several, acme.wrong = plugin(), [plugin()], 5
     monkeypatch.setitem(sys.modules, "acme_records", acme)
     package = tmp_path / "acme_records-1.0.dist-info"
     package.mkdir()
@@ -79,7 +79,7 @@ def test_installed_plugins_are_found_and_others_are_refused(monkeypatch, tmp_pat
         text = f"[{plugins.GROUP}]\n{''.join(lines)}"
         (package / "entry_points.txt").write_text(text)
 
-    points("one", "several")
+    points("single", "several")
     assert plugins.installed() == ()
     monkeypatch.syspath_prepend(tmp_path)
     assert plugins.installed() == (plugin(), plugin())

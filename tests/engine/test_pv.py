@@ -129,18 +129,18 @@ def test_a_domain_needs_vcpu_0_and_no_more_than_it_has():
 
 def pv_cases():
     """Every PV image of the shared oracle, with the answer and the host that gave it."""
-    for path, case, host, real in shared_cases():
+    for path, case, host, recorded in shared_cases():
         if case["base"] == "xen417-pv1" and case["cls"] in CLASSES:
-            yield pytest.param(path, case["name"], host, real["restored"], id=case["name"])
+            yield pytest.param(path, case["name"], host, recorded["restored"], id=case["name"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cases", "name", "host", "real"), list(pv_cases()))
-def test_whole_images_restore_as_xen_417_said(cases, name, host, real, tmp_path):
+@pytest.mark.parametrize(("cases", "name", "host", "recorded"), list(pv_cases()))
+def test_whole_images_restore_as_xen_417_said(cases, name, host, recorded, tmp_path):
     image = tmp_path / "image"
     make_image(cases, name, image)
     given = host_of(host)
-    assert restores(image, given) is real
+    assert restores(image, given) is recorded
 
 
 def restores(path, host):

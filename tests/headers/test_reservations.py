@@ -6,7 +6,7 @@ from xensave.headers.text.comments import reservations
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "ranges"),
     [
         ("/* Range 22 - 34 (inclusive) reserved for Amazon */", [(22, 34, "Amazon")]),
         ("/* Range 22 - 40 reserved for Amazon */", [(22, 40, "Amazon")]),
@@ -54,8 +54,8 @@ from xensave.headers.text.comments import reservations
         ("int reserved; /* reserved for Amazon */", []),
     ],
 )
-def test_comments(text, found):
-    assert [(item.first, item.last, item.owner) for item in reservations(text, "f")] == found
+def test_comments(text, ranges):
+    assert [(item.first, item.last, item.owner) for item in reservations(text, "f")] == ranges
 
 
 def test_lines():

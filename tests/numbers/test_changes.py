@@ -16,7 +16,7 @@ B = Field("b", "uint64_t", 8, 8)
 
 
 @pytest.mark.parametrize(
-    ("new", "said", "grown", "same"),
+    ("new", "texts", "grown", "same"),
     [
         (made(A, B), [], False, True),
         (made(A, B, Field("c", "uint64_t", 16, 8), size=24), ["c appended at 16, 8 bytes"], 1, 0),
@@ -44,9 +44,9 @@ B = Field("b", "uint64_t", 8, 8)
         ),
     ],
 )
-def test_each_kind_of_change_is_named(new, said, grown, same):
+def test_each_kind_of_change_is_named(new, texts, grown, same):
     old = made(A, B)
-    assert [str(change) for change in changes(old, new)] == said
+    assert [str(change) for change in changes(old, new)] == texts
     assert only_grown(old, new) == bool(grown)
     assert same_wire(old, new) == bool(same)
 

@@ -21,8 +21,8 @@ def clashes(*sources):
     return find_clashes([claims_of(str(source)) for source in sources])
 
 
-def said(found):
-    return [(clash.rule, clash.severity, clash.number) for clash in found]
+def brief(every):
+    return [(clash.rule, clash.severity, clash.number) for clash in every]
 
 
 @pytest.mark.parametrize("name", release_names())
@@ -45,7 +45,7 @@ def test_a_point_release_is_called_by_its_number():
 
 
 def test_a_rename_upstream_is_a_note():
-    assert said(clashes("4.1", "4.2"))[0] == ("RECORD_RENAMED", "note", 15)
+    assert brief(clashes("4.1", "4.2"))[0] == ("RECORD_RENAMED", "note", 15)
 
 
 def test_a_layout_that_shifts_is_an_error():
@@ -58,30 +58,30 @@ def test_a_layout_that_shifts_is_an_error():
 def test_uxen_took_upstreams_next_number(tmp_path):
     uxen = tree(tmp_path / "uxen", [("VIRIDIAN_VCPU", 17, 2), ("ZP", 18, 4)])
     found = [clash for clash in clashes("4.17", uxen) if clash.number == 18]
-    assert said(found) == [("NUMBER_TAKEN_TWICE", "error", 18)]
+    assert brief(found) == [("NUMBER_TAKEN_TWICE", "error", 18)]
     assert "VMCE_VCPU of Xen and ZP of" in found[0].message
     assert "save.h:" in found[0].claims[1]
-    assert said(clashes("4.17", EXAMPLES / "uxen.toml")) == [("NUMBER_TAKEN_TWICE", "error", 18)]
+    assert brief(clashes("4.17", EXAMPLES / "uxen.toml")) == [("NUMBER_TAKEN_TWICE", "error", 18)]
 
 
 def test_the_viommu_series_took_a_number_that_upstream_gives_out(tmp_path):
     viommu = tree(tmp_path / "viommu", [("CPU_MSR", 20, 1), ("VVTD", 21, 29)])
     found = [clash for clash in clashes("4.10", viommu) if clash.number == 21]
-    assert said(found) == [("NUMBER_NOT_GRANTED", "error", 21)]
+    assert brief(found) == [("NUMBER_NOT_GRANTED", "error", 21)]
     assert "VVTD" in found[0].message
     assert "largest in Xen 4.10 is 20" in found[0].message
     registered = clashes(EXAMPLES / "viommu.toml", "master")
-    assert said(registered) == [("NUMBER_NOT_GRANTED", "error", 21)]
+    assert brief(registered) == [("NUMBER_NOT_GRANTED", "error", 21)]
 
 
 def test_two_downstreams_on_one_number(tmp_path):
     one = tree(tmp_path / "one", [("ZP", 21, 4)])
-    assert said(clashes(one, EXAMPLES / "viommu.toml")) == [("NUMBER_TAKEN_TWICE", "error", 21)]
+    assert brief(clashes(one, EXAMPLES / "viommu.toml")) == [("NUMBER_TAKEN_TWICE", "error", 21)]
 
 
 def test_a_name_at_two_numbers(tmp_path):
     moved = tree(tmp_path / "moved", [("VVTD", 0x5600, 29)])
-    assert said(clashes(moved, EXAMPLES / "viommu.toml")) == [
+    assert brief(clashes(moved, EXAMPLES / "viommu.toml")) == [
         ("NAME_AT_TWO_NUMBERS", "error", 0x5600)
     ]
 
@@ -90,8 +90,8 @@ def test_amazons_numbers(tmp_path):
     assert clashes("4.17", "amazon") == []
     assert clashes("4.3", "amazon") == []
     squatter = tree(tmp_path / "squatter", [("METER", 22, 2)])
-    assert said(clashes("4.17", squatter)) == [("NUMBER_RESERVED", "error", 22)]
-    assert said(clashes("amazon", squatter)) == [("NUMBER_TAKEN_TWICE", "error", 22)]
+    assert brief(clashes("4.17", squatter)) == [("NUMBER_RESERVED", "error", 22)]
+    assert brief(clashes("amazon", squatter)) == [("NUMBER_TAKEN_TWICE", "error", 22)]
     # A tree that keeps the range for Amazon itself may be Amazon's.
     comment = "/* Range 22 - 34 (inclusive) reserved for Amazon */"
     own = tree(tmp_path / "own", [("METER", 22, 2)], comment=comment)
@@ -101,13 +101,13 @@ def test_amazons_numbers(tmp_path):
 def test_reservations_of_two_owners_overlap():
     acme = parse_registry('owner="Acme"\n[[numbers]]\nfirst=30\nlast=40', "acme.toml")
     found = find_clashes([claims_of("4.17"), registry_claims(acme)])
-    assert said(found) == [("RANGES_OVERLAP", "error", 30)]
+    assert brief(found) == [("RANGES_OVERLAP", "error", 30)]
 
 
 def test_sizes_are_compared_where_there_is_no_layout(tmp_path):
     vvtd = tree(tmp_path / "vvtd", [("VVTD", 21, 28)])
     found = clashes(vvtd, EXAMPLES / "viommu.toml")
-    assert said(found) == [("SIZE_DIFFERS", "error", 21)]
+    assert brief(found) == [("SIZE_DIFFERS", "error", 21)]
     assert found[0].message == "VVTD is 224 bytes and 232 bytes"
 
 
@@ -120,7 +120,7 @@ def test_kinds_are_compared():
         for kind in ("vcpu", "domain")
     ]
     found = find_clashes([registry_claims(registry) for registry in both])
-    assert ("KIND_DIFFERS", "error", 300) in said(found)
+    assert ("KIND_DIFFERS", "error", 300) in brief(found)
 
 
 def test_a_revision_of_a_repository_is_a_source(tmp_path):
@@ -129,7 +129,7 @@ def test_a_revision_of_a_repository_is_a_source(tmp_path):
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "a"], check=True)
-    assert said(clashes("4.17", f"{tmp_path}@HEAD")) == [("NUMBER_TAKEN_TWICE", "error", 18)]
+    assert brief(clashes("4.17", f"{tmp_path}@HEAD")) == [("NUMBER_TAKEN_TWICE", "error", 18)]
     with pytest.raises(UsageError, match="no such revision"):
         claims_of(f"{tmp_path}@none")
 
@@ -172,7 +172,7 @@ def test_a_binary_is_a_source():
     if not path:
         pytest.skip("NOT TESTED against a real binary: set XENSAVE_XEN_SYMS to a 4.17 xen-syms")
     assert clashes("4.17", path) == []
-    assert ("SIZE_DIFFERS", "error", 11) in said(clashes("4.13", path))
+    assert ("SIZE_DIFFERS", "error", 11) in brief(clashes("4.13", path))
 
 
 @pytest.mark.parametrize(
@@ -186,5 +186,5 @@ def test_the_real_trees(variable, rule, number, name):
     if variable not in os.environ:
         pytest.skip(f"NOT TESTED against the real tree: set {variable} to its git directory")
     found = clashes("4.17", f"{os.environ[variable]}@HEAD")
-    assert (rule, "error", number) in said(found)
+    assert (rule, "error", number) in brief(found)
     assert any(name in clash.message for clash in found if clash.number == number)

@@ -18,12 +18,14 @@ EMPTY = Policy({}, {})
 RELEASES = sorted({answer["release"] for answer in lines("answers.jsonl.zst")}, key=version)
 
 
-def agrees(ours, real):
+def agrees(ours, theirs):
     """Whether a refusal, or what was taken, is the answer of the compiled code."""
     if not isinstance(ours, PolicyRefusal):
-        return real["rc"] == 0
-    wanted = {name: int(str(real[name]), 0) for name in ("leaf", "subleaf", "msr") if name in real}
-    return -getattr(errno, ours.errno) == real["rc"] and all(
+        return theirs["rc"] == 0
+    wanted = {
+        name: int(str(theirs[name]), 0) for name in ("leaf", "subleaf", "msr") if name in theirs
+    }
+    return -getattr(errno, ours.errno) == theirs["rc"] and all(
         getattr(ours, name) == value for name, value in wanted.items()
     )
 

@@ -25,16 +25,16 @@ LEAVES = [
 ]
 
 
-def said(policy):
+def without_zeros(policy):
     """A policy without what a text leaves out."""
     return {place: regs for place, regs in policy.leaves.items() if regs != NO_REGISTERS}
 
 
 def test_the_text_is_the_policy_that_xen_printed():
     host = read_host(str(STRONG))
-    assert said(host.hvm_max) == said(hosts()["amd-strong"])
+    assert without_zeros(host.hvm_max) == without_zeros(hosts()["amd-strong"])
     assert host.hvm_max.msrs == hosts()["amd-strong"].msrs
-    assert said(host.pv_max) != said(host.hvm_max)
+    assert without_zeros(host.pv_max) != without_zeros(host.hvm_max)
     assert host.hvm_default is not None
     assert host.pv_default is not None
     assert host.physical is not None

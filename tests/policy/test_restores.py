@@ -50,8 +50,8 @@ def listed(rows):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("path", "name", "host", "real"), list(cases()))
-def test_the_restored_guest_sees_these_words(path, name, host, real, tmp_path):
+@pytest.mark.parametrize(("path", "name", "host", "recorded"), list(cases()))
+def test_the_restored_guest_sees_these_words(path, name, host, recorded, tmp_path):
     image = tmp_path / "image"
     make_image(path, name, image)
     given = host_of(host)
@@ -60,7 +60,7 @@ def test_the_restored_guest_sees_these_words(path, name, host, real, tmp_path):
     pv = facts.type == "pv"
     answer = restored(facts.leaves, facts.msrs, "4.17.7", host=given, guest=Guest(pv=pv))
     assert not isinstance(answer, PolicyRefusal)
-    ours, theirs = changed(facts.leaves or (), answer.policy), listed(real["policy_changed"])
-    if len(real["policy_changed"]) == LISTED:
+    ours, theirs = changed(facts.leaves or (), answer.policy), listed(recorded["policy_changed"])
+    if len(recorded["policy_changed"]) == LISTED:
         ours = {place: words for place, words in ours.items() if place in theirs}
     assert ours == theirs

@@ -114,12 +114,12 @@ def objections(*inputs, name="", **more):
     return [objection for each in result.reviews for objection in each.objections], result
 
 
-def check(name, found):
+def check(name, objected):
     answer = ANSWERS[name]
-    drawn = {o.finding.rule for o in found if o.finding.severity != "note"}
+    drawn = {o.finding.rule for o in objected if o.finding.severity != "note"}
     assert set(answer.draws) <= drawn
     assert drawn <= {*answer.draws, *answer.may}
-    told = " ".join(o.finding.message for o in found)
+    told = " ".join(o.finding.message for o in objected)
     assert all(words in told for words in answer.says)
 
 

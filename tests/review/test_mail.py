@@ -153,7 +153,7 @@ def test_damaged_diff_is_refused(v1, cut):
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("path", "header"),
     [
         ("xen/include/public/hvm/save.h", "xen/include/public/hvm/save.h"),
         ("include/public/arch-x86/hvm/save.h", "xen/include/public/arch-x86/hvm/save.h"),
@@ -162,5 +162,5 @@ def test_damaged_diff_is_refused(v1, cut):
         ("xen/include/public/hvm/params.h", None),
     ],
 )
-def test_which_files_are_save_headers(path, found):
-    assert header_path(path) == found
+def test_which_files_are_save_headers(path, header):
+    assert header_path(path) == header

@@ -26,7 +26,7 @@ def diff(path, *lines, at=230, date="Mon, 5 Dec 2022 10:00:00 +0000", title="a n
     return (head + f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n{hunk}").encode()
 
 
-def found(*mails):
+def hits(*mails):
     result = review_patches(
         [(f"{n}.mbox", mail) for n, mail in enumerate(mails)], setting_of(Request())
     )
@@ -38,7 +38,7 @@ def found(*mails):
 
 
 def test_a_param_that_is_in_use():
-    assert found(
+    assert hits(
         diff(
             PARAMS,
             " */",
@@ -50,25 +50,25 @@ def test_a_param_that_is_in_use():
 
 
 def test_a_number_in_use_that_the_lines_do_not_show():
-    assert found(diff(PARAMS, " ", "+#define HVM_PARAM_FOO 35")) == [("SPACE_NUMBER_TAKEN", 231)]
+    assert hits(diff(PARAMS, " ", "+#define HVM_PARAM_FOO 35")) == [("SPACE_NUMBER_TAKEN", 231)]
 
 
 def test_a_stream_record_in_use():
-    assert found(
+    assert hits(
         diff(LIBXC, " #define REC_TYPE_STATIC_DATA_END 0x00000010U", "+#define REC_TYPE_F 0x0eU")
     ) == [("SPACE_NUMBER_TAKEN", 231), ("SPACE_NUMBER_UNDOCUMENTED", 231)]
 
 
 def test_an_enumerator_is_a_number_wherever_it_stands():
     for line in ("+enum { HVM_PARAM_FOO = 12 };", "+enum e { A = 1, HVM_PARAM_FOO = 12, B };"):
-        assert found(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", line)) == [
+        assert hits(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", line)) == [
             ("SPACE_NUMBER_TAKEN", 231)
         ]
 
 
 def test_a_stream_record_that_moves_leaves_its_specification():
     old, new = ("#define REC_TYPE_X86_MSR_POLICY 0x0000001" + end for end in ("2U", "3U"))
-    assert set(found(diff(LIBXC, f"-{old}", f"+{new}"))) == {
+    assert set(hits(diff(LIBXC, f"-{old}", f"+{new}"))) == {
         ("SPACE_NUMBER_MOVED", 230),
         ("SPACE_DOCUMENT_DIFFERS", 230),
     }
@@ -77,12 +77,12 @@ def test_a_stream_record_that_moves_leaves_its_specification():
 def test_the_specification_has_numbers_too():
     spec = "docs/specs/libxc-migration-stream.pandoc"
     shown = "              0x00000012: X86_MSR_POLICY"
-    assert found(diff(spec, shown, "+", "+             0x00000012: FOO")) == [
+    assert hits(diff(spec, shown, "+", "+             0x00000012: FOO")) == [
         ("SPACE_NUMBER_TAKEN", 232),
         ("SPACE_NUMBER_UNDOCUMENTED", 232),
     ]
     # The header does not have it yet: a note.
-    assert found(diff(spec, shown, "+", "+             0x00000013: FOO")) == [
+    assert hits(diff(spec, shown, "+", "+             0x00000013: FOO")) == [
         ("SPACE_NUMBER_UNDOCUMENTED", 232)
     ]
 
@@ -90,8 +90,8 @@ def test_the_specification_has_numbers_too():
 def test_a_reservation_is_of_the_space_that_it_stands_at():
     context = " #define XENMAPSPACE_dev_mmio     5 /* device mmio region */"
     kept = "+/* Range 0x80000000 - {} reserved for Citrix */"
-    assert found(diff(MEMORY, context, kept.format("0x80000001"))) == []
-    assert found(diff(MEMORY, context, kept.format("0x8000000f"))) == [
+    assert hits(diff(MEMORY, context, kept.format("0x80000001"))) == []
+    assert hits(diff(MEMORY, context, kept.format("0x8000000f"))) == [
         ("SPACE_RESERVATION_EXCEEDS_USE", 231)
     ]
 
@@ -99,14 +99,14 @@ def test_a_reservation_is_of_the_space_that_it_stands_at():
 def test_a_mapspace_of_citrix():
     context = " #define XENMAPSPACE_dev_mmio     5 /* device mmio region */"
     taken = diff(MEMORY, context, "+#define XENMAPSPACE_fancy 0x80000000")
-    assert found(taken) == [("SPACE_NUMBER_TAKEN_FROM_OWNER", 231)]
+    assert hits(taken) == [("SPACE_NUMBER_TAKEN_FROM_OWNER", 231)]
     brought = diff(MEMORY, context, "+#define XENMAPSPACE_vlapic 0x80000000")
-    assert found(brought) == []
+    assert hits(brought) == []
 
 
 def test_old_drivers_shared_info_takes_upstreams_number():
     """The hunk of xen-legacy-win-xenmapspace-quirks.patch that xen-devel still speaks of."""
-    assert found(
+    assert hits(
         diff(
             MEMORY,
             " #define XENMAPSPACE_gmfn         2 /* GMFN */",
@@ -120,7 +120,7 @@ def test_old_drivers_shared_info_takes_upstreams_number():
 
 def test_the_next_number_with_its_limit():
     assert (
-        found(
+        hits(
             diff(
                 PARAMS,
                 " #define HVM_PARAM_MCA_CAP 38",
@@ -135,18 +135,18 @@ def test_the_next_number_with_its_limit():
 
 def test_a_limit_that_stays_behind():
     rule = "SPACE_NUMBER_BEYOND_LIMIT"
-    assert found(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", "+#define HVM_PARAM_FOO 39")) == [
+    assert hits(diff(PARAMS, " #define HVM_PARAM_MCA_CAP 38", "+#define HVM_PARAM_FOO 39")) == [
         (rule, 231)
     ]
 
 
 def test_a_comment_that_begins_before_the_hunk():
-    assert found(diff(PARAMS, "  * see below", "+ * #define HVM_PARAM_FOO 19", "  */")) == []
+    assert hits(diff(PARAMS, "  * see below", "+ * #define HVM_PARAM_FOO 19", "  */")) == []
 
 
 def test_a_value_that_the_lines_do_not_tell_is_refused():
     with pytest.raises(UsageError, match=r"params\.h:231: HVM_PARAM_FOO is 'SOMETHING'"):
-        found(diff(PARAMS, " ", "+#define HVM_PARAM_FOO SOMETHING"))
+        hits(diff(PARAMS, " ", "+#define HVM_PARAM_FOO SOMETHING"))
 
 
 def test_a_series_is_held_against_what_it_left():
@@ -154,7 +154,7 @@ def test_a_series_is_held_against_what_it_left():
     second = diff(PARAMS, " ", "+#define HVM_PARAM_B 3", title="y 2/2")
     first = first.replace(b"[PATCH] x 1/2", b"[PATCH 1/2] x")
     second = second.replace(b"[PATCH] y 2/2", b"[PATCH 2/2] y")
-    assert found(first, second) == [("SPACE_NUMBER_TAKEN", 231)]
+    assert hits(first, second) == [("SPACE_NUMBER_TAKEN", 231)]
 
 
 def test_a_tree():

@@ -19,7 +19,7 @@ from xensave.testing import frames, legacy
 SEVERITY = {rule.id: rule.severity for rule in rules()}
 
 
-def found(data, **options):
+def faults(data, **options):
     return list(verify(MemorySource(data), **options))
 
 
@@ -40,7 +40,7 @@ def test_rules_are_told_apart():
 
 @pytest.mark.parametrize("rule", [rule for rule in CASES if CASES[rule] is not None])
 def test_a_broken_rule_is_found(rule):
-    findings = [finding for finding in found(CASES[rule]) if finding.rule == rule]
+    findings = [finding for finding in faults(CASES[rule]) if finding.rule == rule]
     assert findings, f"{rule} not found"
     for finding in findings:
         assert finding.severity == SEVERITY[rule]
@@ -76,7 +76,7 @@ ALSO = {
 
 @pytest.mark.parametrize("rule", [rule for rule in CASES if CASES[rule] is not None])
 def test_a_broken_rule_breaks_no_other(rule):
-    others = {finding.rule for finding in found(CASES[rule])} - {rule}
+    others = {finding.rule for finding in faults(CASES[rule])} - {rule}
     if rule.startswith(("LIBVIRT", "XENOPSD")):
         # The builders of frames put params where Xen itself does.
         others -= {"LIBXC_HVM_PARAMS_BEFORE_CONTEXT", "LIBXC_STATIC_DATA_END_ONCE"}
@@ -111,14 +111,14 @@ def test_a_broken_rule_breaks_no_other(rule):
 )
 def test_nothing_is_found_in_valid_streams(data):
     """But for checkpoints: a note tells that a plain restore takes none."""
-    assert [finding for finding in found(data) if finding.rule != "LIBXC_CHECKPOINT_ABSENT"] == []
+    assert [finding for finding in faults(data) if finding.rule != "LIBXC_CHECKPOINT_ABSENT"] == []
 
 
 def test_it_goes_on_after_findings():
     stream = b.hvm_stream(
         rec(0x7FFF0013), rec(0x80000001, b"1", b"\1" * 7), memory=b.pages(()), domain_reserved=3
     )
-    assert [finding.rule for finding in found(stream)] == [
+    assert [finding.rule for finding in faults(stream)] == [
         "LIBXC_DOMAIN_RESERVED_ZERO",
         "LIBXC_PAGE_DATA_COUNT_POSITIVE",
         "LIBXC_RECORD_MANDATORY_KNOWN",
@@ -129,7 +129,7 @@ def test_it_goes_on_after_findings():
 
 def test_findings_say_where():
     stream = pfn(1 << 52)
-    (finding,) = found(stream)
+    (finding,) = faults(stream)
     at = finding.place.offset
     assert stream[at : at + 8] == (1 << 52).to_bytes(8, "little")
     assert finding.place.record == "libxc PAGE_DATA"
@@ -140,8 +140,8 @@ def test_findings_say_where():
 def test_page_types_with_and_without_data(type_):
     """XEN_DOMCTL_PFINFO_*: 0 - 4 and 9 - 12 have data, 13 - 15 have none, 5 - 8 are reserved."""
     word = type_ << 60 | 5
-    with_data = {f.rule for f in found(b.hvm_stream(memory=b.pages((word,), bytes(4096))))}
-    without = {f.rule for f in found(b.hvm_stream(memory=b.pages((word,), b"")))}
+    with_data = {f.rule for f in faults(b.hvm_stream(memory=b.pages((word,), bytes(4096))))}
+    without = {f.rule for f in faults(b.hvm_stream(memory=b.pages((word,), b"")))}
     if type_ in (5, 6, 7, 8):
         assert "LIBXC_PAGE_TYPE_KNOWN" in with_data & without
     else:
@@ -164,7 +164,7 @@ def test_a_check_may_only_report_what_its_row_lists(monkeypatch):
 
     monkeypatch.setattr(run, "checks_of", checks_of)
     with pytest.raises(AssertionError, match="LIBXC_TSC_INFO_MODE_KNOWN"):
-        found(CASES["LIBXC_TSC_INFO_MODE_KNOWN"])
+        faults(CASES["LIBXC_TSC_INFO_MODE_KNOWN"])
 
 
 def test_every_reader_of_a_rule_is_one_that_there_is():
@@ -184,7 +184,7 @@ def test_a_count_that_lies_allocates_nothing():
 
     body = struct.pack("<II", 0xFFFFFFFF, 0) + PageData((1,)).to_bytes()
     tracemalloc.start()
-    rules = {f.rule for f in found(b.hvm_stream(memory=rec(libxc.PAGE_DATA, body)))}
+    rules = {f.rule for f in faults(b.hvm_stream(memory=rec(libxc.PAGE_DATA, body)))}
     assert "LIBXC_PAGE_DATA_PFNS_FIT" in rules
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()

@@ -33,7 +33,7 @@ def judge(xen, host):
     return Judge([POINTS[xen]], host=read_host(str(path)), name_needs=False)
 
 
-def said(case):
+def accepted_by_check(case):
     """Return True or False as the verdict says, None where it depends."""
     data = rebuilt(thin(case["base"]), case["edits"])
     with open_image(data) as image:
@@ -49,7 +49,7 @@ def hold(chosen, capsys):
     """Ask `check` of some cases, print the counts and fail for an answer that is not Xen's."""
     counts, wrong = Counter(), []
     for case in chosen:
-        found = said(case)
+        found = accepted_by_check(case)
         counts[
             "depend" if found is None else "agree" if found == case["restored"] else "do not"
         ] += 1

@@ -68,13 +68,18 @@ def release(name: str) -> Release:
                 code_max=variant.code_max,
                 entry_size=variant.entry_size,
                 check_pass=variant.check_pass,
-                bindings=tuple(sorted(merged.values(), key=_by_code)),
+                bindings=tuple(sorted(merged.values(), key=_by_typecode)),
             )
     return whole
 
 
-def _by_code(binding: Binding) -> int:
+def _by_typecode(binding: Binding) -> int:
     return binding.typecode
+
+
+def newest_series() -> str:
+    """Returns the newest release that has a number: "master" is not one."""
+    return next(name for name in reversed(release_names()) if name != MASTER)
 
 
 def record_names() -> list[str]:

@@ -51,7 +51,7 @@ class Settings(NamedTuple):
         """What the domain header says of the target; master counts as the newest release."""
         name = self.release.name
         if name == catalogue.MASTER:
-            name = catalogue.release_names()[-2]
+            name = catalogue.newest_series()
         major, minor = name.split(".")
         return int(major), int(minor)
 

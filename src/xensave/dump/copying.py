@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from xensave.container.streams.libxc import PAGE_SHIFT, PAGE_SIZE
 from xensave.memory.column import Integers
-from xensave.memory.contents import BLOCK_LIMIT, blocks, gathered, spans, with_data
+from xensave.memory.contents import BLOCK_LIMIT, blocks, gathered, stretches, with_data
 from xensave.memory.physical import FrameColumns, Memory
 from xensave.source.base import is_zero, pwritev_all, write_all
 from xensave.source.limits import SKIP_CHUNK
@@ -206,7 +206,7 @@ class _Copier:
         """Looks at a block, and adds what is to be written of it; returns how many bytes it has."""
         pages = self._pages(job, block)
         for look in self._looks:
-            for pfn, span in spans(block, pages):
+            for pfn, span in stretches(block, pages):
                 look(pfn, span)
         if len(block.first) == 1:
             at = int(block.at[0])

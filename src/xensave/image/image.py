@@ -305,7 +305,7 @@ class Image(CountedImage):
     @property
     def emulators(self) -> tuple[Emulator, ...]:
         """The device models: kind, stream version, xenstore keys and values."""
-        if not self.tally.kept:
+        if not self.tally.buffered:
             return ()
         if self._emulators is None:
             from xensave.image.facts.emulator import emulators
@@ -316,7 +316,7 @@ class Image(CountedImage):
     @property
     def details(self) -> tuple[tuple[str, str], ...]:
         """What the frame around the stream says of the guest: labels and texts."""
-        if self.tally.description is None and not self.tally.kept:
+        if self.tally.description is None and not self.tally.buffered:
             return ()
         from xensave.image.facts.described import details_of
 

@@ -21,7 +21,7 @@ _SPEC = re.compile(r"(?:(hvm|libxc|libxl)/)?([A-Za-z_]\w*|0[xX][0-9a-fA-F]+|\d+)
 def all_subjects(image: Image) -> Iterator[Subject]:
     """Yields every record but those of pages: the streams', and the context's in their place."""
     for buffered in sorted(
-        (record for records in image.tally.kept.values() for record in records),
+        (record for records in image.tally.buffered.values() for record in records),
         key=lambda record: record.offset,
     ):
         if (buffered.layer, buffered.type) == (LIBXC, libxc.HVM_CONTEXT):

@@ -102,7 +102,7 @@ class Tally:
         self.description: GuestDescription | None = None
         self.context: BufferedRecord | None = None
         self._sums: dict[tuple[LayerName, int], _Sum] = {}
-        self.kept: dict[tuple[LayerName, int], list[BufferedRecord]] = {}
+        self.buffered: dict[tuple[LayerName, int], list[BufferedRecord]] = {}
         self.frames = 0
         self.resent = False
         self._last_pfn = self._behind = -1
@@ -126,7 +126,7 @@ class Tally:
 
     def all(self, layer: LayerName, type_: int) -> list[BufferedRecord]:
         """Returns the kept records of a type, in order."""
-        return self.kept.get((layer, type_), [])
+        return self.buffered.get((layer, type_), [])
 
     @property
     def last_context(self) -> BufferedRecord | None:
@@ -186,7 +186,7 @@ class Tally:
             self._renew(key)
             state = event.type == format_named(event.layer).device_model
             record = self._keep(event, min(event.length, STATE_LIMIT if state else event.length))
-            self.kept.setdefault(key, []).append(record)
+            self.buffered.setdefault(key, []).append(record)
             self._describe(event)
 
     def _pages(self, event: Event, number: int) -> None:
@@ -233,7 +233,7 @@ class Tally:
     def _renew(self, key: tuple[LayerName, int]) -> None:
         """Drops what an earlier checkpoint had of this type."""
         if self._epochs.get(key, self.checkpoints) != self.checkpoints:
-            for old in self.kept.pop(key, []):
+            for old in self.buffered.pop(key, []):
                 self._room += len(old.body) + _OVERHEAD
         self._epochs[key] = self.checkpoints
 

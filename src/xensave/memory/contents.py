@@ -32,10 +32,10 @@ def contents(memory: Memory) -> Iterator[tuple[int, bytes | memoryview]]:
             offset, size = int(block.offset[0]), int(block.sizes[0])
             yield int(block.first[0]), source.read_range(offset, size)
             continue
-        yield from spans(block, gathered(source, block, room))
+        yield from stretches(block, gathered(source, block, room))
 
 
-def spans(block: FrameColumns, pages: memoryview) -> Iterator[tuple[int, memoryview]]:
+def stretches(block: FrameColumns, pages: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yields the frames of a block that follow one another in memory: the first, and their pages.
 
     `pages` are those of the block, one behind another.

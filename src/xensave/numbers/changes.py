@@ -74,13 +74,13 @@ class FieldChange(NamedTuple):
                 return f"{self.path} {self.kind}{at}" + (f", {_extent(only)}" if only else "")
 
 
-def leaves(fields: tuple[Field, ...]) -> Iterator[FieldExtent]:
+def extents(fields: tuple[Field, ...]) -> Iterator[FieldExtent]:
     """Yields the fields that hold values, structs and unions opened.
 
     An array of structs stays one.
     """
     for field, path, offset, _ in flat.leaves(fields, into_arrays=False):
-        inner = tuple(leaves(field.fields))
+        inner = tuple(extents(field.fields))
         yield FieldExtent(path, offset, field.size, field.bits, prod(field.dims), inner)
 
 
@@ -94,9 +94,9 @@ def changes(old: Layout, new: Layout) -> tuple[FieldChange, ...]:
     >>> [str(change) for change in changes(layout("RTC.1"), layout("RTC.2"))]
     ['rtc_offset appended at 16, 8 bytes']
     """
-    before = list(leaves(old.fields))
+    before = list(extents(old.fields))
     pairs = pair(
-        before, leaves(new.fields), name=lambda leaf: leaf.path, place=lambda leaf: leaf.place
+        before, extents(new.fields), name=lambda leaf: leaf.path, place=lambda leaf: leaf.place
     )
     end = max((leaf.offset + leaf.size for leaf in before), default=0)
     differences = [_changed(*both) for both in pairs.same]

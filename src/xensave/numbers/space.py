@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from xensave.catalogue import MASTER, layout, normalise, point_release, release, release_names
+from xensave.catalogue import layout, normalise, point_release, release, release_names
 from xensave.catalogue.model import Binding, RecordKind, Release
 from xensave.catalogue.registry import Registry
 from xensave.numbers.claims import UPSTREAM_LAST, XEN
@@ -144,11 +144,6 @@ def folded(table: Iterable[NumberRow]) -> Iterator[tuple[int, NumberRow]]:
         run = (row.number, row)
     if run:
         yield run
-
-
-def newest() -> str:
-    """Returns the newest release, which is not the master branch."""
-    return [name for name in release_names() if name != MASTER][-1]
 
 
 def release_title(name: str) -> str:

@@ -346,7 +346,7 @@ class _Again(MemorySource):
     def __init__(self, mapped: MappedSource) -> None:
         super().__init__(mapped.view(0, mapped.size or 0), mapped.name, max_size=mapped.max_size)
         self._mapped = mapped
-        self._kept = 0
+        self._released = 0
         self._gatherer = _Gatherer()
 
     def read_range(self, offset: int, n: int) -> bytes | memoryview:
@@ -360,7 +360,7 @@ class _Again(MemorySource):
 
     def _advance(self, n: int, limit: int | None = None) -> int:
         start = super()._advance(n, limit)
-        if self.offset - self._kept >= MAPPED_WINDOW:
-            self._mapped.let_go(self._kept, self.offset - self._kept)
-            self._kept = self.offset
+        if self.offset - self._released >= MAPPED_WINDOW:
+            self._mapped.let_go(self._released, self.offset - self._released)
+            self._released = self.offset
         return start

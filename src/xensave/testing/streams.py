@@ -145,7 +145,7 @@ def policies() -> bytes:
 
 def _version(release: str) -> tuple[int, int]:
     series = catalogue.normalise(release)
-    numbered = catalogue.release_names()[-2] if series == catalogue.MASTER else series
+    numbered = catalogue.newest_series() if series == catalogue.MASTER else series
     major, minor = map(int, numbered.split("."))
     return major, minor
 

@@ -138,12 +138,12 @@ class Judge:
 
 def _unreadable(error: XensaveError) -> Verdict:
     """Returns the refusal of an input without a first header; raises what is not read at all."""
-    from xensave.toolstack.libxc.stream import reader_of, refused_by
+    from xensave.toolstack.libxc.stream import reader_of, refusal_of
 
     if isinstance(error, Truncated):
-        return refused_by(reader_of(error), error)._replace(record=error.record)
+        return refusal_of(reader_of(error), error)._replace(record=error.record)
     if isinstance(error, Malformed):
-        return refused_by(Layer.XL, error)._replace(record="xl header")
+        return refusal_of(Layer.XL, error)._replace(record="xl header")
     raise error
 
 

@@ -345,7 +345,7 @@ def _objections(restore: Restore) -> Iterator[RestoreObjection]:
     yield from stream.unknown_records(restore)
     # Where a record breaks a rule and the stream stops in it, the rule is met first.
     yield from stream.broken_rules(restore)
-    yield from stream.stopped(restore)
+    yield from stream.cut_short(restore)
     if restore.facts.domain is not None and restore.facts.domain.type == libxc.HVM:
         yield from params.objections(restore)
 

@@ -189,17 +189,17 @@ def test_a_stream_of_version_2_leaves_the_default_policy(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nowhere.img", "-t", "4.17"], "No such file"),
         ([CONTEXT, "-t", "9.9"], "no release '9.9'"),
         ([CONTEXT], "no target"),
     ],
 )
-def test_what_cannot_be_asked_exits_2_in_one_line(capsys, words, said):
+def test_what_cannot_be_asked_exits_2_in_one_line(capsys, words, message):
     code, out, err = called(capsys, *words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from tests.terminal import command
-from xensave.catalogue import layouts_of, record_names, release, release_names
-from xensave.numbers.space import newest
+from xensave.catalogue import layouts_of, newest_series, record_names, release, release_names
 from xensave.views.catalogue.records_plot import matrix
 
 records = command("records")
+NEWEST = newest_series()
 
 
 def test_the_table_of_a_release(capsys):
@@ -110,13 +110,19 @@ def test_another_space(capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["21"], f"21 in Xen {newest()}: free"),
-        (["22"], f"22 in Xen {newest()}: reserved for Amazon, by headers; in use downstream"),
+        (["21"], f"21 in Xen {NEWEST}: free"),
+        (
+            ["22"],
+            f"22 in Xen {NEWEST}: reserved for Amazon, by headers; in use downstream",
+        ),
         (["18", "--release", "3.1"], "18 in Xen 3.1: free; VMCE_VCPU from 4.2"),
-        (["8", "--space", "hvm-param"], f"8 in Xen {newest()}: 32BIT, reserved for Citrix"),
-        (["7", "--space", "hvm-param"], f"7 in Xen {newest()}: NVRAM_FD, retired; until 4.2"),
-        (["VIRIDIAN", "--space", "hvm-param"], f"9 in Xen {newest()}: VIRIDIAN, used"),
-        (["12", "--space", "feature"], f"12 in Xen {newest()}: grant_map_identity, retired"),
+        (["8", "--space", "hvm-param"], f"8 in Xen {NEWEST}: 32BIT, reserved for Citrix"),
+        (
+            ["7", "--space", "hvm-param"],
+            f"7 in Xen {NEWEST}: NVRAM_FD, retired; until 4.2",
+        ),
+        (["VIRIDIAN", "--space", "hvm-param"], f"9 in Xen {NEWEST}: VIRIDIAN, used"),
+        (["12", "--space", "feature"], f"12 in Xen {NEWEST}: grant_map_identity, retired"),
     ],
 )
 def test_what_became_of_a_number(capsys, words, says):
@@ -128,7 +134,7 @@ def test_what_became_of_a_number(capsys, words, says):
 
 
 def test_the_release_is_told(capsys):
-    assert records(capsys)[1].startswith(f"HVM save records, Xen {newest()}; HVM_SAVE_CODE")
+    assert records(capsys)[1].startswith(f"HVM save records, Xen {NEWEST}; HVM_SAVE_CODE")
 
 
 def test_backports_are_in_the_history(capsys):

@@ -24,7 +24,7 @@ def convert(context, target, source=None, rules=()):
     return converter.convert(context), plan
 
 
-def real(name="hvm1"):
+def sample(name="hvm1"):
     return Context.parse((ROOT / f"examples/{name}.ctx").read_bytes(), "4.17")
 
 
@@ -57,7 +57,7 @@ def test_same_release_changes_nothing(release):
 @pytest.mark.parametrize("target", RELEASES[RELEASES.index("4.13") :])
 @pytest.mark.parametrize("name", ["hvm1", "pvh1"])
 def test_down_and_up_gives_a_real_context_back(name, target):
-    context = real(name)
+    context = sample(name)
     made, plan = convert(context, target, "4.17")
     back, _ = convert(Context.parse(made.to_bytes(), target), "4.17", target)
     if not plan.losses:
@@ -105,12 +105,12 @@ def test_a_pending_assist_is_lost_where_a_vector_is_wanted():
 
 
 def test_what_older_releases_imply_is_not_lost():
-    _, plan = convert(real(), "4.6", "4.17")
+    _, plan = convert(sample(), "4.6", "4.17")
     assert not plan.losses
 
 
 def test_a_rtc_offset_is_lost_below_4_14_and_named():
-    context = real().replace("RTC", 0, rtc_offset=-3600)
+    context = sample().replace("RTC", 0, rtc_offset=-3600)
     made, plan = convert(context, "4.13", "4.17")
     assert made["RTC", 0].length == 16
     (change,) = plan.losses
@@ -119,7 +119,7 @@ def test_a_rtc_offset_is_lost_below_4_14_and_named():
 
 
 def test_a_short_record_that_both_releases_load_alike_stays():
-    context = real()
+    context = sample()
     short = context.with_records(
         tuple(r.with_body(r.body[:16]) if r.name == "RTC" else r for r in context.records)
     )
@@ -130,14 +130,14 @@ def test_a_short_record_that_both_releases_load_alike_stays():
 
 
 def test_what_the_target_has_no_handler_for_is_dropped_and_named():
-    made, plan = convert(real(), "4.1", "4.17")
+    made, plan = convert(sample(), "4.1", "4.17")
     assert "VMCE_VCPU" not in made
     change = by_record(plan)["VMCE_VCPU[0]"]
     assert (change.action, change.loss[0].field, change.accepted) == ("drop", "caps", False)
 
 
 def downstream(typecode, body):
-    context = real()
+    context = sample()
     *records, end = context.records
     extra = type(end)(typecode, 0, body, release="4.17")
     return Context.parse(context.with_records((*records, extra, end)).to_bytes(), "4.17")
@@ -145,7 +145,7 @@ def downstream(typecode, body):
 
 def test_a_downstream_record_is_dropped_with_its_loss():
     made, plan = convert(downstream(22, b"\1" * 8), "4.17", "4.17")
-    assert made.to_bytes() == real().to_bytes()
+    assert made.to_bytes() == sample().to_bytes()
     assert plan.losses[0].where.record == "type 22[0]"
     made, plan = convert(downstream(22, bytes(8)), "4.17", "4.17")
     assert not plan.losses
@@ -155,7 +155,7 @@ def test_map_retags_and_takes_the_place_of_the_record_it_stands_for():
     body = (7).to_bytes(8, "little") + bytes(24)
     made, plan = convert(downstream(22, body), "4.17", "4.17", [parse_map("22=VMCE_VCPU")])
     codes = [record.typecode for record in made.records]
-    assert codes == [record.typecode for record in real().records]
+    assert codes == [record.typecode for record in sample().records]
     assert made["VMCE_VCPU", 0].integer("caps") == 7
     assert [change.action for change in plan.changes] == ["map", "drop"]
     assert plan.losses[0].where.record == "VMCE_VCPU[0]"
@@ -169,7 +169,7 @@ def test_a_mapped_record_is_converted_on():
 
 def test_drop_is_an_agreed_loss():
     made, plan = convert(downstream(23, b"\1" * 8), "4.17", "4.17", [parse_drop("23")])
-    assert made.to_bytes() == real().to_bytes()
+    assert made.to_bytes() == sample().to_bytes()
     assert plan.changes[0].lost == 1
     assert not plan.losses
 
@@ -177,5 +177,5 @@ def test_drop_is_an_agreed_loss():
 def test_the_catalogue_says_exact_where_only_one_length_loads():
     release = catalogue.release("4.5")
     assert release.binding("CPU").load == EXACT
-    made, _ = convert(real(), "4.5", "4.17")
+    made, _ = convert(sample(), "4.5", "4.17")
     assert made["CPU", 0].length == release.binding("CPU").size

@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Counts, and prints."""
+    from xensave.catalogue import newest_series
     from xensave.numbers.cost import cost, space_cost
-    from xensave.numbers.space import newest
     from xensave.views.catalogue import numbers, spaces
 
-    release, width = args.release or newest(), width_of(sys.stdout)
+    release, width = args.release or newest_series(), width_of(sys.stdout)
     if args.space:
         limit = space_cost(args.space, release, args.max)
         print_answer(args, spaces.cost_object(limit), spaces.cost_lines(limit, width))

@@ -84,14 +84,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _format(args: argparse.Namespace, names: list[str]) -> int:
     """The layouts of a release in another tool's language."""
-    from xensave.catalogue import layout, release
-    from xensave.numbers.space import newest, release_title
+    from xensave.catalogue import layout, newest_series, release
+    from xensave.numbers.space import release_title
     from xensave.views.layouts import render
     from xensave.views.layouts.parts import described
 
     if args.json or args.plot or args.space or args.source or args.layout:
         raise UsageError("--format goes with records and --release alone")
-    name = args.release or newest()
+    name = args.release or newest_series()
     title = release_title(name)
     bindings = {binding.name: binding for binding in release(name).bindings}
     wanted = [_name(text, args.release) for text in names]
@@ -124,11 +124,11 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _numbers(args: argparse.Namespace) -> None:
-    from xensave.catalogue import release
-    from xensave.numbers.space import newest, release_title, rows
+    from xensave.catalogue import newest_series, release
+    from xensave.numbers.space import release_title, rows
     from xensave.views.catalogue.numbers import space_lines, space_objects
 
-    name = args.release or newest()
+    name = args.release or newest_series()
     table = rows(name, registries_of(args.registry))
     code_max = release(name).code_max
     title = f"HVM save records, Xen {release_title(name)}; HVM_SAVE_CODE_MAX is {code_max}"
@@ -173,10 +173,11 @@ def _record(args: argparse.Namespace) -> None:
 
 def _number(args: argparse.Namespace) -> None:
     """What became of a number that no record has: free, or kept for whom."""
-    from xensave.numbers.space import NumberRow, newest, release_title, rows
+    from xensave.catalogue import newest_series
+    from xensave.numbers.space import NumberRow, release_title, rows
     from xensave.views.catalogue.spaces import number_line
 
-    name, number = args.release or newest(), int(args.name, 0)
+    name, number = args.release or newest_series(), int(args.name, 0)
     known = next((row for row in rows(name, registries_of([])) if row.number == number), None)
     row = known or NumberRow(number)
     title = release_title(name)
@@ -211,12 +212,12 @@ def _name(text: str, release: str | None) -> str | None:
 
 
 def _space(args: argparse.Namespace) -> None:
-    from xensave.catalogue import space
-    from xensave.numbers.space import newest, release_title
+    from xensave.catalogue import newest_series, space
+    from xensave.numbers.space import release_title
     from xensave.numbers.spaces import limit_at, number_named, space_rows, state_of
     from xensave.views.catalogue.spaces import number_line, space_lines, space_objects
 
-    numbers, name = space(args.space), args.release or newest()
+    numbers, name = space(args.space), args.release or newest_series()
     title, registries = release_title(name), registries_of(args.registry)
     if args.name:
         row = state_of(args.space, number_named(numbers, args.name), name, registries)

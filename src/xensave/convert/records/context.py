@@ -41,7 +41,9 @@ class ContextConverter:
         self.rules = rules
         self.machines = machines
         self._xsave: dict[int, ContextRecord] = {}
-        self.kept = frozenset(typecode for typecode, rule in rules.items() if rule.action == KEEP)
+        self.kept_typecodes = frozenset(
+            typecode for typecode, rule in rules.items() if rule.action == KEEP
+        )
 
     def convert(self, context: Context) -> Context:
         """Returns the context as the target would have written it, or the same object."""

@@ -171,7 +171,7 @@ class StreamConverter:
 
     def _judge(self, image: Image | None = None) -> None:
         if self._judging is not Judging.NEVER:
-            check(self._made, self.plan, self._contexts.kept, image)
+            check(self._made, self.plan, self._contexts.kept_typecodes, image)
 
     def _header(self, event: Event) -> Output:
         header = event.header

@@ -143,7 +143,7 @@ class _Types:
     """The struct types of an answer, each told once."""
 
     def __init__(self, answers: list[TypeAnswer]) -> None:
-        self._found = answers
+        self._answers = answers
         self._known: dict[int, list[tuple[Cursor, int]]] = {}
         self._fields = 0
 
@@ -169,9 +169,9 @@ class _Types:
             if self._fields > FIELDS:
                 raise _TooManyFields
             told["fields"].append(self._field(cursor))
-        alike.append((declaration, len(self._found)))
-        self._found.append(told)
-        return len(self._found) - 1
+        alike.append((declaration, len(self._answers)))
+        self._answers.append(told)
+        return len(self._answers) - 1
 
     def _field(self, cursor: Cursor) -> FieldAnswer:
         dims, element = _dimensions(cursor.type.get_canonical(), cursor.type)

@@ -84,10 +84,10 @@ def _name(node: ast.expr | None) -> str:
     return node.id.lstrip("_")
 
 
-def spans(there: Mapping[Version, bool]) -> list[str]:
+def version_runs(there: Mapping[Version, bool]) -> list[str]:
     """Returns the runs of versions in which something is there, each "FIRST:END" without END.
 
-    >>> spans({(4, 14, 0): False, (4, 14, 1): True, (4, 15, 0): False, (4, 15, 1): True})
+    >>> version_runs({(4, 14, 0): False, (4, 14, 1): True, (4, 15, 0): False, (4, 15, 1): True})
     ['4.14.1:4.15.0', '4.15.1:']
     """
     runs: list[str] = []
@@ -107,7 +107,7 @@ def _dated(facts: Mapping[Version, Iterable[Fact]]) -> dict[Fact, dict[str, Json
     always = [f"{_text(min(sets))}:"]
     result: dict[Fact, dict[str, Json]] = {}
     for fact in frozenset[Fact]().union(*sets.values()):
-        runs = spans({version: fact in value for version, value in sets.items()})
+        runs = version_runs({version: fact in value for version, value in sets.items()})
         result[fact] = {} if runs == always else {"spans": list[Json](runs)}
     return result
 

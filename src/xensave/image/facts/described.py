@@ -32,7 +32,7 @@ def details_of(tally: Tally) -> Iterator[tuple[str, str]]:
     """Yields labels and texts of what a frame says beyond the configuration."""
     if tally.description is not None:
         yield from tally.description.details
-    for (layer, type_), records in tally.kept.items():
+    for (layer, type_), records in tally.buffered.items():
         for record in records:
             detail = format_named(layer).detail(type_, record.body, record.length)
             if detail is not None:

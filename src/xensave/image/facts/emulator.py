@@ -50,7 +50,7 @@ def emulators(tally: Tally, *, strict: bool = True) -> tuple[Emulator, ...]:
     """
     contexts = [
         _as_context(record, format_named(layer).model_head)
-        for (layer, type_), records in tally.kept.items()
+        for (layer, type_), records in tally.buffered.items()
         if type_ == format_named(layer).device_model
         for record in records
     ]

@@ -155,11 +155,13 @@ def standin(release: Release) -> Sheet:
         old = catalogue.layout(binding.compat) if binding.compat else None
         for each in (layout, old):
             if each is not None and each.struct not in sheet.structs:
-                sheet.structs[each.struct] = SheetStruct(each, list(map(SheetRow, facts_of(each))))
+                sheet.structs[each.struct] = SheetStruct(
+                    each, list(map(SheetRow, struct_facts(each)))
+                )
         sheet.binds[binding.name] = binding
         sheet.outer.append(SheetRow(_bound(binding, layout, old)))
     sheet.structs[DESCRIPTOR.struct] = SheetStruct(
-        DESCRIPTOR, list(map(SheetRow, facts_of(DESCRIPTOR)))
+        DESCRIPTOR, list(map(SheetRow, struct_facts(DESCRIPTOR)))
     )
     for reservation in release.reservations:
         text = comment_of(reservation)
@@ -178,7 +180,7 @@ def standin(release: Release) -> Sheet:
 
 
 @cache
-def facts_of(layout: Layout) -> tuple[HeaderFact, ...]:
+def struct_facts(layout: Layout) -> tuple[HeaderFact, ...]:
     """Returns the facts of a struct, one for each line of its declaration."""
     struct = layout.struct
     return (

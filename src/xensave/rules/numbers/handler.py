@@ -9,7 +9,7 @@ from xensave.findings import NOTE, Place
 from xensave.headers.model import HeaderRecord
 from xensave.headers.text.registrations import Registration
 from xensave.rules.numbers.layouts.compare import compare
-from xensave.rules.numbers.layouts.leaves import is_filler, leaves
+from xensave.rules.numbers.layouts.leaves import abi_fields, is_filler
 from xensave.rules.numbers.model import Change, Hit, accepts, lost_sizes
 
 # The save and load loops of Xen write and read these two themselves.
@@ -121,7 +121,7 @@ def reserved_field_not_checked(change: Change) -> Iterator[Hit]:
             name = leaf.path.rsplit(".", 1)[-1]
             if not is_filler(leaf) or not _RESERVED.search(name):
                 continue
-            if any(was.overlaps(leaf) for was in leaves(before.wire)) or any(
+            if any(was.overlaps(leaf) for was in abi_fields(before.wire)) or any(
                 re.search(rf"\b{re.escape(name)}\b", text) for text in code
             ):
                 continue
@@ -165,7 +165,7 @@ def _read_before_it_is_said(change: Change) -> Iterator[Hit]:
     new = [record for record in change.after.headers.records if record.name not in known]
     fields: dict[str, HeaderRecord] = {}
     for earlier in known.values() if new else ():
-        for leaf in leaves(earlier.wire) if earlier.wire else ():
+        for leaf in abi_fields(earlier.wire) if earlier.wire else ():
             fields.setdefault(leaf.path.rsplit(".", 1)[-1], earlier)
     for record in new:
         words = record.name.lower().split("_")

@@ -25,7 +25,7 @@ class Decompressor:
         self._frame: CompressedFrame | None = STARTS[codec]()
         self._input = b""
         self._taken = 0
-        self._given = 0
+        self._passed_on = 0
 
     def read(self, n: int) -> bytes:
         """Returns about n of the next decompressed bytes, at least one; none at the end."""
@@ -36,7 +36,7 @@ class Decompressor:
                 continue
             out = self._step(self._frame, n)
             if out:
-                self._given += len(out)
+                self._passed_on += len(out)
                 self._check_growth()
                 return out
         return b""
@@ -47,7 +47,7 @@ class Decompressor:
                 f"ends inside a frame, after {self._taken} compressed bytes",
                 wanted=1,
                 got=0,
-                offset=self._given,
+                offset=self._passed_on,
                 path=f"{self._codec} data",
             )
         data, self._input = self._input, b""
@@ -79,13 +79,13 @@ class Decompressor:
         return bool(more)
 
     def _corrupt(self, why: str) -> XensaveError:
-        return Malformed(f"corrupt {self._codec} data: {why}", offset=self._given)
+        return Malformed(f"corrupt {self._codec} data: {why}", offset=self._passed_on)
 
     def _check_growth(self) -> None:
         allowed = max(EXPANSION_FLOOR, EXPANSION_RATIO * self._taken)
-        if self._bounded and self._given > allowed:
+        if self._bounded and self._passed_on > allowed:
             raise LimitExceeded(
                 f"{self._taken} bytes of {self._codec} data became more than {allowed}; "
                 "a size given as the limit allows more",
-                offset=self._given,
+                offset=self._passed_on,
             )

@@ -206,7 +206,7 @@ def _not_looked_at(finding: Finding) -> RestoreObjection:
     return RestoreObjection(refusal, Stage.STREAM, certain=False)
 
 
-def stopped(restore: Restore) -> Iterator[RestoreObjection]:
+def cut_short(restore: Restore) -> Iterator[RestoreObjection]:
     """Yields why the stream cannot be followed, where a reader stops there as well."""
     error, facts = restore.facts.stop, restore.facts
     if error is None:
@@ -225,10 +225,10 @@ def stopped(restore: Restore) -> Iterator[RestoreObjection]:
     # What lies beyond a limit, or has a form of its own as a vGPU's state has, was not looked at.
     unseen = Unsupported if layer is Layer.XENOPSD else LimitExceeded
     certain = not isinstance(error, (unseen, LimitExceeded))
-    yield RestoreObjection(refused_by(layer, error), _stage_of(layer), certain)
+    yield RestoreObjection(refusal_of(layer, error), _stage_of(layer), certain)
 
 
-def refused_by(layer: Layer, error: XensaveError) -> Refused:
+def refusal_of(layer: Layer, error: XensaveError) -> Refused:
     """Returns the refusal of a reader that cannot follow a stream."""
     return Refused(
         rule_of(error).id,

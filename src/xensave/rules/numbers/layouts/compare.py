@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.pairs import pair
-from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
+from xensave.rules.numbers.layouts.leaves import AbiField, abi_fields, is_filler
 
 _MOST_NAMES = 3
 
@@ -58,8 +58,8 @@ def compare(
     new_types: Mapping[str, str] | None = None,
 ) -> LayoutComparison:
     """Compares two layouts. The types are canonical ones by path, where they are known."""
-    before = [leaf for leaf in leaves(old, old_types) if leaf.named]
-    after = [leaf for leaf in leaves(new, new_types) if leaf.named]
+    before = [leaf for leaf in abi_fields(old, old_types) if leaf.named]
+    after = [leaf for leaf in abi_fields(new, new_types) if leaf.named]
     pairs = pair(before, after, name=lambda leaf: leaf.path, place=_place)
     free = [*pairs.gone, *(leaf for leaf in before if is_filler(leaf))]
     added = _outside(pairs.fresh, free)

@@ -96,7 +96,7 @@ class AbiField(NamedTuple):
         return _FIXED.fullmatch(self.type) is not None
 
 
-def leaves(layout: Layout, types: Mapping[str, str] | None = None) -> list[AbiField]:
+def abi_fields(layout: Layout, types: Mapping[str, str] | None = None) -> list[AbiField]:
     """Returns the leaves of a layout, in the order of the struct.
 
     `types` are the canonical types by path where a compiler told them.

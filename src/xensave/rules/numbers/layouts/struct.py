@@ -8,7 +8,7 @@ from xensave.catalogue.model import Layout
 from xensave.headers.model import DEFINE, HeaderRecord
 from xensave.headers.save import HYPERVISOR, TOOLS
 from xensave.rules.numbers.layouts.compare import compare
-from xensave.rules.numbers.layouts.leaves import AbiField, leaves
+from xensave.rules.numbers.layouts.leaves import AbiField, abi_fields
 from xensave.rules.numbers.model import Change, Hit
 
 
@@ -79,7 +79,7 @@ def struct_differs_between_xen_and_tools(change: Change) -> Iterator[Hit]:
 def field_width_not_fixed(change: Change) -> Iterator[Hit]:
     """A field's type has no width of its own: it is the compiler's or the ABI's to choose."""
     for record, layout in _laid_out(change):
-        for leaf in leaves(layout):
+        for leaf in abi_fields(layout):
             if not leaf.fixed and not leaf.sheltered:
                 text = f"{leaf.path} of {record.name} is of type {leaf.type}, which is no standard "
                 yield change.on_field(record, leaf.path, f"{text}type of fixed width", leaf.type)
@@ -88,7 +88,7 @@ def field_width_not_fixed(change: Change) -> Iterator[Hit]:
 def field_not_aligned(change: Change) -> Iterator[Hit]:
     """A field does not lie at a multiple of its own size."""
     for record, layout in _laid_out(change):
-        for leaf in leaves(layout):
+        for leaf in abi_fields(layout):
             size = leaf.width
             if leaf.bits is None and size in (2, 4, 8) and leaf.offset % size:
                 text = f"{leaf.path} of {record.name} lies at offset {leaf.offset}, not a multiple "
@@ -103,7 +103,7 @@ def _laid_out(change: Change) -> Iterator[tuple[HeaderRecord, Layout]]:
 
 
 def _settled(layout: Layout) -> list[AbiField]:
-    return [leaf for leaf in leaves(layout) if not leaf.sheltered]
+    return [leaf for leaf in abi_fields(layout) if not leaf.sheltered]
 
 
 def _moved(old: AbiField, other: AbiField) -> bool:

@@ -11,7 +11,7 @@ from xensave.catalogue.model import ZEROEXTEND, Layout
 from xensave.findings import Severity
 from xensave.headers.model import HeaderRecord
 from xensave.rules.numbers.layouts.compare import LayoutComparison, compare
-from xensave.rules.numbers.layouts.leaves import AbiField, is_filler, leaves
+from xensave.rules.numbers.layouts.leaves import AbiField, abi_fields, is_filler
 from xensave.rules.numbers.model import Change, Hit, lost_sizes
 
 
@@ -93,7 +93,7 @@ def field_moved(change: Change) -> Iterator[Hit]:
 def field_deleted(change: Change) -> Iterator[Hit]:
     """A field that was saved is gone and nothing stands at its place."""
     for pair in _changed(change):
-        new = leaves(pair.new)
+        new = abi_fields(pair.new)
         spots = {leaf.place for leaf in new}
         for leaf in pair.fields.gone:
             if is_filler(leaf) or leaf.place in spots or _covered(leaf, new):
@@ -109,7 +109,7 @@ def fields_renamed(change: Change) -> Iterator[Hit]:
     """Most fields of a record get other names at once: it may be another record altogether."""
     for pair in _changed(change):
         renamed = [(old, new) for old, new in pair.fields.renamed if not _akin(old, new)]
-        named = [leaf for leaf in leaves(pair.old) if not is_filler(leaf)]
+        named = [leaf for leaf in abi_fields(pair.old) if not is_filler(leaf)]
         if len(renamed) < 2 or 2 * len(renamed) <= len(named):
             continue
         pairs = ", ".join(f"{old.path} to {new.path}" for old, new in renamed[:4])
@@ -125,7 +125,7 @@ def fields_renamed(change: Change) -> Iterator[Hit]:
 def padding_gets_meaning(change: Change) -> Iterator[Hit]:
     """A field takes the place of padding, which old guests saved as 0."""
     for pair in _changed(change):
-        old = leaves(pair.old)
+        old = abi_fields(pair.old)
         for leaf in pair.fields.fresh:
             if is_filler(leaf):
                 continue
@@ -155,7 +155,7 @@ def _changed(change: Change) -> Iterator[_Pair]:
         fields = compare(old, new, before.types, record.types)
         if fields.alike and old.size == new.size:
             continue
-        if record.compat is not None and leaves(record.compat) == leaves(old):
+        if record.compat is not None and abi_fields(record.compat) == abi_fields(old):
             continue
         if _restored(change, record):
             continue
@@ -182,7 +182,7 @@ def _elements(leaf: AbiField) -> str:
 
 
 def _ends(leaf: AbiField, of: Layout) -> bool:
-    return all(other.end <= leaf.end for other in leaves(of))
+    return all(other.end <= leaf.end for other in abi_fields(of))
 
 
 def _grows(was: AbiField, leaf: AbiField) -> bool:
