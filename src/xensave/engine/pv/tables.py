@@ -8,12 +8,17 @@ name nothing of the guest's. Source: get_page_from_l1e() and alloc_page_type() i
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from xensave.catalogue.dates import Dated
 from xensave.catalogue.model import Cite
-from xensave.engine.pv.memory import PvMemory
+from xensave.engine.pv.memory import NOTAB, PvMemory
 from xensave.engine.verdict import Refused
+
+if TYPE_CHECKING:
+    from xensave.memory.column import Integers
+    from xensave.memory.index import PageIndex
 
 _TABLE, _PIN = 0x7, 0x8
 _TOP = 4
@@ -34,13 +39,10 @@ class _TableWalk:
     """One walk from the roots down; `wrong` is the first thing that Xen does not take."""
 
     def __init__(self, memory: PvMemory) -> None:
-        index = memory.memory.index
         self.memory = memory
-        self.types: dict[int, int] = dict(
-            zip(index.pfns.tolist(), index.types.tolist(), strict=True)
-        )
+        self.types = dict(_tables_sent(memory.memory.index))
         self.level_of: dict[int, int] = {}
-        self.writable: list[tuple[int, int]] = []
+        self.writable: list[tuple[int, Integers]] = []
         self.todo: list[tuple[int, int]] = []
 
     def pins(self) -> Iterable[tuple[int, int]]:
@@ -49,18 +51,29 @@ class _TableWalk:
             if kind & _PIN and 1 <= kind & _TABLE <= _TOP:
                 yield pfn, kind & _TABLE
 
-    def wrong(self, roots: Iterable[tuple[int, int]], gdt: Container[int]) -> str | None:
+    def wrong(self, roots: Iterable[tuple[int, int]], gdt: Iterable[int]) -> str | None:
         """Returns what Xen does not take of what the roots, (PFN, level) each, lead to."""
         self.todo = [*roots, *self.pins()]
         while self.todo:
             table = self._table(*self.todo.pop())
             if table is not None:
                 return table
-        for pfn, frame in self.writable:
-            if frame in self.level_of:
-                return f"the page table in PFN {pfn:#x} may write to that in PFN {frame:#x}"
-            if frame in gdt:
-                return f"the page table in PFN {pfn:#x} may write to the GDT in PFN {frame:#x}"
+        return self._written(gdt)
+
+    def _written(self, gdt: Iterable[int]) -> str | None:
+        """Returns which table may write to one, or to the GDT: the first that was walked."""
+        import numpy as np
+
+        # No entry names a frame beyond its bits, which a GDT's word may.
+        tables, pages = (
+            np.array([frame for frame in frames if frame < 1 << _FRAME_BITS], np.int64)
+            for frames in (self.level_of, gdt)
+        )
+        for pfn, frames in self.writable:
+            is_table, is_gdt = np.isin(frames, tables), np.isin(frames, pages)
+            for at in np.flatnonzero(is_table | is_gdt)[:1].tolist():
+                what = "that" if is_table[at] else "the GDT"
+                return f"the page table in PFN {pfn:#x} may write to {what} in PFN {frames[at]:#x}"
         return None
 
     def _table(self, pfn: int, level: int) -> str | None:
@@ -70,36 +83,46 @@ class _TableWalk:
                 return None
             return f"PFN {pfn:#x} is a page table of level {before} and of level {level}"
         self.level_of[pfn] = level
-        if pfn not in self.types:
+        if pfn not in self.memory.memory:
             return None
         entries = self._live(pfn, level)
-        if entries and not 1 <= self.types[pfn] & _TABLE <= _TOP:
+        if len(entries) and not 1 <= self.types.get(pfn, NOTAB) & _TABLE <= _TOP:
             return f"PFN {pfn:#x} is used as a page table of level {level} and was sent as a page"
-        for entry in entries:
-            frame = entry >> _FRAME_SHIFT & (1 << _FRAME_BITS) - 1
-            if level == 1:
-                if entry & _WRITABLE:
-                    self.writable.append((pfn, frame))
-            elif not self._linear(frame, level, entry):
+        frames = entries >> _FRAME_SHIFT & (1 << _FRAME_BITS) - 1
+        writable = entries & _WRITABLE != 0
+        if level == 1:
+            self.writable.append((pfn, frames[writable]))
+            return None
+        for frame, may_write in zip(frames.tolist(), writable.tolist(), strict=True):
+            if may_write or not self._linear(frame, level):
                 self.todo.append((frame, level - 1))
         return None
 
-    def _linear(self, frame: int, level: int, entry: int) -> bool:
-        """Whether an entry maps a table of its own level, which it may for reading."""
-        return not entry & _WRITABLE and self.types.get(frame, 0) & _TABLE == level
+    def _linear(self, frame: int, level: int) -> bool:
+        """Whether an entry for reading names a table of its own level, which it may."""
+        return self.types.get(frame, NOTAB) & _TABLE == level
 
-    def _live(self, pfn: int, level: int) -> list[int]:
+    def _live(self, pfn: int, level: int) -> Integers:
         import numpy as np
 
-        entries = np.frombuffer(self.memory.memory.page(pfn), dtype="<u8").copy()
+        entries = np.frombuffer(self.memory.memory.page(pfn), dtype="<i8")
+        live = entries & _PRESENT != 0
         if level == _TOP:
-            entries[_XEN_SLOTS.start : _XEN_SLOTS.stop] = 0
-        live: list[int] = entries[entries & np.uint64(_PRESENT) != 0].tolist()
-        return live
+            live[_XEN_SLOTS.start : _XEN_SLOTS.stop] = False
+        present: Integers = entries[live]
+        return present
+
+
+def _tables_sent(index: PageIndex) -> Iterator[tuple[int, int]]:
+    """Yields the number and the type of each frame that was sent as a table: few of all."""
+    for runs in index.windows():
+        for run in (runs.type != NOTAB).nonzero()[0].tolist():
+            first, kind = int(runs.first[run]), int(runs.type[run])
+            yield from ((pfn, kind) for pfn in range(first, first + int(runs.frames[run])))
 
 
 def refusal(
-    memory: PvMemory, roots: Iterable[tuple[int, int]], gdt: Container[int] = ()
+    memory: PvMemory, roots: Iterable[tuple[int, int]], gdt: Iterable[int] = ()
 ) -> Refused | None:
     """Returns Xen's refusal of a guest's page tables.
 
