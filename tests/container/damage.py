@@ -1,6 +1,21 @@
-"""Bytes as a hostile sender would hand them over: cut anywhere, and with a few bytes changed."""
+"""Bytes as they may come: in pieces, and from a hostile sender, cut anywhere or changed."""
 
+import io
 import random
+
+
+class Pipe(io.RawIOBase):
+    """Gives a few thousand bytes at a time, once; says how many were taken."""
+
+    def __init__(self, data):
+        super().__init__()
+        self._file = io.BytesIO(data)
+
+    def read(self, size=-1, /):
+        return self._file.read(min(size, 3000))
+
+    def taken(self):
+        return self._file.tell()
 
 
 def hurt(data, seed, head, share):

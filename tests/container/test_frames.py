@@ -1,7 +1,6 @@
 """Frames of libvirt and xenopsd. Oracle: files that they wrote, or that were framed as they do."""
 
 import hashlib
-import io
 import json
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.damage import hurt
+from tests.container.damage import Pipe, hurt
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC, XENOPSD
@@ -26,20 +25,6 @@ from xensave.testing import frames, legacy
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared/data/containers"
 needs_samples = pytest.mark.skipif(not SHARED.exists(), reason="needs the larger samples")
-
-
-class Pipe(io.RawIOBase):
-    """Gives some bytes at a time, once; says how many were taken."""
-
-    def __init__(self, data):
-        super().__init__()
-        self._file = io.BytesIO(data)
-
-    def read(self, size=-1, /):
-        return self._file.read(min(size, 3000))
-
-    def taken(self):
-        return self._file.tell()
 
 
 @needs_samples

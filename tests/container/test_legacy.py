@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.container.damage import hurt
+from tests.container.damage import Pipe, hurt
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC
@@ -74,17 +74,6 @@ def test_edges_become_what_xen_makes_of_them(name, form, tmp_path, capsys):
         assert code == 1
         assert out is None
         assert error.count("\n") == 1
-
-
-class Pipe(io.RawIOBase):
-    """Gives a few thousand bytes at a time, once."""
-
-    def __init__(self, data):
-        super().__init__()
-        self._file = io.BytesIO(data)
-
-    def read(self, size=-1, /):
-        return self._file.read(min(size, 5000))
 
 
 @pytest.mark.parametrize("name", [name for name in EDGES if EDGES[name]["libxl"]["rc"] == 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,28 @@ class Trouble:
         return self.plan.pop(0) if self.plan else ""
 
 
-class Proxy:
+class Server:
+    """A server of HTTP on this machine, which answers from when it is made until it is closed."""
+
+    def __init__(
+        self, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
+    ) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # a client that has what it wants hangs up
+        scheme = "http"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            scheme = "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Proxy(Server):
     """An HTTP proxy before a store; counts requests and bytes, and makes the trouble told.
 
     What begins with `objects` and lists nothing is a request for an object: that has the trouble.
@@ -40,15 +62,7 @@ class Proxy:
         handler = type(
             "Handler", (_Handler,), {"trouble": self.trouble, "where": where, "objects": objects}
         )
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # a client that has what it wants hangs up
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.fleet.servers.store import Trouble
+from tests.fleet.servers.store import Server, Trouble
 
 
-class Web:
+class Web(Server):
     """A server of `objects` (path to bytes); `tags` and `ranges` and `length` can be taken away.
 
     What lies below `/moved/` is redirected; a folder answers with links; `trouble` is used up by
@@ -25,25 +24,15 @@ class Web:
         self.encoding = ""
         self.changed = 1_700_000_000
         handler = type("Handler", (_Handler,), {"web": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # a client that has what it wants hangs up
-        scheme = "http"
+        context = None
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            scheme = "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        super().__init__(handler, context)
 
     def put(self, key: str, data: bytes) -> str:
         self.objects[f"/{key}"] = data
         return f"{self.url}/{key}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
