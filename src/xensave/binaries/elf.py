@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from io import BytesIO
+from mmap import mmap
 from typing import Any, NamedTuple, Protocol
 
 from xensave.errors import Malformed, Unsupported
@@ -15,7 +17,22 @@ _NO_SYMBOLS = (
 )
 _ALLOCATED = 0x2
 _EXECUTABLE = 0x4
+_COMPRESSED = 0x800
 _STRING_MAX = 256
+
+SECTIONS_LIMIT = 4096
+"""Sections of an ELF file: xen-syms has some 40, a vmlinux 100."""
+
+NAME_LIMIT = 4096
+"""Characters in a symbol's name; what points into one long text would be a copy of it each time."""
+
+_HEADER = struct.Struct("<40xQ10xHHH")
+"""Of an ELF64 header: e_shoff, e_shentsize, e_shnum, e_shstrndx."""
+
+_SECTION = struct.Struct("<4xI16x2Q24x")
+"""Of an ELF64 section header: sh_type, sh_offset, sh_size."""
+
+_NOBITS = 8
 
 
 class _Entry(Protocol):
@@ -24,6 +41,24 @@ class _Entry(Protocol):
     name: str
 
     def __getitem__(self, key: str) -> Any: ...  # noqa: ANN401 - pyelftools has no types
+
+
+class ElfFile(Protocol):
+    """An ELF file as pyelftools gives it, whose sections have no types."""
+
+    elfclass: int
+    little_endian: bool
+
+    def __getitem__(self, key: str) -> Any: ...  # noqa: ANN401
+
+    def get_section_by_name(self, name: str) -> Any:  # noqa: ANN401
+        """Returns a section, None where none has that name."""
+
+    def get_section(self, n: int) -> Any:  # noqa: ANN401
+        """Returns a section by its number."""
+
+    def iter_sections(self) -> Any:  # noqa: ANN401
+        """Yields the sections."""
 
 
 class BinarySection(NamedTuple):
@@ -115,6 +150,48 @@ def damage() -> tuple[type[Exception], ...]:
     return (ELFError, ConstructError, *known)
 
 
+def elf_file(data: bytes | mmap) -> ElfFile:
+    """Returns an x86-64 ELF file whose sections lie in it, once each: what is read has its size.
+
+    Raises Malformed for other sections, Unsupported for other machines, and what `damage` names.
+    """
+    from elftools.elf.elffile import ELFFile
+
+    elf: ElfFile = ELFFile(data if isinstance(data, mmap) else BytesIO(data))
+    if elf.elfclass == 64 and elf.little_endian and elf["e_machine"] == _MACHINE:
+        _check_sections(data)
+    return elf
+
+
+def _check_sections(data: bytes | mmap) -> None:
+    """Refuses sections that are too many, or more than the file has; .bss takes nothing of it."""
+    table, step, count, _ = _HEADER.unpack_from(data)
+    if not table:
+        return
+    if table + _SECTION.size > len(data):
+        raise Malformed("an ELF file whose table of sections is cut off")
+    if not count:
+        # More than 0xff00 sections: the first one's size says how many.
+        count = _SECTION.unpack_from(data, table)[2]
+    if count > SECTIONS_LIMIT:
+        raise Malformed(f"an ELF file of {count:,} sections, the limit is {SECTIONS_LIMIT:,}")
+    if step != _SECTION.size or table + count * step > len(data):
+        raise Malformed("an ELF file whose table of sections is damaged or cut off")
+    rows = (_SECTION.unpack_from(data, table + step * number) for number in range(count))
+    if sum(size for kind, _, size in rows if kind != _NOBITS) > len(data):
+        raise Malformed("an ELF file whose sections claim more bytes than it has")
+
+
+def contents(section: _Entry, data: bytes | mmap) -> bytes:
+    """Returns a section's bytes as they stand in the file.
+
+    Raises Malformed for a compressed one, and for one without bytes: only debug data is such.
+    """
+    if section["sh_flags"] & _COMPRESSED or section["sh_type"] == "SHT_NOBITS":
+        raise Malformed(f"section {section.name!r} has no bytes of its own in the file")
+    return data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
+
+
 def _parse(data: bytes) -> tuple[list[BinarySection], list[Symbol]]:
     if data[:2] == b"MZ":
         raise Unsupported(
@@ -122,10 +199,8 @@ def _parse(data: bytes) -> tuple[list[BinarySection], list[Symbol]]:
         )
     if data[:4] != b"\x7fELF":
         raise Malformed(f"not an ELF file: it starts with {data[:4].hex(' ')!r}", offset=0)
-    from elftools.elf.elffile import ELFFile
-
     try:
-        elf = ELFFile(BytesIO(data))
+        elf = elf_file(data)
         _check_kind(elf.elfclass, elf.little_endian, elf["e_machine"], elf["e_type"])
         sections = [_section(entry, data) for entry in elf.iter_sections() if _loaded(entry)]
         table = elf.get_section_by_name(".symtab")
@@ -170,4 +245,6 @@ def _section(entry: _Entry, data: bytes) -> BinarySection:
 
 def _symbol(entry: _Entry) -> Symbol:
     function = entry["st_info"]["type"] == "STT_FUNC"
+    if len(entry.name) > NAME_LIMIT:
+        raise Malformed(f"a symbol's name of {len(entry.name):,} characters")
     return Symbol(entry.name, entry["st_value"], entry["st_size"], function)

@@ -6,13 +6,14 @@ where this boot put it (KASLR): that is told by where the guest's page tables ma
 
 from __future__ import annotations
 
+import re
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from xensave.binaries.elf import damage
+from xensave.binaries.elf import ElfFile, contents, damage, elf_file
 from xensave.dump.kernel_map import kernel_spaces
 from xensave.errors import Malformed, MissingExtra, SourceError, Unsupported, UsageError
 from xensave.image import Image
@@ -33,16 +34,6 @@ _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("shndx", "<u2"), ("value", "<u8"),
      ("size", "<u8")]
 )  # fmt: skip
-
-
-class _Elf(Protocol):
-    """An ELF file as pyelftools gives it, whose sections have no types."""
-
-    def get_section_by_name(self, name: str) -> Any: ...  # noqa: ANN401
-
-    def get_section(self, n: int) -> Any: ...  # noqa: ANN401
-
-    def iter_sections(self) -> Any: ...  # noqa: ANN401
 
 
 class KernelFile(NamedTuple):
@@ -72,21 +63,23 @@ def read_kernel(path: str) -> KernelFile:
     Raises SourceError, Malformed, Unsupported for another machine's, UsageError without pyelftools.
     """
     try:
-        from elftools.elf.elffile import ELFFile
+        import elftools  # noqa: F401 - better known before the file is opened
     except ImportError as error:
         raise MissingExtra("reading a vmlinux", "pyelftools", "drgn") from error
     try:
         # Of a map no more comes than the file has, whatever length a section claims.
         with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            elf = ELFFile(data)
+            elf = elf_file(data)
             if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
                 raise Unsupported(f"{path}: no x86-64 kernel")
-            address = _symbol(elf, "linux_banner")
-            root = _symbol(elf, "swapper_pg_dir") or _symbol(elf, "init_top_pgt")
-            banner = _text(elf, address) if address else b""
+            address = _symbol(elf, data, "linux_banner")
+            root = _symbol(elf, data, "swapper_pg_dir") or _symbol(elf, data, "init_top_pgt")
+            banner = _text(elf, data, address) if address else b""
             build_id = _build_id(elf)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
+    except Malformed as error:
+        raise Malformed(f"{path}: no kernel as an ELF file: {error.message}") from error
     except damage() as error:
         raise Malformed(f"{path}: no kernel as an ELF file: {error}") from error
     if not address or not root or not banner.startswith(_PREFIX):
@@ -135,34 +128,30 @@ def _reads(space: AddressSpace, virtual: int, wanted: bytes) -> bool:
         return False
 
 
-def _symbol(elf: _Elf, name: str) -> int:
+def _symbol(elf: ElfFile, data: mmap, name: str) -> int:
     """Returns a symbol's address, 0 for none; a kernel has too many to make objects of all."""
     table = elf.get_section_by_name(".symtab")
     if table is None:
         return 0
-    names = elf.get_section(table["sh_link"]).data()
-    symbols = np.frombuffer(table.data(), _SYMBOL)
-    wanted = name.encode() + b"\0"
-    at = names.find(wanted)
-    while at >= 0:
-        # A name may be the end of a longer one; symbols share such tails.
-        symbol = symbols["value"][(symbols["name"] == at) & (symbols["shndx"] != 0)]
-        if len(symbol):
-            return int(symbol[0])
-        at = names.find(wanted, at + 1)
-    return 0
+    names = contents(elf.get_section(table["sh_link"]), data)
+    symbols = np.frombuffer(contents(table, data), _SYMBOL)
+    # A name may be the end of a longer one; symbols share such tails.
+    places = [match.start() for match in re.finditer(re.escape(name.encode()) + b"\0", names)]
+    named = np.isin(symbols["name"], places) & (symbols["shndx"] != 0)
+    values = symbols["value"][named]
+    return int(values[0]) if len(values) else 0
 
 
-def _text(elf: _Elf, address: int) -> bytes:
+def _text(elf: ElfFile, data: mmap, address: int) -> bytes:
     for section in elf.iter_sections():
         start = section["sh_addr"]
         if start <= address < start + section["sh_size"] and section["sh_type"] != "SHT_NOBITS":
             at = address - start
-            return bytes(section.data()[at : at + _BANNER_LIMIT].split(b"\0", 1)[0])
+            return contents(section, data)[at : at + _BANNER_LIMIT].split(b"\0", 1)[0]
     return b""
 
 
-def _build_id(elf: _Elf) -> str | None:
+def _build_id(elf: ElfFile) -> str | None:
     for section in elf.iter_sections():
         if section["sh_type"] == "SHT_NOTE":
             for note in section.iter_notes():
