@@ -9,6 +9,7 @@ from xensave.image import Image
 from xensave.image.subjects import all_subjects
 from xensave.records.meaning.leaves import Leaf, leaves_of
 from xensave.records.subject import Subject
+from xensave.records.values import Values
 from xensave.report.page import Block, PageTable
 
 _PER_VCPU = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VIRIDIAN_VCPU", "VMCE_VCPU", "TSC_ADJUST",
@@ -28,6 +29,8 @@ _CONTENTS = re.compile(r"x87\+SSE\.(st|xmm)|AVX\.|ZMM|Hi16|opmask|TILE|fpu_ctxt|
 _TRAPS = re.compile(r"trap_ctxt")
 _RESERVED = re.compile(r"(^|\.)(pad|reserved|res|rsvd)\d*(\[|$)")
 _LONG = 32
+ENTRIES_LIMIT = 256
+"""Entries of a list, such as MSRs, that a page shows of a vCPU: one of a PV guest has 256 traps."""
 VCPUS_LIMIT = 128
 """vCPUs that a page shows: an HVM guest has no more (HVM_MAX_VCPUS)."""
 
@@ -61,9 +64,10 @@ def _number(subject: Subject) -> int:
 def _tables(subjects: list[Subject], *, full: bool) -> Iterator[PageTable]:
     # A record of a kind is there once, unless the image is damaged.
     for subject in subjects[: len(_PER_VCPU)]:
+        values, more = _bounded(subject.values)
         leaves = {
             path: leaf
-            for path, leaf in leaves_of(subject.name, subject.layout, subject.values).items()
+            for path, leaf in leaves_of(subject.name, subject.layout, values).items()
             if _shown(path, leaf, full=full)
         }
         if subject.name in ("CPU", "X86_PV_VCPU_BASIC"):
@@ -75,11 +79,22 @@ def _tables(subjects: list[Subject], *, full: bool) -> Iterator[PageTable]:
         used = {path: leaf for path, leaf in leaves.items() if leaf.value != 0}
         left = len(leaves) - len(used)
         if leaves:
-            note = f"{left} that are zero are left out." if left else ""
-            yield _table(subject.name, used)._replace(note=note)
+            notes = [f"{left} that are zero are left out."] if left else []
+            notes += [f"{more:,} more entries are left out."] if more else []
+            yield _table(subject.name, used)._replace(note=" ".join(notes))
     more = len(subjects) - len(_PER_VCPU)
     if more > 0:
         yield PageTable("", (), (), note=f"{more:,} more records of it are left out.")
+
+
+def _bounded(values: Values) -> tuple[Values, int]:
+    """Returns values with the first ENTRIES_LIMIT of each list, and how many there are more."""
+    lists = {name: value for name, value in values.items() if isinstance(value, list)}
+    more = sum(max(0, len(value) - ENTRIES_LIMIT) for value in lists.values())
+    if not more:
+        return values, 0
+    cut = {name: value[:ENTRIES_LIMIT] for name, value in lists.items()}
+    return Values({**values, **cut}, values.body), more
 
 
 def _shown(path: str, leaf: Leaf, *, full: bool) -> bool:

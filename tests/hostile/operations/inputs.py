@@ -1,5 +1,6 @@
 """Inputs with as many of one thing as a test asks for."""
 
+import struct
 from pathlib import Path
 from random import Random
 
@@ -30,6 +31,32 @@ def faulty_records(count):
 
 def checkpoints(count):
     return streams.checkpointed("4.17", count)
+
+
+def empty_checkpoints(count):
+    """A guest's state, then checkpoints without any."""
+    one = pack_record(libxc.CHECKPOINT) + pack_record(libxl.CHECKPOINT_END)
+    body = streams.libxc_stream(streams.hvm_tail("4.17") + one * count)
+    return streams.libxl_stream(body, streams.emulator())
+
+
+def saved_msrs(count):
+    """A vCPU with so many MSRs that Xen does not have."""
+    first = next(hvm.iterate(streams.context("4.17")))
+    body = struct.pack("<II", count, 0) + pack_msr_policy(
+        [MsrEntry(0x50000000 + number, 0, 5) for number in range(count)]
+    )
+    entries = [first, hvm.Entry(2, 0, bytes(1024)), hvm.Entry(20, 0, body)]
+    context = hvm.pack_entries([*entries, hvm.Entry(hvm.END_TYPECODE, 0, b"")])
+    return streams.libxc_stream(pack_record(libxc.HVM_CONTEXT, context))
+
+
+def pv_msrs(count):
+    """The same of a PV guest."""
+    many = pack_msr_policy([MsrEntry(0x50000000 + number, 0, 5) for number in range(count)])
+    record = pack_record(libxc.X86_PV_VCPU_MSRS, VcpuBlob(0, many).to_bytes())
+    end = pack_record(libxc.END)
+    return pv_stream(vcpus=0).removesuffix(end) + record + end
 
 
 def vcpus(count):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.hostile.operations.inputs import (
     EXAMPLES,
+    empty_checkpoints,
     empty_keys,
     empty_pv_vcpus,
     empty_vcpus,
@@ -14,6 +15,8 @@ from tests.hostile.operations.inputs import (
     leaves,
     msrs,
     params,
+    pv_msrs,
+    saved_msrs,
     traps,
 )
 from tests.hostile.operations.work import (
@@ -33,9 +36,11 @@ from tests.hostile.operations.work import (
     verify_all,
 )
 from xensave import context
+from xensave.container.frames import sexp
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import hvm, libxc, libxl
 from xensave.context import Context
+from xensave.convert.stream import stream
 from xensave.engine import Depends, Refused
 from xensave.engine.loop import load as load_module
 from xensave.errors import LimitExceeded
@@ -44,9 +49,10 @@ from xensave.records.compiled.nodes import Array, StructNode
 from xensave.records.stream import ENTRIES_LIMIT
 from xensave.report.charts import LEAST_WIDTH, WIDTH, bar
 from xensave.report.page import ROWS_LIMIT
+from xensave.report.registers import ENTRIES_LIMIT as VCPU_LIMIT
 from xensave.report.registers import VCPUS_LIMIT
 from xensave.source import limits
-from xensave.testing import legacy, streams
+from xensave.testing import frames, legacy, streams
 from xensave.testing.pv import BASIC_SIZE
 from xensave.toolstack.judge import Judge
 
@@ -172,6 +178,41 @@ def test_entries_are_taken_apart_as_far_as_a_policy_has_any(make):
 def test_a_page_makes_rows_of_what_it_shows(make):
     few, many = (make(ROWS_LIMIT + count) for count in (1, 20_001))
     assert (operations(report, many) - operations(report, few)) / 20_000 < 6
+
+
+def test_a_page_shows_as_many_msrs_of_a_vcpu_as_it_has():
+    (block,) = report(saved_msrs(VCPU_LIMIT + 44)).vcpus
+    (table,) = [table for table in block.tables if table.title == "CPU_MSR"]
+    assert table.note.endswith("44 more entries are left out.")
+    few, many = saved_msrs(1000), saved_msrs(2000)
+    assert operations(report, many) - operations(report, few) < 1000
+
+
+@pytest.mark.parametrize("make", [saved_msrs, pv_msrs])
+def test_an_msr_that_goes_is_judged_by_one_release(make):
+    """A record of 64 KiB has four thousand: what one release refuses no other is asked about."""
+    few, many = make(500), make(1500)
+    assert (operations(convert, many) - operations(convert, few)) / 1000 < 25
+
+
+def test_checkpoints_of_no_bytes_are_judged_as_far_as_a_guest_has_any(monkeypatch):
+    """To judge a checkpoint takes ten thousand calls; one with a guest's state is judged always."""
+    monkeypatch.setattr(stream, "CHECKPOINTS_FLOOR", 10)
+    few, many = (empty_checkpoints(count) for count in (100, 400))
+    assert (operations(convert, many) - operations(convert, few)) / 300 < 500
+
+
+def test_words_are_read_as_far_as_a_description_has_any(monkeypatch):
+    monkeypatch.setattr(sexp, "WORDS_LIMIT", 100)
+    few, many = (frames.suspend_image(front=described(count)) for count in (200, 5000))
+    for function in (broken_off(show), verify_all, broken_off(convert), judge_all):
+        assert operations(function, many) - operations(function, few) < 50, function
+    assert "XENOPSD_VM_DESCRIBED" in {finding.rule for finding in verify_all(many)}
+
+
+def described(words):
+    """What xenopsd says of a VM, with so many words more."""
+    return frames.vm_record(f"(({'word ' * words}) {frames.VM[1:]}")
 
 
 def short_records(type_, count):

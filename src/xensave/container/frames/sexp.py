@@ -17,12 +17,15 @@ Sexp: TypeAlias = "str | list[Sexp]"
 
 SIZE_LIMIT = 4 << 20
 """A VM's record has a few KiB."""
+WORDS_LIMIT = 1 << 16
+"""Words and lists: a VM's record has a few hundred."""
 DEPTH_LIMIT = 64
 """Lists within lists; xenopsd's go about ten deep."""
 
-_TOKEN = re.compile(rb'\s+|;[^\n]*|[()]|"(?:[^"\\]|\\.)*"|[^\s()";]+', re.DOTALL)
+# A word in quotes may be long: nothing is remembered of it to go back to.
+_TOKEN = re.compile(rb'\s+|;[^\n]*|[()]|"(?:[^"\\]++|\\.)*+"|[^\s()";]+', re.DOTALL)
 _XEND_TOKEN = re.compile(
-    rb"""\s+|#[^\n]*|[()]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s()'"#]+""", re.DOTALL
+    rb"""\s+|#[^\n]*|[()]|"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'|[^\s()'"#]+""", re.DOTALL
 )
 _ESCAPE = re.compile(rb"\\(\d{3}|x[0-9a-fA-F]{2}|\r?\n[ \t]*|.)", re.DOTALL)
 _SHORT = {b"n": b"\n", b"t": b"\t", b"b": b"\b", b"r": b"\r"}
@@ -32,7 +35,8 @@ _RECORD = "s-expression"
 def parse(data: bytes | memoryview, *, xend: bool = False) -> Sexp:
     r"""Returns the one expression in some bytes; with `xend` as xend writes it.
 
-    Raises Malformed for what is none, LimitExceeded for what is too long or nested too deeply.
+    Raises Malformed for what is none, LimitExceeded for what is too long, or has too many
+    words and lists, or is nested too deeply.
 
     >>> parse(b'((name "a \\"b\\"")(vcpus 1)(keymap()))')
     [['name', 'a "b"'], ['vcpus', '1'], ['keymap', []]]
@@ -43,13 +47,16 @@ def parse(data: bytes | memoryview, *, xend: bool = False) -> Sexp:
     if len(text) > SIZE_LIMIT:
         raise LimitExceeded(f"{len(text)} bytes, the limit is {SIZE_LIMIT}", record=_RECORD)
     stack: list[list[Sexp]] = [[]]
-    at = 0
+    at, left = 0, WORDS_LIMIT
     tokens, quotes, comment = (_XEND_TOKEN, b"\"'", b"#") if xend else (_TOKEN, b'"', b";")
     while at < len(text):
         match = tokens.match(text, at)
         if match is None:
             raise Malformed("a quoted word does not end", offset=at, record=_RECORD)
         token = match[0]
+        left -= 1
+        if left < 0:
+            raise LimitExceeded(f"over {WORDS_LIMIT:,} words", offset=at, record=_RECORD)
         if token[:1] in quotes:
             word = _ESCAPE.sub(_unescaped, token[1:-1])
             stack[-1].append(word.decode("utf-8", "surrogateescape"))

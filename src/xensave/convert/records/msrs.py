@@ -160,9 +160,11 @@ def _fitted(
     wrong: dict[int, str] = {}
     for machines in releases:
         for at, entry in enumerate(entries):
+            if at in wrong:
+                continue
             reasons = [refused(entry, machine) for machine in machines]
             if all(reasons):
-                wrong.setdefault(at, reasons[0])
+                wrong[at] = reasons[0]
     return _Fitted(
         [entry for at, entry in enumerate(entries) if at not in wrong],
         [entries[at] for at in sorted(wrong)],

@@ -47,6 +47,12 @@ STATIC = (libxc.X86_PV_INFO, *POLICIES)
 FIRST_STREAMED = "4.6"
 """The first release whose toolstack reads streams of records."""
 
+CHECKPOINTS_FLOOR = 256
+"""So many checkpoints are judged however short they are ..."""
+
+CHECKPOINT_BYTES = 1 << 14
+"""... and beyond them one for so many bytes: a checkpoint has at least a guest's context."""
+
 Output = tuple["bytes | Event", ...]
 """What an event becomes: bytes to write, or the event itself, unchanged."""
 
@@ -64,7 +70,9 @@ class StreamConverter:
 
     Call `convert` for each event of a walk, in order. Headers are decided at once. Whether the
     target accepts the whole shows where libxc's or libxl's stream ends, or a checkpoint is
-    complete; ConversionRefused is raised there, or by `check_whole` where all is read first. For
+    complete; ConversionRefused is raised there, or by `check_whole` where all is read first. Of
+    more checkpoints than CHECKPOINTS_FLOOR and one for CHECKPOINT_BYTES of the stream each, those
+    that are passed are judged with what follows them. For
     a target that reads legacy streams only the result is the records of version 2 that one is
     made of.
     """
@@ -85,6 +93,7 @@ class StreamConverter:
         self._guest = 0
         self._setting: tuple[Machines, ...] = ()
         self._restores: tuple[Restore, ...] = ()
+        self._checkpoints = 0
 
     def convert(self, event: Event) -> Output:
         """Returns what to write for an event."""
@@ -94,9 +103,15 @@ class StreamConverter:
         place = (event.layer, event.type)
         ends = event.kind == CONTEXT or place in _ENDS or self._ends_frame(event)
         comes = self._judging is Judging.AS_IT_COMES
-        if (ends and comes) or place == _CHECKPOINT:
+        if (ends and comes) or (place == _CHECKPOINT and self._checkpoint(event)):
             self._judge()
         return output
+
+    def _checkpoint(self, event: Event) -> bool:
+        """Counts a checkpoint; tells whether it is judged by itself."""
+        due = self._checkpoints < CHECKPOINTS_FLOOR + event.end // CHECKPOINT_BYTES
+        self._checkpoints += due
+        return due
 
     def _ends_frame(self, event: Event) -> bool:
         """Whether it marks the end of a frame with records of its own behind the stream."""

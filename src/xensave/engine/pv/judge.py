@@ -95,7 +95,7 @@ def _tables(guest: PvGuest, memory: AnyMemory | None) -> Refused | None:
         return None
     vcpus = [
         _record(BASIC, number, vcpu.basic, guest, memory)
-        for number, vcpu in sorted(guest.records.items())
+        for number, vcpu in guest.records.items()
         if vcpu.basic is not None
     ]
     roots = (root for vcpu in vcpus for root in frames.roots_of(vcpu))
@@ -115,7 +115,7 @@ def _first_vcpu(guest: PvGuest) -> Refused | None:
 def _vcpus(
     guest: PvGuest, machine: Machine, memory: AnyMemory | None, depends: list[str]
 ) -> Refused | None:
-    for number, vcpu in sorted(guest.records.items()):
+    for number, vcpu in guest.records.items():
         for name, field, rules in _RECORDS:
             content: bytes | None = getattr(vcpu, field)
             if content is None:

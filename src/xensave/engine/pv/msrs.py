@@ -137,14 +137,17 @@ def values(record: PvRecord, machine: Machine) -> str | None:
 
 def refused_msr(index: int, flags: int, value: int, vcpu: int, machine: Machine) -> str | None:
     """Returns why an MSR is not set in a PV vCPU, None where it is."""
-    name = f"MSR {index:#x} ({msr_name(index)})"
     if flags:
-        return f"{name} has reserved bits {flags:#x}"
+        return f"{_named(index)} has reserved bits {flags:#x}"
     for msr in KNOWN:
         if msr.number == index and msr.taken(machine):
             wrong = msr.test(value, vcpu, machine)
-            return f"{name} is {value:#x}: {wrong}" if wrong else None
-    return f"{name} is not one that is set"
+            return f"{_named(index)} is {value:#x}: {wrong}" if wrong else None
+    return f"{_named(index)} is not one that is set"
+
+
+def _named(index: int) -> str:
+    return f"MSR {index:#x} ({msr_name(index)})"
 
 
 RULES = (
