@@ -16,12 +16,17 @@ import xensave
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
 from xensave.container.streams.libxc_records import PageData
+from xensave.container.walk import walk
 from xensave.context import AbsentRecord
+from xensave.engine import Depends
 from xensave.errors import LimitExceeded, Malformed, Truncated, UsageError
 from xensave.image import tally as tally_module
 from xensave.image.facts import pages as pages_module
+from xensave.image.input import JudgedInput
 from xensave.image.subjects import all_subjects, find_subjects
+from xensave.source import open_source
 from xensave.testing import streams
+from xensave.toolstack.judge import Judge
 
 ROOT = Path(__file__).parents[2]
 HVM = ROOT / "examples" / "hvm1.img.zst"
@@ -249,8 +254,10 @@ def test_page_contents_are_not_asked_for(tmp_path):
     subprocess.run([sys.executable, "-c", script, path], check=True)
 
 
+@pytest.mark.parametrize("few", [0, 1 << 12])
 @pytest.mark.parametrize("every", [1, 7, 1 << 16])
-def test_pages_are_those_of_all_records_however_often_runs_are_joined(monkeypatch, every):
+def test_pages_are_those_of_all_records_however_often_runs_are_joined(monkeypatch, every, few):
+    monkeypatch.setattr(pages_module, "FEW_RUNS", few)
     monkeypatch.setattr(pages_module, "_MERGE_EVERY", every)
     random = Random(every)
     listed = [random.sample(range(400), random.randint(1, 9)) for _ in range(30)]
@@ -265,6 +272,52 @@ def test_pages_are_those_of_all_records_however_often_runs_are_joined(monkeypatc
     assert [pages.has(pfn) for pfn in range(401)] == [pfn in populated for pfn in range(401)]
     assert (pages.populated, pages.records) == (len(populated), 30)
     assert all(one[1] + 1 < next_[0] for one, next_ in pairwise(pages.runs))
+
+
+def test_what_is_too_much_to_remember_is_not_judged(monkeypatch):
+    guest = streams.page_data(range(0, 10, 2)) + streams.hvm_tail("4.17")
+    saved = streams.xl_image(streams.libxl_stream(streams.libxc_stream(guest)))
+    wanted = "whether the guest's pages fit: too many are scattered or of other types"
+
+    def depends():
+        with xensave.open(saved) as image:
+            verdict = Judge(["4.17"]).judge(JudgedInput("input", None, None, image), "4.17")
+        return verdict.depends if isinstance(verdict, Depends) else ()
+
+    assert wanted not in depends()
+    monkeypatch.setattr(pages_module, "_RUNS_LIMIT", 4)
+    assert wanted in depends()
+
+
+def test_runs_are_joined_as_seldom_as_they_double(monkeypatch):
+    monkeypatch.setattr(pages_module, "_MERGE_EVERY", 8)
+    joined = []
+    original = pages_module.PfnRuns.merged
+    monkeypatch.setattr(
+        pages_module.PfnRuns, "merged", lambda runs: (joined.append(len(runs)), original(runs))[1]
+    )
+    pfns = Random(1).sample(range(0, 8000, 2), 4000)
+    apart = [pack_record(libxc.PAGE_DATA, PageData((0xE << 60 | n,)).to_bytes()) for n in pfns]
+    with xensave.open(stream(*apart)) as image:
+        assert image.facts.pages.populated == 4000
+    assert 8 <= len(joined) <= 12
+    assert sum(joined) < 4 * 4000
+
+
+def test_facts_do_not_grow_with_what_comes_later():
+    tally = pages_module.PageTally()
+    early, late = (
+        pack_record(libxc.PAGE_DATA, PageData((0xE << 60 | n, n + 1)).to_bytes()) for n in (4, 9)
+    )
+    events = [
+        event for event in walk(open_source(stream(early, late))) if event.name == "PAGE_DATA"
+    ]
+    tally.add(events[0])
+    before = tally.facts
+    first = (list(before.runs), dict(before.types))
+    tally.add(events[1])
+    assert (list(before.runs), dict(before.types)) == first == ([(4, 5)], {4: 14})
+    assert list(tally.facts.runs) == [(4, 5), (9, 10)]
 
 
 def test_more_runs_than_can_be_remembered_are_no_facts(monkeypatch):

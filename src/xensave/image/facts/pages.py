@@ -8,11 +8,13 @@ even where its contents stay (XALLOC after NOTAB), and a damaged record counts a
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_right
-from collections.abc import Mapping
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from xensave.container.events import LIBXC, Event
 from xensave.container.streams import libxc
@@ -33,7 +35,94 @@ _TOPS = PAIR.size + 7
 
 _MERGE_EVERY = 1 << 16
 _RUNS_LIMIT = 1 << 20
-_TYPES_LIMIT = 1 << 22
+FEW_RUNS = 1 << 12
+"""So many are joined before numpy is imported."""
+TYPES_LIMIT = 1 << 20
+"""Frames of other types than NOTAB: a PV guest of a tebibyte has half as many page tables."""
+
+
+class PfnRuns(Sequence[tuple[int, int]]):
+    """Runs of PFNs in 16 bytes each: as a sequence, the first and the last PFN of each.
+
+    >>> runs = PfnRuns([(0, 3), (8, 9)])
+    >>> list(runs), runs[-1], runs[:1], len(runs)
+    ([(0, 3), (8, 9)], (8, 9), [(0, 3)], 2)
+    """
+
+    __slots__ = ("_words",)
+
+    def __init__(self, runs: Iterable[tuple[int, int]] = ()) -> None:
+        self._words = array("Q", chain.from_iterable(runs))
+
+    def __len__(self) -> int:
+        return len(self._words) // 2
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[int, int]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        at = 2 * range(len(self))[place]
+        return self._words[at], self._words[at + 1]
+
+    def add(self, first: int, last: int) -> None:
+        """Takes in a run; one that goes on where the last ended makes that longer."""
+        words = self._words
+        if words and words[-1] + 1 == first:
+            words[-1] = last
+        else:
+            words.append(first)
+            words.append(last)
+
+    def merged(self) -> PfnRuns:
+        """Returns the runs in order, those that touch or overlap as one.
+
+        >>> list(PfnRuns([(8, 9), (0, 3), (2, 5), (6, 7), (12, 12)]).merged())
+        [(0, 9), (12, 12)]
+        """
+        result = PfnRuns()
+        if len(self) <= FEW_RUNS:
+            result._join(sorted(self))
+        else:
+            result._words.frombytes(self._joined())
+        return result
+
+    def _join(self, runs: list[tuple[int, int]]) -> None:
+        words = self._words
+        for first, last in runs:
+            if words and first <= words[-1] + 1:
+                words[-1] = max(words[-1], last)
+            else:
+                self.add(first, last)
+
+    def _joined(self) -> bytes:
+        """Returns the words of `merged`, where many tuples would take more memory than words."""
+        import numpy as np
+
+        pairs = np.frombuffer(self._words, np.uint64).reshape(-1, 2)
+        pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+        firsts, reach = pairs[:, 0], np.maximum.accumulate(pairs[:, 1])
+        begins = np.ones(len(pairs), bool)
+        begins[1:] = firsts[1:] > reach[:-1] + np.uint64(1)
+        starts = np.flatnonzero(begins)
+        joined = np.empty((len(starts), 2), np.uint64)
+        joined[:, 0] = firsts[starts]
+        joined[:, 1] = reach[np.append(starts[1:], len(pairs)) - 1]
+        return joined.tobytes()
+
+    def __copy__(self) -> PfnRuns:
+        """Returns runs of their own, which do not grow with these."""
+        result = PfnRuns()
+        result._words = self._words[:]
+        return result
+
+    @property
+    def pages(self) -> int:
+        """How many PFNs there are."""
+        words = self._words
+        return sum(words[1::2]) - sum(words[::2]) + len(self)
 
 
 class PageFacts(NamedTuple):
@@ -49,7 +138,7 @@ class PageFacts(NamedTuple):
     [0, 1, 2, 3, 8, 9]
     """
 
-    runs: tuple[tuple[int, int], ...] = ()
+    runs: Sequence[tuple[int, int]] = ()
     types: Mapping[int, int] = MappingProxyType({})
     records: int = 0
     populated: int = 0
@@ -60,8 +149,12 @@ class PageFacts(NamedTuple):
 
     def has(self, pfn: int) -> bool:
         """Tells whether the stream populates a page."""
-        at = bisect_right(self.runs, pfn, key=itemgetter(0))
+        at = bisect_right(self.runs, pfn, key=_first)
         return at > 0 and pfn <= self.runs[at - 1][1]
+
+
+def _first(run: tuple[int, int]) -> int:
+    return run[0]
 
 
 class PageTally:
@@ -72,12 +165,13 @@ class PageTally:
     """
 
     def __init__(self) -> None:
-        self._runs: list[tuple[int, int]] = []
+        self._runs = PfnRuns()
         self._merge_beyond = _MERGE_EVERY
         self._types: dict[int, int] = {}
         self._tables = False
         self._records = 0
         self._over = False
+        self._lent = False
 
     def add(self, event: Event) -> None:
         """Takes in one event."""
@@ -96,6 +190,9 @@ class PageTally:
     def _take(self, words: tuple[int, ...]) -> None:
         if not words:
             return
+        if self._lent:
+            # Facts are asked for once, at the end, or at each checkpoint: they do not grow.
+            self._runs, self._types, self._lent = copy(self._runs), dict(self._types), False
         first, last = words[0], words[-1]
         if last <= PFN_MASK and words == tuple(range(first, first + len(words))):
             self._plain(first, last)
@@ -103,19 +200,20 @@ class PageTally:
             self._typed(words)
         if len(self._runs) > self._merge_beyond:
             self._merge()
-        self._over |= len(self._types) > _TYPES_LIMIT
+        self._over |= len(self._types) > TYPES_LIMIT
 
     def _merge(self) -> None:
-        """Joins runs. The next time comes after as many more as make up for sorting all of them."""
-        self._runs = _merged(self._runs)
-        self._merge_beyond = len(self._runs) + _MERGE_EVERY
+        """Joins runs. The next time comes after as many more as there are: sorting takes long."""
+        if len(self._runs) > 1:
+            self._runs = self._runs.merged()
+        self._merge_beyond = len(self._runs) + max(len(self._runs), _MERGE_EVERY)
         self._over |= len(self._runs) > _RUNS_LIMIT
 
     def _plain(self, first: int, last: int) -> None:
         if self._types:
             for pfn in range(first, last + 1):
                 self._types.pop(pfn, None)
-        self._run(first, last)
+        self._runs.add(first, last)
 
     def _typed(self, words: tuple[int, ...]) -> None:
         """Takes in PFNs of any type; those that follow each other are one run."""
@@ -131,17 +229,11 @@ class PageTally:
                 continue
             if pfn != last + 1:
                 if first <= last:
-                    self._run(first, last)
+                    self._runs.add(first, last)
                 first = pfn
             last = pfn
         if first <= last:
-            self._run(first, last)
-
-    def _run(self, first: int, last: int) -> None:
-        if self._runs and self._runs[-1][1] + 1 == first:
-            self._runs[-1] = (self._runs[-1][0], last)
-        else:
-            self._runs.append((first, last))
+            self._runs.add(first, last)
 
     @property
     def facts(self) -> PageFacts | None:
@@ -150,21 +242,6 @@ class PageTally:
             self._merge()
         if self._over:
             return None
-        populated = sum(last - first + 1 for first, last in self._runs)
-        types = MappingProxyType(dict(self._types))
-        return PageFacts(tuple(self._runs), types, self._records, populated)
-
-
-def _merged(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Returns runs in order, those that touch or overlap as one.
-
-    >>> _merged([(8, 9), (0, 3), (2, 5), (6, 7)])
-    [(0, 9)]
-    """
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(runs):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        else:
-            merged.append((first, last))
-    return merged
+        self._lent = True
+        types = MappingProxyType(self._types)
+        return PageFacts(self._runs, types, self._records, self._runs.pages)

@@ -83,7 +83,14 @@ def paging_memory(restore: Restore) -> str | None:
 )
 def highest_pfn(restore: Restore) -> str | None:
     """Refuses a PFN that no bitmap reaches, or that no page table of Xen's maps."""
-    pages = restore.facts.pages
+    facts = restore.facts
+    pages = facts.pages
+    if pages is None and facts.broken is not None and not facts.unread:
+        if facts.has(LIBXC, libxc.PAGE_DATA):
+            raise Undecided(
+                "whether the guest's pages fit: too many are scattered or of other types"
+            )
+        return None
     if pages is None or not pages.runs:
         return None
     last = pages.runs[-1][1]
