@@ -8,14 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.corpus import seeds
+from tests.container.beside import both, opens
 from xensave.container import runs
 from xensave.container.framing import pack_record
 from xensave.container.runs import PageRun, walk_in_runs
 from xensave.container.streams import libxc
-from xensave.container.walk import walk
 from xensave.errors import XensaveError
 from xensave.image.tally import tally
-from xensave.rules.stream.run import Verification
 from xensave.source import MemorySource, open_source
 from xensave.testing.mutate import mutate
 from xensave.testing.streams import hvm_image, libxc_stream, page_data
@@ -33,54 +32,6 @@ def shortest(monkeypatch):
     """Let any two records that are alike be a run."""
     monkeypatch.setattr(runs, "SHORTEST", 1)
     monkeypatch.setattr(runs, "SHORTEST_OF_ARRAYS", 1)
-
-
-def seen(events):
-    """Return what a walk gave, and how it ended."""
-    told = []
-    try:
-        for event in events:
-            for each in event.apart() if isinstance(event, PageRun) else (event,):
-                told.append(
-                    (each.label, each.offset, each.length, bytes(each.prefix(16)), each.end)
-                )
-    except XensaveError as error:
-        told.append((type(error).__name__, error.offset, error.record, error.message))
-    return told
-
-
-def both(data):
-    with open_source(data) as source:
-        plain = seen(walk(source))
-    for listed in ("none", "first", "all"):
-        with open_source(data) as source:
-            assert seen(walk_in_runs(source, listed=listed)) == plain
-    assert counted(data, lambda _: None) == counted(data)
-    with open_source(data) as source:
-        wanted = [str(finding) for finding in Verification(source, apart=True)]
-    with open_source(data) as source:
-        verification = Verification(source)
-        assert [str(finding) for finding in verification] == wanted
-    return plain
-
-
-def counted(data, each=None):
-    """Return what a pass over an image found; with `each` it goes record by record."""
-    with open_source(data) as source:
-        found = tally(source, each)
-    # Where the last frame was is of no use once one came again.
-    apart = ("_sums", "stop", "_last_pfn", "_behind")
-    kept = {name: value for name, value in vars(found).items() if name not in apart}
-    return repr(kept), found.counts, str(found.stop)
-
-
-def opens(data):
-    """Tell whether there is anything to walk: an empty input, or a broken frame, has nothing."""
-    try:
-        open_source(data).close()
-    except XensaveError:
-        return False
-    return True
 
 
 def record(first, count, type_=0, *, claimed=0, over=0):
