@@ -10,20 +10,24 @@ from xensave.container.format import Format
 from xensave.errors import UsageError
 
 _HOMES = {
-    "xl": ("frames.xl", "XL_FORMAT"),
-    "libxl": ("streams.libxl", "LIBXL_FORMAT"),
-    "libxc": ("streams.libxc", "LIBXC_FORMAT"),
-    "hvm": ("streams.hvm", "HVM_FORMAT"),
-    "libvirt": ("frames.libvirt", "LIBVIRT_FORMAT"),
-    "xenopsd": ("frames.xenopsd", "XENOPSD_FORMAT"),
-    "xend": ("frames.xend", "XEND_FORMAT"),
-    "legacy": ("streams.legacy", "LEGACY_FORMAT"),
+    "xl": ("frames.xl", "XL_FORMAT", True),
+    "libxl": ("streams.libxl", "LIBXL_FORMAT", True),
+    "libxc": ("streams.libxc", "LIBXC_FORMAT", True),
+    "hvm": ("streams.hvm", "HVM_FORMAT", False),
+    "libvirt": ("frames.libvirt", "LIBVIRT_FORMAT", True),
+    "xenopsd": ("frames.xenopsd", "XENOPSD_FORMAT", True),
+    "xend": ("frames.xend", "XEND_FORMAT", False),
+    "legacy": ("streams.legacy", "LEGACY_FORMAT", False),
 }
+"""By name the module of each, what it is called there, and whether it has an `inner`.
+
+The last is told here so that a parser's words need none of them.
+"""
 
 
 @cache
 def _named(name: str) -> Format:
-    module, attribute = _HOMES[name]
+    module, attribute, _ = _HOMES[name]
     known: Format = getattr(import_module(f"xensave.container.{module}"), attribute)
     return known
 
@@ -60,3 +64,14 @@ def format_names() -> list[str]:
     ['xl', 'libxl']
     """
     return list(_HOMES) if FORMATS is _KNOWN else [each.name for each in FORMATS]
+
+
+def frame_names() -> list[str]:
+    """Returns the names of the formats that a stream can be put into.
+
+    >>> frame_names()
+    ['xl', 'libxl', 'libxc', 'libvirt', 'xenopsd']
+    """
+    if FORMATS is _KNOWN:
+        return [name for name, (_, _, framing) in _HOMES.items() if framing]
+    return [each.name for each in FORMATS if each.inner]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from xensave.catalogue.dates import version
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, RECORD, TRAILER, Event
 from xensave.container.formats import format_named
@@ -9,7 +11,6 @@ from xensave.container.frames import xl
 from xensave.container.made import MadeEvent
 from xensave.container.streams import libxc
 from xensave.convert.configuration import mended
-from xensave.convert.downgrade import Downgrade, LegacyFacts
 from xensave.convert.plan import DROP, REWRITE, Action, Plan, PlannedChange, place_of
 from xensave.convert.reframe import Reframer
 from xensave.convert.settings import Settings
@@ -19,6 +20,9 @@ from xensave.findings import NOTE, Place
 from xensave.image import open_image
 from xensave.rules.stream.run import Checks
 from xensave.source import Source
+
+if TYPE_CHECKING:
+    from xensave.convert.downgrade import Downgrade, LegacyFacts
 
 
 class FrameConverter:
@@ -46,6 +50,8 @@ class FrameConverter:
             self._frame = Reframer(settings.to, settings.metadata, self.plan)
         self._down: Downgrade | None = None
         if settings.to_legacy:
+            from xensave.convert.downgrade import Downgrade
+
             self._down = Downgrade(settings.release, self.plan, known)
 
     @property

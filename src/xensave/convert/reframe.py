@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xensave.container import formats
 from xensave.container.events import (
     CONTEXT,
     HEADER_KIND,
@@ -22,15 +21,6 @@ from xensave.errors import UsageError
 from xensave.image.tally import STATE_LIMIT
 
 _STREAM = frozenset({LIBXC, LIBXL})
-
-
-def frame_names() -> list[str]:
-    """Returns the formats that a stream can be put into.
-
-    >>> frame_names()
-    ['xl', 'libxl', 'libxc', 'libvirt', 'xenopsd']
-    """
-    return [each.name for each in formats.FORMATS if each.inner]
 
 
 class Reframer(Noting):

@@ -7,7 +7,7 @@ import pytest
 from tests.convert.frames import conversion
 from xensave.container import walk
 from xensave.container.events import LIBXC, LIBXL
-from xensave.convert.reframe import frame_names
+from xensave.container.formats import FORMATS, frame_names
 from xensave.findings import NOTE
 from xensave.image import open_image
 from xensave.rules.stream import verify
@@ -45,6 +45,10 @@ def of_libxc(data):
 def emulator_state(data):
     with open_image(data) as image:
         return [emulator.state for emulator in image.emulators]
+
+
+def test_the_names_of_frames_are_those_that_hold_a_stream():
+    assert frame_names() == [each.name for each in FORMATS if each.inner]
 
 
 @pytest.mark.parametrize("to", frame_names())

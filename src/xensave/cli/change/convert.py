@@ -11,6 +11,7 @@ from xensave.cli.answer import print_json, print_lines
 from xensave.cli.into import add_operands, beside, heading, into
 from xensave.cli.options import contents, host, host_of, reading, repeated, target
 from xensave.cli.run import complain
+from xensave.container.formats import frame_names
 from xensave.convert import (
     ConversionRefused,
     Plan,
@@ -22,7 +23,6 @@ from xensave.convert import (
     plan_conversion,
 )
 from xensave.convert.plan import WouldLose
-from xensave.convert.reframe import frame_names
 from xensave.engine import Policy
 from xensave.errors import UsageError
 from xensave.image import open_image

@@ -27,7 +27,6 @@ from xensave.engine.domain import Domain
 from xensave.engine.handlers.msr import spec_ctrl_bits, write
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.rule import Refusal, Undecided
-from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
 from xensave.findings import Place
 from xensave.policy.value import Policy
 from xensave.records.meaning.cpu.msr import msr_name
@@ -127,6 +126,9 @@ def fit_pv_msrs(
     """
     if len(body) <= PAIR.size or (len(body) - PAIR.size) % MSR.size:
         return body, ()
+    # The rules of PV guests, which other guests do without.
+    from xensave.engine.pv.msrs import SET_AT_ALL, refused_msr
+
     entries = policy_msrs(body[PAIR.size :])
     vcpu = PAIR.unpack_from(body)[0]
 
