@@ -1,11 +1,12 @@
 """The domain that a context is loaded into: what the handlers ask about it."""
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from xensave.errors import UsageError
 
-HVM = "hvm"
-PVH = "pvh"
+DomainType: TypeAlias = Literal["hvm", "pvh"]
+HVM: Final = "hvm"
+PVH: Final = "pvh"
 
 LAPIC = "local APIC"
 PIC = "PIC"
@@ -15,7 +16,7 @@ RTC = "RTC"
 HPET = "HPET"
 PM = "PM timer"
 
-_DEVICES = {
+_DEVICES: dict[DomainType, frozenset[str]] = {
     HVM: frozenset((LAPIC, PIC, IOAPIC, PIT, RTC, HPET, PM)),
     PVH: frozenset((LAPIC,)),
 }
@@ -32,7 +33,7 @@ class Domain(NamedTuple):
     True
     """
 
-    type: str = HVM
+    type: DomainType = HVM
     vcpus: int = 1
     viridian: bool = False
     nested: bool = False

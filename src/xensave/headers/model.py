@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final, Literal, TypeAlias
 
 from xensave.catalogue.model import Layout
 from xensave.catalogue.owned import OwnedRange
 from xensave.findings import Place
 
-DECLARE = "declare"
-COMPAT = "compat"
-DEFINE = "define"
+RecordForm: TypeAlias = Literal["declare", "compat", "define"]
+DECLARE: Final = "declare"
+COMPAT: Final = "compat"
+DEFINE: Final = "define"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class HeaderRecord:
 
     name: str
     typecode: int
-    form: str
+    form: RecordForm
     place: Place
     layout: Layout | None
     x86_32: Layout | None
@@ -80,7 +82,7 @@ class HeaderSpace:
 
     @cached_property
     def by_name(self) -> Mapping[str, HeaderRecord]:
-        """The records by their names; of two with one name the first."""
+        """The records by their names; the first of two with one name."""
         return {record.name: record for record in reversed(self.records)}
 
     def record(self, name: str) -> HeaderRecord | None:

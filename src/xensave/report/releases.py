@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import MASTER, record_names, release_names
 from xensave.catalogue.dates import Dated
-from xensave.engine.domain import HVM, PVH
+from xensave.engine.domain import HVM, PVH, DomainType
 from xensave.engine.handlers import table
 from xensave.engine.loop.body import Body
 from xensave.engine.loop.rule import HandlerRule
@@ -116,7 +116,7 @@ def _layout(version: Version) -> tuple[str, ...]:
     )
 
 
-def _matrix(kind: str) -> ReleaseMatrix:
+def _matrix(kind: DomainType) -> ReleaseMatrix:
     result = release_matrix(kind)
     matrix_rows = tuple(
         MatrixRow(row.label, "", tuple(map(answer_of, result.columns, row.verdicts)))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from xensave.errors import UsageError
-from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk
+from xensave.review.patches.patch import ADDED, REMOVED, FilePatch, Hunk, LineKind
 
 _LINE_END = re.compile("\n")
 _COMMON = 64
@@ -64,7 +64,7 @@ def _renumbered(hunk: Hunk, old: int, new: int) -> Hunk:
     return hunk._replace(lines=tuple(lines))
 
 
-def _take(kind: str, text: str, texts: Iterator[str]) -> str | None:
+def _take(kind: LineKind, text: str, texts: Iterator[str]) -> str | None:
     """A context line stays as the file has it."""
     if kind == "+":
         return text

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from xensave import catalogue
 from xensave.catalogue.points import points_of
 from xensave.container.streams.hvm import keys_of
-from xensave.engine.domain import HVM, Domain
+from xensave.engine.domain import HVM, Domain, DomainType
 from xensave.engine.hypervisor import Hypervisor
 from xensave.engine.verdict import Depends, Layer, Refused, Verdict
 from xensave.policy.steps.default import default_policy
@@ -60,7 +60,7 @@ class Matrix(NamedTuple):
     rows: tuple[VerdictRow, ...]
 
 
-def release_matrix(kind: str = HVM, *, stream: bool = True) -> Matrix:
+def release_matrix(kind: DomainType = HVM, *, stream: bool = True) -> Matrix:
     """Returns what a typical guest of each release meets on each.
 
     The guest is one of one vCPU without Viridian, its context made from the catalogue
@@ -96,7 +96,7 @@ def _split(splits: tuple[Split, ...]) -> tuple[Split, ...]:
     return () if alike else splits
 
 
-def _guests(source: str, kind: str) -> tuple[tuple[tuple[str, ...], bytes], ...]:
+def _guests(source: str, kind: DomainType) -> tuple[tuple[tuple[str, ...], bytes], ...]:
     """Returns the typical contexts of a release's point releases, each with those that write it."""
     guests: dict[bytes, tuple[str, ...]] = {}
     for point in points_of(source):
@@ -108,7 +108,7 @@ def _guests(source: str, kind: str) -> tuple[tuple[tuple[str, ...], bytes], ...]
 def _cell(
     source: str,
     target: str,
-    kind: str,
+    kind: DomainType,
     guests: tuple[tuple[tuple[str, ...], bytes], ...],
     *,
     stream: bool,

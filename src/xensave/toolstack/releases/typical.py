@@ -12,7 +12,7 @@ from xensave import catalogue
 from xensave.catalogue.dates import newest
 from xensave.catalogue.model import Binding
 from xensave.container.streams import hvm
-from xensave.engine.domain import HVM, Domain
+from xensave.engine.domain import HVM, Domain, DomainType
 from xensave.engine.handlers.table import SPECS
 from xensave.records.codec import encode
 from xensave.records.meaning.cpu.area import FP_SSE
@@ -64,7 +64,7 @@ _OPTIONAL = frozenset(("CPU_MSR", "VIRIDIAN", "VIRIDIAN_DOMAIN", "VIRIDIAN_VCPU"
 
 
 @cache
-def typical_context(release: str, kind: str = HVM) -> bytes:
+def typical_context(release: str, kind: DomainType = HVM) -> bytes:
     """Returns the context of a guest of one vCPU in protected mode, as the release writes it.
 
     >>> from xensave.context import Context

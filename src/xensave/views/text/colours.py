@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from xensave.findings import ERROR, NOTE, WARNING
+from typing import Final, Literal, TypeAlias
 
-GOOD = "good"
-BAD = "bad"
-UNSURE = "unsure"
-TITLE = "title"
+from xensave.findings import ERROR, NOTE, WARNING, Severity
 
-_SGR = {ERROR: "31", WARNING: "33", NOTE: "36", GOOD: "32", BAD: "31", UNSURE: "33", TITLE: "1"}
+Paint: TypeAlias = Severity | Literal["good", "bad", "unsure", "title"]
+GOOD: Final = "good"
+BAD: Final = "bad"
+UNSURE: Final = "unsure"
+TITLE: Final = "title"
+
+_SGR: dict[Paint, str] = {
+    ERROR: "31",
+    WARNING: "33",
+    NOTE: "36",
+    GOOD: "32",
+    BAD: "31",
+    UNSURE: "33",
+    TITLE: "1",
+}
 
 
-def painted(text: str, style: str, *, colour: bool) -> str:
+def painted(text: str, style: Paint, *, colour: bool) -> str:
     r"""Returns text in a style, a severity or one of those above, where `colour` is wanted.
 
     >>> painted("refused", BAD, colour=True)
