@@ -1,6 +1,6 @@
 """Contents of frames, to be compared: where they lie in a mapped file, or hashes of what passed.
 
-Two files are compared where they lie. Of a pipe or compressed input each page is hashed as it
+Two files are compared where they lie. Each page of a pipe or compressed input is hashed as it
 passes, and never held: 8 bytes of a page (XXH3; frames are compared one by one, so a chance
 collision hides a change in one of 2^64 pages). So are the pages of files that have them in orders
 of their own: to compare few at a time takes longer.

@@ -19,7 +19,7 @@ class DomainState(NamedTuple):
 
     @classmethod
     def of_context(cls, data: bytes) -> "DomainState":
-        """Returns what a context's records say; of a repeated one the last. Raises Truncated."""
+        """Returns what a context's records say; the last of a kind counts. Raises Truncated."""
         bodies: dict[tuple[int, int], bytes] = {}
         header = None
         for code, instance, body, _ in hvm.iterate(data, end_bare=True):

@@ -204,7 +204,7 @@ def _read(path: str) -> pyarrow.Table:
 
 
 def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
-    """Returns old rows and newer parts as one table; of an address the newest row counts."""
+    """Returns old rows and newer parts as one table; the newest row of an address counts."""
     import pyarrow as pa
 
     newest: dict[str, tuple[float, int, int]] = {}

@@ -33,7 +33,7 @@ STATE_LIMIT = 1 << 20
 """How much of an emulator's state is kept; xenopsd, for one, refuses more than that of QEMU's."""
 
 BATCH_LIMIT = 1 << 16
-"""Of a record with more frames than these (Xen writes 1024) the order is not looked at."""
+"""The order of the frames in a longer record (Xen writes 1024) is not looked at."""
 
 SAMPLED = 64
 """Of so many page records that seem to list frames without a gap one is looked at."""

@@ -59,7 +59,7 @@ def read_host(path: str) -> Host:
     >>> host.kind, host.hvm_max.has("pku"), host.pv_max.has("pku")
     ('xen-cpuid', True, False)
     """
-    # Opened once: of a pipe the first bytes come no second time.
+    # Opened once: the first bytes of a pipe come no second time.
     with open_input(path) as source:
         text = _text(source)
         if text is None:

@@ -47,7 +47,7 @@ class Policy:
 
     @classmethod
     def of(cls, leaves: Iterable[CpuidEntry], msrs: dict[int, int], source: str) -> Policy:
-        """Makes a policy from the leaves of an image's record; of two of a kind the last counts."""
+        """Makes a policy from the leaves of an image's record; the last of a kind counts."""
         table = {}
         for leaf, subleaf, a, b, c, d in leaves:
             table[leaf, 0 if subleaf == NO_SUBLEAF else subleaf] = (a, b, c, d)

@@ -147,7 +147,7 @@ def first_beyond(fields: tuple[Field, ...], length: int, base: int = 0) -> str:
 
 
 def element_size(field: Field) -> int:
-    """Returns the size in bytes of one element of a field; of a scalar, its own size."""
+    """Returns the size in bytes of one element of a field; a scalar's own size."""
     count = prod(field.dims)
     if count:
         return field.size // count

@@ -65,7 +65,7 @@ def _no_constant(text: str) -> float:
 
 
 def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Returns an object as libxl looks it up: of two members of one name the first."""
+    """Returns an object as libxl looks it up: it takes the first of two members of one name."""
     members = dict(pairs)
     if len(members) < len(pairs):
         members.update(reversed(pairs))

@@ -1,7 +1,7 @@
 """A record's body as JSON by its layout, and back, bit for bit.
 
 Integers that a double cannot hold are written as text in hexadecimal, arrays of bytes in
-hexadecimal. Of a union the first member is written. What no field covers comes back as zero; a
+hexadecimal. A union is written as its first member. What no field covers comes back as zero; a
 body in which it is not zero is written a second time as it is (`raw`), and the fields go on top.
 """
 

@@ -133,7 +133,7 @@ class GuestFacts(NamedTuple):
 
     @property
     def param(self) -> dict[int, int]:
-        """The HVM params by index; of several of one index the last."""
+        """The HVM params by index; the last of those with one index counts."""
         return dict(self.params)
 
     @property

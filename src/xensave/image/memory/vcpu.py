@@ -92,7 +92,7 @@ class Vcpu(AddressSpace):
 
 
 def pv_bodies(records: Sequence[BufferedRecord]) -> dict[int, bytes]:
-    """Returns the X86_PV_VCPU_BASIC of each vCPU by its number: of several the last counts."""
+    """Returns the X86_PV_VCPU_BASIC of each vCPU by its number; the last of several counts."""
     whole = (record.body for record in records if len(record.body) >= PAIR.size)
     return {pv_number(body): body for body in whole}
 

@@ -130,7 +130,7 @@ def _beside_the_first(sheet: list[HunkFact], block: range) -> set[int]:
 
 
 def _first_branch(sheet: list[HunkFact], path: str) -> list[HunkFact]:
-    """Of a conditional's branches that stay, the first counts; another may only say the same.
+    """The first of a conditional's branches that stay counts; another may only say the same.
 
     A flexible array is written in three ways under #if, #elif and #else, for one. A conditional
     that a patch adds is left to the compiler.

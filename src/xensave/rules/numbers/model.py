@@ -26,7 +26,7 @@ class Handlers(NamedTuple):
     check_pass: bool = False
 
     def of(self, record: str) -> Registration | None:
-        """Returns the registration of a record; of several the last."""
+        """Returns the registration of a record; the last of several."""
         return next((r for r in reversed(self.registrations) if r.record == record), None)
 
     @property

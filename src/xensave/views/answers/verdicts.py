@@ -109,7 +109,7 @@ def _counted(fixups: Sequence[str]) -> str:
 
 
 def assumption_lines(verdict: Verdict) -> list[str]:
-    """Returns what a verdict takes for granted, a line each; a refusal takes nothing so."""
+    """Returns what a verdict takes for granted, a line each; none of a refusal."""
     if isinstance(verdict, Refused):
         return []
     lines = [f"  provided, here and below, that {escape(text)}" for text in verdict.assumes]
