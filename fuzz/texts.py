@@ -8,7 +8,7 @@ from functools import cache
 
 from fuzz.corpus import EXAMPLES, TESTS, seeds
 from xensave.dump.gdb.packets import packet
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.source import open_source
 from xensave.testing.frames import DOMAIN, VM
 
@@ -63,4 +63,4 @@ def texts() -> dict[str, dict[str, bytes]]:
 def _documents() -> Iterator[tuple[str, bytes]]:
     for name in ("hvm1.ctx", "xl", "libxc3", "xenopsd", "libvirt", "pv", "policies"):
         with open_source(seeds()[name]) as source:
-            yield name, "\n".join(decode_lines(source, None)).encode()
+            yield name, "\n".join(map("".join, decode_pieces(source, None))).encode()

@@ -18,7 +18,7 @@ from xensave.diff import Selection, compare
 from xensave.edit.apply import EditRequest
 from xensave.edit.apply import edit as edited
 from xensave.edit.assignment import parse_assignment
-from xensave.edit.document.decode import decode_lines
+from xensave.edit.document.decode import decode_pieces
 from xensave.edit.document.encode import Document, write_document
 from xensave.errors import XensaveError
 from xensave.fleet.parts import table_of
@@ -73,7 +73,7 @@ def edit(data: bytes) -> None:
 def decode_and_encode(data: bytes) -> None:
     """The JSON of it, and the image of that JSON: it must be the bytes that were decoded."""
     with open_source(data) as source:
-        text = "".join(decode_lines(source, None))
+        text = "".join(map("".join, decode_pieces(source, None)))
     document = Document.load(io.StringIO(text))
     with open_source(data) as source, tempfile.TemporaryFile() as file:
         write_document(document, source, file.fileno())
