@@ -13,7 +13,7 @@ pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'xensa
 
 from tests.fleet.servers.web import Web, certificate
 from xensave.container.walk import walk
-from xensave.errors import SourceError, Truncated
+from xensave.errors import LimitExceeded, SourceError, Truncated
 from xensave.image import open_image
 from xensave.image.glance import glance
 from xensave.source import open_source, read_all
@@ -188,3 +188,12 @@ def test_no_more_is_taken_than_was_asked_for(web, sample):
         web.trouble.plan = ["endless"] * 5
         with pytest.raises(SourceError, match="gave more than the 65536 bytes"):
             source.view(10_000_000, 50)
+
+
+def test_a_listing_without_an_end(web, sample, monkeypatch):
+    for number in range(50):
+        web.put(f"a/{number}.img", sample[:1000])
+    assert len(list(expand(f"{web.url}/a/*.img"))) == 50
+    monkeypatch.setattr("xensave.source.remote.http.LISTING", 200)
+    with pytest.raises(LimitExceeded, match="a listing of more than 200 bytes"):
+        list(expand(f"{web.url}/a/*.img"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Protocol, TypeVar, cast
 
 from xensave.errors import LimitExceeded, SourceError
 from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import SILENCE, Changed, Denied, reason
-from xensave.source.remote.store import Store
+from xensave.source.remote.store import FileSystem, Store
 
 T = TypeVar("T")
 
@@ -21,6 +22,10 @@ _PASSING = frozenset({408, 425, 429})
 
 FOLDERS = 10_000
 """The most listings that a pattern is followed through: a server may make them up for ever."""
+
+
+LISTING = 64 << 20
+"""The most bytes of a listing, a hundred thousand links and more: a body may have no end."""
 
 
 class _Content(Protocol):
@@ -65,6 +70,12 @@ class HttpStore(Store):
     """
 
     wild = frozenset("*[")
+
+    def _open(self, address: str) -> tuple[FileSystem, str]:
+        fs, path = super()._open(address)
+        # fsspec takes the whole of a listing, however long; it makes a session when first asked.
+        cast(_Http, fs).client_kwargs.setdefault("response_class", _listings())
+        return fs, path
 
     def entry(self, address: str) -> StoreObject:
         """Asks for the first byte alone: whoever gives ranges says then how large the whole is."""
@@ -189,6 +200,26 @@ class HttpStore(Store):
         if "timeout" not in options and "timeout" not in self._http.client_kwargs:
             options["timeout"] = ClientTimeout(sock_connect=SILENCE, sock_read=SILENCE)
         return options
+
+
+@cache
+def _listings() -> type[object]:
+    """Returns aiohttp's answer, but that the whole of it is read only up to LISTING."""
+    from aiohttp import ClientResponse
+
+    class Bounded(ClientResponse):
+        async def read(self) -> bytes:
+            if self._body is None:
+                parts = bytearray()
+                while part := await self.content.readany():
+                    parts += part
+                    if len(parts) > LISTING:
+                        self.close()
+                        raise LimitExceeded(f"{self.url}: a listing of more than {LISTING:,} bytes")
+                self._body = bytes(parts)
+            return await super().read()
+
+    return Bounded
 
 
 async def _at_most(answer: _Answer, most: int) -> bytes:
