@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 from xensave import catalogue
 from xensave.container.streams import hvm
@@ -11,7 +11,6 @@ from xensave.image.facts.guest import GuestFacts
 from xensave.policy.value import Policy
 
 _CPU, _LAPIC_REGS = 2, 6
-_OF_EVERY_VCPU = {_CPU, _LAPIC_REGS}
 
 
 def domain_of(facts: GuestFacts) -> Domain:
@@ -45,17 +44,15 @@ def carried_policy(facts: GuestFacts, source: str) -> Policy | None:
     return Policy.of(facts.leaves, msrs, source)
 
 
-def vcpus_in(keys: Iterable[tuple[int, int]]) -> int:
+def vcpus_in(keys: Container[tuple[int, int]]) -> int:
     """Returns how many vCPUs have a CPU and a LAPIC_REGS record, counted from 0; at least 1.
 
     `keys` are the typecodes and instances of a context. One damaged record does not make a vCPU:
     what is not whole is not counted.
     """
-    instances: dict[int, set[int]] = {}
-    for typecode, instance in keys:
-        if typecode in _OF_EVERY_VCPU:
-            instances.setdefault(instance, set()).add(typecode)
+    # Asked of every release: records of one kind alone, of which there may be very many, cost
+    # nothing.
     count = 0
-    while instances.get(count) == _OF_EVERY_VCPU:
+    while (_CPU, count) in keys and (_LAPIC_REGS, count) in keys:
         count += 1
     return max(1, count)

@@ -36,6 +36,7 @@ from tests.hostile.operations.work import (
     verify_all,
 )
 from xensave import context
+from xensave import open as open_image
 from xensave.container.frames import sexp
 from xensave.container.framing import OPTIONAL, pack_record
 from xensave.container.streams import hvm, libxc, libxl
@@ -126,6 +127,17 @@ def test_the_records_of_a_long_context_are_named_once_for_all_releases():
             )
 
     assert operations(lambda _: ask(), None) < 1_500_000
+
+
+def test_a_release_more_costs_no_walk_over_the_records_of_a_long_context():
+    def ask(targets):
+        judge = Judge(targets)
+        with open_image(empty_vcpus(40_000)) as image:
+            for target in targets:
+                judge.judge(JudgedInput("input", None, None, image), target)
+
+    few, many = ["4.17"], ["4.15", "4.16", "4.17"]
+    assert operations(ask, many) - operations(ask, few) < 40_000
 
 
 def test_a_context_has_as_many_records_as_guests_have(monkeypatch):

@@ -22,8 +22,8 @@ HEADER_SIZE = 24
 HEADER_MAGIC = 0x54381286
 HEADER_VERSION = 1
 
-_LONG = 1 << 20
-"""The keys of a longer context are remembered: one of 128 vCPUs has a fifth of it."""
+_LONG = 1 << 18
+"""The keys of a longer context are remembered: one of 128 vCPUs is hardly as long."""
 
 
 class Entry(NamedTuple):
