@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,28 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path, kind)
     left = [name for name in names(tmp_path) if name.endswith(".part")]
     assert len(left) < KILLS // 4 or kind == "named"
     assert set(names(tmp_path)) == {"image", "out", *left}
+
+
+def test_contents_are_on_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path, monkeypatch, kind
+):
+    done = []
+
+    def told(name):
+        call = getattr(os, name)
+
+        def noted(first, *others, **words):
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(first).st_mode)
+            done.append("sync of the folder" if is_folder else name)
+            return call(first, *others, **words)
+
+        monkeypatch.setattr(os, name, noted)
+
+    for name in ("fsync", "rename"):
+        told(name)
+    with AtomicFile(str(tmp_path / "out")) as fd:
+        os.write(fd, b"contents")
+    assert done == ["fsync", "rename", "sync of the folder"]
 
 
 def test_sigterm_leaves_nothing(tmp_path):

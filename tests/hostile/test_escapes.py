@@ -7,7 +7,10 @@ import pytest
 from xensave.cli import main
 from xensave.container.framing import pack_record
 from xensave.container.streams import libxc, libxl
+from xensave.engine import Accepted, Depends, Refused
 from xensave.testing import streams
+from xensave.toolstack.releases.series import Answer, SeriesVerdict
+from xensave.views.answers.verdicts import series_line, verdict_line
 
 EVIL = (
     "\x1b[2J\x1b[31m",
@@ -21,6 +24,24 @@ EVIL = (
 )
 WITHOUT_NUL = tuple(text.replace("\0", "") for text in EVIL)
 STREAM = streams.libxc_stream(streams.hvm_tail("4.17"))
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        lambda evil: Refused("RULE", evil),
+        lambda evil: Refused("RULE", "reason", record=evil),
+        lambda evil: Depends(loaded=1, depends=(evil,)),
+    ],
+)
+def test_what_a_verdict_quotes_is_escaped(verdict, evil):
+    """A rule may quote a member of a configuration, whose name is the guest's."""
+    answers = Answer(("4.17.0",), verdict(evil)), Answer(("4.17.1",), Accepted(loaded=1))
+    lines = [verdict_line("a.img", "4.17", verdict(evil))]
+    lines.append(series_line("a.img", SeriesVerdict("4.17", answers)))
+    for line in lines:
+        assert line.isprintable(), line
 
 
 def image(name, key="key", value="value"):

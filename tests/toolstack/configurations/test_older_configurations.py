@@ -18,6 +18,7 @@ from xensave.toolstack.libxl.exclusions import altp2m_views, devices_on_demand
 from xensave.toolstack.libxl.resources import (
     default_scheduler,
     event_channels,
+    grant_frames,
     most_grant_frames,
     scheduler,
 )
@@ -115,6 +116,13 @@ def test_all_ones_was_a_number_of_frames_once(member, target, certain):
     values = {"c_info": {"type": "pvh"}, "b_info": {member: 0xFFFFFFFF}}
     answer = objection(most_grant_frames, values, target)
     assert (answer and answer.certain) == certain
+
+
+@pytest.mark.parametrize(("target", "refused"), [("4.9.4", False), ("4.10.0", True)])
+def test_a_guest_has_a_frame_for_grants_since_they_are_its_own(target, refused):
+    """libxl passes max_grant_frames on since 8b46c4ffdc; before, the hypervisor has one for all."""
+    values = {"c_info": {"type": "hvm"}, "b_info": {"max_grant_frames": 0}}
+    assert bool(objection(grant_frames, values, target)) == refused
 
 
 def test_a_guest_without_a_policy_tells_no_vendor():
