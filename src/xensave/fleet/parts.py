@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -131,9 +131,13 @@ def is_table(path: str) -> bool:
 
 
 class PartsWriter:
-    """Takes rows and writes them in parts; nothing of a part is seen before it is whole."""
+    """Takes rows and writes them in parts; nothing of a part is seen before it is whole.
+
+    `written` are the paths of those parts.
+    """
 
     def __init__(self, table: str, settings: str) -> None:
+        self.written: set[str] = set()
         self._folder = folder_of(table)
         self._schema = schema(settings)
         self._rows: list[Row] = []
@@ -159,7 +163,9 @@ class PartsWriter:
 
     def _write(self, rows: list[Row]) -> None:
         table = table_of(rows, self._schema)
-        write_table(str(self._folder / f"{self._number:08}.parquet"), self._schema, [table])
+        path = str(self._folder / f"{self._number:08}.parquet")
+        write_table(path, self._schema, [table])
+        self.written.add(path)
         self._number += 1
 
 
@@ -225,23 +231,28 @@ def done(table: str, settings: str) -> dict[str, Key]:
     return by_name
 
 
-def merge(table: str, settings: str, wanted: Mapping[str, Key]) -> int:
+def merge(
+    table: str, settings: str, wanted: Mapping[str, Key], written: Container[str] = ()
+) -> int:
     """Makes one file of a table and its parts; only rows of `wanted` images stay. Return how many.
 
-    The parts go when the file is in its place.
+    The parts go when the file is in its place. Those that this scan has `written` are not measured.
     """
-    rows = write_table(table, schema(settings), _wanted(table, settings, wanted))
+    rows = write_table(table, schema(settings), _wanted(table, settings, wanted, written))
     for part in parts_of(table):
         part.unlink()
     return rows
 
 
-def _wanted(table: str, settings: str, wanted: Mapping[str, Key]) -> Iterator[pyarrow.Table]:
+def _wanted(
+    table: str, settings: str, wanted: Mapping[str, Key], written: Container[str]
+) -> Iterator[pyarrow.Table]:
     seen: set[str] = set()
     form = schema(settings)
     for path in reversed(_usable(table, settings)):
         with _reading(path):
-            table_size([path])
+            if path not in written:
+                table_size([path])
             for batch in _batches(path, None):
                 names = ("address", *_KEY)
                 values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)

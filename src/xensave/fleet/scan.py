@@ -110,7 +110,8 @@ def _scan(
     except KeyboardInterrupt:
         ended = False
     writer.flush()
-    return ScanResult(merge(table, settings, keys), looked_at, errors, ended)
+    merged = merge(table, settings, keys, writer.written)
+    return ScanResult(merged, looked_at, errors, ended)
 
 
 def _mute(entry: StoreObject) -> bool:
