@@ -35,6 +35,26 @@ def named():
     return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in lines}
 
 
+# What another package loads by its name: fsspec its file systems.
+BY_NAME = {"gcsfs", "s3fs", "xensave"}
+
+
+def test_every_distribution_that_is_named_is_imported():
+    names = set(imported())
+    # A module that is imported by a name is in a string.
+    texts = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    modules = {}
+    for module, distributions in packages_distributions().items():
+        for each in distributions:
+            modules.setdefault(each.lower().replace("_", "-"), set()).add(module)
+    unused = {
+        name
+        for name in named() - BY_NAME
+        if not (modules.get(name, {name}) & names) and f'"{name}"' not in texts
+    }
+    assert not unused
+
+
 def test_every_import_is_of_a_distribution_that_is_named():
     brought, known = packages_distributions(), named()
     assert "numpy" in known
