@@ -17,7 +17,7 @@ from xensave.catalogue.owned import OwnedRange
 from xensave.errors import UsageError
 from xensave.findings import Place
 from xensave.headers.spaces import SpaceDescription, descriptions
-from xensave.headers.text.ctext import begins_in_comment, ends_in_comment
+from xensave.headers.text.ctext import mark_before, mark_behind
 from xensave.headers.text.numbers import SpaceNumber, SpaceText, read_document, read_text
 from xensave.headers.trees.numbers import read_file, read_numbers
 from xensave.headers.trees.tree import Tree
@@ -218,10 +218,9 @@ def _excerpt(hunks: Iterable[Hunk], without: str) -> _Excerpt:
     for hunk in hunks:
         side = [line for line in hunk.lines if line.kind != without]
         text = [line.text for line in side]
-        text = ["/*" if begins_in_comment(text) else "", *text]
-        lines += text
+        lines += [mark_before(text), *text]
         places += [1, *((line.old if without == ADDED else line.new) or 1 for line in side)]
-        lines.append("*/" if ends_in_comment(text) else "")
+        lines.append(mark_behind(text))
         places.append(1)
     return _Excerpt(lines, places)
 

@@ -38,27 +38,38 @@ def without_comments(text: str) -> str:
     return _PIECE.sub(blank, text)
 
 
-def begins_in_comment(lines: Sequence[str]) -> bool:
-    """Tells whether lines that were cut out of a text begin within a comment.
+def mark_before(lines: Sequence[str]) -> str:
+    """Returns the mark of the comment that lines cut out of a text begin within, "" where none.
 
-    >>> begins_in_comment([" * the end of it. */", "int a; /* and another */"])
-    True
+    >>> mark_before([" * the end of it. */", "int a; /* and another */"])
+    '/*'
     """
     for line in lines:
         start, end = line.find("/*"), line.find("*/")
         if end >= 0 and (start < 0 or end < start):
-            return True
+            return "/*"
         if start >= 0:
-            return False
+            return ""
         if _STARRED.match(line):
-            return True
-    return False
+            return "/*"
+    return ""
 
 
-def ends_in_comment(lines: Sequence[str]) -> bool:
-    """Tells whether lines that were cut out of a text end within a comment."""
-    text = "\n".join(lines)
-    return text.rfind("/*") > text.rfind("*/")
+def mark_behind(lines: Sequence[str]) -> str:
+    """Returns the mark that closes the comment that such lines end within, "" where none."""
+    text = mark_before(lines) + "\n".join(lines)
+    return "*/" if text.rfind("/*") > text.rfind("*/") else ""
+
+
+def code_of(lines: Sequence[str]) -> list[str]:
+    """Returns such lines with comments blanked, and nothing behind the last word of each.
+
+    >>> code_of([" * the end of it. */", "int a; /* and another */"])
+    ['', 'int a;']
+    """
+    mark = mark_before(lines)
+    code = without_comments(mark + "\n".join(lines))
+    return [line.rstrip() for line in code[len(mark) :].split("\n")]
 
 
 def active_code(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xensave.errors import LimitExceeded
 from xensave.headers.text.comments import comment_of, reservations
-from xensave.headers.text.ctext import begins_in_comment, without_comments
+from xensave.headers.text.ctext import code_of, mark_before
 from xensave.review.alone.facts import HeaderFact, Kind
 
 _DEFINE = re.compile(r"#\s*define\s+(\w+)(\([^)]*\))?(?:\s+(.*))?$", re.DOTALL)
@@ -51,7 +51,7 @@ def facts(lines: Sequence[str], section: str = "") -> list[HeaderFact]:
 
     Raises LimitExceeded above STATEMENTS.
     """
-    code = _without_comments(lines)
+    code = code_of(lines)
     every = (fact for piece in _pieces(code, section) for fact in _facts_of(piece))
     told = list(islice(every, STATEMENTS + 1))
     if len(told) > STATEMENTS:
@@ -61,7 +61,7 @@ def facts(lines: Sequence[str], section: str = "") -> list[HeaderFact]:
 
 def substance(lines: Sequence[str]) -> tuple[list[str], list[tuple[str, tuple[int | str, ...]]]]:
     """Returns what lines say without spaces and comments, and the reservations in comments."""
-    code = [" ".join(line.split()) for line in _without_comments(lines)]
+    code = [" ".join(line.split()) for line in code_of(lines)]
     return [line for line in code if line], [(fact.name, fact.value) for fact in _reserved(lines)]
 
 
@@ -340,9 +340,7 @@ def _is_foreign(word: str, condition: str) -> bool:
 
 def _reserved(lines: Sequence[str]) -> list[HeaderFact]:
     """Reservations stand in comments, which a hunk may cut at either end."""
-    text = "\n".join(lines)
-    if begins_in_comment(lines):
-        text = f"/*{text}"
+    text = mark_before(lines) + "\n".join(lines)
     return [
         HeaderFact(
             Kind.RESERVE,
@@ -362,10 +360,3 @@ def _begins_in_function(code: Sequence[str], section: str) -> bool:
         return False
     outer = next((line for line in code if line.strip() and not line[0].isspace()), "}")
     return outer.startswith(("{", "}"))
-
-
-def _without_comments(lines: Sequence[str]) -> list[str]:
-    """Returns the lines with comments blanked; one that began before the first line counts too."""
-    opened = "/*" if begins_in_comment(lines) else ""
-    code = without_comments(opened + "\n".join(lines))
-    return [line.rstrip() for line in code[len(opened) :].split("\n")]
