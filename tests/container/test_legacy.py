@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from tests.container.damage import Pipe, hurt
+from xensave import catalogue
 from xensave.cli import main
 from xensave.container import walk
 from xensave.container.events import LIBXC
@@ -293,3 +294,12 @@ def test_tmem_is_named():
     data = make.hvm_stream(extra=(c.TMEM).to_bytes(4, "little", signed=True))
     with pytest.raises(Unsupported, match="tmem"):
         list(walk(MemorySource(data)))
+
+
+def test_the_params_of_chunks_are_those_of_the_header():
+    params = catalogue.space("hvm-param")
+    for chunk, index in c.PARAMS.items():
+        assert params.name_of(index) == c.RECORDS[chunk]
+    assert [params.name_of(index) for index in c.MAGIC_PARAMS] == [
+        "IOREQ_PFN", "BUFIOREQ_PFN", "STORE_PFN",
+    ]  # fmt: skip

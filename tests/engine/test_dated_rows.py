@@ -7,23 +7,56 @@ import pytest
 
 from tests.test_layers import ROOT
 
-ROOMS = ("engine", "toolstack", "convert")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+# Builders for tests make what an old Xen wrote, by its number.
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent.name != "testing")
 RELEASE = re.compile(r"[34]\.\d{1,2}(\.\d{1,2})?")
-CITED = {"Dated", "KnownBits", "Period"}
+CITED = {"Dated", "KnownBits", "Period", "Reader"}
+VERSION = re.compile(r"version|point|series|release", re.IGNORECASE)
 
 
 def releases_in(function):
-    """Yield the releases that a function's body names: "4.17", or (4, 17) beside a comparison."""
+    """Yield the releases that a function's body names: "4.17", (4, 17), or version[1] >= 17."""
     documentation = ast.get_docstring(function, clean=False)
     for node in ast.walk(ast.Module(function.body, [])):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if RELEASE.fullmatch(node.value) and node.value != documentation:
                 yield node.value, node.lineno
-        elif isinstance(node, ast.Compare):
-            for side in (node.left, *node.comparators):
-                if isinstance(side, ast.Tuple) and ast.unparse(side).startswith(("(3,", "(4,")):
+        elif isinstance(node, (ast.Compare, ast.Call)):
+            for side in compared(node):
+                if is_version(side):
                     yield ast.unparse(side), node.lineno
+
+
+def compared(node):
+    """Yield what is compared in order, or with versions, and what min() and its like are given."""
+    if isinstance(node, ast.Call):
+        if ast.unparse(node.func) in ("max", "min", "begun", "in_force"):
+            yield from node.args
+        return
+    sides = [node.left, *node.comparators]
+    ordered = isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE))
+    if not ordered and not any(VERSION.search(ast.unparse(side)) for side in sides):
+        return
+    yield from sides
+    for side in sides:
+        if isinstance(side, ast.Subscript) and VERSION.search(ast.unparse(side.value)):
+            # A part of a version, beside a number.
+            yield from (ast.Tuple([ast.Constant(4), part]) for part in sides if is_number(part))
+        elif isinstance(side, (ast.Tuple, ast.Set, ast.List)):
+            yield from side.elts
+
+
+def is_number(node):
+    return isinstance(node, ast.Constant) and type(node.value) is int
+
+
+def is_version(node):
+    return (
+        isinstance(node, ast.Tuple)
+        and 2 <= len(node.elts) <= 3
+        and all(map(is_number, node.elts))
+        and node.elts[0].value in (3, 4)
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -52,9 +85,12 @@ def is_release(node):
 
 def is_cited(node):
     """Whether a node makes a row that has a citation: by its type, or by the argument's name."""
-    return isinstance(node, ast.Call) and (
-        ast.unparse(node.func) in CITED or any(each.arg == "cite" for each in node.keywords)
-    )
+    if not isinstance(node, ast.Call):
+        return False
+    if ast.unparse(node.func) == "refused_by":
+        # Layer, function, commit, subject, release.
+        return len(node.args) == len("lfcsr")
+    return ast.unparse(node.func) in CITED or any(each.arg == "cite" for each in node.keywords)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -65,3 +101,13 @@ def test_a_date_stands_in_a_row_with_its_citation(path):
 def test_a_bare_date_is_seen():
     assert [*uncited(ast.parse('SINCE = ("4.8", "4.9.2")'))] == [("('4.8', '4.9.2')", 1)]
     assert not [*uncited(ast.parse('Dated("A", "B", "c", Cite("f"), ("4.8",))'))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['release == "4.17"', "version >= (4, 13)", "max(version, (4, 13, 0))", "version[1] >= 13",
+     "version[:2] in ((4, 13), (4, 14))", "series[1] == 13"],
+)  # fmt: skip
+def test_a_release_in_a_function_is_seen(line):
+    [function] = ast.parse(f"def holds(version):\n    return {line}\n").body
+    assert [*releases_in(function)]

@@ -8,10 +8,10 @@ from xensave.container.streams import libxl
 from xensave.context import Context
 from xensave.findings import NOTE
 from xensave.rules.stream import verify
+from xensave.rules.stream.formats.release import streamed
 from xensave.source import open_source
 from xensave.testing import sparse, streams
 from xensave.testing.pv import pv_stream
-from xensave.testing.strategies import STREAMED
 
 KEYS = (("physmap/0/name", "vga.vram"),)
 
@@ -36,7 +36,7 @@ def test_a_context_has_each_record_of_its_release(release, vcpus):
     assert not faults(context.to_bytes())
 
 
-@pytest.mark.parametrize("release", STREAMED)
+@pytest.mark.parametrize("release", streamed())
 class TestStreams:
     def test_hvm_image(self, release):
         data = streams.hvm_image(release, pages=3, vcpus=2)

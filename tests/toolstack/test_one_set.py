@@ -30,6 +30,7 @@ from xensave.errors import Malformed, SourceError, Unsupported, XensaveError
 from xensave.image import open_image
 from xensave.image.input import JudgedInput
 from xensave.rules.stream import verify
+from xensave.rules.stream.formats.release import streamed
 from xensave.rules.stream.table import rules
 from xensave.rules.stream.whole import TRUNCATED
 from xensave.source import open_source
@@ -87,7 +88,7 @@ def built():
     found = dict(seeds()) | {
         f"broken {name}": data for name, data in CASES.items() if data is not None
     }
-    for release in strategies.STREAMED:
+    for release in streamed():
         found[f"hvm {release}"] = streams.hvm_image(release)
         found[f"remus {release}"] = streams.checkpointed(release, 2)
         found[f"pv {release}"] = pv_stream(release, streams.memory(1))

@@ -29,6 +29,7 @@ __all__ = [
     "name_of",
     "names_of",
     "normalise",
+    "number_in",
     "numbers_of",
     "point_release",
     "record_names",
@@ -40,6 +41,7 @@ __all__ = [
     "space",
     "space_names",
     "title_of",
+    "typecode_of",
 ]
 
 
@@ -114,6 +116,18 @@ def names_of(typecode: int) -> tuple[str, ...]:
     ]
     entries.sort(key=lambda item: order.index(item[1]["last"]), reverse=True)
     return tuple(name for name, _ in entries)
+
+
+def typecode_of(record: str) -> int:
+    """Returns the number of a record by its name. Raises UsageError for an unknown one.
+
+    >>> typecode_of("CPU"), typecode_of("CPU_MSR")
+    (2, 20)
+    """
+    entry = index()["records"].get(record)
+    if entry is None:
+        raise UsageError(f"no record is called {record!r}")
+    return entry["typecode"]
 
 
 def name_of(typecode: int, release_name: str | None = None) -> str | None:
@@ -201,6 +215,19 @@ def space(name: str) -> Space:
     from xensave.catalogue.load import load_space
 
     return load_space(name)
+
+
+@lru_cache(256)
+def number_in(space_name: str, name: str) -> int:
+    """Returns the number of a name in another ABI. Raises UsageError for a name that none has.
+
+    >>> number_in("hvm-param", "VIRIDIAN")
+    9
+    """
+    number = space(space_name).number_of(name)
+    if number is None:
+        raise UsageError(f"the catalogue has no {space_name} {name!r}")
+    return number
 
 
 @lru_cache(256)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ALL_OF_MSR = "*"
 OLDEST: Version = (4, 14, 0)
+"""The first release whose streams carry CPU policies."""
+
 _NEVER: Version = (1 << 17,)
 """Beyond every release, master too."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from xensave.catalogue import typecode_of
 from xensave.catalogue.dates import version
 from xensave.catalogue.model import Release
 from xensave.container.events import HEADER_KIND, LEGACY, LIBXC, LIBXL, Event, LayerName
@@ -42,7 +43,6 @@ FIRST = "3.4"
 
 LEAST_P2M = P2M_SIZES.start
 
-_CPU = 2
 _KEY = re.compile(r"physmap/([0-9a-f]{1,16})/(start_addr|size|name)\Z")
 _CHUNK_OF = {index: chunk for chunk, index in c.PARAMS.items()}
 
@@ -227,7 +227,7 @@ class Downgrade(Noting):
         for index, value in facts.params.items():
             yield from self._param(index, value)
         entries = hvm.iterate(facts.context) if not facts.pv else ()
-        saved = {entry.instance for entry in entries if entry.typecode == _CPU}
+        saved = {entry.instance for entry in entries if entry.typecode == typecode_of("CPU")}
         vcpus = sorted(facts.basic if facts.pv else saved)
         if vcpus and vcpus[-1] > c.MAX_VCPU_ID:
             raise self.refused(f"vCPU {vcpus[-1]}, the last of a legacy stream is {c.MAX_VCPU_ID}")

@@ -107,19 +107,13 @@ def _facts(facts: GuestFacts) -> Row:
         "stream": facts.libxc.version if facts.libxc else None,
         "records": [count._asdict() for count in facts.counts],
         "tsc_mode": facts.tsc[-1].mode if facts.tsc else None,
-        "viridian": facts.param.get(_number_of("VIRIDIAN")),
+        "viridian": facts.param.get(catalogue.number_in("hvm-param", "VIRIDIAN")),
         "emulator": state.kind if state else None,
         "emulator_version": state.version if state else None,
         "findings": list(_findings(facts)),
         "error": str(facts.stop) if facts.stop is not None else None,
         **_policy(facts),
     }
-
-
-@cache
-def _number_of(param: str) -> int:
-    number = catalogue.space("hvm-param").number_of(param)
-    return -1 if number is None else number
 
 
 def _policy(facts: GuestFacts) -> Row:

@@ -10,8 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from xensave import catalogue
-from xensave.catalogue.dates import begun, version
-from xensave.errors import UsageError
+from xensave.catalogue.dates import Dated, version
+from xensave.catalogue.model import Cite
 
 # xen/include/public/version.h, hvm/hvm_op.h, memory.h; XEN_DOMINF_dying, _hvm_guest of domctl.h.
 XENVER_VERSION = 0
@@ -19,9 +19,16 @@ HVMOP_GET_PARAM = 1
 XENMEM_MAXIMUM_GPFN = 14
 DOMINF_DYING, DOMINF_HVM_GUEST = 1 << 0, 1 << 1
 
-# Before 4.5 no release is tried; before 4.6 gettscinfo answers through a handle.
+# Before it no release is tried.
 _OLDEST = "4.5"
-_TSC_IN_STRUCT = ("4.6",)
+
+_TSC_IN_STRUCT = Dated(
+    "GETTSCINFO_STRUCT",
+    "gettscinfo",
+    "it answers in its struct; before, through a handle",
+    Cite("domctl", "6b05648d12", "xen: Simplify TSC domctls by removing double info field", "4.6"),
+    ("4.6",),
+)
 
 
 class Interface(NamedTuple):
@@ -38,7 +45,7 @@ class Interface(NamedTuple):
 
 def hypercall(name: str) -> int:
     """Returns the number of a hypercall: "domctl", "hvm_op", "xen_version"."""
-    return _number("hypercall", name)
+    return catalogue.number_in("hypercall", name)
 
 
 def operation(name: str) -> int:
@@ -47,7 +54,7 @@ def operation(name: str) -> int:
     >>> operation("gethvmcontext")
     33
     """
-    return _number("domctl", name)
+    return catalogue.number_in("domctl", name)
 
 
 def candidates(major: int, minor: int) -> list[Interface]:
@@ -77,13 +84,6 @@ def interfaces() -> tuple[Interface, ...]:
             version=number,
             first=release,
             policy=names.index(release) >= names.index(policy),
-            tsc=begun(_TSC_IN_STRUCT, version(release)),
+            tsc=_TSC_IN_STRUCT.holds(version(release)),
         )
     return tuple(result.values())
-
-
-def _number(space: str, name: str) -> int:
-    number = catalogue.space(space).number_of(name)
-    if number is None:
-        raise UsageError(f"the catalogue has no {space} {name!r}")
-    return number

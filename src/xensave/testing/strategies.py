@@ -14,6 +14,7 @@ from xensave import catalogue
 from xensave.container.framing import pack_record
 from xensave.container.streams import hvm, libxc
 from xensave.errors import MissingExtra
+from xensave.rules.stream.formats.release import streamed
 from xensave.testing import streams
 from xensave.testing.mutate import mutate
 
@@ -22,9 +23,6 @@ try:
     from hypothesis.strategies import SearchStrategy
 except ImportError as error:
     raise MissingExtra("xensave.testing.strategies", "hypothesis", "testing") from error
-
-STREAMED = tuple(catalogue.release_names()[catalogue.release_names().index("4.6") :])
-"""The releases whose toolstack writes migration streams v2 or v3; older ones wrote legacy."""
 
 
 def releases() -> SearchStrategy[str]:
@@ -50,7 +48,7 @@ def _body(draw: st.DrawFn, size: int) -> bytes:
 @st.composite
 def libxc_streams(draw: st.DrawFn) -> bytes:
     """Returns a libxc stream of an HVM guest, with optional and unknown records in it."""
-    release = draw(st.sampled_from(STREAMED))
+    release = draw(st.sampled_from(streamed()))
     body = draw(st.binary(max_size=32))
     strange = pack_record(1 << 31 | draw(st.integers(0, 0xFFFF)), body)
     records = streams.memory(draw(st.integers(0, 2))) + strange + streams.hvm_tail(release)
@@ -61,7 +59,7 @@ def libxc_streams(draw: st.DrawFn) -> bytes:
 def images(draw: st.DrawFn) -> bytes:
     """Returns an `xl save` image: plain, or checkpointed as Remus sends it."""
     if draw(st.booleans()):
-        return streams.checkpointed(draw(st.sampled_from(STREAMED)), draw(st.integers(1, 2)))
+        return streams.checkpointed(draw(st.sampled_from(streamed())), draw(st.integers(1, 2)))
     return streams.xl_image(streams.libxl_stream(draw(libxc_streams())))
 
 

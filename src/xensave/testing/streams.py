@@ -32,7 +32,6 @@ from xensave.toolstack.releases.typical import typical_context
 
 PAGES_PER_RECORD = 1024
 PFNS_PER_FRAME = libxc.PAGE_SIZE // 8
-STREAM_V3_SINCE = (4, 14)
 _APIC_ID = 0x20
 _HEADER_BODY = struct.Struct("<IIQII")
 
@@ -124,7 +123,7 @@ def libxc_stream(records: bytes, release: str = "4.17", domain: int = libxc.HVM)
 def stream_head(release: str, domain: int) -> bytes:
     """Returns the image header and the domain header that a release writes."""
     major, minor = _version(release)
-    image = libxc.ImageHeader(version=3 if (major, minor) >= STREAM_V3_SINCE else 2)
+    image = libxc.ImageHeader(version=catalogue.release(release).stream_write or 2)
     return (
         image.to_bytes() + libxc.DomainHeader(domain, xen_major=major, xen_minor=minor).to_bytes()
     )
@@ -132,7 +131,7 @@ def stream_head(release: str, domain: int) -> bytes:
 
 def static_data(release: str) -> bytes:
     """Returns STATIC_DATA_END where a release writes it, nothing else."""
-    three = _version(release) >= STREAM_V3_SINCE
+    three = catalogue.release(release).stream_write == 3
     return pack_record(libxc.STATIC_DATA_END) if three else b""
 
 

@@ -10,16 +10,15 @@ from xensave.engine.domain import HVM, PVH, Domain
 from xensave.image.facts.guest import GuestFacts
 from xensave.policy.value import Policy
 
-_CPU, _LAPIC_REGS = 2, 6
+_CPU, _LAPIC_REGS = map(catalogue.typecode_of, ("CPU", "LAPIC_REGS"))
 
 
 def domain_of(facts: GuestFacts) -> Domain:
     """Returns the domain that an image describes; a bare context describes its vCPUs only."""
-    viridian = catalogue.space("hvm-param").number_of("VIRIDIAN")
     return Domain(
         PVH if facts.type == PVH else HVM,
         configured_vcpus(facts) or vcpus_in(hvm.keys_of(facts.context or b"")),
-        viridian=viridian is not None and bool(facts.param.get(viridian)),
+        viridian=bool(facts.param.get(catalogue.number_in("hvm-param", "VIRIDIAN"))),
         nested=facts.config.flag("b_info", "nested_hvm") is True,
         hap=facts.config.flag("c_info", "hap") is not False,
     )

@@ -15,11 +15,9 @@ from xensave.toolstack.libxc.params import settings
 from xensave.toolstack.rule import Restore
 
 BODY_LIMIT = 64 * 1024
-VM86_TSS = 15
-VM86_TSS_SIZED = 37
 
-OLDER: dict[int, Callable[[int], tuple[int, int]]] = {
-    VM86_TSS_SIZED: lambda value: (VM86_TSS, value & 0xFFFFFFFF),
+OLDER: dict[str, Callable[[int], tuple[str, int]]] = {
+    "VM86_TSS_SIZED": lambda value: ("VM86_TSS", value & 0xFFFFFFFF),
 }
 """Params that have an older form: the sized TSS of 4.9 is base and size, the one before the base
 of a TSS of 128 bytes (3619af2b2b in 4.9).
@@ -77,14 +75,15 @@ def _older(pair: Pair, restore: Restore, where: Place, changes: list[PlannedChan
     index, value = pair
     target = restore.target
     limit = dict(catalogue.space("hvm-param").limits)[target.release.name]
-    if index >= limit and index in OLDER:
-        new = OLDER[index](value)
-        what = f"{param_name(index)} to {param_name(new[0])} = {new[1]:#x}"
+    name = param_name(index)
+    if index >= limit and name in OLDER:
+        older, base = OLDER[name](value)
+        what = f"{name} to {older} = {base:#x}"
         reason = f"{target.name} has HVM params below {limit} only"
         changes.append(PlannedChange(where, CONVERT, what, reason))
-        return new
+        return catalogue.number_in("hvm-param", older), base
     features = viridian_features(target)
-    if index == VIRIDIAN and value & ~features and value & features:
+    if name == "VIRIDIAN" and value & ~features and value & features:
         reason = f"Xen {target.name} knows the viridian features {features:#x} only"
         loss = (Loss("VIRIDIAN", hex(value & ~features)),)
         what = f"VIRIDIAN = {value & features:#x}"

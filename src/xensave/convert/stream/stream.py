@@ -37,15 +37,13 @@ from xensave.convert.stream.params import convert_params
 from xensave.convert.stream.policy import fit_policy
 from xensave.image import Image
 from xensave.rules.stream.formats.libxc import SHIFT_MASK
-from xensave.rules.stream.formats.release import known_records
+from xensave.rules.stream.formats.release import known_records, streamed
 from xensave.rules.stream.libxc.static_data import MEMORY, OF_VERSION_3, POLICIES
 from xensave.toolstack.rule import Restore
 
 _CHECKPOINT = (LIBXC, libxc.CHECKPOINT)
 _ENDS = ((LIBXC, libxc.END), (LIBXL, libxl.END))
 STATIC = (libxc.X86_PV_INFO, *POLICIES)
-FIRST_STREAMED = "4.6"
-"""The first release whose toolstack reads streams of records."""
 
 CHECKPOINTS_FLOOR = 256
 """So many checkpoints are judged however short they are ..."""
@@ -358,7 +356,7 @@ class StreamConverter:
         if event.layer == LIBXC and event.type & OPTIONAL:
             return False
         # What a legacy stream has no form for is told where one is made.
-        release = self.target.name if self.target.stream_read else FIRST_STREAMED
+        release = self.target.name if self.target.stream_read else streamed()[0]
         return event.type not in known_records(f"{event.layer}-record", release)
 
     def _drop_unknown(self, event: Event) -> Output:

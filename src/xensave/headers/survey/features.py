@@ -13,12 +13,10 @@ from typing import NamedTuple, TypeVar
 
 from xensave.catalogue import MASTER
 from xensave.catalogue.dates import Version
+from xensave.catalogue.features import OLDEST
 from xensave.errors import Malformed
 from xensave.headers.survey.write import Json
 from xensave.headers.trees.tree import GitRepository
-
-FIRST = (4, 14)
-"""The first series whose streams carry CPU policies."""
 
 HEADER = "xen/include/public/arch-x86/cpufeatureset.h"
 GENERATOR = "xen/tools/gen-cpuid.py"
@@ -117,14 +115,14 @@ def _text(version: Version) -> str:
 
 
 def versions_of(names: Mapping[str, list[str]]) -> dict[Version, str]:
-    """Returns the tags from FIRST on by version; master counts as the series after the last."""
+    """Returns the tags from OLDEST on by version; master counts as the series after the last."""
     versions: dict[Version, str] = {}
     for series, refs in names.items():
         if series == MASTER:
             continue
         for ref in refs:
             version = tuple(map(int, re.findall(r"\d+", ref)))
-            if version >= FIRST:
+            if version >= OLDEST:
                 versions[version] = ref
     last = max(versions)
     versions[last[0], last[1] + 1, 0] = MASTER

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from xensave.catalogue import typecode_of
 from xensave.container.description import Config
 from xensave.container.events import LIBXL, LayerName
 from xensave.container.formats import format_named
@@ -24,8 +25,6 @@ GuestType: TypeAlias = Literal["pv", "pvh", "hvm"]
 PV: Final = "pv"
 PVH: Final = "pvh"
 HVM: Final = "hvm"
-
-_CPU, _PIC = 2, 3
 
 
 class PvVcpu(NamedTuple):
@@ -112,7 +111,7 @@ class GuestFacts(NamedTuple):
             return PVH
         if configured == HVM or self._has_model or self.context is None:
             return HVM
-        return HVM if _PIC in typecodes(self.context) else PVH
+        return HVM if typecode_of("PIC") in typecodes(self.context) else PVH
 
     @property
     def width(self) -> int | None:
@@ -124,7 +123,8 @@ class GuestFacts(NamedTuple):
         """How many vCPUs were saved."""
         if self.context is None:
             return len(self.vcpus_pv)
-        return sum(code == _CPU for code, _ in hvm.keys_of(self.context))
+        cpu = typecode_of("CPU")
+        return sum(typecode == cpu for typecode, _ in hvm.keys_of(self.context))
 
     @property
     def cut(self) -> bool:

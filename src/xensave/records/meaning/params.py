@@ -16,7 +16,6 @@ _TIMER_MODES = (
     "one missed tick pending",
 )
 _CALLBACK_TYPES = ("GSI", "PCI INTx", "vector")
-_CALLBACK_IRQ, VIRIDIAN, _TIMER_MODE = 0, 9, 10
 
 
 def param_name(index: int) -> str:
@@ -31,12 +30,13 @@ def param_meaning(index: int, value: int) -> str:
     >>> param_meaning(0, 0x0200_0000_0000_00F3), param_meaning(10, 1)
     ('vector 0xf3', 'no delay for missed ticks')
     """
-    if index == _CALLBACK_IRQ:
+    name = param_name(index)
+    if name == "CALLBACK_IRQ":
         kind = value >> 56
         if kind < len(_CALLBACK_TYPES) and value:
             return f"{_CALLBACK_TYPES[kind]} {value & (1 << 56) - 1:#x}"
-    if index == VIRIDIAN:
+    if name == "VIRIDIAN":
         return " ".join(bit_names(value, GROUPS))
-    if index == _TIMER_MODE and value < len(_TIMER_MODES):
+    if name == "TIMER_MODE" and value < len(_TIMER_MODES):
         return _TIMER_MODES[value]
     return ""

@@ -13,6 +13,7 @@ from functools import cache
 
 from xensave import catalogue
 from xensave.catalogue.model import OWN, Binding, Field, Layout, Release
+from xensave.container.streams import hvm
 from xensave.findings import Place
 from xensave.headers.text.comments import comment_of
 from xensave.review.alone.facts import HeaderFact, Key, Kind
@@ -42,7 +43,7 @@ DESCRIPTOR = Layout("descriptor", "", "hvm_save_descriptor", 8, 4, (
     Field("instance", "uint16_t", 2, 2),
     Field("length", "uint32_t", 4, 4),
 ))  # fmt: skip
-FRAME = {"HVM_FILE_MAGIC": 0x54381286, "HVM_FILE_VERSION": 1}
+FRAME = {"HVM_FILE_MAGIC": hvm.HEADER_MAGIC, "HVM_FILE_VERSION": hvm.HEADER_VERSION}
 _KNOWN = re.compile(
     r"u?int(8|16|32|64)_t|(unsigned |signed )?(char|short|int|long|long long)|uintptr_t|size_t"
 )

@@ -27,8 +27,6 @@ LOADERS = {
 }
 """The modules whose rows a bare context is judged by, and the record that they are of."""
 
-_DATED_RECORDS = {"CPU": 2, "CPU_XSAVE": 16, "CPU_MSR": 20}
-
 PV_RESTORERS = (
     "xensave.engine.pv.basic",
     "xensave.engine.pv.extended",
@@ -137,7 +135,8 @@ def ask(
 def dated_records(keys: Iterable[tuple[int, int]]) -> frozenset[str]:
     """Returns which records have rules that differ between point releases, by a context's keys."""
     typecodes = {typecode for typecode, _ in keys}
-    return frozenset(name for name, typecode in _DATED_RECORDS.items() if typecode in typecodes)
+    dated = {record for record in LOADERS.values() if record}
+    return frozenset(name for name in dated if catalogue.typecode_of(name) in typecodes)
 
 
 def _same(left: Verdict, other: Verdict) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from xensave import catalogue
 from xensave.container.events import LIBXC
 from xensave.container.streams import libxc
 from xensave.context import Context
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _LABEL = 12
-_VIRIDIAN = 9
 
 
 def summary_lines(image: Image, width: int) -> Iterator[str]:
@@ -117,10 +117,12 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
 
         mode, khz, nsec, *_ = image.tsc_info
         yield "TSC", f"mode {tsc_mode(mode)}, {khz / 1000:.3f} MHz, {nsec / 1e9:.3f} s"
-    if image.params.get(_VIRIDIAN):
+    if image.params:
         from xensave.records.meaning.params import param_meaning
 
-        yield "viridian", param_meaning(_VIRIDIAN, image.params[_VIRIDIAN])
+        viridian = catalogue.number_in("hvm-param", "VIRIDIAN")
+        if image.params.get(viridian):
+            yield "viridian", param_meaning(viridian, image.params[viridian])
     for emulator in image.emulators:
         yield "emulator", _emulator(emulator)
     for label, text in image.details:

@@ -44,6 +44,16 @@ def known_records(space: str, release: str) -> frozenset[int]:
     return frozenset(number.number for number in catalogue.numbers_of(space, release))
 
 
+@cache
+def streamed() -> tuple[str, ...]:
+    """Returns the releases whose toolstack reads streams of records; older ones read legacy ones.
+
+    >>> streamed()[0], streamed()[-1]
+    ('4.6', 'master')
+    """
+    return tuple(filter(_reads, catalogue.release_names()))
+
+
 def _reads(release: str) -> tuple[int, ...]:
     return catalogue.release(release).stream_read
 
