@@ -263,7 +263,7 @@ def _directory(path: str, max_size: int | None) -> Iterator[Item | Unreadable]:
             yield each
     if empty:
         patterns = " or ".join("*" + suffix for suffix in _SUFFIXES)
-        yield Unreadable(path, SourceError(f"{path}: holds no image, and no {patterns}"))
+        yield Unreadable(path, SourceError(f"holds no image, and no {patterns}").about(path))
 
 
 def _below(path: str) -> list[str]:
@@ -293,7 +293,7 @@ def _within(name: str, folder: str, max_size: int | None) -> Iterator[Item | Unr
             if context or _begins_as_image(source):
                 yield Item(name, member, name, source)
     except OSError as error:
-        yield Unreadable(name, SourceError(f"{name}: {error.strerror}"))
+        yield Unreadable(name, SourceError(str(error.strerror)).about(name))
     except XensaveError as error:
         yield Unreadable(name, error)
 
@@ -328,9 +328,9 @@ def _tar(source: Source) -> Iterator[Item | Unreadable]:
                     inner.name = name
                     yield Item(name, member.name, _Stream(inner), inner)
         if empty:
-            yield Unreadable(source.name, SourceError(f"{source.name}: holds no file"))
+            yield Unreadable(source.name, SourceError("holds no file").about(source.name))
     except (tarfile.TarError, EOFError) as error:
-        yield Unreadable(source.name, SourceError(f"{source.name}: {error or 'a cut tar'}"))
+        yield Unreadable(source.name, SourceError(str(error or "a cut tar")).about(source.name))
     except XensaveError as error:
         source.name_in(error)
         yield Unreadable(source.name, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xensave import catalogue
 from xensave.catalogue.model import Citation
 from xensave.container.streams.hvm import DESCRIPTOR, END_TYPECODE
 from xensave.context import Context, ContextRecord
@@ -19,7 +20,7 @@ from xensave.records.meaning.cpu.area import AREA_START, FP_SSE, LEGACY_SIZE, st
 from xensave.records.meaning.explain import SEGMENTS
 from xensave.records.values import integer, integers, structs
 
-CPU_MSR = 20
+CPU_MSR = catalogue.typecode_of("CPU_MSR")
 XSTATE_BV = AREA_START + LEGACY_SIZE
 MAX_REPAIRS = 20_000
 
@@ -106,9 +107,10 @@ def parse(
         try:
             return Context.parse(data, release, offset), []
         except Truncated as error:
-            if _mendable(data, release):
-                error.message += f"; {MSR_OVERCLAIMS.rule}: --repair mends it"
-            raise
+            if not _mendable(data, release):
+                raise
+            remedy = f"{MSR_OVERCLAIMS.rule}: --repair mends it"
+            raise error.reworded(f"{error.message}; {remedy}") from error
     mended: list[Repaired] = []
     context = Context.parse(_split(memoryview(data), offset, mended), release, offset)
     records: list[ContextRecord] = []

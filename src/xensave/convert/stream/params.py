@@ -9,7 +9,7 @@ from xensave.container.streams.libxc_records import PAIR, HvmParams
 from xensave.convert.plan import CONVERT, DROP, Loss, PlannedChange
 from xensave.errors import LimitExceeded
 from xensave.findings import Place
-from xensave.records.meaning.params import VIRIDIAN, param_name
+from xensave.records.meaning.params import param_name
 from xensave.toolstack.libxc.param_settings import viridian_features
 from xensave.toolstack.libxc.params import settings
 from xensave.toolstack.rule import Restore

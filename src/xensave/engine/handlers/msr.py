@@ -10,6 +10,7 @@ from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import KnownBits, Refusal, Undecided, allowed_bits, dated_bits
 from xensave.policy.value import Policy
+from xensave.records.meaning.cpu.msr import msr_name
 from xensave.records.msr_list import count_of, entries_of, size_for
 
 _MSRS = Cite("hvm_load_cpu_msrs", "bd1f0b45ff", "x86: generic MSRs save/restore", "4.5")
@@ -122,8 +123,8 @@ _SPEC_CTRL_EVERYWHERE = Dated(
 _MISC_BY_POLICY = Dated(
     "MSR_UNKNOWN",
     _RECORD,
-    "MSR 0x140 (MISC_FEATURES_ENABLES) may be loaded on every vendor's CPUs, and the CPU policy"
-    " says with which bits; before, with any",
+    "MSR 0x140 (INTEL_MISC_FEATURES_ENABLES) may be loaded on every vendor's CPUs, and the CPU"
+    " policy says with which bits; before, with any",
     Cite("guest_wrmsr", "664adc5cca", "x86/msr: introduce guest_wrmsr()", "4.10"),
     ("4.10.0",),
 )
@@ -258,18 +259,22 @@ def _host_may(machine: Machine, feature: str, by_policy: Dated) -> None:
 
 
 class Msr(NamedTuple):
-    """An MSR that a load takes: its name, its test, since when, and the commit that made it so.
+    """An MSR that a load takes: its number, its test, since when, and the commit that made it so.
 
     `amd` says on which vendor's CPUs alone it does so before `everywhere`; None for any.
     """
 
     number: int
-    name: str
     test: Callable[[int, int, Machine], str | None]
     since: tuple[str, ...]
     cite: Cite
     amd: bool | None = None
     everywhere: Dated | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return msr_name(self.number)
 
     def taken(self, machine: Machine) -> bool:
         """Tells whether a release takes it on CPUs of the policy's vendor."""
@@ -287,7 +292,6 @@ class Msr(NamedTuple):
 MSRS = (
     Msr(
         number=0x48,
-        name="SPEC_CTRL",
         test=spec_ctrl,
         since=("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0"),
         cite=Cite(
@@ -298,7 +302,6 @@ MSRS = (
     ),
     Msr(
         number=0x140,
-        name="MISC_FEATURES_ENABLES",
         test=misc_features,
         since=("4.8.4", "4.9.2", "4.10.0"),
         cite=Cite(
@@ -312,7 +315,6 @@ MSRS = (
     ),
     Msr(
         number=0xD90,
-        name="BNDCFGS",
         test=bndcfgs,
         since=("4.5",),
         cite=Cite("vmx_load_msr", "4c2502450e", "x86: MSR_IA32_BNDCFGS save/restore", "4.5"),
@@ -321,7 +323,6 @@ MSRS = (
     ),
     Msr(
         number=0xDA0,
-        name="XSS",
         test=xss,
         since=("4.7",),
         cite=Cite(
@@ -335,7 +336,6 @@ MSRS = (
     ),
     Msr(
         number=0x6E1,
-        name="PKRS",
         test=pkrs,
         since=("4.18",),
         cite=Cite(
@@ -344,15 +344,13 @@ MSRS = (
     ),
     Msr(
         number=0xC001011F,
-        name="VIRT_SPEC_CTRL",
         test=virt_spec_ctrl,
         since=("4.17",),
         cite=Cite("hvm_load_cpu_msrs", "0d251a1dd1", "hvm/msr: load VIRT_SPEC_CTRL", "4.17"),
     ),
     *(
         Msr(
-            number=index,
-            name=f"DR{number}_ADDRESS_MASK",
+            number=number,
             test=dr_mask,
             since=("4.5",),
             cite=Cite(
@@ -364,7 +362,7 @@ MSRS = (
             amd=True,
             everywhere=_MASKS_BY_POLICY,
         )
-        for number, index in enumerate(DR_MASKS)
+        for number in DR_MASKS
     ),
 )
 DATED = (

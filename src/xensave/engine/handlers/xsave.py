@@ -9,7 +9,7 @@ from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import Refusal, Undecided
-from xensave.records.meaning.cpu.area import TILES
+from xensave.records.meaning.cpu.area import AREA_START, HEADER_END, TILES
 
 _XSAVE = Cite("hvm_load_cpu_xsave_states")
 _XSTATE = Cite("validate_xstate")
@@ -17,8 +17,7 @@ _XSTATE = Cite("validate_xstate")
 RECORD = "CPU_XSAVE"
 SPECS = (Spec(RECORD, VCPU),)
 
-_HEAD = 24
-_MINIMUM = _HEAD + 576
+_MINIMUM = AREA_START + HEADER_END
 _FP, _SSE, _YMM = 1 << 0, 1 << 1, 1 << 2
 _BND = 3 << 3
 _AVX512 = 7 << 5
@@ -129,7 +128,7 @@ class XsaveHandler(OwnLength):
 
     def save_size(self, machine: Machine) -> int:
         """Returns the bytes for every state that the host's XCR0 may have, descriptor included."""
-        return SIZE + _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
+        return SIZE + AREA_START + machine.policy.xsave_size(machine.policy.xcr0_max)
 
     def load(self, reader: ContextCursor, machine: Machine) -> Note:
         """Checks and takes the record; raises Refusal."""
@@ -160,7 +159,7 @@ class XsaveHandler(OwnLength):
         """Checks as before lengths were: a mask that the host covers, no longer than the host's."""
         if body["xfeature_mask"] & ~machine.policy.xcr0_max:
             raise Undecided(f"whether the host has the states {body['xfeature_mask']:#x}")
-        most = _HEAD + machine.policy.xsave_size(machine.policy.xcr0_max)
+        most = AREA_START + machine.policy.xsave_size(machine.policy.xcr0_max)
         if body.length > most:
             raise Undecided(f"whether the host's XSAVE area has {body.length} bytes")
 
@@ -204,7 +203,7 @@ class XsaveHandler(OwnLength):
 
     def _length(self, body: Body, machine: Machine) -> str:
         """Checks the length against the size of the accumulated states; returns a fix-up if any."""
-        size = _HEAD + machine.policy.xsave_size(body["xcr0_accum"])
+        size = AREA_START + machine.policy.xsave_size(body["xcr0_accum"])
         length = body.length
         if length > size:
             excess = body.data[size:length].lstrip(b"\0")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xensave.catalogue.model import Cite
 from xensave.container.streams.libxc_records import VCPU_CONTEXT_SIZES
 from xensave.engine.loop.machine import Machine
-from xensave.engine.pv.descriptors import wrong_pages
+from xensave.engine.pv.descriptors import FIRST_RESERVED, wrong_pages
 from xensave.engine.pv.frames import frames_of, gdt_of, start_info
 from xensave.engine.pv.memory import PvMemory
 from xensave.engine.pv.rule import BASIC, PvRecord, PvRule
@@ -16,7 +16,6 @@ from xensave.engine.verdict import Layer
 _FUNCTION = "arch_set_info_guest"
 _PAGE_MASK = 0xFFF
 _LDT_MAX = 8192
-_GDT_MAX = 7168
 _TRAPS = 256
 _VGCF_IN_KERNEL = 1 << 2
 _EFLAGS_VM = 1 << 17
@@ -61,7 +60,7 @@ def frames(record: PvRecord, machine: Machine) -> str | None:
 def gdt_count(record: PvRecord, machine: Machine) -> str | None:
     """Refuses a GDT that reaches into Xen's own entries."""
     count = record["gdt_ents"]
-    return f"gdt_ents is {count}, at most {_GDT_MAX}" if count > _GDT_MAX else None
+    return f"gdt_ents is {count}, at most {FIRST_RESERVED}" if count > FIRST_RESERVED else None
 
 
 def descriptors(record: PvRecord, machine: Machine) -> str | None:

@@ -13,7 +13,9 @@ from xensave.engine.pv.memory import PvMemory
 
 _PRESENT, _SEGMENT, _LONG = 1 << 15, 1 << 12, 1 << 21
 _TYPE, _CALL_GATE = 0xF00, 0xC00
-_FIRST_RESERVED = 7168
+FIRST_RESERVED = 7168
+"""FIRST_RESERVED_GDT_ENTRY: from it on the GDT is Xen's."""
+
 _IN_LDT = 4
 # Xen's own selector of kernel code, and what a call gate's reserved bits are, by width.
 _KERNEL_CODE = {64: 0xE033, 32: 0xE019}
@@ -44,7 +46,7 @@ def _taken(low: int, high: int, bits: int) -> bool:
     if kind != _CALL_GATE:
         return kind == 0
     selector = low >> 16
-    own = selector >> 3 < _FIRST_RESERVED or selector & _IN_LDT
+    own = selector >> 3 < FIRST_RESERVED or selector & _IN_LDT
     return bool(own or selector == _KERNEL_CODE[bits]) and not high & _RESERVED[bits]
 
 

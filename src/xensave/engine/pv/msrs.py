@@ -51,7 +51,6 @@ def tsc_aux(value: int, vcpu: int, machine: Machine) -> str | None:
 KNOWN = (
     Msr(
         number=0x48,
-        name="SPEC_CTRL",
         test=spec_ctrl,
         since=("4.7.5", "4.8.4", "4.9.2", "4.10.1", "4.11.0"),
         cite=Cite(
@@ -60,7 +59,6 @@ KNOWN = (
     ),
     Msr(
         number=0x140,
-        name="MISC_FEATURES_ENABLES",
         test=misc_features,
         since=("4.8.4", "4.9.2", "4.10.0"),
         cite=Cite(
@@ -72,7 +70,6 @@ KNOWN = (
     ),
     Msr(
         number=0xC0000103,
-        name="TSC_AUX",
         test=tsc_aux,
         since=("4.12",),
         cite=Cite(
@@ -84,8 +81,7 @@ KNOWN = (
     ),
     *(
         Msr(
-            number=index,
-            name=f"DR{number}_ADDRESS_MASK",
+            number=number,
             test=dr_mask,
             since=("4.5",),
             cite=Cite(
@@ -95,7 +91,7 @@ KNOWN = (
                 "4.5",
             ),
         )
-        for number, index in enumerate(DR_MASKS)
+        for number in DR_MASKS
     ),
 )
 DATED = (

@@ -14,6 +14,7 @@ from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
 from xensave.records.meaning import bits, interrupts, timers, viridian
 from xensave.records.meaning.cpu import memory_types, segment
+from xensave.records.meaning.cpu.area import AREA_START
 from xensave.records.meaning.cpu.fxsave import FXSAVE
 from xensave.records.values import Value, Values
 
@@ -214,7 +215,6 @@ def register_of(kind: str, path: str) -> bits.Register | None:
     return say.register if isinstance(say, Flags) else None
 
 
-_SAVE_AREA = 24
 COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data", "CPU_XSAVE": "save_area.fpu_sse.x"}
 """The arrays of bytes whose contents `parts` decodes, by record."""
 
@@ -251,7 +251,7 @@ def _xsave(values: Values) -> list[Part]:
             f"at {state.offset:#x}, {'in use' if state.present else 'initial state'}",
             state.component.layout,
             state.values,
-            _SAVE_AREA + state.offset,
+            AREA_START + state.offset,
         )
-        for state in components(values.body[_SAVE_AREA:], enabled)
+        for state in components(values.body[AREA_START:], enabled)
     ]
