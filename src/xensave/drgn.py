@@ -39,8 +39,8 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     info = vmcoreinfo if vmcoreinfo is not None else find_vmcoreinfo(memory)
     if info is None:
         if vmlinux is None:
-            raise UsageError(
-                f"{image.name}: its kernel keeps no VMCOREINFO in memory; name its vmlinux"
+            raise UsageError("its kernel keeps no VMCOREINFO in memory; name its vmlinux").about(
+                image.name
             )
         info = vmcoreinfo_of(read_kernel(vmlinux), image)
 
@@ -57,5 +57,5 @@ def program(  # type: ignore[no-any-unimported]  # drgn's own module has no type
     except drgn.MissingDebugInfoError as error:
         raise SourceError(f"{vmlinux}: drgn reads no debug information from it: {error}") from error
     except (drgn.BadDataError, drgn.FaultError, ValueError, OverflowError, OSError) as error:
-        raise SourceError(f"{image.name}: drgn refuses it: {error}") from error
+        raise SourceError(f"drgn refuses it: {error}").about(image.name) from error
     return prog

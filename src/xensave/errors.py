@@ -42,11 +42,33 @@ class XensaveError(Exception):
         self.source = source
         return self
 
+    def reworded(self, message: str) -> Self:
+        """Returns another error of the same kind and place that says something else.
+
+        >>> cut = Truncated("input ends", wanted=8, got=3, offset=16)
+        >>> print(cut.reworded("the image ends"), "after", cut.reworded("").got)
+        offset 0x10: the image ends after 3
+        """
+        other = type(self).__new__(type(self), message)
+        other.__dict__.update(self.__dict__, message=message)
+        return other
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # What an error is made of is not all in its arguments, and processes hand errors on.
+        return _restored, (type(self), dict(self.__dict__))
+
     def __str__(self) -> str:
         place = [] if self.source is None else [self.source]
         place += [] if self.offset is None else [f"offset {self.offset:#x}"]
         place += [part for part in (self.record, self.path) if part]
         return ": ".join([*place, self.message])
+
+
+def _restored(kind: type[XensaveError], data: dict[str, object]) -> XensaveError:
+    """Returns an error of a kind that has what another one had."""
+    error = kind.__new__(kind, data["message"])
+    error.__dict__.update(data)
+    return error
 
 
 class Truncated(XensaveError):

@@ -37,11 +37,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, object]:
         with open(path, encoding="utf-8") as file:
             return parse(file.read())
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise SourceError(str(error.strerror)).about(str(path)) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(str(error)).about(str(path)) from error
     except Malformed as error:
-        raise UsageError(f"{path}: {error.message}") from error
+        raise UsageError(error.message).about(str(path)) from error
 
 
 class TomlTable(NamedTuple):

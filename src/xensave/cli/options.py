@@ -182,9 +182,9 @@ def read_file(path: str) -> bytes:
             reading_file(file.fileno(), path)
             data = file.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise SourceError(str(error.strerror)).about(path) from error
     if len(data) > FILE_LIMIT:
-        raise SourceError(f"{path}: more than {FILE_LIMIT >> 20} MiB")
+        raise SourceError(f"more than {FILE_LIMIT >> 20} MiB").about(path)
     return data
 
 

@@ -24,9 +24,6 @@ class _Operand(str):
     __slots__ = ()
 
 
-_LACKING = "the following arguments are required"
-
-
 class CommandParser(argparse.ArgumentParser):
     """A command's parser; raises BadUsage instead of printing and exiting."""
 
@@ -47,10 +44,12 @@ class CommandParser(argparse.ArgumentParser):
             args, unknown = self.parse_known_intermixed_args(
                 [*words[:at], *map(_Operand, words[at + 1 :])]
             )
-        except BadUsage as error:
+        except (BadUsage, argparse.ArgumentError) as error:
             unknown = [word for word in words[:at] if self._is_unknown(word)]
-            if not unknown or not error.message.startswith(_LACKING):
-                raise
+            # One about an argument's value names it; what is lacking may have been misspelled.
+            of_value = isinstance(error, argparse.ArgumentError) and error.argument_name is not None
+            if not unknown or of_value:
+                raise BadUsage(str(error)) from None
         finally:
             self.usage = None
         if unknown:
@@ -102,6 +101,7 @@ def command_parser(name: str, module: ModuleType) -> CommandParser:
         prog=f"xensave {name}",
         description=module.DESCRIPTION,
         allow_abbrev=False,
+        exit_on_error=False,
         formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"xensave {__version__}")

@@ -138,8 +138,7 @@ class Event:
             try:
                 self._head = head = self._more(n)
             except XensaveError as error:
-                self._name_in(error)
-                raise
+                raise self._placed(error) from error
         return head[:n]
 
     def body(self) -> bytes | memoryview:
@@ -195,21 +194,31 @@ class Event:
         self._source.copy_to(out_fd, self.end - self._source.offset)
 
     def _named(self, act: Callable[..., T], *args: int) -> T:
-        """Lets an error say which record it was in; what is missing, in terms of the record."""
+        """Does it; an error says which record it was in, what is missing in terms of the record."""
         try:
             return act(*args)
         except XensaveError as error:
-            self._name_in(error)
-            raise
+            raise self._placed(error) from error
 
-    def _name_in(self, error: XensaveError) -> None:
-        error.record = error.record or self.label
+    def _placed(self, error: XensaveError) -> XensaveError:
+        """Returns an error that says which record it was in."""
+        placed = error.reworded(error.message)
         # A path says that it is the compression below that ends too early.
         if isinstance(error, Truncated) and error.offset is not None and not error.path:
-            error.got += error.offset - self.body_offset
-            error.wanted = self.end - self.body_offset
-            error.message = f"input ends after {error.got} of {error.wanted} bytes of its body"
-            error.offset = self.offset
+            placed = self.cut(error.got + error.offset - self.body_offset)
+        placed.record = error.record or self.label
+        return placed
+
+    def cut(self, got: int) -> Truncated:
+        """Returns the error of an input that ends after `got` bytes of the body."""
+        wanted = self.end - self.body_offset
+        return Truncated(
+            f"input ends after {got} of {wanted} bytes of its body",
+            wanted=wanted,
+            got=got,
+            offset=self.offset,
+            record=self.label,
+        )
 
 
 def bounded(events: Iterator[Event]) -> Iterator[Event]:

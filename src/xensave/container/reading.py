@@ -63,7 +63,7 @@ def read_record(source: Source, layer: LayerName, names: Mapping[int, str]) -> E
     except Truncated as error:
         error.record = f"{layer} record header"
         if error.got == 0 and not error.path:
-            error.message = "input ends without an END record"
+            raise error.reworded("input ends without an END record") from error
         raise
     type_, length = HEADER.unpack(raw)
     name = names.get(type_) or record_name(type_, names)

@@ -176,7 +176,7 @@ def load_rules(path: str) -> tuple[RecordRule, ...]:
     counts = Counter(rule.place for rule in rules)
     for rule in rules:
         if counts[rule.place] > 1:
-            raise UsageError(f"{path}: two entries for {rule.record}")
+            raise UsageError(f"two entries for {rule.record}").about(path)
     return rules
 
 

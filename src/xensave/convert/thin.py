@@ -82,8 +82,8 @@ class _LastEmpty:
         for event in image.events():
             if event.made:
                 raise Unsupported(
-                    f"{image.name}: a legacy stream has no records to leave out; convert it first"
-                )
+                    "a legacy stream has no records to leave out; convert it first"
+                ).about(image.name)
             if event.is_record(LIBXC, libxc.VERIFY):
                 break
             if event.is_record(LIBXC, libxc.PAGE_DATA):

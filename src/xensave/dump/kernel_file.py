@@ -71,19 +71,19 @@ def read_kernel(path: str) -> KernelFile:
         with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             elf = elf_file(data)
             if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
-                raise Unsupported(f"{path}: no x86-64 kernel")
+                raise Unsupported("no x86-64 kernel").about(path)
             address = _symbol(elf, data, "linux_banner")
             root = _symbol(elf, data, "swapper_pg_dir") or _symbol(elf, data, "init_top_pgt")
             banner = _text(elf, data, address) if address else b""
             build_id = _build_id(elf)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise SourceError(str(error.strerror)).about(path) from error
     except Malformed as error:
-        raise Malformed(f"{path}: no kernel as an ELF file: {error.message}") from error
+        raise Malformed(f"no kernel as an ELF file: {error.message}").about(path) from error
     except damage() as error:
-        raise Malformed(f"{path}: no kernel as an ELF file: {error}") from error
+        raise Malformed(f"no kernel as an ELF file: {error}").about(path) from error
     if not address or not root or not banner.startswith(_PREFIX):
-        raise Malformed(f"{path}: no Linux kernel with symbols (a vmlinux, not a bzImage)")
+        raise Malformed("no Linux kernel with symbols (a vmlinux, not a bzImage)").about(path)
     return KernelFile(banner, address, root, build_id)
 
 

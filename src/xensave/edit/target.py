@@ -42,8 +42,7 @@ def changed_body(name: str, layout: Layout, body: bytes, assignment: Assignment)
         try:
             body = _assigned(name, layout, body, path, assignment)
         except UsageError as error:
-            error.message = f"{assignment.text}: {error.message}"
-            raise
+            raise error.reworded(f"{assignment.text}: {error.message}") from error
     return body
 
 

@@ -205,7 +205,7 @@ def write_table(path: str, form: pyarrow.Schema, tables: Iterable[pyarrow.Table]
                 writer.write_table(table)
                 rows += table.num_rows
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from error
+        raise SourceError(str(error.strerror or error)).about(path) from error
     return rows
 
 
@@ -303,7 +303,7 @@ def _reading(path: str) -> Iterator[None]:
     except SourceError as error:
         raise _damaged(str(error)) from error
     except faults() as error:
-        line = str(error).partition("\n")[0]
+        line = (str(error).splitlines() or [type(error).__name__])[0]
         raise _damaged(f"{path}: {line}") from error
 
 

@@ -143,7 +143,7 @@ def _chosen(tree: Tree, prefix: str, wanted: str, choices: tuple[str, ...]) -> U
         )
     except Malformed as error:
         shown = ", ".join(choices[:4]) + (", ..." if len(choices) > 4 else "")
-        raise Malformed(f"{error.message} (with {shown} defined)") from error
+        raise error.reworded(f"{error.message} (with {shown} defined)") from error
 
 
 def _choices(texts: Mapping[str, str]) -> tuple[str, ...]:

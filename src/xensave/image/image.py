@@ -243,7 +243,7 @@ class Image(CountedImage):
     def require_memory(self) -> Memory:
         """Returns the guest's memory. Raises AbsentRecord where no frame of it has contents."""
         if not len(self.memory.index):
-            raise AbsentRecord(f"{self.name}: holds no memory")
+            raise AbsentRecord("holds no memory").about(self.name)
         return self.memory
 
     def vcpu(self, number: int) -> Vcpu:

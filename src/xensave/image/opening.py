@@ -62,10 +62,10 @@ class OpenInput:
         """
         name = self.source.name
         if self._closed:
-            raise UsageError(f"{name}: is closed")
+            raise UsageError("is closed").about(name)
         source = self.source.again() if self._read else self.source
         if source is None:
-            raise UsageError(f"{name}: a pipe can be read once only")
+            raise UsageError("a pipe can be read once only").about(name)
         self._read = True
         source.format = self._format
         return source

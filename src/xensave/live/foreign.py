@@ -40,7 +40,7 @@ class ForeignMemory:
         self._close = function(library, "xenforeignmemory_close", c_int, c_void_p)
         self._handle: int | None = open_(None, 0)
         if not self._handle:
-            raise SourceError(f"{path}: {os.strerror(ctypes.get_errno())}")
+            raise SourceError(os.strerror(ctypes.get_errno())).about(path)
 
     def pages(self, domain: int, frames: Frames) -> tuple[bytes, Flags]:
         """Returns the pages of the frames that have one, and which frames these are."""

@@ -35,7 +35,7 @@ def named(what: str) -> Iterator[None]:
         error.source = what
         raise
     except OSError as error:
-        raise SourceError(f"{what}: {error.strerror}") from error
+        raise SourceError(str(error.strerror)).about(what) from error
 
 
 def domain_number(what: str) -> int:

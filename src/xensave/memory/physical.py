@@ -103,7 +103,7 @@ class Memory:
 
     def __init__(self, source: Source, index: PageIndex) -> None:
         if not source.seekable:
-            raise UsageError(f"{source.name}: memory is read at any place, which a pipe has not")
+            raise UsageError("memory is read at any place, which a pipe has not").about(source.name)
         self.source = source
         self.index = index
         self._mapped: MemorySource | None = None

@@ -73,7 +73,7 @@ def _binary_claims(path: str, space: str) -> Claims:
         error.source = error.source or path
         if isinstance(error, Malformed) and error.offset == 0:
             # It is nothing of the kind: perhaps it was to be another one.
-            error.message += f"; a source is {KINDS}"
+            raise error.reworded(f"{error.message}; a source is {KINDS}") from error
         raise
 
 

@@ -96,4 +96,4 @@ def _side(revisions: Revisions, commit: str) -> tuple[Side | None, str]:
     try:
         return revisions.side(commit), ""
     except Malformed as error:
-        return None, error.message.split(": ", 1)[-1]
+        return None, ": ".join(filter(None, (error.path, error.message)))

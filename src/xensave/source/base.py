@@ -64,7 +64,7 @@ class Source(ABC):
 
         Raises UsageError where it can only be read forward.
         """
-        raise UsageError(f"{self.name}: can only be read forward")
+        raise UsageError("can only be read forward").about(self.name)
 
     def read_range(self, offset: int, n: int) -> bytes | memoryview:
         """Returns n bytes at an offset, to be looked at once: what is read stays in no mapping."""
@@ -92,7 +92,7 @@ class Source(ABC):
 
     def name_in(self, error: object) -> None:
         """Lets an error that leaves this input's `with` block say which input it was."""
-        if isinstance(error, XensaveError) and not error.message.startswith(f"{self.name}:"):
+        if isinstance(error, XensaveError):
             error.source = error.source or self.name
 
     def _check(self, n: int, limit: int | None = READ_LIMIT) -> None:

@@ -122,7 +122,7 @@ def _plain(what: Input, max_size: int | None) -> Source:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise SourceError(f"{path}: {reason}") from error
+            raise SourceError(str(reason)).about(path) from error
         return _of_descriptor(fd, path, owned=True, max_size=max_size)
     return _of_file(what, max_size)
 
@@ -148,7 +148,7 @@ def _checked(file: BinaryFile, name: str) -> Callable[[int], bytes]:
     def pull(n: int) -> bytes:
         data = read(n)
         if not isinstance(data, bytes):
-            raise SourceError(f"{name}: is not open for reading bytes")
+            raise SourceError("is not open for reading bytes").about(name)
         return data
 
     return pull
@@ -175,7 +175,7 @@ def _of_descriptor(fd: int, name: str, *, owned: bool, max_size: int | None) -> 
         raise
     if owned:
         os.close(fd)
-    raise SourceError(f"{name}: {reason}")
+    raise SourceError(reason).about(name)
 
 
 def _mapped(fd: int, position: int, name: str, *, owned: bool, max_size: int | None) -> Source:

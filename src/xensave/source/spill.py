@@ -81,9 +81,8 @@ def _unwritable(source: Source, error: OSError) -> SourceError:
     import tempfile
 
     return SourceError(
-        f"{source.name}: cannot be written to a temporary file in "
-        f"{tempfile.gettempdir()}: {error.strerror}"
-    )
+        f"cannot be written to a temporary file in {tempfile.gettempdir()}: {error.strerror}"
+    ).about(source.name)
 
 
 def _spilled(source: Source) -> int:

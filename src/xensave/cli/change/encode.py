@@ -56,8 +56,8 @@ def _load(path: str) -> Document:
             reading(file.fileno(), path)
             return Document.load(file)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise SourceError(str(error.strerror)).about(path) from error
     except XensaveError as error:
         raise error.about(path) from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: is no UTF-8 text: {os.fsdecode(str(error))}") from error
+        raise SourceError(f"is no UTF-8 text: {os.fsdecode(str(error))}").about(path) from error

@@ -169,7 +169,7 @@ def _policy(path: str) -> Policy | None:
     with open_image(path) as image:
         policy = carried_policy(image.facts, f"the CPU policy in {path}")
         if policy is None and "libxc v2" not in image.containers:
-            raise UsageError(f"{path}: carries no CPU policy")
+            raise UsageError("carries no CPU policy").about(path)
     if policy is None:
         text = "a stream of version 2 carries no CPU policy: the default is taken"
         sys.stderr.write(f"xensave check: {escape(path)}: {text}\n")

@@ -201,7 +201,7 @@ def _record(source: Source) -> Event:
     except Truncated as error:
         error.record = f"{XENOPSD} record header"
         if error.got == 0 and not error.path:
-            error.message = "input ends without End_of_image"
+            raise error.reworded("input ends without End_of_image") from error
         raise
     type_, length = PAIR.unpack(raw)
     if length < 0 or type_ not in RECORDS:

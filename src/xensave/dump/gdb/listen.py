@@ -29,7 +29,7 @@ def listen_unix(path: str) -> socket.socket:
         listener.listen(PEERS)
     except OSError as error:
         listener.close()
-        raise SourceError(f"{path}: {error.strerror or error}") from error
+        raise SourceError(str(error.strerror or error)).about(path) from error
     finally:
         os.umask(before)
     return listener

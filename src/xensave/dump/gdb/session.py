@@ -45,7 +45,7 @@ class Session:
             number + 1: image.vcpu(number) for number in image.vcpu_numbers
         }
         if not self._vcpus:
-            raise UsageError(f"{image.name}: holds no registers of a vCPU")
+            raise UsageError("holds no registers of a vCPU").about(image.name)
         self._description = description_of(list(self._vcpus.values()))
         self._thread = min(self._vcpus)
         self.ended = False

@@ -73,12 +73,12 @@ def _copy(part: Slice, source: Source | None, fd: int) -> None:
         source.offset = part.offset
     elif part.offset < source.offset:
         raise UsageError(
-            f"{source.name}: can be read forward only, and the document goes back; decompress it"
-        )
+            "can be read forward only, and the document goes back; decompress it"
+        ).about(source.name)
     else:
         source.skip(part.offset - source.offset)
     try:
         source.copy_to(fd, part.length)
     except Truncated as error:
-        error.message = f"the image has no {part.length} bytes there: it is not the decoded one"
-        raise
+        what = f"the image has no {part.length} bytes there: it is not the decoded one"
+        raise error.reworded(what) from error

@@ -183,7 +183,11 @@ def _refuse(answer: jobs.ParserAnswer, tree: Tree, prefix: str) -> None:
             name = missing[1]
             name = path_of(prefix, name) if name.startswith(ROOT) else name
             text = f"includes {name!r}, which the tree does not hold"
-        raise Malformed(f"{tree.label}: {path_of(prefix, file)}:{line}: {text}")
+        raise _at(tree, path_of(prefix, file), line, text)
     for name, (file, line) in answer["strays"]:
-        where = f"{tree.label}: {path_of(prefix, file)}:{line}"
-        raise Malformed(f"{where}: includes {name!r}, which the tree does not hold")
+        text = f"includes {name!r}, which the tree does not hold"
+        raise _at(tree, path_of(prefix, file), line, text)
+
+
+def _at(tree: Tree, file: str, line: int, text: str) -> Malformed:
+    return Malformed(text, path=f"{file}:{line}").about(tree.label)

@@ -71,7 +71,7 @@ def structs_of(answer: ParserAnswer, label: str) -> dict[str, CompiledStruct]:
     for told in answer["types"]:
         indexes = [field["struct"] for field in told["fields"]]
         if any(index is not None and index < 0 for index in indexes):
-            raise Malformed(f"{label}: {told['name']!r} has a member of an incomplete struct")
+            raise Malformed(f"{told['name']!r} has a member of an incomplete struct").about(label)
         count = sum(1 if index is None else leaves[index] for index in indexes)
         if count > LEAVES:
             raise LimitExceeded(f"{label}: {told['name']} has more than {LEAVES} fields")
@@ -88,7 +88,7 @@ def structs_of(answer: ParserAnswer, label: str) -> dict[str, CompiledStruct]:
     structs = {}
     for name, (index, place) in answer["structs"].items():
         if index < 0:
-            raise Malformed(f"{label}: struct {name} is not complete")
+            raise Malformed(f"struct {name} is not complete").about(label)
         structs[name] = made[index]._replace(place=Place(file=place[0], line=place[1]))
     return structs
 

@@ -102,10 +102,9 @@ class _Half(NamedTuple):
         try:
             side = read_headers_of(MemoryTree({_FILE: text}, self.name))
         except Malformed as error:
-            reason = error.message.rsplit(": ", 1)[-1]
             raise UsageError(
                 f"the patch's own lines do not suffice to lay out its structs on {self.name} "
-                f"({reason}); give the tree that it is for with --tree"
+                f"({error.message}); give the tree that it is for with --tree"
             ) from error
         places = _places(rows, self.place_of)
         above = PROLOGUE.count("\n")

@@ -107,7 +107,7 @@ def _reviewed(
     except Untouched:
         return Reviewed(series, None)
     except XensaveError as error:
-        return Reviewed(series, None, error=error.message)
+        return Reviewed(series, None, error=str(error))
     return Reviewed(series, result, tuple(_checks(series, result)))
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol, cast
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol, cast
 
 from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import Changed, Denied
 from xensave.source.remote.store import FileSystem, Info, Store
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession, TraceConfig, TraceRequestEndParams
 
 
 class _Gs(Protocol):
@@ -16,6 +21,10 @@ class _Gs(Protocol):
     loop: object
 
     async def _get_object(self, path: str) -> Info: ...
+
+
+class _Forbidden(OSError):
+    """A refusal (403). gcsfs looks for its own words in it: it lists where it may not get."""
 
 
 class GsStore(Store):
@@ -39,7 +48,10 @@ class GsStore(Store):
         logger = logging.getLogger("gcsfs")
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
-        return super()._open(address)
+        from fsspec.core import url_to_fs
+
+        fs, path = url_to_fs(address, session_kwargs={"trace_configs": [_watched()]})
+        return cast(FileSystem, fs), str(path)
 
     def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         if of.generation is None:
@@ -50,7 +62,22 @@ class GsStore(Store):
             raise Changed from error
 
     def _known(self, error: Exception) -> Changed | Denied | None:
-        if str(error).startswith("Forbidden"):
-            return Denied(str(error))
         code = getattr(error, "code", None)
-        return Denied(str(error)) if str(code) in ("400", "401", "403") else None
+        refused = isinstance(error, _Forbidden) or str(code) in ("400", "401", "403")
+        return Denied(str(error)) if refused else None
+
+
+@cache
+def _watched() -> TraceConfig:
+    """Returns what sees each answer's status: gcsfs has it of a refusal in words only."""
+    from aiohttp import TraceConfig
+
+    async def ended(
+        _session: ClientSession, _context: object, params: TraceRequestEndParams
+    ) -> None:
+        if params.response.status == HTTPStatus.FORBIDDEN:
+            raise _Forbidden(f"Forbidden: {params.url}")
+
+    watched = TraceConfig()
+    watched.on_request_end.append(ended)
+    return watched

@@ -146,7 +146,7 @@ class HttpStore(Store):
             try:
                 return bytes(sync(self._http.loop, answer.content.read, n))
             except Exception as error:
-                raise SourceError(f"{of.address}: {reason(error)}") from error
+                raise SourceError(reason(error)).about(of.address) from error
 
         return pull
 

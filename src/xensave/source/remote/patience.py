@@ -51,12 +51,12 @@ def patient(act: Callable[[], T], address: str) -> T:
         except (XensaveError, ImportError):
             raise
         except Changed as error:
-            raise SourceError(f"{address}: changed while it was read") from error
+            raise SourceError("changed while it was read").about(address) from error
         except (Denied, *_LASTING) as error:
-            raise SourceError(f"{address}: {reason(error)}") from error
+            raise SourceError(reason(error)).about(address) from error
         except Exception as error:
             if attempt == ATTEMPTS:
-                raise SourceError(f"{address}: {reason(error)}") from error
+                raise SourceError(reason(error)).about(address) from error
         time.sleep(wait)
         wait *= 2
     raise AssertionError("the last attempt returns or raises")

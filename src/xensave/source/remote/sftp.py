@@ -17,8 +17,16 @@ from xensave.source.remote.addresses import StoreObject
 from xensave.source.remote.patience import SILENCE, Changed, Denied
 from xensave.source.remote.store import FileSystem, Store
 
+
+class _Reject(paramiko.MissingHostKeyPolicy):
+    """What paramiko's own policy of this name does, with an error of a class of its own."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: object) -> None:
+        raise Denied(f"Server {hostname!r} not found in known_hosts")
+
+
 _POLICIES: dict[str, type[paramiko.MissingHostKeyPolicy]] = {
-    "reject": paramiko.RejectPolicy,
+    "reject": _Reject,
     "warning": paramiko.WarningPolicy,
     "auto_add": paramiko.AutoAddPolicy,
 }
@@ -114,9 +122,7 @@ class SftpStore(Store):
 
     def _known(self, error: Exception) -> Changed | Denied | None:
         lasting = (paramiko.AuthenticationException, paramiko.BadHostKeyException)
-        if isinstance(error, lasting) or "not found in known_hosts" in str(error):
-            return Denied(str(error))
-        return None
+        return Denied(str(error)) if isinstance(error, lasting) else None
 
 
 def _configured(host: str) -> dict[str, object]:

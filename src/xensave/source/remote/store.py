@@ -53,7 +53,7 @@ class Store:
 
         scheme = address.partition("://")[0]
         if scheme not in known_implementations:
-            raise UsageError(f"{address}: no scheme is called {scheme!r}")
+            raise UsageError(f"no scheme is called {scheme!r}").about(address)
         fs, path = url_to_fs(address)
         return cast(FileSystem, fs), str(path)
 
@@ -61,7 +61,7 @@ class Store:
         """Returns what the store says of one object. Raises SourceError."""
         info = self._patient(lambda: self._fs.info(self._path), address)
         if info.get("type") != "file":
-            raise SourceError(f"{address}: is no object")
+            raise SourceError("is no object").about(address)
         return self._entry_of(address, info)
 
     def is_pattern(self, address: str) -> bool:
@@ -94,7 +94,7 @@ class Store:
 
         Raises SourceError for a store that gives ranges alone.
         """
-        raise SourceError(f"{of.address}: the store gives no ranges")
+        raise SourceError("the store gives no ranges").about(of.address)
 
     def check_unchanged(self, of: StoreObject) -> None:
         """Raises SourceError where the object is not the one that the entry tells of.
@@ -103,7 +103,7 @@ class Store:
         """
         self._fs.invalidate_cache()
         if self.entry(of.address).key != of.key:
-            raise SourceError(f"{of.address}: changed while it was read")
+            raise SourceError("changed while it was read").about(of.address)
 
     def _range(self, of: StoreObject, start: int, end: int) -> bytes:
         return bytes(self._fs.cat_file(self._path, start, end))
@@ -111,7 +111,7 @@ class Store:
     def _entry_of(self, address: str, info: Info) -> StoreObject:
         size = info.get("size")
         if not isinstance(size, int):
-            raise SourceError(f"{address}: the store does not say how large it is")
+            raise SourceError("the store does not say how large it is").about(address)
         changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
         stamp = getattr(changed, "timestamp", None)
         mtime = float(stamp()) if callable(stamp) else None

@@ -72,7 +72,7 @@ def expand(address: str) -> Iterator[StoreObject]:
         matched = True
         yield each
     if not matched:
-        raise SourceError(f"{address}: nothing matches")
+        raise SourceError("nothing matches").about(address)
 
 
 def _missing(scheme: str, error: ImportError) -> UsageError:
