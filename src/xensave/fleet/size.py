@@ -51,7 +51,7 @@ def table_size(paths: Sequence[str], columns: Sequence[str] = ()) -> TableSize:
     if kind == "sizes":
         return TableSize(int(rest[0]), int(rest[1]), limit)
     name, text = paths[int(rest[0])], str(rest[1])
-    raise SourceError(f"{name}: {text}") if kind == "limit" else ValueError(text)
+    raise SourceError(text).about(name) if kind == "limit" else ValueError(text)
 
 
 class _Process:

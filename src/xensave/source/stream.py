@@ -191,4 +191,4 @@ def read_fd(fd: int, n: int, name: str) -> bytes:
         except BlockingIOError:
             select.select([fd], [], [])
         except OSError as error:
-            raise SourceError(f"{name}: {error.strerror}") from error
+            raise SourceError(str(error.strerror)).about(name) from error
