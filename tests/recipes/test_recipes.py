@@ -293,7 +293,7 @@ def test_a_container_format(package, tmp_path):
         "container/frames/toy.py", toy + inspect.getsource(formats.Toy) + "\nTOY = Toy()\n"
     )
     package.add("container/formats.py", before='    "legacy": (',
-        text='    "toy": ("frames.toy", "TOY"),\n')  # fmt: skip
+        text='    "toy": ("frames.toy", "TOY", True),\n')  # fmt: skip
     rules = "\n".join(imports) + "\n\nNAME = 1\nLONG = " + repr_of(formats.LONG) + "\n\n"
     rules += (
         inspect.getsource(formats.short) + '\nCHECKS = (Check("toy", (NAME,), short, (LONG,)),)\n'
