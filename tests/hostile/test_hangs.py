@@ -4,6 +4,7 @@ Nothing is measured. What runs on is ended after a minute of processor time, a t
 it takes, so that a fault fails and the suite goes on.
 """
 
+import base64
 import signal
 from contextlib import suppress
 
@@ -16,7 +17,7 @@ from xensave.headers.text.registrations import REGISTER, TABLE, read_handlers, r
 from xensave.policy.hostfile import host_of_text
 from xensave.review.alone.statements import facts
 from xensave.review.patches.apply import apply
-from xensave.review.patches.mail import HEADER, PARTS, messages
+from xensave.review.patches.mail import HEADER, LINES, PARTS, messages
 from xensave.review.patches.patch import CONTEXT, REMOVED, FilePatch, Hunk, PatchLine, parse_diff
 
 SECONDS = 60
@@ -74,6 +75,37 @@ def test_a_mail_that_nearly_matches_is_read(text):
 def test_a_mail_that_takes_the_square_of_its_length_is_refused(text):
     with pytest.raises(LimitExceeded, match="a mail"):
         messages(text.encode())
+
+
+def encoded(count):
+    body = base64.encodebytes(b"\n" * count).decode()
+    return mail(headers="Content-Transfer-Encoding: base64\n", body=body)
+
+
+COMMIT = f"commit {'a' * 40}\nAuthor: A <a@b.c>\n\n    a\n\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(pytest.param(mail(body=f"a{end}" * LINES), id=repr(end)) for end in "\n\r\v\u2028"),
+        pytest.param(mail(headers="a:b\n" * LINES), id="headers"),
+        pytest.param(mail(body="a\n") * (LINES // 4), id="mails"),
+        pytest.param(encoded(LINES + 1), id="base64"),
+        pytest.param(encoded(LINES // 2) + "\n" + encoded(LINES // 2 + 2), id="base64 twice"),
+        pytest.param(COMMIT + "a\n" * LINES, id="commit"),
+        pytest.param("--- a\n+++ b\n@@ -0,0 +1 @@\n+\n" * (LINES // 4 + 1), id="diffs"),
+    ],
+)
+def test_more_lines_than_a_tree_changes_in_years_are_refused(text):
+    with pytest.raises(LimitExceeded, match=f"more than {LINES} lines"):
+        messages(text.encode())
+
+
+def test_a_diff_of_as_many_lines_as_there_may_be_is_read():
+    text = mail(body=(head := "--- a\n+++ b\n") + "+\n" * (LINES - 10))
+    (message,) = messages(text.encode())
+    assert message.diff == head + "+\n" * (LINES - 10) + "\n"
 
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed; boundary=a"])

@@ -35,6 +35,11 @@ _NESTED = 50
 _NESTING = re.compile(r"^content-type:\s*+(?:multipart|message)/", re.MULTILINE | re.IGNORECASE)
 PARTS = 1000
 """Content headers of one mail; patches come in a few parts."""
+LINES = 1 << 19
+"""Lines of one input: each is an object of its own to who parses mails, or patches.
+
+From Xen 4.13 to 4.17 all of its tree changed in 331,141 lines of a diff.
+"""
 HEADER = 8192
 """Characters of a header that the email package may parse: it takes time by their square."""
 _CONTENT = re.compile(r"^content-[a-z-]+:.*+(?:\n[ \t].*+)*+", re.MULTILINE | re.IGNORECASE)
@@ -42,6 +47,8 @@ _DIFFSTAT = re.compile(
     r"^ \d{1,6} files? changed(?:, (\d{1,9}) insertions?\(\+\))?(?:, (\d{1,9}) deletions?\(-\))?$",
     re.MULTILINE,
 )
+# What ends a line for str.splitlines, which the email package calls; "\r\n" is one by then.
+_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # What terminals show in colour, as git diff --color prints it.
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[mK]")
 _ATTACHED = re.compile(r"(?:octet-stream|(?:x-)?(?:patch|diff|mbox))$")
@@ -119,13 +126,23 @@ def messages(data: bytes, source: str = "") -> list[Message]:
     """Returns the messages of a file, in order; text that is no mail is one bare message.
 
     Raises Malformed for a mail of parts within parts without end, LimitExceeded for one whose
-    Content headers are longer than HEADER.
+    Content headers are longer than HEADER, and for more than LINES lines, as they come or decoded.
     """
-    return [message._replace(source=source) for message in _messages(data)]
-
-
-def _messages(data: bytes) -> list[Message]:
     text = _COLOUR.sub("", data.decode("utf-8", "surrogateescape").replace("\r\n", "\n"))
+    _refuse_lines(source, text)
+    thread = _messages(text)
+    # A part may come encoded.
+    _refuse_lines(source, *(message.body for message in thread))
+    return [message._replace(source=source) for message in thread]
+
+
+def _refuse_lines(source: str, *texts: str) -> None:
+    if sum(text.count(end) for text in texts for end in _ENDS) > LINES:
+        error = LimitExceeded(f"more than {LINES} lines of mails or patches")
+        raise error.about(source) if source else error
+
+
+def _messages(text: str) -> list[Message]:
     starts = [match.start() for match in _SEPARATOR.finditer(text) if _begins_mail(text, match)]
     if starts:
         ends = [*starts[1:], len(text)]
