@@ -21,6 +21,8 @@ class Web(Server):
         self.objects: dict[str, bytes] = {}
         self.trouble = Trouble()
         self.ranges = self.tags = self.length = True
+        # The most bytes that an answer has.
+        self.most = 1 << 40
         self.encoding = ""
         self.changed = 1_700_000_000
         handler = type("Handler", (_Handler,), {"web": self})
@@ -73,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _part(self, data: bytes, act: str) -> None:
         asked = self.headers.get("Range", "").removeprefix("bytes=") if self.web.ranges else ""
         start, end = _range(asked, len(data), act)
+        end = min(end, start + self.web.most)
         if asked and start >= len(data):
             self._empty(416)
             return

@@ -66,6 +66,18 @@ def test_trouble_costs_a_wait_not_the_answer(web, sample, act):
         assert bytes(source.view(len(sample) - 50, 50)) == sample[-50:]
 
 
+def test_a_server_may_give_less_of_a_range_but_not_crumbs(web, sample):
+    address = web.put("a.img", sample)
+    web.most = http.ANSWER // 4
+    with open_source(address) as source:
+        assert bytes(source.view(10_000_000, 300_000)) == sample[10_000_000:10_300_000]
+    web.most, web.trouble.requests = 100, []
+    with pytest.raises(LimitExceeded, match="1700 of 65536 bytes"):
+        open_source(address)
+    # One asks for the size; what is refused is not asked for again.
+    assert len(web.trouble.requests) == 1 + http.ANSWERS + 1
+
+
 def test_an_answer_that_does_not_come_is_asked_for_again(web, sample, monkeypatch):
     address = web.put("a.img", sample)
     with open_source(address) as source:

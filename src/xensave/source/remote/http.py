@@ -28,6 +28,14 @@ LISTING = 64 << 20
 """The most bytes of a listing, a hundred thousand links and more: a body may have no end."""
 
 
+ANSWERS, ANSWER = 16, 64 << 10
+"""The most answers that make up a range, and beyond them one for each so many bytes of it.
+
+A server may give less than was asked for, and one that always gives a few bytes would be asked for
+each few bytes of what it claims.
+"""
+
+
 class _Content(Protocol):
     async def read(self, n: int) -> bytes: ...
 
@@ -151,7 +159,7 @@ class HttpStore(Store):
         return pull
 
     def _range(self, of: StoreObject, start: int, end: int) -> bytes:
-        """Returns a range; a server may give less of it than was asked for."""
+        """Returns a range; a server may give less of it than was asked for, not too often."""
 
         async def take(answer: _Answer) -> bytes:
             if answer.status == _NO_SUCH_RANGE:
@@ -166,11 +174,17 @@ class HttpStore(Store):
             return await _at_most(answer, end - start - len(data))
 
         data = b""
+        answers, most = 0, ANSWERS + (end - start) // ANSWER
         while len(data) < end - start:
+            if answers == most:
+                raise LimitExceeded(
+                    f"the server gave {len(data)} of {end - start} bytes in {most} answers"
+                ).about(of.address)
             more = self._ask({"Range": f"bytes={start + len(data)}-{end - 1}"}, take)
             if not more:
                 break
             data += more
+            answers += 1
         return data
 
     @property
