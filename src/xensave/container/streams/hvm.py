@@ -21,7 +21,6 @@ HEADER_TYPECODE = 1
 HEADER_SIZE = 24
 HEADER_MAGIC = 0x54381286
 HEADER_VERSION = 1
-HEADER_SIZE = 24
 
 _LONG = 1 << 18
 """The keys of a longer context are remembered: one of 128 vCPUs is hardly as long."""
