@@ -85,13 +85,15 @@ def highest_pfn(restore: Restore) -> str | None:
     """Refuses a PFN that no bitmap reaches, or that no page table of Xen's maps."""
     facts = restore.facts
     pages = facts.pages
-    if pages is None and facts.broken is not None and not facts.unread:
-        if facts.has(LIBXC, libxc.PAGE_DATA):
+    if pages is None:
+        # Each record was walked over, and what they list is too much to keep.
+        walked = facts.broken is not None and not facts.unread
+        if walked and facts.has(LIBXC, libxc.PAGE_DATA):
             raise Undecided(
                 "whether the guest's pages fit: too many are scattered or of other types"
             )
         return None
-    if pages is None or not pages.runs:
+    if not pages.runs:
         return None
     last = pages.runs[-1][1]
     if last >> _GFN_BITS:
