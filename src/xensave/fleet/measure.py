@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xensave.fleet.parts import faults, opened
+from xensave.fleet.parts import ROWS, faults, first_line, opened
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,9 +22,6 @@ MEMORY = 1 << 30
 
 VALUE_BYTES = 16
 """What a value counts for beside its text, an empty one too."""
-
-_ROWS = 512
-"""Rows that are unfolded at once: as many as a scan writes at once."""
 
 
 class _Beyond(Exception):
@@ -57,7 +54,7 @@ def _answer(paths: list[str], columns: list[str], limit: int) -> list[str | int]
     except UnicodeDecodeError as error:
         return ["damaged", number, f"holds a text that is no UTF-8: {error}"]
     except faults() as error:
-        return ["damaged", number, (str(error).splitlines() or [type(error).__name__])[0]]
+        return ["damaged", number, first_line(error)]
     return ["sizes", total, longest]
 
 
@@ -73,7 +70,7 @@ def _pieces(path: str, columns: list[str], before: int, limit: int) -> Iterator[
     with opened(path) as file:
         table = pq.ParquetFile(file, pre_buffer=False)
         _check_length(before + _claimed(table.metadata, Path(path).stat().st_size), limit)
-        for batch in table.iter_batches(_ROWS, columns=columns or None, use_threads=False):
+        for batch in table.iter_batches(ROWS, columns=columns or None, use_threads=False):
             sizes = [_size(column) for column in batch.columns]
             yield sum(size for size, _ in sizes), max((most for _, most in sizes), default=0)
 

@@ -85,6 +85,11 @@ def faults() -> tuple[type[Exception], ...]:
     return (OSError, ValueError, LookupError, TypeError, pa.ArrowException)
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of what an error says; its class where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def check_table(table: str) -> None:
     """Raises SourceError where a file is there that is no table of a scan, or a later version's."""
     import pyarrow.parquet as pq
@@ -303,8 +308,7 @@ def _reading(path: str) -> Iterator[None]:
     except SourceError as error:
         raise _damaged(str(error)) from error
     except faults() as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _damaged(f"{path}: {line}") from error
+        raise _damaged(f"{path}: {first_line(error)}") from error
 
 
 def _damaged(what: str) -> SourceError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
-from xensave.fleet.parts import faults, files_of, opened
+from xensave.fleet.parts import faults, files_of, first_line, opened
 from xensave.fleet.size import TableSize, table_size
 from xensave.records.meaning.cpu.features import places
 from xensave.source.inputs import reading
@@ -109,7 +109,7 @@ def ask(
     except UnicodeDecodeError as error:
         raise _no_text(table, error) from error
     except faults() as error:
-        raise SourceError(f"{table}: is no table of a fleet: {_line(error)}") from error
+        raise SourceError(f"{table}: is no table of a fleet: {first_line(error)}") from error
     connection = duckdb.connect(":memory:")
     try:
         connection.register("fleet", fleet)
@@ -125,7 +125,7 @@ def ask(
         columns = tuple(entry[0] for entry in result.description or ())
         return QueryResult(columns, list(_rows(table, result, size.longest, most)))
     except duckdb.Error as error:
-        raise UsageError(f"DuckDB: {_line(error)}") from error
+        raise UsageError(f"DuckDB: {first_line(error)}") from error
     except UnicodeDecodeError as error:
         # DuckDB tells of a text of the table that is no UTF-8 in that very text.
         raise _no_text(table, error) from error
@@ -219,7 +219,3 @@ def _joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
     # Of a file whose rows are all older nothing is taken, and pyarrow wants the type of that.
     places = [pa.array(sorted(rows), pa.int64()) for rows in chosen]
     return pa.concat_tables([table.take(rows) for table, rows in zip(tables, places, strict=True)])
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
