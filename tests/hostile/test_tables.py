@@ -12,7 +12,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from xensave.errors import SourceError
 from xensave.fleet.parts import SETTINGS_KEY, done, merge
 from xensave.fleet.plan import plan
-from xensave.fleet.query import QueryResult, ask, ask_ready
+from xensave.fleet.query import FleetTable, QueryResult, ask, ask_ready
 from xensave.fleet.schema import schema
 from xensave.views.fleet import Form, answer_lines
 
@@ -159,11 +159,12 @@ def test_an_answer_with_a_long_text_in_many_rows(tmp_path):
 def test_images_of_one_address_are_not_multiplied(tmp_path, monkeypatch):
     answers = []
 
-    def counting(*words):
-        answers.append(ask(*words))
+    def counting(table, *words):
+        answers.append(asked(table, *words))
         return answers[-1]
 
-    monkeypatch.setattr("xensave.fleet.plan.ask", counting)
+    asked = FleetTable.ask
+    monkeypatch.setattr(FleetTable, "ask", counting)
     path = written(tmp_path / "fleet.parquet", whole([row(verdicts=[verdict()])] * 40 + [row()]))
     assert len(plan(path, "4.17")) == 1
     assert len(answers[-1].rows) == 41

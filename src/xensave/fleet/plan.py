@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from xensave.fleet.query import ask, check_target
+from xensave.fleet.query import FleetTable, open_table
 from xensave.fleet.sources import as_path
 from xensave.source.remote import local_path
 
@@ -59,9 +59,15 @@ def plan(table: str, target: str) -> list[Planned]:
 
     Raises UsageError where the scan did not ask for that target.
     """
-    check_target(table, target)
+    with open_table(table) as fleet:
+        return plan_of(fleet, target)
+
+
+def plan_of(fleet: FleetTable, target: str) -> list[Planned]:
+    """Returns what `plan` does, of a table that is open. Raises UsageError as it does."""
+    fleet.check_target(target)
     planneds: dict[str, Planned] = {}
-    for row in ask(table, _SQL, (target,)).rows:
+    for row in fleet.ask(_SQL, (target,)).rows:
         planned = _planned(row)
         planneds[planned.address] = planned
     return list(planneds.values())

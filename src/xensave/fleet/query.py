@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from xensave.errors import MissingExtra, SourceError, UsageError
@@ -81,15 +82,46 @@ QUESTIONS = (
 _TARGETS = "SELECT DISTINCT v.target FROM fleet, UNNEST(verdicts) AS t(v) ORDER BY 1"
 
 
-def ask(
-    table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False
-) -> QueryResult:
-    """Returns the answer to a question in SQL; the table is called `fleet`.
+class FleetTable:
+    """A fleet's table that is open: measured and read once, whatever is asked of it."""
 
-    Only that table can be read: DuckDB's access to files and networks is off and its
-    configuration locked, unless `unsafe`; then neither its memory nor the answer has a limit.
-    Raises UsageError for SQL that DuckDB does not take, SourceError where there is no table, or
-    where it or the answer is longer than a scan's.
+    def __init__(
+        self, name: str, connection: duckdb.DuckDBPyConnection, longest: int, most: int
+    ) -> None:
+        self.name = name
+        self._connection = connection
+        self._longest = longest
+        self._most = most
+
+    def ask(self, sql: str, arguments: tuple[str, ...] = ()) -> QueryResult:
+        """Returns the answer to a question in SQL; the table is called `fleet`.
+
+        Raises UsageError for SQL that DuckDB does not take, SourceError where the answer is longer
+        than a scan's.
+        """
+        with _asking(self.name):
+            result = self._connection.execute(sql, list(arguments))
+            columns = tuple(entry[0] for entry in result.description or ())
+            return QueryResult(columns, list(_rows(self.name, result, self._longest, self._most)))
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets that it was scanned for."""
+        return [str(row[0]) for row in self.ask(_TARGETS).rows]
+
+    def check_target(self, target: str) -> None:
+        """Raises UsageError where it was scanned for other targets: it has no answer then."""
+        scanned = self.targets
+        if scanned and target not in scanned:
+            shown = ", ".join(scanned)
+            raise UsageError(f"{self.name} was not scanned for {target}, but for {shown}")
+
+
+@contextmanager
+def open_table(table: str, *, unsafe: bool = False) -> Iterator[FleetTable]:
+    """Opens a table to ask it more than once; `ask` says what `unsafe` means.
+
+    Raises SourceError where there is no table, or where it is longer than a scan's.
     """
     try:
         import duckdb
@@ -112,25 +144,47 @@ def ask(
         raise SourceError(f"{table}: is no table of a fleet: {first_line(error)}") from error
     connection = duckdb.connect(":memory:")
     try:
-        connection.register("fleet", fleet)
-        if not unsafe:
-            # No objects of this process by their names, and no files for what memory cannot hold.
-            connection.execute("SET python_enable_replacements = false")
-            connection.execute("SET temp_directory = ''")
-            connection.execute(f"SET memory_limit = '{_memory(size)}B'")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
+        with _asking(table):
+            connection.register("fleet", fleet)
+            if not unsafe:
+                # No objects of this process by their names, and no files for what memory cannot
+                # hold.
+                connection.execute("SET python_enable_replacements = false")
+                connection.execute("SET temp_directory = ''")
+                connection.execute(f"SET memory_limit = '{_memory(size)}B'")
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
         most = sys.maxsize if unsafe else size.limit
-        result = connection.execute(sql, list(arguments))
-        columns = tuple(entry[0] for entry in result.description or ())
-        return QueryResult(columns, list(_rows(table, result, size.longest, most)))
+        yield FleetTable(table, connection, size.longest, most)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _asking(table: str) -> Iterator[None]:
+    """Makes errors of this library of those that DuckDB raises."""
+    import duckdb
+
+    try:
+        yield
     except duckdb.Error as error:
         raise UsageError(f"DuckDB: {first_line(error)}") from error
     except UnicodeDecodeError as error:
         # DuckDB tells of a text of the table that is no UTF-8 in that very text.
         raise _no_text(table, error) from error
-    finally:
-        connection.close()
+
+
+def ask(
+    table: str, sql: str, arguments: tuple[str, ...] = (), *, unsafe: bool = False
+) -> QueryResult:
+    """Returns the answer to a question in SQL; the table is called `fleet`.
+
+    Only that table can be read: DuckDB's access to files and networks is off and its
+    configuration locked, unless `unsafe`; then neither its memory nor the answer has a limit.
+    Raises what `open_table` and `FleetTable.ask` raise.
+    """
+    with open_table(table, unsafe=unsafe) as fleet:
+        return fleet.ask(sql, arguments)
 
 
 def _memory(size: TableSize) -> int:
@@ -169,23 +223,12 @@ def ask_ready(table: str, name: str, argument: str | None = None) -> QueryResult
     ready = question(name)
     if ready.argument is None or argument is None:
         return ask(table, ready.sql)
-    if ready.argument == "RELEASE":
-        check_target(table, argument)
-    elif argument.lower() not in places():
+    if ready.argument != "RELEASE" and argument.lower() not in places():
         raise UsageError(f"no CPU feature is called {argument!r}")
-    return ask(table, ready.sql, (argument,))
-
-
-def targets_of(table: str) -> list[str]:
-    """Returns the targets that a table was scanned for."""
-    return [str(row[0]) for row in ask(table, _TARGETS).rows]
-
-
-def check_target(table: str, target: str) -> None:
-    """Raises UsageError where a table was scanned for other targets: it has no answer then."""
-    scanned = targets_of(table)
-    if scanned and target not in scanned:
-        raise UsageError(f"{table} was not scanned for {target}, but for {', '.join(scanned)}")
+    with open_table(table) as fleet:
+        if ready.argument == "RELEASE":
+            fleet.check_target(argument)
+        return fleet.ask(ready.sql, (argument,))
 
 
 def question(name: str) -> ReadyQuestion:

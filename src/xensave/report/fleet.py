@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from xensave.fleet.plan import Planned, UpgradeStep, by_step, plan
-from xensave.fleet.query import ask, question, targets_of
+from xensave.fleet.plan import Planned, UpgradeStep, by_step, plan_of
+from xensave.fleet.query import FleetTable, open_table, question
 from xensave.report.charts import bar
 from xensave.report.page import Bar, PageFact, PageTable
 
@@ -51,22 +51,27 @@ class FleetPage(NamedTuple):
 
 def fleet_page(table: str) -> FleetPage:
     """Returns the page of a table that `xensave scan` wrote. Raises SourceError and UsageError."""
-    targets = targets_of(table)
-    reasons = ask(table, _REASONS).rows
-    parts = [_target(table, target, f"target-{n}", reasons) for n, target in enumerate(targets, 1)]
-    kinds = (_kinds(table, caption, column) for caption, column in _KINDS)
-    errors = _rows(ask(table, _ERRORS).rows)
+    with open_table(table) as fleet:
+        return _page(fleet)
+
+
+def _page(fleet: FleetTable) -> FleetPage:
+    targets = fleet.targets
+    reasons = fleet.ask(_REASONS).rows
+    parts = [_target(fleet, target, f"target-{n}", reasons) for n, target in enumerate(targets, 1)]
+    kinds = (_kinds(fleet, caption, column) for caption, column in _KINDS)
+    errors = _rows(fleet.ask(_ERRORS).rows)
     return FleetPage(
-        path=table,
-        facts=tuple(_facts(table, targets)),
+        path=fleet.name,
+        facts=tuple(_facts(fleet, targets)),
         kinds=tuple(each for each in kinds if each is not None),
         targets=tuple(parts),
         errors=_cut("", ("image", "why"), errors, code=(0,)),
     )
 
 
-def _facts(table: str, targets: Sequence[str]) -> Iterator[PageFact]:
-    images, errors, size, glanced, first, last = ask(table, _COUNTS).rows[0]
+def _facts(fleet: FleetTable, targets: Sequence[str]) -> Iterator[PageFact]:
+    images, errors, size, glanced, first, last = fleet.ask(_COUNTS).rows[0]
     yield PageFact("images", f"{images:,}" + (f", {errors:,} of them unreadable" if errors else ""))
     yield PageFact("bytes", f"{int(str(size or 0)):,}")
     yield PageFact("targets", ", ".join(targets) or "none")
@@ -81,21 +86,21 @@ def _facts(table: str, targets: Sequence[str]) -> Iterator[PageFact]:
         yield PageFact("looked at", " to ".join(dict.fromkeys(times)) + " UTC")
 
 
-def _kinds(table: str, caption: str, column: str) -> Bar | None:
+def _kinds(fleet: FleetTable, caption: str, column: str) -> Bar | None:
     """Returns a bar of how many images have each value of a column."""
     sql = (
         f"SELECT coalesce({column}, 'not known'), count(*) AS n FROM fleet"
         " GROUP BY 1 ORDER BY n DESC, 1"
     )
-    pieces = [(str(kind), int(str(count))) for kind, count in ask(table, sql).rows]
+    pieces = [(str(kind), int(str(count))) for kind, count in fleet.ask(sql).rows]
     return bar(caption, [(kind, f"{kind}: {count:,}", count) for kind, count in pieces])
 
 
 def _target(
-    table: str, target: str, anchor: str, reasons: Sequence[Sequence[object]]
+    fleet: FleetTable, target: str, anchor: str, reasons: Sequence[Sequence[object]]
 ) -> TargetPart:
     """Returns a target's part; `reasons` are those of all targets."""
-    plans = plan(table, target)
+    plans = plan_of(fleet, target)
     steps = by_step(plans)
     pieces = [
         (step.text, f"{len(chosen):,} {step.text}", len(chosen)) for step, chosen in steps.items()
