@@ -66,10 +66,11 @@ class Event:
     Bodies are read when asked for and passed over otherwise. From a source that is not seekable
     they can only be read until the walk goes on. `padded` says that the body is padded to 8
     bytes, if it is a record's; `taken` is the part of it that was read before, and `offset`
-    the place of an event that does not begin right before the source's own.
+    the place of an event that does not begin right before the source's own. `head` is what was
+    read of the body so far.
     """
 
-    __slots__ = ("_head", "_source", "body_offset", "end", "header", "kind", "layer", "length",
+    __slots__ = ("_source", "body_offset", "end", "head", "header", "kind", "layer", "length",
                  "name", "offset", "pad_length", "raw", "type")  # fmt: skip
 
     records = 1
@@ -93,7 +94,7 @@ class Event:
         offset: int | None = None,
     ) -> None:
         self._source = source
-        self._head: bytes | memoryview = taken
+        self.head: bytes | memoryview = taken
         self.layer = layer
         self.kind = kind
         self.name = name
@@ -133,10 +134,10 @@ class Event:
     def prefix(self, n: int) -> bytes | memoryview:
         """Returns the first n bytes of the body, fewer if it has fewer; the rest stays unread."""
         n = min(n, self.length)
-        head = self._head
+        head = self.head
         if n > len(head):
             try:
-                self._head = head = self._more(n)
+                self.head = head = self._more(n)
             except XensaveError as error:
                 raise self._placed(error) from error
         return head[:n]
@@ -166,10 +167,10 @@ class Event:
     def _more(self, n: int) -> bytes | memoryview:
         if self._source.seekable:
             return self._source.view(self.body_offset, n)
-        if self._source.offset != self.body_offset + len(self._head):
+        if self._source.offset != self.body_offset + len(self.head):
             raise UsageError("the body of a forward-only source was passed over")
-        more = self._source.read(n - len(self._head))
-        return bytes(self._head) + more if self._head else more
+        more = self._source.read(n - len(self.head))
+        return bytes(self.head) + more if self.head else more
 
     def _padding(self) -> memoryview:
         at = self.body_offset + self.length
@@ -177,8 +178,8 @@ class Event:
             return self._source.view(at, self.pad_length)
         if self._source.offset < at:
             # Whoever comes after this still reads what a record begins with.
-            if len(self._head) < min(_TAKEN_AT_MOST, self.length):
-                self._head = self._more(min(_TAKEN_AT_MOST, self.length))
+            if len(self.head) < min(_TAKEN_AT_MOST, self.length):
+                self.head = self._more(min(_TAKEN_AT_MOST, self.length))
             self._source.skip(at - self._source.offset)
         pad = self._source.peek(self.pad_length)
         if len(pad) < self.pad_length:
@@ -187,10 +188,10 @@ class Event:
 
     def _copy(self, out_fd: int) -> None:
         read = self._source.offset - self.body_offset
-        if read > len(self._head):
+        if read > len(self.head):
             raise UsageError("the body of a forward-only source was passed over")
         write_all(out_fd, self.raw)
-        write_all(out_fd, memoryview(self._head)[:read])
+        write_all(out_fd, memoryview(self.head)[:read])
         self._source.copy_to(out_fd, self.end - self._source.offset)
 
     def _named(self, act: Callable[..., T], *args: int) -> T:

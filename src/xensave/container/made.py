@@ -65,7 +65,7 @@ class MadeEvent(Event):
 
         Those first bytes must have been read.
         """
-        head = event._head
+        head = event.head
         return cls(
             event._source, layer, event.kind, name, offset=event.offset, end=event.end, raw=front,
             front=bytes(head[left_out:]), pages=event.length - len(head),
@@ -79,8 +79,8 @@ class MadeEvent(Event):
     def copy_to(self, out_fd: int) -> None:
         """Writes header, body and padding to a descriptor; pages go through the kernel."""
         write_all(out_fd, self.raw)
-        write_all(out_fd, memoryview(self._head))
-        rest = self.length - len(self._head)
+        write_all(out_fd, memoryview(self.head))
+        rest = self.length - len(self.head)
         if rest:
             self._named(self._copy_pages, out_fd, rest)
         write_all(out_fd, memoryview(self.padding()))
@@ -91,11 +91,11 @@ class MadeEvent(Event):
     def _more(self, n: int) -> bytes | memoryview:
         if not self._source.seekable:
             return super()._more(n)
-        place = self.body_offset + len(self._head)
-        return bytes(self._head) + self._source.view(place, n - len(self._head))
+        place = self.body_offset + len(self.head)
+        return bytes(self.head) + self._source.view(place, n - len(self.head))
 
     def _copy_pages(self, out_fd: int, rest: int) -> None:
-        source, place = self._source, self.body_offset + len(self._head)
+        source, place = self._source, self.body_offset + len(self.head)
         if not source.seekable:
             if source.offset != place:
                 raise UsageError("the body of a forward-only source was passed over")

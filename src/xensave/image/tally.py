@@ -190,7 +190,10 @@ class Tally:
             self._describe(event)
 
     def _pages(self, event: Event, number: int) -> None:
-        """Counts frames, and notices where their numbers go down: then some come again."""
+        """Counts frames, and notices where their numbers go down: then some come again.
+
+        `_behind` is where a record ends if it has no gap, -1 where it is one that is looked at.
+        """
         count = int.from_bytes(event.prefix(4), "little")
         self.frames += count
         if self.resent or not 0 < count <= min(BATCH_LIMIT, (event.length - 8) // 8):
@@ -198,16 +201,9 @@ class Tally:
         numbers = event.prefix(8 + 8 * count)
         first = int.from_bytes(numbers[8:16], "little") & PFN_MASK
         last = int.from_bytes(numbers[-8:], "little") & PFN_MASK
-        self.resent = self._again(first)
+        self.resent = first <= self._last_pfn and first != self._behind
         self._last_pfn = last
         self._behind = first + count if number % SAMPLED else -1
-
-    def _again(self, first: int) -> bool:
-        """Tells whether a page record begins below where the one before it ended.
-
-        `_behind` is where that ends if it has no gap, -1 where it is one that is looked at.
-        """
-        return first <= self._last_pfn and first != self._behind
 
     def _run(self, run: "PageRun", number: int) -> None:
         """Counts the frames of a run of records, as `_pages` does of each.
@@ -224,7 +220,7 @@ class Tally:
         if firsts != list(range(firsts[0], firsts[0] + count * run.records, count)):
             looked.update(n for n in range(end) if firsts[n + 1] - firsts[n] != count)
         *lasts, last = _frames(run.lasts([*looked, end]))
-        self.resent = self._again(firsts[0]) or any(
+        self.resent = (firsts[0] <= self._last_pfn and firsts[0] != self._behind) or any(
             firsts[n + 1] <= last for n, last in zip(looked, lasts, strict=True)
         )
         self._last_pfn = last

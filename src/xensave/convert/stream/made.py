@@ -74,7 +74,7 @@ class ConvertedEvent(Event):
             offset=event.offset,
         )
         self._packed = packed
-        self._head = packed[front : front + length]
+        self.head = packed[front : front + length]
 
     def padding(self) -> bytes:
         """Returns the zeroes that pad the body."""

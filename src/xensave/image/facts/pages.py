@@ -180,9 +180,13 @@ class PageTally:
         self._records += 1
         if event.length < PAIR.size:
             return
-        count = min(PAIR.unpack(event.prefix(PAIR.size))[0], (event.length - PAIR.size) // 8)
-        front = event.prefix(PAIR.size + 8 * count)
-        if not self._tables and not bytes(front[_TOPS::8]).translate(None, _XTAB_TOPS):
+        # The tally has mostly read the front already.
+        front = event.head if len(event.head) >= PAIR.size else event.prefix(PAIR.size)
+        count = min(PAIR.unpack_from(front)[0], (event.length - PAIR.size) // 8)
+        end = PAIR.size + 8 * count
+        if len(front) < end:
+            front = event.prefix(end)
+        if not self._tables and not bytes(front[_TOPS:end:8]).translate(None, _XTAB_TOPS):
             # An HVM guest's stream lists its whole address space so: nothing is populated.
             return
         self._take(struct.unpack_from(f"<{count}Q", front, PAIR.size))
