@@ -10,7 +10,7 @@ ROOT = Path(xensave.__file__).parent
 # From the ground up: a room imports only itself and the floors below.
 FLOORS = [
     {"errors", "findings"},
-    {"source", "catalogue"},
+    {"child", "source", "catalogue"},
     {"container", "headers", "binaries"},
     {"records"},
     {"context", "context_columns", "live", "memory", "numbers"},
