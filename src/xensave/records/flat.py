@@ -70,6 +70,27 @@ def members(fields: tuple[Field, ...], base: int = 0) -> Iterator[tuple[Field, i
             yield from members(field.fields, base + field.offset)
 
 
+def written(fields: tuple[Field, ...]) -> list[Field]:
+    """Returns the named members that a value is written by: of an anonymous union the first's.
+
+    >>> from xensave.catalogue import layout
+    >>> [field.name for field in written(layout("PCI_IRQ.1").fields)]
+    ['i']
+    """
+    result: list[Field] = []
+    for field in fields:
+        if field.name:
+            result.append(field)
+        else:
+            result += written_inside(field)
+    return result
+
+
+def written_inside(field: Field) -> list[Field]:
+    """Returns the members that a struct is written by; of a union the first one's."""
+    return written(field.fields[:1] if field.union else field.fields)
+
+
 def reached(fields: tuple[Field, ...], length: int) -> tuple[Field, ...]:
     """Returns the fields that begin within so many bytes of a struct.
 

@@ -14,7 +14,7 @@ from xensave.catalogue.model import Field, Layout
 from xensave.edit.document.members import Json, Members, as_list, as_number, as_octets
 from xensave.errors import Malformed, UsageError
 from xensave.records.codec import decode_reached, encode, tail
-from xensave.records.flat import element_size, members, reached
+from xensave.records.flat import element_size, members, reached, written, written_inside
 from xensave.records.values import Value, Values
 
 EXACT = 1 << 53
@@ -65,12 +65,12 @@ def number_json(value: int) -> Json:
 
 
 def _to_json(fields: tuple[Field, ...], values: dict[str, Value]) -> dict[str, Json]:
-    return _each_json(_written(fields), values)
+    return _each_json(written(fields), values)
 
 
-def _each_json(written: list[Field], values: dict[str, Value]) -> dict[str, Json]:
+def _each_json(fields: list[Field], values: dict[str, Value]) -> dict[str, Json]:
     result: dict[str, Json] = {}
-    for field in written:
+    for field in fields:
         name = field.name
         if name in values:
             value = values[name]
@@ -82,32 +82,17 @@ def _each_json(written: list[Field], values: dict[str, Value]) -> dict[str, Json
     return result
 
 
-def _written(fields: tuple[Field, ...]) -> list[Field]:
-    """Returns the named members that are written: of an anonymous union those of the first."""
-    result: list[Field] = []
-    for field in fields:
-        if field.name:
-            result.append(field)
-        else:
-            result += _written(field.fields[:1] if field.union else field.fields)
-    return result
-
-
 def _value_json(field: Field, value: Value) -> Json:
     if isinstance(value, dict):
-        return _each_json(_inside(field), value)
+        return _each_json(written_inside(field), value)
     if isinstance(value, list):
         # Of an array of structs what is written is looked up once.
-        written = _inside(field)
+        inside = written_inside(field)
         return [
-            _each_json(written, item) if isinstance(item, dict) else _value_json(field, item)
+            _each_json(inside, item) if isinstance(item, dict) else _value_json(field, item)
             for item in value
         ]
     return value if isinstance(value, bytes) else number_json(value)
-
-
-def _inside(field: Field) -> list[Field]:
-    return _written(field.fields[:1] if field.union else field.fields)
 
 
 def _from_json(fields: tuple[Field, ...], source: Members) -> dict[str, Value]:

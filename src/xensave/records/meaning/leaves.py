@@ -14,11 +14,11 @@ union the first member counts; what an array of bytes holds comes under the part
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from xensave.catalogue.model import Field, Layout
-from xensave.records.flat import element_size
+from xensave.records.flat import element_size, written, written_inside
 from xensave.records.meaning.bits import Register
 from xensave.records.meaning.cpu.cpuid import NO_SUBLEAF
 from xensave.records.meaning.cpu.features import feature_tables
@@ -48,11 +48,11 @@ def leaves_of(name: str, layout: Layout | None, values: Values) -> dict[str, Lea
         return result
     contents = parts(name, values)
     covered = COVERED.get(name) if contents else None
-    for path, leaf in _of_fields(name, layout.fields, values, ""):
+    for path, leaf in _of_fields(name, written(layout.fields), values, ""):
         if path != covered:
             result[path] = leaf
     for part in contents:
-        for path, leaf in _of_fields(part.kind, part.layout.fields, part.values, ""):
+        for path, leaf in _of_fields(part.kind, written(part.layout.fields), part.values, ""):
             result[f"{part.name}.{path}"] = leaf
     return result
 
@@ -63,14 +63,10 @@ def without_indices(path: str) -> str:
 
 
 def _of_fields(
-    kind: str, fields: tuple[Field, ...], values: dict[str, Value], prefix: str
+    kind: str, fields: Iterable[Field], values: dict[str, Value], prefix: str
 ) -> Iterator[tuple[str, Leaf]]:
     for field in fields:
-        if field.name:
-            yield from _of_value(kind, field, values[field.name], prefix + field.name)
-        else:
-            inner = field.fields[:1] if field.union else field.fields
-            yield from _of_fields(kind, inner, values, prefix)
+        yield from _of_value(kind, field, values[field.name], prefix + field.name)
 
 
 def _of_value(kind: str, field: Field, value: Value, path: str) -> Iterator[tuple[str, Leaf]]:
@@ -98,8 +94,7 @@ def _of_struct(
         row = ROWS[field.type](value)
         yield path, Leaf(row.value, row.value, row.meaning)
     else:
-        inner = field.fields[:1] if field.union else field.fields
-        yield from _of_fields(kind, inner, value, f"{path}.")
+        yield from _of_fields(kind, written_inside(field), value, f"{path}.")
 
 
 def _of_bytes(kind: str, value: bytes, path: str) -> Iterator[tuple[str, Leaf]]:

@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from xensave.catalogue.model import Field
 from xensave.container.events import HVM
 from xensave.container.streams.libxl import EMULATOR_HEADER_SIZE, parse_xenstore
-from xensave.records.flat import element_size, reached
+from xensave.records.flat import element_size, reached, written
 from xensave.records.meaning.explain import COVERED, Part, meaning, parts
 from xensave.records.meaning.rows import LABELLED, ROWS
 from xensave.records.subject import Subject
@@ -77,13 +77,8 @@ class _Writer:
     def fields(
         self, fields: tuple[Field, ...], values: dict[str, Value], prefix: str
     ) -> Iterator[str]:
-        for field in fields:
-            if field.name:
-                yield from self._field(field, values[field.name], prefix + field.name)
-            elif field.union:
-                yield from self.fields(field.fields[:1], values, prefix)
-            else:
-                yield from self.fields(field.fields, values, prefix)
+        for field in written(fields):
+            yield from self._field(field, values[field.name], prefix + field.name)
 
     def _field(self, field: Field, value: Value, path: str) -> Iterator[str]:
         if isinstance(value, bytes):
