@@ -9,7 +9,17 @@ from xensave.engine.loop.handler import VCPU, Note, OwnLength, Spec
 from xensave.engine.loop.machine import Machine
 from xensave.engine.loop.reader import SIZE, ContextCursor
 from xensave.engine.loop.rule import Refusal, Undecided
-from xensave.records.meaning.cpu.area import AREA_START, HEADER_END, TILES
+from xensave.records.meaning.cpu.area import (
+    AREA_START,
+    AVX512,
+    FP_SSE,
+    HEADER_END,
+    LWP,
+    MPX,
+    PKRU,
+    TILES,
+    YMM,
+)
 
 _XSAVE = Cite("hvm_load_cpu_xsave_states")
 _XSTATE = Cite("validate_xstate")
@@ -18,12 +28,8 @@ RECORD = "CPU_XSAVE"
 SPECS = (Spec(RECORD, VCPU),)
 
 _MINIMUM = AREA_START + HEADER_END
-_FP, _SSE, _YMM = 1 << 0, 1 << 1, 1 << 2
-_BND = 3 << 3
-_AVX512 = 7 << 5
-_PKRU = 1 << 9
-_LWP = 1 << 62
-KNOWN_STATES = _FP | _SSE | _YMM | _BND | _AVX512 | _PKRU | _LWP
+_FP, _SSE = 1 << 0, 1 << 1
+KNOWN_STATES = FP_SSE | YMM | MPX | AVX512 | PKRU | LWP
 
 CHECKED_LENGTH = Dated(
     "XSAVE_CHECKED",
@@ -228,12 +234,12 @@ def valid_xcr0(xcr0: int, machine: Machine) -> bool:
     FP always; YMM needs SSE; from 4.5 the AVX-512 states go together and need YMM, the MPX states
     go together, from 4.19 the AMX ones.
     """
-    if not xcr0 & _FP or (xcr0 & _YMM and not xcr0 & _SSE):
+    if not xcr0 & _FP or (xcr0 & YMM and not xcr0 & _SSE):
         return False
     if not STATES_CHECKED.holds(machine.version):
         return True
-    if xcr0 & _AVX512 and (not xcr0 & _YMM or xcr0 & _AVX512 != _AVX512):
+    if xcr0 & AVX512 and (not xcr0 & YMM or xcr0 & AVX512 != AVX512):
         return False
-    if xcr0 & _BND not in (0, _BND):
+    if xcr0 & MPX not in (0, MPX):
         return False
     return not TILES_PAIRED.holds(machine.version) or xcr0 & TILES in (0, TILES)

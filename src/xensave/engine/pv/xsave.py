@@ -15,11 +15,11 @@ from xensave.engine.loop.rule import Undecided
 from xensave.engine.pv.basic import NUMBER
 from xensave.engine.pv.rule import AUDITED, XSAVE, PvRecord, PvRule
 from xensave.engine.verdict import Layer
-from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE
+from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE, LWP, MPX, PKRU
 
 _CITE = Cite("arch_do_domctl")
 _HEAD = 16
-_NOT_FOR_PV = 3 << 3 | 1 << 9 | 1 << 62
+_NOT_FOR_PV = MPX | PKRU | LWP
 
 EXACT = Dated(
     "PV_XSAVE_EXACT",

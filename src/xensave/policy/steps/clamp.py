@@ -15,7 +15,7 @@ from xensave.policy.featureset import featureset, replaced, with_featureset
 from xensave.policy.host import fitted, fold_fpu_bits
 from xensave.policy.limits import EXTENDED, limits_of
 from xensave.policy.value import INTEL, NO_REGISTERS, Leaves, Policy, Registers
-from xensave.records.meaning.cpu.area import FP_SSE, TILES
+from xensave.records.meaning.cpu.area import AVX512, FP_SSE, MPX, PKRU, TILES, YMM
 
 _FUNCTION = "recalculate_cpuid_policy"
 TOPOLOGY_ALLOWED = Dated(
@@ -68,7 +68,7 @@ _XSTATE_LEAF = 0xD
 _HIGHEST_WIDTH = 52
 PV32 = 32
 # The states of XCR0 by the feature that brings them.
-_STATES = (("avx", 1 << 2), ("mpx", 3 << 3), ("avx512f", 7 << 5), ("pku", 1 << 9))
+_STATES = (("avx", YMM), ("mpx", MPX), ("avx512f", AVX512), ("pku", PKRU))
 
 _Masks = tuple[tuple[int, Registers], ...]
 # What guests see of leaves: on every CPU, and on Intel's beside that.

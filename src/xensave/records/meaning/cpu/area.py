@@ -10,8 +10,11 @@ HEADER_END = 576
 AREA_START = 24
 """Where the area lies in a CPU_XSAVE record: behind XCR0, the states in use and the mask."""
 
-FP_SSE, TILES = 0b11, 0b11 << 17
-"""States that come together: x87 and SSE, and the two of AMX."""
+FP_SSE, MPX, AVX512, TILES = 0b11, 0b11 << 3, 0b111 << 5, 0b11 << 17
+"""States that come together: x87 and SSE, the two of MPX, three of AVX-512, the two of AMX."""
+
+YMM, PKRU, LWP = 1 << 2, 1 << 9, 1 << 62
+"""States of their own; the names of all are in `xensave.records.meaning.bits.XCR0`."""
 
 COMPACT = 1 << 63
 """The bit of XCOMP_BV that says that the area is in the compacted format."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
+from xensave.records.meaning.bits import XCR0
 from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE, PLACES
 from xensave.records.meaning.cpu.fxsave import FXSAVE, XMM
 from xensave.records.overlay import overlay
@@ -18,19 +19,25 @@ from xensave.records.values import Values
 _ZMM_HIGH = overlay("zmm_high", "word:u64[4]")
 _BOUND = overlay("bound", "lower:u64 upper:u64")
 
+_NAMES = {low: name for low, _, name in XCR0}
+
 HEADER = overlay("xsave_header", "xstate_bv:u64 xcomp_bv:u64 reserved:u64[6]")
 
 
 class Component(NamedTuple):
-    """A state component: its bit, name and layout.
+    """A state component: its bit in XCR0 and its layout.
 
     `aligned` says that the compacted format puts it on a multiple of 64 bytes.
     """
 
     bit: int
-    name: str
     layout: Layout
     aligned: bool = False
+
+    @property
+    def name(self) -> str:
+        """What XCR0's bit is called; of the legacy region, whose two bits are one, "x87+SSE"."""
+        return _NAMES[self.bit] if self.bit else "+".join((_NAMES[0], _NAMES[1]))
 
     @property
     def offset(self) -> int:
@@ -48,21 +55,20 @@ class ComponentState(NamedTuple):
 
 
 COMPONENTS = (
-    Component(2, "AVX", overlay("avx", "ymm_high:xmm[16]", XMM)),
-    Component(3, "BNDREGS", overlay("bndregs", "bnd:bound[4]", _BOUND)),
-    Component(4, "BNDCSR", overlay("bndcsr", "bndcfgu:u64 bndstatus:u64", size=64)),
-    Component(5, "opmask", overlay("opmask", "k:u64[8]")),
-    Component(6, "ZMM_Hi256", overlay("zmm_hi256", "zmm_high:zmm_high[16]", _ZMM_HIGH)),
-    Component(7, "Hi16_ZMM", overlay("hi16_zmm", "zmm:zmm[16]", overlay("zmm", "word:u64[8]"))),
-    Component(9, "PKRU", overlay("pkru", "pkru:u32", size=8)),
-    Component(17, "TILECFG", overlay("tilecfg", "tilecfg:u8[64]"), True),
+    Component(2, overlay("avx", "ymm_high:xmm[16]", XMM)),
+    Component(3, overlay("bndregs", "bnd:bound[4]", _BOUND)),
+    Component(4, overlay("bndcsr", "bndcfgu:u64 bndstatus:u64", size=64)),
+    Component(5, overlay("opmask", "k:u64[8]")),
+    Component(6, overlay("zmm_hi256", "zmm_high:zmm_high[16]", _ZMM_HIGH)),
+    Component(7, overlay("hi16_zmm", "zmm:zmm[16]", overlay("zmm", "word:u64[8]"))),
+    Component(9, overlay("pkru", "pkru:u32", size=8)),
+    Component(17, overlay("tilecfg", "tilecfg:u8[64]"), True),
     Component(
         18,
-        "TILEDATA",
         overlay("tiledata", "tile:tile[8]", overlay("tile", "row:u8[1024]")),
         True,
     ),
-    Component(62, "LWP", overlay("lwp", "lwp:u8[128]")),
+    Component(62, overlay("lwp", "lwp:u8[128]")),
 )
 
 
@@ -78,7 +84,7 @@ def components(area: bytes, enabled: int) -> list[ComponentState]:
     in_use, compact = header["xstate_bv"], header["xcomp_bv"]
     if not isinstance(in_use, int) or not isinstance(compact, int):
         raise TypeError("xstate_bv and xcomp_bv are integers")
-    legacy = Component(0, "x87+SSE", FXSAVE)
+    legacy = Component(0, FXSAVE)
     states = [ComponentState(legacy, 0, bool(in_use & 3), decode(FXSAVE, area[:LEGACY_SIZE]))]
     for component, offset in _places(enabled, compact):
         end = offset + component.layout.size
