@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterable, Sequence
 
 from xensave import catalogue
@@ -33,7 +32,6 @@ from xensave.toolstack.releases.typical import typical_context
 PAGES_PER_RECORD = 1024
 PFNS_PER_FRAME = libxc.PAGE_SIZE // 8
 _APIC_ID = 0x20
-_HEADER_BODY = struct.Struct("<IIQII")
 
 
 def context(release: str, vcpus: int = 1, fill: int = 0) -> bytes:
@@ -73,7 +71,9 @@ def restorable_context(release: str, vcpus: int = 1) -> bytes:
 
 def _header_body(release: str) -> bytes:
     header = next(b for b in catalogue.release(release).bindings if b.name == "HEADER")
-    body = _HEADER_BODY.pack(hvm.HEADER_MAGIC, hvm.HEADER_VERSION, (1 << 64) - 1, 0x60FB1, 2300000)
+    body = hvm.HEADER_BODY.pack(
+        hvm.HEADER_MAGIC, hvm.HEADER_VERSION, (1 << 64) - 1, 0x60FB1, 2300000
+    )
     return body[: header.size].ljust(header.size, b"\0")
 
 

@@ -18,7 +18,9 @@ from xensave.source import MemorySource, Source, read_all
 DESCRIPTOR = struct.Struct("<HHI")
 END_TYPECODE = 0
 HEADER_TYPECODE = 1
-HEADER_SIZE = 24
+HEADER_BODY = struct.Struct("<IIQII")
+"""HEADER: magic, version, changeset, leaf 1's EAX of the saver, kHz of the guest's TSC."""
+HEADER_SIZE = HEADER_BODY.size
 HEADER_MAGIC = 0x54381286
 HEADER_VERSION = 1
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 from xensave.catalogue.model import OWN
 from xensave.container.streams import hvm
 from xensave.engine.loop.handler import Handler, Handlers
@@ -12,13 +10,12 @@ from xensave.engine.loop.reader import SIZE
 from xensave.engine.state import DomainState
 from xensave.errors import UsageError
 
-_HEADER = struct.Struct("<IIQII")
 _UNKNOWN_CHANGESET = (1 << 64) - 1
 
 
 def save_size(handlers: Handlers, machine: Machine) -> int:
     """Returns the bytes that hvm_save_size() sets aside: header, END, and each handler's most."""
-    total = 2 * SIZE + _HEADER.size
+    total = 2 * SIZE + hvm.HEADER_SIZE
     for handler in handlers.values():
         times = machine.domain.vcpus if handler.per_vcpu else 1
         total += times * handler.save_size(machine)
@@ -74,4 +71,6 @@ def _check(handler: Handler, instance: int, body: bytes, machine: Machine) -> No
 
 def _header(machine: Machine) -> bytes:
     signature = machine.policy.signature
-    return _HEADER.pack(hvm.HEADER_MAGIC, hvm.HEADER_VERSION, _UNKNOWN_CHANGESET, signature, 0)
+    return hvm.HEADER_BODY.pack(
+        hvm.HEADER_MAGIC, hvm.HEADER_VERSION, _UNKNOWN_CHANGESET, signature, 0
+    )
