@@ -12,11 +12,8 @@ from typing import NamedTuple
 from xensave.catalogue.dates import Version
 from xensave.catalogue.features import Features, features_of
 from xensave.policy.featureset import featureset, with_featureset
-from xensave.policy.steps.clamp import Guest, clamped
+from xensave.policy.steps.clamp import STATE_FEATURES, Guest, clamped
 from xensave.policy.value import Policy
-
-STATES = {"avx", "mpx", "avx512f", "pku", "amx_tile"}
-"""Features that a loader asks for by the states of XCR0 that they bring."""
 
 Refuses = Callable[[Policy], "str | None"]
 """Whether a guest's state is refused under a policy: the reason, or None."""
@@ -41,7 +38,8 @@ def needs(policy: Policy, version: Version, refuses: Refuses, guest: Guest | Non
     names = names_of(policy, version)
     asked = _Asked(policy)
     refuses(asked)
-    tried = _reaching(names, asked.names | STATES, features_of(version))
+    # A loader asks for these by the states of XCR0 that they bring.
+    tried = _reaching(names, asked.names | STATE_FEATURES, features_of(version))
     in_use = missed(policy, tried, version, refuses, guest)
     return Needs(in_use, tuple(name for name in names if name not in in_use))
 

@@ -69,6 +69,9 @@ _HIGHEST_WIDTH = 52
 PV32 = 32
 # The states of XCR0 by the feature that brings them.
 _STATES = (("avx", YMM), ("mpx", MPX), ("avx512f", AVX512), ("pku", PKRU))
+_AMX = "amx_tile"
+STATE_FEATURES = frozenset((*(name for name, _ in _STATES), _AMX))
+"""The features that bring states of XCR0."""
 
 _Masks = tuple[tuple[int, Registers], ...]
 # What guests see of leaves: on every CPU, and on Intel's beside that.
@@ -185,7 +188,7 @@ def _xstate(policy: Policy, most: Policy, version: Version) -> Policy:
     leaves = {key: value for key, value in policy.leaves.items() if key[0] != _XSTATE_LEAF}
     if policy.has("xsave"):
         states = FP_SSE | sum(bits for name, bits in _STATES if policy.has(name))
-        if AMX_STATES.holds(version) and policy.has("amx_tile"):
+        if AMX_STATES.holds(version) and policy.has(_AMX):
             states |= TILES
         size = most.xsave_size(states)
         leaves[_XSTATE_LEAF, 0] = states & 0xFFFFFFFF, 0, size, states >> 32
