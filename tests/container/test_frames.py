@@ -202,6 +202,17 @@ def test_depth_and_size_are_limited():
         sexp.parse(b"a" * (sexp.SIZE_LIMIT + 1))
 
 
+@pytest.mark.parametrize("escape", [b"\\n", b"\\065", b"\\\n"])
+def test_escapes_take_no_memory_of_their_own(escape):
+    text = b'"' + escape * 100_000 + b'"'
+    tracemalloc.start()
+    try:
+        sexp.parse(text)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_variables_whose_lengths_lie():
     body = frames.variables({"Boot0000": b"x" * 40, "PK": b""})
     assert [(v.name, len(v.data)) for v in varstored.parse(body)] == [("Boot0000", 40), ("PK", 0)]

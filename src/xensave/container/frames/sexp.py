@@ -58,8 +58,7 @@ def parse(data: bytes | memoryview, *, xend: bool = False) -> Sexp:
         if left < 0:
             raise LimitExceeded(f"over {WORDS_LIMIT:,} words", offset=at, record=_RECORD)
         if token[:1] in quotes:
-            word = _ESCAPE.sub(_unescaped, token[1:-1])
-            stack[-1].append(word.decode("utf-8", "surrogateescape"))
+            stack[-1].append(_unquoted(token[1:-1]).decode("utf-8", "surrogateescape"))
         elif not token[:1].isspace() and token[:1] != comment:
             _take(token, stack, at)
         at = match.end()
@@ -83,6 +82,16 @@ def _take(token: bytes, stack: list[list[Sexp]], at: int) -> None:
         stack.pop()
     else:
         stack[-1].append(token.decode("utf-8", "surrogateescape"))
+
+
+def _unquoted(word: bytes) -> bytes:
+    """Returns a word without its escapes: piece by piece, for re.sub takes 90 bytes for each."""
+    plain = bytearray()
+    at = 0
+    for match in _ESCAPE.finditer(word):
+        plain += word[at : match.start()] + _unescaped(match)
+        at = match.end()
+    return bytes(plain + word[at:])
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
