@@ -94,6 +94,13 @@ def test_a_damaged_leaf_of_a_host_is_an_error(row):
     assert host_of_text(EXAMPLE.read_text(), "a host").hvm_max is not None
 
 
+def test_a_long_line_or_name_of_a_host_is_cut_in_its_error():
+    text = f"{'a' * 100_000} policy: 1 leaves, 0 MSRs\n  x{' -> ' * 100_000}\n"
+    with pytest.raises(Malformed, match="no leaf and no MSR") as told:
+        host_of_text(text, "a host")
+    assert len(str(told.value)) < 300
+
+
 def test_a_scan_takes_numbers_and_names_that_no_table_holds(tmp_path):
     pytest.importorskip("pyarrow")
     from xensave.fleet.pool import ProcessPool

@@ -127,7 +127,8 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, Policy]]:
         elif match := _MSR.match(line):
             msrs.append((int(match[1], 16), 0, int(match[2], 16)))
         elif name is not None and _ENTRY.match(line):
-            raise Malformed(f"the {name} policy has a line that is no leaf and no MSR: {line!r}")
+            shown = f"{name[:80]} policy has a line that is no leaf and no MSR: {line[:80]!r}"
+            raise Malformed(f"the {shown}")
 
 
 def _feature_lines(lines: list[str]) -> Iterator[tuple[str, Policy]]:
