@@ -56,13 +56,16 @@ class XenSaveFile(interfaces.layers.DataLayerInterface):
         return offset >= 0 and offset + length - 1 <= self.maximum_address
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:
-        """Returns bytes of the image."""
+        """Returns bytes of the image; with `pad` zeros for those that it has not."""
         if self.is_valid(offset, length):
             return bytes(self.memory.source.view(offset, length))
         if not pad:
             raise exceptions.InvalidAddressException(self.name, offset, "beyond the image's end")
-        there = max(0, min(length, self.maximum_address + 1 - offset))
-        return bytes(self.memory.source.view(offset, there)).ljust(length, b"\0")
+        first, last = max(0, offset), min(offset + length, self.maximum_address + 1)
+        if first >= last:
+            return bytes(length)
+        there = bytes(self.memory.source.view(first, last - first))
+        return (bytes(first - offset) + there).ljust(length, b"\0")
 
     def write(self, offset: int, data: bytes) -> None:
         """Refuses: an image is only read."""

@@ -12,6 +12,7 @@ import xensave
 from tests.memory import samples
 from xensave.cli import main
 from xensave.dump import DumpFormat, extract
+from xensave.testing import streams
 
 pytest.importorskip("volatility3")
 
@@ -56,6 +57,28 @@ def vol(tmp_path_factory):
         return {(each["COMM"], each["PID"]) for each in json.loads(done.stdout)}
 
     return run
+
+
+def test_bytes_that_the_file_has_not_are_zeros_where_they_are_padded(tmp_path):
+    from volatility3.framework.contexts import Context
+    from volatility3.framework.exceptions import InvalidAddressException
+
+    from xensave.volatility.xensave_layer import XenSaveFile
+
+    data = streams.hvm_image(vcpus=1, pages=1)
+    path = tmp_path / "image"
+    path.write_bytes(data)
+    context = Context()
+    context.config["file.location"] = path.as_uri()
+    layer = XenSaveFile(context, "file", "file")
+    padded = bytes(4096) + data + bytes(4096)
+    for offset in (-4096, -1, 0, len(data) - 1, len(data), len(data) + 1, 1 << 64):
+        for length in (0, 1, 100, 4096):
+            wanted = padded[offset + 4096 :][:length].ljust(length, b"\0")
+            assert layer.read(offset, length, pad=True) == wanted
+            if not 0 <= offset <= len(data) - length:
+                with pytest.raises(InvalidAddressException):
+                    layer.read(offset, length)
 
 
 def test_the_image_itself(vol):
