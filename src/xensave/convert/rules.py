@@ -151,11 +151,10 @@ def typecode_of(text: str | int) -> int:
     Raises UsageError for a name that no release knows, and a number out of range.
     """
     if isinstance(text, str) and not text.isdecimal():
-        for name in reversed(catalogue.release_names()):
-            binding = catalogue.release(name).binding(text)
-            if binding is not None:
-                return binding.typecode
-        raise UsageError(f"no release has a record {text!r}; give its number")
+        try:
+            return catalogue.typecode_of(text)
+        except UsageError as error:
+            raise error.reworded(f"no release has a record {text!r}; give its number") from error
     typecode = int(text)
     if not 1 < typecode < 1 << 16:
         raise UsageError(f"typecode {typecode}: numbers are 2 to 65535 (0 is END, 1 HEADER)")
