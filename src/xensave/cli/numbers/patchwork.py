@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -105,14 +104,14 @@ def _print(reviewed: Reviewed, args: argparse.Namespace) -> None:
 
 
 def _row(reviewed: Reviewed) -> dict[str, object]:
-    from xensave.views.review.objects import as_json
+    from xensave.views.review.objects import rows_of
 
     return {
         "series": reviewed.series.id,
         "name": reviewed.series.name,
         "url": reviewed.series.url,
         "error": reviewed.error or None,
-        "objections": json.loads(as_json(reviewed.result)) if reviewed.result else [],
+        "objections": rows_of(reviewed.result) if reviewed.result else [],
         "checks": [check._asdict() for check in reviewed.checks],
         "posted": reviewed.posted,
     }

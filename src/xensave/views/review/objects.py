@@ -10,8 +10,12 @@ from xensave.rules.numbers.model import Objection
 
 def as_json(result: ReviewResult) -> str:
     """Returns rule, severity, file, line, side, message, remedy and patch of each objection."""
-    rows = [_row(review, o) for review in result.reviews for o in review.objections]
-    return json.dumps(rows, indent=2, ensure_ascii=True) + "\n"
+    return json.dumps(rows_of(result), indent=2, ensure_ascii=True) + "\n"
+
+
+def rows_of(result: ReviewResult) -> list[dict[str, object]]:
+    """Returns an object for each objection of a review."""
+    return [_row(review, o) for review in result.reviews for o in review.objections]
 
 
 def _row(review: Review, objection: Objection) -> dict[str, object]:
