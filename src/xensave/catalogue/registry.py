@@ -190,7 +190,7 @@ def _used_number(table: TomlTable, owned: OwnedRange) -> UsedNumber:
     table.allow(_USED_KEYS)
     number = table.number("number", most=_WORD_MAX)
     if number not in owned:
-        raise table.error("number", f"{number} is outside the range {owned.first} - {owned.last}")
+        raise table.error("number", f"{number} is outside the range {owned}")
     kind = table.choice("kind", _KINDS) if "kind" in table.data else None
     size = table.number("size", most=0xFFFFFFFF) if "size" in table.data else None
     since = table.text("since") or owned.since

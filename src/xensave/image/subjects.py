@@ -136,8 +136,8 @@ def _note(record: ContextRecord, release: str | None) -> str:
         reservation = catalogue.reservation_of(code)
         if reservation is None:
             return "no release of Xen has this number"
-        span = f"{reservation.first} - {reservation.last}"
-        return f"no release of Xen has this number; {span} are reserved for {reservation.owner}"
+        owner = reservation.owner
+        return f"no release of Xen has this number; {reservation} are reserved for {owner}"
     notes = []
     if release is not None and catalogue.name_of(code, release) is None:
         notes.append(f"Xen {release} has no record of this number")

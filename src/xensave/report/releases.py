@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from xensave.catalogue import MASTER, record_names, release_names
 from xensave.catalogue.dates import Dated
+from xensave.catalogue.owned import span
 from xensave.engine.domain import HVM, PVH, DomainType
 from xensave.engine.handlers import table
 from xensave.engine.loop.body import Body
@@ -77,7 +78,7 @@ def _space() -> PageTable:
 
 
 def _number(last: int, row: NumberRow) -> tuple[str, ...]:
-    numbers = str(row.number) if last == row.number else f"{row.number} - {last}"
+    numbers = span(row.number, last)
     names = names_over_time(row.number)
     over_time = ", ".join(f"{name} {first} to {end}" for name, first, end in names)
     size = "" if row.size is None else f"{row.size:,}" + (" and more" if row.flexible else "")

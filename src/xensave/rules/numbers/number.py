@@ -24,7 +24,7 @@ def number_taken_from_owner(change: Change) -> Iterator[Hit]:
         if claim is not None:
             text = (
                 f"{record.name} takes {record.typecode}, which {claim.source} keeps for "
-                f"{claim.owner} ({claim.first} - {claim.last})"
+                f"{claim.owner} ({claim})"
             )
             yield Hit.on(record, text, f"{record.typecode} {claim.owner}")
 

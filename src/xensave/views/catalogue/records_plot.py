@@ -85,7 +85,7 @@ def plot(path: str | os.PathLike[str]) -> None:
             _draw(axes, row, run)
     labels = [f"{line.name}  {line.typecode}" for line in lines]
     for row, owned in enumerate(reserved, len(lines)):
-        labels.append(f"kept for {owned.owner}  {owned.first} - {owned.last}")
+        labels.append(f"kept for {owned.owner}  {owned}")
         since = next(at for at, name in enumerate(names) if _keeps(name, owned))
         _bar(axes, row, (since, len(names) - 1), _RESERVED, hatch="///")
     _finish(axes, names, labels, max(run.version for line in lines for run in line.runs))
