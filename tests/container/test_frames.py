@@ -15,10 +15,11 @@ from xensave.container import walk
 from xensave.container.events import LIBXC, XENOPSD
 from xensave.container.frames import sexp
 from xensave.container.frames import xenopsd as x
-from xensave.container.frames.libvirt import LIBVIRT_FORMAT, parse_xml
+from xensave.container.frames.libvirt import ELEMENTS_LIMIT, LIBVIRT_FORMAT, parse_xml
 from xensave.container.streams import varstored
 from xensave.errors import LimitExceeded, Malformed, Truncated, Unsupported, XensaveError
 from xensave.image import open_image
+from xensave.rules.stream import verify
 from xensave.source import MemorySource, open_source
 from xensave.testing import frames, legacy
 
@@ -200,6 +201,17 @@ def test_depth_and_size_are_limited():
         sexp.parse(b"(" * 1000 + b")" * 1000)
     with pytest.raises(LimitExceeded):
         sexp.parse(b"a" * (sexp.SIZE_LIMIT + 1))
+
+
+def test_more_elements_than_a_domain_has_are_not_looked_into():
+    count = ELEMENTS_LIMIT - 2
+    head, end = b"<domain><name>guest</name>", b"</domain>"
+    assert parse_xml(head + b"<a/>" * count + end).text_of("name") == "guest"
+    xml = head + b"<a/>" * (count + 1) + end
+    with pytest.raises(LimitExceeded, match="elements"):
+        parse_xml(xml)
+    with open_source(frames.libvirt_file(xml=xml + b"\0")) as source:
+        assert "LIBVIRT_XML_BOUNDED" in {each.rule for each in verify(source)}
 
 
 @pytest.mark.parametrize("escape", [b"\\n", b"\\065", b"\\\n"])

@@ -27,6 +27,9 @@ XML_LIMIT = 1 << 20
 DEPTH_LIMIT = 64
 """Elements within elements; libvirt's go about ten deep."""
 
+ELEMENTS_LIMIT = 1 << 16
+"""Elements, each of which takes some 260 bytes; a domain's XML has a few hundred."""
+
 _ENCODING = 18
 """expat's XML_ERROR_UNKNOWN_ENCODING, which is imported when used."""
 _WORDS = struct.Struct("<II40s")
@@ -169,7 +172,8 @@ def parse_xml(data: bytes) -> Element:
 
     It ends at the first NUL, as C has strings. Raises Malformed for what is no XML, Unsupported for
     XML that is not read here: with a document type, whose entities could blow it up, in an encoding
-    that Python has not, or nested too deeply. Raises LimitExceeded above XML_LIMIT.
+    that Python has not, or nested too deeply. Raises LimitExceeded above XML_LIMIT and
+    ELEMENTS_LIMIT.
 
     >>> parse_xml(b"<domain><name>a &amp; b</name></domain>").text_of("name")
     'a & b'
@@ -202,8 +206,12 @@ class _TreeBuilder:
     def __init__(self) -> None:
         self.top = Element("", {})
         self._open = [self.top]
+        self._left = ELEMENTS_LIMIT
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise LimitExceeded(f"XML of over {ELEMENTS_LIMIT:,} elements", record=_RECORD)
         if len(self._open) > DEPTH_LIMIT:
             raise Unsupported(f"XML nested deeper than {DEPTH_LIMIT}", record=_RECORD)
         element = Element(name, attributes)

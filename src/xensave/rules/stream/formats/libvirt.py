@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xensave.container.events import LIBVIRT, Event
 from xensave.container.frames import libvirt
-from xensave.errors import Unsupported, XensaveError
+from xensave.errors import LimitExceeded, Unsupported, XensaveError
 from xensave.findings import ERROR, NOTE, WARNING
 from xensave.rules.stream.model import Check, Fault, StreamRule, refused_by
 from xensave.rules.stream.state import StreamState
@@ -53,6 +53,9 @@ def domain_xml(event: Event, _: StreamState) -> Iterator[Fault]:
         yield Fault(TERMINATED, "the last byte is not NUL", event.body_offset + event.length - 1)
     try:
         root = libvirt.parse_xml(body)
+    except LimitExceeded as error:
+        yield Fault(BOUNDED, f"{error.message}: it is not looked into", event.body_offset)
+        return
     except Unsupported as error:
         yield Fault(PLAIN, error.message, event.body_offset)
         return
