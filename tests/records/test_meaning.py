@@ -10,6 +10,7 @@ import pytest
 import xensave
 from xensave.context import Context, ContextRecord
 from xensave.records.meaning import bits
+from xensave.records.meaning.cpu import area as xsave_area
 from xensave.records.meaning.cpu.area import PLACES
 from xensave.records.meaning.cpu.fxsave import x87_number
 from xensave.records.meaning.cpu.xsave import COMPACT, COMPONENTS, components, unnamed
@@ -54,6 +55,22 @@ def test_components_do_not_overlap_and_follow_the_manual():
     assert places["PKRU"] == (9, 2688, 8)
     ends = sorted((offset, offset + size) for _, offset, size in places.values())
     assert all(a[1] <= b[0] for a, b in pairwise(ends))
+
+
+def test_the_masks_of_states_have_the_bits_that_xcr0_names():
+    """Intel SDM volume 1, 13.1, and AMD APM volume 2, 11.5.2."""
+    masks = {
+        "FP_SSE": ["x87", "SSE"],
+        "YMM": ["AVX"],
+        "MPX": ["BNDREGS", "BNDCSR"],
+        "AVX512": ["opmask", "ZMM_Hi256", "Hi16_ZMM"],
+        "PKRU": ["PKRU"],
+        "TILES": ["TILECFG", "TILEDATA"],
+        "LWP": ["LWP"],
+        "COMPACT": ["compact"],
+    }
+    for mask, names in masks.items():
+        assert bits.bit_names(getattr(xsave_area, mask), bits.XCR0) == names
 
 
 def test_avx512_in_the_standard_format():

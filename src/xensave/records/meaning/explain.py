@@ -15,7 +15,7 @@ from xensave.records.codec import decode
 from xensave.records.meaning import bits, interrupts, timers, viridian
 from xensave.records.meaning.cpu import memory_types, segment
 from xensave.records.meaning.cpu.area import AREA_START
-from xensave.records.meaning.cpu.fxsave import FXSAVE
+from xensave.records.meaning.cpu.fxsave import FXSAVE, FXSAVE_NAME
 from xensave.records.values import Value, Values
 
 # A meaning gets the value and the last index of its path, 0 where it has none.
@@ -222,7 +222,7 @@ COVERED = {"CPU": "fpu_regs", "LAPIC_REGS": "data", "CPU_XSAVE": "save_area.fpu_
 def parts(name: str, values: Values) -> list[Part]:
     """Returns what a record's byte arrays hold; [] where it has none that is known."""
     if name == "CPU":
-        return _overlaid(values, "fpu_regs", FXSAVE, "x87+SSE")
+        return _overlaid(values, "fpu_regs", FXSAVE, FXSAVE_NAME)
     if name == "LAPIC_REGS":
         return _overlaid(values, "data", interrupts.LAPIC_PAGE, "registers")
     if name == "CPU_XSAVE":

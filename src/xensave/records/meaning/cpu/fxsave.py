@@ -11,6 +11,9 @@ from xensave.records.overlay import overlay
 _ST = overlay("st", "significand:u64 exponent:u16 reserved:u16[3]")
 XMM = overlay("xmm", "low:u64 high:u64")
 
+FXSAVE_NAME = "x87+SSE"
+"""What the image is called where it is part of a record."""
+
 FXSAVE = overlay(
     "fxsave",
     "fcw:u16 fsw:u16 ftw:u8 reserved0:u8 fop:u16 fip:u64 fdp:u64 mxcsr:u32 mxcsr_mask:u32"

@@ -12,7 +12,7 @@ from xensave.catalogue.model import Layout
 from xensave.records.codec import decode
 from xensave.records.meaning.bits import XCR0
 from xensave.records.meaning.cpu.area import COMPACT, HEADER_END, LEGACY_SIZE, PLACES
-from xensave.records.meaning.cpu.fxsave import FXSAVE, XMM
+from xensave.records.meaning.cpu.fxsave import FXSAVE, FXSAVE_NAME, XMM
 from xensave.records.overlay import overlay
 from xensave.records.values import Values
 
@@ -37,7 +37,7 @@ class Component(NamedTuple):
     @property
     def name(self) -> str:
         """What XCR0's bit is called; of the legacy region, whose two bits are one, "x87+SSE"."""
-        return _NAMES[self.bit] if self.bit else "+".join((_NAMES[0], _NAMES[1]))
+        return _NAMES[self.bit] if self.bit else FXSAVE_NAME
 
     @property
     def offset(self) -> int:
