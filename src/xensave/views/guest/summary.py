@@ -118,10 +118,10 @@ def summary_facts(image: Image) -> Iterator[tuple[str, str]]:
         mode, khz, nsec, *_ = image.tsc_info
         yield "TSC", f"mode {tsc_mode(mode)}, {khz / 1000:.3f} MHz, {nsec / 1e9:.3f} s"
     if image.params:
-        from xensave.records.meaning.params import param_meaning
-
         viridian = catalogue.number_in("hvm-param", "VIRIDIAN")
         if image.params.get(viridian):
+            from xensave.records.meaning.params import param_meaning
+
             yield "viridian", param_meaning(viridian, image.params[viridian])
     for emulator in image.emulators:
         yield "emulator", _emulator(emulator)
