@@ -103,6 +103,22 @@ def test_a_vgpu_whose_end_nobody_knows_is_left_open():
     assert any("vGPU" in doubt for doubt in answer.depends)
 
 
+@pytest.mark.parametrize(
+    "xml",
+    [
+        b"<!DOCTYPE domain>" + frames.DOMAIN.encode(),
+        b"<a>" * 100 + b"</a>" * 100,
+        frames.DOMAIN.replace("</domain>", "<a/>" * 70_000 + "</domain>").encode(),
+        frames.DOMAIN.replace("</domain>", " " * (1 << 20) + "</domain>").encode(),
+    ],
+    ids=["type", "deep", "elements", "long"],
+)
+def test_xml_that_is_not_looked_at_is_left_open(xml):
+    answer = verdict(frames.libvirt_file(xml=xml + b"\0"))
+    assert answer.accepted is None
+    assert any("libvirt header is in order" in doubt for doubt in answer.depends)
+
+
 @pytest.mark.parametrize("name", ["no s-expression", "Qemu_xen"])
 def test_a_conversion_is_judged_so_in_its_frame(name):
     """The record of the VM and QEMU's are no matter of libxc's, where it leaves xenopsd's frame."""

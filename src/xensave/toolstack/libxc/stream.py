@@ -159,6 +159,10 @@ def unknown_records(restore: Restore) -> Iterator[RestoreObjection]:
             yield RestoreObjection(refusal, Stage.STREAM)
 
 
+_UNSEEN = frozenset({emulator.SIZE.id, "LIBVIRT_XML_BOUNDED", "LIBVIRT_XML_PLAIN"})
+"""Rules of what was not looked at, which a reader may refuse or take."""
+
+
 @cache
 def _enforced(layer: LayerName, version: Version) -> dict[str, Reader]:
     """Returns the reader that enforces each rule of a format in a release."""
@@ -177,7 +181,7 @@ def broken_rules(restore: Restore) -> Iterator[RestoreObjection]:
     What only the specification demands is `verify`'s to say.
     """
     for finding in restore.facts.broken or ():
-        if finding.rule == emulator.SIZE.id:
+        if finding.rule in _UNSEEN:
             yield _not_looked_at(finding)
         layer = _layer_of(finding.place.record)
         reader = _enforced(layer, restore.target.version).get(finding.rule)
