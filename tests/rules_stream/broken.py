@@ -180,6 +180,7 @@ CASES = {
     "XEND_CONFIG_BOUNDED": frames.xend_file(legacy.hvm_stream(4), b"a" * (5 << 20)),
     "XEND_CONFIG_READABLE": frames.xend_file(legacy.hvm_stream(4), b"(domain"),
     "XENOPSD_VM_READABLE": frames.suspend_image(front=image(x.XENOPS, b"((time 1)")),
+    "XENOPSD_VM_BOUNDED": frames.suspend_image(front=image(x.XENOPS, b"(" * 100 + b")" * 100)),
     "XENOPSD_VM_DESCRIBED": frames.suspend_image(front=frames.vm_record("((id 1)")),
     "XENOPSD_STREAM_ONCE": frames.suspend_image(devices=image(x.LIBXC) + frames.plain_stream()),
     "XENOPSD_DEVICES_AFTER_STREAM": frames.suspend_image(

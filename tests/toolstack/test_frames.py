@@ -119,6 +119,22 @@ def test_xml_that_is_not_looked_at_is_left_open(xml):
     assert any("libvirt header is in order" in doubt for doubt in answer.depends)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"((time 1)(word_size 64)(name" + b" a" * 70_000 + b"))",
+        b"(" * 100 + b")" * 100,
+        b'((time 1)(word_size 64)(vm_str "' + b"(" * 100 + b")" * 100 + b'"))',
+        b"((time 1)(word_size 64)(vm_str " + b"a" * (4 << 20) + b"))",
+    ],
+    ids=["words", "deep", "deep within", "long"],
+)
+def test_a_vms_record_that_is_not_looked_at_is_left_open(record):
+    answer = verdict(vm(record))
+    assert answer.accepted is None
+    assert any("xenopsd Xenops is in order" in doubt for doubt in answer.depends)
+
+
 @pytest.mark.parametrize("name", ["no s-expression", "Qemu_xen"])
 def test_a_conversion_is_judged_so_in_its_frame(name):
     """The record of the VM and QEMU's are no matter of libxc's, where it leaves xenopsd's frame."""

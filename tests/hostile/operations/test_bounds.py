@@ -219,7 +219,7 @@ def test_words_are_read_as_far_as_a_description_has_any(monkeypatch):
     few, many = (frames.suspend_image(front=described(count)) for count in (200, 5000))
     for function in (broken_off(show), verify_all, broken_off(convert), judge_all):
         assert operations(function, many) - operations(function, few) < 50, function
-    assert "XENOPSD_VM_DESCRIBED" in {finding.rule for finding in verify_all(many)}
+    assert "XENOPSD_VM_BOUNDED" in {finding.rule for finding in verify_all(many)}
 
 
 def described(words):

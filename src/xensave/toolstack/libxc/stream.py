@@ -159,7 +159,9 @@ def unknown_records(restore: Restore) -> Iterator[RestoreObjection]:
             yield RestoreObjection(refusal, Stage.STREAM)
 
 
-_UNSEEN = frozenset({emulator.SIZE.id, "LIBVIRT_XML_BOUNDED", "LIBVIRT_XML_PLAIN"})
+_UNSEEN = frozenset(
+    {emulator.SIZE.id, "LIBVIRT_XML_BOUNDED", "LIBVIRT_XML_PLAIN", "XENOPSD_VM_BOUNDED"}
+)
 """Rules of what was not looked at, which a reader may refuse or take."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xensave.container.events import XEND, Event
 from xensave.container.frames import sexp
 from xensave.container.frames.xend import XEND_FORMAT
+from xensave.errors import LimitExceeded
 from xensave.findings import ERROR, WARNING
 from xensave.rules.stream.model import Check, Fault, StreamRule
 from xensave.rules.stream.state import StreamState
@@ -26,7 +27,9 @@ def header(event: Event, _: StreamState) -> Iterator[Fault]:
         yield Fault(BOUNDED, f"{event.length} bytes of configuration are not looked into")
     else:
         wrong = XEND_FORMAT.describe(bytes(event.body())).wrong
-        if wrong is not None:
+        if isinstance(wrong, LimitExceeded):
+            yield Fault(BOUNDED, f"{wrong.message}: it is not looked into", event.body_offset)
+        elif wrong is not None:
             yield Fault(READABLE, wrong.message, event.body_offset)
 
 

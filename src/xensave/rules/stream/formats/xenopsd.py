@@ -49,6 +49,9 @@ VM = StreamRule(
 DESCRIBED = StreamRule(
     "XENOPSD_VM_DESCRIBED", ERROR, "The VM's record holds an s-expression of the VM."
 )
+BOUNDED = StreamRule(
+    "XENOPSD_VM_BOUNDED", WARNING, "The VM's record is of a size to be looked into."
+)
 QEMU_SIZE = StreamRule(
     "XENOPSD_QEMU_BOUNDED",
     ERROR,
@@ -103,20 +106,23 @@ def end(_: Event, state: StreamState) -> Iterator[Fault]:
 def vm(event: Event, _: StreamState) -> Iterator[Fault]:
     """Checks the record of the VM."""
     if event.length > sexp.SIZE_LIMIT:
-        yield Fault(DESCRIBED, f"{event.length} bytes are no record of a VM")
+        yield Fault(BOUNDED, f"{event.length} bytes are not looked into")
         return
     body = bytes(event.body())
     try:
         wrong = _misses(sexp.parse(body))
-    except LimitExceeded:
-        wrong = ""
+    except LimitExceeded as error:
+        yield Fault(BOUNDED, f"{error.message}: it is not looked into", event.body_offset)
+        return
     except XensaveError as error:
         wrong = error.message
     if wrong:
         yield Fault(VM, wrong, event.body_offset)
         return
     undescribed = x.XENOPSD_FORMAT.describe(body).wrong
-    if undescribed is not None:
+    if isinstance(undescribed, LimitExceeded):
+        yield Fault(BOUNDED, f"{undescribed.message}: it is not looked into", event.body_offset)
+    elif undescribed is not None:
         yield Fault(DESCRIBED, undescribed.message, event.body_offset)
 
 
@@ -172,7 +178,7 @@ def tpm(event: Event, _: StreamState) -> Iterator[Fault]:
 
 # fmt: off
 CHECKS = (
-    Check(XENOPSD, (x.XENOPS,), vm, (VM, DESCRIBED)),
+    Check(XENOPSD, (x.XENOPS,), vm, (VM, BOUNDED, DESCRIBED)),
     Check(XENOPSD, tuple(x.STREAMS), stream, (ONCE,)),
     Check(XENOPSD, _DEVICES, device, (ORDER,)),
     Check(XENOPSD, (x.QEMU_TRAD,), qemu, (QEMU_SIZE, QEMU)),
